@@ -1,0 +1,2 @@
+//! The role-mapping server.
+fn main() {}

@@ -1,0 +1,17 @@
+//! Temporary AWS credentials for the roles mapped to a project.
+//!
+//! The core answers three questions: which roles may the caller assume, what are the credentials of one of them, and
+//! when are they due to be fetched anew. It knows no JVM, no Python and no Spark; the bindings convert, call and convert
+//! back.
+//!
+//! | module | noun |
+//! |---|---|
+//! | [`credentials`] | what STS hands out: access key id, secret access key, session token, expiration |
+//! | [`role`] | role ARN, role mapping, project role |
+//! | [`request`] | one AssumeRole request, its session name and duration |
+//! | [`error`] | why there are none, and who can act on it |
+
+pub mod credentials;
+pub mod error;
+pub mod request;
+pub mod role;
