@@ -9,8 +9,10 @@
 //! | [`credentials`] | what STS hands out: access key id, secret access key, session token, expiration |
 //! | [`role`] | role ARN, role mapping, project role |
 //! | [`request`] | one AssumeRole request, its session name and duration |
+//! | [`base`] | the base identity: whose credentials call AssumeRole |
 //! | [`error`] | why there are none, and who can act on it |
 
+pub mod base;
 pub mod credentials;
 pub mod error;
 pub mod request;
