@@ -10,10 +10,22 @@
 //! | [`role`] | role ARN, role mapping, project role |
 //! | [`request`] | one AssumeRole request, its session name and duration |
 //! | [`base`] | the base identity: whose credentials call AssumeRole |
+//! | [`settings`] | the one table of names, and which value counts |
+//! | [`source`] | where role mappings and credentials come from |
+//! | [`hopsworks`] | the client of the role-mapping contract |
+//! | [`network`] | proxies and trusted authorities |
+//! | [`retry`] | trying again what may be tried again |
+//! | [`block`] | one runtime per call, for the bindings |
 //! | [`error`] | why there are none, and who can act on it |
 
 pub mod base;
+pub mod block;
 pub mod credentials;
 pub mod error;
+pub mod hopsworks;
+pub mod network;
 pub mod request;
+pub mod retry;
 pub mod role;
+pub mod settings;
+pub mod source;

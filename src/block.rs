@@ -1,0 +1,29 @@
+//! For the bindings, whose callers block: one runtime per call.
+//!
+//! Nothing is pooled across calls: a connection outlives the runtime that drives it and then fails. Whoever calls
+//! [`block_on`] makes its [`Source`](crate::source::Source) anew for each call.
+
+use crate::error::Error;
+
+/// Runs `future` to its end on a runtime of its own, on the caller's thread.
+///
+/// Must not be called from within another runtime.
+///
+/// # Errors
+/// That of `future`; [`Error::Unavailable`] when the operating system gives no runtime (out of file descriptors).
+pub fn block_on<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().map_err(|source| {
+            Error::Unavailable {
+                attempted: "starting a network runtime".to_owned(),
+                code: 0,
+                problem: "the operating system refused".to_owned(),
+                remedy: "raise the limit of open files of this process".to_owned(),
+                source: Some(Box::new(source)),
+            }
+        })?;
+    let result = runtime.block_on(future);
+    // A name server that does not answer holds a thread of the runtime for longer than any timeout of ours.
+    runtime.shutdown_background();
+    result
+}

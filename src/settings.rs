@@ -1,0 +1,337 @@
+//! Where the settings come from, and the one table of their names.
+//!
+//! Order, the first that is not blank wins: argument > `spark.hops.<name>` of the active SparkConf > JVM system property >
+//! environment variable. The arguments stand in [`AssumeRole`](crate::request::AssumeRole); the rest is here. A binding
+//! hands over the values of [`spark_names`] and [`property_names`]; the environment is read once, when [`Settings`] are made.
+//!
+//! What a secret is for has no Spark name: Spark shows its configuration in the UI and writes it to the event log.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+/// One setting: the names under which it is looked for. [`fmt::Display`] names it for a person:
+/// `hopsworks.restendpoint / REST_ENDPOINT`.
+#[derive(Debug)]
+pub struct Setting {
+    spark: Option<&'static str>,
+    property: Option<&'static str>,
+    variables: &'static [&'static str],
+    shown: bool,
+}
+
+impl Setting {
+    const fn new(spark: &'static str, property: &'static str, variable: &'static [&'static str]) -> Self {
+        Self { spark: Some(spark), property: Some(property), variables: variable, shown: true }
+    }
+
+    const fn property(property: &'static str, variables: &'static [&'static str]) -> Self {
+        Self { spark: None, property: Some(property), variables, shown: true }
+    }
+
+    const fn variables(variables: &'static [&'static str]) -> Self {
+        Self { spark: None, property: None, variables, shown: true }
+    }
+
+    /// Its value is, or may hold, a secret: `Debug` of [`Settings`] does not show it.
+    const fn hidden(mut self) -> Self {
+        self.shown = false;
+        self
+    }
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.property, self.variables.first().copied()) {
+            (Some(property), Some(variable)) => write!(formatter, "{property} / {variable}"),
+            (Some(name), None) | (None, Some(name)) => formatter.write_str(name),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// Address of Hopsworks or of a role-mapping server; without it, roles come from AWS STS directly.
+pub const REST_ENDPOINT: Setting =
+    Setting::new("spark.hops.restendpoint", "hopsworks.restendpoint", &["REST_ENDPOINT"]);
+/// Number of the project.
+pub const PROJECT_ID: Setting = Setting::new("spark.hops.projectid", "hopsworks.projectid", &["HOPSWORKS_PROJECT_ID"]);
+/// Name of the project, for messages and session names only.
+pub const PROJECT_NAME: Setting =
+    Setting::new("spark.hops.projectname", "hopsworks.projectname", &["HOPSWORKS_PROJECT_NAME"]);
+/// API key of the caller; used when there is no JWT file.
+pub const API_KEY: Setting = Setting::property("hopsworks.apikey", &["API_KEY"]).hidden();
+/// Directory of the JWT file, `token.jwt`.
+pub const SECRETS_DIR: Setting = Setting::variables(&["SECRETS_DIR"]);
+/// Truststore of the Hopsworks cluster, JKS or PKCS12; read by the JVM.
+pub const TRUSTSTORE: Setting =
+    Setting::new("spark.hops.domain.truststore", "hopsworks.domain.truststore", &["DOMAIN_CA_TRUSTSTORE"]);
+/// Password of [`TRUSTSTORE`].
+pub const TRUSTSTORE_PASSWORD: Setting =
+    Setting::property("hopsworks.domain.truststore.password", &["DOMAIN_CA_TRUSTSTORE_PASSWORD"]).hidden();
+/// Certificates of the Hopsworks cluster's authorities, a PEM file.
+pub const TRUSTSTORE_PEM: Setting = Setting::variables(&["DOMAIN_CA_TRUSTSTORE_PEM"]);
+/// `true`: do not check the certificate of the Hopsworks server.
+pub const INSECURE: Setting = Setting::new("spark.hops.insecure", "hopsutil.insecure", &[]);
+/// `false`: do not check the certificate of the Hopsworks server.
+pub const REQUESTS_VERIFY: Setting = Setting::variables(&["REQUESTS_VERIFY"]);
+/// Role ARNs, separated by commas: the roles when there is no [`REST_ENDPOINT`].
+pub const ROLES: Setting = Setting::new("spark.hops.cloud.roles", "hops.cloud.roles", &["HOPS_CLOUD_ROLES"]);
+/// `false`: leave the static `fs.s3a.*` keys out.
+pub const STATIC_KEYS: Setting = Setting::new(
+    "spark.hops.credentials.static-keys",
+    "hops.credentials.static-keys",
+    &["HOPS_CREDENTIALS_STATIC_KEYS"],
+);
+/// `true`: refuse the mode whose credentials end without a refresh.
+pub const REQUIRE_LIVE: Setting = Setting::new(
+    "spark.hops.credentials.require-live",
+    "hops.credentials.require-live",
+    &["HOPS_CREDENTIALS_REQUIRE_LIVE"],
+);
+/// Path of the native library, instead of the one in the jar.
+pub const NATIVE_PATH: Setting = Setting::new("spark.hops.native.path", "hops.native.path", &["HOPS_NATIVE_PATH"]);
+/// Directory to which the native library is unpacked.
+pub const NATIVE_TMPDIR: Setting =
+    Setting::new("spark.hops.native.tmpdir", "hops.native.tmpdir", &["HOPS_NATIVE_TMPDIR"]);
+/// The user as Hadoop knows it, for session names.
+pub const HADOOP_USER_NAME: Setting = Setting::property("HADOOP_USER_NAME", &["HADOOP_USER_NAME"]);
+/// The user of the operating system, for session names.
+pub const USER_NAME: Setting = Setting::property("user.name", &["USER", "LOGNAME"]);
+/// Name of the Spark application, for session names.
+pub const APPLICATION_NAME: Setting =
+    Setting { spark: Some("spark.app.name"), property: Some("spark.app.name"), variables: &[], shown: true };
+/// Proxy of a JVM for https.
+pub const JVM_HTTPS_PROXY_HOST: Setting = Setting::property("https.proxyHost", &[]);
+/// Port of [`JVM_HTTPS_PROXY_HOST`].
+pub const JVM_HTTPS_PROXY_PORT: Setting = Setting::property("https.proxyPort", &[]);
+/// Proxy of a JVM for http.
+pub const JVM_HTTP_PROXY_HOST: Setting = Setting::property("http.proxyHost", &[]);
+/// Port of [`JVM_HTTP_PROXY_HOST`].
+pub const JVM_HTTP_PROXY_PORT: Setting = Setting::property("http.proxyPort", &[]);
+/// Hosts which a JVM reaches without a proxy, separated by `|`; for http and https.
+pub const JVM_NON_PROXY_HOSTS: Setting = Setting::property("http.nonProxyHosts", &[]);
+/// Truststore of a JVM; read by the JVM.
+pub const JVM_TRUSTSTORE: Setting = Setting::property("javax.net.ssl.trustStore", &[]);
+/// Password of [`JVM_TRUSTSTORE`].
+pub const JVM_TRUSTSTORE_PASSWORD: Setting = Setting::property("javax.net.ssl.trustStorePassword", &[]).hidden();
+/// Type of [`JVM_TRUSTSTORE`].
+pub const JVM_TRUSTSTORE_TYPE: Setting = Setting::property("javax.net.ssl.trustStoreType", &[]);
+/// Proxy for https. It may hold a password.
+pub const HTTPS_PROXY: Setting = Setting::variables(&["HTTPS_PROXY", "https_proxy"]).hidden();
+/// Proxy for http. It may hold a password. The upper-case name is left alone by web servers' CGI only, which we are not.
+pub const HTTP_PROXY: Setting = Setting::variables(&["HTTP_PROXY", "http_proxy"]).hidden();
+/// Proxy for what has none of its own. It may hold a password.
+pub const ALL_PROXY: Setting = Setting::variables(&["ALL_PROXY", "all_proxy"]).hidden();
+/// Hosts reached without a proxy, separated by commas.
+pub const NO_PROXY: Setting = Setting::variables(&["NO_PROXY", "no_proxy"]);
+/// Certificates of further authorities for AWS, a PEM file.
+pub const AWS_CA_BUNDLE: Setting = Setting::variables(&["AWS_CA_BUNDLE"]);
+
+/// Every setting above.
+const TABLE: [&Setting; 31] = [
+    &REST_ENDPOINT,
+    &PROJECT_ID,
+    &PROJECT_NAME,
+    &API_KEY,
+    &SECRETS_DIR,
+    &TRUSTSTORE,
+    &TRUSTSTORE_PASSWORD,
+    &TRUSTSTORE_PEM,
+    &INSECURE,
+    &REQUESTS_VERIFY,
+    &ROLES,
+    &STATIC_KEYS,
+    &REQUIRE_LIVE,
+    &NATIVE_PATH,
+    &NATIVE_TMPDIR,
+    &HADOOP_USER_NAME,
+    &USER_NAME,
+    &APPLICATION_NAME,
+    &JVM_HTTPS_PROXY_HOST,
+    &JVM_HTTPS_PROXY_PORT,
+    &JVM_HTTP_PROXY_HOST,
+    &JVM_HTTP_PROXY_PORT,
+    &JVM_NON_PROXY_HOSTS,
+    &JVM_TRUSTSTORE,
+    &JVM_TRUSTSTORE_PASSWORD,
+    &JVM_TRUSTSTORE_TYPE,
+    &HTTPS_PROXY,
+    &HTTP_PROXY,
+    &ALL_PROXY,
+    &NO_PROXY,
+    &AWS_CA_BUNDLE,
+];
+
+/// The keys of a SparkConf that a binding hands over, if a SparkContext is active.
+pub fn spark_names() -> Vec<&'static str> {
+    TABLE.iter().filter_map(|setting| setting.spark).collect()
+}
+
+/// The system properties that a JVM hands over.
+pub fn property_names() -> Vec<&'static str> {
+    TABLE.iter().filter_map(|setting| setting.property).collect()
+}
+
+/// The settings of one call. `Debug` shows no secret.
+#[derive(Clone)]
+pub struct Settings {
+    spark: HashMap<String, Zeroizing<String>>,
+    properties: HashMap<String, Zeroizing<String>>,
+    environment: HashMap<String, Zeroizing<String>>,
+    hopsworks_pem: Option<String>,
+    jvm_pem: Option<String>,
+}
+
+impl Settings {
+    /// Takes what the host language knows and, of the process's environment, the variables of the table.
+    pub fn new(
+        spark: impl IntoIterator<Item = (String, String)>,
+        properties: impl IntoIterator<Item = (String, String)>,
+    ) -> Self {
+        let environment = TABLE
+            .iter()
+            .flat_map(|setting| setting.variables)
+            .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
+        Self {
+            spark: collected(spark),
+            properties: collected(properties),
+            environment: collected(environment),
+            hopsworks_pem: None,
+            jvm_pem: None,
+        }
+    }
+
+    /// The settings of a process without a JVM.
+    pub fn from_environment() -> Self {
+        Self::new([], [])
+    }
+
+    /// These variables instead of the process's.
+    pub fn with_environment(mut self, environment: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.environment = collected(environment);
+        self
+    }
+
+    /// The certificates, as PEM, that the JVM's `KeyStore` read from [`TRUSTSTORE`] and from [`JVM_TRUSTSTORE`].
+    pub fn with_trust(mut self, hopsworks_pem: Option<String>, jvm_pem: Option<String>) -> Self {
+        self.hopsworks_pem = hopsworks_pem;
+        self.jvm_pem = jvm_pem;
+        self
+    }
+
+    /// The value that counts. A blank value is as good as none.
+    pub fn get(&self, setting: &Setting) -> Option<&str> {
+        let of_spark = setting.spark.and_then(|name| filled(&self.spark, name));
+        let of_property = || setting.property.and_then(|name| filled(&self.properties, name));
+        let of_environment = || setting.variables.iter().find_map(|name| filled(&self.environment, name));
+        of_spark.or_else(of_property).or_else(of_environment)
+    }
+
+    /// What [`Settings::with_trust`] was given for the Hopsworks server.
+    pub(crate) fn hopsworks_pem(&self) -> Option<&str> {
+        self.hopsworks_pem.as_deref()
+    }
+
+    /// What [`Settings::with_trust`] was given for every server.
+    pub(crate) fn jvm_pem(&self) -> Option<&str> {
+        self.jvm_pem.as_deref()
+    }
+}
+
+fn collected(pairs: impl IntoIterator<Item = (String, String)>) -> HashMap<String, Zeroizing<String>> {
+    pairs.into_iter().map(|(name, value)| (name, Zeroizing::new(value))).collect()
+}
+
+fn filled<'values>(values: &'values HashMap<String, Zeroizing<String>>, name: &str) -> Option<&'values str> {
+    values.get(name).map(|value| value.as_str()).filter(|value| !value.trim().is_empty())
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_map();
+        for setting in TABLE {
+            match self.get(setting) {
+                Some(value) if setting.shown => shown.entry(&format_args!("{setting}"), &value),
+                Some(_) => shown.entry(&format_args!("{setting}"), &format_args!("***")),
+                None => &mut shown,
+            };
+        }
+        shown.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn settings(spark: &[(&str, &str)], properties: &[(&str, &str)], environment: &[(&str, &str)]) -> Settings {
+        Settings::new(pairs(spark), pairs(properties)).with_environment(pairs(environment))
+    }
+
+    #[test]
+    fn spark_wins_over_the_property_and_the_property_over_the_variable() {
+        let (spark, property, variable) =
+            (("spark.hops.projectid", "1"), ("hopsworks.projectid", "2"), ("HOPSWORKS_PROJECT_ID", "3"));
+        assert_eq!(settings(&[spark], &[property], &[variable]).get(&PROJECT_ID), Some("1"));
+        assert_eq!(settings(&[], &[property], &[variable]).get(&PROJECT_ID), Some("2"));
+        assert_eq!(settings(&[], &[], &[variable]).get(&PROJECT_ID), Some("3"));
+        assert_eq!(settings(&[], &[], &[]).get(&PROJECT_ID), None);
+    }
+
+    #[test]
+    fn a_blank_value_is_as_good_as_none() {
+        let found = settings(&[("spark.hops.projectid", "")], &[("hopsworks.projectid", " \n")], &[]);
+        assert_eq!(found.get(&PROJECT_ID), None);
+        let found = settings(&[("spark.hops.projectid", "")], &[], &[("HOPSWORKS_PROJECT_ID", "3")]);
+        assert_eq!(found.get(&PROJECT_ID), Some("3"));
+    }
+
+    #[test]
+    fn a_variable_is_found_in_lower_case_where_that_is_the_custom() {
+        assert_eq!(settings(&[], &[], &[("no_proxy", "a")]).get(&NO_PROXY), Some("a"));
+        assert_eq!(settings(&[], &[], &[("no_proxy", "a"), ("NO_PROXY", "b")]).get(&NO_PROXY), Some("b"));
+    }
+
+    #[test]
+    fn no_secret_has_a_spark_name() {
+        for setting in TABLE.iter().filter(|setting| !setting.shown) {
+            assert_eq!(setting.spark, None, "{setting}");
+        }
+        let found = settings(&[("spark.hops.apikey", "key")], &[], &[]);
+        assert_eq!(found.get(&API_KEY), None);
+    }
+
+    #[test]
+    fn a_binding_hands_over_every_name_of_the_table() {
+        assert!(spark_names().contains(&"spark.hops.cloud.roles"));
+        assert!(property_names().contains(&"https.proxyHost"));
+        assert!(!property_names().contains(&"REST_ENDPOINT"));
+    }
+
+    #[test]
+    fn a_setting_is_named_as_people_write_it() {
+        assert_eq!(REST_ENDPOINT.to_string(), "hopsworks.restendpoint / REST_ENDPOINT");
+        assert_eq!(SECRETS_DIR.to_string(), "SECRETS_DIR");
+        assert_eq!(INSECURE.to_string(), "hopsutil.insecure");
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let found = settings(
+            &[],
+            &[("javax.net.ssl.trustStorePassword", "canary-1"), ("hopsworks.domain.truststore.password", "canary-2")],
+            &[("API_KEY", "canary-3"), ("HTTPS_PROXY", "http://me:canary-4@proxy:3128"), ("REST_ENDPOINT", "hops")],
+        );
+        assert_eq!(
+            format!("{found:?}"),
+            "{hopsworks.restendpoint / REST_ENDPOINT: \"hops\", hopsworks.apikey / API_KEY: ***, \
+             hopsworks.domain.truststore.password / DOMAIN_CA_TRUSTSTORE_PASSWORD: ***, \
+             javax.net.ssl.trustStorePassword: ***, HTTPS_PROXY: ***}"
+        );
+    }
+}
