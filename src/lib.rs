@@ -9,6 +9,7 @@
 //! | [`credentials`] | what STS hands out: access key id, secret access key, session token, expiration |
 //! | [`role`] | role ARN, role mapping, project role |
 //! | [`request`] | one AssumeRole request, its session name and duration |
+//! | [`sts`] | AssumeRole, called with the base identity |
 //! | [`base`] | the base identity: whose credentials call AssumeRole |
 //! | [`settings`] | the one table of names, and which value counts |
 //! | [`source`] | where role mappings and credentials come from |
@@ -29,3 +30,4 @@ pub mod retry;
 pub mod role;
 pub mod settings;
 pub mod source;
+pub mod sts;
