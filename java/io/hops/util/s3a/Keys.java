@@ -1,0 +1,50 @@
+package io.hops.util.s3a;
+
+/**
+ * Every Hadoop configuration key that we read or write.
+ *
+ * <p>Keys of ours begin with {@code fs.}, since Delta and others hand on only those
+ * (https://github.com/unitycatalog/unitycatalog/issues/1112). Hadoop's own names are restated here because its constants
+ * class may not be visible from our class loader.
+ */
+public final class Keys {
+  /** The access key id, as the original set it. Readers that know nothing of us use the three. */
+  public static final String ACCESS_KEY = "fs.s3a.access.key";
+
+  /** The secret access key. */
+  public static final String SECRET_KEY = "fs.s3a.secret.key";
+
+  /** The session token. */
+  public static final String SESSION_TOKEN = "fs.s3a.session.token";
+
+  /** The class, or list of classes, that hands S3A its credentials. */
+  public static final String PROVIDER = "fs.s3a.aws.credentials.provider";
+
+  /** S3A's own provider that reads the three keys once per file system. */
+  public static final String TEMPORARY_PROVIDER = "org.apache.hadoop.fs.s3a.TemporaryAWSCredentialsProvider";
+
+  /** The file-system class behind {@code s3a://}. */
+  public static final String FILE_SYSTEM = "fs.s3a.impl";
+
+  /** The same for FileContext, which streaming checkpoints use. */
+  public static final String ABSTRACT_FILE_SYSTEM = "fs.AbstractFileSystem.s3a.impl";
+
+  /** The generation of roles that a job was planned under. */
+  public static final String GENERATION = "fs.s3a.hops.generation";
+
+  /** The ARN of the application's role. */
+  public static final String ROLE = "fs.s3a.hops.role";
+
+  private Keys() {}
+
+  /**
+   * Names the form of a key that holds for one bucket.
+   *
+   * @param bucket the bucket
+   * @param key the key that holds for all
+   * @return the key that S3A prefers for this bucket
+   */
+  public static String of(String bucket, String key) {
+    return "fs.s3a.bucket." + bucket + key.substring("fs.s3a".length());
+  }
+}
