@@ -1,0 +1,250 @@
+package io.hops.util;
+
+import io.hops.util.cloud.Credentials;
+import io.hops.util.cloud.RoleMapping;
+import io.hops.util.exceptions.CloudCredentialException;
+import io.hops.util.internal.Configuration;
+import io.hops.util.internal.Effects;
+import io.hops.util.internal.Native;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+
+/**
+ * Temporary AWS credentials for the roles that are mapped to a project.
+ *
+ * <pre>{@code
+ * Credentials credentials = CredentialsProvider.assumeRole(CredentialsProvider.getRole(1));
+ * }</pre>
+ *
+ * <p>Roles and credentials come from the role-mapping server when {@code hopsworks.restendpoint} or {@code REST_ENDPOINT}
+ * is set, else from AWS STS with the base identity of the AWS chain and the roles of {@code hops.cloud.roles}.
+ *
+ * <p>{@code assumeRole} also writes the credentials where their readers look: into the environment of this process as
+ * {@code AWS_ACCESS_KEY_ID}, {@code AWS_SECRET_ACCESS_KEY} and {@code AWS_SESSION_TOKEN}, and into the Hadoop
+ * configuration of the active SparkContext, if there is one. All of it, or none of it when it throws.
+ *
+ * <p>Runs without Spark, Hadoop or an AWS SDK on the class path. Safe to call from any thread.
+ */
+public final class CredentialsProvider {
+  private CredentialsProvider() {}
+
+  /**
+   * Assumes the caller's default role for an hour.
+   *
+   * @return the credentials
+   * @throws CloudCredentialException when there are none; then nothing has changed
+   */
+  public static Credentials assumeRole() throws CloudCredentialException {
+    return AssumeRoleRequest.builder().send();
+  }
+
+  /**
+   * Assumes a role for an hour.
+   *
+   * @param roleArn the ARN of the role; null or empty for the caller's default
+   * @return the credentials
+   * @throws CloudCredentialException when there are none; then nothing has changed
+   * @throws IllegalArgumentException when it is no role ARN
+   */
+  public static Credentials assumeRole(String roleArn) throws CloudCredentialException {
+    return AssumeRoleRequest.builder().setRoleArn(roleArn).send();
+  }
+
+  /**
+   * Assumes a role under a session name, for a duration.
+   *
+   * @param roleArn the ARN of the role; null or empty for the caller's default
+   * @param roleSessionName the name under which CloudTrail shows the session: 2 to 64 letters, digits and characters of
+   *     {@code _+=,.@-}; null or empty for one made of user and project
+   * @param durationSeconds 900 to 43200 seconds, 3600 at most when AWS chains roles; 0 for 3600
+   * @return the credentials
+   * @throws CloudCredentialException when there are none; then nothing has changed
+   * @throws IllegalArgumentException when an argument is none that AWS could accept
+   */
+  public static Credentials assumeRole(String roleArn, String roleSessionName, int durationSeconds)
+      throws CloudCredentialException {
+    return AssumeRoleRequest.builder()
+        .setRoleArn(roleArn)
+        .setRoleSessionName(roleSessionName)
+        .setDurationSeconds(durationSeconds)
+        .send();
+  }
+
+  /**
+   * Finds the caller's default role.
+   *
+   * @return its ARN
+   * @throws CloudCredentialException when there is none, or no answer
+   */
+  public static String getRole() throws CloudCredentialException {
+    return Native.loaded().defaultRole(Configuration.read());
+  }
+
+  /**
+   * Finds a role by the id of its mapping, whether the caller may assume it or not.
+   *
+   * @param id the id of the role mapping, or the position in {@code hops.cloud.roles}, from 1; null for the default
+   * @return the ARN of the role
+   * @throws CloudCredentialException when no role has this id, or no answer came
+   * @throws IllegalArgumentException when the id is negative
+   */
+  public static String getRole(Integer id) throws CloudCredentialException {
+    return id == null ? getRole() : Native.loaded().role(Configuration.read(), id);
+  }
+
+  /**
+   * Lists the roles mapped to the project, in the order of their ids, whether the caller may assume them or not.
+   *
+   * @return their ARNs; empty when there are none
+   * @throws CloudCredentialException when there is no answer
+   */
+  public static String[] getRoles() throws CloudCredentialException {
+    return getRoleMappings().stream().map(RoleMapping::getRoleArn).toArray(String[]::new);
+  }
+
+  /**
+   * Lists the role mappings of the project, in the order of their ids, whether the caller may assume them or not.
+   *
+   * @return the role mappings; empty when there are none
+   * @throws CloudCredentialException when there is no answer
+   */
+  public static List<RoleMapping> getRoleMappings() throws CloudCredentialException {
+    return Collections.unmodifiableList(
+        Arrays.asList(Native.loaded().roleMappings(Configuration.read())));
+  }
+
+  /**
+   * One request to assume a role.
+   *
+   * <p>Not every source takes every field: a role-mapping server carries role, session name and duration, STS all of
+   * them. {@link #send} refuses a field that would be lost.
+   */
+  public static final class AssumeRoleRequest {
+    // Read by the native library.
+    private String roleArn;
+    private String roleSessionName;
+    private int durationSeconds;
+    private String externalId;
+    private String policy;
+    private String[] policyArns = {};
+    private String[] tags = {};
+    private String sourceIdentity;
+
+    private AssumeRoleRequest() {}
+
+    /**
+     * A request for the caller's default role, for an hour.
+     *
+     * @return a new request
+     */
+    public static AssumeRoleRequest builder() {
+      return new AssumeRoleRequest();
+    }
+
+    /**
+     * Names the role.
+     *
+     * @param roleArn its ARN; null or empty for the caller's default
+     * @return this request
+     */
+    public AssumeRoleRequest setRoleArn(String roleArn) {
+      this.roleArn = roleArn;
+      return this;
+    }
+
+    /**
+     * Names the session.
+     *
+     * @param roleSessionName the name under which CloudTrail shows the session: 2 to 64 letters, digits and characters
+     *     of {@code _+=,.@-}; null or empty for one made of user and project
+     * @return this request
+     */
+    public AssumeRoleRequest setRoleSessionName(String roleSessionName) {
+      this.roleSessionName = roleSessionName;
+      return this;
+    }
+
+    /**
+     * Sets for how long the credentials shall be good.
+     *
+     * @param durationSeconds 900 to 43200 seconds, 3600 at most when AWS chains roles; 0 for 3600
+     * @return this request
+     */
+    public AssumeRoleRequest setDurationSeconds(int durationSeconds) {
+      this.durationSeconds = durationSeconds;
+      return this;
+    }
+
+    /**
+     * Sets what the role's trust policy asks for as {@code sts:ExternalId}.
+     *
+     * @param externalId 2 to 1224 characters; null or empty for none
+     * @return this request
+     */
+    public AssumeRoleRequest setExternalId(String externalId) {
+      this.externalId = externalId;
+      return this;
+    }
+
+    /**
+     * Narrows the session: it may do what both this policy and the role allow.
+     *
+     * @param policy a session policy in JSON; null or empty for none
+     * @return this request
+     */
+    public AssumeRoleRequest setPolicy(String policy) {
+      this.policy = policy;
+      return this;
+    }
+
+    /**
+     * Narrows the session by managed policies.
+     *
+     * @param policyArns the ARNs of ten managed policies at most
+     * @return this request
+     */
+    public AssumeRoleRequest setPolicyArns(String... policyArns) {
+      this.policyArns = policyArns == null ? new String[0] : policyArns.clone();
+      return this;
+    }
+
+    /**
+     * Adds a session tag; fifty at most.
+     *
+     * @param key the key of the tag
+     * @param value its value
+     * @return this request
+     */
+    public AssumeRoleRequest addTag(String key, String value) {
+      tags = Arrays.copyOf(tags, tags.length + 2);
+      tags[tags.length - 2] = key;
+      tags[tags.length - 1] = value;
+      return this;
+    }
+
+    /**
+     * Sets the STS attribute {@code SourceIdentity}, which stays with the session wherever it goes.
+     *
+     * @param sourceIdentity 2 to 64 characters; null or empty for none
+     * @return this request
+     */
+    public AssumeRoleRequest setSourceIdentity(String sourceIdentity) {
+      this.sourceIdentity = sourceIdentity;
+      return this;
+    }
+
+    /**
+     * Assumes the role and writes the credentials where their readers look.
+     *
+     * @return the credentials
+     * @throws CloudCredentialException when there are none; then nothing has changed
+     * @throws IllegalArgumentException when a field is none that AWS could accept, or one that the source cannot carry
+     */
+    public Credentials send() throws CloudCredentialException {
+      Credentials credentials = Native.loaded().assumeRole(Configuration.read(), this);
+      Effects.apply(credentials);
+      return credentials;
+    }
+  }
+}

@@ -1,0 +1,54 @@
+package io.hops.util.exceptions;
+
+/**
+ * Why there are no credentials: what was attempted, what came back, and what to do.
+ *
+ * <p>The message holds no secret. What lies below it is the {@linkplain #getCause() cause}.
+ */
+public class CloudCredentialException extends Exception {
+  private static final long serialVersionUID = 1L;
+
+  /** 380000 to 380004, else the HTTP status, else 0. */
+  private final int code;
+
+  /**
+   * Without a cause or a code.
+   *
+   * @param message one sentence, without secrets
+   */
+  public CloudCredentialException(String message) {
+    this(message, null, 0);
+  }
+
+  /**
+   * With the text of its cause and no code.
+   *
+   * @param cause what happened below
+   */
+  public CloudCredentialException(Throwable cause) {
+    super(cause);
+    this.code = 0;
+  }
+
+  /**
+   * With everything.
+   *
+   * @param message one sentence, without secrets
+   * @param cause what happened below, or null
+   * @param code what {@link #getCode} returns
+   */
+  public CloudCredentialException(String message, Throwable cause, int code) {
+    super(message, cause);
+    this.code = code;
+  }
+
+  /**
+   * Says who refused, in the numbers of the role-mapping contract.
+   *
+   * @return 380000 (no cloud deployment), 380001 (STS refused), 380002 (role mapped, but not for the caller), 380003 (no
+   *     such mapping) or 380004 (mapping exists); else the HTTP status of the answer; else 0
+   */
+  public int getCode() {
+    return code;
+  }
+}

@@ -1,0 +1,131 @@
+package io.hops.util.internal;
+
+import io.hops.util.CredentialsProvider.AssumeRoleRequest;
+import io.hops.util.cloud.Credentials;
+import io.hops.util.cloud.RoleMapping;
+import io.hops.util.exceptions.CloudCredentialException;
+
+/**
+ * The native library: everything that is a rule is decided there.
+ *
+ * <p>Its methods belong to an instance that only {@link #loaded} hands out, so that none can be called before the library
+ * is there.
+ */
+public final class Native {
+  private static final Native LIBRARY;
+  private static final Throwable FAILURE;
+
+  // Throws nothing: a class whose initialiser throws once answers NoClassDefFoundError for ever, without the reason.
+  static {
+    Native library = null;
+    Throwable failure = null;
+    try {
+      NativeLoader.load();
+      library = new Native();
+      BaseEnvironment.share(library);
+    } catch (Exception | LinkageError e) {
+      failure = e;
+    }
+    LIBRARY = failure == null ? library : null;
+    FAILURE = failure;
+  }
+
+  private Native() {}
+
+  /**
+   * The library, loaded at the first call.
+   *
+   * @return the library
+   * @throws CloudCredentialException when it cannot be loaded: the same reason at each call
+   */
+  public static Native loaded() throws CloudCredentialException {
+    if (FAILURE != null) {
+      throw new CloudCredentialException(FAILURE.getMessage(), FAILURE, 0);
+    }
+    return LIBRARY;
+  }
+
+  /**
+   * Names the JVM system properties that are settings.
+   *
+   * @return their names
+   */
+  native String[] propertyNames();
+
+  /**
+   * Lists the truststores that the settings name.
+   *
+   * @param configuration the settings, still without certificates
+   * @return path, password (or null) and type (or null) of the domain's store, then of the JVM's; a null path for none
+   */
+  native String[] trustStores(Configuration configuration);
+
+  /**
+   * Lists the role mappings, in the order of their ids.
+   *
+   * @param configuration the settings
+   * @return the role mappings
+   * @throws CloudCredentialException when there is no answer
+   */
+  public native RoleMapping[] roleMappings(Configuration configuration)
+      throws CloudCredentialException;
+
+  /**
+   * Finds a role by the id of its mapping.
+   *
+   * @param configuration the settings
+   * @param id the id
+   * @return its ARN
+   * @throws CloudCredentialException when there is none, or no answer
+   */
+  public native String role(Configuration configuration, int id) throws CloudCredentialException;
+
+  /**
+   * Finds the caller's default role.
+   *
+   * @param configuration the settings
+   * @return its ARN
+   * @throws CloudCredentialException when there is none, or no answer
+   */
+  public native String defaultRole(Configuration configuration) throws CloudCredentialException;
+
+  /**
+   * Fetches credentials and validates them; applies nothing.
+   *
+   * @param configuration the settings
+   * @param request what is asked for
+   * @return the credentials
+   * @throws CloudCredentialException when there are none
+   */
+  public native Credentials assumeRole(Configuration configuration, AssumeRoleRequest request)
+      throws CloudCredentialException;
+
+  /**
+   * Writes the credentials into the map behind {@code System.getenv()} and into the C library's environment.
+   *
+   * @param credentials what to write
+   * @return the values that {@code System.getenv()} had before, null for those it had not
+   */
+  native String[] environmentPut(Credentials credentials);
+
+  /**
+   * Undoes {@link #environmentPut} in both places.
+   *
+   * @param before what it returned
+   */
+  native void environmentRestore(String[] before);
+
+  /**
+   * The variables that make up the base identity, as they were when this library was first used.
+   *
+   * @return name, value, name, value, …
+   */
+  native String[] baseEnvironment();
+
+  /**
+   * Takes the base identity's variables from a copy of this library that was there earlier.
+   *
+   * @param variables what its {@link #baseEnvironment} returned
+   */
+  native void adoptBaseEnvironment(String[] variables);
+}
