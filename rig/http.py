@@ -1,0 +1,100 @@
+"""HTTP on loopback: a server for a handler class, and a recorder that stands between two programs and keeps what they say."""
+
+from __future__ import annotations
+
+import dataclasses
+import http.client
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up is no event."""
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """A server for the length of the `with` block; its endpoint."""
+    with _Server(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@dataclasses.dataclass(frozen=True)
+class Exchange:
+    """One request and its answer."""
+
+    method: str
+    path: str
+    authorization: str
+    status: int
+    body: str
+
+    @property
+    def access_key_id(self) -> str | None:
+        """Who signed the request, by AWS signature version 4."""
+        match = re.search(r"Credential=([^/]+)/", self.authorization)
+        return match[1] if match else None
+
+
+class Recorder:
+    """What passed between two programs, in order of the answers."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = endpoint
+        self.exchanges: list[Exchange] = []
+
+
+@contextmanager
+def recording(upstream: str) -> Iterator[Recorder]:
+    """A way to `upstream` that records. The Host header goes through unchanged, so signatures stay valid."""
+    target = urlsplit(upstream)
+    assert target.hostname is not None
+    hostname, port = target.hostname, target.port
+
+    class Passage(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _pass(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            connection = http.client.HTTPConnection(hostname, port, timeout=60)
+            connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in self.headers.items():
+                if name.lower() not in ("connection", "expect"):
+                    connection.putheader(name, value)
+            connection.endheaders(body)
+            answer = connection.getresponse()
+            content = answer.read()
+            connection.close()
+            recorder.exchanges.append(
+                Exchange(self.command, self.path, self.headers.get("Authorization", ""), answer.status, content.decode(errors="replace"))
+            )
+            self.send_response_only(answer.status)
+            for name, value in answer.getheaders():
+                if name.lower() not in ("connection", "transfer-encoding", "content-length"):
+                    self.send_header(name, value)
+            self.send_header("Content-Length", answer.getheader("Content-Length", "0") if self.command == "HEAD" else str(len(content)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(content)
+
+        do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Silent: the exchanges are the log."""
+
+    with serving(Passage) as endpoint:
+        recorder = Recorder(endpoint)
+        yield recorder

@@ -1,0 +1,58 @@
+"""The role-mapping server as its administrator runs it: set up by its command line, served by its binary."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from rig import ROOT
+from rig.process import Program, environment, run
+
+BINARY = ROOT / "target" / "release" / "role-mapping-server"
+
+
+class CommandFailed(Exception):
+    """A command of the server was refused; holds what it said."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RoleServer:
+    """A database in `directory`, and the commands on it. `variables` is all that the server gets besides a path and a home."""
+
+    directory: Path
+    variables: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.directory / "roles.db"
+
+    @property
+    def log(self) -> Path:
+        """What `serve` printed."""
+        return self.directory / "server.log"
+
+    def command(self, *arguments: str) -> str:
+        """Runs one command; what it printed, without the line end."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        done = run([BINARY, *arguments], self._environment(), self.directory, 30)
+        if done.returncode != 0:
+            raise CommandFailed(f"role-mapping-server {' '.join(arguments)}: exit {done.returncode}: {done.stderr.strip()}")
+        return done.stdout.removesuffix("\n")
+
+    def member(self, project: str, email: str, project_role: str) -> str:
+        """Makes a user a member of a project; the user's API key."""
+        key = self.command("user", "add", email)
+        self.command("member", "set", project, email, project_role)
+        return key
+
+    @contextmanager
+    def serve(self) -> Iterator[tuple[str, Program]]:
+        """The server for the length of the `with` block; its endpoint and its process."""
+        with Program([BINARY, "serve", "--listen", "127.0.0.1:0"], self.log, self._environment(), self.directory) as program:
+            yield program.await_line(r"^listening on (http://127\.0\.0\.1:\d+)$")[1], program
+
+    def _environment(self) -> dict[str, str]:
+        return environment(self.directory / "home", DATABASE_URL=f"sqlite://{self.database}", **self.variables)

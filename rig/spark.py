@@ -1,0 +1,152 @@
+"""Real Spark, in the lines that users run: each with the S3A of its Hadoop, started as spark-submit and spark-shell start it.
+
+S3A and the AWS SDK lie on the system class path unless a test says otherwise, as administrators install them; the product's jar comes with
+the job. Spark gets an environment without a trace of AWS.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rig import BUILD, ROOT, jdk
+from rig.process import environment, run
+
+_LOG4J = """\
+rootLogger.level = error
+rootLogger.appenderRef.stderr.ref = stderr
+appender.stderr.type = Console
+appender.stderr.name = stderr
+appender.stderr.target = SYSTEM_ERR
+appender.stderr.layout.type = PatternLayout
+appender.stderr.layout.pattern = %d{HH:mm:ss} %p %c{1}: %m%n%ex
+logger.hops.name = io.hops
+logger.hops.level = info
+"""
+
+# Half the processor time of a JVM that lives for seconds.
+_SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+
+
+def version() -> str:
+    """The product's version."""
+    manifest = (ROOT / "Cargo.toml").read_text()
+    return manifest.split("[workspace.package]", 1)[1].split('version = "', 1)[1].split('"', 1)[0]
+
+
+def product_jar() -> Path:
+    """The jar as users get it."""
+    return BUILD / "libs" / f"hops-credentials-{version()}.jar"
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """A line of Spark: its version, and those of its Hadoop and Scala."""
+
+    spark: str
+    hadoop: str
+    scala: str
+
+    @property
+    def home(self) -> Path:
+        """SPARK_HOME."""
+        return BUILD / "spark" / self.spark / "home"
+
+    @property
+    def s3a(self) -> str:
+        """The class path of S3A and its AWS SDK."""
+        return str(BUILD / "spark" / self.spark / "s3a" / "*")
+
+    def compile(self, sources: Sequence[Path], classes: Path) -> Path:
+        """Compiles Scala with the compiler of the line against Spark and the product; a jar."""
+        classes.mkdir(parents=True, exist_ok=True)
+        jar = classes.with_suffix(".jar")
+        kit, variables = jdk.home(17) / "bin", environment(classes.parent / "home")
+        compiler: list[str | Path] = [kit / "java", "-Xss4m", "-cp", f"{self.home}/jars/*", "scala.tools.nsc.Main", "-usejavacp"]
+        done = run([*compiler, "-classpath", product_jar(), "-d", classes, *sources], variables, classes.parent)
+        if done.returncode != 0:
+            raise RuntimeError(f"scalac {self.scala}: {done.stdout}{done.stderr}")
+        run([kit / "jar", "cf", jar, "-C", classes, "."], variables, classes.parent)
+        return jar
+
+
+SPARK_3_5 = Line("3.5.8", "3.3.4", "2.12.18")
+SPARK_4_1 = Line("4.1.4", "3.4.2", "2.13.17")
+
+
+@dataclasses.dataclass(frozen=True)
+class Spark:
+    """An installation ready to start applications: a line on a JDK, with the S3 endpoint they read from."""
+
+    line: Line
+    java: int
+    s3: str
+    directory: Path
+    master: str = "local[2]"
+    #: The product's jar lies beside S3A instead of coming with the job.
+    product_on_system: bool = False
+    confs: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def submit(self, jar: Path, main: str, variables: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs an application to its end."""
+        return self._run("spark-submit", self._options(), variables, ["--class", main, str(jar), *arguments])
+
+    def shell(self, program: Path, variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+        """Types a program into spark-shell, line by line, then leaves it."""
+        return self._run("spark-shell", self._options(), variables, [], program.read_text())
+
+    def _options(self) -> dict[str, str]:
+        """Every conf of the application. `fs.s3a.*` beyond endpoint and region only fails faster than the default."""
+        system = f"{self.line.s3a}:{product_jar()}" if self.product_on_system else self.line.s3a
+        return {
+            "spark.driver.host": "127.0.0.1",
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.driver.memory": "700m",
+            "spark.driver.extraJavaOptions": _SHORT_LIVED,
+            "spark.executor.extraJavaOptions": _SHORT_LIVED,
+            "spark.driver.extraClassPath": system,
+            "spark.executor.extraClassPath": system,
+            **({} if self.product_on_system else {"spark.jars": str(product_jar())}),
+            "spark.local.dir": str(self.directory / "local"),
+            "spark.sql.warehouse.dir": str(self.directory / "warehouse"),
+            "spark.task.maxFailures": "1",
+            "spark.ui.enabled": "false",
+            "spark.hadoop.fs.s3a.endpoint": self.s3,
+            "spark.hadoop.fs.s3a.endpoint.region": "us-east-1",
+            "spark.hadoop.fs.s3a.path.style.access": "true",
+            "spark.hadoop.fs.s3a.retry.limit": "2",
+            "spark.hadoop.fs.s3a.attempts.maximum": "1",
+            **self.confs,
+        }
+
+    def _run(
+        self, program: str, confs: Mapping[str, str], variables: Mapping[str, str], rest: Sequence[str], stdin: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        conf_directory = self.directory / "conf"
+        conf_directory.mkdir(exist_ok=True)
+        (conf_directory / "log4j2.properties").write_text(_LOG4J)
+        (conf_directory / "spark-defaults.conf").write_text("".join(f"{key} {value}\n" for key, value in confs.items()))
+        return run(
+            [self.line.home / "bin" / program, "--master", self.master, *rest],
+            environment(
+                self.directory / "home",
+                JAVA_HOME=str(jdk.home(self.java)),
+                SPARK_HOME=str(self.line.home),
+                SPARK_CONF_DIR=str(conf_directory),
+                SPARK_LOCAL_IP="127.0.0.1",
+                SPARK_LOCAL_HOSTNAME="localhost",
+                **variables,
+            ),
+            self.directory,
+            stdin=stdin,
+        )
+
+
+def reports(output: str) -> dict[str, object]:
+    """What a test program reported: its lines `report NAME JSON`."""
+    lines = (line.split(" ", 2) for line in output.splitlines() if line.startswith("report "))
+    return {name: json.loads(value) for _, name, value in lines}

@@ -1,0 +1,128 @@
+"""All checks of the project, one after the other, each with its runner; at the end what ran, where, and for how long.
+
+A stage that fails does not end the run: the table shows everything that is wrong. The last line sums over all runners.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import subprocess
+import sys
+import time
+from xml.etree import ElementTree
+
+from rig import BUILD, ROOT, jdk
+
+PYTHON = sys.executable
+REPORT = BUILD / "pytest.xml"
+GRADLE = ["timeout", "1200", "gradle", "--no-daemon", "--console=plain", "-q"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One command. Its tests are counted from what it prints; a command that prints no count is one test."""
+
+    name: str
+    language: str
+    java: str
+    command: list[str]
+
+
+@dataclasses.dataclass
+class Row:
+    """A line of the closing table: what ran, on which language, JDK, line of Spark and class path."""
+
+    what: tuple[str, str, str, str, str]
+    passed: int = 0
+    failed: int = 0
+    seconds: float = 0
+
+
+STAGES = [
+    Stage("fetch and build", "all", "17", ["make", "parts"]),
+    Stage("format", "Rust", "-", ["cargo", "fmt", "--all", "--check"]),
+    Stage("clippy", "Rust", "-", ["cargo", "clippy", "-q", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
+    Stage("unit tests", "Rust", "17", ["cargo", "test", "-q", "--workspace", "--locked"]),
+    Stage("JUnit", "Java", "17", [*GRADLE, "consoleTest"]),
+    Stage("JUnit", "Java", "25", [*GRADLE, "consoleTest25"]),
+    Stage("ruff", "Python", "-", [PYTHON, "-m", "ruff", "check", "-q", "rig", "demo", "tests"]),
+    Stage("ruff format", "Python", "-", [PYTHON, "-m", "ruff", "format", "-q", "--check", "rig", "demo", "tests"]),
+    Stage("mypy", "Python", "-", [PYTHON, "-m", "mypy", "--no-error-summary", "rig", "demo", "tests"]),
+    Stage("product", "all", "17", [PYTHON, "-m", "pytest", "-q", "--durations=15", f"--junitxml={REPORT}"]),
+]
+_COUNTS = (
+    (r"^test result: \w+\. (\d+) passed; (\d+) failed", 1, 2),
+    (r"^\[\s*(\d+) tests successful\s*\]", 1, None),
+    (r"^\[\s*(\d+) tests failed\s*\]", None, 1),
+)
+
+
+def _run(stage: Stage) -> Row:
+    print(f"\n== {stage.name} ({stage.language}, JDK {stage.java}): {' '.join(stage.command)}", flush=True)
+    begin = time.monotonic()
+    passed = failed = 0
+    process = subprocess.Popen(
+        stage.command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        print(line, end="", flush=True)
+        for pattern, in_passed, in_failed in _COUNTS:
+            if match := re.search(pattern, line):
+                passed += int(match[in_passed]) if in_passed else 0
+                failed += int(match[in_failed]) if in_failed else 0
+    code = process.wait()
+    if code == 0 and passed == 0:
+        passed = 1
+    if code != 0 and failed == 0:
+        failed = 1
+    return Row((stage.name, stage.language, stage.java, "-", "-"), passed, failed, time.monotonic() - begin)
+
+
+def _product_rows(stage: Row) -> list[Row]:
+    """The rows of the product tests: one for each combination that a test recorded, one for the others together."""
+    if not REPORT.exists():
+        return [stage]
+    rows: dict[tuple[str, str, str, str, str], Row] = {}
+    for case in ElementTree.parse(REPORT).iter("testcase"):
+        recorded = {item.get("name"): item.get("value", "") for item in case.iter("property")}
+        language, java, spark, class_path = (recorded.get(name, "-") for name in ("language", "java", "spark", "class path"))
+        what = (case.get("classname", "").removeprefix("tests.test_"), language, java, spark, class_path)
+        row = rows.setdefault(what, Row(what))
+        # A test that cannot run has failed, so one that was skipped counts as such.
+        if any(case.find(outcome) is not None for outcome in ("failure", "error", "skipped")):
+            row.failed += 1
+        else:
+            row.passed += 1
+        row.seconds += float(case.get("time", 0))
+    if stage.failed and not any(row.failed for row in rows.values()):
+        return [stage, *rows.values()]
+    return list(rows.values())
+
+
+def _table(rows: list[Row]) -> str:
+    lines = [["what", "language", "JDK", "Spark", "class path", "passed", "failed", "seconds"]]
+    lines += [[*row.what, str(row.passed), str(row.failed), f"{row.seconds:.0f}"] for row in rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def main() -> int:
+    """Runs every stage; 0 if and only if nothing failed."""
+    REPORT.unlink(missing_ok=True)
+    if 25 in jdk.homes():
+        os.environ["JAVA_25_HOME"] = str(jdk.home(25))
+    rows: list[Row] = []
+    for stage in STAGES:
+        row = _run(stage)
+        rows += _product_rows(row) if stage.name == "product" else [row]
+    passed, failed = sum(row.passed for row in rows), sum(row.failed for row in rows)
+    print(f"\n{_table(rows)}\n")
+    print(f"{passed} passed, {failed} failed", flush=True)
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
