@@ -1,0 +1,151 @@
+//! Who calls and what they may do. A permission is an extractor: a handler that takes a [`DataOwner`] cannot be reached by
+//! anybody else. Each request is authorised by itself, against the database as it is then.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use hops_credentials::role::ProjectRole;
+
+use crate::App;
+use crate::audit::Actor;
+use crate::error::Error;
+use crate::parameters::ProjectId;
+use crate::project::{self, Project};
+use crate::request_log::RequestId;
+use crate::user::{self, User};
+
+/// The address at the other end of the connection; `serve` puts it into the extensions of each request.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
+
+/// Somebody with a valid API key.
+pub struct Caller {
+    /// Who.
+    pub user: User,
+    /// The same for the audit.
+    pub actor: Actor,
+}
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        let key = api_key(&parts.headers).ok_or(Error::Unauthenticated)?;
+        let user = user::by_key(&app.database, key).await?.ok_or(Error::Unauthenticated)?;
+        let request_id = parts.extensions.get::<RequestId>().expect("the request log gives each request an id");
+        let peer = parts.extensions.get::<Peer>().expect("serve notes the peer of each request");
+        let address = match app.is_behind_proxy {
+            true => last_hop(&parts.headers).unwrap_or(peer.0.ip()),
+            false => peer.0.ip(),
+        };
+        let name = user.email.to_string();
+        Ok(Self { user, actor: Actor { request_id: request_id.0.clone(), name, address: Some(address.to_string()) } })
+    }
+}
+
+/// The one key of the one `Authorization: ApiKey <key>`.
+fn api_key(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("ApiKey").then_some(key.trim())
+}
+
+/// The hop that our own proxy wrote: everything before it came from the client and proves nothing.
+fn last_hop(headers: &HeaderMap) -> Option<IpAddr> {
+    let value = headers.get_all("x-forwarded-for").iter().next_back()?;
+    value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
+}
+
+/// An administrator.
+pub struct Admin(pub Caller);
+
+impl FromRequestParts<App> for Admin {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        match caller.user.is_admin {
+            true => Ok(Self(caller)),
+            false => Err(Error::NotAdmin),
+        }
+    }
+}
+
+/// A member of the project in the path. An administrator is none by office.
+pub struct Member {
+    /// Who.
+    pub caller: Caller,
+    /// The project.
+    pub project: Project,
+    /// What they are in it.
+    pub project_role: ProjectRole,
+}
+
+impl Member {
+    /// The caller as a member of that project.
+    ///
+    /// # Errors
+    /// [`Error::NotMember`], the same whether or not there is such a project.
+    pub async fn of(app: &App, caller: Caller, project_id: i64) -> Result<Self, Error> {
+        match project::membership(&app.database, project_id, caller.user.id).await? {
+            Some((project, project_role)) => Ok(Self { caller, project, project_role }),
+            None => Err(Error::NotMember(project_id)),
+        }
+    }
+}
+
+impl FromRequestParts<App> for Member {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        let ProjectId(project_id) = ProjectId::from_request_parts(parts, app).await?;
+        Self::of(app, caller, project_id).await
+    }
+}
+
+/// A data owner of the project in the path.
+pub struct DataOwner(pub Member);
+
+impl FromRequestParts<App> for DataOwner {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        let member = Member::from_request_parts(parts, app).await?;
+        match member.project_role {
+            ProjectRole::DataOwner => Ok(Self(member)),
+            ProjectRole::DataScientist | ProjectRole::All => Err(Error::NotDataOwner),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &'static str, values: &[&str]) -> HeaderMap {
+        values.iter().map(|value| (name.parse().expect("a name"), value.parse().expect("a value"))).collect()
+    }
+
+    #[test]
+    fn only_one_header_of_the_scheme_api_key_authenticates() {
+        assert_eq!(api_key(&headers("authorization", &["ApiKey a.b"])), Some("a.b"));
+        assert_eq!(api_key(&headers("authorization", &["Bearer a.b"])), None);
+        assert_eq!(api_key(&headers("authorization", &["a.b"])), None);
+        assert_eq!(api_key(&headers("authorization", &[])), None);
+        assert_eq!(api_key(&headers("authorization", &["ApiKey a.b", "ApiKey c.d"])), None);
+    }
+
+    #[test]
+    fn behind_a_proxy_only_its_own_hop_counts() {
+        let hop = |values: &[&str]| last_hop(&headers("x-forwarded-for", values)).map(|hop| hop.to_string());
+        assert_eq!(hop(&["10.9.9.9, 192.0.2.7"]).as_deref(), Some("192.0.2.7"));
+        assert_eq!(hop(&["10.9.9.9", "2001:db8::1"]).as_deref(), Some("2001:db8::1"));
+        assert_eq!(hop(&["10.9.9.9, forged"]), None);
+        assert_eq!(hop(&[]), None);
+    }
+}

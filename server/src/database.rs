@@ -1,0 +1,197 @@
+//! Where users, projects, members, role mappings and the audit lie: SQLite or PostgreSQL, one set of SQL texts for both.
+//!
+//! [`Database::open`] creates what is missing and migrates the schema; it may be called twice and by several processes at
+//! once. Which tables there are stands in `migrations/`; the SQL of a noun stands with the noun.
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Executor, SqlSafeStr, Transaction};
+
+/// Where the database is, as `--database` and `DATABASE_URL` name it.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Address {
+    /// `sqlite:///absolute/path/of/the/file.db`
+    Sqlite(PathBuf),
+    /// `postgres://user:password@host:port/name`. Secret: it may hold a password.
+    Postgres(String),
+}
+
+impl FromStr for Address {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return Ok(Address::Postgres(text.to_owned()));
+        }
+        match text.strip_prefix("sqlite://") {
+            Some(path) if path.starts_with('/') && !path.ends_with('/') && !path.contains(['?', '#', '%']) => {
+                Ok(Address::Sqlite(PathBuf::from(path)))
+            }
+            Some(_) | None => Err("the database is named sqlite:///absolute/path/roles.db or postgres://user@host/name"),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    /// Shows the path of a file, and of a PostgreSQL only that it is one.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Sqlite(path) => write!(formatter, "{}", path.display()),
+            Address::Postgres(_) => formatter.write_str("PostgreSQL"),
+        }
+    }
+}
+
+/// Why the database cannot be used at all.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file or its directory.
+    #[error("cannot open the database {place}; its directory must exist and be readable and writable for this user")]
+    File {
+        /// Which database.
+        place: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The database itself.
+    #[error("cannot connect to the database {place}")]
+    Connect {
+        /// Which database.
+        place: String,
+        /// What the database said.
+        source: sqlx::Error,
+    },
+    /// The schema, for example of a newer version of this program.
+    #[error("cannot migrate the schema of the database {place}")]
+    Migrate {
+        /// Which database.
+        place: String,
+        /// What the database said.
+        source: sqlx::migrate::MigrateError,
+    },
+}
+
+/// A pool of connections to a database whose schema is this version's.
+#[derive(Debug, Clone)]
+pub struct Database {
+    pool: AnyPool,
+    begin_write: &'static str,
+}
+
+impl Database {
+    /// Connects, creates the file (0600) and the schema if they are missing, and migrates an older schema.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing is changed then.
+    pub async fn open(address: &Address) -> Result<Self, OpenError> {
+        sqlx::any::install_drivers(&[sqlx::sqlite::any::DRIVER, sqlx::postgres::any::DRIVER])
+            .expect("the database is opened once in a process");
+        let place = address.to_string();
+        match address {
+            Address::Sqlite(path) => {
+                let refused = |source| OpenError::File { place: place.clone(), source };
+                // SQLite has no lock for "migrating": neither the change to WAL nor the migrator waits for another process.
+                let lock = directory_of(path).and_then(|directory| directory.lock().map(|()| directory)).map_err(refused)?;
+                OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(refused)?;
+                let database = Self::connect(&place, &format!("sqlite://{}", path.display()), "begin immediate").await?;
+                drop(lock);
+                Ok(database)
+            }
+            Address::Postgres(url) => Self::connect(&place, url, "begin").await,
+        }
+    }
+
+    async fn connect(place: &str, url: &str, begin_write: &'static str) -> Result<Self, OpenError> {
+        let refused = |source| OpenError::Connect { place: place.to_owned(), source };
+        let is_sqlite = url.starts_with("sqlite:");
+        let pool = AnyPoolOptions::new()
+            .max_connections(8)
+            .acquire_timeout(Duration::from_secs(10))
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    if is_sqlite {
+                        // https://sqlite.org/wal.html: readers go on while one writes; a writer waits for the other.
+                        let settings = "pragma busy_timeout = 10000; pragma journal_mode = wal; \
+                                        pragma synchronous = full; pragma foreign_keys = on";
+                        connection.execute(settings).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .connect_with(url.parse::<AnyConnectOptions>().map_err(refused)?.disable_statement_logging())
+            .await
+            .map_err(refused)?;
+        migrations().run(&pool).await.map_err(|source| OpenError::Migrate { place: place.to_owned(), source })?;
+        Ok(Self { pool, begin_write })
+    }
+
+    /// For reading outside a transaction.
+    pub fn pool(&self) -> &AnyPool {
+        &self.pool
+    }
+
+    /// A transaction that will write. On SQLite it is the only writer from its first moment on, so it never fails half
+    /// way because another one was faster.
+    pub async fn begin_write(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        self.pool.begin_with(self.begin_write).await
+    }
+
+    /// Waits for running transactions and closes the connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// The next id of a noun. Other writers of that noun wait until this transaction ends.
+pub async fn next_id(connection: &mut AnyConnection, noun: &'static str) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("update counters set last = last + 1 where noun = $1 returning last")
+        .bind(noun)
+        .fetch_one(connection)
+        .await
+}
+
+/// Whether a unique constraint or index refused the row.
+pub fn is_conflict(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.is_unique_violation())
+}
+
+fn directory_of(path: &Path) -> std::io::Result<File> {
+    File::open(path.parent().expect("an absolute path of a file has a directory"))
+}
+
+fn migrations() -> Migrator {
+    Migrator::with_migrations(vec![Migration::new(
+        1,
+        "role mappings".into(),
+        MigrationType::Simple,
+        include_str!("../migrations/0001_role_mappings.sql").into_sql_str(),
+        false,
+    )])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_is_named_by_an_absolute_path_or_a_postgres_url() {
+        assert!("sqlite:///var/lib/roles.db".parse::<Address>() == Ok(Address::Sqlite("/var/lib/roles.db".into())));
+        assert!("postgres://me:canary@host/roles".parse::<Address>().is_ok());
+        for text in ["", "roles.db", "sqlite:roles.db", "sqlite://roles.db", "sqlite:///dir/", "sqlite::memory:", "mysql://h/d"] {
+            assert!(text.parse::<Address>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_display_of_an_address_shows_no_password() {
+        let address: Address = "postgres://me:canary@host/roles".parse().expect("an address");
+        assert_eq!(address.to_string(), "PostgreSQL");
+    }
+}

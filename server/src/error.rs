@@ -1,0 +1,186 @@
+//! Why the server said no, once for the REST interface and the command line.
+//!
+//! Each kind knows its HTTP status and its number in the contract. Its text is one sentence for the person who reads it: what
+//! is wrong and what to do. What only the operator may see (the source of a database error) goes to the log.
+
+use axum::http::StatusCode;
+use hops_credentials::error::Error as CoreError;
+use hops_credentials::role::{ProjectRole, RoleArn};
+
+use crate::database::OpenError;
+
+/// Why the server said no.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No `Authorization`, one of another scheme, or a key nobody has.
+    #[error("no valid API key came with the request; send the header \"Authorization: ApiKey <key>\"")]
+    Unauthenticated,
+    /// The project is unknown or the caller is no member of it: a stranger cannot tell which.
+    #[error("you are no member of project {0}; a project's administrator can add you")]
+    NotMember(i64),
+    /// Only data owners.
+    #[error("only data owners of the project may move its default role mapping")]
+    NotDataOwner,
+    /// Only administrators.
+    #[error("only administrators may manage role mappings")]
+    NotAdmin,
+    /// A parameter, a path segment or a value that is illegal.
+    #[error("{0}")]
+    InvalidArgument(String),
+    /// A body nobody asked for.
+    #[error("the body of the request is larger than {0} bytes")]
+    TooLarge(u64),
+    /// A path that is none of ours.
+    #[error("there is nothing at this path")]
+    NoSuchPath,
+    /// A path of ours, asked by another method.
+    #[error("this path does not answer to this method; the header Allow names those it does")]
+    MethodNotAllowed,
+    /// The handler took too long.
+    #[error("the request took too long; try again")]
+    TimedOut,
+    /// Contract code 380002.
+    #[error("a {project_role} of this project may not assume {role}; ask an administrator to map it to your project role")]
+    RoleNotForMember {
+        /// The role asked for.
+        role: RoleArn,
+        /// What the caller is in the project.
+        project_role: ProjectRole,
+    },
+    /// Contract code 380003.
+    #[error("{0}")]
+    NoSuchMapping(String),
+    /// Contract code 380004.
+    #[error("project {project} has a role mapping for {role} already; change or remove that one")]
+    MappingExists {
+        /// The project's name.
+        project: String,
+        /// The role.
+        role: RoleArn,
+    },
+    /// The administrator named a project that does not exist.
+    #[error("there is no project {0:?}; add it with: role-mapping-server project add NAME")]
+    NoSuchProject(String),
+    /// The administrator named a user who does not exist.
+    #[error("there is no user {0}; add one with: role-mapping-server user add EMAIL")]
+    NoSuchUser(String),
+    /// `user add` of a known one.
+    #[error("user {0} exists already; a new key is made by: role-mapping-server user key {0}")]
+    UserExists(String),
+    /// `project add` of a known one.
+    #[error("project {0} exists already")]
+    ProjectExists(String),
+    /// `member remove` of somebody who is none.
+    #[error("{email} is no member of project {project}")]
+    NoSuchMember {
+        /// Who.
+        email: String,
+        /// The project's name.
+        project: String,
+    },
+    /// Contract code 380001: no credentials came from STS. The text is the core's.
+    #[error(transparent)]
+    Assume(#[from] CoreError),
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The database failed.
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    /// The address, the certificate or the socket of `serve`.
+    #[error("{attempted} failed")]
+    Serve {
+        /// What was attempted.
+        attempted: String,
+        /// What the system said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl Error {
+    /// The HTTP status of the answer.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Error::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Error::NotMember(_) | Error::NotDataOwner | Error::NotAdmin | Error::RoleNotForMember { .. } => {
+                StatusCode::FORBIDDEN
+            }
+            Error::InvalidArgument(_) | Error::NoSuchMapping(_) | Error::MappingExists { .. } => StatusCode::BAD_REQUEST,
+            Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Error::NoSuchPath
+            | Error::NoSuchProject(_)
+            | Error::NoSuchUser(_)
+            | Error::NoSuchMember { .. } => StatusCode::NOT_FOUND,
+            Error::UserExists(_) | Error::ProjectExists(_) => StatusCode::CONFLICT,
+            Error::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Error::TimedOut => StatusCode::SERVICE_UNAVAILABLE,
+            Error::Assume(error) => match error {
+                CoreError::InvalidArgument { .. } | CoreError::NotConfigured { .. } | CoreError::Refused { .. } => {
+                    StatusCode::BAD_REQUEST
+                }
+                CoreError::Unavailable { .. } | CoreError::BadAnswer { .. } => StatusCode::BAD_GATEWAY,
+            },
+            Error::Open(_) | Error::Database(_) | Error::Serve { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// `errorCode` of the answer: a number of the role-mapping contract, a number that Hopsworks uses for the same thing, or
+    /// the HTTP status where neither knows the thing.
+    pub fn code(&self) -> u32 {
+        match self {
+            Error::Assume(CoreError::InvalidArgument { .. }) | Error::InvalidArgument(_) => 120_001,
+            Error::NoSuchProject(_) => 150_004,
+            Error::NotDataOwner => 150_068,
+            Error::NotMember(_) => 160_000,
+            Error::Unauthenticated => 320_013,
+            Error::NotAdmin => 320_003,
+            Error::Assume(_) => 380_001,
+            Error::RoleNotForMember { .. } => 380_002,
+            Error::NoSuchMapping(_) => 380_003,
+            Error::MappingExists { .. } => 380_004,
+            Error::TooLarge(_)
+            | Error::NoSuchPath
+            | Error::NoSuchUser(_)
+            | Error::NoSuchMember { .. }
+            | Error::UserExists(_)
+            | Error::ProjectExists(_)
+            | Error::MethodNotAllowed
+            | Error::TimedOut
+            | Error::Open(_)
+            | Error::Database(_)
+            | Error::Serve { .. } => self.status().as_u16().into(),
+        }
+    }
+
+    /// `errorMsg` of the answer: the name of the code, the same for every request.
+    pub fn name(&self) -> &'static str {
+        match self.code() {
+            120_001 => "Illegal argument",
+            150_004 => "No such project",
+            150_068 => "Project role not allowed",
+            160_000 => "No role in this project",
+            320_003 => "Administrators only",
+            320_013 => "Not authenticated",
+            380_001 => "Failed to assume role",
+            380_002 => "Not allowed to assume this role",
+            380_003 => "Role mapping not found",
+            380_004 => "Role mapping already exists",
+            _ => self.status().canonical_reason().unwrap_or("Error"),
+        }
+    }
+
+    /// The error and all that is behind it in one line, for the operator: the log and the command line.
+    pub fn with_sources(&self) -> String {
+        let mut text = self.to_string();
+        let mut next = std::error::Error::source(self);
+        while let Some(source) = next {
+            let source_text = source.to_string();
+            if !text.ends_with(&source_text) {
+                text.push_str(": ");
+                text.push_str(&source_text);
+            }
+            next = source.source();
+        }
+        text.replace(['\n', '\r'], " ")
+    }
+}

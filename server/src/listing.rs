@@ -1,0 +1,222 @@
+//! Which part of a list of role mappings is asked for: `filter_by`, then `sort_by`, then `offset` and `limit`.
+//!
+//! A project has a handful of mappings and a cluster some thousands, so this is done on the rows, not in SQL: the order
+//! does not depend on the collation of a database.
+
+use std::cmp::Ordering;
+use std::str::FromStr;
+
+use hops_credentials::role::ProjectRole;
+
+use crate::error::Error;
+use crate::mapping::Mapping;
+use crate::parameters::{Parameters, illegal};
+
+/// Which part of a list is asked for.
+#[derive(Debug)]
+pub struct Listing {
+    filters: Vec<Filter>,
+    order: Vec<(Field, Direction)>,
+    offset: usize,
+    limit: Option<usize>,
+}
+
+/// A list of role mappings as asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Page {
+    /// How many passed the filters, before paging.
+    pub count: usize,
+    /// Those of this page.
+    pub mappings: Vec<Mapping>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Field {
+    Id,
+    ProjectId,
+    ProjectRole,
+    CloudRole,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Direction {
+    Ascending,
+    Descending,
+}
+
+#[derive(Debug)]
+enum Filter {
+    ProjectId(i64),
+    ProjectRole(ProjectRole),
+    CloudRole(String),
+}
+
+impl Listing {
+    /// Reads `filter_by` (repeated, each narrows), `sort_by` (separated by commas), `offset` and `limit` (none = all).
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] that names the parameter.
+    pub fn of(parameters: &Parameters) -> Result<Self, Error> {
+        Ok(Self {
+            filters: parameters.all("filter_by").map(str::parse).collect::<Result<_, _>>()?,
+            order: parameters.all("sort_by").flat_map(|value| value.split(',')).map(order_of).collect::<Result<_, _>>()?,
+            offset: parameters.one("offset")?.unwrap_or(0),
+            limit: parameters.one("limit")?,
+        })
+    }
+
+    /// Picks the page out of all mappings, which come in the order of their ids.
+    pub fn page(&self, mut mappings: Vec<Mapping>) -> Page {
+        mappings.retain(|mapping| self.filters.iter().all(|filter| filter.passes(mapping)));
+        mappings.sort_by(|left, right| {
+            self.order.iter().fold(Ordering::Equal, |order, (field, direction)| {
+                order.then_with(|| match direction {
+                    Direction::Ascending => field.compare(left, right),
+                    Direction::Descending => field.compare(right, left),
+                })
+            })
+        });
+        let count = mappings.len();
+        let mappings = mappings.into_iter().skip(self.offset).take(self.limit.unwrap_or(usize::MAX)).collect();
+        Page { count, mappings }
+    }
+}
+
+impl Field {
+    fn compare(self, left: &Mapping, right: &Mapping) -> Ordering {
+        match self {
+            Field::Id => left.id.cmp(&right.id),
+            Field::ProjectId => left.project.id.cmp(&right.project.id),
+            Field::ProjectRole => left.project_role.query_name().cmp(right.project_role.query_name()),
+            Field::CloudRole => left.role.as_str().cmp(right.role.as_str()),
+        }
+    }
+}
+
+impl Filter {
+    fn passes(&self, mapping: &Mapping) -> bool {
+        match self {
+            Filter::ProjectId(id) => mapping.project.id == *id,
+            Filter::ProjectRole(project_role) => mapping.project_role == *project_role,
+            Filter::CloudRole(role) => mapping.role.as_str() == role,
+        }
+    }
+}
+
+impl FromStr for Filter {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text.split_once(':') {
+            Some(("project_id", id)) => id
+                .parse()
+                .map(Filter::ProjectId)
+                .map_err(|_| illegal("filter_by", &format_args!("project_id:{id} names no number"))),
+            Some(("project_role", role)) => {
+                role.parse().map(Filter::ProjectRole).map_err(|error: hops_credentials::error::Error| illegal("filter_by", &error))
+            }
+            Some(("cloud_role", role)) => Ok(Filter::CloudRole(role.to_owned())),
+            Some(_) | None => Err(illegal(
+                "filter_by",
+                &format_args!("{text:?} is none of project_id:<id>, project_role:<name> and cloud_role:<ARN>"),
+            )),
+        }
+    }
+}
+
+fn order_of(text: &str) -> Result<(Field, Direction), Error> {
+    let (field, direction) = text.split_once(':').unwrap_or((text, "asc"));
+    let field = match field {
+        "id" => Field::Id,
+        "project_id" => Field::ProjectId,
+        "project_role" => Field::ProjectRole,
+        "cloud_role" => Field::CloudRole,
+        _ => return Err(no_order(text)),
+    };
+    match direction {
+        "asc" => Ok((field, Direction::Ascending)),
+        "desc" => Ok((field, Direction::Descending)),
+        _ => Err(no_order(text)),
+    }
+}
+
+fn no_order(text: &str) -> Error {
+    illegal(
+        "sort_by",
+        &format_args!("{text:?} is none of id, project_id, project_role and cloud_role, each followed by :asc or :desc"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::project::Project;
+
+    fn mappings() -> Vec<Mapping> {
+        [
+            (1, 120, ProjectRole::DataOwner, "b"),
+            (2, 119, ProjectRole::DataScientist, "c"),
+            (3, 119, ProjectRole::All, "a"),
+            (4, 119, ProjectRole::DataScientist, "d"),
+        ]
+        .into_iter()
+        .map(|(id, project_id, project_role, name)| Mapping {
+            id,
+            project: Project { id: project_id, name: "churn".to_owned() },
+            project_role,
+            role: format!("arn:aws:iam::123456789012:role/{name}").parse().expect("a role ARN"),
+            is_default: false,
+        })
+        .collect()
+    }
+
+    fn check(query: &str, count: usize, ids: &[i64]) {
+        let page = Listing::of(&Parameters::of(query)).expect("legal").page(mappings());
+        let found: Vec<i64> = page.mappings.iter().map(|mapping| mapping.id).collect();
+        assert_eq!((page.count, found.as_slice()), (count, ids), "{query}");
+    }
+
+    #[test]
+    fn several_filters_narrow() {
+        check("", 4, &[1, 2, 3, 4]);
+        check("filter_by=project_id:119", 3, &[2, 3, 4]);
+        check("filter_by=project_id:119&filter_by=project_role:DATA_SCIENTIST", 2, &[2, 4]);
+        check("filter_by=project_role:Data%20scientist", 2, &[2, 4]);
+        check("filter_by=cloud_role:arn:aws:iam::123456789012:role/c", 1, &[2]);
+        check("filter_by=cloud_role:arn:aws:iam::123456789012:role/x", 0, &[]);
+    }
+
+    #[test]
+    fn sorting_goes_by_each_field_in_turn() {
+        check("sort_by=cloud_role:asc", 4, &[3, 1, 2, 4]);
+        check("sort_by=id:desc", 4, &[4, 3, 2, 1]);
+        check("sort_by=project_id:asc,id:desc", 4, &[4, 3, 2, 1]);
+        check("sort_by=project_role,cloud_role:desc", 4, &[3, 1, 4, 2]);
+    }
+
+    #[test]
+    fn the_count_is_that_before_paging_and_a_limit_of_zero_is_none() {
+        check("offset=1&limit=2", 4, &[2, 3]);
+        check("limit=0", 4, &[]);
+        check("offset=9", 4, &[]);
+        check("limit=9", 4, &[1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn an_unknown_field_or_a_number_that_is_none_is_refused() {
+        for query in [
+            "filter_by=colour:red",
+            "filter_by=project_id",
+            "filter_by=project_id:x",
+            "filter_by=project_role:boss",
+            "sort_by=colour",
+            "sort_by=id:up",
+            "limit=-1",
+            "limit=x",
+            "offset=-1",
+            "offset=1.5",
+        ] {
+            assert_eq!(Listing::of(&Parameters::of(query)).expect_err(query).code(), 120_001, "{query}");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Projects and their members.
+
+use std::fmt;
+use std::str::FromStr;
+
+use hops_credentials::role::ProjectRole;
+use serde_json::json;
+use sqlx::AnyConnection;
+
+use crate::audit::{self, Actor, Change};
+use crate::database::{Database, is_conflict, next_id};
+use crate::error::Error;
+use crate::user::{self, Email};
+
+/// A legal project name: 1 to 64 letters, digits and characters of `_.-`, and not digits only, since the command line takes
+/// an id in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectName(String);
+
+impl fmt::Display for ProjectName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl FromStr for ProjectName {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_legal = (1..=64).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+            && !text.bytes().all(|byte| byte.is_ascii_digit());
+        match is_legal {
+            true => Ok(Self(text.to_owned())),
+            false => Err("a project name has 1 to 64 letters, digits and characters of _.- and is not digits only"),
+        }
+    }
+}
+
+/// A project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Project {
+    /// The id.
+    pub id: i64,
+    /// The name.
+    pub name: String,
+}
+
+/// Adds a project.
+///
+/// # Errors
+/// [`Error::ProjectExists`], [`Error::Database`]; nothing is changed then.
+pub async fn add(database: &Database, actor: &Actor, name: &ProjectName) -> Result<Project, Error> {
+    let mut transaction = database.begin_write().await?;
+    let project = Project { id: next_id(&mut transaction, "project").await?, name: name.to_string() };
+    sqlx::query("insert into projects (id, name) values ($1, $2)")
+        .bind(project.id)
+        .bind(project.name.as_str())
+        .execute(&mut *transaction)
+        .await
+        .map_err(|error| match is_conflict(&error) {
+            true => Error::ProjectExists(name.to_string()),
+            false => Error::Database(error),
+        })?;
+    let after = json!({"id": project.id, "name": project.name});
+    audit::record_change(&mut transaction, actor, Change::ProjectAdd, Some(&project), None, Some(after)).await?;
+    transaction.commit().await?;
+    Ok(project)
+}
+
+/// The project of that id, or else of that name.
+///
+/// # Errors
+/// [`Error::NoSuchProject`], [`Error::Database`].
+pub async fn named(connection: &mut AnyConnection, id_or_name: &str) -> Result<Project, Error> {
+    let row: Option<(i64, String)> = sqlx::query_as("select id, name from projects where id = $1 or name = $2")
+        .bind(id_or_name.parse::<i64>().unwrap_or(0))
+        .bind(id_or_name)
+        .fetch_optional(connection)
+        .await?;
+    row.map(|(id, name)| Project { id, name }).ok_or_else(|| Error::NoSuchProject(id_or_name.to_owned()))
+}
+
+/// The project of that id, held until the transaction ends: changes of its members and role mappings wait for each other.
+///
+/// # Errors
+/// [`Error::NoSuchProject`], [`Error::Database`].
+pub async fn hold(connection: &mut AnyConnection, id: i64) -> Result<Project, Error> {
+    // SQLite does not know `select for update`; both take a lock for an update that changes nothing.
+    let row: Option<(i64, String)> =
+        sqlx::query_as("update projects set name = name where id = $1 returning id, name")
+            .bind(id)
+            .fetch_optional(connection)
+            .await?;
+    row.map(|(id, name)| Project { id, name }).ok_or_else(|| Error::NoSuchProject(id.to_string()))
+}
+
+/// The project and what the user is in it; `None` when there is no such project or the user is no member of it.
+pub async fn membership(
+    database: &Database,
+    project_id: i64,
+    user_id: i64,
+) -> Result<Option<(Project, ProjectRole)>, sqlx::Error> {
+    let row: Option<(i64, String, String)> = sqlx::query_as(
+        "select projects.id, projects.name, members.project_role from members \
+         join projects on projects.id = members.project_id where members.project_id = $1 and members.user_id = $2",
+    )
+    .bind(project_id)
+    .bind(user_id)
+    .fetch_optional(database.pool())
+    .await?;
+    Ok(row.map(|(id, name, role)| (Project { id, name }, stored_role(&role))))
+}
+
+/// Makes the user a member of the project with that project role, whatever they were.
+///
+/// # Errors
+/// [`Error::NoSuchProject`], [`Error::NoSuchUser`], [`Error::Database`]; nothing is changed then.
+pub async fn set_member(
+    database: &Database,
+    actor: &Actor,
+    project: &str,
+    email: &Email,
+    role: ProjectRole,
+) -> Result<(), Error> {
+    let mut transaction = database.begin_write().await?;
+    let project = named(&mut transaction, project).await?;
+    let project = hold(&mut transaction, project.id).await?;
+    let user = user::by_email(&mut transaction, email).await?;
+    let before = member_role(&mut transaction, project.id, user.id).await?;
+    sqlx::query(
+        "insert into members (project_id, user_id, project_role) values ($1, $2, $3) \
+         on conflict (project_id, user_id) do update set project_role = excluded.project_role",
+    )
+    .bind(project.id)
+    .bind(user.id)
+    .bind(role.query_name())
+    .execute(&mut *transaction)
+    .await?;
+    let state = |role: ProjectRole| json!({"email": email.as_str(), "projectRole": role.display_name()});
+    let (before, after) = (before.map(state), Some(state(role)));
+    audit::record_change(&mut transaction, actor, Change::MemberSet, Some(&project), before, after).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Ends a membership.
+///
+/// # Errors
+/// [`Error::NoSuchProject`], [`Error::NoSuchUser`], [`Error::NoSuchMember`], [`Error::Database`]; nothing is changed then.
+pub async fn remove_member(database: &Database, actor: &Actor, project: &str, email: &Email) -> Result<(), Error> {
+    let mut transaction = database.begin_write().await?;
+    let project = named(&mut transaction, project).await?;
+    let project = hold(&mut transaction, project.id).await?;
+    let user = user::by_email(&mut transaction, email).await?;
+    let Some(role) = member_role(&mut transaction, project.id, user.id).await? else {
+        return Err(Error::NoSuchMember { email: email.to_string(), project: project.name });
+    };
+    sqlx::query("delete from members where project_id = $1 and user_id = $2")
+        .bind(project.id)
+        .bind(user.id)
+        .execute(&mut *transaction)
+        .await?;
+    let before = Some(json!({"email": email.as_str(), "projectRole": role.display_name()}));
+    audit::record_change(&mut transaction, actor, Change::MemberRemove, Some(&project), before, None).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+async fn member_role(
+    connection: &mut AnyConnection,
+    project_id: i64,
+    user_id: i64,
+) -> Result<Option<ProjectRole>, sqlx::Error> {
+    let role: Option<String> =
+        sqlx::query_scalar("select project_role from members where project_id = $1 and user_id = $2")
+            .bind(project_id)
+            .bind(user_id)
+            .fetch_optional(connection)
+            .await?;
+    Ok(role.map(|role| stored_role(&role)))
+}
+
+/// A project role as the database holds it.
+pub fn stored_role(text: &str) -> ProjectRole {
+    text.parse().expect("a check constraint holds project roles to the names of the contract")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_name_cannot_be_taken_for_an_id() {
+        for legal in ["churn", "2024_q1", "a", "A.b-c", &"p".repeat(64)] {
+            assert_eq!(legal.parse::<ProjectName>().expect("legal").to_string(), legal);
+        }
+        for illegal in ["", "119", "a b", "a\tb", "a/b", "ü", &"p".repeat(65)] {
+            assert!(illegal.parse::<ProjectName>().is_err(), "{illegal:?}");
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Users and their API keys.
+//!
+//! A key is `<prefix>.<secret>`: the prefix finds the user and may be shown, the secret is 32 random bytes. Only the SHA-256
+//! of the whole key is kept; a password hash would add nothing, since there is nothing to guess.
+
+use std::fmt;
+use std::str::FromStr;
+
+use ring::digest::{SHA256, digest};
+use serde_json::json;
+use sqlx::AnyConnection;
+
+use crate::audit::{self, Actor, Change};
+use crate::database::{Database, is_conflict, next_id};
+use crate::error::Error;
+use crate::random;
+
+/// An e-mail address, in lower case: the name of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Email(String);
+
+impl Email {
+    /// The address as stored.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What stands before the `@`.
+    pub fn local_part(&self) -> &str {
+        self.0.rsplit_once('@').map_or("", |(local, _)| local)
+    }
+}
+
+impl fmt::Display for Email {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl FromStr for Email {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_legal = text.len() <= 254
+            && text.chars().all(|character| !character.is_whitespace() && !character.is_control())
+            && text.rsplit_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
+        match is_legal {
+            true => Ok(Self(text.to_lowercase())),
+            false => Err("an e-mail address looks like name@example.org"),
+        }
+    }
+}
+
+/// Somebody who may call the server.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// The id.
+    pub id: i64,
+    /// The name.
+    pub email: Email,
+    /// Whether the admin endpoints are open to them.
+    pub is_admin: bool,
+}
+
+/// A new API key. It is shown once; the database keeps only its hash.
+pub struct ApiKey(String);
+
+impl ApiKey {
+    fn generate() -> Self {
+        Self(format!("{}.{}", random::hex::<6>(), random::hex::<32>()))
+    }
+
+    /// The key itself. Secret.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+fn prefix_of(key: &str) -> &str {
+    key.split_once('.').map_or("", |(prefix, _)| prefix)
+}
+
+fn hash_of(key: &str) -> String {
+    random::to_hex(digest(&SHA256, key.as_bytes()).as_ref())
+}
+
+/// Adds a user and gives them their first key.
+///
+/// # Errors
+/// [`Error::UserExists`], [`Error::Database`]; nothing is changed then.
+pub async fn add(database: &Database, actor: &Actor, email: &Email, is_admin: bool) -> Result<ApiKey, Error> {
+    let key = ApiKey::generate();
+    let mut transaction = database.begin_write().await?;
+    let id = next_id(&mut transaction, "user").await?;
+    sqlx::query("insert into users (id, email, is_admin, key_prefix, key_hash) values ($1, $2, $3, $4, $5)")
+        .bind(id)
+        .bind(email.as_str())
+        .bind(i64::from(is_admin))
+        .bind(prefix_of(key.reveal()))
+        .bind(hash_of(key.reveal()))
+        .execute(&mut *transaction)
+        .await
+        .map_err(|error| match is_conflict(&error) {
+            true => Error::UserExists(email.to_string()),
+            false => Error::Database(error),
+        })?;
+    let after = json!({"email": email.as_str(), "admin": is_admin, "keyPrefix": prefix_of(key.reveal())});
+    audit::record_change(&mut transaction, actor, Change::UserAdd, None, None, Some(after)).await?;
+    transaction.commit().await?;
+    Ok(key)
+}
+
+/// Gives a user a new key; the old one is void.
+///
+/// # Errors
+/// [`Error::NoSuchUser`], [`Error::Database`]; nothing is changed then.
+pub async fn renew_key(database: &Database, actor: &Actor, email: &Email) -> Result<ApiKey, Error> {
+    let key = ApiKey::generate();
+    let mut transaction = database.begin_write().await?;
+    let user = by_email(&mut transaction, email).await?;
+    let before: String = sqlx::query_scalar("select key_prefix from users where id = $1")
+        .bind(user.id)
+        .fetch_one(&mut *transaction)
+        .await?;
+    sqlx::query("update users set key_prefix = $1, key_hash = $2 where id = $3")
+        .bind(prefix_of(key.reveal()))
+        .bind(hash_of(key.reveal()))
+        .bind(user.id)
+        .execute(&mut *transaction)
+        .await?;
+    let state = |prefix: &str| Some(json!({"email": email.as_str(), "keyPrefix": prefix}));
+    let (before, after) = (state(&before), state(prefix_of(key.reveal())));
+    audit::record_change(&mut transaction, actor, Change::UserKey, None, before, after).await?;
+    transaction.commit().await?;
+    Ok(key)
+}
+
+/// Whose key this is.
+pub async fn by_key(database: &Database, key: &str) -> Result<Option<User>, sqlx::Error> {
+    let row: Option<(i64, String, i64, String)> =
+        sqlx::query_as("select id, email, is_admin, key_hash from users where key_prefix = $1")
+            .bind(prefix_of(key))
+            .fetch_optional(database.pool())
+            .await?;
+    Ok(row
+        .filter(|(_, _, _, key_hash)| is_equal(key_hash.as_bytes(), hash_of(key).as_bytes()))
+        .map(|(id, email, is_admin, _)| User { id, email: Email(email), is_admin: is_admin == 1 }))
+}
+
+/// The user of that name.
+///
+/// # Errors
+/// [`Error::NoSuchUser`], [`Error::Database`].
+pub async fn by_email(connection: &mut AnyConnection, email: &Email) -> Result<User, Error> {
+    let row: Option<(i64, i64)> = sqlx::query_as("select id, is_admin from users where email = $1")
+        .bind(email.as_str())
+        .fetch_optional(connection)
+        .await?;
+    row.map(|(id, is_admin)| User { id, email: email.clone(), is_admin: is_admin == 1 })
+        .ok_or_else(|| Error::NoSuchUser(email.to_string()))
+}
+
+/// Compares without telling by the time it takes where two texts differ.
+fn is_equal(left: &[u8], right: &[u8]) -> bool {
+    let difference = left.iter().zip(right).fold(0, |difference, (left, right)| difference | (left ^ right));
+    left.len() == right.len() && std::hint::black_box(difference) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_email_address_is_stored_in_lower_case_and_has_two_parts() {
+        let email: Email = "Ada.Lovelace@Example.ORG".parse().expect("an address");
+        assert_eq!(email.as_str(), "ada.lovelace@example.org");
+        assert_eq!(email.local_part(), "ada.lovelace");
+        for text in ["", "ada", "@example.org", "ada@", "a da@example.org", "ada@example.org\n", &"a".repeat(300)] {
+            assert!(text.parse::<Email>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_has_32_random_bytes_behind_its_prefix() {
+        let (one, other) = (ApiKey::generate(), ApiKey::generate());
+        let (prefix, secret) = one.reveal().split_once('.').expect("two parts");
+        assert_eq!((prefix.len(), secret.len()), (12, 64));
+        assert_ne!(one.reveal(), other.reveal());
+    }
+
+    #[test]
+    fn texts_are_equal_only_as_a_whole() {
+        assert!(is_equal(b"abc", b"abc"));
+        for other in [&b"abd"[..], b"ab", b"abcd", b""] {
+            assert!(!is_equal(b"abc", other));
+        }
+    }
+}
