@@ -34,7 +34,9 @@ impl FromStr for Address {
             Some(path) if path.starts_with('/') && !path.ends_with('/') && !path.contains(['?', '#', '%']) => {
                 Ok(Address::Sqlite(PathBuf::from(path)))
             }
-            Some(_) | None => Err("the database is named sqlite:///absolute/path/roles.db or postgres://user@host/name"),
+            Some(_) | None => {
+                Err("the database is named sqlite:///absolute/path/roles.db or postgres://user@host/name")
+            }
         }
     }
 }
@@ -98,9 +100,11 @@ impl Database {
             Address::Sqlite(path) => {
                 let refused = |source| OpenError::File { place: place.clone(), source };
                 // SQLite has no lock for "migrating": neither the change to WAL nor the migrator waits for another process.
-                let lock = directory_of(path).and_then(|directory| directory.lock().map(|()| directory)).map_err(refused)?;
+                let lock =
+                    directory_of(path).and_then(|directory| directory.lock().map(|()| directory)).map_err(refused)?;
                 OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(refused)?;
-                let database = Self::connect(&place, &format!("sqlite://{}", path.display()), "begin immediate").await?;
+                let database =
+                    Self::connect(&place, &format!("sqlite://{}", path.display()), "begin immediate").await?;
                 drop(lock);
                 Ok(database)
             }
@@ -184,7 +188,9 @@ mod tests {
     fn a_database_is_named_by_an_absolute_path_or_a_postgres_url() {
         assert!("sqlite:///var/lib/roles.db".parse::<Address>() == Ok(Address::Sqlite("/var/lib/roles.db".into())));
         assert!("postgres://me:canary@host/roles".parse::<Address>().is_ok());
-        for text in ["", "roles.db", "sqlite:roles.db", "sqlite://roles.db", "sqlite:///dir/", "sqlite::memory:", "mysql://h/d"] {
+        for text in
+            ["", "roles.db", "sqlite:roles.db", "sqlite://roles.db", "sqlite:///dir/", "sqlite::memory:", "mysql://h/d"]
+        {
             assert!(text.parse::<Address>().is_err(), "{text:?}");
         }
     }

@@ -40,7 +40,9 @@ pub enum Error {
     #[error("the request took too long; try again")]
     TimedOut,
     /// Contract code 380002.
-    #[error("a {project_role} of this project may not assume {role}; ask an administrator to map it to your project role")]
+    #[error(
+        "a {project_role} of this project may not assume {role}; ask an administrator to map it to your project role"
+    )]
     RoleNotForMember {
         /// The role asked for.
         role: RoleArn,
@@ -105,12 +107,13 @@ impl Error {
             Error::NotMember(_) | Error::NotDataOwner | Error::NotAdmin | Error::RoleNotForMember { .. } => {
                 StatusCode::FORBIDDEN
             }
-            Error::InvalidArgument(_) | Error::NoSuchMapping(_) | Error::MappingExists { .. } => StatusCode::BAD_REQUEST,
+            Error::InvalidArgument(_) | Error::NoSuchMapping(_) | Error::MappingExists { .. } => {
+                StatusCode::BAD_REQUEST
+            }
             Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Error::NoSuchPath
-            | Error::NoSuchProject(_)
-            | Error::NoSuchUser(_)
-            | Error::NoSuchMember { .. } => StatusCode::NOT_FOUND,
+            Error::NoSuchPath | Error::NoSuchProject(_) | Error::NoSuchUser(_) | Error::NoSuchMember { .. } => {
+                StatusCode::NOT_FOUND
+            }
             Error::UserExists(_) | Error::ProjectExists(_) => StatusCode::CONFLICT,
             Error::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Error::TimedOut => StatusCode::SERVICE_UNAVAILABLE,

@@ -59,7 +59,11 @@ impl Listing {
     pub fn of(parameters: &Parameters) -> Result<Self, Error> {
         Ok(Self {
             filters: parameters.all("filter_by").map(str::parse).collect::<Result<_, _>>()?,
-            order: parameters.all("sort_by").flat_map(|value| value.split(',')).map(order_of).collect::<Result<_, _>>()?,
+            order: parameters
+                .all("sort_by")
+                .flat_map(|value| value.split(','))
+                .map(order_of)
+                .collect::<Result<_, _>>()?,
             offset: parameters.one("offset")?.unwrap_or(0),
             limit: parameters.one("limit")?,
         })
@@ -112,9 +116,10 @@ impl FromStr for Filter {
                 .parse()
                 .map(Filter::ProjectId)
                 .map_err(|_| illegal("filter_by", &format_args!("project_id:{id} names no number"))),
-            Some(("project_role", role)) => {
-                role.parse().map(Filter::ProjectRole).map_err(|error: hops_credentials::error::Error| illegal("filter_by", &error))
-            }
+            Some(("project_role", role)) => role
+                .parse()
+                .map(Filter::ProjectRole)
+                .map_err(|error: hops_credentials::error::Error| illegal("filter_by", &error)),
             Some(("cloud_role", role)) => Ok(Filter::CloudRole(role.to_owned())),
             Some(_) | None => Err(illegal(
                 "filter_by",
@@ -143,7 +148,9 @@ fn order_of(text: &str) -> Result<(Field, Direction), Error> {
 fn no_order(text: &str) -> Error {
     illegal(
         "sort_by",
-        &format_args!("{text:?} is none of id, project_id, project_role and cloud_role, each followed by :asc or :desc"),
+        &format_args!(
+            "{text:?} is none of id, project_id, project_role and cloud_role, each followed by :asc or :desc"
+        ),
     )
 }
 

@@ -1,2 +1,78 @@
-//! The role-mapping server.
-fn main() {}
+//! The role-mapping server: maps AWS roles to projects and project roles, and hands out their temporary credentials.
+//!
+//! | module | noun |
+//! |---|---|
+//! | `cli` | the command line |
+//! | `commands` | what each command does and prints |
+//! | `database` | SQLite or PostgreSQL, one set of SQL texts; migrations |
+//! | `user`, `project`, `mapping` | the nouns: rules and SQL |
+//! | `audit` | what is on record |
+//! | `auth` | who calls and what they may do: extractors |
+//! | `api`, `session_token` | the REST interface |
+//! | `parameters`, `listing` | query and path; which part of a list |
+//! | `listen`, `request_log` | the socket; what happens around each request |
+//! | `error` | why the server said no |
+
+mod api;
+mod audit;
+mod auth;
+mod cli;
+mod commands;
+mod database;
+mod error;
+mod listen;
+mod listing;
+mod mapping;
+mod parameters;
+mod project;
+mod random;
+mod request_log;
+mod session_token;
+mod user;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+use hops_credentials::sts::Sts;
+
+use crate::cli::{Command, CommandLine};
+use crate::database::Database;
+
+/// What every handler may use.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// Users, projects, members, role mappings, audit.
+    pub database: Database,
+    /// STS with the base identity of this machine; one for all requests.
+    pub sts: Arc<Sts>,
+    /// Whether the last hop of `X-Forwarded-For` is the client's address.
+    pub is_behind_proxy: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let command = CommandLine::parse().command;
+    let address = match command.database().address() {
+        Ok(address) => address,
+        Err(problem) => wrong_usage(problem),
+    };
+    if let Command::Serve(serve) = &command
+        && let Err(problem) = serve.check()
+    {
+        wrong_usage(problem);
+    }
+    match commands::run(command, &address).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}", error.with_sources());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says so as clap does and ends with 2.
+fn wrong_usage(problem: String) -> ! {
+    CommandLine::command().error(ErrorKind::ValueValidation, problem).exit()
+}

@@ -188,7 +188,8 @@ pub async fn add(
 pub async fn change(database: &Database, actor: &Actor, id: i64, changes: &Changes) -> Result<Mapping, Error> {
     let mut transaction = database.begin_write().await?;
     // A mapping never moves to another project: that of the row read before the lock is that of the row read under it.
-    let project = project::hold(&mut transaction, with_id(&mut transaction, id).await?.project.id).await?;
+    let project_id = with_id(&mut transaction, id).await?.project.id;
+    let project = project::hold(&mut transaction, project_id).await?;
     let before = in_project(&mut transaction, project.id).await?;
     let current = with_id(&mut transaction, id).await?;
     let project_role = changes.project_role.unwrap_or(current.project_role);
@@ -221,7 +222,8 @@ pub async fn change(database: &Database, actor: &Actor, id: i64, changes: &Chang
 /// [`Error::NoSuchMapping`], [`Error::Database`]; nothing is changed then.
 pub async fn remove(database: &Database, actor: &Actor, id: i64) -> Result<(), Error> {
     let mut transaction = database.begin_write().await?;
-    let project = project::hold(&mut transaction, with_id(&mut transaction, id).await?.project.id).await?;
+    let project_id = with_id(&mut transaction, id).await?.project.id;
+    let project = project::hold(&mut transaction, project_id).await?;
     let before = in_project(&mut transaction, project.id).await?;
     let removed = sqlx::query("delete from role_mappings where id = $1").bind(id).execute(&mut *transaction).await?;
     if removed.rows_affected() == 0 {
@@ -237,11 +239,13 @@ async fn clear_default_of(
     project_id: i64,
     project_role: ProjectRole,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("update role_mappings set is_default = 0 where project_id = $1 and project_role = $2 and is_default = 1")
-        .bind(project_id)
-        .bind(project_role.query_name())
-        .execute(connection)
-        .await?;
+    sqlx::query(
+        "update role_mappings set is_default = 0 where project_id = $1 and project_role = $2 and is_default = 1",
+    )
+    .bind(project_id)
+    .bind(project_role.query_name())
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

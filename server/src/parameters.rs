@@ -95,10 +95,7 @@ mod tests {
     #[test]
     fn a_value_is_percent_decoded_and_an_empty_one_is_none() {
         let parameters = Parameters::of("roleARN=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fa%2Bb&roleSessionName=&x=1");
-        assert_eq!(
-            parameters.one::<String>("roleARN").expect("legal").as_deref(),
-            Some("arn:aws:iam::1:role/a+b")
-        );
+        assert_eq!(parameters.one::<String>("roleARN").expect("legal").as_deref(), Some("arn:aws:iam::1:role/a+b"));
         assert_eq!(parameters.one::<String>("roleSessionName").expect("legal"), None);
     }
 

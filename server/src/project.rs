@@ -87,11 +87,10 @@ pub async fn named(connection: &mut AnyConnection, id_or_name: &str) -> Result<P
 /// [`Error::NoSuchProject`], [`Error::Database`].
 pub async fn hold(connection: &mut AnyConnection, id: i64) -> Result<Project, Error> {
     // SQLite does not know `select for update`; both take a lock for an update that changes nothing.
-    let row: Option<(i64, String)> =
-        sqlx::query_as("update projects set name = name where id = $1 returning id, name")
-            .bind(id)
-            .fetch_optional(connection)
-            .await?;
+    let row: Option<(i64, String)> = sqlx::query_as("update projects set name = name where id = $1 returning id, name")
+        .bind(id)
+        .fetch_optional(connection)
+        .await?;
     row.map(|(id, name)| Project { id, name }).ok_or_else(|| Error::NoSuchProject(id.to_string()))
 }
 

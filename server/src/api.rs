@@ -1,0 +1,226 @@
+//! The REST interface: the cloud-role contract of Hopsworks, under `/hopsworks-api/api`. Convert, call, convert back.
+
+use axum::extract::{OriginalUri, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use hops_credentials::role::{ProjectRole, RoleArn};
+use serde::Serialize;
+
+use crate::App;
+use crate::auth::{Admin, Caller, DataOwner, Member};
+use crate::error::Error;
+use crate::listing::{Listing, Page};
+use crate::mapping::{self, Changes, Mapping};
+use crate::parameters::{MappingId, Parameters};
+use crate::request_log::Cause;
+use crate::session_token;
+
+/// All paths of the interface.
+pub fn routes() -> Router<App> {
+    Router::new()
+        .nest(
+            "/hopsworks-api/api",
+            Router::new()
+                .route("/project/{project}/cloud/role-mappings", get(list_of_project))
+                .route("/project/{project}/cloud/role-mappings/default", get(default_of_caller))
+                .route("/project/{project}/cloud/role-mappings/{id}", get(one_of_project).put(set_default))
+                .route("/project/{project}/cloud/aws/session-token", get(session_token::issue))
+                .route("/admin/cloud/role-mappings", get(list).post(add))
+                .route("/admin/cloud/role-mappings/isAvailable", get(is_available))
+                .route("/admin/cloud/role-mappings/{id}", get(one).put(change).delete(remove)),
+        )
+        .fallback(async || Error::NoSuchPath)
+        .method_not_allowed_fallback(async || Error::MethodNotAllowed)
+}
+
+/// A role mapping as the contract writes it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MappingAnswer {
+    href: String,
+    id: i64,
+    project_id: i64,
+    project_name: String,
+    project_role: &'static str,
+    cloud_role: String,
+    default_role: bool,
+}
+
+impl MappingAnswer {
+    fn new(href: String, mapping: Mapping) -> Json<Self> {
+        Json(Self {
+            href,
+            id: mapping.id,
+            project_id: mapping.project.id,
+            project_name: mapping.project.name,
+            project_role: mapping.project_role.display_name(),
+            cloud_role: mapping.role.to_string(),
+            default_role: mapping.is_default,
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct ListAnswer {
+    count: usize,
+    href: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    items: Vec<MappingAnswer>,
+}
+
+impl ListAnswer {
+    fn new(href: &str, page: Page) -> Json<Self> {
+        let items =
+            page.mappings.into_iter().map(|mapping| MappingAnswer::new(format!("{href}/{}", mapping.id), mapping).0);
+        Json(Self { count: page.count, items: items.collect(), href: href.to_owned() })
+    }
+}
+
+async fn list_of_project(
+    State(app): State<App>,
+    member: Member,
+    OriginalUri(uri): OriginalUri,
+    parameters: Parameters,
+) -> Result<Json<ListAnswer>, Error> {
+    let listing = Listing::of(&parameters)?;
+    let mappings = mapping::of_project(&app.database, member.project.id).await?;
+    Ok(ListAnswer::new(uri.path(), listing.page(mappings)))
+}
+
+async fn one_of_project(
+    State(app): State<App>,
+    member: Member,
+    MappingId(id): MappingId,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Json<MappingAnswer>, Error> {
+    Ok(MappingAnswer::new(uri.path().to_owned(), in_project(&app, &member, id).await?))
+}
+
+async fn default_of_caller(
+    State(app): State<App>,
+    member: Member,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Json<MappingAnswer>, Error> {
+    let mappings = mapping::of_project(&app.database, member.project.id).await?;
+    let mapping = mapping::default_for(&mappings, member.project_role)?;
+    Ok(MappingAnswer::new(uri.path().to_owned(), mapping.clone()))
+}
+
+async fn set_default(
+    State(app): State<App>,
+    DataOwner(member): DataOwner,
+    MappingId(id): MappingId,
+    OriginalUri(uri): OriginalUri,
+    parameters: Parameters,
+) -> Result<Json<MappingAnswer>, Error> {
+    let changes = Changes { is_default: Some(parameters.required("defaultRole")?), ..Changes::default() };
+    let mapping = in_project(&app, &member, id).await?;
+    let mapping = mapping::change(&app.database, &member.caller.actor, mapping.id, &changes).await?;
+    Ok(MappingAnswer::new(uri.path().to_owned(), mapping))
+}
+
+/// The mapping, if it is one of the member's project; those of other projects are as unknown as none.
+async fn in_project(app: &App, member: &Member, id: i64) -> Result<Mapping, Error> {
+    let mapping = mapping::by_id(&app.database, id).await?;
+    match mapping.project == member.project {
+        true => Ok(mapping),
+        false => Err(mapping::no_such_id(id)),
+    }
+}
+
+async fn list(
+    State(app): State<App>,
+    _: Admin,
+    OriginalUri(uri): OriginalUri,
+    parameters: Parameters,
+) -> Result<Json<ListAnswer>, Error> {
+    let listing = Listing::of(&parameters)?;
+    Ok(ListAnswer::new(uri.path(), listing.page(mapping::all(&app.database).await?)))
+}
+
+async fn one(
+    State(app): State<App>,
+    _: Admin,
+    MappingId(id): MappingId,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Json<MappingAnswer>, Error> {
+    Ok(MappingAnswer::new(uri.path().to_owned(), mapping::by_id(&app.database, id).await?))
+}
+
+async fn add(
+    State(app): State<App>,
+    Admin(caller): Admin,
+    OriginalUri(uri): OriginalUri,
+    parameters: Parameters,
+) -> Result<(StatusCode, Json<MappingAnswer>), Error> {
+    let role: RoleArn = parameters.required("cloudRole")?;
+    let project_id: i64 = parameters.required("projectId")?;
+    let project_role: ProjectRole = parameters.required("projectRole")?;
+    let is_default = parameters.one("defaultRole")?.unwrap_or(false);
+    let mapping = mapping::add(&app.database, &caller.actor, project_id, project_role, &role, is_default).await?;
+    Ok((StatusCode::CREATED, MappingAnswer::new(format!("{}/{}", uri.path(), mapping.id), mapping)))
+}
+
+async fn change(
+    State(app): State<App>,
+    Admin(caller): Admin,
+    MappingId(id): MappingId,
+    OriginalUri(uri): OriginalUri,
+    parameters: Parameters,
+) -> Result<Json<MappingAnswer>, Error> {
+    let changes = Changes {
+        role: parameters.one("cloudRole")?,
+        project_role: parameters.one("projectRole")?,
+        is_default: parameters.one("defaultRole")?,
+    };
+    let mapping = mapping::change(&app.database, &caller.actor, id, &changes).await?;
+    Ok(MappingAnswer::new(uri.path().to_owned(), mapping))
+}
+
+async fn remove(State(app): State<App>, Admin(caller): Admin, MappingId(id): MappingId) -> Result<StatusCode, Error> {
+    match mapping::remove(&app.database, &caller.actor, id).await {
+        Ok(()) | Err(Error::NoSuchMapping(_)) => Ok(StatusCode::NO_CONTENT),
+        Err(error) => Err(error),
+    }
+}
+
+#[derive(Serialize)]
+struct Availability {
+    enabled: bool,
+}
+
+/// Open to every user: clients ask it to learn whether there are roles at all.
+async fn is_available(_: Caller) -> Json<Availability> {
+    Json(Availability { enabled: true })
+}
+
+/// An error as the contract writes it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ErrorAnswer {
+    error_code: u32,
+    error_msg: &'static str,
+    usr_msg: String,
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let usr_msg = match status {
+            StatusCode::INTERNAL_SERVER_ERROR => {
+                "the server failed; its log tells why, under the id in the header X-Request-Id".to_owned()
+            }
+            _ => self.to_string(),
+        };
+        let answer = ErrorAnswer { error_code: self.code(), error_msg: self.name(), usr_msg };
+        let mut response = (status, Json(answer)).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("ApiKey realm=\"role-mapping-server\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+        }
+        response.extensions_mut().insert(Cause(self.with_sources()));
+        response
+    }
+}

@@ -1,0 +1,105 @@
+//! What each command does and prints.
+
+use std::fmt::Display;
+use std::io::Write;
+use std::sync::Arc;
+
+use axum::middleware;
+use clap::ValueEnum;
+use hops_credentials::settings::Settings;
+use hops_credentials::sts::Sts;
+
+use crate::audit::Actor;
+use crate::cli::{Command, MappedRole, MappingCommand, MemberCommand, ProjectCommand, Serve, UserCommand};
+use crate::database::{Address, Database};
+use crate::error::Error;
+use crate::listen::Listener;
+use crate::mapping::{self, Mapping};
+use crate::{App, api, project, request_log, user};
+
+/// Opens the database, creating or migrating it, and runs the command.
+///
+/// # Errors
+/// [`Error`]; nothing is changed then.
+pub async fn run(command: Command, address: &Address) -> Result<(), Error> {
+    let database = Database::open(address).await?;
+    let actor = Actor::command_line();
+    let outcome = match command {
+        Command::Serve(options) => serve(&database, &options).await,
+        Command::User(command) => user(&database, &actor, command).await,
+        Command::Project(ProjectCommand::Add { name, .. }) => {
+            project::add(&database, &actor, &name).await.and_then(|project| print(&project.id))
+        }
+        Command::Member(MemberCommand::Set { project, email, project_role, .. }) => {
+            project::set_member(&database, &actor, &project, &email, project_role.into()).await
+        }
+        Command::Member(MemberCommand::Remove { project, email, .. }) => {
+            project::remove_member(&database, &actor, &project, &email).await
+        }
+        Command::Mapping(command) => mapping(&database, &actor, command).await,
+    };
+    database.close().await;
+    outcome
+}
+
+async fn user(database: &Database, actor: &Actor, command: UserCommand) -> Result<(), Error> {
+    let key = match command {
+        UserCommand::Add { email, admin, .. } => user::add(database, actor, &email, admin).await?,
+        UserCommand::Key { email, .. } => user::renew_key(database, actor, &email).await?,
+    };
+    print(&key.reveal())
+}
+
+async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) -> Result<(), Error> {
+    match command {
+        MappingCommand::Add { project, project_role, role_arn, default, .. } => {
+            let project = project::named(&mut *database.pool().acquire().await?, &project).await?;
+            let added = mapping::add(database, actor, project.id, project_role.into(), &role_arn, default).await?;
+            print(&added.id)
+        }
+        MappingCommand::List { project: None, .. } => list(&mapping::all(database).await?),
+        MappingCommand::List { project: Some(project), .. } => {
+            let project = project::named(&mut *database.pool().acquire().await?, &project).await?;
+            list(&mapping::of_project(database, project.id).await?)
+        }
+        MappingCommand::Remove { id, .. } => mapping::remove(database, actor, id).await,
+    }
+}
+
+fn list(mappings: &[Mapping]) -> Result<(), Error> {
+    mappings.iter().try_for_each(|mapping| {
+        let project_role = MappedRole::from(mapping.project_role).to_possible_value().expect("no role is hidden");
+        print(&format_args!(
+            "{}\t{}\t{}\t{}\t{}\t{}",
+            mapping.id,
+            mapping.project.id,
+            mapping.project.name,
+            project_role.get_name(),
+            mapping.role,
+            mapping.is_default
+        ))
+    })
+}
+
+/// One line on stdout, or an error instead of a key that nobody saw.
+fn print(line: &dyn Display) -> Result<(), Error> {
+    writeln!(std::io::stdout(), "{line}")
+        .map_err(|error| Error::Serve { attempted: "writing to stdout".to_owned(), source: error.into() })
+}
+
+async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
+    let sts = Arc::new(Sts::new(&Settings::from_environment())?);
+    let listener = Listener::bind(options.listen, options.tls_cert.as_deref().zip(options.tls_key.as_deref())).await?;
+    let app = App { database: database.clone(), sts: sts.clone(), is_behind_proxy: options.behind_proxy };
+    // Beside the listener: finding out that there is none takes seconds, and the role mappings can be managed without one.
+    tokio::spawn(async move {
+        match sts.base_identity().await {
+            Ok(identity) => request_log::line(&format_args!("base identity {}", identity.arn)),
+            Err(error) => {
+                let error = Error::from(error).with_sources();
+                request_log::line(&format_args!("no base identity, so no role can be assumed: {error}"));
+            }
+        }
+    });
+    listener.serve(api::routes().layer(middleware::from_fn(request_log::around)).with_state(app)).await
+}

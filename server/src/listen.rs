@@ -1,0 +1,149 @@
+//! The socket: accepts connections, with or without TLS, bounds what a client may do before its request is read, and stops
+//! in time when the system asks.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_rustls::TlsAcceptor;
+use tower_service::Service;
+
+use crate::auth::Peer;
+use crate::error::Error;
+use crate::request_log;
+
+/// For the TLS handshake, for the head of a request, and between two requests of one connection.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// For running requests after the signal to stop; the system's patience is not endless either.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// After an accept that failed, for example for want of file descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A bound socket.
+pub struct Listener {
+    socket: TcpListener,
+    tls: Option<TlsAcceptor>,
+}
+
+impl Listener {
+    /// Binds the address and reads the certificate and its key, PEM files both.
+    ///
+    /// # Errors
+    /// [`Error::Serve`].
+    pub async fn bind(address: SocketAddr, certificate_and_key: Option<(&Path, &Path)>) -> Result<Self, Error> {
+        let tls = match certificate_and_key {
+            Some((certificate, key)) => Some(acceptor(certificate, key)?),
+            None => None,
+        };
+        let socket = TcpListener::bind(address)
+            .await
+            .map_err(|error| Error::Serve { attempted: format!("listening on {address}"), source: error.into() })?;
+        Ok(Self { socket, tls })
+    }
+
+    /// Says on stdout where it listens, serves until SIGTERM or SIGINT, and then lets running requests end, for 3 s at most.
+    ///
+    /// # Errors
+    /// [`Error::Serve`] when the system gives no signals or no address; not for what a client does.
+    pub async fn serve(self, router: Router) -> Result<(), Error> {
+        let refused =
+            |source: std::io::Error| Error::Serve { attempted: "starting to serve".to_owned(), source: source.into() };
+        let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let address = self.socket.local_addr().map_err(refused)?;
+        let mut stdout = std::io::stdout();
+        writeln!(stdout, "listening on {scheme}://{address}").and_then(|()| stdout.flush()).map_err(refused)?;
+
+        let running = GracefulShutdown::new();
+        loop {
+            tokio::select! {
+                accepted = self.socket.accept() => match accepted {
+                    Ok((stream, peer)) => self.spawn(stream, peer, router.clone(), &running),
+                    Err(error) => {
+                        request_log::line(&format_args!("cannot accept a connection: {error}"));
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                },
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+            }
+        }
+        drop(self.socket);
+        request_log::line(&"stopping");
+        let _ = tokio::time::timeout(GRACE, running.shutdown()).await;
+        Ok(())
+    }
+
+    fn spawn(&self, stream: TcpStream, peer: SocketAddr, router: Router, running: &GracefulShutdown) {
+        let watcher = running.watcher();
+        let tls = self.tls.clone();
+        let _ = stream.set_nodelay(true);
+        tokio::spawn(async move {
+            match tls {
+                None => answer(stream, peer, router, watcher).await,
+                Some(tls) => {
+                    if let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, tls.accept(stream)).await {
+                        answer(stream, peer, router, watcher).await;
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// Serves one connection to its end. What breaks it is the client's affair.
+async fn answer<S>(stream: S, peer: SocketAddr, router: Router, watcher: hyper_util::server::graceful::Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let mut request: Request = request.map(Body::new);
+        request.extensions_mut().insert(Peer(peer));
+        router.clone().call(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .max_buf_size(64 * 1024)
+        .serve_connection(TokioIo::new(stream), service);
+    let _ = watcher.watch(connection).await;
+}
+
+fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Error> {
+    let reading = |path: &Path| format!("reading {}", path.display());
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect)
+        .map_err(|error| Error::Serve { attempted: reading(certificate), source: error.into() })?;
+    let secret = PrivateKeyDer::from_pem_file(key)
+        .map_err(|error| Error::Serve { attempted: reading(key), source: error.into() })?;
+    let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring provides TLS 1.2 and 1.3")
+        .with_no_client_auth()
+        .with_single_cert(chain, secret)
+        .map_err(|error| Error::Serve {
+            attempted: "using the certificate and its key".to_owned(),
+            source: error.into(),
+        })?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}

@@ -1,0 +1,72 @@
+//! What happens around every request: an id, a bound on time and size, no caching, and one line in the log (stderr).
+//!
+//! A line names method and path, never the query, a header or a body: they hold what only the caller may know.
+
+use std::fmt::Display;
+use std::io::Write;
+use std::time::{Duration, Instant, SystemTime};
+
+use axum::body::HttpBody;
+use axum::extract::Request;
+use axum::http::{HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::error::Error;
+use crate::random;
+
+/// No endpoint needs a body; what is larger is refused unread.
+const MAXIMUM_BODY: u64 = 64 * 1024;
+
+/// Longer than the core's own bound on STS and all its retries.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The id of a request: in the log, in the audit, and in the answer as `X-Request-Id`.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub String);
+
+/// Why the answer is an error, for the log; an extension of the response.
+#[derive(Debug, Clone)]
+pub struct Cause(pub String);
+
+/// The outermost layer of the router.
+pub async fn around(mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = random::hex::<8>();
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let mut response = match is_too_large(&request) {
+        true => Error::TooLarge(MAXIMUM_BODY).into_response(),
+        false => match tokio::time::timeout(TIMEOUT, next.run(request)).await {
+            Ok(response) => response,
+            Err(_) => Error::TimedOut.into_response(),
+        },
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers
+        .insert("x-request-id", HeaderValue::try_from(id.as_str()).expect("hexadecimal digits are legal in a header"));
+    let cause = response.extensions().get::<Cause>().map(|cause| format!(" cause={:?}", cause.0)).unwrap_or_default();
+    let (status, milliseconds) = (response.status().as_u16(), started.elapsed().as_millis());
+    line(&format_args!("request={id} method={method} path={path:?} status={status} ms={milliseconds}{cause}"));
+    response
+}
+
+/// A body without a length is bounded too: nobody reads it, and the connection is closed after the answer.
+fn is_too_large(request: &Request) -> bool {
+    request.body().size_hint().lower() > MAXIMUM_BODY
+}
+
+/// A line that belongs to a request.
+pub fn note(request_id: &str, text: &str) {
+    line(&format_args!("request={request_id} note={text:?}"));
+}
+
+/// A line in the log. A log nobody reads any more is no reason to stop serving.
+pub fn line(text: &dyn Display) {
+    let now = OffsetDateTime::from(SystemTime::now()).replace_nanosecond(0).expect("zero nanoseconds are legal");
+    let now = now.format(&Rfc3339).expect("the year has four digits");
+    let _ = writeln!(std::io::stderr().lock(), "{now} {text}");
+}

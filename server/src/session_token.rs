@@ -1,0 +1,122 @@
+//! `GET /project/{project}/cloud/aws/session-token`: credentials of a mapped role for a member who may assume it.
+//!
+//! Granted or refused, the request is on record before its answer leaves: no row, no credentials.
+
+use std::time::SystemTime;
+
+use axum::Json;
+use axum::extract::State;
+use hops_credentials::credentials::Credentials;
+use hops_credentials::request::{Extras, SessionDuration, SessionName};
+use hops_credentials::role::RoleArn;
+use hops_credentials::sts::Issued;
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::App;
+use crate::audit::{self, SessionRequest};
+use crate::auth::{Caller, Member};
+use crate::error::Error;
+use crate::parameters::{Parameters, ProjectId};
+use crate::{mapping, request_log};
+
+/// What the contract calls a session token. Secret: it has no `Debug`, and it lives only as long as its answer.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionToken {
+    access_key_id: String,
+    secret_access_key: String,
+    session_token: String,
+    expiration: String,
+}
+
+impl SessionToken {
+    fn new(credentials: &Credentials) -> Self {
+        Self {
+            access_key_id: credentials.access_key_id().to_owned(),
+            secret_access_key: credentials.secret_access_key().to_owned(),
+            session_token: credentials.session_token().to_owned(),
+            expiration: rfc3339(credentials.expiration()),
+        }
+    }
+}
+
+/// Whole seconds in UTC, as AWS writes an expiration.
+fn rfc3339(instant: SystemTime) -> String {
+    let instant = OffsetDateTime::from(instant);
+    let seconds = instant.replace_nanosecond(0).expect("zero nanoseconds are legal");
+    seconds.format(&Rfc3339).expect("STS answers with years of four digits")
+}
+
+/// Decides, calls STS, records, answers.
+pub async fn issue(
+    State(app): State<App>,
+    caller: Caller,
+    ProjectId(project_id): ProjectId,
+    parameters: Parameters,
+) -> Result<Json<SessionToken>, Error> {
+    // A task of its own: a client that hangs up cannot end a request between STS and the record of it.
+    tokio::spawn(async move {
+        let actor = caller.actor.clone();
+        let mut record = SessionRequest { project_id, ..SessionRequest::default() };
+        let outcome = assume(&app, caller, &parameters, &mut record).await;
+        record.refusal = outcome.as_ref().err().map(Error::to_string);
+        audit::record_session(&mut *app.database.pool().acquire().await?, &actor, &record).await?;
+        let issued = outcome?;
+        for warning in &issued.warnings {
+            request_log::note(&actor.request_id, warning);
+        }
+        Ok(Json(SessionToken::new(&issued.credentials)))
+    })
+    .await
+    .expect("the task neither panics nor is it cancelled")
+}
+
+/// Notes in `record` what is known as soon as it is known.
+async fn assume(
+    app: &App,
+    caller: Caller,
+    parameters: &Parameters,
+    record: &mut SessionRequest,
+) -> Result<Issued, Error> {
+    let member = Member::of(app, caller, record.project_id).await?;
+    record.project_name = Some(member.project.name.clone());
+    let asked: Option<RoleArn> = parameters.one("roleARN")?;
+    record.role = asked.as_ref().map(RoleArn::to_string);
+    let duration = match parameters.one("durationSeconds")? {
+        Some(seconds) => SessionDuration::from_seconds(seconds)?,
+        None => SessionDuration::default(),
+    };
+    record.duration_seconds = Some(duration.seconds().into());
+    let session_name = match parameters.one("roleSessionName")? {
+        Some(session_name) => session_name,
+        None => SessionName::of(member.caller.user.email.local_part(), &member.project.name),
+    };
+    record.session_name = Some(session_name.to_string());
+
+    let mappings = mapping::of_project(&app.database, member.project.id).await?;
+    let mapping = match &asked {
+        Some(role) => mapping::of_role(&mappings, role, member.project_role)?,
+        None => mapping::default_for(&mappings, member.project_role)?,
+    };
+    record.role = Some(mapping.role.to_string());
+
+    let issued = app.sts.assume_role(&mapping.role, &session_name, duration, &Extras::default()).await?;
+    record.access_key_id = Some(issued.credentials.access_key_id().to_owned());
+    record.sts_request_id.clone_from(&issued.request_id);
+    record.duration_seconds = i64::try_from(issued.credentials.life().as_secs()).ok();
+    Ok(issued)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn an_expiration_is_written_in_whole_seconds_of_utc() {
+        let instant = SystemTime::UNIX_EPOCH + Duration::from_millis(1_767_225_599_999);
+        assert_eq!(rfc3339(instant), "2025-12-31T23:59:59Z");
+    }
+}
