@@ -1,34 +1,285 @@
 //! How we reach out, to a role-mapping server as well as to AWS: proxies and trusted authorities.
+//!
+//! Proxies: a JVM's own settings (`https.proxyHost`, …) win over `HTTPS_PROXY` and `HTTP_PROXY`; hosts that either
+//! `http.nonProxyHosts` or `NO_PROXY` excepts are reached directly, and so are loopback, link-local addresses and the
+//! metadata services of AWS, always. Authorities: those of the system, of the JVM's truststore and of the truststore of
+//! the source at hand, together. No certificate reaches a client before we have read it: the AWS client panics on junk.
 
-use crate::error::Error;
-use crate::settings::Settings;
+use std::fmt;
+use std::fs;
+use std::time::Duration;
 
-/// How we reach out.
-pub struct Network {}
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, NoProxy, Proxy, Url};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use crate::error::{BoxError, Error};
+use crate::settings::{
+    AWS_CA_BUNDLE, HTTP_PROXY, HTTPS_PROXY, INSECURE, JVM_HTTP_PROXY_HOST, JVM_HTTP_PROXY_PORT, JVM_HTTPS_PROXY_HOST,
+    JVM_HTTPS_PROXY_PORT, JVM_NON_PROXY_HOSTS, JVM_TRUSTSTORE, NO_PROXY, REQUESTS_VERIFY, Setting, Settings,
+    TRUSTSTORE, TRUSTSTORE_PEM,
+};
+
+/// For a connection to be made.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Loopback, link-local, and the IPv6 addresses of the metadata and pod-identity services.
+///
+/// Source: EC2 user guide, "Use the Instance Metadata Service"; EKS user guide, "EKS Pod Identity".
+const NEVER_PROXIED: &str = "localhost,127.0.0.0/8,::1,169.254.0.0/16,fe80::/10,fd00:ec2::/32";
+
+/// How we reach out. `Debug` shows no password of a proxy.
+#[derive(Clone)]
+pub struct Network {
+    settings: Settings,
+    https_proxy: Option<String>,
+    http_proxy: Option<String>,
+    no_proxy: String,
+    warnings: Vec<String>,
+}
 
 impl Network {
-    /// Reads the settings.
-    pub fn from_settings(_settings: &Settings) -> Result<Self, Error> {
-        Ok(Self {})
+    /// Reads the proxies and notes where certificates are to be found.
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`] when a proxy is not the address of an HTTP proxy.
+    pub fn from_settings(settings: &Settings) -> Result<Self, Error> {
+        let mut warnings = Vec::new();
+        let https = jvm_proxy(settings, &JVM_HTTPS_PROXY_HOST, &JVM_HTTPS_PROXY_PORT, "443")?;
+        let http = jvm_proxy(settings, &JVM_HTTP_PROXY_HOST, &JVM_HTTP_PROXY_PORT, "80")?;
+        let no_proxy = no_proxy(settings, &mut warnings);
+        warnings.extend(unread_truststore(settings));
+        Ok(Self {
+            https_proxy: https.map_or_else(|| proxy(settings, &HTTPS_PROXY), |found| Ok(Some(found)))?,
+            http_proxy: http.map_or_else(|| proxy(settings, &HTTP_PROXY), |found| Ok(Some(found)))?,
+            no_proxy,
+            warnings,
+            settings: settings.clone(),
+        })
     }
 
-    /// The proxy for https, if there is one. It may hold a password.
+    /// The address of the proxy for https, if there is one. It may hold a password.
     pub fn https_proxy(&self) -> Option<&str> {
-        None
+        self.https_proxy.as_deref()
     }
 
-    /// The proxy for http, if there is one. It may hold a password.
+    /// The address of the proxy for http, if there is one. It may hold a password.
     pub fn http_proxy(&self) -> Option<&str> {
-        None
+        self.http_proxy.as_deref()
     }
 
-    /// Hosts reached without a proxy, separated by commas, loopback and link-local ones included.
+    /// What is reached without a proxy: addresses, networks and domains with their subdomains, separated by commas.
     pub fn no_proxy(&self) -> &str {
-        ""
+        &self.no_proxy
     }
 
-    /// Authorities to trust for AWS besides the system's, as PEM that holds certificates for sure.
+    /// What the user should know about these settings.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The authorities to trust for AWS besides the system's: PEM, every block of which is a certificate.
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`] when a file cannot be read or holds no certificate.
     pub fn aws_pem(&self) -> Result<Option<String>, Error> {
-        Ok(None)
+        let found = [self.jvm_authorities()?, authorities_of(&self.settings, &AWS_CA_BUNDLE)?].concat();
+        match found.is_empty() {
+            true => Ok(None),
+            false => Ok(Some(found.into_iter().map(|authority| authority.pem + "\n").collect())),
+        }
+    }
+
+    /// A client for the role-mapping server. It does not follow redirects: they would carry the caller's token along.
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`] when a truststore cannot be read or holds no certificate.
+    pub fn reqwest_client(&self) -> Result<Client, Error> {
+        // Whoever was first keeps its place; ours is only there so that reqwest finds one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let no_proxy = || NoProxy::from_string(&self.no_proxy);
+        let mut client = Client::builder()
+            .no_proxy()
+            .redirect(Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")));
+        if let Some(address) = &self.https_proxy {
+            client = client.proxy(Proxy::https(address).map_err(no_client)?.no_proxy(no_proxy()));
+        }
+        if let Some(address) = &self.http_proxy {
+            client = client.proxy(Proxy::http(address).map_err(no_client)?.no_proxy(no_proxy()));
+        }
+        client = match self.is_insecure() {
+            true => client.tls_danger_accept_invalid_certs(true),
+            false => client.tls_certs_merge(self.hopsworks_certificates()?),
+        };
+        client.build().map_err(no_client)
+    }
+
+    /// Whether the certificate of the role-mapping server goes unchecked. Never true of AWS.
+    pub fn is_insecure(&self) -> bool {
+        let says = |setting: &Setting, word: &str| {
+            self.settings.get(setting).map(|value| value.trim().eq_ignore_ascii_case(word))
+        };
+        says(&INSECURE, "true").or_else(|| says(&REQUESTS_VERIFY, "false")).unwrap_or(false)
+    }
+
+    fn hopsworks_certificates(&self) -> Result<Vec<Certificate>, Error> {
+        let handed_over = match self.settings.hopsworks_pem() {
+            Some(pem) => authorities(pem, &named(&self.settings, &TRUSTSTORE))?,
+            None => Vec::new(),
+        };
+        [self.jvm_authorities()?, handed_over, authorities_of(&self.settings, &TRUSTSTORE_PEM)?]
+            .concat()
+            .iter()
+            .map(|authority| Certificate::from_der(&authority.der).map_err(no_client))
+            .collect()
+    }
+
+    fn jvm_authorities(&self) -> Result<Vec<Authority>, Error> {
+        match self.settings.jvm_pem() {
+            Some(pem) => authorities(pem, &named(&self.settings, &JVM_TRUSTSTORE)),
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Network").field("settings", &self.settings).field("no_proxy", &self.no_proxy).finish()
+    }
+}
+
+fn no_client(error: reqwest::Error) -> Error {
+    Error::NotConfigured {
+        problem: "no client for HTTPS can be made".to_owned(),
+        remedy: format!("install the system's certificates (ca-certificates), or name a PEM file by {TRUSTSTORE_PEM}"),
+        source: Some(Box::new(error)),
+    }
+}
+
+fn jvm_proxy(settings: &Settings, host: &Setting, port: &Setting, usual: &str) -> Result<Option<String>, Error> {
+    let Some(name) = settings.get(host) else { return Ok(None) };
+    let name = match name.contains(':') && !name.starts_with('[') {
+        true => format!("[{name}]"),
+        false => name.to_owned(),
+    };
+    let port_number = settings.get(port).unwrap_or(usual).trim();
+    proxy_address(&format!("{}:{port_number}", name.trim()), host).map(Some)
+}
+
+fn proxy(settings: &Settings, setting: &Setting) -> Result<Option<String>, Error> {
+    settings.get(setting).map(|value| proxy_address(value.trim(), setting)).transpose()
+}
+
+/// Takes `host:port` and `http(s)://[user:password@]host[:port]`. The message does not show it: it may hold a password.
+fn proxy_address(written: &str, setting: &Setting) -> Result<String, Error> {
+    let address = match written.contains("://") {
+        true => written.to_owned(),
+        false => format!("http://{written}"),
+    };
+    match Url::parse(&address) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(address),
+        Ok(_) | Err(_) => Err(Error::NotConfigured {
+            problem: format!("{setting} is not the address of an HTTP proxy"),
+            remedy: "write it as http://<host>:<port>, or unset it".to_owned(),
+            source: None,
+        }),
+    }
+}
+
+fn no_proxy(settings: &Settings, warnings: &mut Vec<String>) -> String {
+    let mut rules = vec![NEVER_PROXIED.to_owned()];
+    let of_jvm = settings.get(&JVM_NON_PROXY_HOSTS).unwrap_or_default().split('|');
+    let of_environment = settings.get(&NO_PROXY).unwrap_or_default().split(',');
+    for (setting, pattern) in
+        of_jvm.map(|pattern| (&JVM_NON_PROXY_HOSTS, pattern)).chain(of_environment.map(|pattern| (&NO_PROXY, pattern)))
+    {
+        match direct_rule(pattern.trim()) {
+            Some(rule) => rules.push(rule),
+            None if pattern.trim().is_empty() => {}
+            None => warnings.push(format!(
+                "{setting}: the entry {pattern:?} has no effect; write a host, *.<domain>, or the first numbers of an \
+                 address and a star"
+            )),
+        }
+    }
+    rules.join(",")
+}
+
+/// `*.example.com`, `10.20.*`, `[::1]` and all that has no star, as a rule of curl.
+fn direct_rule(pattern: &str) -> Option<String> {
+    let pattern = pattern.trim_start_matches('[').trim_end_matches(']');
+    match pattern.split_once('*') {
+        None if pattern.is_empty() => None,
+        None => Some(pattern.to_owned()),
+        Some(("", "")) => Some("*".to_owned()),
+        Some(("", domain)) if !domain.contains('*') => Some(domain.to_owned()),
+        Some((numbers, "")) => {
+            let numbers: Vec<u8> =
+                numbers.strip_suffix('.')?.split('.').map(str::parse).collect::<Result<_, _>>().ok()?;
+            let bits = numbers.len() * 8;
+            let number = |index: usize| numbers.get(index).copied().unwrap_or(0);
+            (bits < 32).then(|| format!("{}.{}.{}.0/{bits}", number(0), number(1), number(2)))
+        }
+        Some(_) => None,
+    }
+}
+
+/// Only a JVM reads JKS and PKCS12. Outside one the store is left out, which can only make us trust less.
+fn unread_truststore(settings: &Settings) -> Option<String> {
+    let is_read = settings.hopsworks_pem().is_some() || settings.get(&TRUSTSTORE_PEM).is_some();
+    (settings.get(&TRUSTSTORE).is_some() && !is_read).then(|| {
+        format!("{TRUSTSTORE} names a Java truststore, which was not read; name a PEM file by {TRUSTSTORE_PEM}")
+    })
+}
+
+#[derive(Clone)]
+struct Authority {
+    pem: String,
+    der: CertificateDer<'static>,
+}
+
+fn named(settings: &Settings, setting: &Setting) -> String {
+    format!("{} ({setting})", settings.get(setting).unwrap_or("the truststore").trim())
+}
+
+fn authorities_of(settings: &Settings, setting: &Setting) -> Result<Vec<Authority>, Error> {
+    let Some(path) = settings.get(setting) else { return Ok(Vec::new()) };
+    let place = named(settings, setting);
+    match fs::read(path.trim()) {
+        Ok(bytes) => authorities(&String::from_utf8_lossy(&bytes), &place),
+        Err(error) => Err(untrusted(format!("{place} cannot be read: {error}"), Some(Box::new(error)))),
+    }
+}
+
+/// The certificates that can be trusted. What else there is (keys, comments, a certificate that rustls does not
+/// understand, as some bundles of systems have) is passed over.
+fn authorities(pem: &str, place: &str) -> Result<Vec<Authority>, Error> {
+    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+    const END: &str = "-----END CERTIFICATE-----";
+    let found: Vec<Authority> = pem
+        .split(BEGIN)
+        .skip(1)
+        .filter_map(|rest| Some(format!("{BEGIN}{}{END}", rest.split_once(END)?.0)))
+        .filter_map(|block| {
+            let der = CertificateDer::from_pem_slice(block.as_bytes()).ok()?;
+            RootCertStore::empty().add(der.clone()).ok()?;
+            Some(Authority { pem: block, der })
+        })
+        .collect();
+    match found.is_empty() {
+        true => Err(untrusted(format!("{place} holds no certificate"), None)),
+        false => Ok(found),
+    }
+}
+
+fn untrusted(problem: String, source: Option<BoxError>) -> Error {
+    Error::NotConfigured {
+        problem,
+        remedy: "it must hold the certificates of the authorities to trust; correct the setting or unset it".to_owned(),
+        source,
     }
 }
