@@ -17,6 +17,7 @@
 //! | [`network`] | proxies and trusted authorities |
 //! | [`retry`] | trying again what may be tried again |
 //! | [`block`] | one runtime per call, for the bindings |
+//! | `jvm` | what Java calls |
 //! | [`error`] | why there are none, and who can act on it |
 
 pub mod base;
@@ -24,6 +25,8 @@ pub mod block;
 pub mod credentials;
 pub mod error;
 pub mod hopsworks;
+#[cfg(feature = "jvm")]
+pub mod jvm;
 pub mod network;
 pub mod request;
 pub mod retry;

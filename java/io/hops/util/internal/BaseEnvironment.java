@@ -1,6 +1,5 @@
 package io.hops.util.internal;
 
-import java.util.Properties;
 import java.util.function.Supplier;
 
 /**
@@ -24,10 +23,14 @@ final class BaseEnvironment implements Supplier<String[]> {
 
   /** Leaves this copy's variables in the slot, or takes those that are there. */
   static void share(Native library) {
-    Properties properties = System.getProperties();
-    Object earlier = properties.putIfAbsent(SLOT, new BaseEnvironment(library.baseEnvironment()));
-    if (earlier instanceof Supplier) {
-      library.adoptBaseEnvironment((String[]) ((Supplier<?>) earlier).get());
+    // A literal is one object in the whole JVM, so two copies of this class exclude each other.
+    synchronized ("io.hops.util.internal.BaseEnvironment") {
+      Object earlier = System.getProperties().get(SLOT);
+      if (earlier instanceof Supplier) {
+        library.adoptBaseEnvironment((String[]) ((Supplier<?>) earlier).get());
+      } else {
+        System.getProperties().put(SLOT, new BaseEnvironment(library.baseEnvironment()));
+      }
     }
   }
 

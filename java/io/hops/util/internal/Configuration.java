@@ -41,9 +41,9 @@ public final class Configuration {
     }
     Configuration configuration =
         new Configuration(spark.toArray(new String[0]), properties.toArray(new String[0]));
-    String[] stores = library.trustStores(configuration);
-    configuration.domainCertificates = TrustStore.pem(stores[0], stores[1], stores[2]);
-    configuration.jvmCertificates = TrustStore.pem(stores[3], stores[4], stores[5]);
+    TrustStore[] stores = library.trustStores(configuration);
+    configuration.domainCertificates = stores[0] == null ? null : stores[0].pem();
+    configuration.jvmCertificates = stores[1] == null ? null : stores[1].pem();
     return configuration;
   }
 }

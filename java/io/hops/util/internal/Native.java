@@ -4,6 +4,9 @@ import io.hops.util.CredentialsProvider.AssumeRoleRequest;
 import io.hops.util.cloud.Credentials;
 import io.hops.util.cloud.RoleMapping;
 import io.hops.util.exceptions.CloudCredentialException;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.logging.Logger;
 
 /**
  * The native library: everything that is a rule is decided there.
@@ -12,6 +15,7 @@ import io.hops.util.exceptions.CloudCredentialException;
  * is there.
  */
 public final class Native {
+  private static final Set<String> WARNED = ConcurrentHashMap.newKeySet();
   private static final Native LIBRARY;
   private static final Throwable FAILURE;
 
@@ -53,12 +57,12 @@ public final class Native {
   native String[] propertyNames();
 
   /**
-   * Lists the truststores that the settings name.
+   * Finds the truststores that the settings name.
    *
    * @param configuration the settings, still without certificates
-   * @return path, password (or null) and type (or null) of the domain's store, then of the JVM's; a null path for none
+   * @return the domain's and the JVM's; null for one that is not set
    */
-  native String[] trustStores(Configuration configuration);
+  native TrustStore[] trustStores(Configuration configuration);
 
   /**
    * Lists the role mappings, in the order of their ids.
@@ -128,4 +132,11 @@ public final class Native {
    * @param variables what its {@link #baseEnvironment} returned
    */
   native void adoptBaseEnvironment(String[] variables);
+
+  // Called by the native library.
+  private static void warn(String text) {
+    if (WARNED.add(text)) {
+      Logger.getLogger("io.hops.util").warning(text);
+    }
+  }
 }

@@ -1,0 +1,62 @@
+//! The JVM binding: convert, call the core, convert back. No rule, no retry and no default lives here.
+//!
+//! | module | noun |
+//! |---|---|
+//! | `surface` | what Java calls: the natives of `io.hops.util.internal.Native`, declared once |
+//! | `throw` | errors and panics as Java exceptions |
+//! | `environment` | the variables that readers in this process see |
+//!
+//! Calls run on the Java thread that made them. No thread is ever attached, and nothing of a call outlives it.
+
+mod environment;
+mod surface;
+mod throw;
+
+use std::ffi::c_void;
+
+use jni::refs::{LoaderContext, Reference};
+use jni::strings::JNIString;
+use jni::sys::{JNI_ERR, JNI_VERSION_1_8, jint};
+use jni::{Env, JavaVM, jni_str};
+
+/// Called by the JVM when it loads the library: finds our classes, keeps them, and registers the natives.
+///
+/// A jar of another version than the library fails here, with a sentence, and not at the first call.
+///
+/// # Safety
+/// `vm` is the pointer that the JVM passes.
+#[expect(unsafe_code, reason = "the JVM looks for this symbol and hands over a raw pointer")]
+#[unsafe(no_mangle)]
+pub unsafe extern "system" fn JNI_OnLoad(vm: *mut jni::sys::JavaVM, _reserved: *mut c_void) -> jint {
+    // SAFETY: the caller is the JVM, and the pointer is its own.
+    let vm = unsafe { JavaVM::from_raw(vm) };
+    let registered = vm.with_local_frame(16, |env| -> jni::errors::Result<()> {
+        register(env).or_else(|error| {
+            // A pending exception wins over JNI_ERR, so its text is what the caller reads.
+            let text = JNIString::new(format!(
+                "the jar and the native library are of different versions or one of their classes was relocated: {error}"
+            ));
+            env.throw_new(jni_str!("java/lang/UnsatisfiedLinkError"), text)
+        })
+    });
+    match registered {
+        Ok(()) => JNI_VERSION_1_8,
+        Err(_) => JNI_ERR,
+    }
+}
+
+/// Looks our classes up through the loader that loads the library, for good: Spark's context class loader may know other
+/// classes of the same names.
+fn register(env: &mut Env) -> jni::errors::Result<()> {
+    let loader = env.find_class(jni_str!("io/hops/util/internal/Native"))?.get_class_loader(env)?;
+    let context = LoaderContext::Loader(&loader);
+    throw::JCloudCredentialException::lookup_class(env, &context)?;
+    surface::JInstant::lookup_class(env, &context)?;
+    surface::JCredentials::lookup_class(env, &context)?;
+    surface::JRoleMapping::lookup_class(env, &context)?;
+    surface::JConfiguration::lookup_class(env, &context)?;
+    surface::JTrustStore::lookup_class(env, &context)?;
+    surface::JAssumeRoleRequest::lookup_class(env, &context)?;
+    surface::JNative::lookup_class(env, &context)?;
+    Ok(())
+}
