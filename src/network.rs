@@ -50,7 +50,6 @@ impl Network {
         let https = jvm_proxy(settings, &JVM_HTTPS_PROXY_HOST, &JVM_HTTPS_PROXY_PORT, "443")?;
         let http = jvm_proxy(settings, &JVM_HTTP_PROXY_HOST, &JVM_HTTP_PROXY_PORT, "80")?;
         let no_proxy = no_proxy(settings, &mut warnings);
-        warnings.extend(unread_truststore(settings));
         Ok(Self {
             https_proxy: https.map_or_else(|| proxy(settings, &HTTPS_PROXY), |found| Ok(Some(found)))?,
             http_proxy: http.map_or_else(|| proxy(settings, &HTTP_PROXY), |found| Ok(Some(found)))?,
@@ -75,7 +74,7 @@ impl Network {
         &self.no_proxy
     }
 
-    /// What the user should know about these settings.
+    /// What the user should know about the proxy settings.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -124,6 +123,15 @@ impl Network {
             self.settings.get(setting).map(|value| value.trim().eq_ignore_ascii_case(word))
         };
         says(&INSECURE, "true").or_else(|| says(&REQUESTS_VERIFY, "false")).unwrap_or(false)
+    }
+
+    /// What is worth a word when a truststore is named that only a JVM reads (JKS, PKCS12), and this is none. It is left
+    /// out then, which can only make us trust less.
+    pub fn unread_truststore(&self) -> Option<String> {
+        let is_read = self.settings.hopsworks_pem().is_some() || self.settings.get(&TRUSTSTORE_PEM).is_some();
+        (self.settings.get(&TRUSTSTORE).is_some() && !is_read).then(|| {
+            format!("{TRUSTSTORE} names a Java truststore, which only a JVM reads; name a PEM file by {TRUSTSTORE_PEM}")
+        })
     }
 
     fn hopsworks_certificates(&self) -> Result<Vec<Certificate>, Error> {
@@ -226,14 +234,6 @@ fn direct_rule(pattern: &str) -> Option<String> {
         }
         Some(_) => None,
     }
-}
-
-/// Only a JVM reads JKS and PKCS12. Outside one the store is left out, which can only make us trust less.
-fn unread_truststore(settings: &Settings) -> Option<String> {
-    let is_read = settings.hopsworks_pem().is_some() || settings.get(&TRUSTSTORE_PEM).is_some();
-    (settings.get(&TRUSTSTORE).is_some() && !is_read).then(|| {
-        format!("{TRUSTSTORE} names a Java truststore, which was not read; name a PEM file by {TRUSTSTORE_PEM}")
-    })
 }
 
 #[derive(Clone)]

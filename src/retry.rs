@@ -61,11 +61,14 @@ impl Retry {
     ///
     /// # Errors
     /// That of the last try.
-    pub async fn run<T>(
+    pub async fn run<T, Attempt>(
         &self,
         deadline: Instant,
-        mut attempt: impl AsyncFnMut(Duration) -> Result<T, Failed>,
-    ) -> Result<T, Error> {
+        mut attempt: impl FnMut(Duration) -> Attempt,
+    ) -> Result<T, Error>
+    where
+        Attempt: Future<Output = Result<T, Failed>>,
+    {
         let mut tried = 0;
         loop {
             let failed = match attempt(self.answer.min(left(deadline))).await {
@@ -98,6 +101,8 @@ fn random() -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
 
     fn passing() -> Error {
@@ -117,16 +122,16 @@ mod tests {
     /// The seconds at which tries began, when each takes `taking` and fails as `failure` says.
     async fn tries(retry: &Retry, taking: Duration, failure: impl Fn() -> Failed) -> Vec<f64> {
         let start = Instant::now();
-        let mut began = Vec::new();
+        let began = RefCell::new(Vec::new());
         let result: Result<(), Error> = retry
             .run(retry.deadline(), async |time| {
-                began.push(start.elapsed().as_secs_f64());
+                began.borrow_mut().push(start.elapsed().as_secs_f64());
                 sleep(taking.min(time)).await;
                 Err(failure())
             })
             .await;
         assert!(result.is_err());
-        began
+        began.into_inner()
     }
 
     #[tokio::test(start_paused = true)]
@@ -174,12 +179,12 @@ mod tests {
         let mut tried = 0;
         let retry = Retry::default();
         let result = retry
-            .run(retry.deadline(), async |_| {
+            .run(retry.deadline(), |_| {
                 tried += 1;
-                match tried {
+                std::future::ready(match tried {
                     2 => Ok("here"),
                     _ => Err(passing().into()),
-                }
+                })
             })
             .await;
         assert_eq!(result.expect("the second try"), "here");

@@ -1,55 +1,280 @@
 //! Where role mappings and credentials come from: a role-mapping server, or AWS STS directly.
+//!
+//! A server when [`REST_ENDPOINT`] is set, STS otherwise; never the one because the other failed. A `Source` belongs to
+//! one runtime: a binding makes one for each call, inside of [`block_on`](crate::block::block_on).
+
+use std::sync::Mutex;
 
 use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::hopsworks::Hopsworks;
-use crate::request::AssumeRole;
-use crate::role::RoleMapping;
-use crate::settings::{REST_ENDPOINT, Settings};
+use crate::network::Network;
+use crate::request::{AssumeRole, SessionName};
+use crate::role::{ProjectRole, RoleArn, RoleMapping, quoted};
+use crate::settings::{APPLICATION_NAME, HADOOP_USER_NAME, PROJECT_NAME, REST_ENDPOINT, ROLES, Settings, USER_NAME};
+use crate::sts::Sts;
 
 /// Where role mappings and credentials come from.
+#[derive(Debug)]
 pub enum Source {
     /// Hopsworks or our role-mapping server.
     Hopsworks(Hopsworks),
+    /// AWS STS, called with the base identity of this process.
+    Sts(Direct),
+}
+
+/// AWS STS without a role-mapping server: the roles are those of the setting [`ROLES`], in its order.
+#[derive(Debug)]
+pub struct Direct {
+    sts: Sts,
+    roles: Vec<RoleArn>,
+    session_name: SessionName,
+    warnings: Mutex<Vec<String>>,
 }
 
 impl Source {
-    /// A role-mapping server when [`REST_ENDPOINT`] is set, else AWS STS.
+    /// Reads the settings. Nothing is sent.
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`] when one is missing or cannot be used.
     pub fn from_settings(settings: &Settings) -> Result<Self, Error> {
         match settings.get(&REST_ENDPOINT) {
             Some(_) => Ok(Source::Hopsworks(Hopsworks::from_settings(settings)?)),
-            None => Err(Error::NotConfigured {
-                problem: "this build does not reach AWS STS directly".to_owned(),
-                remedy: format!("set {REST_ENDPOINT}"),
-                source: None,
-            }),
+            None => Ok(Source::Sts(Direct::from_settings(settings)?)),
         }
     }
 
-    /// The role mappings, in the order of their ids.
+    /// All role mappings, in the order of their ids. Which of them the caller may assume the service decides.
+    ///
+    /// # Errors
+    /// As [`Hopsworks::role_mappings`]; from STS [`Error::NotConfigured`] when no role is listed.
     pub async fn role_mappings(&self) -> Result<Vec<RoleMapping>, Error> {
         match self {
             Source::Hopsworks(hopsworks) => hopsworks.role_mappings().await,
+            Source::Sts(direct) => direct.role_mappings(),
         }
     }
 
     /// One role mapping; `None` is the caller's default.
+    ///
+    /// # Errors
+    /// As [`Source::role_mappings`]; [`Error::Refused`] with code 380003 when there is no such id.
     pub async fn role_mapping(&self, id: Option<u32>) -> Result<RoleMapping, Error> {
         match self {
             Source::Hopsworks(hopsworks) => hopsworks.role_mapping(id).await,
+            Source::Sts(direct) => direct.role_mapping(id),
         }
     }
 
     /// Credentials of a role.
+    ///
+    /// # Errors
+    /// As [`Hopsworks::assume_role`] or [`Sts::assume_role`]; from STS [`Error::NotConfigured`] when neither the request
+    /// nor the settings name a role.
     pub async fn assume_role(&self, request: &AssumeRole) -> Result<Credentials, Error> {
         match self {
             Source::Hopsworks(hopsworks) => hopsworks.assume_role(request).await,
+            Source::Sts(direct) => direct.assume_role(request).await,
         }
     }
 
-    /// What the user should know though nothing failed, since the last time somebody asked. A binding prints each text
-    /// once per process.
+    /// What the user should know though nothing failed, since somebody last asked; one sentence each, no secrets.
     pub fn take_warnings(&self) -> Vec<String> {
-        Vec::new()
+        match self {
+            Source::Hopsworks(hopsworks) => hopsworks.take_warnings(),
+            Source::Sts(direct) => std::mem::take(&mut *direct.warnings.lock().expect("no holder panics")),
+        }
+    }
+}
+
+impl Direct {
+    fn from_settings(settings: &Settings) -> Result<Self, Error> {
+        let roles = settings
+            .get(&ROLES)
+            .unwrap_or_default()
+            .split(',')
+            .map(str::trim)
+            .filter(|written| !written.is_empty())
+            .map(|written| written.parse().map_err(|error| illegal_role(written, error)))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            sts: Sts::new(settings)?,
+            roles,
+            session_name: session_name(settings),
+            warnings: Mutex::new(Network::from_settings(settings)?.warnings().to_vec()),
+        })
+    }
+
+    fn role_mappings(&self) -> Result<Vec<RoleMapping>, Error> {
+        match self.roles.is_empty() {
+            true => Err(no_role()),
+            false => Ok((1..).zip(&self.roles).map(|(id, role)| role_mapping(id, role)).collect()),
+        }
+    }
+
+    fn role_mapping(&self, id: Option<u32>) -> Result<RoleMapping, Error> {
+        let mappings = self.role_mappings()?;
+        let id = id.unwrap_or(1);
+        let count = mappings.len();
+        mappings.into_iter().find(|mapping| mapping.id == id).ok_or_else(|| Error::Refused {
+            attempted: format!("reading role mapping {id} of {ROLES}"),
+            code: 380_003,
+            answer: format!("{count} listed there"),
+            remedy: format!("take an id from 1 to {count}"),
+        })
+    }
+
+    async fn assume_role(&self, request: &AssumeRole) -> Result<Credentials, Error> {
+        let role = request.role.as_ref().or(self.roles.first()).ok_or_else(no_role)?;
+        let session_name = request.session_name.as_ref().unwrap_or(&self.session_name);
+        let issued = self.sts.assume_role(role, session_name, request.duration, &request.extras).await?;
+        self.warnings.lock().expect("no holder panics").extend(issued.warnings);
+        Ok(issued.credentials)
+    }
+}
+
+fn role_mapping(id: u32, role: &RoleArn) -> RoleMapping {
+    RoleMapping { id, role: role.clone(), project_role: ProjectRole::All, is_default: id == 1 }
+}
+
+/// `<user>-<application or project>`, so that CloudTrail can tell who it was.
+fn session_name(settings: &Settings) -> SessionName {
+    let user = settings.get(&HADOOP_USER_NAME).or(settings.get(&USER_NAME)).unwrap_or_default();
+    let place = settings.get(&APPLICATION_NAME).or(settings.get(&PROJECT_NAME)).unwrap_or("hops");
+    SessionName::of(user.trim(), place.trim())
+}
+
+fn no_role() -> Error {
+    Error::NotConfigured {
+        problem: format!("no role is named, and neither {REST_ENDPOINT} nor {ROLES} is set"),
+        remedy: format!("set {REST_ENDPOINT} for a role-mapping server, or {ROLES} to role ARNs, or name a role"),
+        source: None,
+    }
+}
+
+fn illegal_role(written: &str, error: Error) -> Error {
+    Error::NotConfigured {
+        problem: format!("{ROLES} lists {}, which is no role ARN", quoted(written)),
+        remedy: "list ARNs of the form arn:<partition>:iam::<account of 12 digits>:role/<path and name>, separated by \
+                 commas"
+            .to_owned(),
+        source: Some(Box::new(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block::block_on;
+
+    const READER: &str = "arn:aws:iam::123456789012:role/reader";
+    const WRITER: &str = "arn:aws-cn:iam::123456789012:role/teams/writer";
+
+    fn settings(environment: &[(&str, &str)]) -> Settings {
+        let pairs = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Settings::new([], []).with_environment(pairs)
+    }
+
+    fn source(environment: &[(&str, &str)]) -> Result<Source, Error> {
+        Source::from_settings(&settings(environment))
+    }
+
+    fn message<T>(result: Result<T, Error>) -> String {
+        result.err().expect("an error").to_string()
+    }
+
+    #[test]
+    fn listed_roles_count_from_one_and_the_first_is_the_default() {
+        let source = source(&[("HOPS_CLOUD_ROLES", &format!("{READER}, {WRITER},"))]).expect("settings");
+        let reader = RoleMapping {
+            id: 1,
+            role: READER.parse().expect("an ARN"),
+            project_role: ProjectRole::All,
+            is_default: true,
+        };
+        let writer = RoleMapping {
+            id: 2,
+            role: WRITER.parse().expect("an ARN"),
+            project_role: ProjectRole::All,
+            is_default: false,
+        };
+        assert_eq!(block_on(source.role_mapping(None)).expect("the default"), reader);
+        assert_eq!(block_on(source.role_mapping(Some(2))).expect("the second"), writer);
+        assert_eq!(block_on(source.role_mappings()).expect("both"), [reader, writer]);
+    }
+
+    #[test]
+    fn an_id_beyond_the_list_is_code_380003() {
+        let source = source(&[("HOPS_CLOUD_ROLES", READER)]).expect("settings");
+        for id in [0, 2] {
+            let error = block_on(source.role_mapping(Some(id))).expect_err("no such id");
+            assert_eq!(error.code(), 380_003);
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "reading role mapping {id} of hops.cloud.roles / HOPS_CLOUD_ROLES was refused: 1 listed there; take \
+                     an id from 1 to 1"
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn without_any_setting_the_message_names_those_that_help() {
+        let source = source(&[]).expect("a role may still be named");
+        let expected = "no role is named, and neither hopsworks.restendpoint / REST_ENDPOINT nor hops.cloud.roles / \
+                        HOPS_CLOUD_ROLES is set; set hopsworks.restendpoint / REST_ENDPOINT for a role-mapping server, \
+                        or hops.cloud.roles / HOPS_CLOUD_ROLES to role ARNs, or name a role";
+        assert_eq!(message(block_on(source.role_mappings())), expected);
+        assert_eq!(message(block_on(source.role_mapping(None))), expected);
+        assert_eq!(message(block_on(source.assume_role(&AssumeRole::default()))), expected);
+    }
+
+    #[test]
+    fn a_listed_text_that_is_no_arn_is_named() {
+        assert_eq!(
+            message(source(&[("HOPS_CLOUD_ROLES", &format!("{READER},writer"))])),
+            "hops.cloud.roles / HOPS_CLOUD_ROLES lists \"writer\", which is no role ARN; list ARNs of the form \
+             arn:<partition>:iam::<account of 12 digits>:role/<path and name>, separated by commas"
+        );
+    }
+
+    #[test]
+    fn an_endpoint_without_a_project_is_never_the_direct_mode() {
+        assert_eq!(
+            message(source(&[("REST_ENDPOINT", "https://hops"), ("HOPS_CLOUD_ROLES", READER)])),
+            "hopsworks.restendpoint / REST_ENDPOINT is set, but hopsworks.projectid / HOPSWORKS_PROJECT_ID is not; set \
+             hopsworks.projectid / HOPSWORKS_PROJECT_ID to the number of the project"
+        );
+        assert_eq!(
+            message(source(&[("REST_ENDPOINT", "https://hops"), ("HOPSWORKS_PROJECT_ID", "churn")])),
+            "hopsworks.projectid / HOPSWORKS_PROJECT_ID is \"churn\", which is no number; set it to the number of the \
+             project, not its name"
+        );
+    }
+
+    #[test]
+    fn a_session_name_tells_user_and_application_or_project() {
+        for (environment, expected) in [
+            (vec![("USER", "spark"), ("HADOOP_USER_NAME", "churn__meb10000")], "churn__meb10000-hops"),
+            (vec![("LOGNAME", "meb"), ("HOPSWORKS_PROJECT_NAME", "churn")], "meb-churn"),
+            (vec![], "hops-hops"),
+        ] {
+            assert_eq!(session_name(&settings(&environment)).as_str(), expected);
+        }
+        let spark = [("spark.app.name".to_owned(), "Nightly job".to_owned())];
+        let of_spark = Settings::new(spark, [("user.name".to_owned(), "meb".to_owned())]);
+        assert_eq!(session_name(&of_spark.with_environment([])).as_str(), "meb-Nightly-job");
+    }
+
+    #[test]
+    fn the_futures_of_a_source_may_move_between_threads() {
+        fn is_send<T: Send>(future: T) -> T {
+            future
+        }
+        let source = source(&[("REST_ENDPOINT", "http://hops"), ("HOPSWORKS_PROJECT_ID", "1")]).expect("settings");
+        drop(is_send(source.assume_role(&AssumeRole::default())));
+        drop(is_send(source.role_mappings()));
+        drop(is_send(source.role_mapping(None)));
     }
 }

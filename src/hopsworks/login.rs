@@ -1,0 +1,123 @@
+//! How the caller proves who it is: a JWT from a file, else an API key.
+//!
+//! The platform rewrites the file before the token in it ends, so it is read anew for every request. The file wins over
+//! the key, since `API_KEY` may be somebody else's variable.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use reqwest::header::HeaderValue;
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+use crate::settings::{API_KEY, SECRETS_DIR, Settings};
+
+const TOKEN_FILE: &str = "token.jwt";
+
+/// Where to look for a login.
+#[derive(Clone)]
+pub(super) struct Logins {
+    files: Vec<PathBuf>,
+    api_key: Option<Zeroizing<String>>,
+}
+
+/// One login, as it was when it was read.
+pub(super) struct Login {
+    /// The value of the header `Authorization`; marked as sensitive, so that no `Debug` shows it.
+    pub(super) header: HeaderValue,
+    /// The bare token or key, so that a message can be cleaned of it.
+    pub(super) secret: Zeroizing<String>,
+    /// The file it came from; `None`: it is the API key.
+    pub(super) file: Option<PathBuf>,
+}
+
+impl Logins {
+    pub(super) fn from_settings(settings: &Settings) -> Self {
+        let secrets = settings.get(&SECRETS_DIR).map(|directory| Path::new(directory.trim()).join(TOKEN_FILE));
+        Self {
+            files: secrets.into_iter().chain([Path::new(".").join(TOKEN_FILE)]).collect(),
+            api_key: settings.get(&API_KEY).map(|key| Zeroizing::new(key.trim().to_owned())),
+        }
+    }
+
+    /// The login that counts at this moment.
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`] when there is none, [`Error::Unavailable`] while the file is empty: it is being written.
+    pub(super) fn read(&self) -> Result<Login, Error> {
+        for file in &self.files {
+            match fs::read_to_string(file) {
+                Ok(token) => return of_file(file, Zeroizing::new(token)),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => {
+                    return Err(Error::NotConfigured {
+                        problem: format!("the token file {} cannot be read: {error}", file.display()),
+                        remedy: format!("make it readable, or remove it and set {API_KEY}"),
+                        source: Some(Box::new(error)),
+                    });
+                }
+            }
+        }
+        let Some(key) = &self.api_key else {
+            let files: Vec<String> = self.files.iter().map(|file| file.display().to_string()).collect();
+            return Err(Error::NotConfigured {
+                problem: format!("there is neither a token file ({}) nor an API key", files.join(", ")),
+                remedy: format!("set {API_KEY}, or {SECRETS_DIR} to the directory of {TOKEN_FILE}"),
+                source: None,
+            });
+        };
+        Ok(Login {
+            header: header("ApiKey", key).ok_or_else(|| Error::NotConfigured {
+                problem: format!("{API_KEY} is no API key: it holds characters that no key has"),
+                remedy: "copy the key again".to_owned(),
+                source: None,
+            })?,
+            secret: key.clone(),
+            file: None,
+        })
+    }
+}
+
+fn of_file(file: &Path, content: Zeroizing<String>) -> Result<Login, Error> {
+    let token = content.trim();
+    if token.is_empty() {
+        return Err(Error::Unavailable {
+            attempted: format!("reading the token file {}", file.display()),
+            code: 0,
+            problem: "it is empty".to_owned(),
+            remedy: format!("if it stays empty, log in again, or remove it and set {API_KEY}"),
+            source: None,
+        });
+    }
+    Ok(Login {
+        header: header("Bearer", token).ok_or_else(|| Error::NotConfigured {
+            problem: format!("the token file {} holds no token", file.display()),
+            remedy: format!("log in again, or remove it and set {API_KEY}"),
+            source: None,
+        })?,
+        secret: Zeroizing::new(token.to_owned()),
+        file: Some(file.to_owned()),
+    })
+}
+
+fn header(scheme: &str, secret: &str) -> Option<HeaderValue> {
+    if !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return None;
+    }
+    let mut value = HeaderValue::from_str(&Zeroizing::new(format!("{scheme} {secret}"))).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+impl Login {
+    /// What to do when the server does not accept it.
+    pub(super) fn remedy(&self) -> String {
+        match &self.file {
+            Some(file) => format!("the token in {} is not accepted: log in again, or restart the job", file.display()),
+            None => format!(
+                "{API_KEY} is not accepted: create a new API key; an old Hopsworks takes nothing but a token file here"
+            ),
+        }
+    }
+}
