@@ -94,9 +94,9 @@ class Spark:
         """Runs an application to its end."""
         return self._run("spark-submit", self._options(), variables, ["--class", main, str(jar), *arguments])
 
-    def shell(self, program: Path, variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    def shell(self, program: str, variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
         """Types a program into spark-shell, line by line, then leaves it."""
-        return self._run("spark-shell", self._options(), variables, [], program.read_text())
+        return self._run("spark-shell", self._options(), variables, [], program)
 
     def _options(self) -> dict[str, str]:
         """Every conf of the application. `fs.s3a.*` beyond endpoint and region only fails faster than the default."""
@@ -137,6 +137,7 @@ class Spark:
                 JAVA_HOME=str(jdk.home(self.java)),
                 SPARK_HOME=str(self.line.home),
                 SPARK_CONF_DIR=str(conf_directory),
+                SPARK_WORKER_DIR=str(self.directory / "work"),
                 SPARK_LOCAL_IP="127.0.0.1",
                 SPARK_LOCAL_HOSTNAME="localhost",
                 **variables,

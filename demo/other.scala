@@ -1,0 +1,1 @@
+spark.read.csv("s3a://other/test.csv").show()

@@ -1,0 +1,3 @@
+import io.hops.util.CredentialsProvider
+val creds = CredentialsProvider.assumeRole(CredentialsProvider.getRole(1))
+spark.read.csv("s3a://resource/test.csv").show()

@@ -1,0 +1,75 @@
+"""The product deployed: an instance with an instance profile, the role-mapping server on it, one project with two members.
+
+Everything between the parts that is worth looking at is recorded: what the server and the instance ask of STS, and what Spark asks of S3.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rig.aws import REGION, Aws, Cloud, cloud
+from rig.http import Recorder, recording
+from rig.metadata import metadata
+from rig.process import Program
+from rig.server import RoleServer
+
+PROJECT = "demo"
+
+
+@dataclasses.dataclass(frozen=True)
+class Deployment:
+    """A running deployment."""
+
+    cloud: Cloud
+    sts: Recorder
+    s3: Recorder
+    server: RoleServer
+    #: The REST endpoint of the server.
+    endpoint: str
+    #: The server's process.
+    program: Program
+    project: str
+    #: API key of the data scientist, whose mapping leads to the role that reads bucket `resource`.
+    scientist: str
+    #: API key of the data owner, whose mapping leads to the role that reads bucket `other`.
+    owner: str
+
+    def variables(self, key: str) -> dict[str, str]:
+        """What a job of a member finds in its environment."""
+        return {"REST_ENDPOINT": self.endpoint, "HOPSWORKS_PROJECT_ID": self.project, "API_KEY": key}
+
+    def secrets(self) -> list[str]:
+        """Every API key, secret access key and session token that has been issued."""
+        issued = [exchange.body for exchange in self.sts.exchanges]
+        return [self.scientist, self.owner, *re.findall(r"<(?:SecretAccessKey|SessionToken)>([^<]+)<", "".join(issued))]
+
+
+@contextmanager
+def deployment(directory: Path) -> Iterator[Deployment]:
+    """A deployment that keeps all its files in `directory`, for the length of the `with` block."""
+    with (
+        cloud(directory) as aws,
+        recording(aws.aws.endpoint) as sts,
+        recording(aws.aws.endpoint) as s3,
+        metadata(Aws(sts.endpoint), aws.ec2, aws.instance_role) as instance,
+    ):
+        server = RoleServer(
+            directory / "server",
+            {
+                "AWS_EC2_METADATA_DISABLED": "false",
+                "AWS_EC2_METADATA_SERVICE_ENDPOINT": instance,
+                "AWS_ENDPOINT_URL_STS": sts.endpoint,
+                "AWS_REGION": REGION,
+            },
+        )
+        project = server.command("project", "add", PROJECT)
+        scientist = server.member(project, "ada@example.com", "data-scientist")
+        owner = server.member(project, "grace@example.com", "data-owner")
+        server.command("mapping", "add", project, "data-scientist", aws.resource_reader, "--default")
+        server.command("mapping", "add", project, "data-owner", aws.other_reader, "--default")
+        with server.serve() as (endpoint, program):
+            yield Deployment(aws, sts, s3, server, endpoint, program, project, scientist, owner)
