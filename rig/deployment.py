@@ -27,6 +27,8 @@ class Deployment:
     cloud: Cloud
     sts: Recorder
     s3: Recorder
+    #: The endpoint of the instance's metadata.
+    instance: str
     server: RoleServer
     #: The REST endpoint of the server.
     endpoint: str
@@ -72,4 +74,4 @@ def deployment(directory: Path) -> Iterator[Deployment]:
         server.command("mapping", "add", project, "data-scientist", aws.resource_reader, "--default")
         server.command("mapping", "add", project, "data-owner", aws.other_reader, "--default")
         with server.serve() as (endpoint, program):
-            yield Deployment(aws, sts, s3, server, endpoint, program, project, scientist, owner)
+            yield Deployment(aws, sts, s3, instance, server, endpoint, program, project, scientist, owner)

@@ -34,6 +34,11 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
     }
 
 
+def build_environment(**variables: str) -> dict[str, str]:
+    """The caller's environment for a build tool, which has its caches and settings there; without any AWS in it."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "HOPS"))} | variables
+
+
 def exit_on_termination() -> None:
     """Turns SIGTERM into an exception, so that every context manager on the stack ends its processes."""
 

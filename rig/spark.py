@@ -75,6 +75,7 @@ class Line:
 
 SPARK_3_5 = Line("3.5.8", "3.3.4", "2.12.18")
 SPARK_4_1 = Line("4.1.4", "3.4.2", "2.13.17")
+SPARK_4_3 = Line("4.3.0", "3.5.0", "2.13.18")
 
 
 @dataclasses.dataclass(frozen=True)

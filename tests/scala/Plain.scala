@@ -15,6 +15,7 @@ object Plain {
       Report("access key id", creds.getAccessKeyId)
       Report("role", creds.getRoleArn)
       Report.environment(creds)
+      sys.props.get("child").foreach(command => Report("child", Report.output(new ProcessBuilder(command.split(" "): _*))))
     } catch {
       case refused: CloudCredentialException =>
         Report("code", refused.getCode)

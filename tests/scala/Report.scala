@@ -20,10 +20,16 @@ object Report {
         variables.get("AWS_SECRET_ACCESS_KEY") == credentials.getSecretAccessKey &&
         variables.get("AWS_SESSION_TOKEN") == credentials.getSessionToken)
 
-  private def child(process: Process): java.util.Map[String, String] = {
-    val lines = scala.io.Source.fromInputStream(process.getInputStream).getLines().toList
+  private def child(process: Process): java.util.Map[String, String] =
+    lines(process).map(_.split("=", 2)).collect { case Array(name, value) => name -> value }.toMap.asJava
+
+  /** What a child process printed, errors included. */
+  def output(command: ProcessBuilder): Seq[String] = lines(command.redirectErrorStream(true).start())
+
+  private def lines(process: Process): List[String] = {
+    val printed = scala.io.Source.fromInputStream(process.getInputStream).getLines().toList
     process.waitFor()
-    lines.map(_.split("=", 2)).collect { case Array(name, value) => name -> value }.toMap.asJava
+    printed
   }
 
   /** The classes and messages of an exception and its causes. */

@@ -1,0 +1,176 @@
+"""Without a role-mapping server: the base identity is found wherever the AWS chain looks, and assumes the roles that are listed."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+
+from rig import ROOT
+from rig.aws import ACCOUNT, REGION, Keys, allow, assumes, reads, role_arn, trusts
+from rig.deployment import Deployment
+from rig.http import serving
+from tests.canary import leaks
+from tests.programs import plain, refused, succeeded
+
+_HOP = role_arn("hop")
+_WEB = role_arn("web")
+_DIRECT = role_arn("direct-reader")
+
+
+@pytest.fixture(scope="session")
+def base(site: Deployment) -> Keys:
+    """A user that may assume the role that reads bucket `resource`, and a role that may do the same."""
+    aws = site.cloud.aws
+    keys = aws.user("app", assumes(_DIRECT, _HOP, role_arn("reader", _OTHER_ACCOUNT)))
+    user = f"arn:aws:iam::{ACCOUNT}:user/app"
+    aws.role("hop", trusts(user), assumes(_DIRECT))
+    federated = allow(
+        Principal={"Federated": f"arn:aws:iam::{ACCOUNT}:oidc-provider/idp.example.com"}, Action="sts:AssumeRoleWithWebIdentity"
+    )
+    aws.role("web", federated, assumes(_DIRECT))
+    aws.role(
+        "direct-reader", allow(Principal={"AWS": [user, _HOP, _WEB, site.cloud.instance_role]}, Action="sts:AssumeRole"), reads("resource")
+    )
+    aws.client("iam").put_role_policy(
+        RoleName="instance-role",
+        PolicyName="direct",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [assumes(_DIRECT)]}),
+    )
+    return keys
+
+
+def _process_answer(keys: Keys) -> str:
+    return json.dumps({"Version": 1, "AccessKeyId": keys.access_key_id, "SecretAccessKey": keys.secret_access_key})
+
+
+@contextmanager
+def _environment(site: Deployment, base: Keys, home: Path) -> Iterator[dict[str, str]]:
+    yield base.variables()
+
+
+@contextmanager
+def _source_profile(site: Deployment, base: Keys, home: Path) -> Iterator[dict[str, str]]:
+    _profiles(
+        home,
+        "[profile job]",
+        f"role_arn = {_HOP}",
+        "source_profile = app",
+        "[profile app]",
+        f"aws_access_key_id = {base.access_key_id}",
+        f"aws_secret_access_key = {base.secret_access_key}",
+    )
+    yield {"AWS_PROFILE": "job"}
+
+
+@contextmanager
+def _credential_process(site: Deployment, base: Keys, home: Path) -> Iterator[dict[str, str]]:
+    answer = home / "answer.json"
+    _profiles(home, "[default]", f"credential_process = /bin/cat {answer}")
+    answer.write_text(_process_answer(base))
+    yield {}
+
+
+@contextmanager
+def _web_identity(site: Deployment, base: Keys, home: Path) -> Iterator[dict[str, str]]:
+    parts = ({"alg": "none"}, {"iss": "https://idp.example.com", "sub": "job", "aud": "sts.amazonaws.com"})
+    token = home / "token"
+    token.write_text(".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts) + ".c2ln")
+    yield {"AWS_WEB_IDENTITY_TOKEN_FILE": str(token), "AWS_ROLE_ARN": _WEB, "AWS_ROLE_SESSION_NAME": "pod"}
+
+
+@contextmanager
+def _container(site: Deployment, base: Keys, home: Path) -> Iterator[dict[str, str]]:
+    issued = site.cloud.aws.client_of(base, "sts").assume_role(RoleArn=_HOP, RoleSessionName="container")["Credentials"]
+    answer = json.dumps(
+        {
+            "AccessKeyId": issued["AccessKeyId"],
+            "SecretAccessKey": issued["SecretAccessKey"],
+            "Token": issued["SessionToken"],
+            "Expiration": issued["Expiration"].strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+    )
+
+    class Agent(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            permitted = self.headers.get("Authorization") == "container-token"
+            self.send_response(200 if permitted else 401)
+            self.end_headers()
+            self.wfile.write(answer.encode() if permitted else b"{}")
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Silent."""
+
+    with serving(Agent) as endpoint:
+        yield {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{endpoint}/credentials", "AWS_CONTAINER_AUTHORIZATION_TOKEN": "container-token"}
+
+
+@contextmanager
+def _instance_profile(site: Deployment, base: Keys, home: Path) -> Iterator[dict[str, str]]:
+    yield {"AWS_EC2_METADATA_DISABLED": "false", "AWS_EC2_METADATA_SERVICE_ENDPOINT": site.instance}
+
+
+def _profiles(home: Path, *lines: str) -> None:
+    (home / ".aws").mkdir(parents=True)
+    (home / ".aws" / "config").write_text("\n".join(lines) + "\n")
+
+
+def _variables(site: Deployment, *roles: str) -> dict[str, str]:
+    return {"AWS_REGION": REGION, "AWS_ENDPOINT_URL_STS": site.sts.endpoint, "HOPS_CLOUD_ROLES": ",".join(roles)}
+
+
+@pytest.mark.parametrize(
+    "place",
+    [_environment, _source_profile, _credential_process, _web_identity, _container, _instance_profile],
+    ids=lambda place: place.__name__[1:],
+)
+def test_the_base_identity_is_found_where_the_aws_chain_looks(
+    place: Callable[[Deployment, Keys, Path], AbstractContextManager[dict[str, str]]], site: Deployment, base: Keys, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    child = f"-Dchild={sys.executable} {ROOT / 'tests' / 'reader.py'} {site.s3.endpoint} resource other"
+    with place(site, base, home) as found_there:
+        done = plain(tmp_path, {**_variables(site, _DIRECT), **found_there}, options=(child,))
+
+    found = succeeded(done)
+    assert found["role"] == _DIRECT
+    assert [found[name] for name in ("getenv", "getenv by name", "ProcessBuilder", "Runtime.exec")] == [found["access key id"]] * 4
+    assert found["child"] == ["resource 1,one", "other AccessDenied"]
+    assert leaks(site.secrets(), tmp_path, done.stdout, done.stderr) == []
+
+
+_OTHER_ACCOUNT = "111111111111"
+
+
+def test_a_role_of_another_account_reads_the_bucket_there(site: Deployment, base: Keys, tmp_path: Path) -> None:
+    aws = site.cloud.aws
+    aws.bucket("abroad", {"test.csv": "5,five\n"}, account=_OTHER_ACCOUNT)
+    aws.bucket("abroad-private", {"test.csv": "6,six\n"}, account=_OTHER_ACCOUNT)
+    reader = aws.role("reader", trusts(f"arn:aws:iam::{ACCOUNT}:user/app"), reads("abroad"), account=_OTHER_ACCOUNT)
+    child = f"-Dchild={sys.executable} {ROOT / 'tests' / 'reader.py'} {site.s3.endpoint} abroad abroad-private resource"
+
+    found = succeeded(plain(tmp_path, {**_variables(site, reader), **base.variables()}, options=(child,)))
+
+    assert found["role"] == reader
+    assert found["child"] == ["abroad 5,five", "abroad-private AccessDenied", "resource AccessDenied"]
+
+
+def test_without_a_base_identity_nothing_is_assumed(site: Deployment, tmp_path: Path) -> None:
+    found = refused(plain(tmp_path, _variables(site, _DIRECT)))
+
+    assert found["code"] == 0
+    assert found["getenv by name"] is None
+
+
+def test_a_role_that_does_not_trust_the_base_identity_is_refused(site: Deployment, base: Keys, tmp_path: Path) -> None:
+    found = refused(plain(tmp_path, {**_variables(site, site.cloud.resource_reader), **base.variables()}))
+
+    assert "AccessDenied" in str(found["refused"])
+    assert found["getenv by name"] == base.access_key_id
