@@ -237,9 +237,15 @@ fn ask<T>(
     configuration: &JConfiguration,
     question: impl AsyncFnOnce(&Source) -> Result<T, error::Error>,
 ) -> Result<T, Error> {
-    let source = Source::from_settings(&settings_of(env, configuration)?)?;
-    let answer = block_on(question(&source));
-    for warning in source.take_warnings() {
+    let settings = settings_of(env, configuration)?;
+    let mut warnings = Vec::new();
+    let answer = block_on(async {
+        let source = Source::from_settings(&settings)?;
+        let answer = question(&source).await;
+        warnings = source.take_warnings();
+        answer
+    });
+    for warning in warnings {
         let text = env.new_string(warning)?;
         JNative::warn(env, &text)?;
     }

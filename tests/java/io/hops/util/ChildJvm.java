@@ -1,0 +1,81 @@
+package io.hops.util;
+
+import static org.junit.jupiter.api.Assertions.assertFalse;
+
+import java.io.File;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+
+/** A second JVM of the same version, with an environment of its own: only what the test puts there. */
+final class ChildJvm {
+  static final String JAR = System.getProperty("hops.test.jar");
+
+  private final List<String> launcher = new ArrayList<>();
+  private final List<String> options = new ArrayList<>();
+  private final Map<String, String> environment = new TreeMap<>();
+  private String classPath = JAR + File.pathSeparator + testClasses();
+
+  ChildJvm() {
+    environment.put("PATH", System.getenv("PATH"));
+    environment.put("HOME", System.getProperty("java.io.tmpdir"));
+    environment.put("AWS_EC2_METADATA_DISABLED", "true");
+  }
+
+  static String testClasses() {
+    return ChildJvm.class.getProtectionDomain().getCodeSource().getLocation().getPath();
+  }
+
+  ChildJvm with(String option) {
+    options.add(option);
+    return this;
+  }
+
+  ChildJvm environment(String name, String value) {
+    environment.put(name, value);
+    return this;
+  }
+
+  ChildJvm classPath(String path) {
+    classPath = path;
+    return this;
+  }
+
+  /** Starts the JVM through another program. */
+  ChildJvm through(String... command) {
+    launcher.addAll(Arrays.asList(command));
+    return this;
+  }
+
+  /** Runs a class to its end and returns all it printed; no output may hold a secret or a complaint about JNI. */
+  String run(Class<?> main, String... arguments) throws IOException, InterruptedException {
+    List<String> command = new ArrayList<>(launcher);
+    command.add(System.getProperty("java.home") + "/bin/java");
+    command.add("-Xcheck:jni");
+    command.addAll(options);
+    command.addAll(Arrays.asList("-cp", classPath, main.getName()));
+    command.addAll(Arrays.asList(arguments));
+    Path output = Files.createTempFile("child-jvm", ".log");
+    try {
+      ProcessBuilder builder =
+          new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(output.toFile());
+      builder.environment().clear();
+      builder.environment().putAll(environment);
+      int status = builder.start().waitFor();
+      String text = new String(Files.readAllBytes(output), StandardCharsets.UTF_8);
+      Secrets.assertNoneIn(text);
+      assertFalse(text.contains("in native method"), text);
+      // JDK 24 and later announce the load of any native library.
+      text = text.replaceAll("(?m)^WARNING: .*\n", "");
+      return status == 0 ? text : text + "exit status " + status + "\n";
+    } finally {
+      Files.delete(output);
+    }
+  }
+}
