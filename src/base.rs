@@ -1,17 +1,33 @@
-//! The base identity: whose credentials call AssumeRole.
+//! The base identity: whose credentials call AssumeRole, and where they are found.
 //!
-//! It is what the process had *before we wrote anything*. The bindings write the credentials of a role into the
-//! environment; if the AWS chain read them back, a role would have to assume itself. So the AWS_* variables are kept as
-//! they were at first use, and a triple whose access key id stands in [`ISSUED`] is ours and never the base.
+//! It is looked for by the chain of the AWS SDKs, in this order: environment, profile, web identity, container, instance
+//! metadata. The chain reads an [`Environment`], never the process's own variables. What is set and cannot be used ends
+//! the search with an error: a profile that does not exist must not turn into the role of the machine.
 
-use std::collections::BTreeMap;
+mod environment;
+mod failure;
+mod metadata;
+mod profile;
+pub(crate) mod region;
+
 use std::fmt;
-use std::sync::OnceLock;
+use std::time::{Duration, SystemTime};
 
-use zeroize::Zeroizing;
+use aws_config::BehaviorVersion;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_credential_types::Credentials;
+use aws_credential_types::credential_feature::AwsCredentialFeature;
+use aws_credential_types::provider::ProvideCredentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_sts::config::SharedHttpClient;
+use aws_types::SdkConfig;
+use aws_types::service_config::ServiceConfigKey;
 
-/// The variable in which the bindings write, beside `AWS_*`, the access key id of the credentials they put there.
-pub const ISSUED: &str = "HOPS_CREDENTIALS_ISSUED";
+pub use self::environment::{Environment, ISSUED};
+use self::metadata::Metadata;
+use self::profile::Profiles;
+use crate::error::Error;
 
 /// Where the base identity was found, in the order in which it is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,45 +76,136 @@ pub struct BaseIdentity {
     pub account: String,
 }
 
-/// The variables that decide the base identity, as they were before we wrote anything. `Debug` shows names only.
-#[derive(Clone)]
-pub struct Environment {
-    variables: BTreeMap<String, Zeroizing<String>>,
+/// The base identity with its credentials, and where STS is reached.
+pub(crate) struct Base {
+    /// Where it was found.
+    pub provider: BaseProvider,
+    /// Whether it is known to be a role itself.
+    pub is_role: bool,
+    /// Its credentials.
+    pub credentials: Credentials,
+    /// When it is to be looked for anew.
+    pub fresh_until: SystemTime,
+    /// Region, timeouts, tries and HTTP client, for a client of STS.
+    pub config: SdkConfig,
+    /// The region that signs and that names the host.
+    pub region: String,
+    /// STS elsewhere than at the region's own host, from `AWS_ENDPOINT_URL_STS` or its like.
+    pub endpoint: Option<String>,
 }
 
-static AT_FIRST_USE: OnceLock<Environment> = OnceLock::new();
+/// For how long credentials without an expiration are taken as they are; the AWS SDKs do the same.
+const FRESH: Duration = Duration::from_secs(15 * 60);
+/// How long before their expiration credentials are fetched anew. The metadata services have new ones five minutes before.
+const AHEAD: Duration = Duration::from_secs(60);
 
-impl Environment {
-    /// What this process had when the core was first used. Every later call answers the same.
-    pub fn at_first_use() -> &'static Environment {
-        AT_FIRST_USE.get_or_init(|| {
-            Environment::of(
-                std::env::vars_os()
-                    .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
-            )
-        })
-    }
-
-    /// Takes what another copy of the library in this process kept ([`Environment::saved`]), because that copy may have
-    /// written already. Without effect once this copy has looked itself.
-    pub fn adopt(saved: Vec<(String, String)>) {
-        AT_FIRST_USE.get_or_init(|| Environment::of(saved));
-    }
-
-    /// Keeps, of these variables, those that decide the base identity.
-    pub fn of(variables: impl IntoIterator<Item = (String, String)>) -> Self {
-        let variables = variables.into_iter().map(|(name, value)| (name, Zeroizing::new(value))).collect();
-        Self { variables }
-    }
-
-    /// Everything kept, to hand over to another copy of the library in this process. Holds secrets.
-    pub fn saved(&self) -> Vec<(String, Zeroizing<String>)> {
-        self.variables.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+impl Base {
+    /// Looks for the base identity, and for the region of STS.
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`] when there is none, when there is no region, or when one is set and cannot be used;
+    /// [`Error::Unavailable`], [`Error::Refused`] or [`Error::BadAnswer`] when the service that holds it says so.
+    pub async fn find(
+        environment: &Environment,
+        http: &SharedHttpClient,
+        direct: &SharedHttpClient,
+    ) -> Result<Self, Error> {
+        environment.check()?;
+        let profiles = Profiles::read(environment).await?;
+        let metadata = Metadata::new(environment, &profiles, direct)?;
+        let region = match environment.first(&["AWS_REGION", "AWS_DEFAULT_REGION"]).or_else(|| profiles.get("region")) {
+            Some(region) => Some(region::parse(region)?.to_owned()),
+            None => metadata.region().await.ok(),
+        };
+        let config = sdk_config(environment, &profiles, region.as_deref(), http).await;
+        let endpoint = endpoint(&config)?;
+        let chain = config.credentials_provider().expect("the loader makes a chain");
+        let (provider, credentials) = match chain.provide_credentials().await {
+            Ok(credentials) => (provider_of(&credentials), credentials),
+            Err(CredentialsError::CredentialsNotLoaded(_)) => match metadata.credentials().await {
+                Ok(credentials) => (BaseProvider::InstanceProfile, credentials),
+                Err(absence) => return Err(failure::nowhere(environment, &profiles.name, &absence)),
+            },
+            Err(error) => return Err(failure::of(environment, &profiles.name, error)),
+        };
+        let Some(region) = region else { return Err(failure::no_region()) };
+        let is_role = match provider {
+            BaseProvider::Environment => false,
+            BaseProvider::Profile => profiles.get("role_arn").is_some(),
+            BaseProvider::WebIdentity | BaseProvider::Container | BaseProvider::InstanceProfile => true,
+        };
+        let now = SystemTime::now();
+        let fresh_until = credentials.expiry().map_or(now + FRESH, |expiration| expiration - AHEAD);
+        Ok(Self { provider, is_role, credentials, fresh_until, config, region, endpoint })
     }
 }
 
-impl fmt::Debug for Environment {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_set().entries(self.variables.keys()).finish()
+/// Everything but the instance metadata service is left to the AWS SDK; that one is asked by [`Metadata`], because the
+/// SDK tries it up to four times.
+async fn sdk_config(
+    environment: &Environment,
+    profiles: &Profiles,
+    region: Option<&str>,
+    http: &SharedHttpClient,
+) -> SdkConfig {
+    let mut instead = vec![("AWS_PROFILE", profiles.name.as_str())];
+    instead.extend(region.map(|region| ("AWS_REGION", region)));
+    if !profiles.have_metadata_as_source() {
+        instead.push((metadata::DISABLED, "true"));
+    }
+    // The loader takes an explicit environment only with the feature `test-util`, which opens this one function; without
+    // it the chain reads the process's own variables, which by then are ours.
+    aws_config::defaults(BehaviorVersion::latest())
+        .env(environment.seen_by_sdk(&instead))
+        .profile_files(profiles.files.clone())
+        .http_client(http.clone())
+        .retry_config(RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(500)))
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(Duration::from_secs(3))
+                .operation_attempt_timeout(Duration::from_secs(10))
+                .operation_timeout(Duration::from_secs(30))
+                .build(),
+        )
+        .identity_cache(aws_sdk_sts::config::IdentityCache::no_cache())
+        .load()
+        .await
+}
+
+/// STS elsewhere than at the region's own host: `AWS_ENDPOINT_URL_STS`, the profile's `services`, `AWS_ENDPOINT_URL`, the
+/// profile's `endpoint_url`.
+///
+/// It is checked here: what the AWS SDK says about a bad one repeats the whole request, external id and policy included.
+fn endpoint(config: &SdkConfig) -> Result<Option<String>, Error> {
+    let key = ServiceConfigKey::builder().service_id("sts").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
+    let key = key.expect("all three are there");
+    let Some(endpoint) = config.service_config().and_then(|configured| configured.load_config(key)) else {
+        return Ok(None);
+    };
+    let has_plain_characters =
+        endpoint.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:/[]%".contains(&byte));
+    let is_usable = |url: reqwest::Url| ["http", "https"].contains(&url.scheme()) && url.has_host();
+    match has_plain_characters && reqwest::Url::parse(&endpoint).is_ok_and(is_usable) {
+        true => Ok(Some(endpoint)),
+        false => Err(Error::NotConfigured {
+            problem: "the endpoint of STS is no URL of the form https://host or http://host:port".to_owned(),
+            remedy: "correct or remove AWS_ENDPOINT_URL_STS, AWS_ENDPOINT_URL or the profile's endpoint_url".to_owned(),
+            source: None,
+        }),
+    }
+}
+
+/// Which link of the chain answered; the AWS SDK notes it for its user agent.
+fn provider_of(credentials: &Credentials) -> BaseProvider {
+    let features = credentials.get_property::<Vec<AwsCredentialFeature>>();
+    let has = |feature| features.is_some_and(|features| features.contains(&feature));
+    if has(AwsCredentialFeature::CredentialsProfile) {
+        BaseProvider::Profile
+    } else if has(AwsCredentialFeature::CredentialsProfileStsWebIdToken) {
+        BaseProvider::WebIdentity
+    } else if has(AwsCredentialFeature::CredentialsHttp) {
+        BaseProvider::Container
+    } else {
+        BaseProvider::Environment
     }
 }

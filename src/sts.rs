@@ -1,15 +1,51 @@
 //! AssumeRole: credentials of a role from STS itself, called with the base identity.
+//!
+//! Which endpoint, which region and which base identity: [`crate::base`]. Which proxy and which authorities:
+//! [`crate::network`]. A call is tried three times at most, 30 s in all, and only when STS throttles, has a passing fault
+//! or cannot be reached. Nothing is cached here but the base identity.
 
-use crate::base::{BaseIdentity, Environment};
+mod answer;
+mod extras;
+pub(crate) mod refusal;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use aws_sdk_sts::Client;
+use aws_sdk_sts::config::{Builder, SharedHttpClient};
+use aws_sdk_sts::error::SdkError;
+use aws_sdk_sts::operation::RequestId;
+use aws_sdk_sts::operation::assume_role::{AssumeRoleError, AssumeRoleOutput};
+use aws_sdk_sts::types::{PolicyDescriptorType, Tag};
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use tokio::sync::Mutex;
+
+use self::answer::Reading;
+use self::refusal::Asked;
+use crate::base::{Base, BaseIdentity, Environment, region};
 use crate::credentials::Credentials;
 use crate::error::Error;
+use crate::network::Network;
 use crate::request::{Extras, SessionDuration, SessionName};
 use crate::role::RoleArn;
 use crate::settings::Settings;
 
 /// STS, called with the base identity of this process.
-#[derive(Debug, Clone)]
-pub struct Sts {}
+///
+/// Its connections live as long as the runtime on which they were made: use one for the calls of one runtime.
+#[derive(Clone)]
+pub struct Sts {
+    environment: Environment,
+    http: SharedHttpClient,
+    /// For the instance metadata service, which no proxy reaches.
+    direct: SharedHttpClient,
+    base: Arc<Mutex<Option<Arc<Base>>>>,
+}
 
 /// What STS handed out.
 #[derive(Debug, Clone)]
@@ -26,7 +62,7 @@ impl Sts {
     /// Reads the settings. Nothing is sent.
     ///
     /// # Errors
-    /// [`Error::NotConfigured`] when a setting cannot be used.
+    /// [`Error::NotConfigured`] when a proxy or a file of certificates cannot be used.
     pub fn new(settings: &Settings) -> Result<Self, Error> {
         Self::with_environment(settings, Environment::at_first_use())
     }
@@ -34,12 +70,19 @@ impl Sts {
     /// As [`Sts::new`], with the base identity of an explicit environment instead of the process's own.
     ///
     /// # Errors
-    /// [`Error::NotConfigured`] when a setting cannot be used.
-    pub fn with_environment(_settings: &Settings, _environment: &Environment) -> Result<Self, Error> {
-        Ok(Self {})
+    /// [`Error::NotConfigured`] when a proxy or a file of certificates cannot be used.
+    pub fn with_environment(settings: &Settings, environment: &Environment) -> Result<Self, Error> {
+        Ok(Self {
+            environment: environment.clone(),
+            http: http_client(&Network::from_settings(settings)?)?,
+            direct: aws_smithy_http_client::Builder::new().build_http(),
+            base: Arc::default(),
+        })
     }
 
     /// Asks STS for credentials of a role. The role may be in any account that trusts the base identity.
+    ///
+    /// A base identity that is itself a role gets one hour at most: a longer duration is shortened, with a warning.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] when STS would refuse the request as it stands (nothing is sent),
@@ -47,12 +90,47 @@ impl Sts {
     /// [`Error::Unavailable`] when it may work later, [`Error::BadAnswer`] when the answer is damaged.
     pub async fn assume_role(
         &self,
-        _role: &RoleArn,
-        _session_name: &SessionName,
-        _duration: SessionDuration,
-        _extras: &Extras,
+        role: &RoleArn,
+        session_name: &SessionName,
+        duration: SessionDuration,
+        extras: &Extras,
     ) -> Result<Issued, Error> {
-        Err(not_yet())
+        extras::check(extras)?;
+        let base = self.base().await?;
+        check_partition(role, &base)?;
+        let mut warnings = Vec::from_iter(unencrypted(&base));
+        let shortened = |duration: SessionDuration| {
+            format!(
+                "{} s were asked for and {} s are what AWS gives, because the base identity ({}) is itself a role",
+                duration.seconds(),
+                SessionDuration::CHAINED_MAXIMUM.seconds(),
+                base.provider
+            )
+        };
+        let mut asked_for = duration;
+        if base.is_role && duration > SessionDuration::CHAINED_MAXIMUM {
+            warnings.push(shortened(duration));
+            asked_for = SessionDuration::CHAINED_MAXIMUM;
+        }
+        let reading = Reading::default();
+        let client = client(&base, &reading);
+        let mut answer = send(&client, role, session_name, asked_for, extras).await;
+        if asked_for > SessionDuration::CHAINED_MAXIMUM && answer.as_ref().is_err_and(refusal::is_role_chaining) {
+            warnings.push(shortened(duration));
+            answer = send(&client, role, session_name, SessionDuration::CHAINED_MAXIMUM, extras).await;
+        }
+        let attempted = format!("assuming role {role} at {}", place(&base));
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.forget_refused(&error).await;
+                return Err(refusal::of(attempted, Asked::Role(role, base.provider), &secrets(&base, extras), &error));
+            }
+        };
+        let answered_at = reading.answered_at().unwrap_or_else(SystemTime::now);
+        let credentials =
+            answer::credentials(&answer, answered_at, role).map_err(|problem| answer::damaged(attempted, problem))?;
+        Ok(Issued { credentials, request_id: answer.request_id().map(str::to_owned), warnings })
     }
 
     /// Finds the base identity and asks STS who it is.
@@ -60,14 +138,162 @@ impl Sts {
     /// # Errors
     /// As [`Sts::assume_role`], without `InvalidArgument`.
     pub async fn base_identity(&self) -> Result<BaseIdentity, Error> {
-        Err(not_yet())
+        let base = self.base().await?;
+        let attempted = format!("asking who the base identity ({}) is at {}", base.provider, place(&base));
+        let answer = match client(&base, &Reading::default()).get_caller_identity().send().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.forget_refused(&error).await;
+                let asked = Asked::Identity(base.provider);
+                return Err(refusal::of(attempted, asked, &secrets(&base, &Extras::default()), &error));
+            }
+        };
+        match (answer.arn(), answer.account()) {
+            (Some(arn), Some(account)) if arn.starts_with("arn:") => Ok(BaseIdentity {
+                provider: base.provider,
+                is_role: base.is_role || arn.contains(":assumed-role/"),
+                arn: arn.to_owned(),
+                account: account.to_owned(),
+            }),
+            (Some(_) | None, _) => Err(answer::damaged(attempted, "the answer names nobody".to_owned())),
+        }
+    }
+
+    async fn base(&self) -> Result<Arc<Base>, Error> {
+        let mut kept = self.base.lock().await;
+        match kept.as_ref().filter(|base| SystemTime::now() < base.fresh_until) {
+            Some(base) => Ok(base.clone()),
+            None => {
+                let found = Arc::new(Base::find(&self.environment, &self.http, &self.direct).await?);
+                *kept = Some(found.clone());
+                Ok(found)
+            }
+        }
+    }
+
+    /// Credentials that STS does not take are looked for anew at the next call.
+    async fn forget_refused<E: aws_sdk_sts::error::ProvideErrorMetadata>(&self, error: &SdkError<E>) {
+        let refused = ["ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "SignatureDoesNotMatch"];
+        if refusal::code_of(error).is_some_and(|code| refused.contains(&code.as_str())) {
+            *self.base.lock().await = None;
+        }
     }
 }
 
-fn not_yet() -> Error {
-    Error::NotConfigured {
-        problem: "STS cannot be called from this build".to_owned(),
-        remedy: "set hopsworks.restendpoint or REST_ENDPOINT and use a role-mapping server".to_owned(),
-        source: None,
+impl fmt::Debug for Sts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Sts").field("environment", &self.environment).finish_non_exhaustive()
     }
+}
+
+/// One TLS provider for the whole library: ring. Its sessions trust the system's authorities and the configured ones.
+fn http_client(network: &Network) -> Result<SharedHttpClient, Error> {
+    let trusted = match network.aws_pem()? {
+        Some(pem) => TrustStore::default().with_pem_certificate(pem),
+        None => TrustStore::default(),
+    };
+    let tls = TlsContext::builder().with_trust_store(trusted).build().expect("a trust store is all it takes");
+    let proxy = proxy(network)?;
+    Ok(aws_smithy_http_client::Builder::new().build_with_connector_fn(move |settings, components| {
+        let mut connector = Connector::builder().proxy_config(proxy.clone());
+        connector.set_connector_settings(settings.cloned());
+        connector.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
+        connector.tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(tls.clone()).build()
+    }))
+}
+
+fn proxy(network: &Network) -> Result<ProxyConfig, Error> {
+    let proxy = match (network.https_proxy(), network.http_proxy()) {
+        (Some(https), Some(http)) if https == http => ProxyConfig::all(https),
+        // The client of the AWS SDK takes one proxy, and STS is reached by https but in tests.
+        (Some(https), _) => ProxyConfig::https(https),
+        (None, Some(http)) => ProxyConfig::http(http),
+        (None, None) => Ok(ProxyConfig::disabled()),
+    };
+    match proxy {
+        Ok(proxy) => Ok(proxy.no_proxy(network.no_proxy())),
+        // The URL may hold a password.
+        Err(_) => Err(Error::NotConfigured {
+            problem: "the proxy is no URL of the form http://host:port".to_owned(),
+            remedy: "correct HTTPS_PROXY, HTTP_PROXY, or https.proxyHost and https.proxyPort".to_owned(),
+            source: None,
+        }),
+    }
+}
+
+async fn send(
+    client: &Client,
+    role: &RoleArn,
+    session_name: &SessionName,
+    duration: SessionDuration,
+    extras: &Extras,
+) -> Result<AssumeRoleOutput, SdkError<AssumeRoleError>> {
+    let arns = extras.policy_arns.iter().map(|arn| PolicyDescriptorType::builder().arn(arn).build());
+    let tags = extras
+        .tags
+        .iter()
+        .map(|(key, value)| Tag::builder().key(key).value(value).build().expect("key and value are what a tag needs"));
+    let seconds = i32::try_from(duration.seconds()).expect("a session duration is 43 200 s at most");
+    client
+        .assume_role()
+        .role_arn(role.as_str())
+        .role_session_name(session_name.as_str())
+        .duration_seconds(seconds)
+        .set_external_id(extras.external_id.clone())
+        .set_policy(extras.policy.clone())
+        .set_policy_arns(filled(arns.collect()))
+        .set_tags(filled(tags.collect()))
+        .set_source_identity(extras.source_identity.clone())
+        .send()
+        .await
+}
+
+fn filled<T>(list: Vec<T>) -> Option<Vec<T>> {
+    (!list.is_empty()).then_some(list)
+}
+
+fn client(base: &Base, reading: &Reading) -> Client {
+    let config =
+        Builder::from(&base.config).credentials_provider(base.credentials.clone()).interceptor(reading.clone());
+    let config = match &base.endpoint {
+        Some(endpoint) => config.endpoint_url(endpoint),
+        None => config,
+    };
+    Client::from_conf(config.build())
+}
+
+fn place(base: &Base) -> String {
+    base.endpoint.clone().unwrap_or_else(|| format!("STS in {}", base.region))
+}
+
+/// A role of one partition cannot be assumed in another: China and GovCloud have an STS of their own.
+fn check_partition(role: &RoleArn, base: &Base) -> Result<(), Error> {
+    let partition = region::partition(&base.region);
+    match base.endpoint.is_some() || role.partition() == partition {
+        true => Ok(()),
+        false => Err(Error::NotConfigured {
+            problem: format!(
+                "role {role} is of partition {}, and the region {} is of partition {partition}",
+                role.partition(),
+                base.region
+            ),
+            remedy: "set AWS_REGION to a region of the role's partition".to_owned(),
+            source: None,
+        }),
+    }
+}
+
+fn unencrypted(base: &Base) -> Option<String> {
+    let url = reqwest::Url::parse(base.endpoint.as_ref()?).ok()?;
+    let host = url.host_str()?.trim_matches(['[', ']']);
+    let is_loopback = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    (url.scheme() == "http" && !is_loopback)
+        .then(|| format!("credentials travel unencrypted: the endpoint of STS is {}", place(base)))
+}
+
+fn secrets<'a>(base: &'a Base, extras: &'a Extras) -> Vec<&'a str> {
+    let mut secrets = vec![base.credentials.secret_access_key()];
+    secrets.extend(base.credentials.session_token());
+    secrets.extend(extras.external_id.as_deref());
+    secrets
 }
