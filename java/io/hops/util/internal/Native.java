@@ -1,11 +1,13 @@
 package io.hops.util.internal;
 
+import io.hops.util.CredentialsProvider;
 import io.hops.util.CredentialsProvider.AssumeRoleRequest;
 import io.hops.util.cloud.Credentials;
 import io.hops.util.cloud.RoleMapping;
 import io.hops.util.exceptions.CloudCredentialException;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.logging.Level;
 import java.util.logging.Logger;
 
 /**
@@ -136,7 +138,8 @@ public final class Native {
   // Called by the native library.
   private static void warn(String text) {
     if (WARNED.add(text)) {
-      Logger.getLogger("io.hops.util").warning(text);
+      String facade = CredentialsProvider.class.getName();
+      Logger.getLogger("io.hops.util").logp(Level.WARNING, facade, null, text);
     }
   }
 }

@@ -14,7 +14,7 @@ import java.util.Map;
 import java.util.TreeMap;
 
 /** A second JVM of the same version, with an environment of its own: only what the test puts there. */
-final class ChildJvm {
+public final class ChildJvm {
   static final String JAR = System.getProperty("hops.test.jar");
 
   private final List<String> launcher = new ArrayList<>();
@@ -22,7 +22,7 @@ final class ChildJvm {
   private final Map<String, String> environment = new TreeMap<>();
   private String classPath = JAR + File.pathSeparator + testClasses();
 
-  ChildJvm() {
+  public ChildJvm() {
     environment.put("PATH", System.getenv("PATH"));
     environment.put("HOME", System.getProperty("java.io.tmpdir"));
     environment.put("AWS_EC2_METADATA_DISABLED", "true");
@@ -37,7 +37,7 @@ final class ChildJvm {
     return this;
   }
 
-  ChildJvm environment(String name, String value) {
+  public ChildJvm environment(String name, String value) {
     environment.put(name, value);
     return this;
   }
@@ -54,7 +54,7 @@ final class ChildJvm {
   }
 
   /** Runs a class to its end and returns all it printed; no output may hold a secret or a complaint about JNI. */
-  String run(Class<?> main, String... arguments) throws IOException, InterruptedException {
+  public String run(Class<?> main, String... arguments) throws IOException, InterruptedException {
     List<String> command = new ArrayList<>(launcher);
     command.add(System.getProperty("java.home") + "/bin/java");
     command.add("-Xcheck:jni");
