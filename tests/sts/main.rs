@@ -3,6 +3,7 @@
 mod answers;
 mod base;
 mod fake;
+mod issued;
 mod requests;
 
 use std::time::{Duration, SystemTime};
