@@ -223,7 +223,8 @@ fn direct_rule(pattern: &str) -> Option<String> {
     match pattern.split_once('*') {
         None if pattern.is_empty() => None,
         None => Some(pattern.to_owned()),
-        Some(("", "")) => Some("*".to_owned()),
+        // The star of curl's rules is one for names, not for addresses.
+        Some(("", "")) => Some("*,0.0.0.0/0,::/0".to_owned()),
         Some(("", domain)) if !domain.contains('*') => Some(domain.to_owned()),
         Some((numbers, "")) => {
             let numbers: Vec<u8> =
@@ -281,5 +282,54 @@ fn untrusted(problem: String, source: Option<BoxError>) -> Error {
         problem,
         remedy: "it must hold the certificates of the authorities to trust; correct the setting or unset it".to_owned(),
         source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(properties: &[(&str, &str)], environment: &[(&str, &str)]) -> Network {
+        let owned = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        let settings = Settings::new([], owned(properties)).with_environment(owned(environment));
+        Network::from_settings(&settings).expect("settings")
+    }
+
+    #[test]
+    fn a_proxy_may_be_written_with_or_without_scheme_and_port() {
+        for (properties, environment, expected) in [
+            (vec![], vec![], None),
+            (vec![], vec![("HTTPS_PROXY", "proxy:3128")], Some("http://proxy:3128")),
+            (vec![], vec![("https_proxy", "https://me:pw@proxy")], Some("https://me:pw@proxy")),
+            (vec![("https.proxyHost", "proxy")], vec![("HTTPS_PROXY", "other")], Some("http://proxy:443")),
+            (vec![("https.proxyHost", "fd00::1"), ("https.proxyPort", "3128")], vec![], Some("http://[fd00::1]:3128")),
+            (vec![("http.proxyHost", "proxy")], vec![], None),
+        ] {
+            assert_eq!(network(&properties, &environment).https_proxy(), expected, "{properties:?} {environment:?}");
+        }
+        assert_eq!(network(&[("http.proxyHost", "proxy")], &[]).http_proxy(), Some("http://proxy:80"));
+    }
+
+    #[test]
+    fn exceptions_of_a_jvm_and_of_the_environment_become_one_list() {
+        let found = network(
+            &[("http.nonProxyHosts", "*.hops.local|10.*|192.168.7.*|[fd00::1]|node|a*.b|*x*|1.2.3.4.*")],
+            &[("NO_PROXY", "*.corp, .example.com ,172.16.0.0/12,")],
+        );
+        assert_eq!(
+            found.no_proxy(),
+            format!(
+                "{NEVER_PROXIED},.hops.local,10.0.0.0/8,192.168.7.0/24,fd00::1,node,.corp,.example.com,172.16.0.0/12"
+            )
+        );
+        let without_effect = |entry: &str| {
+            format!(
+                "http.nonProxyHosts: the entry {entry:?} has no effect; write a host, *.<domain>, or the first numbers of an \
+                 address and a star"
+            )
+        };
+        assert_eq!(found.warnings(), ["a*.b", "*x*", "1.2.3.4.*"].map(without_effect));
     }
 }

@@ -237,11 +237,13 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 }
 
 fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
-    causes(error).find_map(|cause| match cause.downcast_ref::<io::Error>() {
-        // An io::Error hides its own content from the chain of sources.
-        Some(error) => error.get_ref()?.downcast_ref(),
-        None => cause.downcast_ref(),
-    })
+    causes(error).find_map(|cause| cause.downcast_ref().or_else(|| within(cause.downcast_ref()?)))
+}
+
+/// An `io::Error` hides its own content from the chain of sources, and that content may be one again.
+fn within(error: &io::Error) -> Option<&rustls::Error> {
+    let content = error.get_ref()?;
+    content.downcast_ref().or_else(|| within(content.downcast_ref()?))
 }
 
 fn innermost(error: &reqwest::Error) -> String {
