@@ -31,6 +31,9 @@ use crate::request_log;
 /// For the TLS handshake, for the head of a request, and between two requests of one connection.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// For the request line and the headers; a token of a cluster takes some KiB.
+const MAXIMUM_HEAD: usize = 32 * 1024;
+
 /// For running requests after the signal to stop; the system's patience is not endless either.
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -123,7 +126,7 @@ where
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
-        .max_buf_size(64 * 1024)
+        .max_header_size(MAXIMUM_HEAD)
         .serve_connection(TokioIo::new(stream), service);
     let _ = watcher.watch(connection).await;
 }

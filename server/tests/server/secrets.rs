@@ -1,0 +1,61 @@
+//! Canaries: API keys, the secret of the base identity and what STS hands out are found nowhere but in the answers.
+
+use std::fs;
+
+use crate::sts::{BASE_SECRET, Mood, SECRET_ACCESS_KEY, SESSION_TOKEN, Sts};
+use crate::world::World;
+
+#[test]
+fn no_secret_is_in_the_log_the_database_or_the_command_line_of_the_process() {
+    let world = World::sqlite();
+    let owner = world.done(&["user", "add", "owner@example.org", "--admin"]);
+    let void = world.done(&["user", "add", "ada@example.org"]);
+    let ada = world.done(&["user", "key", "ada@example.org"]);
+    world.done(&["project", "add", "churn"]);
+    world.done(&["member", "set", "churn", "ada@example.org", "data-scientist"]);
+    world.done(&["mapping", "add", "churn", "all", "arn:aws:iam::123456789012:role/r", "--default"]);
+    let sts = Sts::start();
+    let variables = sts.variables();
+    let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let server = world.serve_with(&[], &[&variables[..], &[("RUST_LOG", "trace")]].concat());
+    let token = "/project/1/cloud/aws/session-token";
+    let granted = server.get(token, &ada);
+    assert_eq!(granted.json["secretAccessKey"], SECRET_ACCESS_KEY);
+    sts.is(Mood::Refuses);
+    assert_eq!(server.get(token, &ada).status, 400);
+    assert_eq!(server.get(token, &void).status, 401);
+    assert_eq!(server.get(token, &owner).status, 403);
+    server.send("GET", "/", &[&format!("Authorization: Bearer {ada}")]);
+    let command_line = fs::read_to_string(format!("/proc/{}/cmdline", server.process())).expect("a process");
+
+    let files = || {
+        let entries = world.directory.read_dir().expect("a directory").map(|entry| entry.expect("an entry").path());
+        entries.map(|path| (path.display().to_string(), fs::read(&path).expect("a file"))).collect::<Vec<_>>()
+    };
+    // While it runs there is a write-ahead log too, and after it all is in the file.
+    let mut places = files();
+    assert!(places.iter().any(|(name, _)| name.ends_with("-wal")), "{places:?}");
+    places.push(("log".to_owned(), server.stop().into_bytes()));
+    places.push(("command line".to_owned(), command_line.into_bytes()));
+    places.extend(files());
+
+    let secret_of = |key: &str| key.split_once('.').expect("prefix and secret").1.to_owned();
+    for secret in [
+        secret_of(&owner),
+        secret_of(&ada),
+        secret_of(&void),
+        SECRET_ACCESS_KEY.to_owned(),
+        SESSION_TOKEN.to_owned(),
+        BASE_SECRET.to_owned(),
+    ] {
+        for (place, bytes) in &places {
+            let is_there = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!is_there, "{secret} is in {place}");
+        }
+    }
+    // The search finds what is there.
+    assert!(
+        places[0].1.windows(4).any(|window| window == b"ASIA")
+            || places[1].1.windows(4).any(|window| window == b"ASIA")
+    );
+}

@@ -1,0 +1,108 @@
+//! `serve`: how it starts, what it refuses, how it ends.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use crate::world::{API, World};
+
+#[test]
+fn it_listens_without_a_base_identity_and_says_so() {
+    let world = World::sqlite();
+    let key = world.done(&["user", "add", "ada@example.org"]);
+    let server = world.serve();
+    assert!(server.url.starts_with("http://127.0.0.1:"), "{}", server.url);
+    assert_eq!(server.get("/admin/cloud/role-mappings/isAvailable", &key).text, "{\"enabled\":true}");
+    let log = server.stop();
+    assert!(log.contains(" no base identity, so no role can be assumed: "), "{log}");
+}
+
+#[test]
+fn sigterm_and_sigint_end_it_with_0_in_time_whatever_its_clients_do() {
+    for signal in ["TERM", "INT"] {
+        let world = World::sqlite();
+        let server = world.serve();
+        let idle = TcpStream::connect(server.address()).expect("the server listens");
+        let mut half = TcpStream::connect(server.address()).expect("the server listens");
+        half.write_all(b"GET / HTTP/1.1\r\nHost:").expect("the server reads");
+        assert_eq!(server.send("GET", "/", &[]).status, 404);
+        let begin = Instant::now();
+        server.signal(signal);
+        let (code, log) = server.wait();
+        assert_eq!(code, Some(0), "{log}");
+        assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+        drop((idle, half));
+    }
+}
+
+#[test]
+fn it_refuses_to_listen_beyond_loopback_in_the_clear() {
+    let world = World::sqlite();
+    let ran = world.run(&["serve", "--listen", "0.0.0.0:0"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""));
+    assert!(
+        ran.stderr.starts_with(
+            "error: 0.0.0.0:0 is reachable from other machines, and credentials must not travel in the clear; give \
+             --tls-cert and --tls-key, or --behind-proxy when a proxy in front speaks TLS"
+        ),
+        "{}",
+        ran.stderr
+    );
+    assert!(world.serve_with(&["--behind-proxy"], &[]).url.starts_with("http://"));
+}
+
+#[test]
+fn an_address_in_use_is_one_sentence() {
+    let world = World::sqlite();
+    let server = world.serve();
+    let ran = world.run(&["serve", "--listen", server.address()]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""));
+    assert_eq!(ran.stderr, format!("listening on {} failed: Address already in use (os error 98)\n", server.address()));
+}
+
+#[test]
+fn every_error_is_json_and_nothing_is_cached() {
+    let world = World::sqlite();
+    let server = world.serve();
+    let nowhere = server.send("GET", "/nowhere", &[]);
+    assert_eq!(nowhere.error(), (404, 404, "there is nothing at this path"));
+    let list = format!("{API}/admin/cloud/role-mappings");
+    let wrong = server.send("DELETE", &list, &[]);
+    assert_eq!(
+        wrong.error(),
+        (405, 405, "this path does not answer to this method; the header Allow names those it does")
+    );
+    assert_eq!(wrong.header("allow"), "GET,HEAD,POST");
+    let large = server.send("POST", &list, &["Content-Length: 65537"]);
+    assert_eq!(large.error(), (413, 413, "the body of the request is larger than 65536 bytes"));
+    let not_utf8 = server.send("GET", &format!("{API}/project/%ff/cloud/role-mappings"), &[]);
+    assert_eq!(not_utf8.status, 401);
+    for answer in [nowhere, wrong, large] {
+        assert_eq!(answer.header("content-type"), "application/json");
+        assert_eq!(answer.header("cache-control"), "no-store");
+        assert_eq!(answer.header("x-request-id").len(), 16);
+    }
+}
+
+#[test]
+fn a_head_that_is_too_large_is_refused() {
+    let world = World::sqlite();
+    let server = world.serve();
+    let mut stream = TcpStream::connect(server.address()).expect("the server listens");
+    let head = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(100_000));
+    let _ = stream.write_all(head.as_bytes());
+    let mut reply = String::new();
+    let _ = stream.read_to_string(&mut reply);
+    assert!(reply.starts_with("HTTP/1.1 431 "), "{reply}");
+}
+
+#[test]
+fn the_log_has_a_line_for_each_request_without_its_query() {
+    let world = World::sqlite();
+    let server = world.serve();
+    let id = server.send("GET", "/x%0Ay?canary=1", &[]).header("x-request-id").to_owned();
+    let log = server.stop();
+    let line = log.lines().find(|line| line.contains(&id)).expect("a line");
+    assert!(line.contains(&format!(" request={id} method=GET path=\"/x%0Ay\" status=404 ms=")), "{line}");
+    assert!(!log.contains("canary"), "{log}");
+}

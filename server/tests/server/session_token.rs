@@ -1,0 +1,232 @@
+//! `GET …/session-token`: who gets credentials of which role, what STS is asked, and what is on record about it.
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::sts::{Mood, SECRET_ACCESS_KEY, SESSION_TOKEN, Sts, value};
+use crate::world::{Answer, Server, World, on_both_stores};
+
+const TOKEN: &str = "/project/1/cloud/aws/session-token";
+
+/// Project 1 `churn`: `everybody` is the default of all, `owners` that of data owners, `scientists` no default.
+struct Churn {
+    server: Server,
+    sts: Sts,
+    owner: String,
+    scientist: String,
+    stranger: String,
+}
+
+fn churn(world: &World) -> Churn {
+    let user = |name: &str| world.done(&["user", "add", &format!("{name}@example.org")]);
+    let (owner, scientist, stranger) = (user("owner"), user("ada.lovelace"), user("stranger"));
+    world.done(&["project", "add", "churn"]);
+    world.done(&["member", "set", "churn", "owner@example.org", "data-owner"]);
+    world.done(&["member", "set", "churn", "ada.lovelace@example.org", "data-scientist"]);
+    for (project_role, role, is_default) in
+        [("all", "everybody", true), ("data-owner", "owners", true), ("data-scientist", "scientists", false)]
+    {
+        let role = format!("arn:aws:iam::123456789012:role/{role}");
+        let arguments = ["mapping", "add", "churn", project_role, &role, "--default"];
+        world.done(&arguments[..if is_default { 6 } else { 5 }]);
+    }
+    let sts = Sts::start();
+    let variables = sts.variables();
+    let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    Churn { server: world.serve_with(&[], &variables), sts, owner, scientist, stranger }
+}
+
+impl Churn {
+    fn get(&self, query: &str, key: &str) -> Answer {
+        self.server.get(&format!("{TOKEN}?{query}"), key)
+    }
+}
+
+fn audit(world: &World) -> Vec<Vec<String>> {
+    world.sql(
+        "select id, actor, client_address, outcome, project_id, project_name, role_arn, session_name, duration_seconds, \
+         access_key_id, sts_request_id, reason from audit where action = 'session-token' order by at, id",
+    )
+}
+
+on_both_stores! {
+    fn a_member_gets_credentials_of_the_default_role_with_their_expiration(world: &World) {
+        let churn = churn(world);
+        let begin = OffsetDateTime::now_utc();
+        let answer = churn.get("", &churn.scientist);
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        assert_eq!(answer.json["accessKeyId"], "ASIAGRANTED");
+        assert_eq!(answer.json["secretAccessKey"], SECRET_ACCESS_KEY);
+        assert_eq!(answer.json["sessionToken"], SESSION_TOKEN);
+        let expiration = answer.json["expiration"].as_str().expect("an instant");
+        // RFC 3339 in one form sorts as text.
+        let in_an_hour = |seconds| {
+            let instant = begin + std::time::Duration::from_secs(3600 + seconds);
+            instant.replace_nanosecond(0).expect("legal").format(&Rfc3339).expect("legal")
+        };
+        assert!(in_an_hour(0).as_str() <= expiration && expiration <= in_an_hour(30).as_str(), "{expiration}");
+        assert_eq!(answer.header("cache-control"), "no-store");
+        let asked = churn.sts.asked();
+        assert_eq!(asked.len(), 1);
+        assert_eq!(value(&asked[0], "RoleArn"), "arn:aws:iam::123456789012:role/everybody");
+        assert_eq!(value(&asked[0], "RoleSessionName"), "ada.lovelace-churn");
+        assert_eq!(value(&asked[0], "DurationSeconds"), "3600");
+        assert_eq!(
+            audit(world),
+            [[
+                answer.header("x-request-id"), "ada.lovelace@example.org", "127.0.0.1", "granted", "1", "churn",
+                "arn:aws:iam::123456789012:role/everybody", "ada.lovelace-churn", "3600", "ASIAGRANTED", "sts-request-1", "-",
+            ]]
+        );
+    }
+
+    fn the_default_of_the_own_project_role_goes_before_that_of_all(world: &World) {
+        let churn = churn(world);
+        assert_eq!(churn.get("", &churn.owner).status, 200);
+        assert_eq!(value(&churn.sts.asked()[0], "RoleArn"), "arn:aws:iam::123456789012:role/owners");
+    }
+
+    fn role_session_name_and_duration_are_the_callers_to_choose(world: &World) {
+        let churn = churn(world);
+        let answer = churn.get(
+            "roleARN=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fscientists&roleSessionName=night%2Bjob%3D1&durationSeconds=900",
+            &churn.scientist,
+        );
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let asked = churn.sts.asked();
+        assert_eq!(value(&asked[0], "RoleArn"), "arn:aws:iam::123456789012:role/scientists");
+        assert_eq!(value(&asked[0], "RoleSessionName"), "night+job=1");
+        assert_eq!(value(&asked[0], "DurationSeconds"), "900");
+    }
+
+    fn a_role_that_is_not_for_the_caller_is_refused_and_sts_is_not_asked(world: &World) {
+        let churn = churn(world);
+        let owners = "arn:aws:iam::123456789012:role/owners";
+        let other = "arn:aws:iam::123456789012:role/other";
+        assert_eq!(
+            churn.get(&format!("roleARN={owners}"), &churn.scientist).error(),
+            (
+                403,
+                380_002,
+                "a Data scientist of this project may not assume arn:aws:iam::123456789012:role/owners; ask an \
+                 administrator to map it to your project role"
+            )
+        );
+        assert_eq!(
+            churn.get("roleARN=arn:aws:iam::123456789012:role/scientists", &churn.owner).error().1,
+            380_002,
+            "a data owner is no data scientist"
+        );
+        assert_eq!(
+            churn.get(&format!("roleARN={other}"), &churn.scientist).error(),
+            (
+                400,
+                380_003,
+                "arn:aws:iam::123456789012:role/other is not mapped to this project; ask an administrator to map it"
+            )
+        );
+        assert_eq!(churn.get("", &churn.stranger).error().0, 403);
+        world.done(&["mapping", "remove", "1"]);
+        assert_eq!(churn.get("", &churn.scientist).error().1, 380_003);
+        assert_eq!(churn.sts.asked().len(), 0);
+        let refusals: Vec<(String, String)> =
+            audit(world).into_iter().map(|row| (row[3].clone(), row[11].split(';').next().unwrap_or_default().to_owned())).collect();
+        assert_eq!(refusals.len(), 5, "{refusals:?}");
+        assert!(refusals.iter().all(|(outcome, reason)| outcome == "refused" && reason != "-"), "{refusals:?}");
+        assert!(refusals.contains(&("refused".to_owned(), "you are no member of project 1".to_owned())));
+    }
+
+    fn an_illegal_parameter_is_refused_and_sts_is_not_asked(world: &World) {
+        let churn = churn(world);
+        for (query, text) in [
+            ("durationSeconds=899", "invalid duration: 899 s is not between 900 and 43200 seconds"),
+            ("durationSeconds=43201", "invalid duration: 43201 s is not between 900 and 43200 seconds"),
+            ("durationSeconds=-1", "invalid duration: -1 s is not between 900 and 43200 seconds"),
+            ("durationSeconds=0", "invalid duration: 0 s is not between 900 and 43200 seconds"),
+            ("durationSeconds=hour", "durationSeconds: invalid digit found in string"),
+            (
+                "roleSessionName=a%20b",
+                "roleSessionName: invalid session name: \"a b\" is not 2 to 64 letters, digits and characters of _+=,.@-",
+            ),
+            (
+                "roleARN=reader",
+                "roleARN: invalid role ARN: \"reader\" is not of the form arn:<partition>:iam::<account of 12 digits>:role/<path and name>",
+            ),
+            ("durationSeconds=900&durationSeconds=900", "durationSeconds: it is given twice"),
+        ] {
+            assert_eq!(churn.get(query, &churn.scientist).error(), (400, 120_001, text), "{query}");
+        }
+        assert_eq!(churn.sts.asked().len(), 0);
+    }
+
+    fn a_refusal_of_sts_is_told_with_its_code_and_message(world: &World) {
+        let churn = churn(world);
+        churn.sts.is(Mood::Refuses);
+        let answer = churn.get("", &churn.scientist);
+        let (status, code, text) = answer.error();
+        assert_eq!((status, code), (400, 380_001), "{text}");
+        assert!(text.contains("AccessDenied"), "{text}");
+        assert!(text.contains("User: arn:aws:iam::123456789012:user/base is not authorized to perform: sts:AssumeRole"), "{text}");
+        assert_eq!(audit(world)[0][3], "refused");
+        assert_eq!(audit(world)[0][11], text);
+    }
+
+    fn sts_out_of_reach_is_a_502(world: &World) {
+        let churn = churn(world);
+        churn.sts.is(Mood::HangsUp);
+        let answer = churn.get("", &churn.scientist);
+        assert_eq!((answer.status, answer.json["errorCode"].as_u64()), (502, Some(380_001)), "{}", answer.text);
+        assert_eq!(audit(world)[0][3], "refused");
+    }
+
+    fn credentials_that_cannot_be_put_on_record_do_not_leave(world: &World) {
+        let churn = churn(world);
+        world.sql("drop table audit");
+        let answer = churn.get("", &churn.scientist);
+        assert_eq!(
+            answer.error(),
+            (500, 500, "the server failed; its log tells why, under the id in the header X-Request-Id")
+        );
+        assert!(!answer.text.contains("ASIAGRANTED"), "{}", answer.text);
+        assert_eq!(churn.sts.asked().len(), 1);
+        let log = churn.server.stop();
+        assert!(log.contains("status=500"), "{log}");
+    }
+
+    fn the_command_line_decides_the_next_request(world: &World) {
+        let churn = churn(world);
+        let scientists = "roleARN=arn:aws:iam::123456789012:role/scientists";
+        assert_eq!(churn.get(scientists, &churn.scientist).status, 200);
+        world.done(&["mapping", "remove", "3"]);
+        assert_eq!(churn.get(scientists, &churn.scientist).error().1, 380_003);
+        world.done(&["member", "remove", "churn", "ada.lovelace@example.org"]);
+        assert_eq!(churn.get("", &churn.scientist).status, 403);
+    }
+}
+
+#[test]
+fn without_a_base_identity_the_answer_is_380001_with_the_reason() {
+    let world = World::sqlite();
+    let key = world.done(&["user", "add", "ada@example.org"]);
+    world.done(&["project", "add", "churn"]);
+    world.done(&["member", "set", "churn", "ada@example.org", "data-owner"]);
+    world.done(&["mapping", "add", "churn", "all", "arn:aws:iam::123456789012:role/r", "--default"]);
+    let server = world.serve_with(&[], &[("AWS_EC2_METADATA_DISABLED", "true"), ("AWS_REGION", "eu-north-1")]);
+    let answer = server.get(TOKEN, &key);
+    let (status, code, text) = answer.error();
+    assert_eq!((status, code), (400, 380_001), "{text}");
+    assert!(text.contains("base identity"), "{text}");
+}
+
+#[test]
+fn behind_a_proxy_its_last_hop_is_on_record_and_else_the_peer() {
+    for (options, address) in [(&["--behind-proxy"][..], "192.0.2.7"), (&[], "127.0.0.1")] {
+        let world = World::sqlite();
+        let key = world.done(&["user", "add", "ada@example.org"]);
+        let server = world.serve_with(options, &[("AWS_EC2_METADATA_DISABLED", "true")]);
+        let authorization = format!("Authorization: ApiKey {key}");
+        let target = format!("{}{TOKEN}", crate::world::API);
+        server.send("GET", &target, &[&authorization, "X-Forwarded-For: 10.9.9.9, 192.0.2.7"]);
+        assert_eq!(world.sql("select client_address from audit where action = 'session-token'"), [[address]]);
+    }
+}

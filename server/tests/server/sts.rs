@@ -1,0 +1,145 @@
+//! A stand-in for STS on loopback: it answers as told and remembers what it was asked.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// Searched in everything a run leaves behind.
+pub const SECRET_ACCESS_KEY: &str = "canary/secret+access/key";
+pub const SESSION_TOKEN: &str = "canary/session+token==";
+/// The secret of the base identity.
+pub const BASE_SECRET: &str = "canarybasesecretaccesskey";
+
+/// How it answers AssumeRole.
+#[derive(Debug, Clone, Copy)]
+pub enum Mood {
+    Grants,
+    Refuses,
+    HangsUp,
+}
+
+/// The parameters of one AssumeRole request, in the order they came.
+pub type Asked = Vec<(String, String)>;
+
+pub struct Sts {
+    port: u16,
+    mood: Arc<Mutex<Mood>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+impl Sts {
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let sts = Self { port, mood: Arc::new(Mutex::new(Mood::Grants)), asked: Arc::default() };
+        let (mood, asked) = (sts.mood.clone(), sts.asked.clone());
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (mood, asked) = (mood.clone(), asked.clone());
+                std::thread::spawn(move || converse(&stream, &mood, &asked));
+            }
+        });
+        sts
+    }
+
+    pub fn is(&self, mood: Mood) {
+        *self.mood.lock().expect("no panic") = mood;
+    }
+
+    /// The AssumeRole requests since the last call.
+    pub fn asked(&self) -> Vec<Asked> {
+        std::mem::take(&mut *self.asked.lock().expect("no panic"))
+    }
+
+    /// What the server's environment needs to find it and a base identity of its own.
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("AWS_ENDPOINT_URL_STS", format!("http://127.0.0.1:{}", self.port)),
+            ("AWS_ACCESS_KEY_ID", "AKIABASE".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", BASE_SECRET.to_owned()),
+            ("AWS_REGION", "eu-north-1".to_owned()),
+            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+        ]
+    }
+}
+
+/// The value of a parameter of a request.
+pub fn value<'a>(asked: &'a Asked, name: &str) -> &'a str {
+    asked.iter().find(|(given, _)| given == name).map_or("", |(_, value)| value)
+}
+
+fn converse(stream: &TcpStream, mood: &Mutex<Mood>, asked: &Mutex<Vec<Asked>>) {
+    let mut reader = BufReader::new(stream);
+    while let Some(body) = request_body(&mut reader) {
+        let parameters: Asked = form_urlencoded::parse(&body).into_owned().collect();
+        let answer = match value(&parameters, "Action") {
+            "AssumeRole" => {
+                asked.lock().expect("no panic").push(parameters.clone());
+                match *mood.lock().expect("no panic") {
+                    Mood::Grants => ("200 OK", granted(&parameters)),
+                    Mood::Refuses => ("403 Forbidden", refused()),
+                    Mood::HangsUp => return,
+                }
+            }
+            _ => ("200 OK", identity()),
+        };
+        let (status, xml) = answer;
+        let head = format!("HTTP/1.1 {status}\r\nContent-Type: text/xml\r\nContent-Length: {}\r\n\r\n", xml.len());
+        let mut writer = stream;
+        if writer.write_all(format!("{head}{xml}").as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+fn request_body(reader: &mut BufReader<&TcpStream>) -> Option<Vec<u8>> {
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
+        }
+        if line == "\r\n" {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some(body)
+}
+
+fn granted(parameters: &Asked) -> String {
+    let seconds = value(parameters, "DurationSeconds").parse().expect("DurationSeconds is always sent");
+    let expiration = OffsetDateTime::from(SystemTime::now() + Duration::from_secs(seconds));
+    let expiration = expiration.replace_nanosecond(0).expect("legal").format(&Rfc3339).expect("legal");
+    format!(
+        "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>\
+         <AccessKeyId>ASIAGRANTED</AccessKeyId><SecretAccessKey>{SECRET_ACCESS_KEY}</SecretAccessKey>\
+         <SessionToken>{SESSION_TOKEN}</SessionToken><Expiration>{expiration}</Expiration></Credentials>\
+         <AssumedRoleUser><AssumedRoleId>AROA:x</AssumedRoleId><Arn>arn:aws:sts::123456789012:assumed-role/r/x</Arn>\
+         </AssumedRoleUser></AssumeRoleResult><ResponseMetadata><RequestId>sts-request-1</RequestId></ResponseMetadata>\
+         </AssumeRoleResponse>"
+    )
+}
+
+fn refused() -> String {
+    "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\
+     <Code>AccessDenied</Code><Message>User: arn:aws:iam::123456789012:user/base is not authorized to perform: \
+     sts:AssumeRole</Message></Error><RequestId>sts-request-2</RequestId></ErrorResponse>"
+        .to_owned()
+}
+
+fn identity() -> String {
+    "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
+     <Arn>arn:aws:iam::123456789012:user/base</Arn><UserId>AIDA</UserId><Account>123456789012</Account>\
+     </GetCallerIdentityResult><ResponseMetadata><RequestId>sts-request-0</RequestId></ResponseMetadata>\
+     </GetCallerIdentityResponse>"
+        .to_owned()
+}

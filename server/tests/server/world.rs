@@ -1,0 +1,288 @@
+//! A database of its own for each test, the built server on it, and the clients that talk to both.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use serde_json::Value;
+use sqlx::{AnyConnection, Connection, Row};
+
+use crate::postgres;
+
+/// Where all paths of the interface begin.
+pub const API: &str = "/hopsworks-api/api";
+
+/// Makes a test of each function: once on SQLite, once on PostgreSQL.
+macro_rules! on_both_stores {
+    ($($(#[$attribute:meta])* fn $name:ident($world:ident: &World) $body:block)*) => {
+        $($(#[$attribute])* fn $name($world: &World) $body)*
+        mod on_sqlite { $(#[test] fn $name() { super::$name(&crate::world::World::sqlite()) })* }
+        mod on_postgres { $(#[test] fn $name() { super::$name(&crate::world::World::postgres()) })* }
+    };
+}
+pub(crate) use on_both_stores;
+
+/// A database nobody else uses, in a directory that goes with it.
+pub struct World {
+    pub directory: PathBuf,
+    pub database: String,
+}
+
+/// What a command printed, and its exit code.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ran {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl World {
+    pub fn sqlite() -> Self {
+        let directory = new_directory();
+        let database = format!("sqlite://{}", directory.join("roles.db").display());
+        Self { directory, database }
+    }
+
+    pub fn postgres() -> Self {
+        Self { directory: new_directory(), database: postgres::new_database() }
+    }
+
+    /// A command line of the program, without its `--database`.
+    pub fn program(&self, arguments: &[&str]) -> Command {
+        let mut command = bare_program(arguments);
+        command.env("DATABASE_URL", &self.database);
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Ran {
+        let Output { status, stdout, stderr } = self.program(arguments).output().expect("the program starts");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        Ran { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+    }
+
+    /// Runs a command that must succeed, and gives what it printed, without the end of the line.
+    pub fn done(&self, arguments: &[&str]) -> String {
+        let ran = self.run(arguments);
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{arguments:?}");
+        ran.stdout.trim_end().to_owned()
+    }
+
+    /// Runs a command that must fail, and gives the one sentence it said.
+    pub fn failed(&self, arguments: &[&str]) -> String {
+        self.done(&["mapping", "list"]);
+        let before = self.everything();
+        let ran = self.run(arguments);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{arguments:?}: {}", ran.stderr);
+        assert_eq!(self.everything(), before, "{arguments:?} changed something");
+        ran.stderr.strip_suffix('\n').expect("a line").to_owned()
+    }
+
+    /// A server without AWS around it.
+    pub fn serve(&self) -> Server {
+        self.serve_with(&[], &[("AWS_EC2_METADATA_DISABLED", "true")])
+    }
+
+    pub fn serve_with(&self, options: &[&str], variables: &[(&str, &str)]) -> Server {
+        let arguments = [&["serve", "--listen", "127.0.0.1:0"], options].concat();
+        let mut command = self.program(&arguments);
+        command.envs(variables.iter().copied());
+        Server::start(command)
+    }
+
+    /// The rows of a query, each value as text.
+    pub fn sql(&self, query: &'static str) -> Vec<Vec<String>> {
+        block_on(async {
+            let mut connection = connect(&self.database).await;
+            let rows = sqlx::query(query).fetch_all(&mut connection).await.expect("the query runs");
+            let text = |row: &sqlx::any::AnyRow, index| {
+                row.try_get::<Option<String>, _>(index)
+                    .or_else(|_| {
+                        row.try_get::<Option<i64>, _>(index).map(|number| number.map(|number| number.to_string()))
+                    })
+                    .expect("text or a number")
+                    .unwrap_or_else(|| "-".to_owned())
+            };
+            rows.iter().map(|row| (0..row.len()).map(|index| text(row, index)).collect()).collect()
+        })
+    }
+
+    fn everything(&self) -> Vec<Vec<Vec<String>>> {
+        [
+            self.sql("select * from counters order by noun"),
+            self.sql("select * from users order by id"),
+            self.sql("select * from projects order by id"),
+            self.sql("select * from members order by project_id, user_id"),
+            self.sql("select * from role_mappings order by id"),
+            self.sql("select * from audit order by id"),
+        ]
+        .into()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// The program without any environment of the test's own.
+pub fn bare_program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_role-mapping-server"));
+    command.args(arguments).env_clear().stdin(Stdio::null());
+    command
+}
+
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(future)
+}
+
+pub async fn connect(database: &str) -> AnyConnection {
+    // The second call and all later ones are refused, and do not matter.
+    let _ = sqlx::any::install_drivers(&[sqlx::sqlite::any::DRIVER, sqlx::postgres::any::DRIVER]);
+    AnyConnection::connect(database).await.expect("the database is there")
+}
+
+fn new_directory() -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{number}", std::process::id()));
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).expect("a directory");
+    directory
+}
+
+/// A running server. It is killed when the test is done with it.
+pub struct Server {
+    child: Child,
+    pub url: String,
+    log: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the server starts");
+        let log = Arc::new(Mutex::new(String::new()));
+        let (stderr, copy) = (child.stderr.take().expect("piped"), log.clone());
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines() {
+                copy.lock().expect("no panic").push_str(&format!("{}\n", line.expect("UTF-8")));
+            }
+        });
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("piped");
+        BufReader::new(stdout).read_line(&mut line).expect("stdout is readable");
+        let url = line.trim_end().strip_prefix("listening on ").unwrap_or_default().to_owned();
+        assert!(!url.is_empty(), "no address: {line:?}, {}", log.lock().expect("no panic"));
+        Self { child, url, log, reader: Some(reader) }
+    }
+
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// `127.0.0.1:<port>`.
+    pub fn address(&self) -> &str {
+        self.url.split_once("://").expect("a URL").1
+    }
+
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.process().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
+    /// Waits for the end; gives the exit code and the log.
+    pub fn wait(mut self) -> (Option<i32>, String) {
+        let code = self.child.wait().expect("the server ends").code();
+        self.reader.take().expect("once").join().expect("the log is readable");
+        (code, self.log.lock().expect("no panic").clone())
+    }
+
+    /// Ends the server as the system does; gives its log.
+    pub fn stop(self) -> String {
+        self.signal("TERM");
+        let (code, log) = self.wait();
+        assert_eq!(code, Some(0));
+        log
+    }
+
+    /// A request with an API key to a path under [`API`].
+    pub fn ask(&self, method: &str, path: &str, key: &str) -> Answer {
+        self.send(method, &format!("{API}{path}"), &[&format!("Authorization: ApiKey {key}")])
+    }
+
+    pub fn get(&self, path: &str, key: &str) -> Answer {
+        self.ask("GET", path, key)
+    }
+
+    /// A request as it is written.
+    pub fn send(&self, method: &str, target: &str, headers: &[&str]) -> Answer {
+        self.try_send(method, target, headers).expect("the server answers")
+    }
+
+    /// As [`Server::send`]; `None` when no whole answer comes.
+    pub fn try_send(&self, method: &str, target: &str, headers: &[&str]) -> Option<Answer> {
+        let mut stream = TcpStream::connect(self.address()).ok()?;
+        let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.address());
+        headers.iter().for_each(|header| head.push_str(&format!("{header}\r\n")));
+        stream.write_all(format!("{head}\r\n").as_bytes()).ok()?;
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).ok()?;
+        Answer::of(&reply)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What the server answered.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HashMap<String, String>,
+    pub text: String,
+    pub json: Value,
+}
+
+impl Answer {
+    fn of(reply: &str) -> Option<Self> {
+        let (head, text) = reply.split_once("\r\n\r\n")?;
+        let mut lines = head.lines();
+        let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+        let headers =
+            lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_lowercase(), value.to_owned()));
+        Some(Self {
+            status,
+            headers: headers.collect(),
+            text: text.to_owned(),
+            json: serde_json::from_str(text).unwrap_or(Value::Null),
+        })
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+
+    /// Status, error code and message of an error.
+    pub fn error(&self) -> (u16, u64, &str) {
+        let text = self.json["usrMsg"].as_str().unwrap_or(&self.text);
+        (self.status, self.json["errorCode"].as_u64().unwrap_or(0), text)
+    }
+
+    /// The ids of a list.
+    pub fn ids(&self) -> Vec<i64> {
+        let items = self.json["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+        items.iter().map(|item| item["id"].as_i64().expect("an id")).collect()
+    }
+}
