@@ -16,7 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -132,12 +132,15 @@ where
 }
 
 fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Error> {
-    let reading = |path: &Path| format!("reading {}", path.display());
+    let reading = |what: &str, path: &Path, source: pem::Error| Error::Serve {
+        attempted: format!("reading the {what} from {}, a PEM file,", path.display()),
+        source: source.into(),
+    };
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect)
-        .map_err(|error| Error::Serve { attempted: reading(certificate), source: error.into() })?;
-    let secret = PrivateKeyDer::from_pem_file(key)
-        .map_err(|error| Error::Serve { attempted: reading(key), source: error.into() })?;
+        .and_then(|chain: Vec<_>| if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) })
+        .map_err(|error| reading("certificate", certificate, error))?;
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| reading("private key", key, error))?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("ring provides TLS 1.2 and 1.3")

@@ -2,9 +2,16 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::world::{API, World};
+use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_rustls::TlsConnector;
+
+use crate::world::{API, World, block_on};
 
 #[test]
 fn it_listens_without_a_base_identity_and_says_so() {
@@ -49,6 +56,48 @@ fn it_refuses_to_listen_beyond_loopback_in_the_clear() {
         ran.stderr
     );
     assert!(world.serve_with(&["--behind-proxy"], &[]).url.starts_with("http://"));
+}
+
+#[test]
+fn with_a_certificate_it_speaks_tls_and_nothing_else() {
+    let world = World::sqlite();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let (certificate, key) = (world.directory.join("cert.pem"), world.directory.join("key.pem"));
+    std::fs::write(&certificate, made.cert.pem()).expect("a file");
+    std::fs::write(&key, made.signing_key.serialize_pem()).expect("a file");
+    let path = |file: &std::path::Path| file.to_str().expect("UTF-8").to_owned();
+    let server = world.serve_with(&["--tls-cert", &path(&certificate), "--tls-key", &path(&key)], &[]);
+    assert!(server.url.starts_with("https://127.0.0.1:"), "{}", server.url);
+    assert!(tls_reply(server.address(), made.cert.der().clone()).starts_with("HTTP/1.1 404 Not Found\r\n"));
+    assert!(server.try_send("GET", "/", &[]).is_none(), "an answer in the clear");
+
+    let ran =
+        world.run(&["serve", "--listen", "127.0.0.1:0", "--tls-cert", &path(&key), "--tls-key", &path(&certificate)]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""));
+    assert_eq!(
+        ran.stderr,
+        format!("reading the certificate from {}, a PEM file, failed: no items found\n", key.display())
+    );
+}
+
+fn tls_reply(address: &str, certificate: CertificateDer<'static>) -> String {
+    block_on(async {
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate).expect("a certificate");
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring provides TLS 1.2 and 1.3")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let stream = tokio::net::TcpStream::connect(address).await.expect("the server listens");
+        let name = "localhost".try_into().expect("a name");
+        let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("a handshake");
+        let request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).await.expect("the server reads");
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).await.expect("the server answers");
+        reply
+    })
 }
 
 #[test]

@@ -60,7 +60,7 @@ on_both_stores! {
         assert_eq!(answer.json["sessionToken"], SESSION_TOKEN);
         let expiration = answer.json["expiration"].as_str().expect("an instant");
         // RFC 3339 in one form sorts as text.
-        let in_an_hour = |seconds| {
+        let in_an_hour = |seconds: u64| {
             let instant = begin + std::time::Duration::from_secs(3600 + seconds);
             instant.replace_nanosecond(0).expect("legal").format(&Rfc3339).expect("legal")
         };
