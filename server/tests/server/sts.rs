@@ -3,10 +3,10 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use time::format_description::well_known::{Rfc2822, Rfc3339};
 
 /// Searched in everything a run leaves behind.
 pub const SECRET_ACCESS_KEY: &str = "canary/secret+access/key";
@@ -76,11 +76,12 @@ fn converse(stream: &TcpStream, mood: &Mutex<Mood>, asked: &Mutex<Vec<Asked>>) {
     let mut reader = BufReader::new(stream);
     while let Some(body) = request_body(&mut reader) {
         let parameters: Asked = form_urlencoded::parse(&body).into_owned().collect();
+        let now = OffsetDateTime::now_utc().replace_nanosecond(0).expect("legal");
         let answer = match value(&parameters, "Action") {
             "AssumeRole" => {
                 asked.lock().expect("no panic").push(parameters.clone());
                 match *mood.lock().expect("no panic") {
-                    Mood::Grants => ("200 OK", granted(&parameters)),
+                    Mood::Grants => ("200 OK", granted(&parameters, now)),
                     Mood::Refuses => ("403 Forbidden", refused()),
                     Mood::HangsUp => return,
                 }
@@ -88,7 +89,11 @@ fn converse(stream: &TcpStream, mood: &Mutex<Mood>, asked: &Mutex<Vec<Asked>>) {
             _ => ("200 OK", identity()),
         };
         let (status, xml) = answer;
-        let head = format!("HTTP/1.1 {status}\r\nContent-Type: text/xml\r\nContent-Length: {}\r\n\r\n", xml.len());
+        let date = now.format(&Rfc2822).expect("legal").replace("+0000", "GMT");
+        let head = format!(
+            "HTTP/1.1 {status}\r\nDate: {date}\r\nContent-Type: text/xml\r\nContent-Length: {}\r\n\r\n",
+            xml.len()
+        );
         let mut writer = stream;
         if writer.write_all(format!("{head}{xml}").as_bytes()).is_err() {
             return;
@@ -115,10 +120,9 @@ fn request_body(reader: &mut BufReader<&TcpStream>) -> Option<Vec<u8>> {
     Some(body)
 }
 
-fn granted(parameters: &Asked) -> String {
+fn granted(parameters: &Asked, now: OffsetDateTime) -> String {
     let seconds = value(parameters, "DurationSeconds").parse().expect("DurationSeconds is always sent");
-    let expiration = OffsetDateTime::from(SystemTime::now() + Duration::from_secs(seconds));
-    let expiration = expiration.replace_nanosecond(0).expect("legal").format(&Rfc3339).expect("legal");
+    let expiration = (now + Duration::from_secs(seconds)).format(&Rfc3339).expect("legal");
     format!(
         "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>\
          <AccessKeyId>ASIAGRANTED</AccessKeyId><SecretAccessKey>{SECRET_ACCESS_KEY}</SecretAccessKey>\
