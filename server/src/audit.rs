@@ -30,7 +30,7 @@ impl Actor {
 
 /// A change an administrator makes; the names are those of the command line.
 #[derive(Debug, Clone, Copy)]
-pub enum Change {
+pub enum Action {
     UserAdd,
     UserKey,
     ProjectAdd,
@@ -42,18 +42,18 @@ pub enum Change {
     MappingDefault,
 }
 
-impl Change {
+impl Action {
     fn name(self) -> &'static str {
         match self {
-            Change::UserAdd => "user add",
-            Change::UserKey => "user key",
-            Change::ProjectAdd => "project add",
-            Change::MemberSet => "member set",
-            Change::MemberRemove => "member remove",
-            Change::MappingAdd => "mapping add",
-            Change::MappingChange => "mapping change",
-            Change::MappingRemove => "mapping remove",
-            Change::MappingDefault => "mapping default",
+            Action::UserAdd => "user add",
+            Action::UserKey => "user key",
+            Action::ProjectAdd => "project add",
+            Action::MemberSet => "member set",
+            Action::MemberRemove => "member remove",
+            Action::MappingAdd => "mapping add",
+            Action::MappingChange => "mapping change",
+            Action::MappingRemove => "mapping remove",
+            Action::MappingDefault => "mapping default",
         }
     }
 }
@@ -115,7 +115,7 @@ pub async fn record_session(
 pub async fn record_change(
     connection: &mut AnyConnection,
     actor: &Actor,
-    change: Change,
+    action: Action,
     project: Option<&Project>,
     before: Option<Value>,
     after: Option<Value>,
@@ -128,7 +128,7 @@ pub async fn record_change(
     .bind(now())
     .bind(actor.name.as_str())
     .bind(actor.address.as_deref())
-    .bind(change.name())
+    .bind(action.name())
     .bind(project.map(|project| project.id))
     .bind(project.map(|project| project.name.as_str()))
     .bind(before.map(|state| state.to_string()))

@@ -7,7 +7,7 @@ use hops_credentials::role::{ProjectRole, RoleArn};
 use serde_json::{Value, json};
 use sqlx::AnyConnection;
 
-use crate::audit::{self, Actor, Change};
+use crate::audit::{self, Action, Actor};
 use crate::database::{Database, is_conflict, next_id};
 use crate::error::Error;
 use crate::project::{self, Project, stored_role};
@@ -175,7 +175,7 @@ pub async fn add(
     .execute(&mut *transaction)
     .await
     .map_err(|error| exists_already(error, &project, role))?;
-    record(&mut transaction, actor, Change::MappingAdd, &project, before).await?;
+    record(&mut transaction, actor, Action::MappingAdd, &project, before).await?;
     let mapping = with_id(&mut transaction, id).await?;
     transaction.commit().await?;
     Ok(mapping)
@@ -206,11 +206,11 @@ pub async fn change(database: &Database, actor: &Actor, id: i64, changes: &Chang
         .execute(&mut *transaction)
         .await
         .map_err(|error| exists_already(error, &project, role))?;
-    let change = match (&changes.role, changes.project_role) {
-        (None, None) => Change::MappingDefault,
-        (Some(_), _) | (None, Some(_)) => Change::MappingChange,
+    let action = match (&changes.role, changes.project_role) {
+        (None, None) => Action::MappingDefault,
+        (Some(_), _) | (None, Some(_)) => Action::MappingChange,
     };
-    record(&mut transaction, actor, change, &project, before).await?;
+    record(&mut transaction, actor, action, &project, before).await?;
     let mapping = with_id(&mut transaction, id).await?;
     transaction.commit().await?;
     Ok(mapping)
@@ -229,7 +229,7 @@ pub async fn remove(database: &Database, actor: &Actor, id: i64) -> Result<(), E
     if removed.rows_affected() == 0 {
         return Err(no_such_id(id));
     }
-    record(&mut transaction, actor, Change::MappingRemove, &project, before).await?;
+    record(&mut transaction, actor, Action::MappingRemove, &project, before).await?;
     transaction.commit().await?;
     Ok(())
 }
@@ -260,7 +260,7 @@ fn exists_already(error: sqlx::Error, project: &Project, role: &RoleArn) -> Erro
 async fn record(
     connection: &mut AnyConnection,
     actor: &Actor,
-    change: Change,
+    action: Action,
     project: &Project,
     before: Vec<Mapping>,
 ) -> Result<(), sqlx::Error> {
@@ -270,7 +270,7 @@ async fn record(
         Some(Value::Array(states)).filter(|states| *states != json!([]))
     };
     let (state_before, state_after) = (only_in(&before, &after), only_in(&after, &before));
-    audit::record_change(connection, actor, change, Some(project), state_before, state_after).await
+    audit::record_change(connection, actor, action, Some(project), state_before, state_after).await
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use hops_credentials::role::ProjectRole;
 use serde_json::json;
 use sqlx::AnyConnection;
 
-use crate::audit::{self, Actor, Change};
+use crate::audit::{self, Action, Actor};
 use crate::database::{Database, is_conflict, next_id};
 use crate::error::Error;
 use crate::user::{self, Email};
@@ -63,7 +63,7 @@ pub async fn add(database: &Database, actor: &Actor, name: &ProjectName) -> Resu
             false => Error::Database(error),
         })?;
     let after = json!({"id": project.id, "name": project.name});
-    audit::record_change(&mut transaction, actor, Change::ProjectAdd, Some(&project), None, Some(after)).await?;
+    audit::record_change(&mut transaction, actor, Action::ProjectAdd, Some(&project), None, Some(after)).await?;
     transaction.commit().await?;
     Ok(project)
 }
@@ -138,7 +138,7 @@ pub async fn set_member(
     .await?;
     let state = |role: ProjectRole| json!({"email": email.as_str(), "projectRole": role.display_name()});
     let (before, after) = (before.map(state), Some(state(role)));
-    audit::record_change(&mut transaction, actor, Change::MemberSet, Some(&project), before, after).await?;
+    audit::record_change(&mut transaction, actor, Action::MemberSet, Some(&project), before, after).await?;
     transaction.commit().await?;
     Ok(())
 }
@@ -161,7 +161,7 @@ pub async fn remove_member(database: &Database, actor: &Actor, project: &str, em
         .execute(&mut *transaction)
         .await?;
     let before = Some(json!({"email": email.as_str(), "projectRole": role.display_name()}));
-    audit::record_change(&mut transaction, actor, Change::MemberRemove, Some(&project), before, None).await?;
+    audit::record_change(&mut transaction, actor, Action::MemberRemove, Some(&project), before, None).await?;
     transaction.commit().await?;
     Ok(())
 }

@@ -10,7 +10,7 @@ use ring::digest::{SHA256, digest};
 use serde_json::json;
 use sqlx::AnyConnection;
 
-use crate::audit::{self, Actor, Change};
+use crate::audit::{self, Action, Actor};
 use crate::database::{Database, is_conflict, next_id};
 use crate::error::Error;
 use crate::random;
@@ -105,7 +105,7 @@ pub async fn add(database: &Database, actor: &Actor, email: &Email, is_admin: bo
             false => Error::Database(error),
         })?;
     let after = json!({"email": email.as_str(), "admin": is_admin, "keyPrefix": prefix_of(key.reveal())});
-    audit::record_change(&mut transaction, actor, Change::UserAdd, None, None, Some(after)).await?;
+    audit::record_change(&mut transaction, actor, Action::UserAdd, None, None, Some(after)).await?;
     transaction.commit().await?;
     Ok(key)
 }
@@ -130,7 +130,7 @@ pub async fn renew_key(database: &Database, actor: &Actor, email: &Email) -> Res
         .await?;
     let state = |prefix: &str| Some(json!({"email": email.as_str(), "keyPrefix": prefix}));
     let (before, after) = (state(&before), state(prefix_of(key.reveal())));
-    audit::record_change(&mut transaction, actor, Change::UserKey, None, before, after).await?;
+    audit::record_change(&mut transaction, actor, Action::UserKey, None, before, after).await?;
     transaction.commit().await?;
     Ok(key)
 }

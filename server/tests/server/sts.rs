@@ -91,7 +91,7 @@ fn converse(stream: &TcpStream, mood: &Mutex<Mood>, asked: &Mutex<Vec<Asked>>) {
         let (status, xml) = answer;
         let date = now.format(&Rfc2822).expect("legal").replace("+0000", "GMT");
         let head = format!(
-            "HTTP/1.1 {status}\r\nDate: {date}\r\nContent-Type: text/xml\r\nContent-Length: {}\r\n\r\n",
+            "HTTP/1.1 {status}\r\nx-amzn-RequestId: sts-request-1\r\nDate: {date}\r\nContent-Type: text/xml\r\nContent-Length: {}\r\n\r\n",
             xml.len()
         );
         let mut writer = stream;
