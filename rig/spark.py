@@ -51,6 +51,11 @@ class Line:
     scala: str
 
     @property
+    def scala_binary(self) -> str:
+        """The Scala versions whose class files are interchangeable with those of this line."""
+        return self.scala.rsplit(".", 1)[0]
+
+    @property
     def home(self) -> Path:
         """SPARK_HOME."""
         return BUILD / "spark" / self.spark / "home"
@@ -63,9 +68,17 @@ class Line:
     def compile(self, sources: Sequence[Path], classes: Path) -> Path:
         """Compiles Scala with the compiler of the line against Spark and the product; a jar."""
         classes.mkdir(parents=True, exist_ok=True)
-        jar = classes.with_suffix(".jar")
+        jar = classes.parent / f"{classes.name}.jar"
         kit, variables = jdk.home(17) / "bin", environment(classes.parent / "home")
-        compiler: list[str | Path] = [kit / "java", "-Xss4m", "-cp", f"{self.home}/jars/*", "scala.tools.nsc.Main", "-usejavacp"]
+        compiler: list[str | Path] = [
+            kit / "java",
+            "-Xss4m",
+            *_SHORT_LIVED.split(),
+            "-cp",
+            f"{self.home}/jars/*",
+            "scala.tools.nsc.Main",
+            "-usejavacp",
+        ]
         done = run([*compiler, "-classpath", product_jar(), "-d", classes, *sources], variables, classes.parent)
         if done.returncode != 0:
             raise RuntimeError(f"scalac {self.scala}: {done.stdout}{done.stderr}")
@@ -76,6 +89,7 @@ class Line:
 SPARK_3_5 = Line("3.5.8", "3.3.4", "2.12.18")
 SPARK_4_1 = Line("4.1.4", "3.4.2", "2.13.17")
 SPARK_4_3 = Line("4.3.0", "3.5.0", "2.13.18")
+LINES = (SPARK_3_5, SPARK_4_1, SPARK_4_3)
 
 
 @dataclasses.dataclass(frozen=True)

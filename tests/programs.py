@@ -9,14 +9,18 @@ from pathlib import Path
 
 from rig import BUILD, ROOT, jdk
 from rig.process import environment, run
-from rig.spark import SPARK_3_5, Line, product_jar, reports
+from rig.spark import LINES, SPARK_3_5, Line, product_jar, reports
 
 
 @functools.cache
+def _compiled(binary: str) -> Path:
+    line = next(line for line in LINES if line.scala_binary == binary)
+    return line.compile(sorted((ROOT / "tests" / "scala").glob("*.scala")), BUILD / "programs" / binary)
+
+
 def compiled(line: Line) -> Path:
-    """The jar of all programs, compiled with the Scala of a line."""
-    sources = sorted((ROOT / "tests" / "scala").glob("*.scala"))
-    return line.compile(sources, BUILD / "programs" / line.scala)
+    """The jar of all programs for a line; lines of one Scala share it, as jobs of users do."""
+    return _compiled(line.scala_binary)
 
 
 def scala_library(line: Line) -> Path:

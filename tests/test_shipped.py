@@ -53,11 +53,22 @@ def test_the_published_pom_has_no_runtime_dependencies() -> None:
     assert published == ["-javadoc.jar", "-sources.jar", ".jar"]
 
 
-def test_the_library_links_no_crate_twice() -> None:
-    command = ["cargo", "tree", "-d", "-e", "normal,no-proc-macro", "-p", "hops-credentials", "--locked"]
-    done = run(command, build_environment(), ROOT, 60)
+def _linked_twice(package: str) -> set[str]:
+    done = run(
+        ["cargo", "tree", "-d", "-e", "normal,no-proc-macro", "-p", package, "--locked", "--depth", "0"], build_environment(), ROOT, 60
+    )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() in ("", "nothing to print")
+    return {line.split(" ")[0] for line in done.stdout.splitlines() if line}
+
+
+def test_the_library_links_no_crate_twice() -> None:
+    assert _linked_twice("hops-credentials") == set()
+
+
+def test_the_server_links_only_these_crates_twice() -> None:
+    """sqlx and the AWS SDK are in different places of the move to new hashes; the list may only become shorter."""
+    known = {"base64", "block-buffer", "cpufeatures", "crypto-common", "digest", "getrandom", "hashbrown", "sha2"}
+    assert _linked_twice("role-mapping-server") <= known
 
 
 def test_the_same_sources_with_other_dates_and_modes_give_the_same_jars(tmp_path: Path) -> None:

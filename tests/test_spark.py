@@ -95,3 +95,11 @@ def test_a_mapped_role_reads_its_bucket_and_no_other(
     assert len(command_lines) >= (1 if row.master == LOCAL else 3)
     assert any(events.iterdir())
     assert leaks(site.secrets(), tmp_path, done.stdout, done.stderr) == []
+
+
+def test_spark_4_1_does_not_start_on_jdk_25(site: Deployment, tmp_path: Path) -> None:
+    """Hadoop before 3.5 asks `Subject.getSubject`, which JDK 24 and later refuse; so the row on JDK 25 is Spark 4.3's."""
+    done = Spark(SPARK_4_1, 25, site.s3.endpoint, tmp_path).submit(compiled(SPARK_4_1), "Resource", {})
+
+    assert done.returncode != 0
+    assert "java.lang.UnsupportedOperationException: getSubject is not supported" in done.stderr
