@@ -163,6 +163,6 @@ class Spark:
 
 
 def reports(output: str) -> dict[str, object]:
-    """What a test program reported: its lines `report NAME JSON`."""
-    lines = (line.split(" ", 2) for line in output.splitlines() if line.startswith("report "))
+    """What a test program reported: its lines `report NAME JSON`, separated by tabs."""
+    lines = (line.split("\t", 2) for line in output.splitlines() if line.startswith("report\t"))
     return {name: json.loads(value) for _, name, value in lines}

@@ -1,9 +1,9 @@
 import scala.collection.JavaConverters._
 import io.hops.util.cloud.Credentials
 
-/** What a test program tells its test, as lines `report NAME JSON`. Secrets are compared here and never printed. */
+/** What a test program tells its test, as lines `report NAME JSON`, separated by tabs. Secrets are compared here and never printed. */
 object Report {
-  def apply(name: String, value: Any): Unit = println(s"report $name ${json(value)}")
+  def apply(name: String, value: Any): Unit = println(s"report\t$name\t${json(value)}")
 
   /** Reports whose credentials are in this process, and in the processes it starts. */
   def environment(credentials: Credentials): Unit = {
