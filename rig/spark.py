@@ -22,7 +22,7 @@ appender.stderr.type = Console
 appender.stderr.name = stderr
 appender.stderr.target = SYSTEM_ERR
 appender.stderr.layout.type = PatternLayout
-appender.stderr.layout.pattern = %d{HH:mm:ss} %p %c{1}: %m%n%ex
+appender.stderr.layout.pattern = %d{HH:mm:ss} %p %c: %m%n%ex
 logger.hops.name = io.hops
 logger.hops.level = info
 """
