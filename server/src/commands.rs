@@ -3,9 +3,11 @@
 use std::fmt::Display;
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::middleware;
 use clap::ValueEnum;
+use hops_credentials::base::BaseIdentity;
 use hops_credentials::settings::Settings;
 use hops_credentials::sts::Sts;
 
@@ -16,6 +18,9 @@ use crate::error::Error;
 use crate::listen::Listener;
 use crate::mapping::{self, Mapping};
 use crate::{App, api, project, request_log, user};
+
+/// For what is still being written when the command ends.
+const CLOSING: Duration = Duration::from_secs(1);
 
 /// Opens the database, creating or migrating it, and runs the command.
 ///
@@ -38,7 +43,7 @@ pub async fn run(command: Command, address: &Address) -> Result<(), Error> {
         }
         Command::Mapping(command) => mapping(&database, &actor, command).await,
     };
-    database.close().await;
+    let _ = tokio::time::timeout(CLOSING, database.close()).await;
     outcome
 }
 
@@ -84,7 +89,7 @@ fn list(mappings: &[Mapping]) -> Result<(), Error> {
 /// One line on stdout, or an error instead of a key that nobody saw.
 fn print(line: &dyn Display) -> Result<(), Error> {
     writeln!(std::io::stdout(), "{line}")
-        .map_err(|error| Error::Serve { attempted: "writing to stdout".to_owned(), source: error.into() })
+        .map_err(|error| Error::System { attempted: "writing to stdout".to_owned(), source: error.into() })
 }
 
 async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
@@ -94,7 +99,10 @@ async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
     // Beside the listener: finding out that there is none takes seconds, and the role mappings can be managed without one.
     tokio::spawn(async move {
         match sts.base_identity().await {
-            Ok(identity) => request_log::line(&format_args!("base identity {}", identity.arn)),
+            Ok(BaseIdentity { provider, is_role, arn, .. }) => {
+                let limit = if is_role { "; it is a role, so AWS ends every session after one hour" } else { "" };
+                request_log::line(&format_args!("base identity {arn}, from {provider}{limit}"));
+            }
             Err(error) => {
                 let error = Error::from(error).with_sources();
                 request_log::line(&format_args!("no base identity, so no role can be assumed: {error}"));

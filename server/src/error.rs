@@ -89,9 +89,9 @@ pub enum Error {
     /// The database failed.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
-    /// The address, the certificate or the socket of `serve`.
+    /// The system: the socket, the files and the signals of `serve`, or stdout.
     #[error("{attempted} failed")]
-    Serve {
+    System {
         /// What was attempted.
         attempted: String,
         /// What the system said.
@@ -123,7 +123,7 @@ impl Error {
                 }
                 CoreError::Unavailable { .. } | CoreError::BadAnswer { .. } => StatusCode::BAD_GATEWAY,
             },
-            Error::Open(_) | Error::Database(_) | Error::Serve { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            Error::Open(_) | Error::Database(_) | Error::System { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -151,7 +151,7 @@ impl Error {
             | Error::TimedOut
             | Error::Open(_)
             | Error::Database(_)
-            | Error::Serve { .. } => self.status().as_u16().into(),
+            | Error::System { .. } => self.status().as_u16().into(),
         }
     }
 

@@ -50,7 +50,7 @@ impl Listener {
     /// Binds the address and reads the certificate and its key, PEM files both.
     ///
     /// # Errors
-    /// [`Error::Serve`].
+    /// [`Error::System`].
     pub async fn bind(address: SocketAddr, certificate_and_key: Option<(&Path, &Path)>) -> Result<Self, Error> {
         let tls = match certificate_and_key {
             Some((certificate, key)) => Some(acceptor(certificate, key)?),
@@ -58,17 +58,17 @@ impl Listener {
         };
         let socket = TcpListener::bind(address)
             .await
-            .map_err(|error| Error::Serve { attempted: format!("listening on {address}"), source: error.into() })?;
+            .map_err(|error| Error::System { attempted: format!("listening on {address}"), source: error.into() })?;
         Ok(Self { socket, tls })
     }
 
     /// Says on stdout where it listens, serves until SIGTERM or SIGINT, and then lets running requests end, for 3 s at most.
     ///
     /// # Errors
-    /// [`Error::Serve`] when the system gives no signals or no address; not for what a client does.
+    /// [`Error::System`] when the system gives no signals or no address; not for what a client does.
     pub async fn serve(self, router: Router) -> Result<(), Error> {
         let refused =
-            |source: std::io::Error| Error::Serve { attempted: "starting to serve".to_owned(), source: source.into() };
+            |source: std::io::Error| Error::System { attempted: "starting to serve".to_owned(), source: source.into() };
         let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
         let scheme = if self.tls.is_some() { "https" } else { "http" };
@@ -132,7 +132,7 @@ where
 }
 
 fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Error> {
-    let reading = |what: &str, path: &Path, source: pem::Error| Error::Serve {
+    let reading = |what: &str, path: &Path, source: pem::Error| Error::System {
         attempted: format!("reading the {what} from {}, a PEM file,", path.display()),
         source: source.into(),
     };
@@ -146,7 +146,7 @@ fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Error> {
         .expect("ring provides TLS 1.2 and 1.3")
         .with_no_client_auth()
         .with_single_cert(chain, secret)
-        .map_err(|error| Error::Serve {
+        .map_err(|error| Error::System {
             attempted: "using the certificate and its key".to_owned(),
             source: error.into(),
         })?;

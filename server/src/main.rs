@@ -36,6 +36,7 @@ use std::sync::Arc;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use hops_credentials::sts::Sts;
+use tokio::runtime::Runtime;
 
 use crate::cli::{Command, CommandLine};
 use crate::database::Database;
@@ -51,8 +52,7 @@ pub struct App {
     pub is_behind_proxy: bool,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let command = CommandLine::parse().command;
     let address = match command.database().address() {
         Ok(address) => address,
@@ -63,7 +63,11 @@ async fn main() -> ExitCode {
     {
         wrong_usage(problem);
     }
-    match commands::run(command, &address).await {
+    let runtime = Runtime::new().expect("the system gives threads and an event queue");
+    let outcome = runtime.block_on(commands::run(command, &address));
+    // Does not wait for what cannot be cancelled, such as the look-up of a host name.
+    runtime.shutdown_background();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{}", error.with_sources());

@@ -63,6 +63,14 @@ on_both_stores! {
         assert_eq!(world.sql("select count(*) from role_mappings"), [[CLIENTS.to_string()]]);
     }
 
+    fn the_database_itself_refuses_a_second_default(world: &World) {
+        world.done(&["project", "add", "churn"]);
+        world.done(&["mapping", "add", "churn", "all", &role(1), "--default"]);
+        world.done(&["mapping", "add", "churn", "all", &role(2)]);
+        let refused = world.try_sql("update role_mappings set is_default = 1 where id = 2").expect_err("two defaults");
+        assert!(refused.as_database_error().is_some_and(|error| error.is_unique_violation()), "{refused}");
+    }
+
     fn of_concurrent_duplicates_one_is_mapped_and_the_others_are_told(world: &World) {
         let (servers, key) = two_servers(world);
         let path = format!("/admin/cloud/role-mappings?cloudRole={}&projectId=1&projectRole=ALL&defaultRole=true", role(0));

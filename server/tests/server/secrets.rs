@@ -15,9 +15,7 @@ fn no_secret_is_in_the_log_the_database_or_the_command_line_of_the_process() {
     world.done(&["member", "set", "churn", "ada@example.org", "data-scientist"]);
     world.done(&["mapping", "add", "churn", "all", "arn:aws:iam::123456789012:role/r", "--default"]);
     let sts = Sts::start();
-    let variables = sts.variables();
-    let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let server = world.serve_with(&[], &[&variables[..], &[("RUST_LOG", "trace")]].concat());
+    let server = sts.serve(&world);
     let token = "/project/1/cloud/aws/session-token";
     let granted = server.get(token, &ada);
     assert_eq!(granted.json["secretAccessKey"], SECRET_ACCESS_KEY);

@@ -1,5 +1,7 @@
 //! `GET …/session-token`: who gets credentials of which role, what STS is asked, and what is on record about it.
 
+use std::time::{Duration, Instant};
+
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -31,9 +33,7 @@ fn churn(world: &World) -> Churn {
         world.done(&arguments[..if is_default { 6 } else { 5 }]);
     }
     let sts = Sts::start();
-    let variables = sts.variables();
-    let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    Churn { server: world.serve_with(&[], &variables), sts, owner, scientist, stranger }
+    Churn { server: sts.serve(world), sts, owner, scientist, stranger }
 }
 
 impl Churn {
@@ -61,7 +61,7 @@ on_both_stores! {
         let expiration = answer.json["expiration"].as_str().expect("an instant");
         // RFC 3339 in one form sorts as text.
         let in_an_hour = |seconds: u64| {
-            let instant = begin + std::time::Duration::from_secs(3600 + seconds);
+            let instant = begin + Duration::from_secs(3600 + seconds);
             instant.replace_nanosecond(0).expect("legal").format(&Rfc3339).expect("legal")
         };
         assert!(in_an_hour(0).as_str() <= expiration && expiration <= in_an_hour(30).as_str(), "{expiration}");
@@ -202,6 +202,25 @@ on_both_stores! {
         world.done(&["member", "remove", "churn", "ada.lovelace@example.org"]);
         assert_eq!(churn.get("", &churn.scientist).status, 403);
     }
+}
+
+#[test]
+fn a_request_that_waits_for_sts_does_not_hold_up_the_end() {
+    let world = World::sqlite();
+    let churn = churn(&world);
+    churn.sts.is(Mood::KeepsSilent);
+    let Churn { server, sts, scientist, .. } = churn;
+    let begin = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let authorization = format!("Authorization: ApiKey {scientist}");
+            server.try_send("GET", &format!("{}{TOKEN}", crate::world::API), &[&authorization])
+        });
+        sts.wait();
+        server.signal("TERM");
+        Instant::now()
+    });
+    assert_eq!(server.wait().0, Some(0));
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
 }
 
 #[test]

@@ -2,11 +2,13 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::{Rfc2822, Rfc3339};
+
+use crate::world::{Server, World};
 
 /// Searched in everything a run leaves behind.
 pub const SECRET_ACCESS_KEY: &str = "canary/secret+access/key";
@@ -20,6 +22,8 @@ pub enum Mood {
     Grants,
     Refuses,
     HangsUp,
+    /// Until the client hangs up.
+    KeepsSilent,
 }
 
 /// The parameters of one AssumeRole request, in the order they came.
@@ -29,18 +33,20 @@ pub struct Sts {
     port: u16,
     mood: Arc<Mutex<Mood>>,
     asked: Arc<Mutex<Vec<Asked>>>,
+    arrival: Arc<Condvar>,
 }
 
 impl Sts {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let sts = Self { port, mood: Arc::new(Mutex::new(Mood::Grants)), asked: Arc::default() };
-        let (mood, asked) = (sts.mood.clone(), sts.asked.clone());
+        let sts =
+            Self { port, mood: Arc::new(Mutex::new(Mood::Grants)), asked: Arc::default(), arrival: Arc::default() };
+        let (mood, asked, arrival) = (sts.mood.clone(), sts.asked.clone(), sts.arrival.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (mood, asked) = (mood.clone(), asked.clone());
-                std::thread::spawn(move || converse(&stream, &mood, &asked));
+                let (mood, asked, arrival) = (mood.clone(), asked.clone(), arrival.clone());
+                std::thread::spawn(move || converse(&stream, &mood, &asked, &arrival));
             }
         });
         sts
@@ -50,19 +56,34 @@ impl Sts {
         *self.mood.lock().expect("no panic") = mood;
     }
 
+    /// Waits until AssumeRole has been asked for.
+    pub fn wait(&self) {
+        let asked = self.asked.lock().expect("no panic");
+        let _asked = self.arrival.wait_while(asked, |asked| asked.is_empty()).expect("no panic");
+    }
+
     /// The AssumeRole requests since the last call.
     pub fn asked(&self) -> Vec<Asked> {
         std::mem::take(&mut *self.asked.lock().expect("no panic"))
     }
 
+    /// A server that finds this STS and a base identity.
+    pub fn serve(&self, world: &World) -> Server {
+        let variables = self.variables();
+        let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        world.serve_with(&[], &variables)
+    }
+
     /// What the server's environment needs to find it and a base identity of its own.
-    pub fn variables(&self) -> Vec<(&'static str, String)> {
+    fn variables(&self) -> Vec<(&'static str, String)> {
         vec![
             ("AWS_ENDPOINT_URL_STS", format!("http://127.0.0.1:{}", self.port)),
             ("AWS_ACCESS_KEY_ID", "AKIABASE".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", BASE_SECRET.to_owned()),
             ("AWS_REGION", "eu-north-1".to_owned()),
             ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+            // A secret that is logged only at the most talkative level is logged too.
+            ("RUST_LOG", "trace".to_owned()),
         ]
     }
 }
@@ -72,7 +93,7 @@ pub fn value<'a>(asked: &'a Asked, name: &str) -> &'a str {
     asked.iter().find(|(given, _)| given == name).map_or("", |(_, value)| value)
 }
 
-fn converse(stream: &TcpStream, mood: &Mutex<Mood>, asked: &Mutex<Vec<Asked>>) {
+fn converse(stream: &TcpStream, mood: &Mutex<Mood>, asked: &Mutex<Vec<Asked>>, arrival: &Condvar) {
     let mut reader = BufReader::new(stream);
     while let Some(body) = request_body(&mut reader) {
         let parameters: Asked = form_urlencoded::parse(&body).into_owned().collect();
@@ -80,10 +101,15 @@ fn converse(stream: &TcpStream, mood: &Mutex<Mood>, asked: &Mutex<Vec<Asked>>) {
         let answer = match value(&parameters, "Action") {
             "AssumeRole" => {
                 asked.lock().expect("no panic").push(parameters.clone());
+                arrival.notify_all();
                 match *mood.lock().expect("no panic") {
                     Mood::Grants => ("200 OK", granted(&parameters, now)),
                     Mood::Refuses => ("403 Forbidden", refused()),
                     Mood::HangsUp => return,
+                    Mood::KeepsSilent => {
+                        let _ = reader.read(&mut [0]);
+                        return;
+                    }
                 }
             }
             _ => ("200 OK", identity()),

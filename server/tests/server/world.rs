@@ -97,9 +97,13 @@ impl World {
 
     /// The rows of a query, each value as text.
     pub fn sql(&self, query: &'static str) -> Vec<Vec<String>> {
+        self.try_sql(query).expect("the query runs")
+    }
+
+    pub fn try_sql(&self, query: &'static str) -> Result<Vec<Vec<String>>, sqlx::Error> {
         block_on(async {
             let mut connection = connect(&self.database).await;
-            let rows = sqlx::query(query).fetch_all(&mut connection).await.expect("the query runs");
+            let rows = sqlx::query(query).fetch_all(&mut connection).await?;
             let text = |row: &sqlx::any::AnyRow, index| {
                 row.try_get::<Option<String>, _>(index)
                     .or_else(|_| {
@@ -108,7 +112,7 @@ impl World {
                     .expect("text or a number")
                     .unwrap_or_else(|| "-".to_owned())
             };
-            rows.iter().map(|row| (0..row.len()).map(|index| text(row, index)).collect()).collect()
+            Ok(rows.iter().map(|row| (0..row.len()).map(|index| text(row, index)).collect()).collect())
         })
     }
 
