@@ -20,8 +20,7 @@ fn it_listens_without_a_base_identity_and_says_so() {
     let server = world.serve();
     assert!(server.url.starts_with("http://127.0.0.1:"), "{}", server.url);
     assert_eq!(server.get("/admin/cloud/role-mappings/isAvailable", &key).text, "{\"enabled\":true}");
-    let log = server.stop();
-    assert!(log.contains(" no base identity, so no role can be assumed: "), "{log}");
+    server.wait_for_log(" no base identity, so no role can be assumed: ");
 }
 
 #[test]

@@ -68,6 +68,7 @@ on_both_stores! {
         assert_eq!(answer.header("cache-control"), "no-store");
         let asked = churn.sts.asked();
         assert_eq!(asked.len(), 1);
+        churn.server.wait_for_log(" base identity arn:aws:iam::123456789012:user/base, from ");
         assert_eq!(value(&asked[0], "RoleArn"), "arn:aws:iam::123456789012:role/everybody");
         assert_eq!(value(&asked[0], "RoleSessionName"), "ada.lovelace-churn");
         assert_eq!(value(&asked[0], "DurationSeconds"), "3600");

@@ -7,8 +7,9 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use serde_json::Value;
 use sqlx::{AnyConnection, Connection, Row};
@@ -166,25 +167,26 @@ fn new_directory() -> PathBuf {
 pub struct Server {
     child: Child,
     pub url: String,
-    log: Arc<Mutex<String>>,
+    log: Arc<(Mutex<String>, Condvar)>,
     reader: Option<JoinHandle<()>>,
 }
 
 impl Server {
     fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the server starts");
-        let log = Arc::new(Mutex::new(String::new()));
+        let log = Arc::new((Mutex::new(String::new()), Condvar::new()));
         let (stderr, copy) = (child.stderr.take().expect("piped"), log.clone());
         let reader = std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines() {
-                copy.lock().expect("no panic").push_str(&format!("{}\n", line.expect("UTF-8")));
+                copy.0.lock().expect("no panic").push_str(&format!("{}\n", line.expect("UTF-8")));
+                copy.1.notify_all();
             }
         });
         let mut line = String::new();
         let stdout = child.stdout.take().expect("piped");
         BufReader::new(stdout).read_line(&mut line).expect("stdout is readable");
         let url = line.trim_end().strip_prefix("listening on ").unwrap_or_default().to_owned();
-        assert!(!url.is_empty(), "no address: {line:?}, {}", log.lock().expect("no panic"));
+        assert!(!url.is_empty(), "no address: {line:?}, {}", log.0.lock().expect("no panic"));
         Self { child, url, log, reader: Some(reader) }
     }
 
@@ -202,11 +204,19 @@ impl Server {
         assert!(sent.expect("kill runs").success());
     }
 
+    /// Waits until the log holds this text.
+    pub fn wait_for_log(&self, text: &str) {
+        let log = self.log.0.lock().expect("no panic");
+        let is_missing = |log: &mut String| !log.contains(text);
+        let (log, waited) = self.log.1.wait_timeout_while(log, Duration::from_secs(30), is_missing).expect("no panic");
+        assert!(!waited.timed_out(), "no {text:?} in: {log}");
+    }
+
     /// Waits for the end; gives the exit code and the log.
     pub fn wait(mut self) -> (Option<i32>, String) {
         let code = self.child.wait().expect("the server ends").code();
         self.reader.take().expect("once").join().expect("the log is readable");
-        (code, self.log.lock().expect("no panic").clone())
+        (code, self.log.0.lock().expect("no panic").clone())
     }
 
     /// Ends the server as the system does; gives its log.
