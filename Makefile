@@ -25,7 +25,7 @@ test: build/venv/ok
 	@$(PYTHON) -m tests.suite
 
 # Everything that the tests of the built product use.
-parts: build/spark/3.5.8/ok build/spark/4.1.4/ok build/spark/4.3.0/ok build/sbt-launch.jar jar publish $(SERVER)
+parts: build/spark/3.5.8/ok build/spark/4.1.4/ok build/spark/4.3.0/ok build/sbt-launch.jar build/postgresql jar publish $(SERVER)
 
 jar: $(JAR)
 
@@ -46,6 +46,12 @@ $(SERVER): Cargo.toml Cargo.lock $(shell find src server -type f)
 build/gradle:
 	@mkdir -p build
 	@command -v gradle > /dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends gradle; }
+	@touch $@
+
+# The server's tests run on it as well as on SQLite.
+build/postgresql:
+	@mkdir -p build
+	@ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || { apt-get update -q && apt-get install -y -q --no-install-recommends postgresql; }
 	@touch $@
 
 build/venv/ok: requirements.txt
