@@ -1,11 +1,12 @@
 //! Whose credentials call AssumeRole: which provider gives them, and why there may be none.
 
+use super::metadata::instance;
 use super::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// The JSON of the metadata services.
-fn json(access_key_id: &str) -> String {
+pub fn json(access_key_id: &str) -> String {
     format!(
         "{{\"Code\":\"Success\",\"AccessKeyId\":\"{access_key_id}\",\"SecretAccessKey\":\"canary-base-secret\",\
          \"Token\":\"canary-base-token\",\"Expiration\":\"{}\"}}",
@@ -13,22 +14,8 @@ fn json(access_key_id: &str) -> String {
     )
 }
 
-/// An instance metadata service in eu-north-1 with the role `hop`.
-fn instance(request: &Request) -> Reply {
-    match request.line.as_str() {
-        "PUT /latest/api/token HTTP/1.1" => {
-            Reply::http("200 OK", "x-aws-ec2-metadata-token-ttl-seconds: 21600\r\n", "token")
-        }
-        _ if request.header("x-aws-ec2-metadata-token") != Some("token") => Reply::http("401 Unauthorized", "", ""),
-        "GET /latest/meta-data/placement/region HTTP/1.1" => Reply::http("200 OK", "", "eu-north-1"),
-        "GET /latest/meta-data/iam/security-credentials/ HTTP/1.1" => Reply::http("200 OK", "", "hop"),
-        "GET /latest/meta-data/iam/security-credentials/hop HTTP/1.1" => Reply::http("200 OK", "", json("ASIAHOP")),
-        _ => Reply::http("404 Not Found", "", "canary"),
-    }
-}
-
 /// An STS that says who signed and gives credentials of any role.
-async fn generous() -> Fake {
+pub async fn generous() -> Fake {
     Fake::start(|request| match request.field("Action") {
         Some("GetCallerIdentity") => Reply::http(
             "200 OK",
@@ -45,21 +32,20 @@ async fn generous() -> Fake {
     .await
 }
 
-fn with_sts(sts: &Fake, variables: &[(&str, &str)]) -> Environment {
+pub fn with_sts(sts: &Fake, variables: &[(&str, &str)]) -> Environment {
     let url = sts.url();
-    let defaults = [("AWS_ENDPOINT_URL_STS", url.as_str()), ("AWS_EC2_METADATA_DISABLED", "true")];
-    environment(&[&defaults, variables].concat())
+    environment(&[&[("AWS_ENDPOINT_URL_STS", url.as_str())], variables].concat())
 }
 
 /// The base identity in short: provider, whether it is a role, and who signed.
-async fn found(environment: &Environment) -> (String, bool, String) {
+pub async fn found(environment: &Environment) -> (String, bool, String) {
     let identity = sts_of(environment).base_identity().await.expect("a base identity");
     let signer = identity.arn.rsplit('/').next().expect("an ARN of a user").to_owned();
     assert_eq!(identity.account, "123456789012");
     (identity.provider.to_string(), identity.is_role, signer)
 }
 
-async fn missing(environment: &Environment) -> String {
+pub async fn missing(environment: &Environment) -> String {
     message_of(&assume_reader(environment).await.expect_err("no base identity"))
 }
 
@@ -187,9 +173,7 @@ async fn a_profile_that_cannot_be_used_ends_the_search() {
          [profile other]\nrole_arn=arn:aws:iam::123456789012:role/hop\nsource_profile=loop\n",
     );
     let malformed = file("malformed", "[default]\nregion eu-north-1 canary\n");
-    let elsewhere =
-        [("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.url()), ("AWS_EC2_METADATA_DISABLED", "false".to_owned())];
-    let elsewhere: Vec<_> = elsewhere.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let metadata_url = metadata.url();
     for (variables, start) in [
         (
             vec![("AWS_CONFIG_FILE", config.as_str()), ("AWS_PROFILE", "loop"), ("AWS_REGION", "eu-north-1")],
@@ -212,7 +196,7 @@ async fn a_profile_that_cannot_be_used_ends_the_search() {
              AWS_SECRET_ACCESS_KEY, or remove AWS_ACCESS_KEY_ID",
         ),
     ] {
-        let message = missing(&with_sts(&sts, &[elsewhere.clone(), variables].concat())).await;
+        let message = missing(&with_sts(&sts, &[machine(&metadata_url).to_vec(), variables].concat())).await;
         assert!(message.starts_with(start), "{message}");
     }
     let credentials = |request: &Request| request.line.contains("security-credentials");
@@ -273,107 +257,9 @@ async fn a_web_identity_that_is_refused_names_its_token_file() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_machine_gives_its_role_and_its_region() {
-    let sts = generous().await;
-    let metadata = Fake::start(instance).await;
-    let url = metadata.url();
-    let base =
-        with_sts(&sts, &[("AWS_EC2_METADATA_SERVICE_ENDPOINT", url.as_str()), ("AWS_EC2_METADATA_DISABLED", "false")]);
-    let issued = assume(&sts_of(&base), ROLE, 7200, &Extras::default()).await.expect("one hour");
-    assert_eq!(
-        issued.warnings,
-        [
-            "7200 s were asked for and 3600 s are what AWS gives, because the base identity (instance profile) is itself a \
-          role"
-        ]
-    );
-    let request = &sts.seen()[0];
-    assert_eq!((request.signer(), request.field("DurationSeconds")), ("ASIAHOP", Some("3600")));
-    assert!(request.head.contains("/eu-north-1/sts/aws4_request"));
-    assert_eq!(found(&base).await, ("instance profile".to_owned(), true, "ASIAHOP".to_owned()));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_profile_may_have_the_machine_as_its_source() {
-    let sts = generous().await;
-    let metadata = Fake::start(instance).await;
-    let url = metadata.url();
-    let config = file(
-        "machine_as_source",
-        "[default]\nregion=eu-north-1\nrole_arn=arn:aws:iam::123456789012:role/hop\n\
-         credential_source=Ec2InstanceMetadata\n",
-    );
-    let base = with_sts(
-        &sts,
-        &[
-            ("AWS_EC2_METADATA_SERVICE_ENDPOINT", url.as_str()),
-            ("AWS_EC2_METADATA_DISABLED", "false"),
-            ("AWS_CONFIG_FILE", &config),
-        ],
-    );
-    assert_eq!(found(&base).await, ("profile".to_owned(), true, "ASIAREADER".to_owned()));
-    assert_eq!(sts.seen()[0].signer(), "ASIAHOP");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_metadata_service_that_gives_no_role_says_why() {
-    for (status, code, text) in [
-        ("404 Not Found", 0, "the instance metadata service has no role for this machine"),
-        ("403 Forbidden", 0, "the instance metadata service answered HTTP 403"),
-        ("500 Internal Server Error", 500, "the instance metadata service answered HTTP 500"),
-        ("200 OK", 200, "the answer of the instance metadata service is not what its contract says"),
-    ] {
-        let metadata = Fake::start(move |request| match request.line.contains("security-credentials") {
-            true => Reply::http(status, "", "canary"),
-            false => instance(request),
-        })
-        .await;
-        let base = environment(&[("AWS_EC2_METADATA_SERVICE_ENDPOINT", &metadata.url())]);
-        let error = assume_reader(&base).await.expect_err("no role");
-        let message = message_of(&error);
-        assert!(message.contains(text), "{message}");
-        assert_eq!(error.code(), code, "{message}");
-        let credentials = |request: &&Request| request.line.contains("security-credentials");
-        let asked = metadata.seen().iter().filter(credentials).count();
-        assert_eq!(asked, if status.starts_with("200") { 2 } else { 1 }, "{status}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_metadata_service_that_refuses_its_token_says_so() {
-    let metadata = Fake::start(|_| Reply::http("403 Forbidden", "", "canary")).await;
-    let message = missing(&environment(&[("AWS_EC2_METADATA_SERVICE_ENDPOINT", &metadata.url())])).await;
-    assert!(message.contains("and the instance metadata service answered HTTP 403; "), "{message}");
-}
-
-// Time is not paused: the promise is about the clock on the wall.
-#[tokio::test]
-async fn a_silent_metadata_service_is_given_up_within_two_seconds_and_not_asked_again() {
-    let metadata = Fake::start(|_| Reply::Silence).await;
-    let url = metadata.url();
-    let base =
-        environment(&[("AWS_EC2_METADATA_SERVICE_ENDPOINT", url.as_str()), ("KUBERNETES_SERVICE_HOST", "10.0.0.1")]);
-    let began = std::time::Instant::now();
-    let first = missing(&base).await;
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
-    let began = std::time::Instant::now();
-    let second = missing(&base).await;
-    assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
-    let expected = format!(
-        "no base identity to call STS with: AWS_ACCESS_KEY_ID is not set, the profile \"default\" has no credentials, \
-         there is no web identity and no container identity, and the instance metadata service at {url} did not answer \
-         within 1 s; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or run where a service account, a \
-         container or an instance profile gives an identity; in a container on EC2 the answer needs a second hop: aws ec2 \
-         modify-instance-metadata-options --instance-id <id> --http-put-response-hop-limit 2"
-    );
-    assert_eq!((first.as_str(), second.as_str()), (expected.as_str(), expected.as_str()));
-    assert_eq!(metadata.seen().len(), 1);
-}
-
-#[tokio::test(start_paused = true)]
 async fn nothing_at_all_says_what_could_be_set() {
     assert_eq!(
-        missing(&environment(&[("AWS_EC2_METADATA_DISABLED", "true")])).await,
+        missing(&environment(&[])).await,
         "no base identity to call STS with: AWS_ACCESS_KEY_ID is not set, the profile \"default\" has no credentials, \
          there is no web identity and no container identity, and the instance metadata service is switched off \
          (AWS_EC2_METADATA_DISABLED); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or run where a \
@@ -383,11 +269,7 @@ async fn nothing_at_all_says_what_could_be_set() {
 
 #[tokio::test(start_paused = true)]
 async fn keys_without_a_region_ask_for_one() {
-    let keys = [
-        ("AWS_ACCESS_KEY_ID", "AKIABASE"),
-        ("AWS_SECRET_ACCESS_KEY", "canary-base-secret"),
-        ("AWS_EC2_METADATA_DISABLED", "true"),
-    ];
+    let keys = [("AWS_ACCESS_KEY_ID", "AKIABASE"), ("AWS_SECRET_ACCESS_KEY", "canary-base-secret")];
     assert_eq!(
         missing(&environment(&keys)).await,
         "no AWS region to call STS in; set AWS_REGION, for example AWS_REGION=eu-north-1"

@@ -4,6 +4,7 @@ mod answers;
 mod base;
 mod fake;
 mod issued;
+mod metadata;
 mod requests;
 
 use std::time::{Duration, SystemTime};
@@ -55,12 +56,21 @@ fn instant(instant: SystemTime) -> String {
     DateTime::from_secs(DateTime::from(instant).secs()).fmt(DateTimeFormat::DateTime).expect("a date of this century")
 }
 
-/// A machine without anything of AWS but these variables.
+/// A machine without anything of AWS but these variables. The metadata service of the machine that runs the tests is never
+/// asked: a test that wants one names its own.
 fn environment(variables: &[(&str, &str)]) -> Environment {
-    let nothing =
-        [("AWS_CONFIG_FILE", "/nonexistent/config"), ("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent/credentials")];
+    let nothing = [
+        ("AWS_CONFIG_FILE", "/nonexistent/config"),
+        ("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent/credentials"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+    ];
     let pairs = nothing.iter().chain(variables);
     Environment::of(pairs.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+}
+
+/// A machine with this instance metadata service.
+fn machine<'a>(metadata_url: &'a str) -> [(&'a str, &'a str); 2] {
+    [("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata_url), ("AWS_EC2_METADATA_DISABLED", "false")]
 }
 
 /// Base keys in the environment, and this STS.
