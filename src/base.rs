@@ -28,6 +28,7 @@ pub use self::environment::{Environment, ISSUED};
 use self::metadata::Metadata;
 use self::profile::Profiles;
 use crate::error::Error;
+use crate::network::CONNECT_TIMEOUT;
 
 /// Where the base identity was found, in the order in which it is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -94,6 +95,8 @@ pub(crate) struct Base {
     pub endpoint: Option<String>,
 }
 
+/// How long one call may take, the search for the base identity included.
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 /// For how long credentials without an expiration are taken as they are; the AWS SDKs do the same.
 const FRESH: Duration = Duration::from_secs(15 * 60);
 /// How long before their expiration credentials are fetched anew. The metadata services have new ones five minutes before.
@@ -138,6 +141,11 @@ impl Base {
         let fresh_until = credentials.expiry().map_or(now + FRESH, |expiration| expiration - AHEAD);
         Ok(Self { provider, is_role, credentials, fresh_until, config, region, endpoint })
     }
+
+    /// Whether its credentials have not expired, as far as they say.
+    pub fn is_good(&self, now: SystemTime) -> bool {
+        self.credentials.expiry().is_none_or(|expiration| now < expiration)
+    }
 }
 
 /// Everything but the instance metadata service is left to the AWS SDK; that one is asked by [`Metadata`], because the
@@ -160,16 +168,19 @@ async fn sdk_config(
         .profile_files(profiles.files.clone())
         .http_client(http.clone())
         .retry_config(RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(500)))
-        .timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(Duration::from_secs(3))
-                .operation_attempt_timeout(Duration::from_secs(10))
-                .operation_timeout(Duration::from_secs(30))
-                .build(),
-        )
+        .timeout_config(timeouts(LIMIT))
         .identity_cache(aws_sdk_sts::config::IdentityCache::no_cache())
         .load()
         .await
+}
+
+/// For a connection, for one try, and for all tries with the waits between them.
+pub(crate) fn timeouts(all: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(Duration::from_secs(10))
+        .operation_timeout(all)
+        .build()
 }
 
 /// STS elsewhere than at the region's own host: `AWS_ENDPOINT_URL_STS`, the profile's `services`, `AWS_ENDPOINT_URL`, the

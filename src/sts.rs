@@ -24,10 +24,11 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use self::answer::Reading;
 use self::refusal::Asked;
-use crate::base::{Base, BaseIdentity, Environment, region};
+use crate::base::{Base, BaseIdentity, Environment, LIMIT, region, timeouts};
 use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::network::Network;
@@ -96,7 +97,8 @@ impl Sts {
         extras: &Extras,
     ) -> Result<Issued, Error> {
         extras::check(extras)?;
-        let base = self.base().await?;
+        let deadline = Instant::now() + LIMIT;
+        let base = self.base(deadline).await?;
         check_partition(role, &base)?;
         let mut warnings = Vec::from_iter(unencrypted(&base));
         let shortened = |duration: SessionDuration| {
@@ -113,7 +115,7 @@ impl Sts {
             asked_for = SessionDuration::CHAINED_MAXIMUM;
         }
         let reading = Reading::default();
-        let client = client(&base, &reading);
+        let client = client(&base, &reading, deadline);
         let mut answer = send(&client, role, session_name, asked_for, extras).await;
         if asked_for > SessionDuration::CHAINED_MAXIMUM && answer.as_ref().is_err_and(refusal::is_role_chaining) {
             warnings.push(shortened(duration));
@@ -138,9 +140,10 @@ impl Sts {
     /// # Errors
     /// As [`Sts::assume_role`], without `InvalidArgument`.
     pub async fn base_identity(&self) -> Result<BaseIdentity, Error> {
-        let base = self.base().await?;
+        let deadline = Instant::now() + LIMIT;
+        let base = self.base(deadline).await?;
         let attempted = format!("asking who the base identity ({}) is at {}", base.provider, place(&base));
-        let answer = match client(&base, &Reading::default()).get_caller_identity().send().await {
+        let answer = match client(&base, &Reading::default(), deadline).get_caller_identity().send().await {
             Ok(answer) => answer,
             Err(error) => {
                 self.forget_refused(&error).await;
@@ -159,15 +162,23 @@ impl Sts {
         }
     }
 
-    async fn base(&self) -> Result<Arc<Base>, Error> {
+    async fn base(&self, deadline: Instant) -> Result<Arc<Base>, Error> {
         let mut kept = self.base.lock().await;
-        match kept.as_ref().filter(|base| SystemTime::now() < base.fresh_until) {
-            Some(base) => Ok(base.clone()),
-            None => {
-                let found = Arc::new(Base::find(&self.environment, &self.http, &self.direct).await?);
+        if let Some(base) = kept.as_ref().filter(|base| SystemTime::now() < base.fresh_until) {
+            return Ok(base.clone());
+        }
+        let found =
+            match tokio::time::timeout_at(deadline, Base::find(&self.environment, &self.http, &self.direct)).await {
+                Ok(found) => found.map(Arc::new),
+                Err(_) => Err(refusal::too_late("loading the base identity".to_owned())),
+            };
+        match (found, kept.as_ref()) {
+            (Ok(found), _) => {
                 *kept = Some(found.clone());
                 Ok(found)
             }
+            (Err(error), Some(base)) if error.is_passing() && base.is_good(SystemTime::now()) => Ok(base.clone()),
+            (Err(error), _) => Err(error),
         }
     }
 
@@ -252,9 +263,11 @@ fn filled<T>(list: Vec<T>) -> Option<Vec<T>> {
     (!list.is_empty()).then_some(list)
 }
 
-fn client(base: &Base, reading: &Reading) -> Client {
-    let config =
-        Builder::from(&base.config).credentials_provider(base.credentials.clone()).interceptor(reading.clone());
+fn client(base: &Base, reading: &Reading, deadline: Instant) -> Client {
+    let config = Builder::from(&base.config)
+        .timeout_config(timeouts(deadline.saturating_duration_since(Instant::now())))
+        .credentials_provider(base.credentials.clone())
+        .interceptor(reading.clone());
     let config = match &base.endpoint {
         Some(endpoint) => config.endpoint_url(endpoint),
         None => config,

@@ -42,9 +42,7 @@ where
             remedy: REMEDY_ELSEWHERE.to_owned(),
             source: None,
         },
-        SdkError::TimeoutError(_) => {
-            unreachable(attempted, "no answer in time (10 s for one try, 30 s in all)".to_owned())
-        }
+        SdkError::TimeoutError(_) => too_late(attempted),
         SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
             Some(error) => unconnected(attempted, error),
             None => unreachable(attempted, "the request was not sent".to_owned()),
@@ -178,6 +176,11 @@ fn unconnected(attempted: String, error: &ConnectorError) -> Error {
         },
         false => unreachable(attempted, problem),
     }
+}
+
+/// The failure of a call that took too long.
+pub(crate) fn too_late(attempted: String) -> Error {
+    unreachable(attempted, "no answer in time (10 s for one try, 30 s in all)".to_owned())
 }
 
 fn unreachable(attempted: String, problem: String) -> Error {

@@ -1,6 +1,7 @@
 //! A service on loopback that answers what a test says: STS, the instance metadata service or a container's endpoint.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -39,6 +40,8 @@ impl Request {
 pub enum Reply {
     /// These bytes are sent and the connection is closed.
     Bytes(Vec<u8>),
+    /// These bytes are sent after a while, and the connection is closed.
+    Late(Duration, Vec<u8>),
     /// Nothing is sent and the connection stays open.
     Silence,
 }
@@ -95,6 +98,10 @@ async fn serve(mut stream: TcpStream, answer: Arc<impl Fn(&Request) -> Reply>, s
     match reply {
         // A client that has read enough closes first.
         Reply::Bytes(bytes) => drop(stream.write_all(&bytes).await),
+        Reply::Late(wait, bytes) => {
+            tokio::time::sleep(wait).await;
+            drop(stream.write_all(&bytes).await);
+        }
         Reply::Silence => std::future::pending().await,
     }
 }

@@ -6,6 +6,7 @@ mod fake;
 mod issued;
 mod metadata;
 mod requests;
+mod tls;
 
 use std::time::{Duration, SystemTime};
 

@@ -262,3 +262,47 @@ async fn credentials_of_the_base_that_sts_refuses_are_looked_for_anew() {
         sts.seen().iter().map(|request| request.field("Action").unwrap_or_default().to_owned()).collect();
     assert_eq!(actions, ["AssumeRoleWithWebIdentity", "AssumeRole", "AssumeRoleWithWebIdentity", "AssumeRole"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn thirty_seconds_are_for_the_base_identity_and_the_role_together() {
+    let sts = Fake::start(|request| match (request.field("Action"), web_identity_or_role(request)) {
+        (Some("AssumeRoleWithWebIdentity"), Reply::Bytes(bytes)) => Reply::Late(Duration::from_secs(9), bytes),
+        _ => Reply::Silence,
+    })
+    .await;
+    let token = token_file("thirty_seconds");
+    let began = tokio::time::Instant::now();
+    let error = assume_reader(&web_identity_for(&sts, &token)).await.expect_err("no answer");
+    assert!(message_of(&error).contains(" failed: no answer in time (10 s for one try, 30 s in all); "), "{error}");
+    let took = began.elapsed();
+    assert!(took >= Duration::from_secs(29) && took <= Duration::from_secs(31), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_base_identity_that_cannot_be_renewed_just_now_serves_until_it_expires() {
+    let sts = Fake::start(|_| success()).await;
+    let renewals = std::sync::atomic::AtomicU32::new(0);
+    let container = Fake::start(move |_| match renewals.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+        0 => Reply::http(
+            "200 OK",
+            "",
+            format!(
+                "{{\"AccessKeyId\":\"ASIATASK\",\"SecretAccessKey\":\"canary-base-secret\",\"Token\":\"canary-token\",\
+                 \"Expiration\":\"{}\"}}",
+                instant(SystemTime::now() + Duration::from_secs(30))
+            ),
+        ),
+        _ => Reply::http("500 Internal Server Error", "", "canary"),
+    })
+    .await;
+    let client = sts_of(&environment(&[
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &container.url()),
+        ("AWS_REGION", "eu-north-1"),
+        ("AWS_ENDPOINT_URL_STS", &sts.url()),
+    ]));
+    for _ in 0..2 {
+        assume(&client, ROLE, 3600, &Extras::default()).await.expect("the credentials are good for 30 s");
+    }
+    assert!(container.seen().len() > 1, "less than a minute is left: they are renewed");
+    assert_eq!(sts.seen().iter().map(Request::signer).collect::<Vec<_>>(), ["ASIATASK"; 2]);
+}
