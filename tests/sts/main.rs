@@ -70,7 +70,7 @@ fn environment(variables: &[(&str, &str)]) -> Environment {
 }
 
 /// A machine with this instance metadata service.
-fn machine<'a>(metadata_url: &'a str) -> [(&'a str, &'a str); 2] {
+fn machine(metadata_url: &str) -> [(&str, &str); 2] {
     [("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata_url), ("AWS_EC2_METADATA_DISABLED", "false")]
 }
 
