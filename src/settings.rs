@@ -119,17 +119,15 @@ pub const JVM_TRUSTSTORE_PASSWORD: Setting = Setting::property("javax.net.ssl.tr
 pub const JVM_TRUSTSTORE_TYPE: Setting = Setting::property("javax.net.ssl.trustStoreType", &[]);
 /// Proxy for https. It may hold a password.
 pub const HTTPS_PROXY: Setting = Setting::variables(&["HTTPS_PROXY", "https_proxy"]).hidden();
-/// Proxy for http. It may hold a password. The upper-case name is left alone by web servers' CGI only, which we are not.
+/// Proxy for http. It may hold a password.
 pub const HTTP_PROXY: Setting = Setting::variables(&["HTTP_PROXY", "http_proxy"]).hidden();
-/// Proxy for what has none of its own. It may hold a password.
-pub const ALL_PROXY: Setting = Setting::variables(&["ALL_PROXY", "all_proxy"]).hidden();
 /// Hosts reached without a proxy, separated by commas.
 pub const NO_PROXY: Setting = Setting::variables(&["NO_PROXY", "no_proxy"]);
 /// Certificates of further authorities for AWS, a PEM file.
 pub const AWS_CA_BUNDLE: Setting = Setting::variables(&["AWS_CA_BUNDLE"]);
 
 /// Every setting above.
-const TABLE: [&Setting; 31] = [
+const TABLE: [&Setting; 30] = [
     &REST_ENDPOINT,
     &PROJECT_ID,
     &PROJECT_NAME,
@@ -158,7 +156,6 @@ const TABLE: [&Setting; 31] = [
     &JVM_TRUSTSTORE_TYPE,
     &HTTPS_PROXY,
     &HTTP_PROXY,
-    &ALL_PROXY,
     &NO_PROXY,
     &AWS_CA_BUNDLE,
 ];
