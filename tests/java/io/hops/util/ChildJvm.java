@@ -4,11 +4,16 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 
 import java.io.File;
 import java.io.IOException;
+import java.net.URI;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.FileSystem;
+import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.Paths;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -30,6 +35,13 @@ public final class ChildJvm {
 
   static String testClasses() {
     return ChildJvm.class.getProtectionDomain().getCodeSource().getLocation().getPath();
+  }
+
+  static byte[] libraryOfTheJar() throws IOException {
+    URI jar = URI.create("jar:" + Paths.get(JAR).toUri());
+    try (FileSystem files = FileSystems.newFileSystem(jar, Collections.emptyMap())) {
+      return Files.readAllBytes(files.getPath("native/linux-x86_64/libhops_credentials.so"));
+    }
   }
 
   ChildJvm with(String option) {
@@ -72,7 +84,7 @@ public final class ChildJvm {
       Secrets.assertNoneIn(text);
       assertFalse(text.contains("in native method"), text);
       // JDK 24 and later announce the load of any native library.
-      text = text.replaceAll("(?m)^WARNING: .*\n", "");
+      text = text.replaceAll("(?m)^(WARNING: .*\n)+\n?", "");
       return status == 0 ? text : text + "exit status " + status + "\n";
     } finally {
       Files.delete(output);

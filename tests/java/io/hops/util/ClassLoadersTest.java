@@ -1,0 +1,105 @@
+package io.hops.util;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.io.File;
+import java.net.URL;
+import java.net.URLClassLoader;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Properties;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Two copies of the jar in one JVM, as sbt's second {@code run} or a notebook with {@code --jars} makes them. */
+class ClassLoadersTest {
+  private static final String READER = RoleMappingServer.READER;
+  private static final String WRITER = RoleMappingServer.WRITER;
+  private static final String BASE = "AWS4-HMAC-SHA256 Credential=AKIABASE/";
+
+  private Loopback sts;
+
+  @BeforeEach
+  void startSts() throws Exception {
+    sts = new Loopback().on("/", 200, "text/xml", answer().getBytes(StandardCharsets.UTF_8));
+  }
+
+  @AfterEach
+  void stopSts() {
+    sts.close();
+  }
+
+  private static String answer() {
+    return "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>"
+        + "<AccessKeyId>ASIAISSUED</AccessKeyId><SecretAccessKey>"
+        + Secrets.SECRET_ACCESS_KEY
+        + "</SecretAccessKey><SessionToken>"
+        + Secrets.SESSION_TOKEN
+        + "</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult>"
+        + "</AssumeRoleResponse>";
+  }
+
+  private ChildJvm jvm() {
+    return new ChildJvm()
+        .environment("AWS_ENDPOINT_URL_STS", sts.url())
+        .environment("AWS_REGION", "eu-north-1")
+        .environment("AWS_ACCESS_KEY_ID", "AKIABASE")
+        .environment("AWS_SECRET_ACCESS_KEY", Secrets.BASE_SECRET);
+  }
+
+  @Test
+  void everyCopyAsksWithTheBaseIdentityAndNeverWithWhatWasIssued() throws Exception {
+    String printed = jvm().run(Copies.class, ChildJvm.JAR, READER, READER, READER, WRITER, READER);
+    assertEquals("ASIAISSUED\nASIAISSUED\nASIAISSUED\nASIAISSUED\nASIAISSUED\n", printed);
+    assertEquals(5, sts.requests.size());
+    for (String authorization : sts.authorizations) {
+      assertEquals(BASE, authorization.substring(0, BASE.length()));
+    }
+  }
+
+  @Test
+  void copiesOfANamedFileLoadToo(@TempDir Path directory) throws Exception {
+    Path library = Files.write(directory.resolve("lib.so"), ChildJvm.libraryOfTheJar());
+    assertEquals(
+        "ASIAISSUED\nASIAISSUED\n",
+        jvm().with("-Dhops.native.path=" + library).run(Copies.class, ChildJvm.JAR, READER, WRITER));
+  }
+
+  @Test
+  void whatTheCopiesShareShowsNoSecretToWhoeverListsTheProperties() throws Exception {
+    assertEquals("ASIAISSUED\nAKIABASE: not shown\n", jvm().run(Listing.class, READER));
+  }
+
+  /** Assumes one role after the other, from two copies of the jar in turn. */
+  public static final class Copies {
+    public static void main(String[] arguments) throws Exception {
+      URL[] jar = {new File(arguments[0]).toURI().toURL()};
+      ClassLoader[] loaders = {new URLClassLoader(jar, null), new URLClassLoader(jar, null)};
+      for (int i = 1; i < arguments.length; i++) {
+        Object credentials =
+            loaders[i % 2]
+                .loadClass(CredentialsProvider.class.getName())
+                .getMethod("assumeRole", String.class)
+                .invoke(null, arguments[i]);
+        System.out.println(
+            credentials.getClass().getMethod("getAccessKeyId").invoke(credentials));
+      }
+    }
+  }
+
+  /** Assumes a role, then looks at every system property. */
+  public static final class Listing {
+    public static void main(String[] roles) throws Exception {
+      System.out.println(CredentialsProvider.assumeRole(roles[0]).getAccessKeyId());
+      Properties properties = System.getProperties();
+      boolean shown = properties.toString().contains("AKIABASE");
+      System.out.println("AKIABASE: " + (shown ? "shown" : "not shown"));
+      if (properties.toString().contains(Secrets.BASE_SECRET)) {
+        System.out.println(properties);
+      }
+    }
+  }
+}
