@@ -22,9 +22,8 @@ pub(super) fn check(extras: &Extras) -> Result<(), Error> {
         })?;
     }
     if let Some(identity) = &extras.source_identity {
-        let is_legal = (2..=64).contains(&identity.len())
-            && identity.chars().all(is_name_character)
-            && !identity.starts_with("aws:");
+        // That it must not begin with `aws:` follows: a colon is illegal anywhere.
+        let is_legal = (2..=64).contains(&identity.len()) && identity.chars().all(is_name_character);
         require(is_legal, "source identity", || {
             format!("{} is not 2 to 64 letters, digits and characters of _+=,.@-", quoted(identity))
         })?;
