@@ -35,9 +35,9 @@ fn two_servers(world: &World) -> ([Server; 2], String) {
 
 on_both_stores! {
     fn first_commands_at_once_make_one_schema(world: &World) {
-        let codes = at_once(8, |client| world.run(&["project", "add", &format!("p{client}")]));
+        let codes = at_once(24, |client| world.run(&["project", "add", &format!("p{client}")]));
         assert!(codes.iter().all(|ran| ran.code == Some(0)), "{codes:?}");
-        assert_eq!(world.sql("select count(*), count(distinct id) from projects"), [["8", "8"]]);
+        assert_eq!(world.sql("select count(*), count(distinct id) from projects"), [["24", "24"]]);
         assert_eq!(world.sql("select count(*) from _sqlx_migrations"), [["1"]]);
     }
 
