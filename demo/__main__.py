@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rig import ROOT
 from rig.deployment import Deployment, deployment
-from rig.process import exit_on_termination
+from rig.process import on_termination
 from rig.spark import SPARK_3_5, Spark
 
 _RESOURCE = ROOT / "demo" / "resource.scala"
@@ -75,7 +75,7 @@ def _show(shell: subprocess.CompletedProcess[str]) -> str:
 
 def main() -> int:
     """0 if and only if the demo showed what it should."""
-    exit_on_termination()
+    on_termination(lambda: sys.exit("demo: ended by SIGTERM"))
     with tempfile.TemporaryDirectory() as directory, deployment(Path(directory)) as site:
         differs = play(site, Path(directory) / "spark")
     for what in differs:

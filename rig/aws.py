@@ -29,7 +29,7 @@ class Keys:
     """The access key of a user."""
 
     access_key_id: str
-    secret_access_key: str
+    secret_access_key: str = dataclasses.field(repr=False)
 
     def variables(self) -> dict[str, str]:
         """As the AWS chain finds them in an environment."""

@@ -36,9 +36,9 @@ class Deployment:
     program: Program
     project: str
     #: API key of the data scientist, whose mapping leads to the role that reads bucket `resource`.
-    scientist: str
+    scientist: str = dataclasses.field(repr=False)
     #: API key of the data owner, whose mapping leads to the role that reads bucket `other`.
-    owner: str
+    owner: str = dataclasses.field(repr=False)
 
     def variables(self, key: str) -> dict[str, str]:
         """What a job of a member finds in its environment."""

@@ -8,11 +8,11 @@ import queue
 import re
 import signal
 import subprocess
-import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
+from typing import NoReturn
 
 
 class ProgramFailed(Exception):
@@ -39,13 +39,9 @@ def build_environment(**variables: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "HOPS"))} | variables
 
 
-def exit_on_termination() -> None:
-    """Turns SIGTERM into an exception, so that every context manager on the stack ends its processes."""
-
-    def leave(number: int, _frame: FrameType | None) -> None:
-        sys.exit(128 + number)
-
-    signal.signal(signal.SIGTERM, leave)
+def on_termination(leave: Callable[[], NoReturn]) -> None:
+    """Makes SIGTERM call `leave`, which raises, so that every context manager on the stack ends its processes."""
+    signal.signal(signal.SIGTERM, lambda _number, _frame: leave())
 
 
 class Program:

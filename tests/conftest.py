@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from rig.deployment import Deployment, deployment
-from rig.process import exit_on_termination
+from rig.process import on_termination
 
 
 def pytest_configure() -> None:
     """A run that is told to end ends its servers."""
-    exit_on_termination()
+    on_termination(lambda: pytest.exit("ended by SIGTERM"))
 
 
 @pytest.fixture(scope="session")
