@@ -63,7 +63,8 @@ def trusts(principal: str) -> dict[str, Any]:
     return allow(Principal={"AWS": principal}, Action="sts:AssumeRole")
 
 
-def _document(*statements: Mapping[str, Any]) -> str:
+def document(*statements: Mapping[str, Any]) -> str:
+    """A policy of these statements."""
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 
@@ -97,9 +98,9 @@ class Aws:
     def role(self, name: str, trust: Mapping[str, Any], *statements: Mapping[str, Any], account: str = ACCOUNT) -> str:
         """Makes a role that trusts and may what the statements say; its ARN."""
         iam = self.client("iam", account)
-        iam.create_role(RoleName=name, AssumeRolePolicyDocument=_document(trust))
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=document(trust))
         if statements:
-            iam.put_role_policy(RoleName=name, PolicyName="permissions", PolicyDocument=_document(*statements))
+            iam.put_role_policy(RoleName=name, PolicyName="permissions", PolicyDocument=document(*statements))
         return role_arn(name, account)
 
     def user(self, name: str, *statements: Mapping[str, Any], account: str = ACCOUNT) -> Keys:
@@ -107,7 +108,7 @@ class Aws:
         iam = self.client("iam", account)
         iam.create_user(UserName=name)
         if statements:
-            iam.put_user_policy(UserName=name, PolicyName="permissions", PolicyDocument=_document(*statements))
+            iam.put_user_policy(UserName=name, PolicyName="permissions", PolicyDocument=document(*statements))
         key = iam.create_access_key(UserName=name)["AccessKey"]
         return Keys(key["AccessKeyId"], key["SecretAccessKey"])
 

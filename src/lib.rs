@@ -14,6 +14,7 @@
 //! | [`settings`] | the one table of names, and which value counts |
 //! | [`source`] | where role mappings and credentials come from |
 //! | [`hopsworks`] | the client of the role-mapping contract |
+//! | [`session`] | when credentials in use are fetched anew |
 //! | [`network`] | proxies and trusted authorities |
 //! | [`retry`] | trying again what may be tried again |
 //! | [`block`] | one runtime per call, for the bindings |
@@ -31,6 +32,7 @@ pub mod network;
 pub mod request;
 pub mod retry;
 pub mod role;
+pub mod session;
 pub mod settings;
 pub mod source;
 pub mod sts;

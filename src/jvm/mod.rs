@@ -53,6 +53,7 @@ fn register(env: &mut Env) -> jni::errors::Result<()> {
     throw::JCloudCredentialException::lookup_class(env, &context)?;
     surface::JInstant::lookup_class(env, &context)?;
     surface::JCredentials::lookup_class(env, &context)?;
+    surface::JFetched::lookup_class(env, &context)?;
     surface::JRoleMapping::lookup_class(env, &context)?;
     surface::JConfiguration::lookup_class(env, &context)?;
     surface::JTrustStore::lookup_class(env, &context)?;

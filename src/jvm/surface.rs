@@ -2,11 +2,11 @@
 //!
 //! `null`, `""` and a duration of 0 become `None` and the default here, and nowhere else.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use jni::objects::{JObjectArray, JString};
 use jni::refs::IntoAuto;
-use jni::sys::jint;
+use jni::sys::{jdouble, jint, jlong};
 use jni::{Env, bind_java_type};
 
 use super::environment::{self, Values};
@@ -17,6 +17,7 @@ use crate::credentials::Credentials;
 use crate::error;
 use crate::request::{AssumeRole, Extras, SessionDuration};
 use crate::role::{RoleArn, RoleMapping};
+use crate::session;
 use crate::settings::{self, Settings};
 use crate::source::Source;
 
@@ -37,6 +38,12 @@ bind_java_type! {
         fn get_secret_access_key() -> JString,
         fn get_session_token() -> JString,
     },
+}
+
+bind_java_type! {
+    pub JFetched => io.hops.util.internal.Fetched,
+    type_map = { JCredentials => io.hops.util.cloud.Credentials },
+    constructors { fn new(credentials: JCredentials, life_millis: jlong) },
 }
 
 bind_java_type! {
@@ -79,6 +86,7 @@ bind_java_type! {
         JAssumeRoleRequest => "io.hops.util.CredentialsProvider$AssumeRoleRequest",
         JConfiguration => io.hops.util.internal.Configuration,
         JCredentials => io.hops.util.cloud.Credentials,
+        JFetched => io.hops.util.internal.Fetched,
         JRoleMapping => io.hops.util.cloud.RoleMapping,
         JTrustStore => io.hops.util.internal.TrustStore,
     },
@@ -91,7 +99,9 @@ bind_java_type! {
         fn role_mappings(configuration: JConfiguration) -> JRoleMapping[],
         fn role(configuration: JConfiguration, id: jint) -> JString,
         fn default_role(configuration: JConfiguration) -> JString,
-        fn assume_role(configuration: JConfiguration, request: JAssumeRoleRequest) -> JCredentials,
+        fn assume_role(configuration: JConfiguration, request: JAssumeRoleRequest) -> JFetched,
+        fn refresh_after_millis(life_millis: jlong, chance: jdouble) -> jlong,
+        fn retry_after_millis(failures: jlong, left_millis: jlong, life_millis: jlong, chance: jdouble) -> jlong,
         fn environment_put(credentials: JCredentials) -> JString[],
         fn environment_restore(before: JString[]),
         fn base_environment() -> JString[],
@@ -183,10 +193,32 @@ impl JNativeNativeInterface for JNativeAPI {
         _this: JNative<'local>,
         configuration: JConfiguration<'local>,
         request: JAssumeRoleRequest<'local>,
-    ) -> Result<JCredentials<'local>, Error> {
+    ) -> Result<JFetched<'local>, Error> {
         let request = request_of(env, &request)?;
         let credentials = ask(env, &configuration, async |source| source.assume_role(&request).await)?;
-        new_credentials(env, &credentials)
+        let java_credentials = new_credentials(env, &credentials)?;
+        Ok(JFetched::new(env, &java_credentials, millis(credentials.life()))?)
+    }
+
+    fn refresh_after_millis<'local>(
+        _env: &mut Env<'local>,
+        _this: JNative<'local>,
+        life_millis: jlong,
+        chance: jdouble,
+    ) -> Result<jlong, Error> {
+        Ok(millis(session::refresh_after(duration(life_millis), chance)))
+    }
+
+    fn retry_after_millis<'local>(
+        _env: &mut Env<'local>,
+        _this: JNative<'local>,
+        failures: jlong,
+        left_millis: jlong,
+        life_millis: jlong,
+        chance: jdouble,
+    ) -> Result<jlong, Error> {
+        let failures = u32::try_from(failures).unwrap_or(u32::MAX);
+        Ok(millis(session::retry_after(failures, duration(left_millis), duration(life_millis), chance)))
     }
 
     fn environment_put<'local>(
@@ -284,6 +316,15 @@ fn request_of(env: &mut Env, request: &JAssumeRoleRequest) -> Result<AssumeRole,
             source_identity: text(env, source_identity)?,
         },
     })
+}
+
+/// What has passed already counts as no time at all.
+fn duration(millis: jlong) -> Duration {
+    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+}
+
+fn millis(duration: Duration) -> jlong {
+    jlong::try_from(duration.as_millis()).unwrap_or(jlong::MAX)
 }
 
 fn new_credentials<'local>(env: &mut Env<'local>, credentials: &Credentials) -> Result<JCredentials<'local>, Error> {

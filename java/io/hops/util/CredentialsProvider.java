@@ -3,9 +3,10 @@ package io.hops.util;
 import io.hops.util.cloud.Credentials;
 import io.hops.util.cloud.RoleMapping;
 import io.hops.util.exceptions.CloudCredentialException;
+import io.hops.util.internal.Binding;
 import io.hops.util.internal.Configuration;
-import io.hops.util.internal.Effects;
 import io.hops.util.internal.Native;
+import io.hops.util.internal.Roles;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
@@ -72,12 +73,44 @@ public final class CredentialsProvider {
   }
 
   /**
+   * Shows the credentials of the application's role as they are now, after any refresh. Answers on Spark executors as well.
+   *
+   * @return a snapshot; null when no role is in use
+   * @throws CloudCredentialException on an executor to which they came damaged
+   */
+  public static Credentials current() throws CloudCredentialException {
+    return Roles.current(Binding.APPLICATION);
+  }
+
+  /**
+   * Shows the credentials that a bucket is read with now, after any refresh. Answers on Spark executors as well.
+   *
+   * @param bucket the bucket
+   * @return a snapshot; null when no role is in use for it
+   * @throws CloudCredentialException on an executor to which they came damaged
+   */
+  public static Credentials current(String bucket) throws CloudCredentialException {
+    return Roles.current(bucket);
+  }
+
+  /**
+   * Ends the use of all roles and puts back what stood in the environment and in the Hadoop configuration before, where it
+   * is still ours. Buckets opened under a role refuse from here on. Without a role in use it does nothing.
+   *
+   * @throws CloudCredentialException on a Spark executor
+   */
+  public static void release() throws CloudCredentialException {
+    Roles.release();
+  }
+
+  /**
    * Finds the caller's default role.
    *
    * @return its ARN
    * @throws CloudCredentialException when there is none, or no answer
    */
   public static String getRole() throws CloudCredentialException {
+    Roles.onDriver();
     return Native.loaded().defaultRole(Configuration.read());
   }
 
@@ -90,6 +123,7 @@ public final class CredentialsProvider {
    * @throws IllegalArgumentException when the id is negative
    */
   public static String getRole(Integer id) throws CloudCredentialException {
+    Roles.onDriver();
     return id == null ? getRole() : Native.loaded().role(Configuration.read(), id);
   }
 
@@ -110,6 +144,7 @@ public final class CredentialsProvider {
    * @throws CloudCredentialException when there is no answer
    */
   public static List<RoleMapping> getRoleMappings() throws CloudCredentialException {
+    Roles.onDriver();
     return Collections.unmodifiableList(
         Arrays.asList(Native.loaded().roleMappings(Configuration.read())));
   }
@@ -130,6 +165,7 @@ public final class CredentialsProvider {
     private String[] policyArns = {};
     private String[] tags = {};
     private String sourceIdentity;
+    private String[] buckets = {};
 
     private AssumeRoleRequest() {}
 
@@ -235,6 +271,66 @@ public final class CredentialsProvider {
     }
 
     /**
+     * Narrows the reach to some buckets: only they read with this role, and nothing else changes. Without it, the role is
+     * that of the application: of the environment and of every bucket without a role or a provider of its own.
+     *
+     * @param buckets names of buckets, without {@code s3a://}
+     * @return this request
+     */
+    public AssumeRoleRequest forBucket(String... buckets) {
+      for (String bucket : buckets) {
+        if (bucket == null || bucket.isEmpty() || bucket.contains("/")) {
+          throw new IllegalArgumentException(
+              "invalid bucket: \"" + bucket + "\" is not the name of a bucket; leave out s3a:// and the path");
+        }
+      }
+      this.buckets = buckets.clone();
+      return this;
+    }
+
+    /**
+     * Makes a request that later changes of this one do not reach.
+     *
+     * @return a request for the same
+     */
+    public AssumeRoleRequest copy() {
+      AssumeRoleRequest copy = new AssumeRoleRequest();
+      copy.roleArn = roleArn;
+      copy.roleSessionName = roleSessionName;
+      copy.durationSeconds = durationSeconds;
+      copy.externalId = externalId;
+      copy.policy = policy;
+      copy.policyArns = policyArns;
+      copy.tags = tags;
+      copy.sourceIdentity = sourceIdentity;
+      copy.buckets = buckets;
+      return copy;
+    }
+
+    /** Whether the same would be asked of STS; the buckets do not count. */
+    @Override
+    public boolean equals(Object other) {
+      return other instanceof AssumeRoleRequest && asked().equals(((AssumeRoleRequest) other).asked());
+    }
+
+    @Override
+    public int hashCode() {
+      return asked().hashCode();
+    }
+
+    private List<Object> asked() {
+      return Arrays.asList(
+          roleArn,
+          roleSessionName,
+          durationSeconds,
+          externalId,
+          policy,
+          Arrays.asList(policyArns),
+          Arrays.asList(tags),
+          sourceIdentity);
+    }
+
+    /**
      * Assumes the role and writes the credentials where their readers look.
      *
      * @return the credentials
@@ -242,9 +338,7 @@ public final class CredentialsProvider {
      * @throws IllegalArgumentException when a field is none that AWS could accept, or one that the source cannot carry
      */
     public Credentials send() throws CloudCredentialException {
-      Credentials credentials = Native.loaded().assumeRole(Configuration.read(), this);
-      Effects.apply(credentials);
-      return credentials;
+      return Roles.assume(copy(), Arrays.asList(buckets));
     }
   }
 }

@@ -4,18 +4,23 @@ import io.hops.util.cloud.Credentials;
 import io.hops.util.exceptions.CloudCredentialException;
 import java.net.InetAddress;
 import java.net.UnknownHostException;
+import java.util.Set;
 
-/** The environment of this process: what System.getenv, the C library and new child processes see. */
+/**
+ * The environment of this process: what System.getenv, the C library and new child processes see. It has one set of
+ * variables, so only the application's role is written there.
+ */
 final class EnvironmentEffect implements Effect {
-  private final Native library;
+  /** Where {@link LiveStore#saved} keeps what the variables held before the first role. */
+  private static final String SAVED = "environment";
+
   private String[] before;
 
-  EnvironmentEffect(Native library) {
-    this.library = library;
-  }
-
   @Override
-  public void apply(Credentials credentials) throws CloudCredentialException {
+  public void apply(LiveStore store, Set<String> buckets) throws CloudCredentialException {
+    if (!buckets.contains(Binding.APPLICATION)) {
+      return;
+    }
     // With AWS_* in the environment Spark looks up the host's name whenever it makes a Hadoop configuration, and throws
     // when there is no address for it.
     if (Spark.isPresent()) {
@@ -29,11 +34,45 @@ final class EnvironmentEffect implements Effect {
             0);
       }
     }
-    before = library.environmentPut(credentials);
+    before = write(store);
+    store.saved().putIfAbsent(SAVED, before);
   }
 
   @Override
-  public void undo() {
-    library.environmentRestore(before);
+  public void refresh(LiveStore store) throws CloudCredentialException {
+    if (store.saved().containsKey(SAVED)) {
+      write(store);
+    }
+  }
+
+  @Override
+  public void undo(LiveStore store) {
+    if (before != null) {
+      restore(before);
+      if (store.saved().get(SAVED) == before) {
+        store.saved().remove(SAVED);
+      }
+    }
+  }
+
+  @Override
+  public void release(LiveStore store) {
+    String[] first = store.saved().remove(SAVED);
+    if (first != null) {
+      restore(first);
+    }
+  }
+
+  private static String[] write(LiveStore store) throws CloudCredentialException {
+    Credentials credentials = store.set().bound(Binding.APPLICATION).credentials();
+    return Native.loaded().environmentPut(credentials);
+  }
+
+  private static void restore(String[] values) {
+    try {
+      Native.loaded().environmentRestore(values);
+    } catch (CloudCredentialException e) {
+      throw new IllegalStateException("the library that wrote the environment is loaded", e);
+    }
   }
 }

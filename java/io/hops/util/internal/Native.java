@@ -103,8 +103,28 @@ public final class Native {
    * @return the credentials
    * @throws CloudCredentialException when there are none
    */
-  public native Credentials assumeRole(Configuration configuration, AssumeRoleRequest request)
+  native Fetched assumeRole(Configuration configuration, AssumeRoleRequest request)
       throws CloudCredentialException;
+
+  /**
+   * Decides when credentials are fetched anew.
+   *
+   * @param lifeMillis what was left of them in the answer
+   * @param chance a random number from 0 to 1
+   * @return milliseconds from the answer
+   */
+  native long refreshAfterMillis(long lifeMillis, double chance);
+
+  /**
+   * Decides when a fetch that failed is tried again.
+   *
+   * @param failures how many have failed since the last success, this one included
+   * @param leftMillis what is left of the credentials in use
+   * @param lifeMillis what was left of them in the answer
+   * @param chance a random number from 0 to 1
+   * @return milliseconds from the failure
+   */
+  native long retryAfterMillis(long failures, long leftMillis, long lifeMillis, double chance);
 
   /**
    * Writes the credentials into the map behind {@code System.getenv()} and into the C library's environment.

@@ -1,6 +1,7 @@
 package io.hops.util.internal;
 
 import io.hops.util.spark.SparkEffect;
+import java.io.IOException;
 import java.util.Collections;
 import java.util.Map;
 
@@ -16,6 +17,16 @@ final class Spark {
   /** The effect on the active SparkContext; null without Spark or without an active context. */
   static Effect effectForActiveContext() {
     return isPresent() ? SparkEffect.forActiveContext() : null;
+  }
+
+  /** Whether this JVM is an executor of Spark. */
+  static boolean isExecutor() {
+    return isPresent() && SparkEffect.isExecutor();
+  }
+
+  /** The roles in use as the driver pushed them to this executor; null when nothing has arrived. */
+  static LiveSet pushed() throws IOException {
+    return isExecutor() ? SparkEffect.pushed() : null;
   }
 
   /** The {@code spark.hops.*} entries of the active SparkConf. */

@@ -40,11 +40,11 @@ public final class Keys {
   /**
    * Names the form of a key that holds for one bucket.
    *
-   * @param bucket the bucket
+   * @param bucket the bucket; empty for all
    * @param key the key that holds for all
    * @return the key that S3A prefers for this bucket
    */
   public static String of(String bucket, String key) {
-    return "fs.s3a.bucket." + bucket + key.substring("fs.s3a".length());
+    return bucket.isEmpty() ? key : "fs.s3a.bucket." + bucket + key.substring("fs.s3a".length());
   }
 }

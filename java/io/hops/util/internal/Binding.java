@@ -1,0 +1,105 @@
+package io.hops.util.internal;
+
+import io.hops.util.cloud.Credentials;
+import java.time.Instant;
+
+/**
+ * One role in use: which bucket reads with it, and its newest credentials. Does not change; a refresh makes a new one.
+ *
+ * <p>The bucket {@link #APPLICATION} stands for every bucket without a role of its own.
+ */
+public final class Binding {
+  /** The bucket of the application's role: no bucket has an empty name. */
+  public static final String APPLICATION = "";
+
+  final String bucket;
+  final String role;
+  final String accessKeyId;
+  final String secretAccessKey;
+  final String sessionToken;
+  final long expirationMillis;
+  final String trouble;
+  final boolean refused;
+
+  private Binding(
+      String bucket,
+      String role,
+      String accessKeyId,
+      String secretAccessKey,
+      String sessionToken,
+      long expirationMillis,
+      String trouble,
+      boolean refused) {
+    this.bucket = bucket;
+    this.role = role;
+    this.accessKeyId = accessKeyId;
+    this.secretAccessKey = secretAccessKey;
+    this.sessionToken = sessionToken;
+    this.expirationMillis = expirationMillis;
+    this.trouble = trouble;
+    this.refused = refused;
+  }
+
+  Binding(
+      String bucket,
+      String role,
+      String accessKeyId,
+      String secretAccessKey,
+      String sessionToken,
+      long expirationMillis) {
+    this(bucket, role, accessKeyId, secretAccessKey, sessionToken, expirationMillis, "", false);
+  }
+
+  /** Binds a bucket to what a fetch answered, see {@link Refresher}. */
+  static Binding fetched(String bucket, Object[] answer) {
+    return new Binding(
+        bucket,
+        answer[3] == null ? "the default role" : (String) answer[3],
+        (String) answer[0],
+        (String) answer[1],
+        (String) answer[2],
+        (Long) answer[4]);
+  }
+
+  /** The same credentials, with the reason why the last refresh brought no new ones. */
+  Binding troubled(String reason, boolean isRefused) {
+    return new Binding(
+        bucket,
+        role,
+        accessKeyId,
+        secretAccessKey,
+        sessionToken,
+        expirationMillis,
+        reason,
+        isRefused);
+  }
+
+  /**
+   * The role.
+   *
+   * @return its ARN, or words for a default role that the source did not name
+   */
+  public String role() {
+    return role;
+  }
+
+  /**
+   * The credentials as users see them.
+   *
+   * @return a snapshot
+   */
+  public Credentials credentials() {
+    return new Credentials(
+        accessKeyId,
+        secretAccessKey,
+        sessionToken,
+        Instant.ofEpochMilli(expirationMillis),
+        role.startsWith("arn:") ? role : null);
+  }
+
+  /** Shows bucket, role and access key id; never secret access key or session token. */
+  @Override
+  public String toString() {
+    return "Binding{bucket=" + bucket + ", role=" + role + ", accessKeyId=" + accessKeyId + "}";
+  }
+}

@@ -1,0 +1,62 @@
+package io.hops.util.internal;
+
+import io.hops.util.CredentialsProvider.AssumeRoleRequest;
+import io.hops.util.cloud.Credentials;
+import io.hops.util.exceptions.CloudCredentialException;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.function.Function;
+
+/** Fetches the credentials of one request, in the words of {@link Refresher}. */
+final class Fetch implements Function<long[], Object[]> {
+  /** Answers in which somebody has said no: codes of the role-mapping contract, and HTTP. */
+  private static final List<Integer> REFUSALS =
+      Arrays.asList(380000, 380002, 380003, 400, 401, 403, 404);
+
+  private final AssumeRoleRequest request;
+
+  Fetch(AssumeRoleRequest request) {
+    this.request = request;
+  }
+
+  /** The first fetch, whose failure is the caller's to know. */
+  Object[] first() throws CloudCredentialException {
+    Native library = Native.loaded();
+    Fetched fetched = library.assumeRole(Configuration.read(), request);
+    Credentials credentials = fetched.credentials;
+    return new Object[] {
+      credentials.getAccessKeyId(),
+      credentials.getSecretAccessKey(),
+      credentials.getSessionToken(),
+      credentials.getRoleArn(),
+      credentials.getExpiration().toEpochMilli(),
+      library.refreshAfterMillis(fetched.lifeMillis, ThreadLocalRandom.current().nextDouble()),
+      fetched.lifeMillis
+    };
+  }
+
+  @Override
+  public Object[] apply(long[] failuresLeftLife) {
+    try {
+      return first();
+    } catch (CloudCredentialException e) {
+      return failure(!REFUSALS.contains(e.getCode()), e.getMessage(), failuresLeftLife);
+    } catch (RuntimeException e) {
+      return failure(false, e.toString(), failuresLeftLife);
+    }
+  }
+
+  private static Object[] failure(boolean isPassing, String reason, long[] failuresLeftLife) {
+    long failures = failuresLeftLife[0] + 1;
+    double chance = ThreadLocalRandom.current().nextDouble();
+    try {
+      long retryAfterMillis =
+          Native.loaded()
+              .retryAfterMillis(failures, failuresLeftLife[1], failuresLeftLife[2], chance);
+      return new Object[] {isPassing, reason, retryAfterMillis};
+    } catch (CloudCredentialException e) {
+      throw new IllegalStateException("the library that fetched is loaded", e);
+    }
+  }
+}

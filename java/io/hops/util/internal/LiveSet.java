@@ -1,0 +1,237 @@
+package io.hops.util.internal;
+
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.DataInputStream;
+import java.io.DataOutputStream;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.time.Instant;
+import java.util.Collection;
+import java.util.Collections;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+
+/**
+ * Every role in use at one moment, with a generation and a version. Does not change.
+ *
+ * <p>{@code assumeRole} and {@code release} raise the generation, so that a job can say which one it was planned under. A
+ * refresh raises only the version, so that a receiver can tell the newer of two sets. Travels to executors as bytes.
+ */
+public final class LiveSet {
+  /** The longest form in which a set may travel. */
+  static final int MAXIMUM_BYTES = 1 << 20;
+
+  private static final int MAGIC = 0x484f5053;
+  private static final int FORMAT = 1;
+
+  private final long generation;
+  private final long version;
+  private final Map<String, Binding> bindings;
+
+  private LiveSet(long generation, long version, Map<String, Binding> bindings) {
+    this.generation = generation;
+    this.version = version;
+    this.bindings = bindings;
+  }
+
+  /** No role in use, before the first. */
+  static LiveSet none() {
+    return new LiveSet(0, 0, Collections.emptyMap());
+  }
+
+  /** These roles on top of the ones in use; a later role for the same bucket replaces the earlier. */
+  LiveSet assume(Collection<Binding> added) {
+    Map<String, Binding> all = new TreeMap<>(bindings);
+    for (Binding binding : added) {
+      all.put(binding.bucket, binding);
+    }
+    return new LiveSet(generation + 1, version + 1, all);
+  }
+
+  /** No role in use, after these. */
+  LiveSet release() {
+    return new LiveSet(generation + 1, version + 1, Collections.emptyMap());
+  }
+
+  /** The roles of an earlier set, in the generation after this one: an {@code assumeRole} that is taken back. */
+  LiveSet takeBack(LiveSet earlier) {
+    return new LiveSet(generation + 1, version + 1, earlier.bindings);
+  }
+
+  /** The same role with newer credentials, or with the reason why there are none. */
+  LiveSet refresh(Binding binding) {
+    Map<String, Binding> all = new TreeMap<>(bindings);
+    all.put(binding.bucket, binding);
+    return new LiveSet(generation, version + 1, all);
+  }
+
+  /**
+   * Raised by each {@code assumeRole} and {@code release}.
+   *
+   * @return the number that jobs carry
+   */
+  public long generation() {
+    return generation;
+  }
+
+  /**
+   * Raised by each change.
+   *
+   * @return the number that tells the newer of two sets
+   */
+  public long version() {
+    return version;
+  }
+
+  Collection<Binding> bindings() {
+    return bindings.values();
+  }
+
+  /**
+   * The buckets that a role was assumed for.
+   *
+   * @return their names, {@link Binding#APPLICATION} among them
+   */
+  public Set<String> buckets() {
+    return bindings.keySet();
+  }
+
+  /**
+   * The role that was assumed for exactly this bucket.
+   *
+   * @param bucket the bucket, or {@link Binding#APPLICATION}
+   * @return the role, or null
+   */
+  public Binding bound(String bucket) {
+    return bindings.get(bucket);
+  }
+
+  /**
+   * The role that a bucket reads with.
+   *
+   * @param bucket the bucket
+   * @return its own, else the application's, else null
+   */
+  public Binding binding(String bucket) {
+    Binding own = bindings.get(bucket);
+    return own != null ? own : bindings.get(Binding.APPLICATION);
+  }
+
+  /**
+   * What a reader of a bucket gets, in the words of the bridge into S3A's class loader: access key id, secret access key and
+   * session token; or else {@code true} when a later call may succeed, {@code false} when not, and the reason.
+   *
+   * @param bucket the bucket
+   * @param nowMillis this instant, in milliseconds since 1970
+   * @return three texts, or a boolean and a text
+   */
+  public Object[] answer(String bucket, long nowMillis) {
+    Binding binding = binding(bucket);
+    if (binding == null) {
+      return new Object[] {
+        false, "no role is in use for bucket " + bucket + " (role released); call assumeRole again"
+      };
+    }
+    if (nowMillis < binding.expirationMillis) {
+      return new Object[] {
+        binding.accessKeyId, binding.secretAccessKey, binding.sessionToken
+      };
+    }
+    String cause =
+        binding.trouble.isEmpty()
+            ? "no newer ones have arrived; see the driver's log for the reason"
+            : binding.trouble;
+    return new Object[] {
+      !binding.refused,
+      "the credentials of "
+          + binding.role
+          + " for bucket "
+          + bucket
+          + " ended at "
+          + Instant.ofEpochMilli(binding.expirationMillis)
+          + ": "
+          + cause
+    };
+  }
+
+  /** The set as executors receive it. */
+  byte[] toBytes() {
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    DataOutputStream out = new DataOutputStream(bytes);
+    try {
+      out.writeInt(MAGIC);
+      out.writeByte(FORMAT);
+      out.writeLong(generation);
+      out.writeLong(version);
+      out.writeInt(bindings.size());
+      for (Binding binding : bindings.values()) {
+        write(out, binding.bucket);
+        write(out, binding.role);
+        write(out, binding.accessKeyId);
+        write(out, binding.secretAccessKey);
+        write(out, binding.sessionToken);
+        out.writeLong(binding.expirationMillis);
+        write(out, binding.trouble);
+        out.writeBoolean(binding.refused);
+      }
+    } catch (IOException e) {
+      throw new IllegalStateException("writing to memory cannot fail", e);
+    }
+    if (bytes.size() > MAXIMUM_BYTES) {
+      throw new IllegalStateException(
+          bindings.size() + " roles take " + bytes.size() + " bytes; release some buckets first");
+    }
+    return bytes.toByteArray();
+  }
+
+  /**
+   * Reads what {@link #toBytes} wrote.
+   *
+   * @param bytes a set as it travels
+   * @return the set
+   * @throws IOException when the bytes are no whole set in a form that this jar knows
+   */
+  public static LiveSet fromBytes(byte[] bytes) throws IOException {
+    DataInputStream in = new DataInputStream(new ByteArrayInputStream(bytes));
+    if (bytes.length > MAXIMUM_BYTES || in.readInt() != MAGIC || in.readUnsignedByte() != FORMAT) {
+      throw new IOException(
+          "the credentials on this executor are in a form that this jar does not know; use one version of"
+              + " hops-credentials on driver and executors");
+    }
+    long generation = in.readLong();
+    long version = in.readLong();
+    int count = in.readInt();
+    Map<String, Binding> bindings = new TreeMap<>();
+    for (int i = 0; i < count; i++) {
+      Binding binding = new Binding(read(in), read(in), read(in), read(in), read(in), in.readLong());
+      String trouble = read(in);
+      binding = binding.troubled(trouble, in.readBoolean());
+      bindings.put(binding.bucket, binding);
+    }
+    return new LiveSet(generation, version, bindings);
+  }
+
+  private static void write(DataOutputStream out, String text) throws IOException {
+    byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
+    out.writeInt(bytes.length);
+    out.write(bytes);
+  }
+
+  private static String read(DataInputStream in) throws IOException {
+    int length = in.readInt();
+    if (length < 0 || length > in.available()) {
+      throw new IOException("the credentials on this executor are cut short");
+    }
+    byte[] bytes = new byte[length];
+    in.readFully(bytes);
+    return new String(bytes, StandardCharsets.UTF_8);
+  }
+
+  /** Shows generation, version and roles; never a secret. */
+  @Override
+  public String toString() {
+    return "LiveSet{generation=" + generation + ", version=" + version + ", " + bindings.values() + "}";
+  }
+}

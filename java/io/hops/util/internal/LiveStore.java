@@ -1,0 +1,186 @@
+package io.hops.util.internal;
+
+import java.io.IOException;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.BiFunction;
+import java.util.function.Function;
+
+/**
+ * The roles in use in this JVM, and who keeps them fresh.
+ *
+ * <p>Problem: two class loaders may hold two copies of this jar (sbt's second {@code run}, a notebook with {@code --jars},
+ * system and user class path), and statics would make two stores that overwrite each other's work.
+ *
+ * <p>Solution: one slot of {@code System.getProperties()}. The copy that called {@code assumeRole} last owns it and has
+ * taken over what was there; a copy that is not the owner writes nothing. Copies speak to the object in the slot in JDK
+ * types only: {@code apply(question, argument)}, one question per constant below.
+ */
+public final class LiveStore implements BiFunction<String, Object, Object> {
+  private static final String SLOT = "io.hops.util.live.1";
+
+  /** Argument: a bucket. Answer: {@link LiveSet#answer}. */
+  private static final String CREDENTIALS = "credentials";
+
+  /** Answer: {@link LiveSet#toBytes}. */
+  private static final String SET = "set";
+
+  /** Answer: {@link #fetches}. */
+  private static final String FETCHES = "fetches";
+
+  /** Answer: {@link #saved}. */
+  private static final String SAVED = "saved";
+
+  private final Refresher refresher = new Refresher(this);
+  private final Map<String, Function<long[], Object[]>> fetches;
+  private final Map<String, String[]> saved;
+  private volatile LiveSet set;
+
+  private LiveStore(
+      LiveSet set, Map<String, Function<long[], Object[]>> fetches, Map<String, String[]> saved) {
+    this.set = set;
+    this.fetches = fetches;
+    this.saved = saved;
+  }
+
+  /** The store of this copy, which owns the slot from here on and has taken over what another copy left there. */
+  @SuppressWarnings("unchecked")
+  static LiveStore own() {
+    synchronized (Roles.LOCK) {
+      Object there = System.getProperties().get(SLOT);
+      if (there instanceof LiveStore) {
+        return (LiveStore) there;
+      }
+      LiveStore store;
+      if (there == null) {
+        store = new LiveStore(LiveSet.none(), new ConcurrentHashMap<>(), new ConcurrentHashMap<>());
+      } else {
+        store =
+            new LiveStore(
+                read(there),
+                (Map<String, Function<long[], Object[]>>) ask(there, FETCHES, null),
+                (Map<String, String[]>) ask(there, SAVED, null));
+      }
+      System.getProperties().put(SLOT, store);
+      store.refresher.adopt();
+      return store;
+    }
+  }
+
+  /**
+   * What a reader of a bucket in this JVM gets now, whichever copy owns the store.
+   *
+   * @param bucket the bucket
+   * @return see {@link LiveSet#answer}; null without a store: this is no JVM that assumed a role
+   */
+  public static Object[] answer(String bucket) {
+    Object there = System.getProperties().get(SLOT);
+    return there == null ? null : (Object[]) ask(there, CREDENTIALS, bucket);
+  }
+
+  /**
+   * The newest set in the form in which it travels, whichever copy owns the store.
+   *
+   * @return the bytes; null without a store
+   */
+  public static byte[] newest() {
+    Object there = System.getProperties().get(SLOT);
+    return there == null ? null : (byte[]) ask(there, SET, null);
+  }
+
+  /** The roles in use in this JVM, whichever copy owns the store; null without a store. */
+  static LiveSet setHere() {
+    Object there = System.getProperties().get(SLOT);
+    if (there == null) {
+      return null;
+    }
+    return there instanceof LiveStore ? ((LiveStore) there).set : read(there);
+  }
+
+  private static LiveSet read(Object there) {
+    try {
+      return LiveSet.fromBytes((byte[]) ask(there, SET, null));
+    } catch (IOException e) {
+      throw new IllegalStateException("two versions of hops-credentials in one JVM", e);
+    }
+  }
+
+  @SuppressWarnings("unchecked")
+  private static Object ask(Object there, String question, Object argument) {
+    return ((BiFunction<String, Object, Object>) there).apply(question, argument);
+  }
+
+  /** Whether this copy is still the owner. */
+  boolean isOwner() {
+    return System.getProperties().get(SLOT) == this;
+  }
+
+  /**
+   * The roles in use.
+   *
+   * @return the newest set
+   */
+  public LiveSet set() {
+    return set;
+  }
+
+  /** Readers see the new set from their next request on. */
+  void replace(LiveSet newer) {
+    this.set = newer;
+  }
+
+  /** By bucket, how to fetch its credentials anew, see {@link Refresher}. Buckets of one request share one. */
+  Map<String, Function<long[], Object[]>> fetches() {
+    return fetches;
+  }
+
+  /** The buckets that one way of fetching serves. */
+  Set<String> buckets(Function<long[], Object[]> fetch) {
+    Set<String> buckets = new TreeSet<>();
+    fetches.forEach(
+        (bucket, other) -> {
+          if (other == fetch) {
+            buckets.add(bucket);
+          }
+        });
+    return buckets;
+  }
+
+  /** The one who fetches. */
+  Refresher refresher() {
+    return refresher;
+  }
+
+  /**
+   * What stood elsewhere before our first write, and what we wrote last: by place and name, two values, null for none.
+   *
+   * @return the map itself, changed under the JVM-wide lock only
+   */
+  public Map<String, String[]> saved() {
+    return saved;
+  }
+
+  @Override
+  public Object apply(String question, Object argument) {
+    switch (question) {
+      case CREDENTIALS:
+        return set.answer((String) argument, System.currentTimeMillis());
+      case SET:
+        return set.toBytes();
+      case FETCHES:
+        return fetches;
+      case SAVED:
+        return saved;
+      default:
+        throw new IllegalArgumentException(question);
+    }
+  }
+
+  /** Shows nothing: the slot is listed with the system properties. */
+  @Override
+  public String toString() {
+    return "***";
+  }
+}

@@ -1,0 +1,233 @@
+package io.hops.util.internal;
+
+import io.hops.util.exceptions.CloudCredentialException;
+import java.time.Instant;
+import java.util.IdentityHashMap;
+import java.util.Iterator;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Function;
+import java.util.logging.Level;
+import java.util.logging.Logger;
+
+/**
+ * Fetches the credentials of every role in use anew, in time, on one daemon thread.
+ *
+ * <p>When and how often is the core's decision, which it gives with each answer. A fetch takes how often it has failed
+ * since the last success, what is left of the credentials in use, and what their life was, both in milliseconds. It
+ * answers {@code [access key id, secret access key, session token, role ARN or null, expiration in ms since 1970, ms until
+ * the refresh, life in ms]}, or else {@code [whether the same may succeed later without anybody acting, the reason, ms
+ * until the next try]}. A failed fetch leaves the credentials in place for as long as they are valid.
+ */
+final class Refresher implements Runnable {
+  private static final Logger LOG = Logger.getLogger("io.hops.util");
+  private static final long REMIND_NANOS = TimeUnit.MINUTES.toNanos(5);
+  private static final long DELIVER_AGAIN_MILLIS = 1000;
+
+  private final LiveStore store;
+  private final Map<Function<long[], Object[]>, Due> schedule = new IdentityHashMap<>();
+  private Thread thread;
+
+  Refresher(LiveStore store) {
+    this.store = store;
+  }
+
+  /** When one fetch is due, and how it has fared since its last success. */
+  private static final class Due {
+    long atNanos;
+    long refreshAtNanos;
+    long endNanos;
+    long lifeMillis;
+    int failures;
+    boolean isFetched;
+    long firstFailureMillis;
+    long logAtNanos;
+
+    long leftMillis(long now) {
+      return TimeUnit.NANOSECONDS.toMillis(endNanos - now);
+    }
+  }
+
+  /** Has credentials just fetched refreshed in time. */
+  synchronized void schedule(Function<long[], Object[]> fetch, long refreshAfterMillis, long lifeMillis) {
+    long now = System.nanoTime();
+    Due due = new Due();
+    due.atNanos = now + TimeUnit.MILLISECONDS.toNanos(refreshAfterMillis);
+    due.endNanos = now + TimeUnit.MILLISECONDS.toNanos(lifeMillis);
+    due.lifeMillis = lifeMillis;
+    schedule.put(fetch, due);
+    if (thread == null) {
+      thread = new Thread(this, "hops-credentials refresh");
+      thread.setDaemon(true);
+      // The context class loader of whoever calls first would be kept alive for ever.
+      thread.setContextClassLoader(Refresher.class.getClassLoader());
+      thread.start();
+    }
+    notifyAll();
+  }
+
+  /** Sees to it that every role in use is scheduled. For one that is not, when it is due is not known: at once. */
+  synchronized void adopt() {
+    for (Map.Entry<String, Function<long[], Object[]>> entry : store.fetches().entrySet()) {
+      if (!schedule.containsKey(entry.getValue())) {
+        Binding binding = store.set().bound(entry.getKey());
+        schedule(entry.getValue(), 0, binding.expirationMillis - System.currentTimeMillis());
+      }
+    }
+  }
+
+  @Override
+  public void run() {
+    Function<long[], Object[]> next = await();
+    while (next != null) {
+      refresh(next);
+      next = await();
+    }
+  }
+
+  /** Sleeps until a fetch is due; null, and the end of the thread, when there is nothing left to do. */
+  private synchronized Function<long[], Object[]> await() {
+    while (store.isOwner()) {
+      Function<long[], Object[]> next = null;
+      for (Iterator<Function<long[], Object[]>> i = schedule.keySet().iterator(); i.hasNext(); ) {
+        Function<long[], Object[]> fetch = i.next();
+        if (!store.fetches().containsValue(fetch)) {
+          i.remove();
+        } else if (next == null
+            || schedule.get(fetch).atNanos - schedule.get(next).atNanos < 0) {
+          next = fetch;
+        }
+      }
+      if (next == null) {
+        break;
+      }
+      long waitNanos = schedule.get(next).atNanos - System.nanoTime();
+      if (waitNanos <= 0) {
+        return next;
+      }
+      try {
+        TimeUnit.NANOSECONDS.timedWait(this, waitNanos);
+      } catch (InterruptedException e) {
+        break;
+      }
+    }
+    thread = null;
+    return null;
+  }
+
+  private synchronized Due due(Function<long[], Object[]> fetch) {
+    return schedule.get(fetch);
+  }
+
+  private void refresh(Function<long[], Object[]> fetch) {
+    Due due = due(fetch);
+    Object[] answer;
+    try {
+      answer =
+          due.isFetched
+              ? null
+              : fetch.apply(
+                  new long[] {due.failures, due.leftMillis(System.nanoTime()), due.lifeMillis});
+    } catch (RuntimeException | Error e) {
+      answer = new Object[] {false, e.toString(), DELIVER_AGAIN_MILLIS};
+    }
+    synchronized (Roles.LOCK) {
+      Set<String> buckets = store.buckets(fetch);
+      if (!store.isOwner() || buckets.isEmpty()) {
+        return;
+      }
+      if (answer == null) {
+        deliver(due, buckets);
+      } else if (answer.length == 3) {
+        failed(due, buckets, (Boolean) answer[0], (String) answer[1], (Long) answer[2]);
+      } else {
+        fetched(due, buckets, answer);
+      }
+    }
+  }
+
+  private void fetched(Due due, Set<String> buckets, Object[] answer) {
+    LiveSet set = store.set();
+    for (String bucket : buckets) {
+      set = set.refresh(Binding.fetched(bucket, answer));
+    }
+    store.replace(set);
+    long now = System.nanoTime();
+    due.refreshAtNanos = now + TimeUnit.MILLISECONDS.toNanos((Long) answer[5]);
+    due.lifeMillis = (Long) answer[6];
+    due.endNanos = now + TimeUnit.MILLISECONDS.toNanos(due.lifeMillis);
+    deliver(due, buckets);
+  }
+
+  /** Takes the newest credentials to every reader beside the store. */
+  private void deliver(Due due, Set<String> buckets) {
+    try {
+      for (Effect effect : Roles.effects()) {
+        effect.refresh(store);
+      }
+    } catch (CloudCredentialException | RuntimeException | Error e) {
+      due.isFetched = true;
+      complain(due, buckets, e.toString());
+      due.atNanos = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(DELIVER_AGAIN_MILLIS);
+      return;
+    }
+    due.isFetched = false;
+    due.atNanos = due.refreshAtNanos;
+    if (due.failures > 0) {
+      Binding binding = store.set().bound(buckets.iterator().next());
+      LOG.info(
+          "recovered: refresh of "
+              + binding.role
+              + " works again, access key "
+              + binding.accessKeyId
+              + ", ends "
+              + Instant.ofEpochMilli(binding.expirationMillis));
+      due.failures = 0;
+    }
+  }
+
+  private void failed(
+      Due due, Set<String> buckets, boolean isPassing, String reason, long retryAfterMillis) {
+    LiveSet set = store.set();
+    for (String bucket : buckets) {
+      set = set.refresh(set.bound(bucket).troubled(reason, !isPassing));
+    }
+    store.replace(set);
+    long now = System.nanoTime();
+    if (due.leftMillis(now) <= 0) {
+      // Readers on executors then name the cause as well.
+      try {
+        for (Effect effect : Roles.effects()) {
+          effect.refresh(store);
+        }
+      } catch (CloudCredentialException | RuntimeException e) {
+        LOG.log(Level.FINE, "the reason did not reach the executors", e);
+      }
+    }
+    complain(due, buckets, reason);
+    due.atNanos = now + TimeUnit.MILLISECONDS.toNanos(retryAfterMillis);
+  }
+
+  /** One line at the first failure, and one every five minutes as long as it lasts. */
+  private void complain(Due due, Set<String> buckets, String reason) {
+    long now = System.nanoTime();
+    if (due.failures == 0) {
+      due.firstFailureMillis = System.currentTimeMillis();
+    }
+    if (due.failures == 0 || now - due.logAtNanos >= 0) {
+      Binding binding = store.set().bound(buckets.iterator().next());
+      LOG.warning(
+          "refresh of "
+              + binding.role
+              + " fails since "
+              + Instant.ofEpochMilli(due.firstFailureMillis)
+              + ", credentials end "
+              + Instant.ofEpochMilli(binding.expirationMillis)
+              + ": "
+              + reason);
+      due.logAtNanos = now + REMIND_NANOS;
+    }
+    due.failures++;
+  }
+}

@@ -1,0 +1,222 @@
+package io.hops.util.internal;
+
+import io.hops.util.CredentialsProvider.AssumeRoleRequest;
+import io.hops.util.cloud.Credentials;
+import io.hops.util.exceptions.CloudCredentialException;
+import java.io.IOException;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Collections;
+import java.util.Deque;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.FutureTask;
+import java.util.function.Function;
+import java.util.logging.Logger;
+
+/** The roles in use: the live store, the places beside it, and the refresh of all of them. All of it, or nothing. */
+public final class Roles {
+  // A literal is one object in the whole JVM: copies of this class in two class loaders exclude each other.
+  static final Object LOCK = "io.hops.util.internal.Roles";
+
+  private static final Logger LOG = Logger.getLogger("io.hops.util");
+
+  /** Fetches under way: who asks for the same at the same time gets the same. */
+  private static final Map<AssumeRoleRequest, FutureTask<Object[]>> FLIGHTS =
+      new ConcurrentHashMap<>();
+
+  private Roles() {}
+
+  /**
+   * Assumes the role of a request, and keeps its credentials fresh.
+   *
+   * @param request what is asked for; nobody changes it any more
+   * @param buckets the buckets that read with it; none for the application
+   * @return the credentials
+   * @throws CloudCredentialException when there are none, or one place cannot be written; then all are as they were
+   */
+  public static Credentials assume(AssumeRoleRequest request, Collection<String> buckets)
+      throws CloudCredentialException {
+    onDriver();
+    Object[] answer = fetch(request);
+    // A default role that is moved meanwhile does not move this application to another role.
+    AssumeRoleRequest same = request.copy().setRoleArn((String) answer[3]);
+    return assume(buckets, answer, new Fetch(answer[3] == null ? request : same));
+  }
+
+  /**
+   * The credentials that a bucket reads with now.
+   *
+   * @param bucket the bucket; {@link Binding#APPLICATION} for the role of the application
+   * @return a snapshot; null when no role is in use
+   * @throws CloudCredentialException on an executor to which they came damaged
+   */
+  public static Credentials current(String bucket) throws CloudCredentialException {
+    try {
+      LiveSet here = LiveStore.setHere();
+      LiveSet set = here == null ? Spark.pushed() : here;
+      Binding binding = set == null ? null : set.binding(bucket);
+      return binding == null ? null : binding.credentials();
+    } catch (IOException e) {
+      throw new CloudCredentialException(e.getMessage(), e, 0);
+    }
+  }
+
+  /**
+   * Refuses to go on where roles are only read.
+   *
+   * @throws CloudCredentialException on an executor
+   */
+  public static void onDriver() throws CloudCredentialException {
+    if (Spark.isExecutor()) {
+      throw new CloudCredentialException(
+          "roles are assumed, listed and released on the driver, and this is an executor; call it on the driver, outside"
+              + " of map, foreach and UDFs");
+    }
+  }
+
+  private static Object[] fetch(AssumeRoleRequest request) throws CloudCredentialException {
+    FutureTask<Object[]> own = new FutureTask<>(() -> new Fetch(request).first());
+    FutureTask<Object[]> flight = FLIGHTS.putIfAbsent(request, own);
+    if (flight == null) {
+      flight = own;
+      try {
+        own.run();
+      } finally {
+        FLIGHTS.remove(request);
+      }
+    }
+    try {
+      return flight.get();
+    } catch (ExecutionException e) {
+      Throwable cause = e.getCause();
+      if (cause instanceof CloudCredentialException) {
+        throw (CloudCredentialException) cause;
+      }
+      if (cause instanceof RuntimeException) {
+        throw (RuntimeException) cause;
+      }
+      throw (Error) cause;
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new CloudCredentialException("interrupted while another thread fetched the credentials", e, 0);
+    }
+  }
+
+  /**
+   * Makes buckets, or the application, read with the credentials that a fetch brings, and keeps these fresh.
+   *
+   * @param buckets the buckets; none for the application
+   * @param answer the first answer of the fetch, a success
+   * @param fetch see {@link Refresher}
+   * @return the credentials
+   * @throws CloudCredentialException when one place cannot be written; then all are as they were
+   */
+  static Credentials assume(
+      Collection<String> buckets, Object[] answer, Function<long[], Object[]> fetch)
+      throws CloudCredentialException {
+    Set<String> bound =
+        buckets.isEmpty() ? Collections.singleton(Binding.APPLICATION) : new TreeSet<>(buckets);
+    List<Binding> bindings = new ArrayList<>();
+    for (String bucket : bound) {
+      bindings.add(Binding.fetched(bucket, answer));
+    }
+    synchronized (LOCK) {
+      LiveStore store = LiveStore.own();
+      LiveSet before = store.set();
+      Map<String, Function<long[], Object[]>> fetchesBefore = new HashMap<>(store.fetches());
+      store.replace(before.assume(bindings));
+      for (String bucket : bound) {
+        store.fetches().put(bucket, fetch);
+      }
+      // Before anything slow: short-lived credentials could end while executors are asked.
+      store.refresher().schedule(fetch, (Long) answer[5], (Long) answer[6]);
+      try {
+        apply(store, bound, before, effects());
+      } catch (CloudCredentialException | RuntimeException | Error e) {
+        store.fetches().keySet().retainAll(fetchesBefore.keySet());
+        store.fetches().putAll(fetchesBefore);
+        store.refresher().adopt();
+        throw e;
+      }
+      log(before, bindings, bound);
+    }
+    return bindings.get(0).credentials();
+  }
+
+  /** Applies in order; undoes in reverse when one throws, that one included. */
+  static void apply(LiveStore store, Set<String> buckets, LiveSet before, List<Effect> effects)
+      throws CloudCredentialException {
+    Deque<Effect> begun = new ArrayDeque<>();
+    try {
+      for (Effect effect : effects) {
+        begun.push(effect);
+        effect.apply(store, buckets);
+      }
+    } catch (CloudCredentialException | RuntimeException | Error e) {
+      store.replace(store.set().takeBack(before));
+      for (Effect effect : begun) {
+        try {
+          effect.undo(store);
+        } catch (RuntimeException | Error undo) {
+          e.addSuppressed(undo);
+        }
+      }
+      throw e;
+    }
+  }
+
+  /**
+   * Ends the use of all roles; without one, does nothing.
+   *
+   * @throws CloudCredentialException on an executor, or when the native library is not there
+   */
+  public static void release() throws CloudCredentialException {
+    onDriver();
+    synchronized (LOCK) {
+      LiveSet here = LiveStore.setHere();
+      if (here == null || here.bindings().isEmpty()) {
+        return;
+      }
+      LiveStore store = LiveStore.own();
+      store.fetches().clear();
+      store.replace(store.set().release());
+      for (Effect effect : effects()) {
+        effect.release(store);
+      }
+      store.saved().clear();
+    }
+  }
+
+  /** Every place beside the store. */
+  static List<Effect> effects() throws CloudCredentialException {
+    List<Effect> effects = new ArrayList<>();
+    effects.add(new EnvironmentEffect());
+    Effect spark = Spark.effectForActiveContext();
+    if (spark != null) {
+      effects.add(spark);
+    }
+    return effects;
+  }
+
+  private static void log(LiveSet before, List<Binding> bindings, Set<String> buckets) {
+    Binding binding = bindings.get(0);
+    Binding was = before.bound(binding.bucket);
+    LOG.info(
+        (was == null || was.role.equals(binding.role)
+                ? "assumed "
+                : "switched from " + was.role + " to ")
+            + binding.role
+            + (binding.bucket.isEmpty() ? "" : " for " + String.join(", ", buckets))
+            + ", access key "
+            + binding.accessKeyId
+            + ", ends "
+            + binding.credentials().getExpiration());
+  }
+}

@@ -1,0 +1,96 @@
+package io.hops.util.s3a;
+
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.lang.invoke.MethodHandles;
+import java.lang.reflect.InvocationTargetException;
+import org.apache.hadoop.fs.s3a.S3AFileSystem;
+
+/**
+ * A credentials provider of ours inside the class loader of S3A.
+ *
+ * <p>Problem: with hadoop-aws on the system class path and our jar on the user's, S3A cannot see our classes, and looks for
+ * providers only in its own loader (https://issues.apache.org/jira/browse/HADOOP-19733).
+ *
+ * <p>Solution: S3A's loader is given one small class, which asks {@link BucketSource} through JDK types.
+ */
+public final class Bridge {
+  /** Every provider of ours, of each form of the protocol and each SDK line, has a name that begins so. */
+  static final String NAME = "org.apache.hadoop.fs.s3a.HopsBridge";
+
+  private Bridge() {}
+
+  /**
+   * Makes the provider available to S3A. Does nothing when it is.
+   *
+   * @return the name of the provider class
+   * @throws IOException when S3A's class loader takes no class from us
+   */
+  public static synchronized String ensure() throws IOException {
+    ClassLoader loader = S3AFileSystem.class.getClassLoader();
+    String name = NAME + (isSdk2(loader) ? "1V2" : "1V1");
+    try {
+      Class<?> bridge;
+      try {
+        bridge = Class.forName(name, true, loader);
+      } catch (ClassNotFoundException e) {
+        bridge = define(name);
+      }
+      // The copy of this jar that came last: an earlier one may belong to a class loader that is closed.
+      bridge.getField("SOURCE").set(null, BucketSource.factory());
+      return name;
+    } catch (ReflectiveOperationException e) {
+      Throwable cause = e instanceof InvocationTargetException ? e.getCause() : e;
+      throw new IOException(
+          "S3A's class loader takes no class from "
+              + Bridge.class.getProtectionDomain().getCodeSource()
+              + "; put that jar beside hadoop-aws, or run on Java 9 or later",
+          cause);
+    }
+  }
+
+  /** Whether a file system's provider is one of ours. */
+  static boolean isOurs(String provider) {
+    return provider != null && provider.startsWith(NAME);
+  }
+
+  /** Hadoop 3.4 brought SDK v2; vendors carry it back, so the version of Hadoop does not tell. */
+  private static boolean isSdk2(ClassLoader loader) {
+    try {
+      Class.forName("org.apache.hadoop.fs.s3a.auth.CredentialProviderListFactory", false, loader);
+      return true;
+    } catch (ClassNotFoundException e) {
+      return false;
+    }
+  }
+
+  /** {@code privateLookupIn(S3AFileSystem.class, lookup()).defineClass(bytes)}, which Java 8 does not know. */
+  private static Class<?> define(String name) throws ReflectiveOperationException, IOException {
+    Object lookup =
+        MethodHandles.class
+            .getMethod("privateLookupIn", Class.class, MethodHandles.Lookup.class)
+            .invoke(null, S3AFileSystem.class, MethodHandles.lookup());
+    return (Class<?>)
+        MethodHandles.Lookup.class
+            .getMethod("defineClass", byte[].class)
+            .invoke(lookup, (Object) bytes(name));
+  }
+
+  /** A resource and no class file of our jar, lest a loader that looks there first finds a second one. */
+  private static byte[] bytes(String name) throws IOException {
+    String resource = "/bridge/" + name.substring(name.lastIndexOf('.') + 1) + ".bin";
+    try (InputStream in = Bridge.class.getResourceAsStream(resource)) {
+      if (in == null) {
+        throw new IllegalStateException(
+            "the jar of hops-credentials has no " + resource + "; use the jar as published");
+      }
+      ByteArrayOutputStream out = new ByteArrayOutputStream();
+      byte[] buffer = new byte[4096];
+      for (int n = in.read(buffer); n > 0; n = in.read(buffer)) {
+        out.write(buffer, 0, n);
+      }
+      return out.toByteArray();
+    }
+  }
+}

@@ -1,0 +1,59 @@
+package io.hops.util.s3a;
+
+import java.io.IOException;
+import java.net.URI;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.s3a.S3AFileSystem;
+
+/**
+ * S3A itself, entered through our jar.
+ *
+ * <p>Problem: every JVM needs the {@link Bridge} before S3A looks for its provider, also one that starts later. Solution:
+ * Hadoop finds this class through the loader of the configuration, which sees our jar, in each JVM that opens a bucket.
+ */
+public final class HopsS3AFileSystem extends S3AFileSystem {
+  /**
+   * Opens a bucket.
+   *
+   * @throws IOException also when the configuration lost keys of ours on its way here; it may be whole the next time
+   */
+  @Override
+  public void initialize(URI uri, Configuration configuration) throws IOException {
+    String damage = damage(uri.getHost(), configuration);
+    if (damage != null) {
+      throw new IOException(
+          "the Hadoop configuration was damaged in transit: " + damage + "; run the job again");
+    }
+    Bridge.ensure();
+    super.initialize(uri, configuration);
+  }
+
+  /** What is wrong with a configuration that names this class, or null. A torn one must never end in a stock chain. */
+  static String damage(String bucket, Configuration configuration) {
+    if (configuration.get(Keys.GENERATION) == null) {
+      return Keys.GENERATION + " is missing";
+    }
+    String own = configuration.get(Keys.of(bucket, Keys.PROVIDER));
+    if (configuration.get(Keys.of(bucket, Keys.ROLE)) != null && isNoChoice(own)) {
+      return Keys.of(bucket, Keys.PROVIDER) + " is missing beside the bucket's role";
+    }
+    String effective = own == null ? configuration.get(Keys.PROVIDER) : own;
+    if (configuration.get(Keys.ROLE) != null && isNoChoice(effective)) {
+      return Keys.PROVIDER + " is missing beside the application's role";
+    }
+    return null;
+  }
+
+  /** Whether nobody chose this provider: it is absent, or what Hadoop's own defaults say. */
+  private static boolean isNoChoice(String provider) {
+    if (provider == null || provider.trim().isEmpty()) {
+      return true;
+    }
+    if (Bridge.isOurs(provider)) {
+      return false;
+    }
+    Configuration defaults = new Configuration(false);
+    defaults.addResource("core-default.xml");
+    return provider.equals(defaults.get(Keys.PROVIDER));
+  }
+}

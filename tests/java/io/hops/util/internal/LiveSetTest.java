@@ -1,0 +1,138 @@
+package io.hops.util.internal;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import java.io.IOException;
+import java.util.Arrays;
+import java.util.Collections;
+import org.junit.jupiter.api.Test;
+
+class LiveSetTest {
+  private static final String READER = "arn:aws:iam::123456789012:role/reader";
+  private static final String WRITER = "arn:aws:iam::123456789012:role/writer";
+
+  private static Binding binding(String bucket, String role, long expirationMillis) {
+    return new Binding(bucket, role, "ASIA" + bucket, "canary-secret", "canary-token", expirationMillis);
+  }
+
+  private static LiveSet readerForAllAndWriterForLake() {
+    return LiveSet.none()
+        .assume(Collections.singleton(binding("", READER, 2000)))
+        .assume(Collections.singleton(binding("lake", WRITER, 2000)));
+  }
+
+  @Test
+  void aBucketsOwnRoleGoesBeforeTheApplications() {
+    LiveSet set = readerForAllAndWriterForLake();
+    assertEquals(WRITER, set.binding("lake").role());
+    assertEquals(READER, set.binding("sea").role());
+  }
+
+  @Test
+  void aLaterRoleForAnotherReachClearsNothing() {
+    LiveSet set =
+        readerForAllAndWriterForLake().assume(Collections.singleton(binding("", WRITER, 2000)));
+    assertEquals(WRITER, set.binding("sea").role());
+    assertEquals(WRITER, set.binding("lake").role());
+    assertEquals(3, set.generation());
+  }
+
+  @Test
+  void aRefreshRaisesTheVersionAndNotTheGeneration() {
+    LiveSet before = readerForAllAndWriterForLake();
+    LiveSet after = before.refresh(binding("lake", WRITER, 3000));
+    assertEquals(before.generation(), after.generation());
+    assertEquals(before.version() + 1, after.version());
+  }
+
+  @Test
+  void whatIsTakenBackIsNewerThanWhatItReplaces() {
+    LiveSet before = readerForAllAndWriterForLake();
+    LiveSet failed = before.assume(Collections.singleton(binding("", WRITER, 2000)));
+    LiveSet after = failed.takeBack(before);
+    assertEquals(READER, after.binding("sea").role());
+    assertEquals(failed.generation() + 1, after.generation());
+    assertEquals(failed.version() + 1, after.version());
+  }
+
+  @Test
+  void aReaderGetsTheThreeValuesUpToTheExpiration() {
+    LiveSet set = readerForAllAndWriterForLake();
+    Object[] expected = {"ASIAlake", "canary-secret", "canary-token"};
+    assertArrayEquals(expected, set.answer("lake", 1999));
+    Object[] ended = {
+      true,
+      "the credentials of " + WRITER + " for bucket lake ended at 1970-01-01T00:00:02Z: no newer ones have"
+          + " arrived; see the driver's log for the reason"
+    };
+    assertArrayEquals(ended, set.answer("lake", 2000));
+  }
+
+  @Test
+  void aRefusalIsFinalOnceTheCredentialsHaveEnded() {
+    Binding refused = binding("lake", WRITER, 2000).troubled("the mapping was removed", true);
+    LiveSet set = LiveSet.none().assume(Collections.singleton(refused));
+    assertEquals(3, set.answer("lake", 1999).length);
+    Object[] ended = {
+      false,
+      "the credentials of " + WRITER + " for bucket lake ended at 1970-01-01T00:00:02Z: the mapping was removed"
+    };
+    assertArrayEquals(ended, set.answer("lake", 2000));
+  }
+
+  @Test
+  void afterReleaseEveryBucketIsRefused() {
+    LiveSet set = readerForAllAndWriterForLake().release();
+    Object[] refused = {
+      false, "no role is in use for bucket lake (role released); call assumeRole again"
+    };
+    assertArrayEquals(refused, set.answer("lake", 0));
+    assertEquals(3, set.generation());
+  }
+
+  @Test
+  void aSetSurvivesItsWayToTheExecutors() throws IOException {
+    Binding troubled = binding("lake", WRITER, 2000).troubled("STS is away", true);
+    LiveSet sent = readerForAllAndWriterForLake().refresh(troubled);
+    LiveSet received = LiveSet.fromBytes(sent.toBytes());
+    assertEquals(sent.generation(), received.generation());
+    assertEquals(sent.version(), received.version());
+    assertEquals(sent.toString(), received.toString());
+    for (long now : new long[] {0, 3000}) {
+      for (String bucket : Arrays.asList("lake", "sea")) {
+        assertArrayEquals(sent.answer(bucket, now), received.answer(bucket, now));
+      }
+    }
+  }
+
+  @Test
+  void noPartOfASetIsTakenForTheWhole() {
+    byte[] whole = readerForAllAndWriterForLake().toBytes();
+    for (int length = 0; length < whole.length; length++) {
+      byte[] part = Arrays.copyOf(whole, length);
+      assertThrows(IOException.class, () -> LiveSet.fromBytes(part));
+    }
+    byte[] foreign = whole.clone();
+    foreign[4] = 2;
+    IOException refused = assertThrows(IOException.class, () -> LiveSet.fromBytes(foreign));
+    assertEquals(
+        "the credentials on this executor are in a form that this jar does not know; use one version of"
+            + " hops-credentials on driver and executors",
+        refused.getMessage());
+  }
+
+  @Test
+  void neitherSetNorBindingNorStoreShowsASecret() {
+    LiveSet set = readerForAllAndWriterForLake();
+    assertEquals(
+        "LiveSet{generation=2, version=2, [Binding{bucket=, role="
+            + READER
+            + ", accessKeyId=ASIA}, Binding{bucket=lake, role="
+            + WRITER
+            + ", accessKeyId=ASIAlake}]}",
+        set.toString());
+    assertEquals("***", LiveStore.own().toString());
+  }
+}

@@ -1,0 +1,91 @@
+import io.hops.util.CredentialsProvider
+import io.hops.util.CredentialsProvider.AssumeRoleRequest
+import org.apache.spark.sql.SparkSession
+import scala.util.{Failure, Success, Try}
+
+/** Roles that change while an application runs: who reads what, on the driver and on executors, with open buckets kept. */
+object Roles {
+  private lazy val spark = SparkSession.builder.getOrCreate()
+
+  def main(arguments: Array[String]): Unit = {
+    arguments.head match {
+      case "switch" => switch(arguments(1), arguments(2))
+      case "opened" => opened(arguments(1))
+      case "buckets" => buckets(arguments(1), arguments(2))
+      case "release" => release(arguments(1))
+      case "executors" => onExecutors(arguments(1))
+    }
+    spark.stop()
+  }
+
+  /** One role, then another, then the first again. */
+  private def switch(first: String, second: String): Unit = {
+    CredentialsProvider.assumeRole(first)
+    Report("first", reads())
+    Report("provider", spark.sparkContext.hadoopConfiguration.get("fs.s3a.aws.credentials.provider"))
+    CredentialsProvider.assumeRole(second)
+    Report("second", reads())
+    CredentialsProvider.assumeRole(first)
+    Report("again", reads())
+    Report("loaders", executors(_ => Loaders.names()).flatten)
+  }
+
+  /** Both buckets as whoever the configuration names, then a role. */
+  private def opened(role: String): Unit = {
+    Report("before", reads())
+    CredentialsProvider.assumeRole(role)
+    Report("first", reads())
+  }
+
+  /** Two roles at once, one for each bucket, and nothing of them elsewhere. */
+  private def buckets(resource: String, other: String): Unit = {
+    AssumeRoleRequest.builder().setRoleArn(resource).forBucket("resource").send()
+    Report("one", reads())
+    AssumeRoleRequest.builder().setRoleArn(other).forBucket("other").send()
+    Report("two", reads())
+    Report("getenv", Option(System.getenv("AWS_ACCESS_KEY_ID")))
+    Report("application", Option(CredentialsProvider.current()))
+    Report("provider", spark.sparkContext.hadoopConfiguration.get("fs.s3a.aws.credentials.provider").contains("HopsBridge"))
+    Report("signers", Seq("resource", "other").map(CredentialsProvider.current(_).getAccessKeyId))
+  }
+
+  /** A role, and none after it. */
+  private def release(role: String): Unit = {
+    val conf = spark.sparkContext.hadoopConfiguration
+    val names = Seq("fs.s3a.impl", "fs.AbstractFileSystem.s3a.impl", "fs.s3a.aws.credentials.provider", "fs.s3a.hops.generation",
+      "fs.s3a.hops.role", "fs.s3a.access.key", "fs.s3a.secret.key", "fs.s3a.session.token")
+    def values: Seq[Option[String]] = names.map(name => Option(conf.get(name)))
+    val before = values
+    CredentialsProvider.release()
+    CredentialsProvider.assumeRole(role)
+    val held = new org.apache.hadoop.fs.Path("s3a://resource/test.csv")
+    val fileSystem = held.getFileSystem(conf)
+    Report("assumed", reads())
+    CredentialsProvider.release()
+    CredentialsProvider.release()
+    Report("restored", values == before)
+    Report("getenv", Option(System.getenv("AWS_ACCESS_KEY_ID")))
+    Report("current", Option(CredentialsProvider.current()))
+    Report("held", Try(fileSystem.getFileStatus(held)).fold(thrown => Report.causes(thrown).last, _.toString))
+    Report("released", reads())
+  }
+
+  /** What works in a task, and what does not. */
+  private def onExecutors(role: String): Unit = {
+    val credentials = CredentialsProvider.assumeRole(role)
+    Report("current", executors(_ => Option(CredentialsProvider.current()).map(_.getAccessKeyId)) == Seq(Some(credentials.getAccessKeyId)))
+    Report("calls", executors(_ => Seq(Try(CredentialsProvider.assumeRole()), Try(CredentialsProvider.release()), Try(CredentialsProvider.getRoles))
+      .map(_.fold(_.getMessage, _ => "did it"))).flatten.distinct)
+  }
+
+  /** Of each bucket, read as a job on the executors: its rows, or why not. */
+  private def reads(): Seq[String] = Seq("resource", "other").map { bucket =>
+    Try(spark.read.csv(s"s3a://$bucket/test.csv").collect().length) match {
+      case Success(rows) => s"$rows rows"
+      case Failure(thrown) => Report.causes(thrown).mkString(" < ")
+    }
+  }
+
+  private def executors[T: scala.reflect.ClassTag](task: Int => T): Seq[T] =
+    spark.sparkContext.parallelize(1 to 8, 8).map(task).distinct().collect().toSeq
+}

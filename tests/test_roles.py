@@ -1,0 +1,143 @@
+"""Roles that change while an application runs on real Spark: role switch, several roles at once, release, calls in tasks.
+
+The S3 side records who signed each request, so a request of anybody else is seen.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from rig.aws import Keys, assumes, document, reads, trusts
+from rig.deployment import Deployment, deployment
+from rig.spark import SPARK_3_5, SPARK_4_1, SPARK_4_3, Line, Spark, reports
+from tests.canary import leaks
+from tests.programs import compiled
+
+LOCAL = "local[2]"
+CLUSTER = "local-cluster[2,1,1024]"
+LINES = [SPARK_3_5, SPARK_4_1, SPARK_4_3]
+DENIED = "java.nio.file.AccessDeniedException: s3a://"
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """A deployment in which one member may assume two roles, and somebody else may read everything."""
+
+    site: Deployment
+    #: Reads bucket `resource`.
+    resource: str
+    #: Reads bucket `other`.
+    other: str
+    #: May read both buckets.
+    stranger: Keys
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """Of its own, since it has more roles than others expect."""
+    with deployment(tmp_path_factory.mktemp("roles")) as site:
+        aws = site.cloud.aws
+        other = aws.role("second", trusts(site.cloud.instance_role), reads("other"))
+        aws.client("iam").put_role_policy(RoleName="instance-role", PolicyName="second", PolicyDocument=document(assumes(other)))
+        site.server.command("mapping", "add", site.project, "data-scientist", other)
+        stranger = aws.user("stranger", reads("resource"), reads("other"))
+        yield Stage(site, site.cloud.resource_reader, other, stranger)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What a run of the program reported, who asked S3 during it, and how often STS was asked for a resource role."""
+
+    found: dict[str, object]
+    #: Access key ids, each once for a row of requests.
+    signers: list[str | None]
+    fetches: int
+    logged: str
+
+
+def run(stage: Stage, line: Line, master: str, directory: Path, *arguments: str, confs: Mapping[str, str] | None = None) -> Run:
+    """Runs the program to its end."""
+    site = stage.site
+    spark = Spark(line, 17, site.s3.endpoint, directory, master, confs=confs or {})
+    asked, issued = len(site.s3.exchanges), len(site.sts.exchanges)
+    done = spark.submit(compiled(line), "Roles", site.variables(site.scientist), *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert leaks([*site.secrets(), stage.stranger.secret_access_key], directory, done.stdout, done.stderr) == []
+    signers = [signer for signer, _ in itertools.groupby(exchange.access_key_id for exchange in site.s3.exchanges[asked:])]
+    bodies = "".join(exchange.body for exchange in site.sts.exchanges[issued:])
+    return Run(reports(done.stdout), signers, len(re.findall("assumed-role/(?:resource-reader|second)/", bodies)), done.stderr)
+
+
+def outcome(reads: object) -> list[str]:
+    """Of each bucket what was read, or the class of the first reason why not."""
+    assert isinstance(reads, list)
+    return [text if text.endswith(" rows") else "denied" if text.startswith(DENIED) else text for text in reads]
+
+
+EVERY_LINE = pytest.mark.parametrize("line", LINES, ids=lambda line: f"Spark {line.spark}")
+EVERY_MASTER = pytest.mark.parametrize("master", [LOCAL, CLUSTER])
+
+
+@EVERY_MASTER
+@EVERY_LINE
+def test_a_role_switch_holds_for_the_next_request_in_every_jvm(line: Line, master: str, stage: Stage, tmp_path: Path) -> None:
+    ran = run(stage, line, master, tmp_path, "switch", stage.resource, stage.other)
+    assert outcome(ran.found["first"]) == ["3 rows", "denied"], ran.found
+    assert outcome(ran.found["second"]) == ["denied", "1 rows"], ran.found
+    assert outcome(ran.found["again"]) == ["3 rows", "denied"], ran.found
+    assert str(ran.found["provider"]).startswith("org.apache.hadoop.fs.s3a.HopsBridge1V")
+    assert ran.found["loaders"] == ["MutableURLClassLoader", "AppClassLoader"]
+    assert len(ran.signers) == ran.fetches == 3
+
+
+@EVERY_MASTER
+def test_a_bucket_opened_as_somebody_else_is_read_as_the_role_from_then_on(master: str, stage: Stage, tmp_path: Path) -> None:
+    stranger = {
+        "spark.hadoop.fs.s3a.access.key": stage.stranger.access_key_id,
+        "spark.hadoop.fs.s3a.secret.key": stage.stranger.secret_access_key,
+    }
+    ran = run(stage, SPARK_3_5, master, tmp_path, "opened", stage.resource, confs=stranger)
+    assert ran.found["before"] == ["3 rows", "1 rows"]
+    assert outcome(ran.found["first"]) == ["3 rows", "denied"], ran.found
+    assert len(ran.signers) == 2
+    assert ran.signers[0] == stage.stranger.access_key_id
+
+
+@EVERY_MASTER
+def test_a_role_for_a_bucket_is_the_role_of_that_bucket_alone(master: str, stage: Stage, tmp_path: Path) -> None:
+    ran = run(stage, SPARK_3_5, master, tmp_path, "buckets", stage.resource, stage.other)
+    one = outcome(ran.found["one"])
+    assert one[0] == "3 rows"
+    assert "NoAuthWithAWSException" in one[1] or "NoAwsCredentials" in one[1], one
+    assert outcome(ran.found["two"]) == ["3 rows", "1 rows"], ran.found
+    assert ran.found["getenv"] is None
+    assert ran.found["application"] is None
+    assert ran.found["provider"] is False
+    assert ran.signers == ran.found["signers"]
+
+
+@EVERY_MASTER
+def test_after_release_everything_is_as_before_and_an_open_bucket_refuses(master: str, stage: Stage, tmp_path: Path) -> None:
+    ran = run(stage, SPARK_4_1, master, tmp_path, "release", stage.resource)
+    assert outcome(ran.found["assumed"]) == ["3 rows", "denied"], ran.found
+    assert ran.found["restored"] is True
+    assert ran.found["getenv"] is None
+    assert ran.found["current"] is None
+    assert "no role is in use for bucket resource (role released)" in str(ran.found["held"])
+    assert "rows" not in str(ran.found["released"])
+    assert len(ran.signers) == 1
+
+
+def test_tasks_see_the_current_credentials_and_assume_nothing(stage: Stage, tmp_path: Path) -> None:
+    ran = run(stage, SPARK_4_1, CLUSTER, tmp_path, "executors", stage.resource)
+    assert ran.found["current"] is True
+    assert ran.found["calls"] == [
+        "roles are assumed, listed and released on the driver, and this is an executor; call it on the driver, outside of map,"
+        " foreach and UDFs"
+    ]
