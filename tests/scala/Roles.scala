@@ -8,6 +8,7 @@ object Roles {
   private lazy val spark = SparkSession.builder.getOrCreate()
 
   def main(arguments: Array[String]): Unit = {
+    spark.range(1).count()
     arguments.head match {
       case "switch" => switch(arguments(1), arguments(2))
       case "opened" => opened(arguments(1))
