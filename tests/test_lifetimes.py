@@ -39,7 +39,7 @@ _TROUBLE = "<ErrorResponse><Error><Type>Sender</Type><Code>{}</Code><Message>try
 
 @contextmanager
 def shortening(sts: Recorder) -> Iterator[str]:
-    """A way to STS on which sessions last seconds, and every third request meets trouble; its endpoint."""
+    """A way to STS on which sessions last seconds, and every third request after the first three meets trouble; its endpoint."""
     asked = 0
 
     class Passage(BaseHTTPRequestHandler):
@@ -49,7 +49,7 @@ def shortening(sts: Recorder) -> Iterator[str]:
             nonlocal asked
             asked += 1
             form = dict(parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode()))
-            trouble = (asked // 3) % 3 if asked % 3 == 0 else None
+            trouble = (asked // 3) % 3 if asked > 3 and asked % 3 == 0 else None
             if trouble == 0:
                 return self.answer(500, _TROUBLE.format("InternalFailure").encode())
             if trouble == 1:
@@ -57,7 +57,7 @@ def shortening(sts: Recorder) -> Iterator[str]:
             if trouble == 2:
                 time.sleep(1)
             form["DurationSeconds"] = str(LIFE_SECONDS)
-            request = AWSRequest("POST", f"{sts.endpoint}/", data=urlencode(form), headers={"Content-Type": "application/x-www-form-urlencoded"})
+            request = AWSRequest("POST", f"{sts.endpoint}/", data=urlencode(form).encode(), headers={"Content-Type": "application/x-www-form-urlencoded"})
             SigV4Auth(self.signer(), "sts", REGION).add_auth(request)
             sent = request.prepare()
             try:
