@@ -57,7 +57,9 @@ def shortening(sts: Recorder) -> Iterator[str]:
             if trouble == 2:
                 time.sleep(1)
             form["DurationSeconds"] = str(LIFE_SECONDS)
-            request = AWSRequest("POST", f"{sts.endpoint}/", data=urlencode(form).encode(), headers={"Content-Type": "application/x-www-form-urlencoded"})
+            request = AWSRequest(
+                "POST", f"{sts.endpoint}/", data=urlencode(form).encode(), headers={"Content-Type": "application/x-www-form-urlencoded"}
+            )
             SigV4Auth(self.signer(), "sts", REGION).add_auth(request)
             sent = request.prepare()
             try:
@@ -95,6 +97,7 @@ def test_reads_go_on_through_many_lifetimes_and_the_death_of_an_executor(
     record_property("class path", "system/user")
     confs = {"spark.task.maxFailures": "4"}
     spark = Spark(line, 17, site.s3.endpoint, tmp_path, "local-cluster[2,1,1024]", confs=confs)
+    begin = time.monotonic()
     with shortening(site.sts) as sts:
         server = dataclasses.replace(site.server, variables={**site.server.variables, "AWS_ENDPOINT_URL_STS": sts})
         with server.serve() as (endpoint, _):
@@ -104,18 +107,18 @@ def test_reads_go_on_through_many_lifetimes_and_the_death_of_an_executor(
     assert done.returncode == 0, done.stdout + done.stderr
     found = reports(done.stdout)
     asked = site.s3.exchanges[reading:]
-    issued = [exchange for exchange in site.sts.exchanges[issuing:] if "assumed-role/resource-reader/" in exchange.body]
-    keys = {match[0] for exchange in issued for match in _KEYS.findall(exchange.body)}
+    issued = [exchange.body for exchange in site.sts.exchanges[issuing:] if "assumed-role/resource-reader/" in exchange.body]
+    keys = {match[0] for body in issued for match in _KEYS.findall(body)}
     print(f"\nreads {found['reads']}, keys {found['keys']}, sessions {len(keys)}, requests at S3 {len(asked)}")
     # Nobody failed, and nobody else read.
     assert found["driver"] == []
     assert found["tasks"] == []
     assert {exchange.status for exchange in asked} <= {200, 206}
     assert {exchange.access_key_id for exchange in asked} <= keys
-    # Every session was used; the last may have come at the very end.
-    assert len({exchange.access_key_id for exchange in asked}) >= len(keys) - 1 >= RUN_SECONDS // LIFE_SECONDS
-    # One fetch for all of them.
-    assert len(issued) == len(keys)
+    # The sessions really ended, and the next one was used each time.
+    assert len({exchange.access_key_id for exchange in asked}) >= RUN_SECONDS // LIFE_SECONDS
+    # However many threads and executors read, a session is refreshed once, with half of its life left.
+    assert len(keys) <= 2 * (time.monotonic() - begin) / LIFE_SECONDS
     assert found["static"] is True
     assert found["environment"] is True
     assert leaks(site.secrets(), tmp_path, done.stdout, done.stderr) == []
