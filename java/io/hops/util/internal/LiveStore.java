@@ -64,7 +64,6 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
                 (Map<String, String[]>) ask(there, SAVED, null));
       }
       System.getProperties().put(SLOT, store);
-      store.refresher.adopt();
       return store;
     }
   }

@@ -137,6 +137,7 @@ public final class Roles {
       }
       // Before anything slow: short-lived credentials could end while executors are asked.
       store.refresher().schedule(fetch, (Long) answer[5], (Long) answer[6]);
+      store.refresher().adopt();
       try {
         apply(store, bound, before, effects());
       } catch (CloudCredentialException | RuntimeException | Error e) {
