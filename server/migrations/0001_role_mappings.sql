@@ -76,7 +76,7 @@ create table audit (
     constraint audit_key primary key (id),
     constraint audit_action check (action in (
         'session-token', 'user add', 'user key', 'project add', 'member set', 'member remove', 'mapping add',
-        'mapping change', 'mapping remove', 'mapping default'
+        'mapping change', 'mapping remove', 'mapping default', 'mapping try'
     )),
     constraint audit_outcome check (outcome in ('granted', 'refused', 'changed'))
 );

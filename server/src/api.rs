@@ -19,20 +19,19 @@ use crate::session_token;
 
 /// All paths of the interface.
 pub fn routes() -> Router<App> {
-    Router::new()
-        .nest(
-            "/hopsworks-api/api",
-            Router::new()
-                .route("/project/{project}/cloud/role-mappings", get(list_of_project))
-                .route("/project/{project}/cloud/role-mappings/default", get(default_of_caller))
-                .route("/project/{project}/cloud/role-mappings/{id}", get(one_of_project).put(set_default))
-                .route("/project/{project}/cloud/aws/session-token", get(session_token::issue))
-                .route("/admin/cloud/role-mappings", get(list).post(add))
-                .route("/admin/cloud/role-mappings/isAvailable", get(is_available))
-                .route("/admin/cloud/role-mappings/{id}", get(one).put(change).delete(remove)),
-        )
+    let contract = Router::new()
+        .route("/project/{project}/cloud/role-mappings", get(list_of_project))
+        .route("/project/{project}/cloud/role-mappings/default", get(default_of_caller))
+        .route("/project/{project}/cloud/role-mappings/{id}", get(one_of_project).put(set_default))
+        .route("/project/{project}/cloud/aws/session-token", get(session_token::issue))
+        .route("/admin/cloud/role-mappings", get(list).post(add))
+        .route("/admin/cloud/role-mappings/isAvailable", get(is_available))
+        .route("/admin/cloud/role-mappings/{id}", get(one).put(change).delete(remove));
+    let interface = Router::new()
+        .nest("/api", contract)
         .fallback(async || Error::NoSuchPath)
-        .method_not_allowed_fallback(async || Error::MethodNotAllowed)
+        .method_not_allowed_fallback(async || Error::MethodNotAllowed);
+    Router::new().nest("/hopsworks-api", interface)
 }
 
 /// A role mapping as the contract writes it.
@@ -95,7 +94,7 @@ async fn one_of_project(
     MappingId(id): MappingId,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Json<MappingAnswer>, Error> {
-    Ok(MappingAnswer::new(uri.path().to_owned(), in_project(&app, &member, id).await?))
+    Ok(MappingAnswer::new(uri.path().to_owned(), mapping::in_project_of(&app.database, &member.project, id).await?))
 }
 
 async fn default_of_caller(
@@ -116,18 +115,9 @@ async fn set_default(
     parameters: Parameters,
 ) -> Result<Json<MappingAnswer>, Error> {
     let changes = Changes { is_default: Some(parameters.required("defaultRole")?), ..Changes::default() };
-    let mapping = in_project(&app, &member, id).await?;
+    let mapping = mapping::in_project_of(&app.database, &member.project, id).await?;
     let mapping = mapping::change(&app.database, &member.caller.actor, mapping.id, &changes).await?;
     Ok(MappingAnswer::new(uri.path().to_owned(), mapping))
-}
-
-/// The mapping, if it is one of the member's project; those of other projects are as unknown as none.
-async fn in_project(app: &App, member: &Member, id: i64) -> Result<Mapping, Error> {
-    let mapping = mapping::by_id(&app.database, id).await?;
-    match mapping.project == member.project {
-        true => Ok(mapping),
-        false => Err(mapping::no_such_id(id)),
-    }
 }
 
 async fn list(

@@ -6,8 +6,10 @@
 use std::time::SystemTime;
 
 use serde_json::Value;
-use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
 
+use crate::database::Database;
 use crate::project::Project;
 
 /// On whose behalf something happens.
@@ -58,7 +60,16 @@ impl Action {
     }
 }
 
-/// A session-token request and what came of it.
+/// Why STS is asked for the credentials of a mapped role.
+#[derive(Debug, Clone, Copy)]
+pub enum Purpose {
+    /// They go to a member.
+    SessionToken,
+    /// An administrator wants to know whether the role mapping works; they go nowhere.
+    Try,
+}
+
+/// A request for the credentials of a mapped role and what came of it.
 #[derive(Debug, Default)]
 pub struct SessionRequest {
     /// The project asked for, also when the caller is no member of it.
@@ -79,21 +90,26 @@ pub struct SessionRequest {
     pub refusal: Option<String>,
 }
 
-/// Records a session-token request.
+/// Records a request for the credentials of a mapped role.
 pub async fn record_session(
     connection: &mut AnyConnection,
     actor: &Actor,
+    purpose: Purpose,
     request: &SessionRequest,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "insert into audit (id, at, actor, client_address, action, outcome, project_id, project_name, role_arn, \
          session_name, duration_seconds, access_key_id, sts_request_id, reason) \
-         values ($1, $2, $3, $4, 'session-token', $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
     )
     .bind(actor.request_id.as_str())
-    .bind(now())
+    .bind(milliseconds(SystemTime::now()))
     .bind(actor.name.as_str())
     .bind(actor.address.as_deref())
+    .bind(match purpose {
+        Purpose::SessionToken => "session-token",
+        Purpose::Try => "mapping try",
+    })
     .bind(match request.refusal {
         None => "granted",
         Some(_) => "refused",
@@ -125,7 +141,7 @@ pub async fn record_change(
          state_after) values ($1, $2, $3, $4, $5, 'changed', $6, $7, $8, $9)",
     )
     .bind(actor.request_id.as_str())
-    .bind(now())
+    .bind(milliseconds(SystemTime::now()))
     .bind(actor.name.as_str())
     .bind(actor.address.as_deref())
     .bind(action.name())
@@ -138,7 +154,112 @@ pub async fn record_change(
     Ok(())
 }
 
-fn now() -> i64 {
-    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+/// A row of the record.
+#[derive(Debug)]
+pub struct Record {
+    /// When, in milliseconds since 1970.
+    pub at: i64,
+    /// The id of the row, and of the request in the log.
+    pub id: String,
+    /// On whose behalf.
+    pub actor: String,
+    /// The client's address.
+    pub client_address: Option<String>,
+    /// What was done.
+    pub action: String,
+    /// `granted`, `refused` or `changed`.
+    pub outcome: String,
+    /// The project.
+    pub project_name: Option<String>,
+    /// The role.
+    pub role: Option<String>,
+    /// The session name.
+    pub session_name: Option<String>,
+    /// The duration in seconds.
+    pub duration_seconds: Option<i64>,
+    /// The access key id of the credentials.
+    pub access_key_id: Option<String>,
+    /// The id STS gave the request.
+    pub sts_request_id: Option<String>,
+    /// Why it was refused.
+    pub reason: Option<String>,
+    /// JSON of what stood there before the change.
+    pub state_before: Option<String>,
+    /// JSON of what stands there after it.
+    pub state_after: Option<String>,
+}
+
+/// What is on record, the newest first: rows whose actor, project, role, session name, access key id, STS request id or own
+/// id contains `text`, whatever its case, and whose outcome is `outcome`; an empty text passes all.
+pub async fn search(
+    database: &Database,
+    text: &str,
+    outcome: &str,
+    offset: i64,
+    limit: i64,
+) -> Result<Vec<Record>, sqlx::Error> {
+    let rows: Vec<AnyRow> = sqlx::query(
+        "select at, id, actor, client_address, action, outcome, project_name, role_arn, session_name, duration_seconds, \
+         access_key_id, sts_request_id, reason, state_before, state_after from audit \
+         where (lower(actor) like $1 escape '!' or lower(project_name) like $1 escape '!' \
+         or lower(role_arn) like $1 escape '!' or lower(session_name) like $1 escape '!' \
+         or lower(access_key_id) like $1 escape '!' or lower(sts_request_id) like $1 escape '!' or id like $1 escape '!') \
+         and ($2 = '' or outcome = $2) order by at desc, id limit $3 offset $4",
+    )
+    .bind(pattern(text))
+    .bind(outcome)
+    .bind(limit)
+    .bind(offset)
+    .fetch_all(database.pool())
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Record {
+                at: row.try_get(0)?,
+                id: row.try_get(1)?,
+                actor: row.try_get(2)?,
+                client_address: row.try_get(3)?,
+                action: row.try_get(4)?,
+                outcome: row.try_get(5)?,
+                project_name: row.try_get(6)?,
+                role: row.try_get(7)?,
+                session_name: row.try_get(8)?,
+                duration_seconds: row.try_get(9)?,
+                access_key_id: row.try_get(10)?,
+                sts_request_id: row.try_get(11)?,
+                reason: row.try_get(12)?,
+                state_before: row.try_get(13)?,
+                state_after: row.try_get(14)?,
+            })
+        })
+        .collect()
+}
+
+/// A `like` pattern for texts that contain this one as it stands.
+fn pattern(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for character in text.to_lowercase().chars() {
+        if "!%_".contains(character) {
+            pattern.push('!');
+        }
+        pattern.push(character);
+    }
+    pattern + "%"
+}
+
+/// An instant as the database holds it: milliseconds since 1970.
+pub fn milliseconds(instant: SystemTime) -> i64 {
+    let since_1970 = instant.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_searched_as_it_stands() {
+        assert_eq!(pattern(""), "%%");
+        assert_eq!(pattern("ASIA_1%!"), "%asia!_1!%!!%");
+    }
 }

@@ -35,6 +35,13 @@ impl FromRequestParts<App> for Caller {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
         let key = api_key(&parts.headers).ok_or(Error::Unauthenticated)?;
         let user = user::by_key(&app.database, key).await?.ok_or(Error::Unauthenticated)?;
+        Ok(Self::of(app, parts, user))
+    }
+}
+
+impl Caller {
+    /// The user as the one who makes this request.
+    pub fn of(app: &App, parts: &Parts, user: User) -> Self {
         let request_id = parts.extensions.get::<RequestId>().expect("the request log gives each request an id");
         let peer = parts.extensions.get::<Peer>().expect("serve notes the peer of each request");
         let address = match app.is_behind_proxy {
@@ -42,7 +49,7 @@ impl FromRequestParts<App> for Caller {
             false => peer.0.ip(),
         };
         let name = user.email.to_string();
-        Ok(Self { user, actor: Actor { request_id: request_id.0.clone(), name, address: Some(address.to_string()) } })
+        Self { user, actor: Actor { request_id: request_id.0.clone(), name, address: Some(address.to_string()) } }
     }
 }
 
@@ -67,7 +74,16 @@ impl FromRequestParts<App> for Admin {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
-        let caller = Caller::from_request_parts(parts, app).await?;
+        Self::of(Caller::from_request_parts(parts, app).await?)
+    }
+}
+
+impl Admin {
+    /// The caller as an administrator.
+    ///
+    /// # Errors
+    /// [`Error::NotAdmin`].
+    pub fn of(caller: Caller) -> Result<Self, Error> {
         match caller.user.is_admin {
             true => Ok(Self(caller)),
             false => Err(Error::NotAdmin),
@@ -115,7 +131,16 @@ impl FromRequestParts<App> for DataOwner {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
-        let member = Member::from_request_parts(parts, app).await?;
+        Self::of(Member::from_request_parts(parts, app).await?)
+    }
+}
+
+impl DataOwner {
+    /// The member as a data owner.
+    ///
+    /// # Errors
+    /// [`Error::NotDataOwner`].
+    pub fn of(member: Member) -> Result<Self, Error> {
         match member.project_role {
             ProjectRole::DataOwner => Ok(Self(member)),
             ProjectRole::DataScientist | ProjectRole::All => Err(Error::NotDataOwner),

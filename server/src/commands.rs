@@ -12,12 +12,13 @@ use hops_credentials::settings::Settings;
 use hops_credentials::sts::Sts;
 
 use crate::audit::Actor;
+use crate::browser_session::Cookie;
 use crate::cli::{Command, MappedRole, MappingCommand, MemberCommand, ProjectCommand, Serve, UserCommand};
 use crate::database::{Address, Database};
 use crate::error::Error;
 use crate::listen::Listener;
 use crate::mapping::{self, Mapping};
-use crate::{App, api, project, request_log, user};
+use crate::{App, api, pages, project, request_log, user};
 
 /// For what is still being written when the command ends.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -95,7 +96,11 @@ fn print(line: &dyn Display) -> Result<(), Error> {
 async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
     let sts = Arc::new(Sts::new(&Settings::from_environment())?);
     let listener = Listener::bind(options.listen, options.tls_cert.as_deref().zip(options.tls_key.as_deref())).await?;
-    let app = App { database: database.clone(), sts: sts.clone(), is_behind_proxy: options.behind_proxy };
+    let cookie = match options.tls_cert.is_some() || options.behind_proxy {
+        true => Cookie::Secure,
+        false => Cookie::Loopback,
+    };
+    let app = App { database: database.clone(), sts: sts.clone(), is_behind_proxy: options.behind_proxy, cookie };
     // Beside the listener: finding out that there is none takes seconds, and the role mappings can be managed without one.
     tokio::spawn(async move {
         match sts.base_identity().await {
@@ -109,5 +114,7 @@ async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
             }
         }
     });
-    listener.serve(api::routes().layer(middleware::from_fn(request_log::around)).with_state(app)).await
+    listener
+        .serve(api::routes().merge(pages::routes(&app)).layer(middleware::from_fn(request_log::around)).with_state(app))
+        .await
 }

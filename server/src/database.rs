@@ -171,13 +171,13 @@ fn directory_of(path: &Path) -> std::io::Result<File> {
 }
 
 fn migrations() -> Migrator {
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        "role mappings".into(),
-        MigrationType::Simple,
-        include_str!("../migrations/0001_role_mappings.sql").into_sql_str(),
-        false,
-    )])
+    let migration = |version, description: &'static str, text: &'static str| {
+        Migration::new(version, description.into(), MigrationType::Simple, text.into_sql_str(), false)
+    };
+    Migrator::with_migrations(vec![
+        migration(1, "role mappings", include_str!("../migrations/0001_role_mappings.sql")),
+        migration(2, "browser sessions", include_str!("../migrations/0002_browser_sessions.sql")),
+    ])
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //! | `audit` | what is on record |
 //! | `auth` | who calls and what they may do: extractors |
 //! | `api`, `session_token` | the REST interface |
+//! | `pages`, `browser_session` | the pages; who is signed in to them |
 //! | `parameters`, `listing` | query and path; which part of a list |
 //! | `listen`, `request_log` | the socket; what happens around each request |
 //! | `error` | why the server said no |
@@ -16,6 +17,7 @@
 mod api;
 mod audit;
 mod auth;
+mod browser_session;
 mod cli;
 mod commands;
 mod database;
@@ -23,6 +25,7 @@ mod error;
 mod listen;
 mod listing;
 mod mapping;
+mod pages;
 mod parameters;
 mod project;
 mod random;
@@ -38,6 +41,7 @@ use clap::{CommandFactory, Parser};
 use hops_credentials::sts::Sts;
 use tokio::runtime::Runtime;
 
+use crate::browser_session::Cookie;
 use crate::cli::{Command, CommandLine};
 use crate::database::Database;
 
@@ -50,6 +54,8 @@ pub struct App {
     pub sts: Arc<Sts>,
     /// Whether the last hop of `X-Forwarded-For` is the client's address.
     pub is_behind_proxy: bool,
+    /// The cookie of the pages.
+    pub cookie: Cookie,
 }
 
 fn main() -> ExitCode {

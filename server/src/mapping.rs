@@ -140,8 +140,19 @@ async fn with_id(connection: &mut AnyConnection, id: i64) -> Result<Mapping, Err
     row.map(from_row).ok_or_else(|| no_such_id(id))
 }
 
-/// The error for an id that no role mapping has, or none of the caller's project.
-pub fn no_such_id(id: i64) -> Error {
+/// The role mapping with that id, if it is one of this project; those of other projects are as unknown as none.
+///
+/// # Errors
+/// [`Error::NoSuchMapping`], [`Error::Database`].
+pub async fn in_project_of(database: &Database, project: &Project, id: i64) -> Result<Mapping, Error> {
+    let mapping = by_id(database, id).await?;
+    match mapping.project == *project {
+        true => Ok(mapping),
+        false => Err(no_such_id(id)),
+    }
+}
+
+fn no_such_id(id: i64) -> Error {
     Error::NoSuchMapping(format!("there is no role mapping with id {id}"))
 }
 

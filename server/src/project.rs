@@ -111,6 +111,40 @@ pub async fn membership(
     Ok(row.map(|(id, name, role)| (Project { id, name }, stored_role(&role))))
 }
 
+/// All projects with the number of their members, in the order of their names.
+pub async fn all(database: &Database) -> Result<Vec<(Project, i64)>, sqlx::Error> {
+    let rows: Vec<(i64, String, i64)> = sqlx::query_as(
+        "select id, name, (select count(*) from members where project_id = projects.id) from projects order by name",
+    )
+    .fetch_all(database.pool())
+    .await?;
+    Ok(rows.into_iter().map(|(id, name, members)| (Project { id, name }, members)).collect())
+}
+
+/// The projects a user is in and what they are there, in the order of their names.
+pub async fn of_user(database: &Database, user_id: i64) -> Result<Vec<(Project, ProjectRole)>, sqlx::Error> {
+    let rows: Vec<(i64, String, String)> = sqlx::query_as(
+        "select projects.id, projects.name, members.project_role from members \
+         join projects on projects.id = members.project_id where members.user_id = $1 order by projects.name",
+    )
+    .bind(user_id)
+    .fetch_all(database.pool())
+    .await?;
+    Ok(rows.into_iter().map(|(id, name, role)| (Project { id, name }, stored_role(&role))).collect())
+}
+
+/// The members of a project and what they are in it, in the order of their names.
+pub async fn members(database: &Database, project_id: i64) -> Result<Vec<(String, ProjectRole)>, sqlx::Error> {
+    let rows: Vec<(String, String)> = sqlx::query_as(
+        "select users.email, members.project_role from members join users on users.id = members.user_id \
+         where members.project_id = $1 order by users.email",
+    )
+    .bind(project_id)
+    .fetch_all(database.pool())
+    .await?;
+    Ok(rows.into_iter().map(|(email, role)| (email, stored_role(&role))).collect())
+}
+
 /// Makes the user a member of the project with that project role, whatever they were.
 ///
 /// # Errors

@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::App;
-use crate::audit::{self, SessionRequest};
+use crate::audit::{self, Purpose, SessionRequest};
 use crate::auth::{Caller, Member};
 use crate::error::Error;
 use crate::parameters::{Parameters, ProjectId};
@@ -43,7 +43,7 @@ impl SessionToken {
 }
 
 /// Whole seconds in UTC, as AWS writes an expiration.
-fn rfc3339(instant: SystemTime) -> String {
+pub fn rfc3339(instant: SystemTime) -> String {
     let instant = OffsetDateTime::from(instant);
     let seconds = instant.replace_nanosecond(0).expect("zero nanoseconds are legal");
     seconds.format(&Rfc3339).expect("STS answers with years of four digits")
@@ -62,7 +62,8 @@ pub async fn issue(
         let mut record = SessionRequest { project_id, ..SessionRequest::default() };
         let outcome = assume(&app, caller, &parameters, &mut record).await;
         record.refusal = outcome.as_ref().err().map(Error::to_string);
-        audit::record_session(&mut *app.database.pool().acquire().await?, &actor, &record).await?;
+        audit::record_session(&mut *app.database.pool().acquire().await?, &actor, Purpose::SessionToken, &record)
+            .await?;
         let issued = outcome?;
         for warning in &issued.warnings {
             request_log::note(&actor.request_id, warning);

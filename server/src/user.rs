@@ -76,7 +76,8 @@ impl ApiKey {
     }
 }
 
-fn prefix_of(key: &str) -> &str {
+/// The part of a key that may be shown.
+pub fn prefix_of(key: &str) -> &str {
     key.split_once('.').map_or("", |(prefix, _)| prefix)
 }
 
@@ -144,7 +145,21 @@ pub async fn by_key(database: &Database, key: &str) -> Result<Option<User>, sqlx
             .await?;
     Ok(row
         .filter(|(_, _, _, key_hash)| is_equal(key_hash.as_bytes(), hash_of(key).as_bytes()))
-        .map(|(id, email, is_admin, _)| User { id, email: Email(email), is_admin: is_admin == 1 }))
+        .map(|(id, email, is_admin, _)| stored(id, email, is_admin)))
+}
+
+/// A user as the database holds them.
+pub fn stored(id: i64, email: String, is_admin: i64) -> User {
+    User { id, email: Email(email), is_admin: is_admin == 1 }
+}
+
+/// All users with the prefixes of their keys, in the order of their names.
+pub async fn all(database: &Database) -> Result<Vec<(User, String)>, sqlx::Error> {
+    let rows: Vec<(i64, String, i64, String)> =
+        sqlx::query_as("select id, email, is_admin, key_prefix from users order by email")
+            .fetch_all(database.pool())
+            .await?;
+    Ok(rows.into_iter().map(|(id, email, is_admin, prefix)| (stored(id, email, is_admin), prefix)).collect())
 }
 
 /// The user of that name.
@@ -161,7 +176,7 @@ pub async fn by_email(connection: &mut AnyConnection, email: &Email) -> Result<U
 }
 
 /// Compares without telling by the time it takes where two texts differ.
-fn is_equal(left: &[u8], right: &[u8]) -> bool {
+pub fn is_equal(left: &[u8], right: &[u8]) -> bool {
     let difference = left.iter().zip(right).fold(0, |difference, (left, right)| difference | (left ^ right));
     left.len() == right.len() && std::hint::black_box(difference) == 0
 }

@@ -31,7 +31,7 @@ fn sigterm_and_sigint_end_it_with_0_in_time_whatever_its_clients_do() {
         let idle = TcpStream::connect(server.address()).expect("the server listens");
         let mut half = TcpStream::connect(server.address()).expect("the server listens");
         half.write_all(b"GET / HTTP/1.1\r\nHost:").expect("the server reads");
-        assert_eq!(server.send("GET", "/", &[]).status, 404);
+        assert_eq!(server.send("GET", "/nowhere", &[]).status, 404);
         let begin = Instant::now();
         server.signal(signal);
         let (code, log) = server.wait();
@@ -91,7 +91,7 @@ fn tls_reply(address: &str, certificate: CertificateDer<'static>) -> String {
         let stream = tokio::net::TcpStream::connect(address).await.expect("the server listens");
         let name = "localhost".try_into().expect("a name");
         let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("a handshake");
-        let request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        let request = b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         stream.write_all(request).await.expect("the server reads");
         let mut reply = String::new();
         stream.read_to_string(&mut reply).await.expect("the server answers");

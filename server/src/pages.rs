@@ -1,0 +1,88 @@
+//! The pages: forms and tables for people, rendered here, working without JavaScript.
+//!
+//! They call the same functions as the REST interface. A permission is an extractor of `visitor`; no form gets past
+//! [`forms::guard`] without the token of its session. Everything a page needs comes from this server.
+
+mod assets;
+mod audit;
+mod base_identity;
+mod error;
+mod forms;
+mod frame;
+mod home;
+mod mapping_change;
+mod mapping_form;
+mod mapping_remove;
+mod mapping_try;
+mod mappings;
+mod new_key;
+mod policies;
+mod project;
+mod project_settings;
+mod projects;
+mod sign_in;
+mod users;
+mod visitor;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderValue, header};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{get, post};
+
+use crate::App;
+
+/// The paths of the pages, which links and forms name too.
+mod path {
+    pub const HOME: &str = "/";
+    pub const SIGN_IN: &str = "/sign-in";
+    pub const SIGN_OUT: &str = "/sign-out";
+    pub const MAPPINGS: &str = "/admin/role-mappings";
+    pub const BASE_IDENTITY: &str = "/admin/base-identity";
+    pub const PROJECTS: &str = "/admin/projects";
+    pub const USERS: &str = "/admin/users";
+    pub const AUDIT: &str = "/admin/audit";
+}
+
+/// Scripts, styles and pictures of this server only, none of them inline; no frame around a page, no form to elsewhere.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; \
+                      frame-ancestors 'none'; base-uri 'none'";
+
+/// All pages, and what answers where there is neither page nor REST interface.
+pub fn routes(app: &App) -> Router<App> {
+    Router::new()
+        .route(path::HOME, get(home::show))
+        .route(path::SIGN_IN, get(sign_in::show).post(sign_in::sign_in))
+        .route(path::SIGN_OUT, post(sign_in::sign_out))
+        .route(path::MAPPINGS, get(mappings::show).post(mappings::add))
+        .route("/admin/role-mappings/{id}", get(mapping_change::show).post(mapping_change::change))
+        .route("/admin/role-mappings/{id}/remove", get(mapping_remove::show).post(mapping_remove::remove))
+        .route("/admin/role-mappings/{id}/try", get(mapping_try::show).post(mapping_try::try_it))
+        .route(path::BASE_IDENTITY, get(base_identity::show))
+        .route(path::PROJECTS, get(projects::show).post(projects::add))
+        .route("/admin/projects/{project}", get(project::show).post(project::set_member))
+        .route("/admin/projects/{project}/remove-member", get(project::confirm_removal).post(project::remove_member))
+        .route(path::USERS, get(users::show).post(users::add))
+        .route("/admin/users/new-key", get(new_key::show).post(new_key::renew))
+        .route(path::AUDIT, get(audit::show))
+        .route("/projects/{project}", get(project_settings::show))
+        .route("/projects/{project}/default", post(project_settings::move_default))
+        .merge(assets::routes())
+        .fallback(error::no_such_page)
+        .method_not_allowed_fallback(error::wrong_method)
+        .layer(middleware::from_fn_with_state(app.clone(), forms::guard))
+        .layer(middleware::from_fn(protect))
+}
+
+/// What tells the browser to protect the page.
+async fn protect(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    // Not "no-referrer": with it a browser sends `Origin: null` with the forms of this very server.
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    response
+}

@@ -1,0 +1,97 @@
+//! *Admin › base identity*: whose credentials call AssumeRole, where they were found, and what follows from it.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use hops_credentials::base::{BaseIdentity, BaseProvider};
+
+use super::error::{PageError, sentence};
+use super::frame::{Frame, page};
+use super::path;
+use super::visitor::Administrator;
+use crate::App;
+
+/// How long a page that is about something else waits for STS.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What a page says about the base identity.
+pub struct Panel {
+    /// The identity, if there is one and STS has said who it is.
+    pub identity: Option<Shown>,
+    /// Why there is none.
+    pub problem: Option<String>,
+}
+
+/// The base identity as a page shows it.
+pub struct Shown {
+    /// Who it is.
+    pub arn: String,
+    /// Its account.
+    pub account: String,
+    /// Where it was found.
+    pub provider: &'static str,
+    /// What is known about such a provider.
+    pub explanation: &'static str,
+    /// Whether it is a role; then sessions end after one hour.
+    pub is_role: bool,
+}
+
+impl From<&BaseIdentity> for Shown {
+    fn from(identity: &BaseIdentity) -> Self {
+        Self {
+            arn: identity.arn.clone(),
+            account: identity.account.clone(),
+            provider: identity.provider.display_name(),
+            explanation: explanation(identity.provider),
+            is_role: identity.is_role,
+        }
+    }
+}
+
+fn explanation(provider: BaseProvider) -> &'static str {
+    match provider {
+        BaseProvider::Environment => "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment of the server",
+        BaseProvider::Profile => "a profile of the AWS configuration files of the server's user",
+        BaseProvider::WebIdentity => {
+            "AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE, as EKS sets them for a service account"
+        }
+        BaseProvider::Container => "the credentials endpoint of an ECS task or of EKS Pod Identity",
+        BaseProvider::InstanceProfile => "the instance profile of the server's EC2 instance",
+    }
+}
+
+impl Panel {
+    /// Asks STS, for as long as that takes.
+    pub async fn of(app: &App) -> Self {
+        match app.sts.base_identity().await {
+            Ok(identity) => Self { identity: Some(Shown::from(&identity)), problem: None },
+            Err(error) => {
+                let error = crate::error::Error::from(error).with_sources();
+                Self { identity: None, problem: Some(sentence(&error)) }
+            }
+        }
+    }
+
+    /// Asks STS, and does not wait long.
+    pub async fn quick(app: &App) -> Self {
+        tokio::time::timeout(PATIENCE, Self::of(app)).await.unwrap_or_else(|_| Self {
+            identity: None,
+            problem: Some("STS did not answer within two seconds. The page Base identity waits longer.".to_owned()),
+        })
+    }
+}
+
+#[derive(Template)]
+#[template(path = "base_identity.html")]
+struct BaseIdentityPage {
+    frame: Frame,
+    panel: Panel,
+}
+
+/// The page.
+pub async fn show(State(app): State<App>, Administrator(visitor): Administrator) -> Result<Response, PageError> {
+    let frame = Frame::of("Base identity", path::BASE_IDENTITY, &visitor.caller, visitor.form_token);
+    Ok(page(&BaseIdentityPage { frame, panel: Panel::of(&app).await }))
+}

@@ -1,0 +1,153 @@
+//! What stands around every page: title, navigation, who is signed in, and what has just been done.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse, Redirect, Response};
+
+use super::{forms, path};
+use crate::auth::Caller;
+use crate::error::Error;
+use crate::parameters::Parameters;
+
+/// What stands around a page.
+pub struct Frame {
+    /// The title of the page.
+    pub title: String,
+    /// Where one can go.
+    pub links: Vec<Link>,
+    /// Who is signed in.
+    pub email: Option<String>,
+    /// The token for the forms of this session.
+    pub form_token: String,
+    /// What has just been done.
+    pub notice: Option<&'static str>,
+}
+
+/// A link of the navigation.
+pub struct Link {
+    /// Where to.
+    pub href: &'static str,
+    /// What it says.
+    pub text: &'static str,
+    /// Whether this page is it, or is below it.
+    pub is_here: bool,
+}
+
+impl Frame {
+    /// Around a page for somebody who is not signed in, or of whom nothing is known.
+    pub fn bare(title: &str) -> Self {
+        Self { title: title.to_owned(), links: Vec::new(), email: None, form_token: String::new(), notice: None }
+    }
+
+    /// Around a page for somebody who is signed in. `here` is the path of the navigation's link to it.
+    pub fn of(title: &str, here: &str, caller: &Caller, form_token: String) -> Self {
+        let for_all = [(path::HOME, "Home")];
+        let for_administrators = [
+            (path::MAPPINGS, "Role mappings"),
+            (path::PROJECTS, "Projects"),
+            (path::USERS, "Users"),
+            (path::BASE_IDENTITY, "Base identity"),
+            (path::AUDIT, "Audit"),
+        ];
+        let shown = match caller.user.is_admin {
+            true => for_administrators.as_slice(),
+            false => &[],
+        };
+        let links = for_all.iter().chain(shown).map(|(href, text)| Link { href, text, is_here: *href == here });
+        Self {
+            title: title.to_owned(),
+            links: links.collect(),
+            email: Some(caller.user.email.to_string()),
+            form_token,
+            notice: None,
+        }
+    }
+
+    /// With the notice that [`done`] put into the query.
+    pub fn with_notice(mut self, parameters: &Parameters) -> Self {
+        let name = parameters.all("done").next();
+        self.notice = NOTICES.iter().find(|notice| Some(notice.name()) == name).map(|notice| notice.sentence());
+        self
+    }
+
+    /// The name of the field with the token.
+    pub fn token_field(&self) -> &'static str {
+        forms::TOKEN
+    }
+}
+
+/// What has just been done. Only its name travels in the query, so nobody can put words into a page.
+#[derive(Debug, Clone, Copy)]
+pub enum Notice {
+    SignedOut,
+    SessionEnded,
+    MappingAdded,
+    MappingChanged,
+    MappingRemoved,
+    DefaultMoved,
+    ProjectAdded,
+    MemberSet,
+    MemberRemoved,
+}
+
+const NOTICES: [Notice; 9] = [
+    Notice::SignedOut,
+    Notice::SessionEnded,
+    Notice::MappingAdded,
+    Notice::MappingChanged,
+    Notice::MappingRemoved,
+    Notice::DefaultMoved,
+    Notice::ProjectAdded,
+    Notice::MemberSet,
+    Notice::MemberRemoved,
+];
+
+impl Notice {
+    /// How it is called in a query.
+    pub fn name(self) -> &'static str {
+        match self {
+            Notice::SignedOut => "signed-out",
+            Notice::SessionEnded => "session-ended",
+            Notice::MappingAdded => "mapping-added",
+            Notice::MappingChanged => "mapping-changed",
+            Notice::MappingRemoved => "mapping-removed",
+            Notice::DefaultMoved => "default-moved",
+            Notice::ProjectAdded => "project-added",
+            Notice::MemberSet => "member-set",
+            Notice::MemberRemoved => "member-removed",
+        }
+    }
+
+    fn sentence(self) -> &'static str {
+        match self {
+            Notice::SignedOut => "You are signed out.",
+            Notice::SessionEnded => "Your session has ended. Sign in to go on.",
+            Notice::MappingAdded => "The role mapping is added.",
+            Notice::MappingChanged => "The role mapping is changed.",
+            Notice::MappingRemoved => "The role mapping is removed.",
+            Notice::DefaultMoved => "The default is moved.",
+            Notice::ProjectAdded => "The project is added.",
+            Notice::MemberSet => "The member is set.",
+            Notice::MemberRemoved => "The member is removed.",
+        }
+    }
+}
+
+/// Sends the browser to a page, which then says what has been done; loading that page anew does nothing anew.
+pub fn done(path: &str, notice: Notice) -> Response {
+    Redirect::to(&format!("{path}?done={}", notice.name())).into_response()
+}
+
+/// A page.
+pub fn page(template: &impl Template) -> Response {
+    Html(template.render().expect("texts and numbers can be written into a page")).into_response()
+}
+
+/// A page that says what is wrong with what was typed, which stands in its form as it was typed.
+pub fn page_again(template: &impl Template, error: &Error) -> Response {
+    let status = match error.status() {
+        StatusCode::NOT_FOUND => StatusCode::BAD_REQUEST,
+        status => status,
+    };
+    (status, page(template)).into_response()
+}

@@ -1,0 +1,63 @@
+//! The home page: where an administrator and a member begin.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+
+use super::error::PageError;
+use super::frame::{Frame, page};
+use super::path;
+use super::visitor::Visitor;
+use crate::App;
+use crate::parameters::Parameters;
+use crate::{mapping, project};
+
+#[derive(Template)]
+#[template(path = "home.html")]
+struct Home {
+    frame: Frame,
+    administration: Vec<Entry>,
+    projects: Vec<Entry>,
+}
+
+struct Entry {
+    href: String,
+    title: String,
+    text: String,
+}
+
+/// What this person can do here.
+pub async fn show(State(app): State<App>, visitor: Visitor, parameters: Parameters) -> Result<Response, PageError> {
+    let user = &visitor.caller.user;
+    let projects = project::of_user(&app.database, user.id).await?.into_iter().map(|(project, project_role)| Entry {
+        href: format!("/projects/{}", project.id),
+        title: project.name,
+        text: format!("You are a {}. See the roles you may assume.", project_role.display_name().to_lowercase()),
+    });
+    let projects = projects.collect();
+    let administration = match user.is_admin {
+        true => administration(mapping::all(&app.database).await?.len(), project::all(&app.database).await?.len()),
+        false => Vec::new(),
+    };
+    let frame = Frame::of("Home", path::HOME, &visitor.caller, visitor.form_token).with_notice(&parameters);
+    Ok(page(&Home { frame, administration, projects }))
+}
+
+fn administration(mappings: usize, projects: usize) -> Vec<Entry> {
+    let entry = |href: &str, title: &str, text: String| Entry { href: href.to_owned(), title: title.to_owned(), text };
+    vec![
+        entry(
+            path::MAPPINGS,
+            "Cloud role mapping",
+            format!("Which AWS roles the members of a project may assume. {mappings} mapped."),
+        ),
+        entry(
+            path::PROJECTS,
+            "Projects and members",
+            format!("Who is in which project, and as what. {projects} here."),
+        ),
+        entry(path::USERS, "Users", "Add people and give them API keys.".to_owned()),
+        entry(path::BASE_IDENTITY, "Base identity", "Whose AWS credentials this server uses.".to_owned()),
+        entry(path::AUDIT, "Audit", "Who got which role when, and who changed what.".to_owned()),
+    ]
+}

@@ -1,0 +1,43 @@
+//! *Admin › role mappings › remove*: asks first.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+
+use super::error::PageError;
+use super::frame::{Frame, Notice, done, page};
+use super::mapping_form::shown;
+use super::path;
+use super::visitor::Administrator;
+use crate::App;
+use crate::mapping::{self, Mapping};
+use crate::parameters::MappingId;
+
+#[derive(Template)]
+#[template(path = "mapping_remove.html")]
+struct MappingRemove {
+    frame: Frame,
+    mapping: Mapping,
+    project_role: &'static str,
+}
+
+/// The question.
+pub async fn show(
+    State(app): State<App>,
+    Administrator(visitor): Administrator,
+    MappingId(id): MappingId,
+) -> Result<Response, PageError> {
+    let mapping = mapping::by_id(&app.database, id).await?;
+    let frame = Frame::of("Remove this role mapping?", path::MAPPINGS, &visitor.caller, visitor.form_token);
+    Ok(page(&MappingRemove { frame, project_role: shown(mapping.project_role), mapping }))
+}
+
+/// Removes the role mapping.
+pub async fn remove(
+    State(app): State<App>,
+    Administrator(visitor): Administrator,
+    MappingId(id): MappingId,
+) -> Result<Response, PageError> {
+    mapping::remove(&app.database, &visitor.caller.actor, id).await?;
+    Ok(done(path::MAPPINGS, Notice::MappingRemoved))
+}

@@ -1,0 +1,135 @@
+//! *Admin › role mappings › try it*: does the base identity reach this role?
+//!
+//! It asks STS as a member's request would, throws the credentials away, and leaves a row in the audit, since CloudTrail
+//! tells of the session too.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use hops_credentials::base::BaseIdentity;
+use hops_credentials::error::Error as CoreError;
+use hops_credentials::request::{Extras, SessionDuration, SessionName};
+
+use super::base_identity::Shown;
+use super::error::{PageError, sentence};
+use super::frame::{Frame, page};
+use super::mapping_form::shown;
+use super::path;
+use super::policies::Policies;
+use super::visitor::{Administrator, Visitor};
+use crate::App;
+use crate::audit::{self, Purpose, SessionRequest};
+use crate::error::Error;
+use crate::mapping::{self, Mapping};
+use crate::parameters::MappingId;
+use crate::session_token::rfc3339;
+
+/// As short as STS allows: nobody uses the credentials.
+const SHORTEST: i64 = 900;
+
+#[derive(Template)]
+#[template(path = "mapping_try.html")]
+struct MappingTry {
+    frame: Frame,
+    mapping: Mapping,
+    project_role: &'static str,
+    identity: Option<Shown>,
+    success: Option<Success>,
+    refusal: Option<String>,
+    policies: Option<Policies>,
+}
+
+struct Success {
+    access_key_id: String,
+    session_name: String,
+    expiration: String,
+    request_id: String,
+}
+
+impl MappingTry {
+    fn untried(visitor: Visitor, mapping: Mapping) -> Self {
+        let title = format!("Try role mapping {}", mapping.id);
+        Self {
+            frame: Frame::of(&title, path::MAPPINGS, &visitor.caller, visitor.form_token),
+            project_role: shown(mapping.project_role),
+            mapping,
+            identity: None,
+            success: None,
+            refusal: None,
+            policies: None,
+        }
+    }
+}
+
+/// The role mapping, and a button.
+pub async fn show(
+    State(app): State<App>,
+    Administrator(visitor): Administrator,
+    MappingId(id): MappingId,
+) -> Result<Response, PageError> {
+    Ok(page(&MappingTry::untried(visitor, mapping::by_id(&app.database, id).await?)))
+}
+
+/// What STS said.
+pub async fn try_it(
+    State(app): State<App>,
+    Administrator(visitor): Administrator,
+    MappingId(id): MappingId,
+) -> Result<Response, PageError> {
+    // A task of its own: a browser that goes elsewhere cannot end it between STS and the record of it.
+    tokio::spawn(async move {
+        let mapping = mapping::by_id(&app.database, id).await?;
+        let identity = app.sts.base_identity().await;
+        let mut record = SessionRequest {
+            project_id: mapping.project.id,
+            project_name: Some(mapping.project.name.clone()),
+            role: Some(mapping.role.to_string()),
+            duration_seconds: Some(SHORTEST),
+            ..SessionRequest::default()
+        };
+        let outcome = match &identity {
+            Ok(_) => assume(&app, &visitor, &mapping, &mut record).await,
+            Err(error) => Err(error.to_string()),
+        };
+        record.refusal = outcome.as_ref().err().cloned();
+        let actor = visitor.caller.actor.clone();
+        audit::record_session(&mut *app.database.pool().acquire().await?, &actor, Purpose::Try, &record).await?;
+        let known: Option<&BaseIdentity> = identity.as_ref().ok();
+        let policies = match &outcome {
+            Ok(_) => None,
+            Err(_) => known.map(|identity| Policies::between(identity, &mapping.role)),
+        };
+        let identity = known.map(Shown::from);
+        let refusal = outcome.as_ref().err().map(|text| sentence(text));
+        let success = outcome.ok();
+        Ok(page(&MappingTry { identity, policies, refusal, success, ..MappingTry::untried(visitor, mapping) }))
+    })
+    .await
+    .expect("the task neither panics nor is it cancelled")
+}
+
+/// Notes in `record` what is known as soon as it is known. The error is the whole text: an administrator looks at it.
+async fn assume(
+    app: &App,
+    visitor: &Visitor,
+    mapping: &Mapping,
+    record: &mut SessionRequest,
+) -> Result<Success, String> {
+    let session_name = SessionName::of(visitor.caller.user.email.local_part(), "try");
+    record.session_name = Some(session_name.to_string());
+    let duration = SessionDuration::from_seconds(SHORTEST).expect("STS takes 900 s");
+    let issued = app
+        .sts
+        .assume_role(&mapping.role, &session_name, duration, &Extras::default())
+        .await
+        .map_err(|error: CoreError| Error::from(error).with_sources())?;
+    let access_key_id = issued.credentials.access_key_id().to_owned();
+    record.access_key_id = Some(access_key_id.clone());
+    record.sts_request_id.clone_from(&issued.request_id);
+    Ok(Success {
+        access_key_id,
+        session_name: session_name.to_string(),
+        expiration: rfc3339(issued.credentials.expiration()),
+        request_id: issued.request_id.unwrap_or_else(|| "none".to_owned()),
+    })
+}

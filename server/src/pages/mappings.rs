@@ -1,0 +1,250 @@
+//! *Admin › role mappings*: the table, and the form that adds to it.
+
+use std::cmp::Ordering;
+use std::fmt::Write;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use hops_credentials::role::ProjectRole;
+
+use super::base_identity::Panel;
+use super::error::PageError;
+use super::forms::Fields;
+use super::frame::{Frame, Notice, done, page, page_again};
+use super::mapping_form::{Choice, MappingForm, project_roles, shown};
+use super::path;
+use super::visitor::{Administrator, Visitor};
+use crate::App;
+use crate::error::Error;
+use crate::mapping::{self, Mapping};
+use crate::parameters::Parameters;
+use crate::project;
+
+/// Rows of a page.
+const ROWS: usize = 25;
+
+#[derive(Template)]
+#[template(path = "mappings.html")]
+struct Mappings {
+    frame: Frame,
+    panel: Panel,
+    view: View,
+    columns: Vec<Heading>,
+    rows: Vec<Row>,
+    summary: String,
+    earlier: Option<String>,
+    later: Option<String>,
+    form: MappingForm,
+    projects: Vec<String>,
+}
+
+struct Row {
+    id: i64,
+    project: String,
+    project_role: &'static str,
+    role: String,
+    account: String,
+    is_default: bool,
+}
+
+struct Heading {
+    text: &'static str,
+    href: String,
+    aria_sort: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Column {
+    Id,
+    Project,
+    ProjectRole,
+    Role,
+}
+
+const COLUMNS: [Column; 4] = [Column::Id, Column::Project, Column::ProjectRole, Column::Role];
+
+impl Column {
+    fn name(self) -> &'static str {
+        match self {
+            Column::Id => "id",
+            Column::Project => "project",
+            Column::ProjectRole => "project_role",
+            Column::Role => "role",
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Column::Id => "Id",
+            Column::Project => "Project",
+            Column::ProjectRole => "Project role",
+            Column::Role => "Role ARN",
+        }
+    }
+
+    fn compare(self, left: &Mapping, right: &Mapping) -> Ordering {
+        match self {
+            Column::Id => left.id.cmp(&right.id),
+            Column::Project => left.project.name.cmp(&right.project.name),
+            Column::ProjectRole => shown(left.project_role).cmp(shown(right.project_role)),
+            Column::Role => left.role.as_str().cmp(right.role.as_str()),
+        }
+        .then(left.id.cmp(&right.id))
+    }
+}
+
+/// Which part of the table is shown, and how. What the query says wrongly counts as not said: it is a link that was bent.
+#[derive(Debug, Clone)]
+struct View {
+    text: String,
+    project_role: Option<ProjectRole>,
+    column: Column,
+    is_descending: bool,
+    page: usize,
+}
+
+impl View {
+    fn of(parameters: &Parameters) -> Self {
+        let text = |name| parameters.all(name).next().unwrap_or_default().trim().to_owned();
+        let column = COLUMNS.into_iter().find(|column| column.name() == text("sort")).unwrap_or(Column::Project);
+        Self {
+            text: text("q"),
+            project_role: text("project_role").parse().ok(),
+            column,
+            is_descending: text("order") == "desc",
+            page: text("page").parse().unwrap_or(1).max(1),
+        }
+    }
+
+    fn passes(&self, mapping: &Mapping) -> bool {
+        let text = self.text.to_lowercase();
+        let has_text = mapping.project.name.to_lowercase().contains(&text)
+            || mapping.role.as_str().to_lowercase().contains(&text)
+            || mapping.id.to_string() == text;
+        has_text && self.project_role.is_none_or(|wanted| mapping.project_role == wanted)
+    }
+
+    fn apply(&self, mut mappings: Vec<Mapping>) -> Vec<Mapping> {
+        mappings.retain(|mapping| self.passes(mapping));
+        mappings.sort_by(|left, right| match self.is_descending {
+            true => self.column.compare(right, left),
+            false => self.column.compare(left, right),
+        });
+        mappings
+    }
+
+    fn href(&self) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("q", &self.text).append_pair("project_role", self.project_role_name());
+        query.append_pair("sort", self.column.name()).append_pair("order", self.order());
+        query.append_pair("page", &self.page.to_string());
+        format!("{}?{}", path::MAPPINGS, query.finish())
+    }
+
+    fn project_role_name(&self) -> &'static str {
+        self.project_role.map_or("", ProjectRole::query_name)
+    }
+
+    fn order(&self) -> &'static str {
+        match self.is_descending {
+            true => "desc",
+            false => "asc",
+        }
+    }
+
+    fn choices(&self) -> Vec<Choice> {
+        let roles = [ProjectRole::All, ProjectRole::DataOwner, ProjectRole::DataScientist];
+        project_roles(&roles, self.project_role_name())
+    }
+
+    fn heading(&self, column: Column) -> Heading {
+        let is_sorted = column == self.column;
+        let next = Self { column, is_descending: is_sorted && !self.is_descending, page: 1, ..self.clone() };
+        let aria_sort = match (is_sorted, self.is_descending) {
+            (false, _) => "none",
+            (true, false) => "ascending",
+            (true, true) => "descending",
+        };
+        Heading { text: column.text(), href: next.href(), aria_sort }
+    }
+}
+
+/// The table.
+pub async fn show(
+    State(app): State<App>,
+    Administrator(visitor): Administrator,
+    parameters: Parameters,
+) -> Result<Response, PageError> {
+    let form = MappingForm { project: parameters.one("project")?.unwrap_or_default(), ..MappingForm::default() };
+    Ok(page(&table(&app, visitor, &parameters, form).await?))
+}
+
+/// Adds a role mapping.
+pub async fn add(
+    State(app): State<App>,
+    Administrator(visitor): Administrator,
+    fields: Fields,
+) -> Result<Response, PageError> {
+    let form = MappingForm::typed(&fields);
+    match add_typed(&app, &visitor, &form).await {
+        Ok(()) => Ok(done(path::MAPPINGS, Notice::MappingAdded)),
+        Err(error) if error.status().is_server_error() => Err(error.into()),
+        Err(error) => {
+            let form = form.refused(&error);
+            Ok(page_again(&table(&app, visitor, &Parameters::of(""), form).await?, &error))
+        }
+    }
+}
+
+async fn add_typed(app: &App, visitor: &Visitor, form: &MappingForm) -> Result<(), Error> {
+    let meant = form.parse()?;
+    let project = project::named(&mut *app.database.pool().acquire().await?, &form.project).await?;
+    let actor = &visitor.caller.actor;
+    mapping::add(&app.database, actor, project.id, meant.project_role, &meant.role, form.is_default).await?;
+    Ok(())
+}
+
+async fn table(app: &App, visitor: Visitor, parameters: &Parameters, form: MappingForm) -> Result<Mappings, PageError> {
+    let panel = Panel::quick(app);
+    let (panel, mappings, projects) = tokio::join!(panel, mapping::all(&app.database), project::all(&app.database));
+    let mut view = View::of(parameters);
+    let all = mappings?;
+    let total = all.len();
+    let found = view.apply(all);
+    view.page = view.page.min(found.len().div_ceil(ROWS).max(1));
+    let first = (view.page - 1) * ROWS;
+    let last = (first + ROWS).min(found.len());
+    let at = |page| View { page, ..view.clone() }.href();
+    let mut summary = match found.len() {
+        0 => "None".to_owned(),
+        count => format!("{} to {last} of {count}", first + 1),
+    };
+    if found.len() < total {
+        write!(summary, ", {total} without the filter").expect("a text takes all that is written");
+    }
+    let frame = Frame::of("Role mappings", path::MAPPINGS, &visitor.caller, visitor.form_token);
+    Ok(Mappings {
+        frame: frame.with_notice(parameters),
+        panel,
+        columns: COLUMNS.map(|column| view.heading(column)).into(),
+        earlier: (first > 0).then(|| at(view.page - 1)),
+        later: (last < found.len()).then(|| at(view.page + 1)),
+        rows: found[first..last].iter().map(row).collect(),
+        summary,
+        form,
+        projects: projects?.into_iter().map(|(project, _)| project.name).collect(),
+        view,
+    })
+}
+
+fn row(mapping: &Mapping) -> Row {
+    Row {
+        id: mapping.id,
+        project: mapping.project.name.clone(),
+        project_role: shown(mapping.project_role),
+        role: mapping.role.to_string(),
+        account: mapping.role.account().to_owned(),
+        is_default: mapping.is_default,
+    }
+}

@@ -1,0 +1,72 @@
+//! *Admin › users › new key*: asks first, then shows the key, once.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+
+use super::error::PageError;
+use super::forms::Fields;
+use super::frame::{Frame, page};
+use super::path;
+use super::visitor::{Administrator, Visitor};
+use crate::App;
+use crate::error::Error;
+use crate::parameters::Parameters;
+use crate::user::{self, ApiKey, Email};
+
+#[derive(Template)]
+#[template(path = "new_key_confirm.html")]
+struct Confirm {
+    frame: Frame,
+    email: String,
+}
+
+/// The page with the key. It is the answer to the form, so that the key is in no address and not in the database.
+#[derive(Template)]
+#[template(path = "new_key.html")]
+pub struct NewKey<'a> {
+    frame: Frame,
+    email: &'a str,
+    key: &'a str,
+}
+
+impl<'a> NewKey<'a> {
+    /// Shows this key of that user.
+    pub fn new(visitor: Visitor, email: &'a str, key: &'a ApiKey) -> Self {
+        let frame = Frame::of("New API key", path::USERS, &visitor.caller, visitor.form_token);
+        Self { frame, email, key: key.reveal() }
+    }
+}
+
+/// Where a new key for that user is asked for.
+pub fn href(email: &Email) -> String {
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("email", email.as_str()).finish();
+    format!("{}/new-key?{query}", path::USERS)
+}
+
+/// The question.
+pub async fn show(
+    State(app): State<App>,
+    Administrator(visitor): Administrator,
+    parameters: Parameters,
+) -> Result<Response, PageError> {
+    let email = email_of(&parameters)?;
+    user::by_email(&mut *app.database.pool().acquire().await?, &email).await?;
+    let frame = Frame::of("Make a new API key?", path::USERS, &visitor.caller, visitor.form_token);
+    Ok(page(&Confirm { frame, email: email.to_string() }))
+}
+
+/// Makes the key and shows it.
+pub async fn renew(
+    State(app): State<App>,
+    Administrator(visitor): Administrator,
+    fields: Fields,
+) -> Result<Response, PageError> {
+    let email = email_of(&fields.parameters())?;
+    let key = user::renew_key(&app.database, &visitor.caller.actor, &email).await?;
+    Ok(page(&NewKey::new(visitor, email.as_str(), &key)))
+}
+
+fn email_of(parameters: &Parameters) -> Result<Email, Error> {
+    parameters.required("email")
+}

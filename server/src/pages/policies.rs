@@ -1,0 +1,137 @@
+//! The two policies that let a base identity assume a role, filled in.
+//!
+//! AWS wants both: a statement of the base identity that allows `sts:AssumeRole` on the role, and a trust policy of the role
+//! that lets the base identity in. Its refusal does not tell which is missing.
+
+use hops_credentials::base::BaseIdentity;
+use hops_credentials::role::RoleArn;
+use serde::Serialize;
+
+/// The two policies and where each belongs.
+pub struct Policies {
+    /// Whom the first one belongs to: the principal behind the base identity.
+    pub principal: String,
+    /// The account of the base identity.
+    pub base_account: String,
+    /// The policy of the base identity.
+    pub permission: String,
+    /// The role that the second one belongs to.
+    pub role: String,
+    /// The account of the role.
+    pub role_account: String,
+    /// The trust policy of the role.
+    pub trust: String,
+    /// Whether the two accounts differ.
+    pub is_cross_account: bool,
+    /// Whether the principal is the role behind a session, whose ARN does not tell the role's path.
+    pub may_have_path: bool,
+}
+
+impl Policies {
+    /// The policies by which this base identity may assume that role.
+    pub fn between(identity: &BaseIdentity, role: &RoleArn) -> Self {
+        let principal = principal_of(&identity.arn);
+        let permission = Statement { resource: Some(role.as_str()), ..Statement::ALLOW };
+        let trust = Statement { principal: Some(Principal { aws: &principal }), ..Statement::ALLOW };
+        let (permission, trust) = (document(permission), document(trust));
+        Self {
+            may_have_path: principal != identity.arn,
+            principal,
+            base_account: identity.account.clone(),
+            permission,
+            role: role.to_string(),
+            role_account: role.account().to_owned(),
+            trust,
+            is_cross_account: identity.account != role.account(),
+        }
+    }
+}
+
+/// The principal that a trust policy names: for a session of a role the role itself, since the session will be another one
+/// tomorrow.
+///
+/// Source: IAM user guide, "AWS JSON policy elements: Principal".
+fn principal_of(arn: &str) -> String {
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    match parts.as_slice() {
+        [_, partition, "sts", _, account, resource] if resource.starts_with("assumed-role/") => {
+            let name = resource.split('/').nth(1).unwrap_or_default();
+            format!("arn:{partition}:iam::{account}:role/{name}")
+        }
+        _ => arn.to_owned(),
+    }
+}
+
+/// A policy as AWS writes it, in the order in which people read it.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Document<'a> {
+    version: &'static str,
+    statement: [Statement<'a>; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Statement<'a> {
+    effect: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    principal: Option<Principal<'a>>,
+    action: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+struct Principal<'a> {
+    aws: &'a str,
+}
+
+impl Statement<'_> {
+    const ALLOW: Self = Self { effect: "Allow", principal: None, action: "sts:AssumeRole", resource: None };
+}
+
+fn document(statement: Statement) -> String {
+    serde_json::to_string_pretty(&Document { version: "2012-10-17", statement: [statement] })
+        .expect("texts can be written as JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hops_credentials::base::BaseProvider;
+
+    fn policies(arn: &str, account: &str) -> Policies {
+        let identity = BaseIdentity {
+            provider: BaseProvider::InstanceProfile,
+            is_role: true,
+            arn: arn.to_owned(),
+            account: account.to_owned(),
+        };
+        Policies::between(&identity, &"arn:aws:iam::111111111111:role/data/reader".parse().expect("a role ARN"))
+    }
+
+    #[test]
+    fn a_session_of_a_role_is_trusted_as_the_role() {
+        let policies = policies("arn:aws:sts::222222222222:assumed-role/hop/i-0abc", "222222222222");
+        assert_eq!(policies.principal, "arn:aws:iam::222222222222:role/hop");
+        assert!(policies.may_have_path && policies.is_cross_account);
+        assert_eq!(
+            policies.trust.split_whitespace().collect::<String>(),
+            r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::222222222222:role/hop"},"Action":"sts:AssumeRole"}]}"#
+        );
+        assert_eq!(
+            policies.permission.split_whitespace().collect::<String>(),
+            r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"arn:aws:iam::111111111111:role/data/reader"}]}"#
+        );
+    }
+
+    #[test]
+    fn a_user_is_trusted_as_it_is_and_a_partition_is_kept() {
+        let user = policies("arn:aws:iam::111111111111:user/ops/ci", "111111111111");
+        assert_eq!(user.principal, "arn:aws:iam::111111111111:user/ops/ci");
+        assert!(!user.may_have_path && !user.is_cross_account);
+        let china = policies("arn:aws-cn:sts::222222222222:assumed-role/hop/s", "222222222222");
+        assert_eq!(china.principal, "arn:aws-cn:iam::222222222222:role/hop");
+    }
+}

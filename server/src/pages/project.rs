@@ -1,0 +1,153 @@
+//! *Admin › projects › one of them*: its members.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use hops_credentials::role::ProjectRole;
+
+use super::error::{PageError, sentence};
+use super::forms::Fields;
+use super::frame::{Frame, Notice, done, page, page_again};
+use super::mapping_form::{Choice, project_roles};
+use super::path;
+use super::visitor::{Administrator, Visitor};
+use crate::App;
+use crate::error::Error;
+use crate::parameters::{Parameters, ProjectId};
+use crate::project::{self, Project};
+use crate::user::{self, Email};
+
+#[derive(Template)]
+#[template(path = "project.html")]
+struct ProjectPage {
+    frame: Frame,
+    project: Project,
+    mappings_href: String,
+    members: Vec<Row>,
+    users: Vec<String>,
+    email: String,
+    choices: Vec<Choice>,
+    problem: Option<String>,
+}
+
+struct Row {
+    email: String,
+    project_role: &'static str,
+    remove_href: String,
+}
+
+#[derive(Template)]
+#[template(path = "member_remove.html")]
+struct MemberRemove {
+    frame: Frame,
+    project: Project,
+    email: String,
+}
+
+/// What a member can be.
+const ROLES: [ProjectRole; 2] = [ProjectRole::DataScientist, ProjectRole::DataOwner];
+
+impl ProjectPage {
+    async fn new(app: &App, visitor: Visitor, id: i64, parameters: &Parameters) -> Result<Self, PageError> {
+        let project = by_id(app, id).await?;
+        let title = format!("Project {}", project.name);
+        let frame = Frame::of(&title, path::PROJECTS, &visitor.caller, visitor.form_token).with_notice(parameters);
+        let members = project::members(&app.database, id).await?.into_iter().map(|(email, project_role)| Row {
+            remove_href: format!("{}/{id}/remove-member?{}", path::PROJECTS, query("email", &email)),
+            email,
+            project_role: project_role.display_name(),
+        });
+        let users = user::all(&app.database).await?.into_iter().map(|(user, _)| user.email.to_string());
+        Ok(Self {
+            frame,
+            mappings_href: format!("{}?{}", path::MAPPINGS, query("q", &project.name)),
+            project,
+            members: members.collect(),
+            users: users.collect(),
+            email: String::new(),
+            choices: project_roles(&ROLES, ""),
+            problem: None,
+        })
+    }
+}
+
+async fn by_id(app: &App, id: i64) -> Result<Project, Error> {
+    project::named(&mut *app.database.pool().acquire().await?, &id.to_string()).await
+}
+
+fn query(name: &str, value: &str) -> String {
+    form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish()
+}
+
+/// The members, and the form that adds to them.
+pub async fn show(
+    State(app): State<App>,
+    Administrator(visitor): Administrator,
+    ProjectId(id): ProjectId,
+    parameters: Parameters,
+) -> Result<Response, PageError> {
+    Ok(page(&ProjectPage::new(&app, visitor, id, &parameters).await?))
+}
+
+/// Makes somebody a member, or changes what they are.
+pub async fn set_member(
+    State(app): State<App>,
+    Administrator(visitor): Administrator,
+    ProjectId(id): ProjectId,
+    fields: Fields,
+) -> Result<Response, PageError> {
+    match set_as_typed(&app, &visitor, id, &fields).await {
+        Ok(()) => Ok(done(&format!("{}/{id}", path::PROJECTS), Notice::MemberSet)),
+        Err(error) if error.status().is_server_error() => Err(error.into()),
+        Err(error) => {
+            let problem = match &error {
+                Error::NoSuchUser(email) => format!("there is no user {email}; add them under Users first"),
+                other => other.to_string(),
+            };
+            let shown = ProjectPage {
+                email: fields.text("email"),
+                choices: project_roles(&ROLES, &fields.text("project_role")),
+                problem: Some(sentence(&problem)),
+                ..ProjectPage::new(&app, visitor, id, &Parameters::of("")).await?
+            };
+            Ok(page_again(&shown, &error))
+        }
+    }
+}
+
+async fn set_as_typed(app: &App, visitor: &Visitor, id: i64, fields: &Fields) -> Result<(), Error> {
+    let email = email_of(&fields.text("email"))?;
+    let role = fields.text("project_role").parse()?;
+    if !ROLES.contains(&role) {
+        return Err(Error::InvalidArgument("a member is a data owner or a data scientist".to_owned()));
+    }
+    project::set_member(&app.database, &visitor.caller.actor, &id.to_string(), &email, role).await
+}
+
+fn email_of(text: &str) -> Result<Email, Error> {
+    text.parse().map_err(|problem: &str| Error::InvalidArgument(problem.to_owned()))
+}
+
+/// Asks before a membership ends.
+pub async fn confirm_removal(
+    State(app): State<App>,
+    Administrator(visitor): Administrator,
+    ProjectId(id): ProjectId,
+    parameters: Parameters,
+) -> Result<Response, PageError> {
+    let email = email_of(&parameters.required::<String>("email")?)?.to_string();
+    let frame = Frame::of("Remove this member?", path::PROJECTS, &visitor.caller, visitor.form_token);
+    Ok(page(&MemberRemove { frame, project: by_id(&app, id).await?, email }))
+}
+
+/// Ends a membership.
+pub async fn remove_member(
+    State(app): State<App>,
+    Administrator(visitor): Administrator,
+    ProjectId(id): ProjectId,
+    fields: Fields,
+) -> Result<Response, PageError> {
+    let email = email_of(&fields.text("email"))?;
+    project::remove_member(&app.database, &visitor.caller.actor, &id.to_string(), &email).await?;
+    Ok(done(&format!("{}/{id}", path::PROJECTS), Notice::MemberRemoved))
+}

@@ -1,0 +1,132 @@
+//! *Project › settings*: the roles this member may assume, how to do it, and for data owners where the default is.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use hops_credentials::role::ProjectRole;
+
+use super::error::PageError;
+use super::forms::Fields;
+use super::frame::{Frame, Notice, done, page};
+use super::mapping_form::shown;
+use super::path;
+use super::visitor::{ProjectMember, ProjectOwner};
+use crate::App;
+use crate::mapping::{self, Changes, Mapping};
+use crate::parameters::Parameters;
+use crate::project::Project;
+
+#[derive(Template)]
+#[template(path = "project_settings.html")]
+struct ProjectSettings {
+    frame: Frame,
+    project: Project,
+    project_role: &'static str,
+    may_move_default: bool,
+    rows: Vec<Row>,
+    others: Vec<Row>,
+    code: Option<Code>,
+}
+
+struct Row {
+    id: i64,
+    role: String,
+    project_role: &'static str,
+    mark: Mark,
+    code_href: String,
+    is_shown: bool,
+}
+
+/// What a row says about the default.
+#[derive(PartialEq, Eq)]
+enum Mark {
+    /// It is the one this member gets when they name none.
+    Yours,
+    /// It is the default of its project role, but another one is this member's.
+    OfProjectRole,
+    /// It is none.
+    None,
+}
+
+/// How to assume a role, ready to copy.
+struct Code {
+    title: String,
+    scala: String,
+    python: String,
+}
+
+/// The roles.
+pub async fn show(
+    State(app): State<App>,
+    ProjectMember { member, form_token }: ProjectMember,
+    parameters: Parameters,
+) -> Result<Response, PageError> {
+    let mappings = mapping::of_project(&app.database, member.project.id).await?;
+    let default = mapping::default_for(&mappings, member.project_role).ok().map(|mapping| mapping.id);
+    let (own, others): (Vec<_>, Vec<_>) = mappings.iter().partition(|mapping| mapping.is_for(member.project_role));
+    let asked: Option<i64> = parameters.one("role")?;
+    let chosen = own.iter().find(|mapping| Some(mapping.id) == asked.or(default)).or(own.first()).copied();
+    let row = |mapping: &&Mapping| Row {
+        id: mapping.id,
+        role: mapping.role.to_string(),
+        project_role: shown(mapping.project_role),
+        mark: match (mapping.is_default, Some(mapping.id) == default) {
+            (true, true) => Mark::Yours,
+            (true, false) => Mark::OfProjectRole,
+            (false, _) => Mark::None,
+        },
+        code_href: format!("/projects/{}?role={}#code", member.project.id, mapping.id),
+        is_shown: chosen.is_some_and(|chosen| chosen.id == mapping.id),
+    };
+    let may_move_default = member.project_role == ProjectRole::DataOwner;
+    let title = format!("Cloud roles of {}", member.project.name);
+    Ok(page(&ProjectSettings {
+        frame: Frame::of(&title, path::HOME, &member.caller, form_token).with_notice(&parameters),
+        project_role: member.project_role.display_name(),
+        may_move_default,
+        rows: own.iter().map(row).collect(),
+        others: match may_move_default {
+            true => others.iter().map(row).collect(),
+            false => Vec::new(),
+        },
+        code: chosen.map(|mapping| code(mapping, Some(mapping.id) == default)),
+        project: member.project,
+    }))
+}
+
+/// Makes a role mapping of the project the default of its project role.
+pub async fn move_default(
+    State(app): State<App>,
+    ProjectOwner(member): ProjectOwner,
+    fields: Fields,
+) -> Result<Response, PageError> {
+    let mapping = mapping::in_project_of(&app.database, &member.project, fields.parameters().required("id")?).await?;
+    let changes = Changes { is_default: Some(true), ..Changes::default() };
+    mapping::change(&app.database, &member.caller.actor, mapping.id, &changes).await?;
+    Ok(done(&format!("/projects/{}", member.project.id), Notice::DefaultMoved))
+}
+
+fn code(mapping: &Mapping, is_default: bool) -> Code {
+    let (java_role, python_role) = match is_default {
+        true => (String::new(), String::new()),
+        false => {
+            let id = mapping.id;
+            (format!("CredentialsProvider.getRole({id})"), format!("credentials_provider.get_role({id})"))
+        }
+    };
+    let title = match is_default {
+        true => format!("Use your default role, {}", mapping.role.name()),
+        false => format!("Use role {}, {}", mapping.id, mapping.role.name()),
+    };
+    Code {
+        title,
+        scala: format!(
+            "import io.hops.util.CredentialsProvider\n\nCredentialsProvider.assumeRole({java_role})\n\
+             spark.read.csv(\"s3a://your-bucket/path\").show()"
+        ),
+        python: format!(
+            "from hops import credentials_provider\n\ncredentials_provider.assume_role({python_role})\n\
+             spark.read.csv(\"s3a://your-bucket/path\").show()"
+        ),
+    }
+}

@@ -1,0 +1,61 @@
+//! *Admin › projects*: the list, and the form that adds to it.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+
+use super::error::{PageError, sentence};
+use super::forms::Fields;
+use super::frame::{Frame, Notice, done, page, page_again};
+use super::path;
+use super::visitor::{Administrator, Visitor};
+use crate::App;
+use crate::error::Error;
+use crate::parameters::Parameters;
+use crate::project::{self, Project, ProjectName};
+
+#[derive(Template)]
+#[template(path = "projects.html")]
+struct Projects {
+    frame: Frame,
+    projects: Vec<(Project, i64)>,
+    name: String,
+    problem: Option<String>,
+}
+
+impl Projects {
+    async fn new(app: &App, visitor: Visitor, parameters: &Parameters) -> Result<Self, PageError> {
+        let frame = Frame::of("Projects", path::PROJECTS, &visitor.caller, visitor.form_token).with_notice(parameters);
+        Ok(Self { frame, projects: project::all(&app.database).await?, name: String::new(), problem: None })
+    }
+}
+
+/// The list.
+pub async fn show(
+    State(app): State<App>,
+    Administrator(visitor): Administrator,
+    parameters: Parameters,
+) -> Result<Response, PageError> {
+    Ok(page(&Projects::new(&app, visitor, &parameters).await?))
+}
+
+/// Adds a project.
+pub async fn add(
+    State(app): State<App>,
+    Administrator(visitor): Administrator,
+    fields: Fields,
+) -> Result<Response, PageError> {
+    let name = fields.text("name");
+    let added = match name.parse::<ProjectName>() {
+        Ok(name) => project::add(&app.database, &visitor.caller.actor, &name).await,
+        Err(problem) => Err(Error::InvalidArgument(problem.to_owned())),
+    };
+    match added {
+        Ok(project) => Ok(done(&format!("{}/{}", path::PROJECTS, project.id), Notice::ProjectAdded)),
+        Err(error) if error.status().is_server_error() => Err(error.into()),
+        Err(error) => {
+            let shown = Projects::new(&app, visitor, &Parameters::of("")).await?;
+            Ok(page_again(&Projects { name, problem: Some(sentence(&error.to_string())), ..shown }, &error))
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! *Admin › users*: the list, and the form that adds to it.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+
+use super::error::{PageError, sentence};
+use super::forms::Fields;
+use super::frame::{Frame, page, page_again};
+use super::new_key::NewKey;
+use super::path;
+use super::visitor::{Administrator, Visitor};
+use crate::App;
+use crate::error::Error;
+use crate::user::{self, Email};
+
+#[derive(Template)]
+#[template(path = "users.html")]
+struct Users {
+    frame: Frame,
+    users: Vec<Row>,
+    email: String,
+    is_admin: bool,
+    problem: Option<String>,
+}
+
+struct Row {
+    email: String,
+    office: &'static str,
+    key_prefix: String,
+    new_key_href: String,
+}
+
+impl Users {
+    async fn new(app: &App, visitor: Visitor) -> Result<Self, PageError> {
+        let frame = Frame::of("Users", path::USERS, &visitor.caller, visitor.form_token);
+        let users = user::all(&app.database).await?.into_iter().map(|(user, key_prefix)| Row {
+            new_key_href: super::new_key::href(&user.email),
+            email: user.email.to_string(),
+            office: match user.is_admin {
+                true => "Administrator",
+                false => "User",
+            },
+            key_prefix,
+        });
+        Ok(Self { frame, users: users.collect(), email: String::new(), is_admin: false, problem: None })
+    }
+}
+
+/// The list.
+pub async fn show(State(app): State<App>, Administrator(visitor): Administrator) -> Result<Response, PageError> {
+    Ok(page(&Users::new(&app, visitor).await?))
+}
+
+/// Adds a user and shows their key, this once.
+pub async fn add(
+    State(app): State<App>,
+    Administrator(visitor): Administrator,
+    fields: Fields,
+) -> Result<Response, PageError> {
+    let (text, is_admin) = (fields.text("email"), fields.is_ticked("admin"));
+    let added = match text.parse::<Email>() {
+        Ok(email) => user::add(&app.database, &visitor.caller.actor, &email, is_admin).await,
+        Err(problem) => Err(Error::InvalidArgument(problem.to_owned())),
+    };
+    match added {
+        Ok(key) => Ok(page(&NewKey::new(visitor, &text, &key))),
+        Err(error) if error.status().is_server_error() => Err(error.into()),
+        Err(error) => {
+            let problem = match &error {
+                Error::UserExists(email) => format!("user {email} exists already; you can give them a new key below"),
+                other => other.to_string(),
+            };
+            let shown = Users::new(&app, visitor).await?;
+            Ok(page_again(&Users { email: text, is_admin, problem: Some(sentence(&problem)), ..shown }, &error))
+        }
+    }
+}
