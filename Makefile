@@ -25,7 +25,7 @@ test: build/venv/ok
 	@$(PYTHON) -m tests.suite
 
 # Everything that the tests of the built product use.
-parts: build/spark/3.5.8/ok build/spark/4.1.4/ok build/spark/4.3.0/ok build/sbt-launch.jar build/postgresql jar publish $(SERVER)
+parts: build/spark/3.5.8/ok build/spark/4.1.4/ok build/spark/4.3.0/ok build/sbt-launch.jar build/postgresql build/chromium jar publish $(SERVER)
 
 jar: $(JAR)
 
@@ -49,6 +49,11 @@ build/gradle:
 	@touch $@
 
 # The server's tests run on it as well as on SQLite.
+build/chromium:
+	@mkdir -p build
+	@command -v chromium > /dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core; }
+	@touch $@
+
 build/postgresql:
 	@mkdir -p build
 	@ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || { apt-get update -q && apt-get install -y -q --no-install-recommends postgresql; }

@@ -1,0 +1,16 @@
+"""One site for all tests of the pages; each leaves as it found it what others look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.pages.site import Site, site
+
+
+@pytest.fixture(scope="session")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The running site."""
+    with site(tmp_path_factory.mktemp("pages")) as running:
+        yield running

@@ -1,0 +1,60 @@
+"""The guides say what is true: their policies work as they stand, their pictures are there, their links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from rig import ROOT
+from rig.aws import REGION, role_arn, trusts
+from tests.pages.site import Site
+
+GUIDES = [ROOT / "docs" / "user-guide" / "assume-role.md", ROOT / "docs" / "admin-guide" / "role-chaining.md"]
+ACCOUNT = "123456789012"
+
+
+def policy(name: str) -> str:
+    """A policy of the administrator's guide."""
+    found = re.search(rf"as it stands: {name} -->\n```json\n(.*?)```", GUIDES[1].read_text(), re.DOTALL)
+    assert found, name
+    return found[1]
+
+
+def test_the_two_policies_of_the_guide_are_what_it_takes(pages: Site) -> None:
+    aws = pages.aws
+    iam = aws.client("iam", ACCOUNT)
+    base_arn = role_arn("role-mapping-server", ACCOUNT)
+    machine = aws.user("machine", {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": base_arn}, account=ACCOUNT)
+    aws.role("role-mapping-server", trusts(f"arn:aws:iam::{ACCOUNT}:user/machine"), account=ACCOUNT)
+    aws.role("churn-reader", trusts(f"arn:aws:iam::{ACCOUNT}:user/nobody"), account=ACCOUNT)
+    session = aws.client_of(machine, "sts").assume_role(RoleArn=base_arn, RoleSessionName="i-0abc")["Credentials"]
+    base = boto3.client(
+        "sts",
+        endpoint_url=aws.endpoint,
+        region_name=REGION,
+        aws_access_key_id=session["AccessKeyId"],
+        aws_secret_access_key=session["SecretAccessKey"],
+        aws_session_token=session["SessionToken"],
+    )
+
+    def reach() -> None:
+        base.assume_role(RoleArn=role_arn("churn-reader", ACCOUNT), RoleSessionName="guide")
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        reach()
+    iam.put_role_policy(RoleName="role-mapping-server", PolicyName="mapped", PolicyDocument=policy("permission"))
+    with pytest.raises(ClientError, match="AccessDenied"):
+        reach()
+    iam.update_assume_role_policy(RoleName="churn-reader", PolicyDocument=policy("trust"))
+    reach()
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.stem)
+def test_links_and_pictures_of_the_guides_lead_to_files(guide: Path) -> None:
+    targets = re.findall(r"\]\(([^)]+)\)", guide.read_text())
+    assert targets
+    assert [target for target in targets if not (guide.parent / target).is_file()] == []
