@@ -23,10 +23,17 @@ final class ProductJar {
       throw new CloudCredentialException("the path of the jar of hops-credentials is no URI", e, 0);
     }
     String systemPath = context.getConf().get("spark.executor.extraClassPath", "");
-    // Both Scala lines have mkString; a Seq is another type in each.
-    String listed = context.listJars().mkString(" ");
-    if (jar.isFile() && !listed.contains(jar.getName()) && !systemPath.contains(jar.getName())) {
+    if (jar.isFile() && !listed(context).contains(jar.getName()) && !systemPath.contains(jar.getName())) {
       context.addJar(jar.getPath());
+    }
+  }
+
+  /** The jars that Spark takes to executors, as one text. A Seq of Scala 2.12 or of 2.13: two types. */
+  private static String listed(SparkContext context) {
+    try {
+      return SparkContext.class.getMethod("listJars").invoke(context).toString();
+    } catch (ReflectiveOperationException e) {
+      throw new IllegalStateException("this Spark does not tell which jars it has", e);
     }
   }
 }
