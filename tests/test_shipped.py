@@ -49,7 +49,7 @@ def test_the_published_pom_has_no_runtime_dependencies() -> None:
     directory = BUILD / "repo" / "io" / "hops" / "hops-credentials" / version()
     pom = ElementTree.parse(directory / f"hops-credentials-{version()}.pom")
     assert [element.tag for element in pom.iter() if element.tag.endswith("}dependency")] == []
-    published = sorted(re.sub(r"^hops-credentials-[\d.]+", "", path.name) for path in directory.glob("*.jar"))
+    published = sorted(re.sub(rf"^hops-credentials-{re.escape(version())}", "", path.name) for path in directory.glob("*.jar"))
     assert published == ["-javadoc.jar", "-sources.jar", ".jar"]
 
 
