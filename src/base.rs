@@ -95,7 +95,7 @@ pub(crate) struct Base {
     pub endpoint: Option<String>,
 }
 
-/// How long one call may take, the search for the base identity included.
+/// How long one call may take unless its caller says otherwise, the search for the base identity included.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 /// For how long credentials without an expiration are taken as they are; the AWS SDKs do the same.
 const FRESH: Duration = Duration::from_secs(15 * 60);
@@ -178,7 +178,7 @@ async fn sdk_config(
 pub(crate) fn timeouts(all: Duration) -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
-        .operation_attempt_timeout(Duration::from_secs(10))
+        .operation_attempt_timeout(Duration::from_secs(10).min(all / 2))
         .operation_timeout(all)
         .build()
 }

@@ -1,8 +1,8 @@
 //! AssumeRole: credentials of a role from STS itself, called with the base identity.
 //!
 //! Which endpoint, which region and which base identity: [`crate::base`]. Which proxy and which authorities:
-//! [`crate::network`]. A call is tried three times at most, 30 s in all, and only when STS throttles, has a passing fault
-//! or cannot be reached. Nothing is cached here but the base identity.
+//! [`crate::network`]. A call is tried three times at most, 30 s in all unless [`Sts::with_limit`] says less, and only when
+//! STS throttles, has a passing fault or cannot be reached. Nothing is cached here but the base identity.
 
 mod answer;
 mod extras;
@@ -11,7 +11,7 @@ pub(crate) mod refusal;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_sts::Client;
 use aws_sdk_sts::config::{Builder, SharedHttpClient};
@@ -46,6 +46,7 @@ pub struct Sts {
     /// For the instance metadata service, which no proxy reaches.
     direct: SharedHttpClient,
     base: Arc<Mutex<Option<Arc<Base>>>>,
+    limit: Duration,
 }
 
 /// What STS handed out.
@@ -78,7 +79,15 @@ impl Sts {
             http: http_client(&Network::from_settings(settings)?)?,
             direct: aws_smithy_http_client::Builder::new().build_http(),
             base: Arc::default(),
+            limit: LIMIT,
         })
+    }
+
+    /// With another bound on one call, its tries and the search for the base identity included, for a caller that has to
+    /// answer in time itself. One try takes no more than half of what is left, so that a connection that has died
+    /// unnoticed leaves time for a second one.
+    pub fn with_limit(self, limit: Duration) -> Self {
+        Self { limit, ..self }
     }
 
     /// Asks STS for credentials of a role. The role may be in any account that trusts the base identity.
@@ -97,7 +106,7 @@ impl Sts {
         extras: &Extras,
     ) -> Result<Issued, Error> {
         extras::check(extras)?;
-        let deadline = Instant::now() + LIMIT;
+        let deadline = Instant::now() + self.limit;
         let base = self.base(deadline).await?;
         check_partition(role, &base)?;
         let mut warnings = Vec::from_iter(unencrypted(&base));
@@ -115,10 +124,10 @@ impl Sts {
             asked_for = SessionDuration::CHAINED_MAXIMUM;
         }
         let reading = Reading::default();
-        let client = client(&base, &reading, deadline);
-        let mut answer = send(&client, role, session_name, asked_for, extras).await;
+        let mut answer = send(&client(&base, &reading, deadline), role, session_name, asked_for, extras).await;
         if asked_for > SessionDuration::CHAINED_MAXIMUM && answer.as_ref().is_err_and(refusal::is_role_chaining) {
             warnings.push(shortened(duration));
+            let client = client(&base, &reading, deadline);
             answer = send(&client, role, session_name, SessionDuration::CHAINED_MAXIMUM, extras).await;
         }
         let attempted = format!("assuming role {role} at {}", place(&base));
@@ -140,7 +149,7 @@ impl Sts {
     /// # Errors
     /// As [`Sts::assume_role`], without `InvalidArgument`.
     pub async fn base_identity(&self) -> Result<BaseIdentity, Error> {
-        let deadline = Instant::now() + LIMIT;
+        let deadline = Instant::now() + self.limit;
         let base = self.base(deadline).await?;
         let attempted = format!("asking who the base identity ({}) is at {}", base.provider, place(&base));
         let answer = match client(&base, &Reading::default(), deadline).get_caller_identity().send().await {

@@ -16,9 +16,13 @@ use crate::browser_session::Cookie;
 use crate::cli::{Command, MappedRole, MappingCommand, MemberCommand, ProjectCommand, Serve, UserCommand};
 use crate::database::{Address, Database};
 use crate::error::Error;
+use crate::flights::Flights;
 use crate::listen::Listener;
 use crate::mapping::{self, Mapping};
 use crate::{App, api, pages, project, request_log, user};
+
+/// For one call of STS, so that the answer is there before the clients of the contract give up on it: they wait 10 s.
+const STS_LIMIT: Duration = Duration::from_secs(7);
 
 /// For what is still being written when the command ends.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -94,13 +98,19 @@ fn print(line: &dyn Display) -> Result<(), Error> {
 }
 
 async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
-    let sts = Arc::new(Sts::new(&Settings::from_environment())?);
+    let sts = Arc::new(Sts::new(&Settings::from_environment())?.with_limit(STS_LIMIT));
     let listener = Listener::bind(options.listen, options.tls_cert.as_deref().zip(options.tls_key.as_deref())).await?;
     let cookie = match options.tls_cert.is_some() || options.behind_proxy {
         true => Cookie::Secure,
         false => Cookie::Loopback,
     };
-    let app = App { database: database.clone(), sts: sts.clone(), is_behind_proxy: options.behind_proxy, cookie };
+    let app = App {
+        database: database.clone(),
+        sts: sts.clone(),
+        flights: Flights::default(),
+        is_behind_proxy: options.behind_proxy,
+        cookie,
+    };
     // Beside the listener: finding out that there is none takes seconds, and the role mappings can be managed without one.
     tokio::spawn(async move {
         match sts.base_identity().await {

@@ -3,6 +3,8 @@
 //! Each kind knows its HTTP status and its number in the contract. Its text is one sentence for the person who reads it: what
 //! is wrong and what to do. What only the operator may see (the source of a database error) goes to the log.
 
+use std::sync::Arc;
+
 use axum::http::StatusCode;
 use hops_credentials::error::Error as CoreError;
 use hops_credentials::role::{ProjectRole, RoleArn};
@@ -82,7 +84,7 @@ pub enum Error {
     },
     /// Contract code 380001: no credentials came from STS. The text is the core's.
     #[error(transparent)]
-    Assume(#[from] CoreError),
+    Assume(Arc<CoreError>),
     /// The database cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -97,6 +99,12 @@ pub enum Error {
         /// What the system said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl From<CoreError> for Error {
+    fn from(error: CoreError) -> Self {
+        Error::Assume(Arc::new(error))
+    }
 }
 
 impl Error {
@@ -117,7 +125,7 @@ impl Error {
             Error::UserExists(_) | Error::ProjectExists(_) => StatusCode::CONFLICT,
             Error::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Error::TimedOut => StatusCode::SERVICE_UNAVAILABLE,
-            Error::Assume(error) => match error {
+            Error::Assume(error) => match **error {
                 CoreError::InvalidArgument { .. } | CoreError::NotConfigured { .. } | CoreError::Refused { .. } => {
                     StatusCode::BAD_REQUEST
                 }
@@ -131,13 +139,19 @@ impl Error {
     /// the HTTP status where neither knows the thing.
     pub fn code(&self) -> u32 {
         match self {
-            Error::Assume(CoreError::InvalidArgument { .. }) | Error::InvalidArgument(_) => 120_001,
+            Error::Assume(error) => match **error {
+                CoreError::InvalidArgument { .. } => 120_001,
+                CoreError::NotConfigured { .. }
+                | CoreError::Refused { .. }
+                | CoreError::Unavailable { .. }
+                | CoreError::BadAnswer { .. } => 380_001,
+            },
+            Error::InvalidArgument(_) => 120_001,
             Error::NoSuchProject(_) => 150_004,
             Error::NotDataOwner => 150_068,
             Error::NotMember(_) => 160_000,
             Error::Unauthenticated => 320_013,
             Error::NotAdmin => 320_003,
-            Error::Assume(_) => 380_001,
             Error::RoleNotForMember { .. } => 380_002,
             Error::NoSuchMapping(_) => 380_003,
             Error::MappingExists { .. } => 380_004,

@@ -9,6 +9,7 @@
 //! | `audit` | what is on record |
 //! | `auth` | who calls and what they may do: extractors |
 //! | `api`, `session_token` | the REST interface |
+//! | `flights` | one call of STS for all who ask for the same at once |
 //! | `pages`, `browser_session` | the pages; who is signed in to them |
 //! | `parameters`, `listing` | query and path; which part of a list |
 //! | `listen`, `request_log` | the socket; what happens around each request |
@@ -22,6 +23,7 @@ mod cli;
 mod commands;
 mod database;
 mod error;
+mod flights;
 mod listen;
 mod listing;
 mod mapping;
@@ -44,6 +46,7 @@ use tokio::runtime::Runtime;
 use crate::browser_session::Cookie;
 use crate::cli::{Command, CommandLine};
 use crate::database::Database;
+use crate::flights::Flights;
 
 /// What every handler may use.
 #[derive(Debug, Clone)]
@@ -52,6 +55,8 @@ pub struct App {
     pub database: Database,
     /// STS with the base identity of this machine; one for all requests.
     pub sts: Arc<Sts>,
+    /// The calls of STS that several requests may share.
+    pub flights: Flights,
     /// Whether the last hop of `X-Forwarded-For` is the client's address.
     pub is_behind_proxy: bool,
     /// The cookie of the pages.

@@ -20,8 +20,8 @@ use crate::random;
 /// No endpoint needs a body; what is larger is refused unread.
 const MAXIMUM_BODY: u64 = 64 * 1024;
 
-/// Longer than the core's own bound on STS and all its retries.
-const TIMEOUT: Duration = Duration::from_secs(60);
+/// Longer than two calls of STS, which the page *Try it* makes, and the wait for a writer of the database.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The id of a request: in the log, in the audit, and in the answer as `X-Request-Id`.
 #[derive(Debug, Clone)]

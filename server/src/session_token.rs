@@ -18,6 +18,7 @@ use crate::App;
 use crate::audit::{self, Purpose, SessionRequest};
 use crate::auth::{Caller, Member};
 use crate::error::Error;
+use crate::flights::Flight;
 use crate::parameters::{Parameters, ProjectId};
 use crate::{mapping, request_log};
 
@@ -103,7 +104,16 @@ async fn assume(
     };
     record.role = Some(mapping.role.to_string());
 
-    let issued = app.sts.assume_role(&mapping.role, &session_name, duration, &Extras::default()).await?;
+    let flight = Flight {
+        member: member.caller.user.email.to_string(),
+        project_id: member.project.id,
+        role: mapping.role.clone(),
+        session_name: session_name.clone(),
+        duration,
+    };
+    let extras = Extras::default();
+    let call = app.sts.assume_role(&mapping.role, &session_name, duration, &extras);
+    let issued = app.flights.join(flight, call).await.map_err(Error::Assume)?;
     record.access_key_id = Some(issued.credentials.access_key_id().to_owned());
     record.sts_request_id.clone_from(&issued.request_id);
     record.duration_seconds = i64::try_from(issued.credentials.life().as_secs()).ok();

@@ -180,7 +180,7 @@ fn unconnected(attempted: String, error: &ConnectorError) -> Error {
 
 /// The failure of a call that took too long.
 pub(crate) fn too_late(attempted: String) -> Error {
-    unreachable(attempted, "no answer in time (10 s for one try, 30 s in all)".to_owned())
+    unreachable(attempted, "no answer in time".to_owned())
 }
 
 fn unreachable(attempted: String, problem: String) -> Error {

@@ -305,11 +305,22 @@ async fn what_sts_repeats_of_the_request_is_cut_out() {
 #[tokio::test(start_paused = true)]
 async fn an_sts_that_does_not_answer_ends_after_thirty_seconds() {
     let began = tokio::time::Instant::now();
-    let text = "failed: no answer in time (10 s for one try, 30 s in all); check the network, AWS_ENDPOINT_URL_STS, \
-                HTTPS_PROXY and NO_PROXY";
+    let text = "failed: no answer in time; check the network, AWS_ENDPOINT_URL_STS, HTTPS_PROXY and NO_PROXY";
     check(Reply::Silence, "Unavailable", 0, text, 3).await;
     let took = began.elapsed();
     assert!(took >= Duration::from_secs(29) && took <= Duration::from_secs(31), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_has_to_answer_in_time_itself_sets_the_limit_and_still_gets_two_tries() {
+    let sts = Fake::start(|_| Reply::Silence).await;
+    let client = sts_of(&keys_for(&sts)).with_limit(Duration::from_secs(7));
+    let began = tokio::time::Instant::now();
+    let error = assume(&client, ROLE, 3600, &Extras::default()).await.expect_err("no answer");
+    assert!(error.is_passing(), "{error}");
+    let took = began.elapsed();
+    assert!(took >= Duration::from_millis(6_900) && took <= Duration::from_millis(7_100), "{took:?}");
+    assert_eq!(sts.seen().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -273,7 +273,7 @@ async fn thirty_seconds_are_for_the_base_identity_and_the_role_together() {
     let token = token_file("thirty_seconds");
     let began = tokio::time::Instant::now();
     let error = assume_reader(&web_identity_for(&sts, &token)).await.expect_err("no answer");
-    assert!(message_of(&error).contains(" failed: no answer in time (10 s for one try, 30 s in all); "), "{error}");
+    assert!(message_of(&error).contains(" failed: no answer in time; "), "{error}");
     let took = began.elapsed();
     assert!(took >= Duration::from_secs(29) && took <= Duration::from_secs(31), "{took:?}");
 }

@@ -206,6 +206,19 @@ on_both_stores! {
 }
 
 #[test]
+fn sts_that_keeps_silent_is_a_502_before_a_client_gives_up() {
+    let world = World::sqlite();
+    let churn = churn(&world);
+    churn.sts.is(Mood::KeepsSilent);
+    let begin = Instant::now();
+    let answer = churn.get("", &churn.scientist);
+    assert_eq!((answer.status, answer.json["errorCode"].as_u64()), (502, Some(380_001)), "{}", answer.text);
+    assert!(begin.elapsed() < Duration::from_secs(9), "{:?}", begin.elapsed());
+    assert_eq!(churn.sts.asked().len(), 2);
+    assert!(audit(&world)[0][11].contains("no answer in time"), "{:?}", audit(&world));
+}
+
+#[test]
 fn a_request_that_waits_for_sts_does_not_hold_up_the_end() {
     let world = World::sqlite();
     let churn = churn(&world);

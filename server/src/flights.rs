@@ -1,0 +1,184 @@
+//! One call of STS for all who ask for the same at the same time.
+//!
+//! A request joins a flight only after it has been authorised by itself, and writes its own audit row after it. What came of
+//! a flight, failure or credentials, goes to those who were waiting and to nobody later: nothing is cached.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use hops_credentials::error::Error;
+use hops_credentials::request::{SessionDuration, SessionName};
+use hops_credentials::role::RoleArn;
+use hops_credentials::sts::Issued;
+use tokio::sync::OnceCell;
+
+/// What makes two requests the same. Compared as a whole, value by value: no text is made of it that two could share.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Flight {
+    /// The e-mail address of the member. Two members never share credentials.
+    pub member: String,
+    /// The project.
+    pub project_id: i64,
+    /// The role.
+    pub role: RoleArn,
+    /// The session name.
+    pub session_name: SessionName,
+    /// The duration asked for.
+    pub duration: SessionDuration,
+}
+
+type Outcome = Result<Issued, Arc<Error>>;
+
+/// The flights that are in the air.
+#[derive(Debug, Clone, Default)]
+pub struct Flights(Arc<Mutex<HashMap<Flight, Arc<OnceCell<Outcome>>>>>);
+
+impl Flights {
+    /// Waits for the flight there is, or starts it with `call`.
+    ///
+    /// If the task that runs `call` is dropped, one of those who wait runs its own instead.
+    ///
+    /// # Errors
+    /// That of the one call, for all who waited for it.
+    pub async fn join(&self, flight: Flight, call: impl Future<Output = Result<Issued, Error>>) -> Outcome {
+        let landing = self.lock().entry(flight.clone()).or_default().clone();
+        let outcome = landing.get_or_init(async || {
+            let outcome = call.await.map_err(Arc::new);
+            self.lock().remove(&flight);
+            outcome
+        });
+        outcome.await.clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Flight, Arc<OnceCell<Outcome>>>> {
+        self.0.lock().expect("nobody panics while holding it")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::{Duration, SystemTime};
+
+    use hops_credentials::credentials::Credentials;
+    use tokio::sync::Notify;
+    use tokio::task::{JoinHandle, yield_now};
+
+    use super::*;
+
+    /// An STS that answers when it is told to, and numbers its answers.
+    #[derive(Default)]
+    struct Calls {
+        begun: AtomicUsize,
+        go: Notify,
+    }
+
+    fn issued(number: usize) -> Issued {
+        let role = "arn:aws:iam::123456789012:role/r".parse().ok();
+        let (secret, token) = ("secret".to_owned(), "token".to_owned());
+        let life = Duration::from_secs(3600);
+        let expiration = SystemTime::now() + life;
+        let credentials = Credentials::new(format!("ASIA{number}"), secret, token, expiration, life, role);
+        Issued { credentials, request_id: None, warnings: Vec::new() }
+    }
+
+    fn flight() -> Flight {
+        Flight {
+            member: "ada@example.org".to_owned(),
+            project_id: 119,
+            role: "arn:aws:iam::123456789012:role/r".parse().expect("a role ARN"),
+            session_name: "ada-churn".parse().expect("a session name"),
+            duration: SessionDuration::default(),
+        }
+    }
+
+    /// Asks, and lets everybody go on until all wait.
+    async fn ask(flights: &Flights, calls: &Arc<Calls>, flight: Flight, fails: bool) -> JoinHandle<Outcome> {
+        let (flights, calls) = (flights.clone(), calls.clone());
+        let asking = tokio::spawn(async move {
+            let call = async {
+                let number = calls.begun.fetch_add(1, Ordering::Relaxed) + 1;
+                calls.go.notified().await;
+                match fails {
+                    false => Ok(issued(number)),
+                    true => Err(Error::InvalidArgument { field: "role ARN", reason: format!("call {number}") }),
+                }
+            };
+            flights.join(flight, call).await
+        });
+        yield_now().await;
+        asking
+    }
+
+    async fn land(asking: Vec<JoinHandle<Outcome>>) -> Vec<String> {
+        let mut outcomes = Vec::new();
+        for one in asking {
+            outcomes.push(match one.await.expect("no panic") {
+                Ok(issued) => issued.credentials.access_key_id().to_owned(),
+                Err(error) => error.to_string(),
+            });
+        }
+        outcomes
+    }
+
+    #[tokio::test]
+    async fn fifty_who_ask_for_the_same_at_once_share_one_call_and_the_next_makes_its_own() {
+        let (flights, calls) = (Flights::default(), Arc::default());
+        let mut asking = Vec::new();
+        for _ in 0..50 {
+            asking.push(ask(&flights, &calls, flight(), false).await);
+        }
+        calls.go.notify_one();
+        assert_eq!(land(asking).await, vec!["ASIA1"; 50]);
+        let next = ask(&flights, &calls, flight(), false).await;
+        calls.go.notify_one();
+        assert_eq!(land(vec![next]).await, ["ASIA2"]);
+        assert!(flights.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn whoever_differs_in_anything_makes_an_own_call() {
+        let (flights, calls) = (Flights::default(), Arc::<Calls>::default());
+        let others = [
+            flight(),
+            Flight { member: "eve@example.org".to_owned(), ..flight() },
+            Flight { project_id: 120, ..flight() },
+            Flight { role: "arn:aws:iam::123456789012:role/s".parse().expect("a role ARN"), ..flight() },
+            Flight { session_name: "ada-fraud".parse().expect("a session name"), ..flight() },
+            Flight { duration: SessionDuration::from_seconds(900).expect("legal"), ..flight() },
+        ];
+        let mut asking = Vec::new();
+        for other in others {
+            asking.push(ask(&flights, &calls, other, false).await);
+        }
+        assert_eq!(calls.begun.load(Ordering::Relaxed), 6);
+        calls.go.notify_waiters();
+        assert_eq!(land(asking).await, ["ASIA1", "ASIA2", "ASIA3", "ASIA4", "ASIA5", "ASIA6"]);
+    }
+
+    #[tokio::test]
+    async fn a_failure_goes_to_all_who_waited_and_to_nobody_later() {
+        let (flights, calls) = (Flights::default(), Arc::<Calls>::default());
+        let asking = vec![ask(&flights, &calls, flight(), true).await, ask(&flights, &calls, flight(), true).await];
+        calls.go.notify_one();
+        assert_eq!(land(asking).await, vec!["invalid role ARN: call 1"; 2]);
+        let next = ask(&flights, &calls, flight(), false).await;
+        calls.go.notify_one();
+        assert_eq!(land(vec![next]).await, ["ASIA2"]);
+    }
+
+    #[tokio::test]
+    async fn a_task_that_is_dropped_takes_nobody_with_it() {
+        let (flights, calls) = (Flights::default(), Arc::<Calls>::default());
+        let first = ask(&flights, &calls, flight(), false).await;
+        let second = ask(&flights, &calls, flight(), false).await;
+        first.abort();
+        assert!(first.await.expect_err("it is dropped").is_cancelled());
+        while calls.begun.load(Ordering::Relaxed) < 2 {
+            yield_now().await;
+        }
+        calls.go.notify_one();
+        assert_eq!(land(vec![second]).await, ["ASIA2"]);
+        assert!(flights.lock().is_empty());
+    }
+}
