@@ -2,6 +2,7 @@
 //! anybody else. Each request is authorised by itself, against the database as it is then.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
 
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
@@ -33,9 +34,15 @@ impl FromRequestParts<App> for Caller {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
-        let key = api_key(&parts.headers).ok_or(Error::Unauthenticated)?;
-        let user = user::by_key(&app.database, key).await?.ok_or(Error::Unauthenticated)?;
-        Ok(Self::of(app, parts, user))
+        let user = match api_key(&parts.headers) {
+            Some(key) => user::by_key(&app.database, key).await?,
+            None => None,
+        };
+        match user {
+            Some(user) => Ok(Self::of(app, parts, user)),
+            None if parts.headers.contains_key(AUTHORIZATION) => Err(wrong_key(app, parts)),
+            None => Err(Error::Unauthenticated),
+        }
     }
 }
 
@@ -43,13 +50,27 @@ impl Caller {
     /// The user as the one who makes this request.
     pub fn of(app: &App, parts: &Parts, user: User) -> Self {
         let request_id = parts.extensions.get::<RequestId>().expect("the request log gives each request an id");
-        let peer = parts.extensions.get::<Peer>().expect("serve notes the peer of each request");
-        let address = match app.is_behind_proxy {
-            true => last_hop(&parts.headers).unwrap_or(peer.0.ip()),
-            false => peer.0.ip(),
-        };
+        let address = Some(address(app, parts).to_string());
         let name = user.email.to_string();
-        Self { user, actor: Actor { request_id: request_id.0.clone(), name, address: Some(address.to_string()) } }
+        Self { user, actor: Actor { request_id: request_id.0.clone(), name, address } }
+    }
+}
+
+/// Where the request comes from.
+fn address(app: &App, parts: &Parts) -> IpAddr {
+    let peer = parts.extensions.get::<Peer>().expect("serve notes the peer of each request");
+    match app.is_behind_proxy {
+        true => last_hop(&parts.headers).unwrap_or(peer.0.ip()),
+        false => peer.0.ip(),
+    }
+}
+
+/// The answer to a key that nobody has; an address that came with many of them has to wait for its next answer.
+pub fn wrong_key(app: &App, parts: &Parts) -> Error {
+    app.metrics.wrong_keys.inc();
+    match app.failures.count(address(app, parts), Instant::now()) {
+        None => Error::Unauthenticated,
+        Some(wait) => Error::TooManyWrongKeys(wait.as_secs() + 1),
     }
 }
 

@@ -16,10 +16,11 @@ use crate::browser_session::Cookie;
 use crate::cli::{Command, MappedRole, MappingCommand, MemberCommand, ProjectCommand, Serve, UserCommand};
 use crate::database::{Address, Database};
 use crate::error::Error;
+use crate::failures::Failures;
 use crate::flights::Flights;
 use crate::listen::Listener;
 use crate::mapping::{self, Mapping};
-use crate::{App, api, pages, project, request_log, user};
+use crate::{App, api, pages, probes, project, request_log, user};
 
 /// For one call of STS, so that the answer is there before the clients of the contract give up on it: they wait 10 s.
 const STS_LIMIT: Duration = Duration::from_secs(7);
@@ -108,6 +109,8 @@ async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
         database: database.clone(),
         sts: sts.clone(),
         flights: Flights::default(),
+        failures: Failures::default(),
+        metrics: Arc::default(),
         is_behind_proxy: options.behind_proxy,
         cookie,
     };
@@ -124,7 +127,11 @@ async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
             }
         }
     });
-    listener
-        .serve(api::routes().merge(pages::routes(&app)).layer(middleware::from_fn(request_log::around)).with_state(app))
-        .await
+    let metrics = app.metrics.clone();
+    let router = api::routes()
+        .merge(probes::routes())
+        .merge(pages::routes(&app))
+        .layer(middleware::from_fn_with_state(app.clone(), request_log::around))
+        .with_state(app);
+    listener.serve(router, metrics).await
 }

@@ -147,6 +147,14 @@ impl Database {
         self.pool.begin_with(self.begin_write).await
     }
 
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// What it says instead.
+    pub async fn answers(&self) -> Result<(), sqlx::Error> {
+        sqlx::query("select 1").execute(&self.pool).await.map(drop)
+    }
+
     /// Waits for running transactions and closes the connections.
     pub async fn close(&self) {
         self.pool.close().await;

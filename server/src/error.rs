@@ -17,6 +17,9 @@ pub enum Error {
     /// No `Authorization`, one of another scheme, or a key nobody has.
     #[error("no valid API key came with the request; send the header \"Authorization: ApiKey <key>\"")]
     Unauthenticated,
+    /// A key nobody has, from an address that came with many of those.
+    #[error("too many wrong API keys came from this address; try again in {0} s")]
+    TooManyWrongKeys(u64),
     /// The project is unknown or the caller is no member of it: a stranger cannot tell which.
     #[error("you are no member of project {0}; a project's administrator can add you")]
     NotMember(i64),
@@ -112,6 +115,7 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self {
             Error::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Error::TooManyWrongKeys(_) => StatusCode::TOO_MANY_REQUESTS,
             Error::NotMember(_) | Error::NotDataOwner | Error::NotAdmin | Error::RoleNotForMember { .. } => {
                 StatusCode::FORBIDDEN
             }
@@ -155,7 +159,8 @@ impl Error {
             Error::RoleNotForMember { .. } => 380_002,
             Error::NoSuchMapping(_) => 380_003,
             Error::MappingExists { .. } => 380_004,
-            Error::TooLarge(_)
+            Error::TooManyWrongKeys(_)
+            | Error::TooLarge(_)
             | Error::NoSuchPath
             | Error::NoSuchUser(_)
             | Error::NoSuchMember { .. }

@@ -14,22 +14,32 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
 
 use crate::auth::Peer;
 use crate::error::Error;
+use crate::metrics::{Metrics, OneMore};
 use crate::request_log;
 
-/// For the TLS handshake, for the head of a request, and between two requests of one connection.
+/// For the TLS handshake, for the head of a request, between two requests of one connection, and for a client that does not
+/// read its answer.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// File descriptors that no connection of a client takes: the database, STS, the cluster.
+const RESERVED: u64 = 128;
+
+/// So many file descriptors are asked of the system, within what it allows.
+const DESCRIPTORS: u64 = 16 * 1024;
 
 /// For the request line and the headers; a token of a cluster takes some KiB.
 const MAXIMUM_HEAD: usize = 32 * 1024;
@@ -44,6 +54,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Listener {
     socket: TcpListener,
     tls: Option<TlsAcceptor>,
+    /// As many as there may be connections. Whoever comes on top of them waits in the queue of the system.
+    permits: Arc<Semaphore>,
 }
 
 impl Listener {
@@ -59,14 +71,26 @@ impl Listener {
         let socket = TcpListener::bind(address)
             .await
             .map_err(|error| Error::System { attempted: format!("listening on {address}"), source: error.into() })?;
-        Ok(Self { socket, tls })
+        let descriptors = rlimit::increase_nofile_limit(DESCRIPTORS).map_err(|error| Error::System {
+            attempted: "asking for file descriptors".to_owned(),
+            source: error.into(),
+        })?;
+        let connections = usize::try_from(descriptors.saturating_sub(RESERVED).max(1)).unwrap_or(usize::MAX);
+        Ok(Self { socket, tls, permits: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))) })
+    }
+
+    /// The next connection, once there may be one more.
+    async fn accept(&self) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+        let permit = self.permits.clone().acquire_owned().await.expect("it is never closed");
+        let (stream, peer) = self.socket.accept().await?;
+        Ok((stream, peer, permit))
     }
 
     /// Says on stdout where it listens, serves until SIGTERM or SIGINT, and then lets running requests end, for 3 s at most.
     ///
     /// # Errors
     /// [`Error::System`] when the system gives no signals or no address; not for what a client does.
-    pub async fn serve(self, router: Router) -> Result<(), Error> {
+    pub async fn serve(self, router: Router, metrics: Arc<Metrics>) -> Result<(), Error> {
         let refused =
             |source: std::io::Error| Error::System { attempted: "starting to serve".to_owned(), source: source.into() };
         let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
@@ -79,8 +103,16 @@ impl Listener {
         let running = GracefulShutdown::new();
         loop {
             tokio::select! {
-                accepted = self.socket.accept() => match accepted {
-                    Ok((stream, peer)) => self.spawn(stream, peer, router.clone(), &running),
+                accepted = self.accept() => match accepted {
+                    Ok((stream, peer, permit)) => {
+                        let (tls, router, metrics) = (self.tls.clone(), router.clone(), metrics.clone());
+                        let watcher = running.watcher();
+                        tokio::spawn(async move {
+                            let _open = OneMore::of(&metrics.connections);
+                            converse(stream, peer, tls, router, watcher).await;
+                            drop(permit);
+                        });
+                    }
                     Err(error) => {
                         request_log::line(&format_args!("cannot accept a connection: {error}"));
                         tokio::time::sleep(PAUSE).await;
@@ -95,26 +127,26 @@ impl Listener {
         let _ = tokio::time::timeout(GRACE, running.shutdown()).await;
         Ok(())
     }
+}
 
-    fn spawn(&self, stream: TcpStream, peer: SocketAddr, router: Router, running: &GracefulShutdown) {
-        let watcher = running.watcher();
-        let tls = self.tls.clone();
-        let _ = stream.set_nodelay(true);
-        tokio::spawn(async move {
-            match tls {
-                None => answer(stream, peer, router, watcher).await,
-                Some(tls) => {
-                    if let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, tls.accept(stream)).await {
-                        answer(stream, peer, router, watcher).await;
-                    }
-                }
+/// A connection, with TLS or without.
+async fn converse(stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, router: Router, watcher: Watcher) {
+    let _ = stream.set_nodelay(true);
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(PATIENCE));
+    let stream = Box::pin(stream);
+    match tls {
+        None => answer(stream, peer, router, watcher).await,
+        Some(tls) => {
+            if let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, tls.accept(stream)).await {
+                answer(stream, peer, router, watcher).await;
             }
-        });
+        }
     }
 }
 
 /// Serves one connection to its end. What breaks it is the client's affair.
-async fn answer<S>(stream: S, peer: SocketAddr, router: Router, watcher: hyper_util::server::graceful::Watcher)
+async fn answer<S>(stream: S, peer: SocketAddr, router: Router, watcher: Watcher)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

@@ -13,6 +13,8 @@
 //! | `pages`, `browser_session` | the pages; who is signed in to them |
 //! | `parameters`, `listing` | query and path; which part of a list |
 //! | `listen`, `request_log` | the socket; what happens around each request |
+//! | `failures` | which addresses come with wrong keys |
+//! | `probes`, `metrics` | what the machinery around the server asks |
 //! | `error` | why the server said no |
 
 mod api;
@@ -23,12 +25,15 @@ mod cli;
 mod commands;
 mod database;
 mod error;
+mod failures;
 mod flights;
 mod listen;
 mod listing;
 mod mapping;
+mod metrics;
 mod pages;
 mod parameters;
+mod probes;
 mod project;
 mod random;
 mod request_log;
@@ -46,7 +51,9 @@ use tokio::runtime::Runtime;
 use crate::browser_session::Cookie;
 use crate::cli::{Command, CommandLine};
 use crate::database::Database;
+use crate::failures::Failures;
 use crate::flights::Flights;
+use crate::metrics::Metrics;
 
 /// What every handler may use.
 #[derive(Debug, Clone)]
@@ -57,6 +64,10 @@ pub struct App {
     pub sts: Arc<Sts>,
     /// The calls of STS that several requests may share.
     pub flights: Flights,
+    /// The wrong keys of each address.
+    pub failures: Failures,
+    /// What the server counts.
+    pub metrics: Arc<Metrics>,
     /// Whether the last hop of `X-Forwarded-For` is the client's address.
     pub is_behind_proxy: bool,
     /// The cookie of the pages.

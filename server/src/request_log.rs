@@ -7,13 +7,14 @@ use std::io::Write;
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::body::HttpBody;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::App;
 use crate::error::Error;
 use crate::random;
 
@@ -32,7 +33,7 @@ pub struct RequestId(pub String);
 pub struct Cause(pub String);
 
 /// The outermost layer of the router.
-pub async fn around(mut request: Request, next: Next) -> Response {
+pub async fn around(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = random::hex::<8>();
     request.extensions_mut().insert(RequestId(id.clone()));
@@ -49,6 +50,7 @@ pub async fn around(mut request: Request, next: Next) -> Response {
     headers
         .insert("x-request-id", HeaderValue::try_from(id.as_str()).expect("hexadecimal digits are legal in a header"));
     let cause = response.extensions().get::<Cause>().map(|cause| format!(" cause={:?}", cause.0)).unwrap_or_default();
+    app.metrics.answered(response.status(), started.elapsed());
     let (status, milliseconds) = (response.status().as_u16(), started.elapsed().as_millis());
     line(&format_args!("request={id} method={method} path={path:?} status={status} ms={milliseconds}{cause}"));
     response

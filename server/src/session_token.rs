@@ -2,7 +2,7 @@
 //!
 //! Granted or refused, the request is on record before its answer leaves: no row, no credentials.
 
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use axum::Json;
 use axum::extract::State;
@@ -19,6 +19,7 @@ use crate::audit::{self, Purpose, SessionRequest};
 use crate::auth::{Caller, Member};
 use crate::error::Error;
 use crate::flights::Flight;
+use crate::metrics::OneMore;
 use crate::parameters::{Parameters, ProjectId};
 use crate::{mapping, request_log};
 
@@ -65,6 +66,7 @@ pub async fn issue(
         record.refusal = outcome.as_ref().err().map(Error::to_string);
         audit::record_session(&mut *app.database.pool().acquire().await?, &actor, Purpose::SessionToken, &record)
             .await?;
+        app.metrics.recorded(&outcome);
         let issued = outcome?;
         for warning in &issued.warnings {
             request_log::note(&actor.request_id, warning);
@@ -111,9 +113,15 @@ async fn assume(
         session_name: session_name.clone(),
         duration,
     };
-    let extras = Extras::default();
-    let call = app.sts.assume_role(&mapping.role, &session_name, duration, &extras);
+    let call = async {
+        let begin = Instant::now();
+        let result = app.sts.assume_role(&mapping.role, &session_name, duration, &Extras::default()).await;
+        app.metrics.called_sts(&result, begin.elapsed());
+        result
+    };
+    let waiting = OneMore::of(&app.metrics.waiting_for_sts);
     let issued = app.flights.join(flight, call).await.map_err(Error::Assume)?;
+    drop(waiting);
     record.access_key_id = Some(issued.credentials.access_key_id().to_owned());
     record.sts_request_id.clone_from(&issued.request_id);
     record.duration_seconds = i64::try_from(issued.credentials.life().as_secs()).ok();

@@ -2,15 +2,18 @@
 
 use askama::Template;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::error::PageError;
+use super::error::{PageError, sentence};
 use super::forms::Fields;
 use super::frame::{Frame, Notice, done, page};
 use super::path;
 use crate::App;
+use crate::auth::wrong_key;
 use crate::browser_session;
+use crate::error::Error;
 use crate::parameters::Parameters;
 
 #[derive(Template)]
@@ -18,7 +21,7 @@ use crate::parameters::Parameters;
 struct SignIn {
     frame: Frame,
     next: String,
-    problem: Option<&'static str>,
+    problem: Option<String>,
 }
 
 /// The form.
@@ -28,18 +31,26 @@ pub async fn show(parameters: Parameters) -> Response {
 }
 
 /// Starts a session. One that the browser had ends, so that nobody can slip in an id chosen before.
-pub async fn sign_in(State(app): State<App>, headers: HeaderMap, fields: Fields) -> Result<Response, PageError> {
+pub async fn sign_in(State(app): State<App>, parts: Parts, fields: Fields) -> Result<Response, PageError> {
     let next = local(fields.parameters().all("next").next());
     let Some(id) = browser_session::start(&app.database, &fields.text("key")).await? else {
-        let problem = Some("Nobody has this API key. Copy the whole key, or ask an administrator for a new one.");
-        return Ok(
-            (StatusCode::FORBIDDEN, page(&SignIn { frame: Frame::bare("Sign in"), next, problem })).into_response()
-        );
+        return Ok(refused(&wrong_key(&app, &parts), next));
     };
-    if let Some(before) = app.cookie.read(&headers) {
+    if let Some(before) = app.cookie.read(&parts.headers) {
         browser_session::end(&app.database, &before).await?;
     }
     Ok(([(header::SET_COOKIE, app.cookie.set(&id))], Redirect::to(&next)).into_response())
+}
+
+fn refused(error: &Error, next: String) -> Response {
+    let again = |problem: String| page(&SignIn { frame: Frame::bare("Sign in"), next, problem: Some(problem) });
+    if let Error::TooManyWrongKeys(seconds) = error {
+        let headers = [(header::RETRY_AFTER, HeaderValue::from(*seconds))];
+        return (error.status(), headers, again(sentence(&error.to_string()))).into_response();
+    }
+    let problem = "Nobody has this API key. Copy the whole key, or ask an administrator for a new one.";
+    // Not 401: that asks a browser for a password of its own.
+    (StatusCode::FORBIDDEN, again(problem.to_owned())).into_response()
 }
 
 /// Ends the session.

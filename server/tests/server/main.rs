@@ -1,10 +1,12 @@
 //! The built server and its command line, from outside: over HTTP on loopback, on SQLite and on PostgreSQL.
 
+mod abuse;
 mod admin;
 mod at_once;
 mod command_line;
 mod member;
 mod postgres;
+mod probes;
 mod secrets;
 mod serve;
 mod session_token;

@@ -48,6 +48,15 @@ fn cluster() -> &'static Cluster {
     })
 }
 
+/// Takes a database away from those who are connected to it.
+pub fn drop_database(url: &str) {
+    let name = url.rsplit('/').find_map(|part| part.split_once("?host=")).expect("a URL of ours").0;
+    block_on(async {
+        let mut connection = connect(&url.replace(name, "postgres")).await;
+        connection.execute(AssertSqlSafe(format!("drop database {name} with (force)"))).await.expect("it is dropped");
+    });
+}
+
 /// The URL of an empty database that no other test uses.
 pub fn new_database() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);

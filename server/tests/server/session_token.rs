@@ -1,12 +1,14 @@
 //! `GET …/session-token`: who gets credentials of which role, what STS is asked, and what is on record about it.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::sts::{Mood, SECRET_ACCESS_KEY, SESSION_TOKEN, Sts, value};
-use crate::world::{Answer, Server, World, on_both_stores};
+use crate::world::{API, Answer, Server, World, on_both_stores};
 
 const TOKEN: &str = "/project/1/cloud/aws/session-token";
 
@@ -180,6 +182,64 @@ on_both_stores! {
         assert_eq!(audit(world)[0][3], "refused");
     }
 
+    fn callers_of_the_same_at_once_share_one_call_and_each_is_on_record(world: &World) {
+        let churn = churn(world);
+        churn.sts.is(Mood::Thinks);
+        std::thread::scope(|scope| {
+            let churn = &churn;
+            let everybody = "roleARN=arn:aws:iam::123456789012:role/everybody&roleSessionName=job";
+            let ask = |key| scope.spawn(move || churn.get(everybody, key));
+            let same: Vec<_> = (0..50).map(|_| ask(&churn.scientist)).collect();
+            let other = ask(&churn.owner);
+            let stranger = ask(&churn.stranger);
+            assert_eq!(stranger.join().expect("no panic").status, 403);
+            churn.server.wait_for_metric("waiting_for_sts", 51.0);
+            churn.sts.is(Mood::Grants);
+            let answers: Vec<_> = same.into_iter().chain([other]).map(|asked| asked.join().expect("no panic")).collect();
+            assert!(answers.iter().all(|answer| answer.json["accessKeyId"] == "ASIAGRANTED"), "{answers:?}");
+        });
+        assert_eq!(churn.sts.asked().len(), 2, "one for each member");
+        assert_eq!(
+            world.sql("select actor, outcome, count(distinct id) from audit where action = 'session-token' group by actor, outcome order by actor"),
+            [
+                ["ada.lovelace@example.org", "granted", "50"],
+                ["owner@example.org", "granted", "1"],
+                ["stranger@example.org", "refused", "1"],
+            ]
+        );
+        assert_eq!(churn.server.metric("sts_calls_total{outcome=\"granted\"}"), 2.0);
+        assert_eq!(churn.server.metric("session_tokens_total{outcome=\"granted\"}"), 51.0);
+        assert_eq!(churn.server.metric("session_tokens_total{outcome=\"refused\"}"), 1.0);
+        assert_eq!(churn.server.metric("waiting_for_sts"), 0.0);
+    }
+
+    fn callers_who_hang_up_take_nobody_with_them_and_stay_on_record(world: &World) {
+        let churn = churn(world);
+        churn.sts.is(Mood::Thinks);
+        let request = format!(
+            "GET {API}{TOKEN} HTTP/1.1\r\nHost: x\r\nAuthorization: ApiKey {}\r\n\r\n",
+            churn.scientist
+        );
+        let hanging = || {
+            let mut stream = TcpStream::connect(churn.server.address()).expect("the server listens");
+            stream.write_all(request.as_bytes()).expect("the server reads");
+            stream
+        };
+        let first = hanging();
+        churn.server.wait_for_metric("waiting_for_sts", 1.0);
+        std::thread::scope(|scope| {
+            let patient = scope.spawn(|| churn.get("", &churn.scientist));
+            churn.server.wait_for_metric("waiting_for_sts", 2.0);
+            drop(first);
+            churn.server.wait_for_metric("connections", 2.0);
+            churn.sts.is(Mood::Grants);
+            assert_eq!(patient.join().expect("no panic").status, 200);
+        });
+        assert_eq!(churn.sts.asked().len(), 1);
+        churn.server.wait_for_metric("session_tokens_total{outcome=\"granted\"}", 2.0);
+        assert_eq!(world.sql("select count(*) from audit where outcome = 'granted'"), [["2"]]);
+    }
+
     fn credentials_that_cannot_be_put_on_record_do_not_leave(world: &World) {
         let churn = churn(world);
         world.sql("drop table audit");
@@ -227,7 +287,7 @@ fn a_request_that_waits_for_sts_does_not_hold_up_the_end() {
     let begin = std::thread::scope(|scope| {
         scope.spawn(|| {
             let authorization = format!("Authorization: ApiKey {scientist}");
-            server.try_send("GET", &format!("{}{TOKEN}", crate::world::API), &[&authorization])
+            server.try_send("GET", &format!("{}{TOKEN}", API), &[&authorization])
         });
         sts.wait();
         server.signal("TERM");
@@ -235,6 +295,23 @@ fn a_request_that_waits_for_sts_does_not_hold_up_the_end() {
     });
     assert_eq!(server.wait().0, Some(0));
     assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_request_that_runs_when_the_end_comes_is_answered() {
+    let world = World::sqlite();
+    let Churn { server, sts, scientist, .. } = churn(&world);
+    sts.is(Mood::Thinks);
+    std::thread::scope(|scope| {
+        let answer = scope.spawn(|| server.get(TOKEN, &scientist));
+        sts.wait();
+        server.signal("TERM");
+        server.wait_for_log(" stopping");
+        sts.is(Mood::Grants);
+        assert_eq!(answer.join().expect("no panic").status, 200);
+    });
+    assert_eq!(server.wait().0, Some(0));
+    assert_eq!(world.sql("select count(*) from audit where outcome = 'granted'"), [["1"]]);
 }
 
 #[test]
@@ -258,7 +335,7 @@ fn behind_a_proxy_its_last_hop_is_on_record_and_else_the_peer() {
         let key = world.done(&["user", "add", "ada@example.org"]);
         let server = world.serve_with(options, &[("AWS_EC2_METADATA_DISABLED", "true")]);
         let authorization = format!("Authorization: ApiKey {key}");
-        let target = format!("{}{TOKEN}", crate::world::API);
+        let target = format!("{}{TOKEN}", API);
         server.send("GET", &target, &[&authorization, "X-Forwarded-For: 10.9.9.9, 192.0.2.7"]);
         assert_eq!(world.sql("select client_address from audit where action = 'session-token'"), [[address]]);
     }

@@ -24,6 +24,8 @@ pub enum Mood {
     HangsUp,
     /// Until the client hangs up.
     KeepsSilent,
+    /// Until it is told something else.
+    Thinks,
 }
 
 /// The parameters of one AssumeRole request, in the order they came.
@@ -31,7 +33,7 @@ pub type Asked = Vec<(String, String)>;
 
 pub struct Sts {
     port: u16,
-    mood: Arc<Mutex<Mood>>,
+    mood: Arc<(Mutex<Mood>, Condvar)>,
     asked: Arc<Mutex<Vec<Asked>>>,
     arrival: Arc<Condvar>,
 }
@@ -40,8 +42,12 @@ impl Sts {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let sts =
-            Self { port, mood: Arc::new(Mutex::new(Mood::Grants)), asked: Arc::default(), arrival: Arc::default() };
+        let sts = Self {
+            port,
+            mood: Arc::new((Mutex::new(Mood::Grants), Condvar::new())),
+            asked: Arc::default(),
+            arrival: Arc::default(),
+        };
         let (mood, asked, arrival) = (sts.mood.clone(), sts.asked.clone(), sts.arrival.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -53,7 +59,8 @@ impl Sts {
     }
 
     pub fn is(&self, mood: Mood) {
-        *self.mood.lock().expect("no panic") = mood;
+        *self.mood.0.lock().expect("no panic") = mood;
+        self.mood.1.notify_all();
     }
 
     /// Waits until AssumeRole has been asked for.
@@ -93,7 +100,7 @@ pub fn value<'a>(asked: &'a Asked, name: &str) -> &'a str {
     asked.iter().find(|(given, _)| given == name).map_or("", |(_, value)| value)
 }
 
-fn converse(stream: &TcpStream, mood: &Mutex<Mood>, asked: &Mutex<Vec<Asked>>, arrival: &Condvar) {
+fn converse(stream: &TcpStream, mood: &(Mutex<Mood>, Condvar), asked: &Mutex<Vec<Asked>>, arrival: &Condvar) {
     let mut reader = BufReader::new(stream);
     while let Some(body) = request_body(&mut reader) {
         let parameters: Asked = form_urlencoded::parse(&body).into_owned().collect();
@@ -102,11 +109,14 @@ fn converse(stream: &TcpStream, mood: &Mutex<Mood>, asked: &Mutex<Vec<Asked>>, a
             "AssumeRole" => {
                 asked.lock().expect("no panic").push(parameters.clone());
                 arrival.notify_all();
-                match *mood.lock().expect("no panic") {
+                let thinking = mood.0.lock().expect("no panic");
+                let is_thinking = |mood: &mut Mood| matches!(mood, Mood::Thinks);
+                let decided = *mood.1.wait_while(thinking, is_thinking).expect("no panic");
+                match decided {
                     Mood::Grants => ("200 OK", granted(&parameters, now)),
                     Mood::Refuses => ("403 Forbidden", refused()),
                     Mood::HangsUp => return,
-                    Mood::KeepsSilent => {
+                    Mood::KeepsSilent | Mood::Thinks => {
                         let _ = reader.read(&mut [0]);
                         return;
                     }

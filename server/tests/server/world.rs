@@ -9,7 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sqlx::{AnyConnection, Connection, Row};
@@ -93,6 +93,15 @@ impl World {
         let arguments = [&["serve", "--listen", "127.0.0.1:0"], options].concat();
         let mut command = self.program(&arguments);
         command.envs(variables.iter().copied());
+        Server::start(command)
+    }
+
+    /// A server without AWS that may open so many files.
+    pub fn serve_with_descriptors(&self, number: u32) -> Server {
+        let mut command = Command::new("sh");
+        let program = env!("CARGO_BIN_EXE_role-mapping-server");
+        command.args(["-c", &format!("ulimit -n {number} && exec {program} serve --listen 127.0.0.1:0")]);
+        command.env_clear().env("DATABASE_URL", &self.database).env("AWS_EC2_METADATA_DISABLED", "true");
         Server::start(command)
     }
 
@@ -194,6 +203,13 @@ impl Server {
         self.child.id()
     }
 
+    /// The memory of the process that is in use.
+    pub fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process())).expect("a process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
     /// `127.0.0.1:<port>`.
     pub fn address(&self) -> &str {
         self.url.split_once("://").expect("a URL").1
@@ -236,6 +252,21 @@ impl Server {
         self.ask("GET", path, key)
     }
 
+    /// A number of `/metrics`.
+    pub fn metric(&self, series: &str) -> f64 {
+        let text = self.send("GET", "/metrics", &[]).text;
+        let line = text.lines().find_map(|line| line.strip_prefix("role_mapping_server_")?.strip_prefix(series));
+        line.map_or(0.0, |number| number.trim().parse().expect("a number"))
+    }
+
+    /// Waits until a number of `/metrics` is this one.
+    pub fn wait_for_metric(&self, series: &str, expected: f64) {
+        let begin = Instant::now();
+        while self.metric(series) != expected {
+            assert!(begin.elapsed() < Duration::from_secs(30), "{series} is {}", self.metric(series));
+        }
+    }
+
     /// A request as it is written.
     pub fn send(&self, method: &str, target: &str, headers: &[&str]) -> Answer {
         self.try_send(method, target, headers).expect("the server answers")
@@ -243,10 +274,15 @@ impl Server {
 
     /// As [`Server::send`]; `None` when no whole answer comes.
     pub fn try_send(&self, method: &str, target: &str, headers: &[&str]) -> Option<Answer> {
+        self.try_send_with(method, target, headers, "")
+    }
+
+    /// As [`Server::try_send`], with a body; its length is one of the headers.
+    pub fn try_send_with(&self, method: &str, target: &str, headers: &[&str], body: &str) -> Option<Answer> {
         let mut stream = TcpStream::connect(self.address()).ok()?;
         let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.address());
         headers.iter().for_each(|header| head.push_str(&format!("{header}\r\n")));
-        stream.write_all(format!("{head}\r\n").as_bytes()).ok()?;
+        stream.write_all(format!("{head}\r\n{body}").as_bytes()).ok()?;
         let mut reply = String::new();
         stream.read_to_string(&mut reply).ok()?;
         Answer::of(&reply)

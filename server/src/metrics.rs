@@ -1,0 +1,129 @@
+//! What the server counts for its operator, as Prometheus reads it. No label holds what a client chose, so there are never
+//! more series than these.
+
+use std::fmt::{Debug, Formatter};
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// The media type of [`Metrics::text`].
+pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// In seconds: from a list to a call of STS that keeps silent.
+const BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Status {
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+/// The counters.
+pub struct Metrics {
+    registry: Registry,
+    answers: Family<Status, Counter>,
+    durations: Histogram,
+    sts: Family<Outcome, Counter>,
+    sts_durations: Histogram,
+    sessions: Family<Outcome, Counter>,
+    /// Connections that are open.
+    pub connections: Gauge,
+    /// Session-token requests that wait for a call of STS, their own or one they share.
+    pub waiting_for_sts: Gauge,
+    /// Keys and tokens that nobody has.
+    pub wrong_keys: Counter,
+}
+
+impl Debug for Metrics {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Metrics")
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("role_mapping_server");
+        let answers = Family::default();
+        registry.register("answers", "Answers by HTTP status", answers.clone());
+        let durations = Histogram::new(BUCKETS);
+        registry.register_with_unit(
+            "answer_duration",
+            "From the head of a request to its answer",
+            Unit::Seconds,
+            durations.clone(),
+        );
+        let sts = Family::default();
+        registry.register("sts_calls", "Calls of STS for credentials, shared ones once", sts.clone());
+        let sts_durations = Histogram::new(BUCKETS);
+        registry.register_with_unit(
+            "sts_call_duration",
+            "Such calls with their tries",
+            Unit::Seconds,
+            sts_durations.clone(),
+        );
+        let sessions = Family::default();
+        registry.register("session_tokens", "Session-token requests that are on record", sessions.clone());
+        let connections = Gauge::default();
+        registry.register("connections", "Connections that are open", connections.clone());
+        let waiting_for_sts = Gauge::default();
+        registry.register("waiting_for_sts", "Session-token requests that wait for STS", waiting_for_sts.clone());
+        let wrong_keys = Counter::default();
+        registry.register("wrong_keys", "API keys and tokens that nobody has", wrong_keys.clone());
+        Self { registry, answers, durations, sts, sts_durations, sessions, connections, waiting_for_sts, wrong_keys }
+    }
+}
+
+impl Metrics {
+    /// Counts an answer.
+    pub fn answered(&self, status: StatusCode, took: Duration) {
+        self.answers.get_or_create(&Status { status: status.as_u16() }).inc();
+        self.durations.observe(took.as_secs_f64());
+    }
+
+    /// Counts a call of STS.
+    pub fn called_sts<T, E>(&self, result: &Result<T, E>, took: Duration) {
+        let outcome = if result.is_ok() { "granted" } else { "failed" };
+        self.sts.get_or_create(&Outcome { outcome }).inc();
+        self.sts_durations.observe(took.as_secs_f64());
+    }
+
+    /// Counts a session-token request that is on record.
+    pub fn recorded<T, E>(&self, result: &Result<T, E>) {
+        let outcome = if result.is_ok() { "granted" } else { "refused" };
+        self.sessions.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// All of it, in the text format of [`MEDIA_TYPE`].
+    pub fn text(&self) -> String {
+        let mut written = String::new();
+        text::encode(&mut written, &self.registry).expect("a text can be written");
+        written
+    }
+}
+
+/// Counts one more for as long as it lives.
+pub struct OneMore<'a>(&'a Gauge);
+
+impl<'a> OneMore<'a> {
+    /// Counts one more.
+    pub fn of(gauge: &'a Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for OneMore<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
