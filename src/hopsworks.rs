@@ -100,6 +100,11 @@ impl Hopsworks {
     /// [`Error::Refused`] when the server says no, [`Error::Unavailable`] when it may work later, [`Error::BadAnswer`]
     /// when an answer breaks the contract, [`Error::NotConfigured`] without a login.
     pub async fn role_mappings(&self) -> Result<Vec<RoleMapping>, Error> {
+        Ok(self.visit().await?.0)
+    }
+
+    /// The role mappings, and a sentence about the clocks of this machine and the server when they differ.
+    pub(crate) async fn visit(&self) -> Result<(Vec<RoleMapping>, Option<String>), Error> {
         let question = self.question("listing the role mappings", "ask the administrator of the server");
         let deadline = self.retry.deadline();
         let mut found = BTreeMap::new();
@@ -115,7 +120,7 @@ impl Hopsworks {
             let count = page.fields.get("count").and_then(Value::as_u64);
             // A page that brings nothing new is the last one, whatever the count says.
             if found.len() == known || count.is_some_and(|count| found.len() as u64 >= count) {
-                return Ok(found.into_values().collect());
+                return Ok((found.into_values().collect(), self.skew(page.date, SystemTime::now())));
             }
         }
     }
@@ -218,6 +223,12 @@ impl Hopsworks {
             let (here, there) = (DateTime::from(now), DateTime::from(there));
             format!("clocks differ: here it is {here}, at {} it is {there}; set the one that is wrong", self.endpoint)
         })
+    }
+}
+
+impl fmt::Display for Hopsworks {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "the role-mapping server at {}, project {}", self.endpoint, self.project)
     }
 }
 

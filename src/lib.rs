@@ -14,6 +14,7 @@
 //! | [`settings`] | the one table of names, and which value counts |
 //! | [`source`] | where role mappings and credentials come from |
 //! | [`hopsworks`] | the client of the role-mapping contract |
+//! | [`doctor`] | what keeps roles from being assumed |
 //! | [`session`] | when credentials in use are fetched anew |
 //! | [`network`] | proxies and trusted authorities |
 //! | [`retry`] | trying again what may be tried again |
@@ -24,6 +25,7 @@
 pub mod base;
 pub mod block;
 pub mod credentials;
+pub mod doctor;
 pub mod error;
 pub mod hopsworks;
 #[cfg(feature = "jvm")]

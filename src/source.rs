@@ -3,6 +3,7 @@
 //! A server when [`REST_ENDPOINT`] is set, STS otherwise; never the one because the other failed. A `Source` belongs to
 //! one runtime: a binding makes one for each call, inside of [`block_on`](crate::block::block_on).
 
+use std::fmt;
 use std::sync::Mutex;
 
 use crate::credentials::Credentials;
@@ -83,6 +84,15 @@ impl Source {
         match self {
             Source::Hopsworks(hopsworks) => hopsworks.take_warnings(),
             Source::Sts(direct) => std::mem::take(&mut *direct.warnings.lock().expect("no holder panics")),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Hopsworks(hopsworks) => hopsworks.fmt(formatter),
+            Source::Sts(_) => formatter.write_str("AWS STS, asked directly"),
         }
     }
 }

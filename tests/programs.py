@@ -35,10 +35,12 @@ def plain(
     java: int = 17,
     class_path: str = "",
     options: tuple[str, ...] = (),
+    main: str = "Plain",
+    product: str = str(product_jar()),
 ) -> subprocess.CompletedProcess[str]:
-    """Runs `Plain` with the product, the Scala library and `class_path` as its class path."""
-    path = f"{compiled(SPARK_3_5)}:{product_jar()}:{scala_library(SPARK_3_5)}:{class_path}"
-    command: list[str | Path] = [jdk.home(java) / "bin" / "java", *options, "-cp", path, "Plain", *arguments]
+    """Runs a program with itself, the product, the Scala library and `class_path` as its class path."""
+    path = f"{compiled(SPARK_3_5)}:{product}:{scala_library(SPARK_3_5)}:{class_path}"
+    command: list[str | Path] = [jdk.home(java) / "bin" / "java", *options, "-cp", path, main, *arguments]
     return run(command, environment(directory / "home", **variables), directory, 60)
 
 

@@ -65,6 +65,15 @@ impl Environment {
         Self { variables }
     }
 
+    /// The same, with this region where none is set.
+    pub(crate) fn with_region(&self, region: &str) -> Self {
+        let mut all = self.clone();
+        if self.first(&["AWS_REGION", "AWS_DEFAULT_REGION"]).is_none() {
+            all.variables.insert("AWS_REGION".to_owned(), Zeroizing::new(region.to_owned()));
+        }
+        all
+    }
+
     /// Everything kept, to hand over to another copy of the library in this process. Holds secrets.
     pub fn saved(&self) -> Vec<(String, Zeroizing<String>)> {
         self.variables.iter().map(|(name, value)| (name.clone(), value.clone())).collect()

@@ -14,6 +14,7 @@ use super::throw::{Error, Throw};
 use crate::base::Environment;
 use crate::block::block_on;
 use crate::credentials::Credentials;
+use crate::doctor::{self, Finding};
 use crate::error;
 use crate::request::{AssumeRole, Extras, SessionDuration};
 use crate::role::{RoleArn, RoleMapping};
@@ -100,6 +101,8 @@ bind_java_type! {
         fn role(configuration: JConfiguration, id: jint) -> JString,
         fn default_role(configuration: JConfiguration) -> JString,
         fn assume_role(configuration: JConfiguration, request: JAssumeRoleRequest) -> JFetched,
+        fn source(configuration: JConfiguration) -> JString,
+        fn examine(configuration: JConfiguration, found: JString[]) -> JString,
         fn refresh_after_millis(life_millis: jlong, chance: jdouble) -> jlong,
         fn retry_after_millis(failures: jlong, left_millis: jlong, life_millis: jlong, chance: jdouble) -> jlong,
         fn environment_put(credentials: JCredentials) -> JString[],
@@ -198,6 +201,32 @@ impl JNativeNativeInterface for JNativeAPI {
         let credentials = ask(env, &configuration, async |source| source.assume_role(&request).await)?;
         let java_credentials = new_credentials(env, &credentials)?;
         Ok(JFetched::new(env, &java_credentials, millis(credentials.life()))?)
+    }
+
+    fn source<'local>(
+        env: &mut Env<'local>,
+        _this: JNative<'local>,
+        configuration: JConfiguration<'local>,
+    ) -> Result<JString<'local>, Error> {
+        let settings = settings_of(env, &configuration)?;
+        Ok(env.new_string(Source::from_settings(&settings)?.to_string())?)
+    }
+
+    fn examine<'local>(
+        env: &mut Env<'local>,
+        _this: JNative<'local>,
+        configuration: JConfiguration<'local>,
+        found: JObjectArray<'local, JString<'local>>,
+    ) -> Result<JString<'local>, Error> {
+        let settings = settings_of(env, &configuration)?;
+        let found = all(strings(env, &found)?, "finding")?;
+        let mut findings = block_on(async { Ok(doctor::examine(&settings).await) })?;
+        findings.extend(found.chunks_exact(3).map(|triple| Finding {
+            check: triple[0].clone(),
+            is_good: triple[1] == "true",
+            text: triple[2].clone(),
+        }));
+        Ok(env.new_string(doctor::report(&findings))?)
     }
 
     fn refresh_after_millis<'local>(

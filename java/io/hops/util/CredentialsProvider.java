@@ -5,6 +5,7 @@ import io.hops.util.cloud.RoleMapping;
 import io.hops.util.exceptions.CloudCredentialException;
 import io.hops.util.internal.Binding;
 import io.hops.util.internal.Configuration;
+import io.hops.util.internal.Look;
 import io.hops.util.internal.Native;
 import io.hops.util.internal.Roles;
 import java.util.Arrays;
@@ -101,6 +102,30 @@ public final class CredentialsProvider {
    */
   public static void release() throws CloudCredentialException {
     Roles.release();
+  }
+
+  /**
+   * Says with which role a path is read: role, source, mode, access key, expiration, last and next refresh, last error.
+   * Answers on Spark executors as well.
+   *
+   * @param path the path, {@code s3a://bucket/key}
+   * @return a line for each
+   * @throws CloudCredentialException on an executor to which the roles came damaged
+   * @throws IllegalArgumentException when it is no such path
+   */
+  public static String explain(String path) throws CloudCredentialException {
+    return Look.explain(path);
+  }
+
+  /**
+   * Looks at everything that can keep roles from being assumed, refreshed or seen by S3A: settings, server, login, clock,
+   * base identity, class loaders, the way to the executors. Changes nothing, but asks the server and STS.
+   *
+   * @return a line for each check, with what to do about each problem, and a line that counts the problems
+   * @throws CloudCredentialException on an executor, or when this JVM has no native library or an unreadable truststore
+   */
+  public static String doctor() throws CloudCredentialException {
+    return Look.doctor();
   }
 
   /**

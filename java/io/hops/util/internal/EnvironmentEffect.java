@@ -10,9 +10,13 @@ import java.util.Set;
  * The environment of this process: what System.getenv, the C library and new child processes see. It has one set of
  * variables, so only the application's role is written there.
  */
-final class EnvironmentEffect implements Effect {
+public final class EnvironmentEffect implements Effect {
   /** Where {@link LiveStore#saved} keeps what the variables held before the first role. */
   private static final String SAVED = "environment";
+
+  /** Why the environment cannot be written where Spark is, and what to do. */
+  static final String NO_ADDRESS =
+      "with AWS_* in the environment Spark would fail: this machine's host name has no address; add it to /etc/hosts";
 
   private String[] before;
 
@@ -27,11 +31,7 @@ final class EnvironmentEffect implements Effect {
       try {
         InetAddress.getLocalHost();
       } catch (UnknownHostException e) {
-        throw new CloudCredentialException(
-            "setting AWS_* in the environment would break Spark: this machine's host name has no address; add it to"
-                + " /etc/hosts",
-            e,
-            0);
+        throw new CloudCredentialException(NO_ADDRESS, e, 0);
       }
     }
     before = write(store);
@@ -61,6 +61,16 @@ final class EnvironmentEffect implements Effect {
     if (first != null) {
       restore(first);
     }
+  }
+
+  /**
+   * The three {@code AWS_*} variables as they were before the first role.
+   *
+   * @param store the roles in use
+   * @return access key id, secret access key, session token, null for one that was not set; null while they are not ours
+   */
+  public static String[] before(LiveStore store) {
+    return store.saved().get(SAVED);
   }
 
   private static String[] write(LiveStore store) throws CloudCredentialException {

@@ -131,7 +131,7 @@ public final class LiveSet {
     Binding binding = binding(bucket);
     if (binding == null) {
       return new Object[] {
-        false, "no role is in use for bucket " + bucket + " (role released); call assumeRole again"
+        false, "no role is in use for " + named(bucket) + " (role released); call assumeRole again"
       };
     }
     if (nowMillis < binding.expirationMillis) {
@@ -147,13 +147,23 @@ public final class LiveSet {
       !binding.refused,
       "the credentials of "
           + binding.role
-          + " for bucket "
-          + bucket
+          + " for "
+          + named(bucket)
           + " ended at "
           + Instant.ofEpochMilli(binding.expirationMillis)
           + ": "
           + cause
     };
+  }
+
+  /**
+   * A bucket as messages speak of it.
+   *
+   * @param bucket the bucket, or {@link Binding#APPLICATION}
+   * @return words for it
+   */
+  public static String named(String bucket) {
+    return bucket.isEmpty() ? "the application" : "bucket " + bucket;
   }
 
   /** The set as executors receive it. */

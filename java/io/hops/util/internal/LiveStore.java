@@ -1,6 +1,7 @@
 package io.hops.util.internal;
 
 import java.io.IOException;
+import java.util.Collections;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
@@ -32,6 +33,9 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
 
   /** Answer: {@link #saved}. */
   private static final String SAVED = "saved";
+
+  /** Argument: a bucket or {@link Binding#APPLICATION}. Answer: {@link Refresher#times}. */
+  private static final String TIMES = "times";
 
   private final Refresher refresher = new Refresher(this);
   private final Map<String, Function<long[], Object[]>> fetches;
@@ -89,8 +93,29 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
     return there == null ? null : (byte[]) ask(there, SET, null);
   }
 
-  /** The roles in use in this JVM, whichever copy owns the store; null without a store. */
-  static LiveSet setHere() {
+  /** When the credentials of a bucket were and will be fetched anew, see {@link Refresher#times}; null without a store. */
+  static long[] refreshTimes(String bucket) {
+    Object there = System.getProperties().get(SLOT);
+    return there == null ? null : (long[]) ask(there, TIMES, bucket);
+  }
+
+  /**
+   * What stood elsewhere before our first write, whichever copy owns the store.
+   *
+   * @return see {@link #saved}; empty without a store
+   */
+  @SuppressWarnings("unchecked")
+  public static Map<String, String[]> savedHere() {
+    Object there = System.getProperties().get(SLOT);
+    return there == null ? Collections.emptyMap() : (Map<String, String[]>) ask(there, SAVED, null);
+  }
+
+  /**
+   * The roles in use in this JVM, whichever copy owns the store.
+   *
+   * @return the newest set; null without a store
+   */
+  public static LiveSet setHere() {
     Object there = System.getProperties().get(SLOT);
     if (there == null) {
       return null;
@@ -172,6 +197,8 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
         return fetches;
       case SAVED:
         return saved;
+      case TIMES:
+        return refresher.times(fetches.get((String) argument));
       default:
         throw new IllegalArgumentException(question);
     }

@@ -107,6 +107,24 @@ public final class Native {
       throws CloudCredentialException;
 
   /**
+   * Names where roles and credentials come from.
+   *
+   * @param configuration the settings
+   * @return words for it
+   * @throws CloudCredentialException when a setting is missing or cannot be used
+   */
+  native String source(Configuration configuration) throws CloudCredentialException;
+
+  /**
+   * Looks at everything that keeps roles from being assumed.
+   *
+   * @param configuration the settings
+   * @param found see {@link Findings#flat}
+   * @return a line for each finding, those of {@code found} included, and one that counts the problems
+   */
+  native String examine(Configuration configuration, String[] found);
+
+  /**
    * Decides when credentials are fetched anew.
    *
    * @param lifeMillis what was left of them in the answer

@@ -41,6 +41,7 @@ final class Refresher implements Runnable {
     long lifeMillis;
     int failures;
     boolean isFetched;
+    long lastMillis;
     long firstFailureMillis;
     long logAtNanos;
 
@@ -65,6 +66,17 @@ final class Refresher implements Runnable {
       thread.start();
     }
     notifyAll();
+  }
+
+  /** When it was last fetched anew, 0 for never, and when the next fetch is due; both in milliseconds since 1970. */
+  synchronized long[] times(Function<long[], Object[]> fetch) {
+    Due due = fetch == null ? null : schedule.get(fetch);
+    return due == null
+        ? null
+        : new long[] {
+          due.lastMillis,
+          System.currentTimeMillis() + TimeUnit.NANOSECONDS.toMillis(due.atNanos - System.nanoTime())
+        };
   }
 
   /** Sees to it that every role in use is scheduled. For one that is not, when it is due is not known: at once. */
@@ -154,6 +166,7 @@ final class Refresher implements Runnable {
     }
     store.replace(set);
     long now = System.nanoTime();
+    due.lastMillis = System.currentTimeMillis();
     due.refreshAtNanos = now + TimeUnit.MILLISECONDS.toNanos((Long) answer[5]);
     due.lifeMillis = (Long) answer[6];
     due.endNanos = now + TimeUnit.MILLISECONDS.toNanos(due.lifeMillis);

@@ -44,6 +44,42 @@ public final class Roles {
   public static Credentials assume(AssumeRoleRequest request, Collection<String> buckets)
       throws CloudCredentialException {
     onDriver();
+    Spark.refuseSharedServer();
+    return fetchAndAssume(request, buckets);
+  }
+
+  /**
+   * Assumes a role because the operator's configuration says so.
+   *
+   * @param request what is asked for; nobody changes it any more
+   * @throws CloudCredentialException when there are no credentials, or one place cannot be written
+   */
+  public static void assumeForOperator(AssumeRoleRequest request) throws CloudCredentialException {
+    fetchAndAssume(request, Collections.emptyList());
+  }
+
+  /**
+   * Brings the roles in use to a SparkContext that was made after them. Without one, or without a role, does nothing.
+   *
+   * @throws CloudCredentialException when one place cannot be written
+   */
+  public static void catchUp() throws CloudCredentialException {
+    if (!Spark.isPending()) {
+      return;
+    }
+    synchronized (LOCK) {
+      if (Spark.isPending()) {
+        LiveStore store = LiveStore.own();
+        store.refresher().adopt();
+        for (Effect effect : effects()) {
+          effect.refresh(store);
+        }
+      }
+    }
+  }
+
+  private static Credentials fetchAndAssume(AssumeRoleRequest request, Collection<String> buckets)
+      throws CloudCredentialException {
     Object[] answer = fetch(request);
     // A default role that is moved meanwhile does not move this application to another role.
     AssumeRoleRequest same = request.copy().setRoleArn((String) answer[3]);
@@ -180,6 +216,7 @@ public final class Roles {
    */
   public static void release() throws CloudCredentialException {
     onDriver();
+    Spark.refuseSharedServer();
     synchronized (LOCK) {
       LiveSet here = LiveStore.setHere();
       if (here == null || here.bindings().isEmpty()) {
@@ -199,10 +236,7 @@ public final class Roles {
   static List<Effect> effects() throws CloudCredentialException {
     List<Effect> effects = new ArrayList<>();
     effects.add(new EnvironmentEffect());
-    Effect spark = Spark.effectForActiveContext();
-    if (spark != null) {
-      effects.add(spark);
-    }
+    effects.addAll(Spark.effects());
     return effects;
   }
 

@@ -19,6 +19,9 @@ public final class Bridge {
   /** Every provider of ours, of each form of the protocol and each SDK line, has a name that begins so. */
   static final String NAME = "org.apache.hadoop.fs.s3a.HopsBridge";
 
+  /** Providers of ours that S3A finds by itself where our jar lies beside it. */
+  private static final String VISIBLE = "io.hops.util.aws.CredentialsProvider";
+
   private Bridge() {}
 
   /**
@@ -42,17 +45,59 @@ public final class Bridge {
       return name;
     } catch (ReflectiveOperationException e) {
       Throwable cause = e instanceof InvocationTargetException ? e.getCause() : e;
+      if (cause instanceof LinkageError) {
+        throw (LinkageError) cause;
+      }
+      if (isVisible()) {
+        return visible();
+      }
       throw new IOException(
-          "S3A's class loader takes no class from "
-              + Bridge.class.getProtectionDomain().getCodeSource()
-              + "; put that jar beside hadoop-aws, or run on Java 9 or later",
+          "the class loader of S3A, " + home() + ", takes no class from us ("
+              + cause
+              + "); put the jar of hops-credentials beside hadoop-aws, or run on Java 9 or later",
           cause);
     }
   }
 
-  /** Whether a file system's provider is one of ours. */
-  static boolean isOurs(String provider) {
-    return provider != null && provider.startsWith(NAME);
+  /**
+   * Whether a file system's provider is one of ours.
+   *
+   * @param provider the name of a class, or null
+   * @return true for ours
+   */
+  public static boolean isOurs(String provider) {
+    return provider != null && (provider.startsWith(NAME) || provider.startsWith(VISIBLE));
+  }
+
+  /**
+   * Whether S3A can load classes of our jar by their names.
+   *
+   * @return true where both jars are on one class path
+   */
+  public static boolean isVisible() {
+    try {
+      return Class.forName(Bridge.class.getName(), false, S3AFileSystem.class.getClassLoader()) == Bridge.class;
+    } catch (ClassNotFoundException e) {
+      return false;
+    }
+  }
+
+  /**
+   * The provider of ours that S3A loads by its name, without {@link HopsS3AFileSystem}.
+   *
+   * @return the name of the class
+   */
+  public static String visible() {
+    return VISIBLE + (isSdk2(S3AFileSystem.class.getClassLoader()) ? "V2" : "V1");
+  }
+
+  /**
+   * Names the class loader of S3A, in which the provider lives.
+   *
+   * @return the name of its class
+   */
+  public static String home() {
+    return S3AFileSystem.class.getClassLoader().getClass().getSimpleName();
   }
 
   /** Hadoop 3.4 brought SDK v2; vendors carry it back, so the version of Hadoop does not tell. */

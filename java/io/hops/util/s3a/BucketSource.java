@@ -32,14 +32,25 @@ public final class BucketSource implements Supplier<Object[]> {
   private final long generation;
   private volatile Pushed pushed = new Pushed(null, null);
 
-  private BucketSource(String bucket, UserGroupInformation user, long generation) {
+  /**
+   * A source for whoever is no file system.
+   *
+   * @param bucket the bucket, or the empty name for the application
+   * @param user whose secrets to look at
+   * @param generation the lowest that is taken
+   */
+  public BucketSource(String bucket, UserGroupInformation user, long generation) {
     this.bucket = bucket;
     this.user = user;
     this.generation = generation;
   }
 
-  /** What the bridge calls when S3A opens a file system: takes its URI and its Hadoop configuration. */
-  static BiFunction<URI, Object, Supplier<Object[]>> factory() {
+  /**
+   * What a provider calls when S3A opens a file system.
+   *
+   * @return takes the URI and the Hadoop configuration of the file system
+   */
+  public static BiFunction<URI, Object, Supplier<Object[]>> factory() {
     return (uri, configuration) -> {
       try {
         return new BucketSource(
@@ -84,7 +95,7 @@ public final class BucketSource implements Supplier<Object[]> {
       if (System.nanoTime() - start > PATIENCE_NANOS) {
         return new Object[] {
           true,
-          "the credentials for bucket " + bucket + " have not reached this executor within 10 s: it has "
+          "the credentials for " + LiveSet.named(bucket) + " have not reached this executor within 10 s: it has "
               + (set == null ? "none" : "those of generation " + set.generation())
               + ", the job needs generation " + generation
               + "; see the driver's log, and call assumeRole on the driver"
@@ -94,7 +105,7 @@ public final class BucketSource implements Supplier<Object[]> {
         Thread.sleep(LOOK_AGAIN_MILLIS);
       } catch (InterruptedException e) {
         Thread.currentThread().interrupt();
-        return new Object[] {true, "interrupted while the credentials for bucket " + bucket + " were on their way"};
+        return new Object[] {true, "interrupted while the credentials for " + LiveSet.named(bucket) + " were on their way"};
       }
     }
   }

@@ -1,5 +1,7 @@
 package io.hops.util.s3a;
 
+import io.hops.util.exceptions.CloudCredentialException;
+import io.hops.util.internal.Roles;
 import java.io.IOException;
 import java.net.URI;
 import org.apache.hadoop.conf.Configuration;
@@ -10,6 +12,7 @@ import org.apache.hadoop.fs.s3a.S3AFileSystem;
  *
  * <p>Problem: every JVM needs the {@link Bridge} before S3A looks for its provider, also one that starts later. Solution:
  * Hadoop finds this class through the loader of the configuration, which sees our jar, in each JVM that opens a bucket.
+ * On the driver it also brings the roles in use to a SparkContext that was made after them.
  */
 public final class HopsS3AFileSystem extends S3AFileSystem {
   /**
@@ -25,6 +28,11 @@ public final class HopsS3AFileSystem extends S3AFileSystem {
           "the Hadoop configuration was damaged in transit: " + damage + "; run the job again");
     }
     Bridge.ensure();
+    try {
+      Roles.catchUp();
+    } catch (CloudCredentialException e) {
+      throw new IOException(e.getMessage(), e);
+    }
     super.initialize(uri, configuration);
   }
 

@@ -22,53 +22,96 @@ final class Mode {
   static final String STATIC = "static";
 
   private static final Logger LOG = Logger.getLogger("io.hops.util");
-  private static final String STOCK_FILE_SYSTEM = "org.apache.hadoop.fs.s3a.S3AFileSystem";
+  static final String STOCK_FILE_SYSTEM = "org.apache.hadoop.fs.s3a.S3AFileSystem";
   private static final String HOPS_FILE_SYSTEM = "io.hops.util.s3a.HopsS3AFileSystem";
   private static final String HOPS_ABSTRACT_FILE_SYSTEM = "io.hops.util.s3a.HopsS3A";
 
   private final String provider;
   private final boolean hasStaticKeys;
+  private final String bar;
 
-  private Mode(String provider, boolean hasStaticKeys) {
+  private Mode(String provider, boolean hasStaticKeys, String bar) {
     this.provider = provider;
     this.hasStaticKeys = hasStaticKeys;
+    this.bar = bar;
   }
 
   /** The mode that this context allows. */
   static Mode of(SparkContext context, Configuration configuration)
       throws CloudCredentialException {
-    String fileSystem = configuration.get(Keys.FILE_SYSTEM, STOCK_FILE_SYSTEM);
-    if (!context.isLocal()
-        && !fileSystem.equals(STOCK_FILE_SYSTEM)
-        && !fileSystem.equals(HOPS_FILE_SYSTEM)) {
-      throw new CloudCredentialException(
-          Keys.FILE_SYSTEM
-              + " is "
-              + fileSystem
-              + ", through which our credentials do not reach the executors; remove that setting, or open other"
-              + " paths than s3a:// with that class");
-    }
     String bar;
     try {
       if (!context.isLocal() && !Delivery.hasChannel(context)) {
-        bar = "master " + context.master() + " has no channel for secrets to its executors";
+        bar = withoutChannel(context);
       } else {
-        return new Mode(Bridge.ensure(), isOn(context, "hops.credentials.static-keys", true));
+        String provider = Bridge.ensure();
+        String fileSystem = configuration.get(Keys.FILE_SYSTEM, STOCK_FILE_SYSTEM);
+        if (!context.isLocal() && isOwn(fileSystem)) {
+          // Nobody would define the bridge on an executor.
+          if (!Bridge.isVisible()) {
+            throw new CloudCredentialException(outOfReach(fileSystem));
+          }
+          provider = Bridge.visible();
+        }
+        return new Mode(provider, isOn(context, "hops.credentials.static-keys", true), null);
       }
-    } catch (IOException | LinkageError e) {
+    } catch (IOException e) {
       bar = e.getMessage();
+    } catch (LinkageError e) {
+      bar = withoutSdk(e);
     }
     if (isOn(context, "hops.credentials.require-live", false)) {
       throw new CloudCredentialException(
           "hops.credentials.require-live is set, and credentials cannot be refreshed in S3A: " + bar);
     }
-    LOG.warning(
-        "credentials are not refreshed in S3A (mode=static), they end when the session ends: " + bar);
-    return new Mode(null, true);
+    return new Mode(null, true, bar);
+  }
+
+  /** The live mode with this provider, without static keys. */
+  static Mode live(String provider) {
+    return new Mode(provider, false, null);
+  }
+
+  /** Whether a file-system class is neither Hadoop's nor ours. */
+  static boolean isOwn(String fileSystem) {
+    return !fileSystem.equals(STOCK_FILE_SYSTEM) && !fileSystem.equals(HOPS_FILE_SYSTEM);
+  }
+
+  static String outOfReach(String fileSystem) {
+    return Keys.FILE_SYSTEM
+        + " is "
+        + fileSystem
+        + ", and S3A on the executors cannot see our provider; put the jar of hops-credentials beside hadoop-aws, on"
+        + " spark.driver.extraClassPath and spark.executor.extraClassPath, or remove that setting";
+  }
+
+  static String withoutChannel(SparkContext context) {
+    return "master "
+        + context.master()
+        + " has no channel for secrets to its executors; run on YARN, Kubernetes, a standalone cluster or local[*]";
+  }
+
+  static String withoutSdk(LinkageError missing) {
+    return "S3A or its AWS SDK is not on the class path ("
+        + missing.getMessage()
+        + " is missing); put hadoop-aws in the version of this Hadoop, "
+        + org.apache.hadoop.util.VersionInfo.getVersion()
+        + ", and the AWS SDK that it was built with on spark.driver.extraClassPath and spark.executor.extraClassPath";
   }
 
   boolean isLive() {
     return provider != null;
+  }
+
+  /** Says when the static keys of a role end, and what keeps them from being refreshed. */
+  void warn(Binding binding) {
+    LOG.warning(
+        "credentials of "
+            + binding.role()
+            + " are not refreshed in S3A (mode=static) and end at "
+            + binding.credentials().getExpiration()
+            + ": "
+            + bar);
   }
 
   String name() {
@@ -82,10 +125,10 @@ final class Mode {
   }
 
   /** The keys that do not depend on the bucket. They change nothing for buckets without a role. */
-  void common(Map<String, String> keys, Configuration configuration, long generation) {
+  void common(Map<String, String> keys, String fileSystem, long generation) {
     if (isLive()) {
-      // A class of the user's own stays; in local mode the provider is there all the same.
-      if (configuration.get(Keys.FILE_SYSTEM, STOCK_FILE_SYSTEM).equals(STOCK_FILE_SYSTEM)) {
+      // A class of the user's own stays.
+      if (fileSystem.equals(STOCK_FILE_SYSTEM)) {
         keys.put(Keys.FILE_SYSTEM, HOPS_FILE_SYSTEM);
       }
       keys.put(Keys.ABSTRACT_FILE_SYSTEM, HOPS_ABSTRACT_FILE_SYSTEM);

@@ -3,17 +3,23 @@ package io.hops.util.spark;
 import io.hops.util.exceptions.CloudCredentialException;
 import io.hops.util.internal.Binding;
 import io.hops.util.internal.Effect;
+import io.hops.util.internal.EnvironmentEffect;
+import io.hops.util.internal.Findings;
 import io.hops.util.internal.LiveSet;
 import io.hops.util.internal.LiveStore;
 import io.hops.util.s3a.BucketSource;
 import io.hops.util.s3a.Keys;
 import io.hops.util.s3a.OpenFileSystems;
 import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.Supplier;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 import org.apache.hadoop.conf.Configuration;
@@ -31,8 +37,21 @@ import scala.Tuple2;
  * the companion object, which only looks. The facade finds this class by name, and only where Spark is on the class path.
  */
 public final class SparkEffect implements Effect {
+  /** What a server for many users is started as, and what it is called. */
+  private static final String[][] SHARED_SERVERS = {
+    {"org.apache.spark.sql.hive.thriftserver.HiveThriftServer2", "Thrift server"},
+    {"org.apache.spark.sql.connect.service.SparkConnectServer", "Connect server"}
+  };
+
+  /** A context that is being made, which Spark does not yet call active. */
+  private static volatile SparkContext starting;
+
   /** Where {@link LiveStore#saved} keeps which application and mode the saved keys belong to. */
   private static final String APPLICATION = "spark";
+
+  /** In the order of {@link EnvironmentEffect#before}. */
+  private static final List<String> SECRETS =
+      Arrays.asList(Keys.ACCESS_KEY, Keys.SECRET_KEY, Keys.SESSION_TOKEN);
 
   private static final Logger LOG = Logger.getLogger("io.hops.util");
 
@@ -46,13 +65,101 @@ public final class SparkEffect implements Effect {
   }
 
   /**
-   * The effect on the active SparkContext.
+   * The effects on SparkContexts.
    *
-   * @return the effect; null where there is no context, as on an executor
+   * @return that on later ones, and that on the active one if there is one
    */
-  public static Effect forActiveContext() {
+  public static List<Effect> effects() {
     SparkContext context = active();
-    return context == null ? null : new SparkEffect(context);
+    return context == null
+        ? Collections.singletonList(new LaterContexts())
+        : Arrays.asList(new LaterContexts(), new SparkEffect(context));
+  }
+
+  /** Takes a context as active while it is made; null when that is over. */
+  static void starting(SparkContext context) {
+    starting = context;
+  }
+
+  /**
+   * Whether there is an active context that the roles in use have not reached.
+   *
+   * @return false without a context or without a role
+   */
+  public static boolean isPending() {
+    LiveSet set = LiveStore.savedHere().isEmpty() ? null : LiveStore.setHere();
+    SparkContext context = set == null || set.buckets().isEmpty() ? null : active();
+    return context != null && !isApplied(LiveStore.savedHere(), context);
+  }
+
+  /**
+   * How S3A gets credentials in this JVM.
+   *
+   * @return live, static, or pending for a context that the roles in use have not reached
+   */
+  public static String mode() {
+    SparkContext context = active();
+    if (context == null) {
+      return isExecutor() ? Mode.LIVE : "pending (until a SparkContext opens its first s3a:// path)";
+    }
+    return isApplied(LiveStore.savedHere(), context)
+        ? LiveStore.savedHere().get(APPLICATION)[1]
+        : "pending (until this SparkContext opens its first s3a:// path)";
+  }
+
+  /**
+   * The provider that the user chose for a bucket in the active context.
+   *
+   * @param bucket the bucket
+   * @return the name of its class, or a list; null when there is none, or it is ours
+   */
+  public static String foreignProvider(String bucket) {
+    SparkContext context = active();
+    return context == null ? null : Overrides.foreignProvider(context.hadoopConfiguration(), bucket);
+  }
+
+  /**
+   * Looks at Spark and S3A.
+   *
+   * @param findings where to put what is found
+   */
+  public static void examine(Findings findings) {
+    Inspection.of(active(), findings);
+  }
+
+  /**
+   * Refuses to go on where one user's code would choose the role of all.
+   *
+   * @throws CloudCredentialException in a Thrift or Connect server
+   */
+  public static void refuseSharedServer() throws CloudCredentialException {
+    SparkContext context = active();
+    String plugins = context == null ? "" : context.getConf().get("spark.plugins", "");
+    // What the JVM was started with: spark-submit has the class of the server among its arguments.
+    String command = System.getProperty("sun.java.command", "");
+    for (String[] server : SHARED_SERVERS) {
+      if (command.contains(server[0]) || plugins.contains("SparkConnectPlugin") && server[0].contains("Connect")) {
+        throw new CloudCredentialException(
+            "this is a Spark "
+                + server[1]
+                + ", whose users would all get the role; its operator sets spark.hops.role and"
+                + " spark.plugins=io.hops.util.spark.HopsSparkPlugin in its configuration");
+      }
+    }
+  }
+
+  /**
+   * Where a bucket's credentials arrive on this executor.
+   *
+   * @param bucket the bucket, or {@link Binding#APPLICATION}
+   * @return see {@link BucketSource#get}
+   */
+  public static Supplier<Object[]> pushedTo(String bucket) {
+    try {
+      return new BucketSource(bucket, UserGroupInformation.getCurrentUser(), 0);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 
   /**
@@ -95,17 +202,16 @@ public final class SparkEffect implements Effect {
 
   @Override
   public void apply(LiveStore store, Set<String> buckets) throws CloudCredentialException {
-    keys = new SavedKeys(configuration, store.saved());
+    keys = saved(store);
     Mode mode = Mode.of(context, configuration);
-    String[] known = store.saved().get(APPLICATION);
-    boolean isKnown = known != null && known[0].equals(context.applicationId());
+    boolean isKnown = isApplied(store.saved(), context);
     if (!isKnown) {
       keys.forget();
     }
     Set<String> bound = isKnown ? buckets : store.set().buckets();
     Set<String> foreign = new TreeSet<>();
     Map<String, String> values = new LinkedHashMap<>();
-    mode.common(values, configuration, store.set().generation());
+    mode.common(values, configuration.get(Keys.FILE_SYSTEM, Mode.STOCK_FILE_SYSTEM), store.set().generation());
     for (String bucket : bound) {
       Binding binding = store.set().bound(bucket);
       mode.bind(values, bucket, binding);
@@ -115,10 +221,14 @@ public final class SparkEffect implements Effect {
       refuseSwitch(store, mode, bucket, binding);
     }
     Set<String> executors =
-        context.isLocal() ? Collections.emptySet() : Eviction.executors(context);
+        context.isLocal() || !mode.isLive() ? Collections.emptySet() : Eviction.executors(context);
     keys.write(values);
     store.saved().put(APPLICATION, new String[] {context.applicationId(), mode.name()});
+    if (bound.contains(Binding.APPLICATION)) {
+      Overrides.of(configuration).forEach(LOG::warning);
+    }
     if (!mode.isLive()) {
+      mode.warn(store.set().bound(bound.iterator().next()));
       return;
     }
     if (!context.isLocal()) {
@@ -135,8 +245,7 @@ public final class SparkEffect implements Effect {
 
   @Override
   public void refresh(LiveStore store) throws CloudCredentialException {
-    String[] known = store.saved().get(APPLICATION);
-    if (known == null || !known[0].equals(context.applicationId())) {
+    if (!isApplied(store.saved(), context)) {
       apply(store, store.set().buckets());
       return;
     }
@@ -144,8 +253,8 @@ public final class SparkEffect implements Effect {
     for (String bucket : store.set().buckets()) {
       Mode.secrets(values, bucket, store.set().bound(bucket).credentials());
     }
-    new SavedKeys(configuration, store.saved()).overwrite(values);
-    if (!context.isLocal() && Mode.LIVE.equals(known[1])) {
+    saved(store).overwrite(values);
+    if (!context.isLocal() && Mode.LIVE.equals(store.saved().get(APPLICATION)[1])) {
       Delivery.push(context);
     }
   }
@@ -162,7 +271,7 @@ public final class SparkEffect implements Effect {
   @Override
   public void release(LiveStore store) {
     deliver(store);
-    new SavedKeys(configuration, store.saved()).release();
+    saved(store).release();
     OpenFileSystems.evictOurs();
   }
 
@@ -194,8 +303,38 @@ public final class SparkEffect implements Effect {
     }
   }
 
+  private static boolean isApplied(Map<String, String[]> saved, SparkContext context) {
+    String[] known = saved.get(APPLICATION);
+    return known != null && known[0].equals(context.applicationId());
+  }
+
+  private SavedKeys saved(LiveStore store) {
+    String[] environment = EnvironmentEffect.before(store);
+    return new SavedKeys(
+        "hadoop:",
+        store.saved(),
+        key -> isCopied(key) && environment != null ? environment[SECRETS.indexOf(key)] : configuration.getRaw(key),
+        (key, value) -> {
+          if (value == null) {
+            configuration.unset(key);
+          } else {
+            configuration.set(key, value);
+          }
+        });
+  }
+
+  /**
+   * Whether Spark copied this value from the environment when it made the context. Then it is ours if the environment was,
+   * and what would stand there without us is what the environment held before.
+   */
+  private boolean isCopied(String key) {
+    String[] sources = SECRETS.contains(key) ? configuration.getPropertySources(key) : null;
+    return sources != null && sources.length > 0 && sources[sources.length - 1].contains(" from AWS_");
+  }
+
   private static SparkContext active() {
     Option<SparkContext> active = SparkContext$.MODULE$.getActive();
-    return active.isDefined() && !active.get().isStopped() ? active.get() : null;
+    SparkContext context = active.isDefined() ? active.get() : starting;
+    return context == null || context.isStopped() || context.applicationId() == null ? null : context;
   }
 }

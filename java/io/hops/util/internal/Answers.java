@@ -1,0 +1,37 @@
+package io.hops.util.internal;
+
+import java.util.function.Supplier;
+
+/** The credentials of one bucket, or of the application, at each call: on the driver, on executors and without Spark. */
+public final class Answers implements Supplier<Object[]> {
+  private final String bucket;
+  private volatile Supplier<Object[]> pushed;
+
+  /**
+   * Looks nowhere yet.
+   *
+   * @param bucket the bucket, or {@link Binding#APPLICATION}
+   */
+  public Answers(String bucket) {
+    this.bucket = bucket;
+  }
+
+  /**
+   * Those of this moment.
+   *
+   * @return see {@link LiveSet#answer}
+   */
+  @Override
+  public Object[] get() {
+    Object[] here = LiveStore.answer(bucket);
+    if (here != null) {
+      return here;
+    }
+    Supplier<Object[]> source = pushed;
+    if (source == null) {
+      source = Spark.pushedTo(bucket);
+      pushed = source;
+    }
+    return source == null ? LiveSet.none().answer(bucket, 0) : source.get();
+  }
+}

@@ -1,0 +1,61 @@
+package io.hops.util.spark;
+
+import io.hops.util.CredentialsProvider.AssumeRoleRequest;
+import io.hops.util.exceptions.CloudCredentialException;
+import io.hops.util.internal.Roles;
+import java.util.Collections;
+import java.util.Map;
+import org.apache.spark.SparkContext;
+import org.apache.spark.api.plugin.DriverPlugin;
+import org.apache.spark.api.plugin.ExecutorPlugin;
+import org.apache.spark.api.plugin.PluginContext;
+import org.apache.spark.api.plugin.SparkPlugin;
+
+/**
+ * Assumes a role from the configuration, without a line of code:
+ * {@code spark.plugins=io.hops.util.spark.HopsSparkPlugin} and {@code spark.hops.role}, an ARN or {@code default}.
+ *
+ * <p>A context that cannot have its role does not start. Without {@code spark.hops.role} the plugin only brings roles that
+ * were assumed before the context was made. In a Thrift or Connect server it is the only way to a role.
+ */
+public final class HopsSparkPlugin implements SparkPlugin {
+  /** Made by Spark. */
+  public HopsSparkPlugin() {}
+
+  @Override
+  public DriverPlugin driverPlugin() {
+    return new DriverPlugin() {
+      @Override
+      public Map<String, String> init(SparkContext context, PluginContext plugin) {
+        SparkEffect.starting(context);
+        return Collections.emptyMap();
+      }
+
+      /** The first call after the scheduler has started: before, nothing can be sent to executors. */
+      @Override
+      public void registerMetrics(String application, PluginContext plugin) {
+        String role = plugin.conf().get("spark.hops.role", "");
+        try {
+          if (role.isEmpty()) {
+            Roles.catchUp();
+          } else {
+            String arn = role.equals("default") ? null : role;
+            Roles.assumeForOperator(AssumeRoleRequest.builder().setRoleArn(arn));
+          }
+        } catch (CloudCredentialException e) {
+          throw new IllegalStateException("spark.hops.role cannot be assumed: " + e.getMessage(), e);
+        }
+      }
+
+      @Override
+      public void shutdown() {
+        SparkEffect.starting(null);
+      }
+    };
+  }
+
+  @Override
+  public ExecutorPlugin executorPlugin() {
+    return null;
+  }
+}

@@ -1,0 +1,73 @@
+package io.hops.util.spark;
+
+import io.hops.util.internal.Binding;
+import io.hops.util.internal.Effect;
+import io.hops.util.internal.LiveStore;
+import io.hops.util.s3a.Bridge;
+import io.hops.util.s3a.Keys;
+import java.io.IOException;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * What roles do to a SparkContext that is made after them.
+ *
+ * <p>Problem: nothing tells us when a context is made. Solution: Spark takes {@code spark.hadoop.*} system properties into
+ * each SparkConf, so the new context finds our file-system class and provider, none of them secret; that class brings the
+ * rest when it opens its first bucket ({@link io.hops.util.s3a.HopsS3AFileSystem}).
+ */
+public final class LaterContexts implements Effect {
+  private static final String HADOOP = "spark.hadoop.";
+
+  private SavedKeys keys;
+
+  @Override
+  public void apply(LiveStore store, Set<String> buckets) {
+    Mode mode;
+    try {
+      mode = Mode.live(Bridge.ensure());
+    } catch (IOException | LinkageError e) {
+      // Without S3A, or without a way into its class loader: the context itself will say so.
+      return;
+    }
+    keys = properties(store);
+    Map<String, String> values = new LinkedHashMap<>();
+    String fileSystem = System.getProperty(HADOOP + Keys.FILE_SYSTEM, Mode.STOCK_FILE_SYSTEM);
+    mode.common(values, fileSystem, store.set().generation());
+    for (String bucket : buckets) {
+      Binding binding = store.set().bound(bucket);
+      mode.bind(values, bucket, binding);
+    }
+    keys.write(values);
+  }
+
+  @Override
+  public void refresh(LiveStore store) {}
+
+  @Override
+  public void undo(LiveStore store) {
+    if (keys != null) {
+      keys.undo();
+    }
+  }
+
+  @Override
+  public void release(LiveStore store) {
+    properties(store).release();
+  }
+
+  private static SavedKeys properties(LiveStore store) {
+    return new SavedKeys(
+        "property:",
+        store.saved(),
+        key -> System.getProperty(HADOOP + key),
+        (key, value) -> {
+          if (value == null) {
+            System.clearProperty(HADOOP + key);
+          } else {
+            System.setProperty(HADOOP + key, value);
+          }
+        });
+  }
+}

@@ -1,0 +1,87 @@
+package io.hops.util.spark;
+
+import io.hops.util.s3a.Bridge;
+import io.hops.util.s3a.Keys;
+import java.lang.reflect.InvocationTargetException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import org.apache.hadoop.conf.Configuration;
+import scala.Option;
+
+/** Settings of the user's own beside the application's role: which of them win over it, and which lose against it. */
+final class Overrides {
+  private static final String BUCKET = "fs.s3a.bucket.";
+
+  private Overrides() {}
+
+  /** One sentence for each. */
+  static List<String> of(Configuration configuration) {
+    List<String> found = new ArrayList<>();
+    Set<String> buckets = new TreeSet<>();
+    for (Map.Entry<String, String> entry : new Configuration(configuration)) {
+      String key = entry.getKey();
+      for (String name : new String[] {Keys.PROVIDER, Keys.ACCESS_KEY}) {
+        String end = Keys.of("", name).substring("fs.s3a".length());
+        if (key.startsWith(BUCKET) && key.endsWith(end)) {
+          buckets.add(key.substring(BUCKET.length(), key.length() - end.length()));
+        }
+      }
+    }
+    for (String bucket : buckets) {
+      String provider = foreignProvider(configuration, bucket);
+      if (provider != null) {
+        found.add(
+            "bucket " + bucket + " is read with " + provider + ", not with the application's role; remove "
+                + Keys.of(bucket, Keys.PROVIDER) + ", or take a role with forBucket");
+      } else if (configuration.get(Keys.of(bucket, Keys.PROVIDER)) == null) {
+        found.add(
+            "bucket " + bucket + " is read with the application's role in spite of "
+                + Keys.of(bucket, Keys.ACCESS_KEY) + "; remove that key, or name a provider for the bucket");
+      }
+    }
+    for (String key : new String[] {Keys.PROVIDER, Keys.FILE_SYSTEM}) {
+      String value = ofSession(key);
+      if (value != null) {
+        found.add(
+            "a session sets " + key + " to " + value + ", which wins over the role; call spark.conf.unset(\"" + key
+                + "\")");
+      }
+    }
+    return found;
+  }
+
+  /** The provider that the user chose for this bucket and no other; null when there is none, or it is ours. */
+  static String foreignProvider(Configuration configuration, String bucket) {
+    String provider = configuration.get(Keys.of(bucket, Keys.PROVIDER));
+    boolean isOurs =
+        provider == null
+            || Bridge.isOurs(provider)
+            // In the static mode.
+            || configuration.get(Keys.of(bucket, Keys.ROLE)) != null;
+    return isOurs ? null : provider;
+  }
+
+  /** A conf of the session of this thread, else of the default one; Spark SQL may not be there. */
+  private static String ofSession(String key) {
+    try {
+      Class<?> type = Class.forName("org.apache.spark.sql.SparkSession");
+      for (String getter : new String[] {"getActiveSession", "getDefaultSession"}) {
+        Option<?> session = (Option<?>) type.getMethod(getter).invoke(null);
+        if (session.isDefined()) {
+          Object confs = type.getMethod("conf").invoke(session.get());
+          Class<?> reader = Class.forName("org.apache.spark.sql.RuntimeConfig");
+          Option<?> value = (Option<?>) reader.getMethod("getOption", String.class).invoke(confs, key);
+          if (value.isDefined()) {
+            return (String) value.get();
+          }
+        }
+      }
+    } catch (ClassNotFoundException | NoSuchMethodException | IllegalAccessException | InvocationTargetException e) {
+      return null;
+    }
+    return null;
+  }
+}
