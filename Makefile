@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test parts jar publish
+.PHONY: demo test parts jar wheel publish
 
 export JAVA_HOME := $(shell python3 -m rig.jdk 17)
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
@@ -11,6 +11,7 @@ PYTHON := build/venv/bin/python
 PIP := $(PYTHON) -m pip -q --no-cache-dir --disable-pip-version-check
 JAR := build/libs/hops-credentials-$(VERSION).jar
 SERVER := target/release/role-mapping-server
+WHEEL := hops_credentials-$(VERSION)-cp39-abi3-manylinux_2_34_$(shell uname -m).whl
 # A daemon would outlive the command. Gradle 4 waits for ever when a JVM of its own fails to start, hence the limit.
 GRADLE := timeout 1200 gradle --no-daemon --console=plain -q
 MAVEN := mvn -q -B -Dstyle.color=never
@@ -25,7 +26,7 @@ test: build/venv/ok
 	@$(PYTHON) -m tests.suite
 
 # Everything that the tests of the built product use.
-parts: build/spark/3.5.8/ok build/spark/4.1.4/ok build/spark/4.3.0/ok build/sbt-launch.jar build/postgresql build/chromium jar publish $(SERVER)
+parts: build/spark/3.5.8/ok build/spark/4.1.4/ok build/spark/4.3.0/ok build/sbt-launch.jar build/postgresql build/chromium jar publish build/python-venv/ok $(SERVER)
 
 jar: $(JAR)
 
@@ -33,6 +34,31 @@ $(JAR): Cargo.toml Cargo.lock build.gradle settings.gradle $(shell find src java
 	@echo "building the jar" >&2
 	@$(GRADLE) jar
 	@touch $@
+
+# As users get it: optimised, and with the jar in it.
+wheel: $(JAR) build/venv/ok
+	@$(call pack,release,build/wheel)
+	@echo "build/wheel/$(WHEEL)"
+
+# Built without optimisation, which takes a fraction of the time, and beside the readers that the tests use with it.
+build/python-venv/ok: tests/python_requirements.txt $(JAR) Cargo.toml Cargo.lock pyproject.toml $(shell find src python -type f -not -name '*.pyc') | build/venv/ok
+	@echo "building the wheel" >&2
+	@$(call pack,dev,build/wheel/dev)
+	@test -e build/python-venv/bin/python || python3 -m venv build/python-venv
+	@build/python-venv/bin/python -m pip -q --disable-pip-version-check install -r tests/python_requirements.txt
+	@build/python-venv/bin/python -m pip -q --disable-pip-version-check install --force-reinstall --no-deps build/wheel/dev/$(WHEEL)
+	@touch $@
+
+# $(call pack,PROFILE,DIRECTORY): the wheel that `pip install .` would build goes to DIRECTORY/bare, the one with the jar to DIRECTORY.
+define pack
+rm -rf $(2)/bare $(2)/unpacked
+$(PYTHON) -m maturin build -q --locked --profile $(1) -o $(2)/bare
+$(PYTHON) -m wheel unpack -d $(2)/unpacked $(2)/bare/$(WHEEL) > /dev/null
+mkdir $(2)/unpacked/hops_credentials-$(VERSION)/hops/credentials_provider/jar
+cp $(JAR) $(2)/unpacked/hops_credentials-$(VERSION)/hops/credentials_provider/jar
+$(PYTHON) -m wheel pack -d $(2) $(2)/unpacked/hops_credentials-$(VERSION) > /dev/null
+rm -r $(2)/unpacked
+endef
 
 # Not ~/.m2: sbt fails there on every pom whose jar Maven never fetched.
 publish: $(JAR)

@@ -24,9 +24,15 @@ use aws_sdk_sts::config::SharedHttpClient;
 use aws_types::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
 
+#[cfg(feature = "endpoint")]
+pub(crate) use self::environment::{
+    ACCESS_KEY_ID, CONTAINER_TOKEN, CONTAINER_TOKEN_FILE, CONTAINER_URL, SECRET_ACCESS_KEY, SESSION_TOKEN,
+};
 pub use self::environment::{Environment, ISSUED};
 use self::metadata::Metadata;
 use self::profile::Profiles;
+#[cfg(feature = "endpoint")]
+pub(crate) use self::profile::{TAKEN_OUT, default_profile_with_credentials};
 use crate::error::Error;
 use crate::network::CONNECT_TIMEOUT;
 

@@ -19,18 +19,25 @@
 //! | [`network`] | proxies and trusted authorities |
 //! | [`retry`] | trying again what may be tried again |
 //! | [`block`] | one runtime per call, for the bindings |
+//! | `endpoint` | a container-credentials endpoint on loopback |
+//! | `variables` | what a process's environment must hold so that readers find credentials |
 //! | `jvm` | what Java calls |
+//! | `python` | what Python calls |
 //! | [`error`] | why there are none, and who can act on it |
 
 pub mod base;
 pub mod block;
 pub mod credentials;
 pub mod doctor;
+#[cfg(feature = "endpoint")]
+pub mod endpoint;
 pub mod error;
 pub mod hopsworks;
 #[cfg(feature = "jvm")]
 pub mod jvm;
 pub mod network;
+#[cfg(feature = "python")]
+mod python;
 pub mod request;
 pub mod retry;
 pub mod role;
@@ -38,3 +45,5 @@ pub mod session;
 pub mod settings;
 pub mod source;
 pub mod sts;
+#[cfg(feature = "endpoint")]
+pub mod variables;

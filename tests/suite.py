@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 from rig import BUILD, ROOT
 
 PYTHON = sys.executable
+SOURCES = ["rig", "demo", "tests", "python"]
 REPORT = BUILD / "pytest.xml"
 GRADLE = ["timeout", "1200", "gradle", "--no-daemon", "--console=plain", "-q"]
 
@@ -42,13 +43,13 @@ class Row:
 STAGES = [
     Stage("fetch and build", "all", "17", ["make", "parts"]),
     Stage("format", "Rust", "-", ["cargo", "fmt", "--all", "--check"]),
-    Stage("clippy", "Rust", "-", ["cargo", "clippy", "-q", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
+    Stage("clippy", "Rust", "-", ["cargo", "clippy", "-q", "--workspace", "--all-targets", "--all-features", "--locked", "--", "-D", "warnings"]),
     Stage("unit tests", "Rust", "17", ["cargo", "test", "-q", "--workspace", "--locked"]),
     Stage("JUnit", "Java", "17", [*GRADLE, "consoleTest"]),
     Stage("JUnit", "Java", "25", ["bash", "-c", f"home=$(python3 -m rig.jdk 25) && JAVA_25_HOME=$home {' '.join(GRADLE)} consoleTest25"]),
-    Stage("ruff", "Python", "-", [PYTHON, "-m", "ruff", "check", "-q", "rig", "demo", "tests"]),
-    Stage("ruff format", "Python", "-", [PYTHON, "-m", "ruff", "format", "-q", "--check", "rig", "demo", "tests"]),
-    Stage("mypy", "Python", "-", [PYTHON, "-m", "mypy", "--no-error-summary", "rig", "demo", "tests"]),
+    Stage("ruff", "Python", "-", [PYTHON, "-m", "ruff", "check", "-q", *SOURCES]),
+    Stage("ruff format", "Python", "-", [PYTHON, "-m", "ruff", "format", "-q", "--check", *SOURCES]),
+    Stage("mypy", "Python", "-", [PYTHON, "-m", "mypy", "--no-error-summary", *SOURCES]),
     Stage("product", "all", "17", [PYTHON, "-m", "pytest", "-q", "--durations=15", f"--junitxml={REPORT}"]),
 ]
 _COUNTS = (

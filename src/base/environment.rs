@@ -14,12 +14,12 @@ use crate::error::Error;
 /// (`AWS_CONTAINER_CREDENTIALS_FULL_URI`).
 pub const ISSUED: &str = "HOPS_CREDENTIALS_ISSUED";
 
-pub(super) const ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
-pub(super) const SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
-const SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
-const CONTAINER_URL: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
-const CONTAINER_TOKEN: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN";
-const CONTAINER_TOKEN_FILE: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
+pub(crate) const ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
+pub(crate) const SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
+pub(crate) const SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
+pub(crate) const CONTAINER_URL: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
+pub(crate) const CONTAINER_TOKEN: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN";
+pub(crate) const CONTAINER_TOKEN_FILE: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
 const WEB_IDENTITY_TOKEN_FILE: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
 const WEB_IDENTITY_ROLE: &str = "AWS_ROLE_ARN";
 const KUBERNETES: &str = "KUBERNETES_SERVICE_HOST";
@@ -40,12 +40,15 @@ static AT_FIRST_USE: OnceLock<Environment> = OnceLock::new();
 impl Environment {
     /// What this process had when the core was first used. Every later call answers the same.
     pub fn at_first_use() -> &'static Environment {
-        AT_FIRST_USE.get_or_init(|| {
-            let legible = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-                Some((name.into_string().ok()?, value.into_string().ok()?))
-            };
-            Environment::of(std::env::vars_os().filter_map(legible))
-        })
+        AT_FIRST_USE.get_or_init(Environment::of_process)
+    }
+
+    /// What this process has now, which may be what we wrote.
+    pub fn of_process() -> Self {
+        let legible = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Environment::of(std::env::vars_os().filter_map(legible))
     }
 
     /// Takes what another copy of the library in this process kept ([`Environment::saved`]), because that copy may have

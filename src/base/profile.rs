@@ -17,13 +17,30 @@ use crate::role::quoted;
 
 const PROFILE: [&str; 2] = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"];
 /// What our endpoint mode takes out of the environment; a program that the chain starts gets it back.
-const TAKEN_OUT: [&str; 6] = [
+pub(crate) const TAKEN_OUT: [&str; 6] = [
     PROFILE[0],
     PROFILE[1],
     "AWS_ROLE_ARN",
     "AWS_ROLE_SESSION_NAME",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+];
+
+/// Where a profile gets credentials from. Any of these in `[default]` gives readers an identity.
+///
+/// Source: AWS SDKs and tools reference guide, "Settings reference".
+#[cfg(feature = "endpoint")]
+const OF_CREDENTIALS: [&str; 10] = [
+    "aws_access_key_id",
+    "credential_process",
+    "credential_source",
+    "login_session",
+    "role_arn",
+    "source_profile",
+    "sso_account_id",
+    "sso_session",
+    "sso_start_url",
+    "web_identity_token_file",
 ];
 
 /// The profiles, and the one that counts.
@@ -38,8 +55,8 @@ pub(super) struct Profiles {
 impl Profiles {
     /// Reads both files.
     pub async fn read(environment: &Environment) -> Result<Self, Error> {
-        let config = contents(environment, "AWS_CONFIG_FILE", "~/.aws/config")?;
-        let credentials = contents(environment, "AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")?;
+        let config = contents(environment, &CONFIG)?;
+        let credentials = contents(environment, &CREDENTIALS)?;
         let files = EnvConfigFiles::builder()
             .with_contents(EnvConfigFileKind::Config, with_clean_processes(&config, environment))
             .with_contents(EnvConfigFileKind::Credentials, with_clean_processes(&credentials, environment))
@@ -75,18 +92,50 @@ impl Profiles {
     }
 }
 
-fn contents(environment: &Environment, variable: &str, usual: &str) -> Result<String, Error> {
-    let path = environment.get(variable).unwrap_or(usual);
-    let path = match (path.strip_prefix("~/"), environment.get(HOME)) {
+/// The file, if any, whose default profile holds credentials: readers that look at profiles before they look at an
+/// endpoint read as these.
+///
+/// # Errors
+/// [`Error::NotConfigured`] when a file cannot be read or is malformed.
+#[cfg(feature = "endpoint")]
+pub(crate) async fn default_profile_with_credentials(environment: &Environment) -> Result<Option<PathBuf>, Error> {
+    for (file, kind) in [(&CONFIG, EnvConfigFileKind::Config), (&CREDENTIALS, EnvConfigFileKind::Credentials)] {
+        let files = EnvConfigFiles::builder().with_contents(kind, contents(environment, file)?).build();
+        let set = aws_config::profile::load(&Fs::real(), &environment.seen_by_sdk(&[]), &files, Some("default".into()))
+            .await
+            .map_err(malformed)?;
+        if OF_CREDENTIALS.iter().any(|property| set.get(property).is_some()) {
+            return Ok(Some(path(environment, file)));
+        }
+    }
+    Ok(None)
+}
+
+/// A file of profiles: the variable that names it, and where it is otherwise.
+struct ProfileFile {
+    variable: &'static str,
+    usual: &'static str,
+}
+
+const CONFIG: ProfileFile = ProfileFile { variable: "AWS_CONFIG_FILE", usual: "~/.aws/config" };
+const CREDENTIALS: ProfileFile = ProfileFile { variable: "AWS_SHARED_CREDENTIALS_FILE", usual: "~/.aws/credentials" };
+
+fn path(environment: &Environment, file: &ProfileFile) -> PathBuf {
+    let path = environment.get(file.variable).unwrap_or(file.usual);
+    match (path.strip_prefix("~/"), environment.get(HOME)) {
         (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
         (Some(_), None) | (None, _) => PathBuf::from(path),
-    };
+    }
+}
+
+fn contents(environment: &Environment, file: &ProfileFile) -> Result<String, Error> {
+    let path = path(environment, file);
     match std::fs::read_to_string(&path) {
         Ok(contents) => Ok(contents),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
         Err(error) => Err(Error::NotConfigured {
             problem: format!("the AWS profile file {} cannot be read", path.display()),
-            remedy: format!("make it a readable text file, or name another one in {variable}"),
+            remedy: format!("make it a readable text file, or name another one in {}", file.variable),
             source: Some(Box::new(error)),
         }),
     }

@@ -1,0 +1,279 @@
+"""The role in use: one per process, kept fresh by one thread for as long as the process runs.
+
+A refresh that fails leaves the credentials in place until they expire, and is tried again.
+"""
+
+from __future__ import annotations
+
+import atexit
+import dataclasses
+import os
+import random
+import sys
+import tempfile
+import threading
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+
+from . import _environment, _native, _spark
+from ._credentials import Credentials
+from ._source import LOG, Core, Fetched, NotRenewed, Parent, Request
+
+_REMIND = 300.0
+
+
+@dataclasses.dataclass
+class _Role:
+    """A role in use."""
+
+    source: Core | Parent | _spark.Jvm
+    fetched: Fetched
+    endpoint: _native.Endpoint | None
+    due: float
+    failures: int = 0
+    first_failure: float = 0.0
+    log_at: float = 0.0
+
+    def mode(self) -> str:
+        """See `Credentials.mode`."""
+        place = "environment" if self.endpoint is None else "endpoint"
+        return f"{place} with Spark" if isinstance(self.source, _spark.Jvm) else place
+
+
+@dataclasses.dataclass
+class _Flight:
+    """A fetch under way: who asks for the same meanwhile gets the same."""
+
+    ended: threading.Event = dataclasses.field(default_factory=threading.Event)
+    fetched: tuple[Core | _spark.Jvm, Fetched] | None = None
+    error: BaseException | None = None
+
+
+class _Here:
+    """What there is one of in a process."""
+
+    def __init__(self) -> None:
+        self.flights: dict[Request, _Flight] = {}
+        self.role: _Role | None = None
+        self.threads_are_gone()
+
+    def threads_are_gone(self) -> None:
+        """As it is at first, and in a child that was forked: locks of threads that did not come along are held for ever."""
+        self.lock = threading.RLock()
+        self.changed = threading.Condition(self.lock)
+        self.thread: threading.Thread | None = None
+        self.flights.clear()
+
+
+_here = _Here()
+
+
+def assume(asked: Request, refresh: bool) -> Credentials:
+    """Assumes a role and tells every reader; all of it, or nothing when it raises."""
+    source, fetched = _fetch(asked)
+    with _here.lock:
+        before = _here.role
+        endpoint = _endpoint(fetched) if refresh else None
+        state = _environment.state()
+        try:
+            _environment.write(_changes(fetched, endpoint))
+        except BaseException:
+            _environment.restore(state)
+            if endpoint is not None:
+                endpoint.close()
+            raise
+        _here.role = _Role(source, fetched, endpoint, _due(fetched))
+        if before is not None and before.endpoint is not None:
+            before.endpoint.close()
+        _start()
+        _forget_cached_sessions()
+        credentials = fetched.credentials(_here.role.mode())
+        switched = before is not None and before.fetched.role_arn != fetched.role_arn
+        LOG.info(
+            "%s %s, access key %s, ends %s, mode %s",
+            f"switched from {before.fetched.role_arn} to" if before is not None and switched else "assumed",
+            fetched.role_arn or "the default role",
+            fetched.access_key_id,
+            _utc(fetched.expiration),
+            _here.role.mode(),
+        )
+        return credentials
+
+
+def current() -> Credentials | None:
+    """The newest credentials of the role in use; None without one."""
+    role = _here.role
+    return None if role is None else role.fetched.credentials(role.mode())
+
+
+def release() -> None:
+    """Ends the use of the role and puts everything back; without one, does nothing."""
+    with _here.lock:
+        role = _here.role
+        if role is None:
+            return
+        if isinstance(role.source, _spark.Jvm):
+            role.source.release()
+        _here.role = None
+        _environment.release()
+        if role.endpoint is not None:
+            role.endpoint.close()
+        _forget_cached_sessions()
+        _here.changed.notify_all()
+
+
+def _fetch(asked: Request) -> tuple[Core | _spark.Jvm, Fetched]:
+    with _here.lock:
+        flight = _here.flights.get(asked)
+        own = _here.flights[asked] = _Flight() if flight is None else flight
+    if flight is not None:
+        flight.ended.wait()
+        if isinstance(flight.error, Exception):
+            raise flight.error
+        # One that was interrupted says nothing about the role.
+        return flight.fetched or _fetch(asked)
+    try:
+        source = _spark.driver(asked) or Core(asked)
+        fetched = source.fetch()
+        own.fetched = source.same(fetched), fetched
+        return own.fetched
+    except BaseException as error:
+        own.error = error
+        raise
+    finally:
+        with _here.lock:
+            del _here.flights[asked]
+        own.ended.set()
+
+
+def _endpoint(fetched: Fetched) -> _native.Endpoint:
+    directory = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
+    if not directory.is_absolute() or not os.access(directory, os.W_OK):
+        directory = Path(tempfile.gettempdir())
+    return _native.Endpoint(
+        fetched.access_key_id, fetched.secret_access_key, fetched.session_token, fetched.expiration, fetched.role_arn, directory
+    )
+
+
+def _changes(fetched: Fetched, endpoint: _native.Endpoint | None) -> list[tuple[str, str | None]]:
+    if endpoint is not None:
+        return endpoint.changes()
+    return _native.of_credentials(fetched.access_key_id, fetched.secret_access_key, fetched.session_token)
+
+
+def _due(fetched: Fetched) -> float:
+    return fetched.at + _native.refresh_after(fetched.life, random.random())
+
+
+def _start() -> None:
+    if _here.thread is None:
+        _here.thread = threading.Thread(target=_keep_fresh, name="hops-credentials refresh", daemon=True)
+        _here.thread.start()
+    _here.changed.notify_all()
+
+
+def _keep_fresh() -> None:
+    while True:
+        with _here.lock:
+            role = _here.role
+            while role is not None and (wait := role.due - time.monotonic()) > 0:
+                _here.changed.wait(wait)
+                role = _here.role
+            if role is None:
+                _here.thread = None
+                return
+        try:
+            fetched = role.source.fetch()
+        except NotRenewed:
+            role.due = time.monotonic() + min(1.0, role.fetched.life / 20)
+        except Exception as error:
+            _failed(role, error)
+        else:
+            _renewed(role, fetched)
+
+
+def _renewed(role: _Role, fetched: Fetched) -> None:
+    with _here.lock:
+        if _here.role is not role:
+            return
+        role.fetched = fetched
+        role.due = _due(fetched)
+        if role.endpoint is not None:
+            role.endpoint.publish(
+                fetched.access_key_id, fetched.secret_access_key, fetched.session_token, fetched.expiration, fetched.role_arn
+            )
+        elif _environment.are_ours():
+            _environment.write(_changes(fetched, None))
+        else:
+            LOG.warning("the AWS variables of this process are no longer those of %s, and stay as they are", fetched.role_arn)
+        if role.failures:
+            LOG.warning(
+                "recovered: refresh of %s works again, access key %s, ends %s",
+                fetched.role_arn,
+                fetched.access_key_id,
+                _utc(fetched.expiration),
+            )
+            role.failures = 0
+
+
+def _failed(role: _Role, error: Exception) -> None:
+    with _here.lock:
+        if _here.role is not role:
+            return
+        now = time.monotonic()
+        if role.failures == 0:
+            role.first_failure = time.time()
+        if role.failures == 0 or now >= role.log_at:
+            LOG.warning(
+                "refresh of %s fails since %s, credentials end %s: %s",
+                role.fetched.role_arn,
+                _utc(role.first_failure),
+                _utc(role.fetched.expiration),
+                error,
+            )
+            role.log_at = now + _REMIND
+        if role.endpoint is not None:
+            role.endpoint.note(str(error))
+        role.failures += 1
+        role.due = now + _native.retry_after(role.failures, role.fetched.left(), role.fetched.life, random.random())
+
+
+def _forget_cached_sessions() -> None:
+    """Clients made from here on look for credentials anew; only of libraries that are loaded."""
+    boto3 = sys.modules.get("boto3")
+    if boto3 is not None:
+        boto3.DEFAULT_SESSION = None  # type: ignore[attr-defined]
+    s3fs = sys.modules.get("s3fs")
+    if s3fs is not None:
+        s3fs.S3FileSystem.clear_instance_cache()
+
+
+def _utc(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _after_fork_in_child() -> None:
+    """Threads and locks do not come along. The environment is this process's own; the endpoint is its parent's, and stays in use."""
+    _here.threads_are_gone()
+    role = _here.role
+    if role is None:
+        return
+    if role.endpoint is not None:
+        os.close(role.endpoint.fileno())
+        role.source = Parent(role.endpoint.changes())
+    elif isinstance(role.source, _spark.Jvm):
+        # The connection to the JVM is the parent's.
+        role.source = role.source.without_jvm()
+    with _here.lock:
+        _start()
+
+
+def _at_exit() -> None:
+    role = _here.role
+    if role is not None and role.endpoint is not None:
+        role.endpoint.close()
+
+
+os.register_at_fork(before=_here.lock.acquire, after_in_parent=_here.lock.release, after_in_child=_after_fork_in_child)
+atexit.register(_at_exit)

@@ -1,0 +1,269 @@
+//! A container-credentials endpoint on loopback: how readers that know nothing of us get credentials that are renewed.
+//!
+//! It hands out the set it was given last ([`Endpoint::publish`]) and fetches nothing itself, so it answers at once and
+//! gives everybody the same set. Readers find it by the variables of [`crate::variables`] and prove themselves by a
+//! random token. Which credentials, and when they are fetched anew, whoever made it decides.
+//!
+//! Source: Amazon ECS developer guide, "Task IAM role", and AWS SDKs reference guide, "Container credential provider".
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use ring::rand::{SecureRandom, SystemRandom};
+use serde::Serialize;
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use crate::credentials::Credentials;
+use crate::error::Error;
+
+const PATH: &str = "/credentials";
+/// For the head of a request, and between two requests of one connection.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// After an accept that failed, for example for want of file descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What is handed out, by whom it may be asked, and where. `Debug` shows no token.
+pub struct Endpoint {
+    url: String,
+    token: Zeroizing<String>,
+    handed_out: Mutex<HandedOut>,
+}
+
+struct HandedOut {
+    credentials: Credentials,
+    /// Why no newer ones have come; shown once these have expired.
+    trouble: String,
+}
+
+impl Endpoint {
+    /// Listens on loopback, on a port that the system chooses. Nobody is answered before [`serve`].
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the system gives no socket or no random bytes.
+    pub fn bind(credentials: Credentials) -> Result<(Arc<Self>, TcpListener), Error> {
+        Self::bind_to(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), credentials)
+    }
+
+    /// As [`Endpoint::bind`], on the port of a loopback address.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] when it is no loopback address; [`Error::Unavailable`] when it is taken.
+    pub fn bind_to(address: SocketAddr, credentials: Credentials) -> Result<(Arc<Self>, TcpListener), Error> {
+        if !address.ip().is_loopback() {
+            return Err(Error::InvalidArgument {
+                field: "address",
+                reason: format!("{address} is not on loopback, and credentials are handed out nowhere else"),
+            });
+        }
+        let refused = |source: io::Error| Error::Unavailable {
+            attempted: format!("listening on {address}"),
+            code: 0,
+            problem: source.to_string(),
+            remedy: "choose another port, or leave it to the system".to_owned(),
+            source: Some(Box::new(source)),
+        };
+        let listener = TcpListener::bind(address).map_err(refused)?;
+        listener.set_nonblocking(true).map_err(refused)?;
+        let url = format!("http://{}{PATH}", listener.local_addr().map_err(refused)?);
+        let mut bytes = Zeroizing::new([0; 32]);
+        SystemRandom::new().fill(&mut *bytes).map_err(|_| refused(io::Error::other("the system has no randomness")))?;
+        let token = Zeroizing::new(hex(&*bytes));
+        let handed_out = Mutex::new(HandedOut { credentials, trouble: String::new() });
+        Ok((Arc::new(Self { url, token, handed_out }), listener))
+    }
+
+    /// Where it answers: `http://127.0.0.1:<port>/credentials`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What a request must hold as its `Authorization`. Secret.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Hands these out from now on.
+    pub fn publish(&self, credentials: Credentials) {
+        *self.handed_out.lock().expect("no holder panics") = HandedOut { credentials, trouble: String::new() };
+    }
+
+    /// Notes why no newer credentials have come, for those who ask when there are none left. It must hold no secret.
+    pub fn note(&self, trouble: String) {
+        self.handed_out.lock().expect("no holder panics").trouble = trouble;
+    }
+
+    fn answer(&self, request: &Request<Incoming>, now: SystemTime) -> Response<Full<Bytes>> {
+        if request.uri().path() != PATH {
+            return refusal(StatusCode::NOT_FOUND, "NotFound", "there is nothing here");
+        }
+        if request.method() != Method::GET {
+            let mut answer = refusal(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "only GET is answered");
+            answer.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET"));
+            return answer;
+        }
+        let token = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes()).unwrap_or_default();
+        if !bool::from(token.ct_eq(self.token.as_bytes())) {
+            return refusal(
+                StatusCode::UNAUTHORIZED,
+                "Unauthorized",
+                "the Authorization of the request is not the token of this endpoint",
+            );
+        }
+        let handed_out = self.handed_out.lock().expect("no holder panics");
+        if handed_out.credentials.expiration() <= now {
+            let role = handed_out.credentials.role().map_or("the role".to_owned(), ToString::to_string);
+            let message = format!("the credentials of {role} have expired: {}", handed_out.trouble);
+            return refusal(StatusCode::SERVICE_UNAVAILABLE, "ExpiredCredentials", &message);
+        }
+        let body = Zeroizing::new(json(&handed_out.credentials));
+        with_body(StatusCode::OK, body.as_bytes())
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Endpoint").field("url", &self.url).field("token", &format_args!("***")).finish()
+    }
+}
+
+/// Answers on a socket of [`Endpoint::bind`] until the future is dropped.
+///
+/// # Errors
+/// [`Error::Unavailable`] when the runtime does not take the socket.
+pub async fn serve(endpoint: Arc<Endpoint>, listener: TcpListener) -> Result<(), Error> {
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(|source| Error::Unavailable {
+        attempted: format!("serving {}", endpoint.url),
+        code: 0,
+        problem: source.to_string(),
+        remedy: "raise the limit of open files of this process".to_owned(),
+        source: Some(Box::new(source)),
+    })?;
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
+        let _ = stream.set_nodelay(true);
+        let endpoint = endpoint.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let answer = endpoint.answer(&request, SystemTime::now());
+            async move { Ok::<_, std::convert::Infallible>(answer) }
+        });
+        tokio::spawn(
+            http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(PATIENCE)
+                .serve_connection(TokioIo::new(stream), service),
+        );
+    }
+}
+
+/// The token in a file that only this user reads, as some readers want it. Removed when dropped by the process that made
+/// it.
+#[derive(Debug)]
+pub struct TokenFile {
+    path: PathBuf,
+    process: u32,
+}
+
+impl TokenFile {
+    /// Writes it below `directory`, under a name that nobody can guess.
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`] when the directory cannot be written.
+    pub fn create(endpoint: &Endpoint, directory: &Path) -> Result<Self, Error> {
+        let mut bytes = [0; 8];
+        let written = SystemRandom::new()
+            .fill(&mut bytes)
+            .map_err(|_| io::Error::other("the system has no randomness"))
+            .and_then(|()| {
+                let path = directory.join(format!("hops-credentials-{}.token", hex(&bytes)));
+                private_file(&path)?.write_all(endpoint.token().as_bytes())?;
+                Ok(path)
+            });
+        match written {
+            Ok(path) => Ok(Self { path, process: std::process::id() }),
+            Err(source) => Err(Error::NotConfigured {
+                problem: format!("the token of the endpoint cannot be written below {}: {source}", directory.display()),
+                remedy: "point XDG_RUNTIME_DIR or TMPDIR to a directory of yours".to_owned(),
+                source: Some(Box::new(source)),
+            }),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for TokenFile {
+    fn drop(&mut self) {
+        if self.process == std::process::id() {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// A new file that only this user reads and writes.
+pub(crate) fn private_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// The instant as the AWS SDKs read it, whole seconds.
+pub fn rfc3339(instant: SystemTime) -> String {
+    let seconds = DateTime::from(instant).secs();
+    DateTime::from_secs(seconds).fmt(Format::DateTime).expect("an instant of this age has a date")
+}
+
+fn json(credentials: &Credentials) -> String {
+    #[derive(Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Answer<'credentials> {
+        access_key_id: &'credentials str,
+        secret_access_key: &'credentials str,
+        token: &'credentials str,
+        expiration: String,
+    }
+    serde_json::to_string(&Answer {
+        access_key_id: credentials.access_key_id(),
+        secret_access_key: credentials.secret_access_key(),
+        token: credentials.session_token(),
+        expiration: rfc3339(credentials.expiration()),
+    })
+    .expect("texts are JSON")
+}
+
+/// Readers print the body of a refusal, so there is nothing secret in one.
+fn refusal(status: StatusCode, code: &str, message: &str) -> Response<Full<Bytes>> {
+    with_body(status, serde_json::json!({ "code": code, "message": message }).to_string().as_bytes())
+}
+
+fn with_body(status: StatusCode, body: &[u8]) -> Response<Full<Bytes>> {
+    Response::builder()
+        .status(status)
+        .header(CONTENT_TYPE, "application/json")
+        .header(CACHE_CONTROL, "no-store")
+        .body(Full::new(Bytes::copy_from_slice(body)))
+        .expect("status and headers are legal")
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
