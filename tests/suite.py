@@ -43,7 +43,12 @@ class Row:
 STAGES = [
     Stage("fetch and build", "all", "17", ["make", "parts"]),
     Stage("format", "Rust", "-", ["cargo", "fmt", "--all", "--check"]),
-    Stage("clippy", "Rust", "-", ["cargo", "clippy", "-q", "--workspace", "--all-targets", "--all-features", "--locked", "--", "-D", "warnings"]),
+    Stage(
+        "clippy",
+        "Rust",
+        "-",
+        ["cargo", "clippy", "-q", "--workspace", "--all-targets", "--all-features", "--locked", "--", "-D", "warnings"],
+    ),
     Stage("unit tests", "Rust", "17", ["cargo", "test", "-q", "--workspace", "--locked"]),
     Stage("JUnit", "Java", "17", [*GRADLE, "consoleTest"]),
     Stage("JUnit", "Java", "25", ["bash", "-c", f"home=$(python3 -m rig.jdk 25) && JAVA_25_HOME=$home {' '.join(GRADLE)} consoleTest25"]),
