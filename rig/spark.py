@@ -66,7 +66,7 @@ class Line:
         return str(BUILD / "spark" / self.spark / "s3a" / "*")
 
     def compile(self, sources: Sequence[Path], classes: Path) -> Path:
-        """Compiles Scala with the compiler of the line against Spark and the product; a jar."""
+        """Compiles Scala with the compiler of the line against Spark, S3A and the product; a jar."""
         classes.mkdir(parents=True, exist_ok=True)
         jar = classes.parent / f"{classes.name}.jar"
         kit, variables = jdk.home(17) / "bin", environment(classes.parent / "home")
@@ -75,7 +75,7 @@ class Line:
             "-Xss4m",
             *_SHORT_LIVED.split(),
             "-cp",
-            f"{self.home}/jars/*",
+            f"{self.home}/jars/*:{self.s3a}",
             "scala.tools.nsc.Main",
             "-usejavacp",
         ]
@@ -107,13 +107,13 @@ class Spark:
 
     def submit(self, jar: Path, main: str, variables: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs an application to its end."""
-        return self._run("spark-submit", self._options(), variables, ["--class", main, str(jar), *arguments])
+        return self._run("spark-submit", self.options(), variables, ["--class", main, str(jar), *arguments])
 
     def shell(self, program: str, variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
         """Types a program into spark-shell, line by line, then leaves it."""
-        return self._run("spark-shell", self._options(), variables, [], program)
+        return self._run("spark-shell", self.options(), variables, [], program)
 
-    def _options(self) -> dict[str, str]:
+    def options(self) -> dict[str, str]:
         """Every conf of the application. `fs.s3a.*` beyond endpoint and region only fails faster than the default."""
         system = f"{self.line.s3a}:{product_jar()}" if self.product_on_system else self.line.s3a
         return {

@@ -6,7 +6,10 @@ import org.apache.spark.{SerializableWritable, TaskContext}
 import scala.collection.mutable
 import scala.util.Try
 
-/** Reads without pause on the driver and in one long task per executor, through many lifetimes; one executor dies half way. */
+/**
+ * Reads without pause on the driver and in one long task per executor, with S3A and with a client of the user's own, through many
+ * lifetimes; one executor dies half way.
+ */
 object Lifetimes {
   def main(arguments: Array[String]): Unit = {
     val spark = SparkSession.builder.getOrCreate()
@@ -40,6 +43,7 @@ object Lifetimes {
   private def readUntil(until: Long, death: Long, conf: Configuration): Reads = {
     val path = new Path("s3a://resource/test.csv")
     val fileSystem = path.getFileSystem(conf)
+    val size = Sdk.sizer(conf.get("fs.s3a.endpoint"))
     val failures = mutable.Buffer.empty[String]
     val keys = mutable.LinkedHashSet.empty[String]
     var count = 0
@@ -48,6 +52,7 @@ object Lifetimes {
       val read = Try {
         val in = fileSystem.open(path)
         try in.readFully(0, new Array[Byte](5)) finally in.close()
+        if (size() == 0) throw new IllegalStateException("the user's own client reads another object")
       }
       if (read.isSuccess) count += 1 else failures += Report.causes(read.failed.get).mkString(" < ")
       keys += CredentialsProvider.current().getAccessKeyId

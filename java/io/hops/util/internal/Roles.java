@@ -91,9 +91,11 @@ public final class Roles {
    *
    * @param bucket the bucket; {@link Binding#APPLICATION} for the role of the application
    * @return a snapshot; null when no role is in use
-   * @throws CloudCredentialException on an executor to which they came damaged
+   * @throws CloudCredentialException on an executor to which they came damaged, or when they cannot be brought to a
+   *     SparkContext that was made after the role
    */
   public static Credentials current(String bucket) throws CloudCredentialException {
+    catchUp();
     try {
       LiveSet here = LiveStore.setHere();
       LiveSet set = here == null ? Spark.pushed() : here;

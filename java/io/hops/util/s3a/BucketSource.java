@@ -1,7 +1,9 @@
 package io.hops.util.s3a;
 
+import io.hops.util.exceptions.CloudCredentialException;
 import io.hops.util.internal.LiveSet;
 import io.hops.util.internal.LiveStore;
+import io.hops.util.internal.Roles;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URI;
@@ -79,6 +81,12 @@ public final class BucketSource implements Supplier<Object[]> {
   public Object[] get() {
     Object[] answer = LiveStore.answer(bucket);
     if (answer != null) {
+      // A file system that an earlier SparkContext opened serves a later one, whose executors have nothing yet.
+      try {
+        Roles.catchUp();
+      } catch (CloudCredentialException e) {
+        return new Object[] {true, e.getMessage()};
+      }
       return answer;
     }
     long start = System.nanoTime();

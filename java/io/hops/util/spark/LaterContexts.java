@@ -19,6 +19,7 @@ import java.util.Set;
  */
 public final class LaterContexts implements Effect {
   private static final String HADOOP = "spark.hadoop.";
+  private static final String PLACE = "property:";
 
   private SavedKeys keys;
 
@@ -57,10 +58,16 @@ public final class LaterContexts implements Effect {
     properties(store).release();
   }
 
+  /** What the property of a key held before the first role, and what we wrote last; null when it is not ours. */
+  static String[] saved(LiveStore store, String key) {
+    return store.saved().get(PLACE + key);
+  }
+
   private static SavedKeys properties(LiveStore store) {
     return new SavedKeys(
-        "property:",
+        PLACE,
         store.saved(),
+        key -> System.getProperty(HADOOP + key),
         key -> System.getProperty(HADOOP + key),
         (key, value) -> {
           if (value == null) {

@@ -128,7 +128,7 @@ final class Mode {
   void common(Map<String, String> keys, String fileSystem, long generation) {
     if (isLive()) {
       // A class of the user's own stays.
-      if (fileSystem.equals(STOCK_FILE_SYSTEM)) {
+      if (!isOwn(fileSystem)) {
         keys.put(Keys.FILE_SYSTEM, HOPS_FILE_SYSTEM);
       }
       keys.put(Keys.ABSTRACT_FILE_SYSTEM, HOPS_ABSTRACT_FILE_SYSTEM);

@@ -15,18 +15,24 @@ final class SavedKeys {
   private final String place;
   private final Map<String, String[]> store;
   private final UnaryOperator<String> get;
+  private final UnaryOperator<String> before;
   private final BiConsumer<String, String> put;
   private final Map<String, String> found = new LinkedHashMap<>();
 
-  /** Takes the name of the place, unlike that of any other; {@code put} removes a key whose value is null. */
+  /**
+   * Takes the name of the place, unlike that of any other, what a key holds there, what it held before the first role if
+   * that is asked at the first write, and what sets it; null removes it.
+   */
   SavedKeys(
       String place,
       Map<String, String[]> store,
       UnaryOperator<String> get,
+      UnaryOperator<String> before,
       BiConsumer<String, String> put) {
     this.place = place;
     this.store = store;
     this.get = get;
+    this.before = before;
     this.put = put;
   }
 
@@ -34,10 +40,11 @@ final class SavedKeys {
   void write(Map<String, String> keys) {
     for (Map.Entry<String, String> key : keys.entrySet()) {
       String name = key.getKey();
-      String there = get.apply(name);
-      found.putIfAbsent(name, there);
+      found.putIfAbsent(name, get.apply(name));
       String[] first = store.get(place + name);
-      store.put(place + name, new String[] {first == null ? there : first[0], key.getValue()});
+      store.put(
+          place + name,
+          new String[] {first == null ? before.apply(name) : first[0], key.getValue()});
       put.accept(name, key.getValue());
     }
   }

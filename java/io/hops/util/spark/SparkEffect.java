@@ -12,6 +12,7 @@ import io.hops.util.s3a.Keys;
 import io.hops.util.s3a.OpenFileSystems;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.lang.reflect.Method;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
@@ -19,6 +20,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Supplier;
 import java.util.logging.Level;
 import java.util.logging.Logger;
@@ -33,8 +35,8 @@ import scala.Tuple2;
 /**
  * What roles do to the active SparkContext: its Hadoop configuration names our provider, its executors get the live set.
  *
- * <p>Problem: {@code SparkContext.getOrCreate()} makes a context where there is none. Solution: {@code getActive()} of
- * the companion object, which only looks. The facade finds this class by name, and only where Spark is on the class path.
+ * <p>Problem: {@code SparkContext.getOrCreate()} makes a context where there is none, and {@code getActive()} waits while
+ * one is made. Solution: the reference behind them, which can only be looked at. The facade finds this class by name, and only where Spark is on the class path.
  */
 public final class SparkEffect implements Effect {
   /** What a server for many users is started as, and what it is called. */
@@ -42,6 +44,8 @@ public final class SparkEffect implements Effect {
     {"org.apache.spark.sql.hive.thriftserver.HiveThriftServer2", "Thrift server"},
     {"org.apache.spark.sql.connect.service.SparkConnectServer", "Connect server"}
   };
+
+  private static final AtomicReference<SparkContext> ACTIVE = reference();
 
   /** A context that is being made, which Spark does not yet call active. */
   private static volatile SparkContext starting;
@@ -67,13 +71,14 @@ public final class SparkEffect implements Effect {
   /**
    * The effects on SparkContexts.
    *
-   * @return that on later ones, and that on the active one if there is one
+   * @return that on the active one if there is one, and that on later ones
    */
   public static List<Effect> effects() {
     SparkContext context = active();
     return context == null
         ? Collections.singletonList(new LaterContexts())
-        : Arrays.asList(new LaterContexts(), new SparkEffect(context));
+        // In this order: what the properties held when the context was made is what it copied from them.
+        : Arrays.asList(new SparkEffect(context), new LaterContexts());
   }
 
   /** Takes a context as active while it is made; null when that is over. */
@@ -87,9 +92,9 @@ public final class SparkEffect implements Effect {
    * @return false without a context or without a role
    */
   public static boolean isPending() {
-    LiveSet set = LiveStore.savedHere().isEmpty() ? null : LiveStore.setHere();
-    SparkContext context = set == null || set.buckets().isEmpty() ? null : active();
-    return context != null && !isApplied(LiveStore.savedHere(), context);
+    Map<String, String[]> saved = LiveStore.savedHere();
+    SparkContext context = saved.isEmpty() ? null : active();
+    return context != null && !isApplied(saved, context) && !LiveStore.setHere().buckets().isEmpty();
   }
 
   /**
@@ -303,17 +308,34 @@ public final class SparkEffect implements Effect {
     }
   }
 
+  /** Waits while a context is made. */
+  private static SparkContext activeAfterWaiting() {
+    Option<SparkContext> active = SparkContext$.MODULE$.getActive();
+    return active.isDefined() ? active.get() : null;
+  }
+
+  /** Where {@code getActive()} looks, private in Scala; null when this Spark keeps the context elsewhere. */
+  @SuppressWarnings("unchecked")
+  private static AtomicReference<SparkContext> reference() {
+    try {
+      Method getter = SparkContext$.class.getMethod("org$apache$spark$SparkContext$$activeContext");
+      return (AtomicReference<SparkContext>) getter.invoke(SparkContext$.MODULE$);
+    } catch (ReflectiveOperationException e) {
+      return null;
+    }
+  }
+
   private static boolean isApplied(Map<String, String[]> saved, SparkContext context) {
     String[] known = saved.get(APPLICATION);
     return known != null && known[0].equals(context.applicationId());
   }
 
   private SavedKeys saved(LiveStore store) {
-    String[] environment = EnvironmentEffect.before(store);
     return new SavedKeys(
         "hadoop:",
         store.saved(),
-        key -> isCopied(key) && environment != null ? environment[SECRETS.indexOf(key)] : configuration.getRaw(key),
+        configuration::getRaw,
+        key -> without(store, key),
         (key, value) -> {
           if (value == null) {
             configuration.unset(key);
@@ -324,17 +346,26 @@ public final class SparkEffect implements Effect {
   }
 
   /**
-   * Whether Spark copied this value from the environment when it made the context. Then it is ours if the environment was,
-   * and what would stand there without us is what the environment held before.
+   * What would stand in this configuration without us. A context that was made after a role has copied our values from the
+   * environment and from the system properties; without us it had copied what stood there before.
    */
-  private boolean isCopied(String key) {
-    String[] sources = SECRETS.contains(key) ? configuration.getPropertySources(key) : null;
-    return sources != null && sources.length > 0 && sources[sources.length - 1].contains(" from AWS_");
+  private String without(LiveStore store, String key) {
+    String[] environment = EnvironmentEffect.before(store);
+    String[] sources = configuration.getPropertySources(key);
+    boolean isCopied =
+        SECRETS.contains(key) && sources != null && sources.length > 0 && sources[sources.length - 1].contains(" from AWS_");
+    if (isCopied && environment != null) {
+      return environment[SECRETS.indexOf(key)];
+    }
+    String[] property = LaterContexts.saved(store, key);
+    String value = configuration.getRaw(key);
+    return property != null && property[1].equals(value) ? property[0] : value;
   }
 
+  /** The context in use. Asked at each request to S3, so it must wait for nobody. */
   private static SparkContext active() {
-    Option<SparkContext> active = SparkContext$.MODULE$.getActive();
-    SparkContext context = active.isDefined() ? active.get() : starting;
+    SparkContext made = ACTIVE == null ? activeAfterWaiting() : ACTIVE.get();
+    SparkContext context = made == null ? starting : made;
     return context == null || context.isStopped() || context.applicationId() == null ? null : context;
   }
 }
