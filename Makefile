@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test parts jar wheel publish
+.PHONY: demo test bench-server parts jar wheel publish
 
 export JAVA_HOME := $(shell python3 -m rig.jdk 17)
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
@@ -24,6 +24,9 @@ demo: build/venv/ok build/spark/3.5.8/ok $(JAR) $(SERVER)
 
 test: build/venv/ok
 	@$(PYTHON) -m tests.suite
+
+bench-server: build/venv/ok build/wrk $(SERVER)
+	@$(PYTHON) -m benches.server
 
 # Everything that the tests of the built product use.
 parts: build/spark/3.5.8/ok build/spark/4.1.4/ok build/spark/4.3.0/ok build/sbt-launch.jar build/postgresql build/chromium jar publish build/python-venv/ok $(SERVER)
@@ -78,6 +81,11 @@ build/gradle:
 build/chromium:
 	@mkdir -p build
 	@command -v chromium > /dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core; }
+	@touch $@
+
+build/wrk:
+	@mkdir -p build
+	@command -v wrk > /dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends wrk; }
 	@touch $@
 
 build/postgresql:

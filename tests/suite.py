@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 from rig import BUILD, ROOT
 
 PYTHON = sys.executable
-SOURCES = ["rig", "demo", "tests", "python"]
+SOURCES = ["rig", "demo", "tests", "benches", "python"]
 REPORT = BUILD / "pytest.xml"
 GRADLE = ["timeout", "1200", "gradle", "--no-daemon", "--console=plain", "-q"]
 

@@ -9,7 +9,7 @@ use hops_credentials::role::{ProjectRole, RoleArn};
 use serde::Serialize;
 
 use crate::App;
-use crate::auth::{Admin, Caller, DataOwner, Member};
+use crate::auth::{Admin, Caller, DataOwner, Member, MemberMappings};
 use crate::error::Error;
 use crate::listing::{Listing, Page};
 use crate::mapping::{self, Changes, Mapping};
@@ -78,13 +78,11 @@ impl ListAnswer {
 }
 
 async fn list_of_project(
-    State(app): State<App>,
-    member: Member,
+    MemberMappings { mappings, .. }: MemberMappings,
     OriginalUri(uri): OriginalUri,
     parameters: Parameters,
 ) -> Result<Json<ListAnswer>, Error> {
     let listing = Listing::of(&parameters)?;
-    let mappings = mapping::of_project(&app.database, member.project.id).await?;
     Ok(ListAnswer::new(uri.path(), listing.page(mappings)))
 }
 
@@ -98,11 +96,9 @@ async fn one_of_project(
 }
 
 async fn default_of_caller(
-    State(app): State<App>,
-    member: Member,
+    MemberMappings { member, mappings }: MemberMappings,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Json<MappingAnswer>, Error> {
-    let mappings = mapping::of_project(&app.database, member.project.id).await?;
     let mapping = mapping::default_for(&mappings, member.project_role)?;
     Ok(MappingAnswer::new(uri.path().to_owned(), mapping.clone()))
 }

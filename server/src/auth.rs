@@ -13,6 +13,7 @@ use hops_credentials::role::ProjectRole;
 use crate::App;
 use crate::audit::Actor;
 use crate::error::Error;
+use crate::mapping::{self, Mapping};
 use crate::parameters::ProjectId;
 use crate::project::{self, Project};
 use crate::request_log::RequestId;
@@ -142,6 +143,35 @@ impl FromRequestParts<App> for Member {
         let caller = Caller::from_request_parts(parts, app).await?;
         let ProjectId(project_id) = ProjectId::from_request_parts(parts, app).await?;
         Self::of(app, caller, project_id).await
+    }
+}
+
+/// A member of the project in the path, with the role mappings of the project: what clients ask for most, in one query.
+pub struct MemberMappings {
+    /// Who, of which project, as what.
+    pub member: Member,
+    /// The role mappings, in the order of their ids.
+    pub mappings: Vec<Mapping>,
+}
+
+impl FromRequestParts<App> for MemberMappings {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        let project_id = ProjectId::from_request_parts(parts, app).await;
+        if let (Some(key), Ok(ProjectId(project_id))) = (api_key(&parts.headers), project_id)
+            && let Some(found) = mapping::of_members_project(&app.database, key, project_id).await?
+        {
+            let (user, project, project_role, mappings) = found;
+            return Ok(Self {
+                member: Member { caller: Caller::of(app, parts, user), project, project_role },
+                mappings,
+            });
+        }
+        // Whoever is refused is told why by the same rules as everywhere.
+        let member = Member::from_request_parts(parts, app).await?;
+        let mappings = mapping::of_project(&app.database, member.project.id).await?;
+        Ok(Self { member, mappings })
     }
 }
 

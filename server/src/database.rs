@@ -5,14 +5,17 @@
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
+use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Executor, SqlSafeStr, Transaction};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Where the database is, as `--database` and `DATABASE_URL` name it.
 #[derive(Clone, PartialEq, Eq)]
@@ -84,7 +87,39 @@ pub enum OpenError {
 #[derive(Debug, Clone)]
 pub struct Database {
     pool: AnyPool,
-    begin_write: &'static str,
+    /// On SQLite, where one writes at a time. Whoever waits for it here is woken at once and holds no connection; SQLite itself
+    /// would look again every now and then, and readers would find all connections taken.
+    turn: Option<Arc<Semaphore>>,
+}
+
+/// A transaction that will write. Dropped before its commit it changes nothing.
+pub struct Write {
+    transaction: Transaction<'static, Any>,
+    _turn: Option<OwnedSemaphorePermit>,
+}
+
+impl Write {
+    /// Makes it last.
+    ///
+    /// # Errors
+    /// What the database says; nothing is changed then.
+    pub async fn commit(self) -> Result<(), sqlx::Error> {
+        self.transaction.commit().await
+    }
+}
+
+impl Deref for Write {
+    type Target = AnyConnection;
+
+    fn deref(&self) -> &AnyConnection {
+        &self.transaction
+    }
+}
+
+impl DerefMut for Write {
+    fn deref_mut(&mut self) -> &mut AnyConnection {
+        &mut self.transaction
+    }
 }
 
 impl Database {
@@ -103,25 +138,28 @@ impl Database {
                 let lock =
                     directory_of(path).and_then(|directory| directory.lock().map(|()| directory)).map_err(refused)?;
                 OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(refused)?;
-                let database =
-                    Self::connect(&place, &format!("sqlite://{}", path.display()), "begin immediate").await?;
+                let url = format!("sqlite://{}", path.display());
+                let database = Self::connect(&place, &url, Some(Arc::new(Semaphore::new(1)))).await?;
                 drop(lock);
                 Ok(database)
             }
-            Address::Postgres(url) => Self::connect(&place, url, "begin").await,
+            Address::Postgres(url) => Self::connect(&place, url, None).await,
         }
     }
 
-    async fn connect(place: &str, url: &str, begin_write: &'static str) -> Result<Self, OpenError> {
+    async fn connect(place: &str, url: &str, turn: Option<Arc<Semaphore>>) -> Result<Self, OpenError> {
         let refused = |source| OpenError::Connect { place: place.to_owned(), source };
-        let is_sqlite = url.starts_with("sqlite:");
+        let is_sqlite = turn.is_some();
         let pool = AnyPoolOptions::new()
             .max_connections(8)
             .acquire_timeout(Duration::from_secs(10))
+            // A connection of PostgreSQL may have died since its last use; a file does not.
+            .test_before_acquire(!is_sqlite)
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     if is_sqlite {
-                        // https://sqlite.org/wal.html: readers go on while one writes; a writer waits for the other.
+                        // https://sqlite.org/wal.html: readers go on while one writes; a writer waits for the other. Full: a
+                        // commit is on the disk before its answer leaves, so the audit outlives a loss of power as well.
                         let settings = "pragma busy_timeout = 10000; pragma journal_mode = wal; \
                                         pragma synchronous = full; pragma foreign_keys = on";
                         connection.execute(settings).await?;
@@ -133,7 +171,7 @@ impl Database {
             .await
             .map_err(refused)?;
         migrations().run(&pool).await.map_err(|source| OpenError::Migrate { place: place.to_owned(), source })?;
-        Ok(Self { pool, begin_write })
+        Ok(Self { pool, turn })
     }
 
     /// For reading outside a transaction.
@@ -143,8 +181,12 @@ impl Database {
 
     /// A transaction that will write. On SQLite it is the only writer from its first moment on, so it never fails half
     /// way because another one was faster.
-    pub async fn begin_write(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
-        self.pool.begin_with(self.begin_write).await
+    pub async fn begin_write(&self) -> Result<Write, sqlx::Error> {
+        let (turn, begin) = match &self.turn {
+            Some(turn) => (Some(turn.clone().acquire_owned().await.expect("it is never closed")), "begin immediate"),
+            None => (None, "begin"),
+        };
+        Ok(Write { transaction: self.pool.begin_with(begin).await?, _turn: turn })
     }
 
     /// Whether the database answers.

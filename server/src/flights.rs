@@ -40,10 +40,11 @@ impl Flights {
     ///
     /// # Errors
     /// That of the one call, for all who waited for it.
-    pub async fn join(&self, flight: Flight, call: impl Future<Output = Result<Issued, Error>>) -> Outcome {
+    pub async fn join(&self, flight: Flight, call: impl AsyncFnOnce() -> Result<Issued, Error>) -> Outcome {
         let landing = self.lock().entry(flight.clone()).or_default().clone();
         let outcome = landing.get_or_init(async || {
-            let outcome = call.await.map_err(Arc::new);
+            // On the heap: a call of the AWS SDK takes tens of KiB, and those who only wait need no room for one.
+            let outcome = Box::pin(call()).await.map_err(Arc::new);
             self.lock().remove(&flight);
             outcome
         });
@@ -96,7 +97,7 @@ mod tests {
     async fn ask(flights: &Flights, calls: &Arc<Calls>, flight: Flight, fails: bool) -> JoinHandle<Outcome> {
         let (flights, calls) = (flights.clone(), calls.clone());
         let asking = tokio::spawn(async move {
-            let call = async {
+            let call = async || {
                 let number = calls.begun.fetch_add(1, Ordering::Relaxed) + 1;
                 calls.go.notified().await;
                 match fails {

@@ -5,12 +5,14 @@
 
 use hops_credentials::role::{ProjectRole, RoleArn};
 use serde_json::{Value, json};
-use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row as _};
 
 use crate::audit::{self, Action, Actor};
 use crate::database::{Database, is_conflict, next_id};
 use crate::error::Error;
 use crate::project::{self, Project, stored_role};
+use crate::user::{self, User};
 
 /// A role mapping of a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +126,43 @@ async fn in_project(connection: &mut AnyConnection, project_id: i64) -> Result<V
         .fetch_all(connection)
         .await?;
     Ok(rows.into_iter().map(from_row).collect())
+}
+
+/// In one query: whose key this is, the project as its member sees it, and the role mappings of the project in the order of
+/// their ids. `None` when nobody has the key, or its owner is no member; who wants to know which asks step by step.
+pub async fn of_members_project(
+    database: &Database,
+    key: &str,
+    project_id: i64,
+) -> Result<Option<(User, Project, ProjectRole, Vec<Mapping>)>, sqlx::Error> {
+    let rows: Vec<AnyRow> = sqlx::query(
+        "select users.id, users.email, users.is_admin, users.key_hash, projects.name, members.project_role, \
+         role_mappings.id, role_mappings.project_role, role_mappings.role_arn, role_mappings.is_default from users \
+         join members on members.user_id = users.id and members.project_id = $2 \
+         join projects on projects.id = members.project_id \
+         left join role_mappings on role_mappings.project_id = projects.id \
+         where users.key_prefix = $1 order by role_mappings.id",
+    )
+    .bind(user::prefix_of(key))
+    .bind(project_id)
+    .fetch_all(database.pool())
+    .await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    if !user::has_hash(key, first.try_get(3)?) {
+        return Ok(None);
+    }
+    let user = user::stored(first.try_get(0)?, first.try_get(1)?, first.try_get(2)?);
+    let project = Project { id: project_id, name: first.try_get(4)? };
+    let project_role = stored_role(first.try_get(5)?);
+    let mut mappings = Vec::with_capacity(rows.len());
+    for row in &rows {
+        // A project without role mappings is a row without one.
+        if let Some(id) = row.try_get::<Option<i64>, _>(6)? {
+            let (role, arn, is_default) = (row.try_get(7)?, row.try_get(8)?, row.try_get(9)?);
+            mappings.push(from_row((id, project_id, project.name.clone(), role, arn, is_default)));
+        }
+    }
+    Ok(Some((user, project, project_role, mappings)))
 }
 
 /// The role mapping with that id, of whatever project.

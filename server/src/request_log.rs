@@ -70,5 +70,6 @@ pub fn note(request_id: &str, text: &str) {
 pub fn line(text: &dyn Display) {
     let now = OffsetDateTime::from(SystemTime::now()).replace_nanosecond(0).expect("zero nanoseconds are legal");
     let now = now.format(&Rfc3339).expect("the year has four digits");
-    let _ = writeln!(std::io::stderr().lock(), "{now} {text}");
+    // One write for the whole line: stderr has no buffer, and several servers may share a log.
+    let _ = std::io::stderr().lock().write_all(format!("{now} {text}\n").as_bytes());
 }

@@ -64,8 +64,9 @@ pub async fn issue(
         let mut record = SessionRequest { project_id, ..SessionRequest::default() };
         let outcome = assume(&app, caller, &parameters, &mut record).await;
         record.refusal = outcome.as_ref().err().map(Error::to_string);
-        audit::record_session(&mut *app.database.pool().acquire().await?, &actor, Purpose::SessionToken, &record)
-            .await?;
+        let mut transaction = app.database.begin_write().await?;
+        audit::record_session(&mut transaction, &actor, Purpose::SessionToken, &record).await?;
+        transaction.commit().await?;
         app.metrics.recorded(&outcome);
         let issued = outcome?;
         for warning in &issued.warnings {
@@ -113,7 +114,7 @@ async fn assume(
         session_name: session_name.clone(),
         duration,
     };
-    let call = async {
+    let call = async || {
         let begin = Instant::now();
         let result = app.sts.assume_role(&mapping.role, &session_name, duration, &Extras::default()).await;
         app.metrics.called_sts(&result, begin.elapsed());

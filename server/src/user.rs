@@ -144,8 +144,13 @@ pub async fn by_key(database: &Database, key: &str) -> Result<Option<User>, sqlx
             .fetch_optional(database.pool())
             .await?;
     Ok(row
-        .filter(|(_, _, _, key_hash)| is_equal(key_hash.as_bytes(), hash_of(key).as_bytes()))
+        .filter(|(_, _, _, key_hash)| has_hash(key, key_hash))
         .map(|(id, email, is_admin, _)| stored(id, email, is_admin)))
+}
+
+/// Whether this is the key whose hash the database holds.
+pub fn has_hash(key: &str, key_hash: &str) -> bool {
+    is_equal(key_hash.as_bytes(), hash_of(key).as_bytes())
 }
 
 /// A user as the database holds them.

@@ -93,7 +93,9 @@ pub async fn try_it(
         };
         record.refusal = outcome.as_ref().err().cloned();
         let actor = visitor.caller.actor.clone();
-        audit::record_session(&mut *app.database.pool().acquire().await?, &actor, Purpose::Try, &record).await?;
+        let mut transaction = app.database.begin_write().await?;
+        audit::record_session(&mut transaction, &actor, Purpose::Try, &record).await?;
+        transaction.commit().await?;
         let known: Option<&BaseIdentity> = identity.as_ref().ok();
         let policies = match &outcome {
             Ok(_) => None,

@@ -164,7 +164,9 @@ on_both_stores! {
 
     fn without_a_valid_key_every_endpoint_answers_401(world: &World) {
         let churn = churn(world);
-        for (method, path) in [
+        // Each endpoint is asked from an address of its own: after twenty wrong keys one has to wait.
+        let server = world.serve_with(&["--behind-proxy"], &[("AWS_EC2_METADATA_DISABLED", "true")]);
+        for (number, (method, path)) in [
             ("GET", LIST),
             ("GET", "/project/1/cloud/role-mappings/1"),
             ("GET", "/project/1/cloud/role-mappings/default"),
@@ -176,7 +178,11 @@ on_both_stores! {
             ("PUT", "/admin/cloud/role-mappings/1?defaultRole=true"),
             ("DELETE", "/admin/cloud/role-mappings/1"),
             ("GET", "/admin/cloud/role-mappings/isAvailable"),
-        ] {
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let hop = format!("X-Forwarded-For: 192.0.2.{number}");
             let prefix = churn.owner.split_once('.').expect("prefix and secret").0;
             for authorization in [
                 String::new(),
@@ -187,8 +193,9 @@ on_both_stores! {
                 format!("Authorization: {}", churn.owner),
                 format!("Cookie: key={}", churn.owner),
             ] {
-                let headers: &[&str] = if authorization.is_empty() { &[] } else { &[&authorization] };
-                let answer = churn.server.send(method, &format!("/hopsworks-api/api{path}"), headers);
+                let headers = [hop.as_str(), &authorization];
+                let headers = if authorization.is_empty() { &headers[..1] } else { &headers };
+                let answer = server.send(method, &format!("/hopsworks-api/api{path}"), headers);
                 assert_eq!((answer.status, answer.json["errorCode"].as_u64()), (401, Some(320_013)), "{path}");
                 assert_eq!(answer.header("www-authenticate"), "ApiKey realm=\"role-mapping-server\"");
             }

@@ -1,0 +1,1 @@
+"""Benchmarks: each prints its figures and fails when a promise is not kept."""
