@@ -77,7 +77,7 @@ build/gradle:
 	@command -v gradle > /dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends gradle; }
 	@touch $@
 
-# The server's tests run on it as well as on SQLite.
+# The tests of the server's pages drive it.
 build/chromium:
 	@mkdir -p build
 	@command -v chromium > /dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core; }
@@ -88,6 +88,7 @@ build/wrk:
 	@command -v wrk > /dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends wrk; }
 	@touch $@
 
+# The server's tests run on it as well as on SQLite.
 build/postgresql:
 	@mkdir -p build
 	@ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || { apt-get update -q && apt-get install -y -q --no-install-recommends postgresql; }

@@ -3,14 +3,17 @@
 //! Proxies: a JVM's own settings (`https.proxyHost`, …) win over `HTTPS_PROXY` and `HTTP_PROXY`; hosts that either
 //! `http.nonProxyHosts` or `NO_PROXY` excepts are reached directly, and so are loopback, link-local addresses and the
 //! metadata services of AWS, always. Authorities: those of the system, of the JVM's truststore and of the truststore of
-//! the source at hand, together. No certificate reaches a client before we have read it: the AWS client panics on junk.
+//! the source at hand, together. No certificate reaches a client before we have read it, so that an error names its file.
+
+pub(crate) mod aws;
 
 use std::fmt;
 use std::fs;
 use std::time::Duration;
 
+use aws_sdk_sts::config::SharedHttpClient;
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, NoProxy, Proxy, Url};
+use reqwest::{Certificate, Client, ClientBuilder, NoProxy, Proxy, Url};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -59,62 +62,53 @@ impl Network {
         })
     }
 
-    /// The address of the proxy for https, if there is one. It may hold a password.
-    pub fn https_proxy(&self) -> Option<&str> {
-        self.https_proxy.as_deref()
-    }
-
-    /// The address of the proxy for http, if there is one. It may hold a password.
-    pub fn http_proxy(&self) -> Option<&str> {
-        self.http_proxy.as_deref()
-    }
-
-    /// What is reached without a proxy: addresses, networks and domains with their subdomains, separated by commas.
-    pub fn no_proxy(&self) -> &str {
-        &self.no_proxy
-    }
-
     /// What the user should know about the proxy settings.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// The authorities to trust for AWS besides the system's: PEM, every block of which is a certificate.
+    /// A client for AWS. It trusts `AWS_CA_BUNDLE` too.
     ///
     /// # Errors
     /// [`Error::NotConfigured`] when a file cannot be read or holds no certificate.
-    pub fn aws_pem(&self) -> Result<Option<String>, Error> {
-        let found = [self.jvm_authorities()?, authorities_of(&self.settings, &AWS_CA_BUNDLE)?].concat();
-        match found.is_empty() {
-            true => Ok(None),
-            false => Ok(Some(found.into_iter().map(|authority| authority.pem + "\n").collect())),
-        }
+    pub fn aws_client(&self) -> Result<SharedHttpClient, Error> {
+        let client = self.client()?.tls_certs_merge(self.certificates(None, &AWS_CA_BUNDLE)?);
+        Ok(aws::over(client.build().map_err(no_client)?))
     }
 
-    /// A client for the role-mapping server. It does not follow redirects: they would carry the caller's token along.
+    /// A client for the instance metadata service of AWS, which no proxy reaches and which has no TLS.
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`] when the operating system gives no client.
+    pub fn metadata_client() -> Result<SharedHttpClient, Error> {
+        // Reading the system's certificates takes longer than the service to answer.
+        let client = plain_client().tls_certs_only([]).build().map_err(no_client)?;
+        Ok(aws::over(client))
+    }
+
+    /// A client for the role-mapping server.
     ///
     /// # Errors
     /// [`Error::NotConfigured`] when a truststore cannot be read or holds no certificate.
     pub fn reqwest_client(&self) -> Result<Client, Error> {
-        // Whoever was first keeps its place; ours is only there so that reqwest finds one.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        let of_truststore = self.settings.hopsworks_pem().map(|pem| (pem, &TRUSTSTORE));
+        let client = match self.is_insecure() {
+            true => self.client()?.tls_danger_accept_invalid_certs(true),
+            false => self.client()?.tls_certs_merge(self.certificates(of_truststore, &TRUSTSTORE_PEM)?),
+        };
+        client.build().map_err(no_client)
+    }
+
+    fn client(&self) -> Result<ClientBuilder, Error> {
         let no_proxy = || NoProxy::from_string(&self.no_proxy);
-        let mut client = Client::builder()
-            .no_proxy()
-            .redirect(Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")));
+        let mut client = plain_client();
         if let Some(address) = &self.https_proxy {
             client = client.proxy(Proxy::https(address).map_err(no_client)?.no_proxy(no_proxy()));
         }
         if let Some(address) = &self.http_proxy {
             client = client.proxy(Proxy::http(address).map_err(no_client)?.no_proxy(no_proxy()));
         }
-        client = match self.is_insecure() {
-            true => client.tls_danger_accept_invalid_certs(true),
-            false => client.tls_certs_merge(self.hopsworks_certificates()?),
-        };
-        client.build().map_err(no_client)
+        Ok(client)
     }
 
     /// Whether the certificate of the role-mapping server goes unchecked. Never true of AWS.
@@ -134,23 +128,19 @@ impl Network {
         })
     }
 
-    fn hopsworks_certificates(&self) -> Result<Vec<Certificate>, Error> {
-        let handed_over = match self.settings.hopsworks_pem() {
-            Some(pem) => authorities(pem, &named(&self.settings, &TRUSTSTORE))?,
-            None => Vec::new(),
-        };
-        [self.jvm_authorities()?, handed_over, authorities_of(&self.settings, &TRUSTSTORE_PEM)?]
-            .concat()
-            .iter()
-            .map(|authority| Certificate::from_der(&authority.der).map_err(no_client))
-            .collect()
-    }
-
-    fn jvm_authorities(&self) -> Result<Vec<Authority>, Error> {
-        match self.settings.jvm_pem() {
-            Some(pem) => authorities(pem, &named(&self.settings, &JVM_TRUSTSTORE)),
-            None => Ok(Vec::new()),
+    /// Those of the JVM's truststore, of `handed_over` (PEM, and where it is from), and of the file that `setting` names.
+    fn certificates(
+        &self,
+        handed_over: Option<(&str, &Setting)>,
+        setting: &Setting,
+    ) -> Result<Vec<Certificate>, Error> {
+        let of_jvm = self.settings.jvm_pem().map(|pem| (pem, &JVM_TRUSTSTORE));
+        let mut found = Vec::new();
+        for (pem, from) in of_jvm.into_iter().chain(handed_over) {
+            found.extend(authorities(pem, &named(&self.settings, from))?);
         }
+        found.extend(authorities_of(&self.settings, setting)?);
+        found.iter().map(|der| Certificate::from_der(der).map_err(no_client)).collect()
     }
 }
 
@@ -158,6 +148,17 @@ impl fmt::Debug for Network {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Network").field("settings", &self.settings).field("no_proxy", &self.no_proxy).finish()
     }
+}
+
+/// Without a proxy. It does not follow redirects: they would carry the caller's token, or a signature, along.
+fn plain_client() -> ClientBuilder {
+    // Whoever was first keeps its place; ours is only there so that reqwest finds one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder().no_proxy().redirect(Policy::none()).connect_timeout(CONNECT_TIMEOUT).user_agent(concat!(
+        env!("CARGO_PKG_NAME"),
+        "/",
+        env!("CARGO_PKG_VERSION")
+    ))
 }
 
 fn no_client(error: reqwest::Error) -> Error {
@@ -237,17 +238,11 @@ fn direct_rule(pattern: &str) -> Option<String> {
     }
 }
 
-#[derive(Clone)]
-struct Authority {
-    pem: String,
-    der: CertificateDer<'static>,
-}
-
 fn named(settings: &Settings, setting: &Setting) -> String {
     format!("{} ({setting})", settings.get(setting).unwrap_or("the truststore").trim())
 }
 
-fn authorities_of(settings: &Settings, setting: &Setting) -> Result<Vec<Authority>, Error> {
+fn authorities_of(settings: &Settings, setting: &Setting) -> Result<Vec<CertificateDer<'static>>, Error> {
     let Some(path) = settings.get(setting) else { return Ok(Vec::new()) };
     let place = named(settings, setting);
     match fs::read(path.trim()) {
@@ -258,17 +253,17 @@ fn authorities_of(settings: &Settings, setting: &Setting) -> Result<Vec<Authorit
 
 /// The certificates that can be trusted. What else there is (keys, comments, a certificate that rustls does not
 /// understand, as some bundles of systems have) is passed over.
-fn authorities(pem: &str, place: &str) -> Result<Vec<Authority>, Error> {
+fn authorities(pem: &str, place: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
     const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
     const END: &str = "-----END CERTIFICATE-----";
-    let found: Vec<Authority> = pem
+    let found: Vec<CertificateDer<'static>> = pem
         .split(BEGIN)
         .skip(1)
         .filter_map(|rest| Some(format!("{BEGIN}{}{END}", rest.split_once(END)?.0)))
         .filter_map(|block| {
             let der = CertificateDer::from_pem_slice(block.as_bytes()).ok()?;
             RootCertStore::empty().add(der.clone()).ok()?;
-            Some(Authority { pem: block, der })
+            Some(der)
         })
         .collect();
     match found.is_empty() {
@@ -307,9 +302,13 @@ mod tests {
             (vec![("https.proxyHost", "fd00::1"), ("https.proxyPort", "3128")], vec![], Some("http://[fd00::1]:3128")),
             (vec![("http.proxyHost", "proxy")], vec![], None),
         ] {
-            assert_eq!(network(&properties, &environment).https_proxy(), expected, "{properties:?} {environment:?}");
+            assert_eq!(
+                network(&properties, &environment).https_proxy.as_deref(),
+                expected,
+                "{properties:?} {environment:?}"
+            );
         }
-        assert_eq!(network(&[("http.proxyHost", "proxy")], &[]).http_proxy(), Some("http://proxy:80"));
+        assert_eq!(network(&[("http.proxyHost", "proxy")], &[]).http_proxy.as_deref(), Some("http://proxy:80"));
     }
 
     #[test]
@@ -319,7 +318,7 @@ mod tests {
             &[("NO_PROXY", "*.corp, .example.com ,172.16.0.0/12,")],
         );
         assert_eq!(
-            found.no_proxy(),
+            found.no_proxy,
             format!(
                 "{NEVER_PROXIED},.hops.local,10.0.0.0/8,192.168.7.0/24,fd00::1,node,.corp,.example.com,172.16.0.0/12"
             )

@@ -19,10 +19,6 @@ use aws_sdk_sts::error::SdkError;
 use aws_sdk_sts::operation::RequestId;
 use aws_sdk_sts::operation::assume_role::{AssumeRoleError, AssumeRoleOutput};
 use aws_sdk_sts::types::{PolicyDescriptorType, Tag};
-use aws_smithy_http_client::Connector;
-use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -76,8 +72,8 @@ impl Sts {
     pub fn with_environment(settings: &Settings, environment: &Environment) -> Result<Self, Error> {
         Ok(Self {
             environment: environment.clone(),
-            http: http_client(&Network::from_settings(settings)?)?,
-            direct: aws_smithy_http_client::Builder::new().build_http(),
+            http: Network::from_settings(settings)?.aws_client()?,
+            direct: Network::metadata_client()?,
             base: Arc::default(),
             limit: LIMIT,
         })
@@ -203,41 +199,6 @@ impl Sts {
 impl fmt::Debug for Sts {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Sts").field("environment", &self.environment).finish_non_exhaustive()
-    }
-}
-
-/// One TLS provider for the whole library: ring. Its sessions trust the system's authorities and the configured ones.
-fn http_client(network: &Network) -> Result<SharedHttpClient, Error> {
-    let trusted = match network.aws_pem()? {
-        Some(pem) => TrustStore::default().with_pem_certificate(pem),
-        None => TrustStore::default(),
-    };
-    let tls = TlsContext::builder().with_trust_store(trusted).build().expect("a trust store is all it takes");
-    let proxy = proxy(network)?;
-    Ok(aws_smithy_http_client::Builder::new().build_with_connector_fn(move |settings, components| {
-        let mut connector = Connector::builder().proxy_config(proxy.clone());
-        connector.set_connector_settings(settings.cloned());
-        connector.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
-        connector.tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(tls.clone()).build()
-    }))
-}
-
-fn proxy(network: &Network) -> Result<ProxyConfig, Error> {
-    let proxy = match (network.https_proxy(), network.http_proxy()) {
-        (Some(https), Some(http)) if https == http => ProxyConfig::all(https),
-        // The client of the AWS SDK takes one proxy, and STS is reached by https but in tests.
-        (Some(https), _) => ProxyConfig::https(https),
-        (None, Some(http)) => ProxyConfig::http(http),
-        (None, None) => Ok(ProxyConfig::disabled()),
-    };
-    match proxy {
-        Ok(proxy) => Ok(proxy.no_proxy(network.no_proxy())),
-        // The URL may hold a password.
-        Err(_) => Err(Error::NotConfigured {
-            problem: "the proxy is no URL of the form http://host:port".to_owned(),
-            remedy: "correct HTTPS_PROXY, HTTP_PROXY, or https.proxyHost and https.proxyPort".to_owned(),
-            source: None,
-        }),
     }
 }
 

@@ -117,8 +117,8 @@ def test_reads_go_on_through_many_lifetimes_and_the_death_of_an_executor(
     assert {exchange.access_key_id for exchange in asked} <= keys
     # The sessions really ended, and the next one was used each time.
     assert len({exchange.access_key_id for exchange in asked}) >= RUN_SECONDS // LIFE_SECONDS
-    # However many threads and executors read, a session is refreshed once, with half of its life left.
-    assert len(keys) <= 2 * (time.monotonic() - begin) / LIFE_SECONDS
+    # However many threads and executors read, a session is refreshed once: with half of its life left, at most 5 % sooner.
+    assert len(keys) <= 1 + (time.monotonic() - begin) / (0.45 * LIFE_SECONDS)
     assert found["static"] is True
     assert found["environment"] is True
     assert leaks(site.secrets(), tmp_path, done.stdout, done.stderr) == []

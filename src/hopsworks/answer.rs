@@ -80,8 +80,9 @@ impl Question {
                 (false, false) => innermost(&error),
             },
         };
-        // The text of hyper's parse errors, whose type is not ours to name.
-        match problem.starts_with("invalid HTTP") {
+        // The texts of hyper's errors, whose type is not ours to name: an answer that does not parse, and a greeting that
+        // came before we asked.
+        match problem.starts_with("invalid HTTP") || problem.starts_with("received unexpected message") {
             true => Error::BadAnswer {
                 attempted: self.attempted.clone(),
                 code: 0,

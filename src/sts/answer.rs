@@ -3,24 +3,20 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_sts::config::interceptors::BeforeDeserializationInterceptorContextMut;
+use aws_sdk_sts::config::interceptors::BeforeDeserializationInterceptorContextRef;
 use aws_sdk_sts::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_sts::error::BoxError;
 use aws_sdk_sts::operation::assume_role::AssumeRoleOutput;
 use aws_sdk_sts::primitives::{DateTime, DateTimeFormat};
-use aws_smithy_types::body::SdkBody;
-use http_body_util::Limited;
 
 use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::role::RoleArn;
 
-/// The longest answer that is read, in bytes. A real one has about 2 000.
-const LENGTH_MAXIMUM: usize = 1 << 20;
 /// Credentials that end sooner are of no use to anybody.
 const LIFE_MINIMUM: Duration = Duration::from_secs(2);
 
-/// Keeps the `Date` of an answer, which the AWS SDK does not hand out, and does not read an endless one.
+/// Keeps the `Date` of an answer, which the AWS SDK does not hand out.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Reading {
     date: Arc<Mutex<Option<SystemTime>>>,
@@ -38,19 +34,19 @@ impl Intercept for Reading {
         "Reading"
     }
 
-    fn modify_before_deserialization(
+    fn read_before_deserialization(
         &self,
-        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
         _components: &RuntimeComponents,
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let response = context.response_mut();
-        let date =
-            response.headers().get("date").and_then(|date| DateTime::from_str(date, DateTimeFormat::HttpDate).ok());
+        let date = context
+            .response()
+            .headers()
+            .get("date")
+            .and_then(|date| DateTime::from_str(date, DateTimeFormat::HttpDate).ok());
         *self.date.lock().unwrap_or_else(PoisonError::into_inner) =
             date.and_then(|date| SystemTime::try_from(date).ok());
-        let body = std::mem::replace(response.body_mut(), SdkBody::taken());
-        *response.body_mut() = SdkBody::from_body_1_x(Limited::new(body, LENGTH_MAXIMUM));
         Ok(())
     }
 }

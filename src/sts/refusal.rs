@@ -10,6 +10,7 @@ use aws_sdk_sts::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 
 use crate::base::BaseProvider;
 use crate::error::Error;
+use crate::network::aws::Unfinished;
 use crate::role::RoleArn;
 
 /// What was asked of STS, for the remedy.
@@ -35,13 +36,6 @@ where
 {
     match error {
         SdkError::ServiceError(answer) => said(attempted, asked, secrets, answer.err(), answer.raw()),
-        SdkError::ResponseError(answer) => Error::BadAnswer {
-            attempted,
-            code: answer.raw().status().as_u16().into(),
-            problem: "the answer broke off or is too long".to_owned(),
-            remedy: REMEDY_ELSEWHERE.to_owned(),
-            source: None,
-        },
         SdkError::TimeoutError(_) => too_late(attempted),
         SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
             Some(error) => unconnected(attempted, error),
@@ -158,6 +152,15 @@ fn remedy(code: Option<&str>, answer: &str, asked: Asked<'_>) -> String {
 fn unconnected(attempted: String, error: &ConnectorError) -> Error {
     let causes = std::iter::successors(Some(error as &(dyn StdError + 'static)), |cause| (**cause).source());
     let innermost = causes.last().expect("it begins with the error itself");
+    if let Some(unfinished) = error.source().and_then(|source| source.downcast_ref::<Unfinished>()) {
+        return Error::BadAnswer {
+            attempted,
+            code: unfinished.status.into(),
+            problem: unfinished.to_string(),
+            remedy: REMEDY_ELSEWHERE.to_owned(),
+            source: None,
+        };
+    }
     // The connection's errors say what the connection did. Any other can print the request, its form included.
     if !(error.is_io() || error.is_timeout() || error.as_other().is_some()) {
         return unreachable(attempted, "the request was not sent".to_owned());

@@ -211,7 +211,7 @@ fn a_truststore_without_a_certificate_is_named_by_setting_and_path() {
         let error = assume(&settings(&server.endpoint, &[("DOMAIN_CA_TRUSTSTORE_PEM", &file)])).expect_err(name);
         let expected = format!("{file} (DOMAIN_CA_TRUSTSTORE_PEM) holds no certificate; {UNTRUSTED}");
         assert_eq!(message(&error, &server.endpoint), expected);
-        let error = aws_pem(&settings("h", &[("AWS_CA_BUNDLE", &file)])).expect_err(name);
+        let error = aws_client(&settings("h", &[("AWS_CA_BUNDLE", &file)])).expect_err(name);
         assert_eq!(message(&error, NO_ENDPOINT), format!("{file} (AWS_CA_BUNDLE) holds no certificate; {UNTRUSTED}"));
     }
     let handed_over =
@@ -238,20 +238,8 @@ fn a_truststore_that_cannot_be_read_is_named_with_the_cause() {
     );
 }
 
-fn aws_pem(settings: &Settings) -> Result<Option<String>, Error> {
-    Network::from_settings(settings).expect("settings").aws_pem()
-}
-
-#[test]
-fn aws_is_reached_with_the_jvms_authorities_and_the_bundle_but_not_the_domains() {
-    let (of_jvm, of_bundle, of_domain) = (with_tls().1, with_tls().1, with_tls().1);
-    let (bundle, domain) = (file("bundle", &format!("junk\n{of_bundle}junk")), file("domain", &of_domain));
-    let more = [("AWS_CA_BUNDLE", bundle.as_str()), ("DOMAIN_CA_TRUSTSTORE_PEM", domain.as_str())];
-    let found = settings("h", &more).with_trust(Some(of_domain.clone()), Some(of_jvm.clone()));
-    let pem = aws_pem(&found).expect("PEM").expect("two certificates");
-    let same = |text: &str| text.replace("\r\n", "\n");
-    assert_eq!(same(&pem), same(&(of_jvm + &of_bundle)));
-    assert_eq!(aws_pem(&settings("h", &[])).expect("nothing"), None);
+fn aws_client(settings: &Settings) -> Result<(), Error> {
+    Network::from_settings(settings).expect("settings").aws_client().map(drop)
 }
 
 #[test]

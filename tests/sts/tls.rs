@@ -73,6 +73,8 @@ async fn an_unknown_authority_is_refused_and_a_named_one_is_trusted() {
              authority that signed the certificate in AWS_CA_BUNDLE (a PEM file), or correct AWS_ENDPOINT_URL_STS"
         )
     );
+    let of_domain = nothing.clone().with_trust(Some(pem.clone()), None);
+    trusting(&url, of_domain).await.expect_err("the role-mapping server's authority says nothing about AWS");
     trusting(&url, bundle(&file("authority.pem", &pem))).await.expect("AWS_CA_BUNDLE names it");
     trusting(&url, nothing.with_trust(None, Some(pem))).await.expect("the JVM's truststore has it");
 }

@@ -3,7 +3,6 @@ package io.hops.util.internal;
 import io.hops.util.exceptions.CloudCredentialException;
 import java.time.Instant;
 import java.util.IdentityHashMap;
-import java.util.Iterator;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
@@ -89,6 +88,11 @@ final class Refresher implements Runnable {
     }
   }
 
+  /** Drops what no role in use is fetched by. Not before an {@code assumeRole} can no longer be taken back. */
+  synchronized void forgetUnused() {
+    schedule.keySet().retainAll(store.fetches().values());
+  }
+
   @Override
   public void run() {
     Function<long[], Object[]> next = await();
@@ -102,12 +106,9 @@ final class Refresher implements Runnable {
   private synchronized Function<long[], Object[]> await() {
     while (store.isOwner()) {
       Function<long[], Object[]> next = null;
-      for (Iterator<Function<long[], Object[]>> i = schedule.keySet().iterator(); i.hasNext(); ) {
-        Function<long[], Object[]> fetch = i.next();
-        if (!store.fetches().containsValue(fetch)) {
-          i.remove();
-        } else if (next == null
-            || schedule.get(fetch).atNanos - schedule.get(next).atNanos < 0) {
+      for (Function<long[], Object[]> fetch : schedule.keySet()) {
+        if (store.fetches().containsValue(fetch)
+            && (next == null || schedule.get(fetch).atNanos - schedule.get(next).atNanos < 0)) {
           next = fetch;
         }
       }

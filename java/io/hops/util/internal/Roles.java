@@ -184,6 +184,7 @@ public final class Roles {
         store.refresher().adopt();
         throw e;
       }
+      store.refresher().forgetUnused();
       log(before, bindings, bound);
     }
     return bindings.get(0).credentials();
@@ -226,6 +227,7 @@ public final class Roles {
       }
       LiveStore store = LiveStore.own();
       store.fetches().clear();
+      store.refresher().forgetUnused();
       store.replace(store.set().release());
       for (Effect effect : effects()) {
         effect.release(store);

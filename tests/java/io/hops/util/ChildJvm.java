@@ -65,7 +65,10 @@ public final class ChildJvm {
     return this;
   }
 
-  /** Runs a class to its end and returns all it printed; no output may hold a secret or a complaint about JNI. */
+  /**
+   * Runs a class to its end and returns all it printed, what the JVM and our log printed left out; no output may hold a
+   * secret or a complaint about JNI.
+   */
   public String run(Class<?> main, String... arguments) throws IOException, InterruptedException {
     List<String> command = new ArrayList<>(launcher);
     command.add(System.getProperty("java.home") + "/bin/java");
@@ -85,6 +88,7 @@ public final class ChildJvm {
       assertFalse(text.contains("in native method"), text);
       // JDK 24 and later announce the load of any native library.
       text = text.replaceAll("(?m)^(WARNING: .*\n)+\n?", "");
+      text = text.replaceAll("(?m)^.* io\\.hops\\.util\\..*\nINFO: .*\n", "");
       return status == 0 ? text : text + "exit status " + status + "\n";
     } finally {
       Files.delete(output);

@@ -3,9 +3,9 @@ package io.hops.util.internal;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import io.hops.util.ChildJvm;
-import io.hops.util.cloud.Credentials;
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
+import java.util.Collections;
 import org.junit.jupiter.api.Test;
 
 class EnvironmentEffectTest {
@@ -28,17 +28,26 @@ class EnvironmentEffectTest {
   /** Applies two effects and undoes both, looking at Java's environment and at the C library's. */
   public static final class Story {
     public static void main(String[] arguments) throws Exception {
-      EnvironmentEffect one = new EnvironmentEffect(Native.loaded());
-      EnvironmentEffect two = new EnvironmentEffect(Native.loaded());
+      LiveStore store = LiveStore.own();
+      EnvironmentEffect one = new EnvironmentEffect();
+      EnvironmentEffect two = new EnvironmentEffect();
       print("before");
-      one.apply(new Credentials("ASIAONE", "b", "c"));
+      issue(store, one, "ASIAONE");
       print("issued");
-      two.apply(new Credentials("ASIATWO", "b", "c"));
+      issue(store, two, "ASIATWO");
       print("issued");
-      two.undo();
+      two.undo(store);
       print("undone");
-      one.undo();
+      one.undo(store);
       print("undone");
+    }
+
+    private static void issue(LiveStore store, EnvironmentEffect effect, String accessKeyId)
+        throws Exception {
+      Binding binding =
+          new Binding(Binding.APPLICATION, "role", accessKeyId, "b", "c", Long.MAX_VALUE);
+      store.replace(store.set().assume(Collections.singleton(binding)));
+      effect.apply(store, Collections.singleton(Binding.APPLICATION));
     }
 
     private static void print(String when) throws Exception {
