@@ -53,6 +53,11 @@ def reads(bucket: str) -> dict[str, Any]:
     )
 
 
+def writes(bucket: str) -> dict[str, Any]:
+    """A statement that allows writing objects, large ones too, and removing them."""
+    return allow(Action=["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"], Resource=f"arn:aws:s3:::{bucket}/*")
+
+
 def assumes(*roles: str) -> dict[str, Any]:
     """A statement that allows assuming roles."""
     return allow(Action="sts:AssumeRole", Resource=list(roles))

@@ -7,6 +7,7 @@ the job. Spark gets an environment without a trace of AWS.
 from __future__ import annotations
 
 import dataclasses
+import enum
 import json
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,14 @@ appender.stderr.layout.type = PatternLayout
 appender.stderr.layout.pattern = %d{HH:mm:ss} %p %c: %m%n%ex
 logger.hops.name = io.hops
 logger.hops.level = info
+"""
+
+_IVY = """\
+<ivysettings>
+  <caches defaultCacheDir="{cache}"/>
+  <settings defaultResolver="published"/>
+  <resolvers><ibiblio name="published" m2compatible="true" root="{repository}/"/></resolvers>
+</ivysettings>
 """
 
 # Half the processor time of a JVM that lives for seconds.
@@ -92,6 +101,19 @@ SPARK_4_3 = Line("4.3.0", "3.5.0", "2.13.18")
 LINES = (SPARK_3_5, SPARK_4_1, SPARK_4_3)
 
 
+class Place(enum.Enum):
+    """Where a jar lies for the JVMs of an application."""
+
+    #: On the class path of driver and executors, as administrators install it.
+    SYSTEM = "system"
+    #: It comes with the job, by `--jars`.
+    USER = "user"
+    #: It comes with the job, by `--packages`.
+    PACKAGES = "packages"
+    #: On the class path of the driver only.
+    DRIVER = "driver"
+
+
 @dataclasses.dataclass(frozen=True)
 class Spark:
     """An installation ready to start applications: a line on a JDK, with the S3 endpoint they read from."""
@@ -101,8 +123,11 @@ class Spark:
     s3: str
     directory: Path
     master: str = "local[2]"
-    #: The product's jar lies beside S3A instead of coming with the job.
-    product_on_system: bool = False
+    product: Place = Place.USER
+    #: On the system class path, or with the job.
+    s3a: Place = Place.SYSTEM
+    #: Jars that come with the job besides.
+    jars: Sequence[Path] = ()
     confs: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def submit(self, jar: Path, main: str, variables: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -115,16 +140,22 @@ class Spark:
 
     def options(self) -> dict[str, str]:
         """Every conf of the application. `fs.s3a.*` beyond endpoint and region only fails faster than the default."""
-        system = f"{self.line.s3a}:{product_jar()}" if self.product_on_system else self.line.s3a
+        s3a = [self.line.s3a] if self.s3a == Place.SYSTEM else []
+        on_driver = [*s3a, *([str(product_jar())] if self.product in (Place.SYSTEM, Place.DRIVER) else [])]
+        on_executors = [*s3a, *([str(product_jar())] if self.product == Place.SYSTEM else [])]
+        with_job = [*self.jars, *([product_jar()] if self.product == Place.USER else [])]
+        if self.s3a == Place.USER:
+            with_job += sorted(Path(self.line.s3a).parent.glob("*.jar"))
         return {
             "spark.driver.host": "127.0.0.1",
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.driver.memory": "700m",
             "spark.driver.extraJavaOptions": _SHORT_LIVED,
             "spark.executor.extraJavaOptions": _SHORT_LIVED,
-            "spark.driver.extraClassPath": system,
-            "spark.executor.extraClassPath": system,
-            **({} if self.product_on_system else {"spark.jars": str(product_jar())}),
+            **({"spark.driver.extraClassPath": ":".join(on_driver)} if on_driver else {}),
+            **({"spark.executor.extraClassPath": ":".join(on_executors)} if on_executors else {}),
+            **({"spark.jars": ",".join(str(jar) for jar in with_job)} if with_job else {}),
+            **(self._package() if self.product == Place.PACKAGES else {}),
             "spark.local.dir": str(self.directory / "local"),
             "spark.sql.warehouse.dir": str(self.directory / "warehouse"),
             "spark.task.maxFailures": "1",
@@ -136,6 +167,13 @@ class Spark:
             "spark.hadoop.fs.s3a.attempts.maximum": "1",
             **self.confs,
         }
+
+    def _package(self) -> dict[str, str]:
+        """The product from the repository to which it is published, and from no other."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        settings = self.directory / "ivysettings.xml"
+        settings.write_text(_IVY.format(repository=(BUILD / "repo").as_uri(), cache=self.directory / "ivy"))
+        return {"spark.jars.packages": f"io.hops:hops-credentials:{version()}", "spark.jars.ivySettings": str(settings)}
 
     def _run(
         self, program: str, confs: Mapping[str, str], variables: Mapping[str, str], rest: Sequence[str], stdin: str = ""

@@ -8,6 +8,7 @@ import pytest
 
 from rig.deployment import Deployment, deployment
 from rig.process import on_termination
+from tests import stage as stages
 
 
 def pytest_configure() -> None:
@@ -19,4 +20,11 @@ def pytest_configure() -> None:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """A deployment that every test leaves as it found it."""
     with deployment(tmp_path_factory.mktemp("site")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stages.Stage]:
+    """A deployment with more roles than `site`; every test leaves its roles as it found them."""
+    with stages.stage(tmp_path_factory.mktemp("stage")) as running:
         yield running

@@ -8,46 +8,20 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from rig.aws import Keys, assumes, document, reads, trusts
-from rig.deployment import Deployment, deployment
 from rig.spark import SPARK_3_5, SPARK_4_1, SPARK_4_3, Line, Spark, reports
 from tests.canary import leaks
 from tests.programs import compiled
+from tests.stage import Stage
 
 LOCAL = "local[2]"
 CLUSTER = "local-cluster[2,1,1024]"
 LINES = [SPARK_3_5, SPARK_4_1, SPARK_4_3]
 DENIED = "java.nio.file.AccessDeniedException: s3a://"
-
-
-@dataclasses.dataclass(frozen=True)
-class Stage:
-    """A deployment in which one member may assume two roles, and somebody else may read everything."""
-
-    site: Deployment
-    #: Reads bucket `resource`.
-    resource: str
-    #: Reads bucket `other`.
-    other: str
-    #: May read both buckets.
-    stranger: Keys
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """Of its own, since it has more roles than others expect."""
-    with deployment(tmp_path_factory.mktemp("roles")) as site:
-        aws = site.cloud.aws
-        other = aws.role("second", trusts(site.cloud.instance_role), reads("other"))
-        aws.client("iam").put_role_policy(RoleName="instance-role", PolicyName="second", PolicyDocument=document(assumes(other)))
-        site.server.command("mapping", "add", site.project, "data-scientist", other)
-        stranger = aws.user("stranger", reads("resource"), reads("other"))
-        yield Stage(site, site.cloud.resource_reader, other, stranger)
 
 
 @dataclasses.dataclass(frozen=True)

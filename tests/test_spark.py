@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rig.deployment import Deployment
-from rig.spark import SPARK_3_5, SPARK_4_1, SPARK_4_3, Line, Spark, reports
+from rig.spark import SPARK_3_5, SPARK_4_1, SPARK_4_3, Line, Place, Spark, reports
 from tests.canary import leaks
 from tests.programs import compiled
 
@@ -25,24 +25,18 @@ class Row:
     line: Line
     java: int
     master: str
-    product_on_system: bool = False
+    product: Place = Place.USER
 
     def __str__(self) -> str:
-        return f"Spark {self.line.spark}, JDK {self.java}, {self.master}, system/{self.product}"
-
-    @property
-    def product(self) -> str:
-        """The class path that holds the product."""
-        return "system" if self.product_on_system else "user"
+        return f"Spark {self.line.spark}, JDK {self.java}, {self.master}, system/{self.product.value}"
 
 
 ROWS = [
     Row(SPARK_3_5, 17, LOCAL),
     Row(SPARK_3_5, 17, CLUSTER),
-    Row(SPARK_3_5, 17, CLUSTER, product_on_system=True),
+    Row(SPARK_3_5, 17, CLUSTER, product=Place.SYSTEM),
     Row(SPARK_4_1, 17, LOCAL),
     Row(SPARK_4_1, 17, CLUSTER),
-    Row(SPARK_4_1, 17, CLUSTER, product_on_system=True),
     Row(SPARK_4_3, 25, CLUSTER),
 ]
 
@@ -64,11 +58,11 @@ def test_a_mapped_role_reads_its_bucket_and_no_other(
     record_property("language", f"Scala {row.line.scala}")
     record_property("java", str(row.java))
     record_property("spark", f"{row.line.spark} / {row.line.hadoop} {row.master}")
-    record_property("class path", f"system/{row.product}")
+    record_property("class path", f"system/{row.product.value}")
     events = tmp_path / "events"
     events.mkdir()
     logging = {"spark.eventLog.enabled": "true", "spark.eventLog.compress": "false", "spark.eventLog.dir": events.as_uri()}
-    spark = Spark(row.line, row.java, site.s3.endpoint, tmp_path, row.master, row.product_on_system, logging)
+    spark = Spark(row.line, row.java, site.s3.endpoint, tmp_path, row.master, row.product, confs=logging)
     before = len(site.s3.exchanges)
 
     done = spark.submit(compiled(row.line), "Resource", site.variables(site.scientist))
@@ -87,7 +81,7 @@ def test_a_mapped_role_reads_its_bucket_and_no_other(
     assert found["static keys"] == [True, True, True]
     assert [found[name] for name in ("getenv", "getenv by name", "ProcessBuilder", "Runtime.exec")] == [holder] * 4
     # The class path is the one that the row names.
-    ours = "MutableURLClassLoader" if row.product == "user" else "AppClassLoader"
+    ours = "MutableURLClassLoader" if row.product == Place.USER else "AppClassLoader"
     assert found["driver loaders"] == [ours, "AppClassLoader"]
     assert found["executor loaders"] == [ours, "AppClassLoader"]
     # Nobody else read for it, on the driver or on an executor.

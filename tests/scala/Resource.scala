@@ -45,6 +45,12 @@ object Resource {
 
 /** Which class loader holds our facade, and which S3A. */
 object Loaders {
+  /** Those of a provider as S3A finds it, of S3A, and of our facade. */
+  def of(provider: String): Seq[String] = {
+    val s3a = Class.forName("org.apache.hadoop.fs.s3a.S3AFileSystem", false, Thread.currentThread.getContextClassLoader).getClassLoader
+    Class.forName(provider, false, s3a).getClassLoader.getClass.getSimpleName +: names().reverse
+  }
+
   def names(): Seq[String] = Seq("io.hops.util.CredentialsProvider", "org.apache.hadoop.fs.s3a.S3AFileSystem").map { name =>
     Class.forName(name, false, Thread.currentThread.getContextClassLoader).getClassLoader.getClass.getSimpleName
   }

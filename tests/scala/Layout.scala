@@ -1,0 +1,35 @@
+import io.hops.util.CredentialsProvider
+import io.hops.util.CredentialsProvider.AssumeRoleRequest
+import org.apache.hadoop.fs.s3a.S3AFileSystem
+import org.apache.spark.sql.SparkSession
+import org.apache.spark.sql.streaming.Trigger
+import scala.util.{Failure, Success, Try}
+
+/** What users do, wherever the jars lie: read, be denied, stream with a checkpoint. Arguments: the roles for `resource` and `lake`. */
+object Layout {
+  def main(arguments: Array[String]): Unit = {
+    val spark = SparkSession.builder.getOrCreate()
+    spark.range(1).count()
+    CredentialsProvider.assumeRole(arguments(0))
+    AssumeRoleRequest.builder().setRoleArn(arguments(1)).forBucket("lake").send()
+    Report("reads", Seq("resource", "other").map(bucket => Try(spark.read.csv(s"s3a://$bucket/test.csv").collect().length) match {
+      case Success(rows) => s"$rows rows"
+      case Failure(thrown) => Report.causes(thrown).head
+    }))
+
+    val run = s"s3a://lake/${spark.sparkContext.applicationId}"
+    spark.readStream.schema("number int, name string").csv("s3a://lake/in").writeStream.format("csv")
+      .option("checkpointLocation", s"$run/checkpoint").option("path", s"$run/out").trigger(Trigger.Once()).start().awaitTermination()
+    Report("streamed", spark.read.csv(s"$run/out").count())
+
+    Report("mode", CredentialsProvider.explain("s3a://resource/test.csv").split("\n").find(_.startsWith("mode=")))
+    val provider = spark.sparkContext.hadoopConfiguration.get("fs.s3a.aws.credentials.provider")
+    Report("provider", provider)
+    Report("driver", Loaders.of(provider))
+    Report("executors", spark.sparkContext.parallelize(1 to 8, 8).map(_ => Loaders.of(provider)).distinct().collect().toSeq.flatten)
+    spark.stop()
+  }
+}
+
+/** A file system of the user's own. */
+class OwnFileSystem extends S3AFileSystem

@@ -1,0 +1,41 @@
+"""A deployment in which one member may assume several roles, and somebody else may read everything."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rig.aws import Keys, assumes, document, reads, trusts, writes
+from rig.deployment import Deployment, deployment
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """A running deployment of this kind."""
+
+    site: Deployment
+    #: Reads bucket `resource`.
+    resource: str
+    #: Reads bucket `other`.
+    other: str
+    #: Reads and writes bucket `lake`.
+    lake: str
+    #: May read the buckets `resource` and `other`.
+    stranger: Keys
+
+
+@contextmanager
+def stage(directory: Path) -> Iterator[Stage]:
+    """For the length of the `with` block; all its files are in `directory`."""
+    with deployment(directory) as site:
+        aws = site.cloud.aws
+        aws.bucket("lake", {"in/test.csv": "1,one\n2,two\n"})
+        other = aws.role("second", trusts(site.cloud.instance_role), reads("other"))
+        lake = aws.role("lake-writer", trusts(site.cloud.instance_role), reads("lake"), writes("lake"))
+        aws.client("iam").put_role_policy(RoleName="instance-role", PolicyName="more", PolicyDocument=document(assumes(other, lake)))
+        for role in (other, lake):
+            site.server.command("mapping", "add", site.project, "data-scientist", role)
+        stranger = aws.user("stranger", reads("resource"), reads("other"))
+        yield Stage(site, site.cloud.resource_reader, other, lake, stranger)

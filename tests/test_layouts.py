@@ -1,0 +1,28 @@
+"""Where the jars may lie, one line of Spark each; `make matrix` runs them all on every line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rig.spark import SPARK_3_5, SPARK_4_1, SPARK_4_3, Line
+from tests import matrix
+from tests.matrix import ADDED, OWN_CLASS, PACKAGES, Layout
+from tests.stage import Stage
+
+
+@pytest.mark.parametrize(
+    ("layout", "line"), [(PACKAGES, SPARK_3_5), (ADDED, SPARK_4_1), (OWN_CLASS, SPARK_4_3)], ids=lambda part: getattr(part, "name", "")
+)
+def test_a_role_reads_and_streams_wherever_the_jars_lie(
+    layout: Layout, line: Line, stage: Stage, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("spark", f"{line.spark} / {line.hadoop} {matrix.CLUSTER}")
+    record_property("class path", layout.name)
+    assert matrix.differences(layout, line, matrix.run(stage, layout, line, tmp_path)) == []
+
+
+def test_what_is_typed_into_spark_shell_finds_the_role_in_tasks(stage: Stage, tmp_path: Path) -> None:
+    assert matrix.shell(stage, SPARK_4_1, tmp_path) == {"rows": 3, "roles": stage.resource}
