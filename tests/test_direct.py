@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from rig import ROOT
-from rig.aws import ACCOUNT, REGION, Keys, allow, assumes, reads, role_arn, trusts
+from rig.aws import ACCOUNT, REGION, Keys, allow, assumes, document, reads, role_arn, trusts
 from rig.deployment import Deployment
 from rig.http import serving
+from rig.spark import reports
 from tests.canary import leaks
 from tests.programs import plain, refused, succeeded
 
@@ -28,7 +29,10 @@ _DIRECT = role_arn("direct-reader")
 def base(site: Deployment) -> Keys:
     """A user that may assume the role that reads bucket `resource`, and a role that may do the same."""
     aws = site.cloud.aws
-    keys = aws.user("app", assumes(_DIRECT, _HOP, role_arn("reader", _OTHER_ACCOUNT)))
+    asked = [role_arn(name) for name in ("vendor", "wide", "untagged", "tagged", "second-direct")]
+    keys = aws.user(
+        "app", assumes(_DIRECT, _HOP, role_arn("reader", _OTHER_ACCOUNT), *asked), allow(Action="sts:TagSession", Resource=asked)
+    )
     user = f"arn:aws:iam::{ACCOUNT}:user/app"
     aws.role("hop", trusts(user), assumes(_DIRECT))
     federated = allow(
@@ -174,3 +178,66 @@ def test_a_role_that_does_not_trust_the_base_identity_is_refused(site: Deploymen
 
     assert "AccessDenied" in str(found["refused"])
     assert found["getenv by name"] == base.access_key_id
+
+
+def _chained(site: Deployment, base: Keys, directory: Path, *requests: str, options: tuple[str, ...] = ()) -> dict[str, object]:
+    """What the program `Chaining` reported of these requests."""
+    done = plain(directory, {**_variables(site, _DIRECT), **base.variables()}, *requests, options=options, main="Chaining")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return reports(done.stdout)
+
+
+def test_an_external_id_opens_a_role_only_when_it_is_the_right_one(site: Deployment, base: Keys, tmp_path: Path) -> None:
+    trust = {**trusts(f"arn:aws:iam::{ACCOUNT}:user/app"), "Condition": {"StringEquals": {"sts:ExternalId": "canary-external"}}}
+    role = site.cloud.aws.role("vendor", trust, reads("resource"))
+
+    found = _chained(site, base, tmp_path, role, f"{role};external id=another", f"{role};external id=canary-external")
+
+    for number in (0, 1):
+        message = str(found[f"refused {number}"])
+        assert "AccessDenied" in message
+        assert "(external id, tags, source identity)" in message
+        assert "another" not in message
+    assert found["role 2"] == role
+
+
+def test_a_session_policy_narrows_what_the_role_may(site: Deployment, base: Keys, tmp_path: Path) -> None:
+    role = site.cloud.aws.role("wide", trusts(f"arn:aws:iam::{ACCOUNT}:user/app"), reads("resource"), reads("other"))
+    child = f"-Dchild={sys.executable} {ROOT / 'tests' / 'reader.py'} {site.s3.endpoint} resource other"
+
+    found = _chained(site, base, tmp_path, role, f"{role};policy={document(reads('other'))}", options=(child,))
+
+    assert found["child 0"] == ["resource 1,one", "other 4,four"]
+    assert found["child 1"] == ["resource AccessDenied", "other 4,four"]
+
+
+def test_a_session_tag_is_sent_and_needs_the_right_to_tag(site: Deployment, base: Keys, tmp_path: Path) -> None:
+    user = f"arn:aws:iam::{ACCOUNT}:user/app"
+    closed = site.cloud.aws.role("untagged", trusts(user), reads("resource"))
+    tagged = allow(
+        Principal={"AWS": user},
+        Action=["sts:AssumeRole", "sts:TagSession"],
+        Condition={"StringEquals": {"aws:RequestTag/team": "blue"}},
+    )
+    opened = site.cloud.aws.role("tagged", tagged, reads("resource"))
+
+    found = _chained(site, base, tmp_path, f"{closed};tag=team:blue", opened, f"{opened};tag=team:blue")
+
+    assert "sts:TagSession" in str(found["refused 0"])
+    assert "AccessDenied" in str(found["refused 1"])
+    assert found["role 2"] == opened
+
+
+def test_what_was_issued_is_never_the_base_identity_here_or_in_a_child(site: Deployment, base: Keys, tmp_path: Path) -> None:
+    """Neither role may assume anything, so a call with their credentials would be refused."""
+    second = site.cloud.aws.role("second-direct", trusts(f"arn:aws:iam::{ACCOUNT}:user/app"), reads("other"))
+    before = len(site.sts.exchanges)
+
+    found = _chained(site, base, tmp_path, _DIRECT, _DIRECT, _DIRECT, second, _DIRECT, options=("-Doffspring=true",))
+
+    assert [found[f"role {number}"] for number in range(5)] == [_DIRECT, _DIRECT, _DIRECT, second, _DIRECT]
+    asked = site.sts.exchanges[before:]
+    assert [exchange.access_key_id for exchange in asked] == [base.access_key_id] * 5
+    assert "this process has no base identity of its own: its environment holds only credentials that were issued" in str(
+        found["offspring"]
+    )
