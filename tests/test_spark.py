@@ -78,6 +78,9 @@ def test_a_mapped_role_reads_its_bucket_and_no_other(
     assert isinstance(denied, list)
     # Without credentials S3A says AccessDenied too; only S3 says 403.
     assert re.match(r"java\.nio\.file\.AccessDeniedException: s3a://other/test\.csv: .*Status Code: 403", denied[0]), denied
+    explained = found["explained"]
+    assert isinstance(explained, list)
+    assert "mode=live" in explained
     assert found["static keys"] == [True, True, True]
     assert [found[name] for name in ("getenv", "getenv by name", "ProcessBuilder", "Runtime.exec")] == [holder] * 4
     # The class path is the one that the row names.

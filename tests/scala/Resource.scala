@@ -23,7 +23,7 @@ object Resource {
     }
 
     val conf = spark.sparkContext.hadoopConfiguration
-    Report("provider", conf.get("fs.s3a.aws.credentials.provider"))
+    Report("explained", CredentialsProvider.explain("s3a://resource/test.csv").split("\n").toSeq)
     Report("static keys", Seq(
       conf.get("fs.s3a.access.key") == creds.getAccessKeyId,
       conf.get("fs.s3a.secret.key") == creds.getSecretAccessKey,
