@@ -127,8 +127,12 @@ impl Endpoint {
         }
         let handed_out = self.handed_out.lock().expect("no holder panics");
         if handed_out.credentials.expiration() <= now {
-            let role = handed_out.credentials.role().map_or("the role".to_owned(), ToString::to_string);
-            let message = format!("the credentials of {role} have expired: {}", handed_out.trouble);
+            let role = handed_out.credentials.role().map_or("the default role".to_owned(), ToString::to_string);
+            let trouble = match handed_out.trouble.as_str() {
+                "" => "no newer ones have come",
+                trouble => trouble,
+            };
+            let message = format!("the credentials of {role} have expired: {trouble}");
             return refusal(StatusCode::SERVICE_UNAVAILABLE, "ExpiredCredentials", &message);
         }
         let body = Zeroizing::new(json(&handed_out.credentials));
