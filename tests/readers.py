@@ -93,7 +93,7 @@ def others(site: Deployment, directory: Path) -> dict[str, dict[str, str]]:
 def play(site: Deployment, venv: Path, readers: Sequence[str], directory: Path) -> list[Outcome]:
     """Plays all scenes at once."""
     fill(site, venv, directory)
-    command = [venv / "bin" / "python", "-X", "faulthandler", PROGRAM, "read", str(SECONDS), *readers]
+    command: list[str | Path] = [venv / "bin" / "python", "-X", "faulthandler", PROGRAM, "read", str(SECONDS), *readers]
     scenes = others(site, directory)
     with ThreadPoolExecutor(len(scenes)) as threads:
         return list(threads.map(lambda scene: _play(site, command, directory / scene, scene, scenes[scene]), SCENES))

@@ -132,7 +132,7 @@ def test_a_forked_child_reads_behind_the_endpoint_of_its_parent(short: Deploymen
     assert leaks(short.secrets(), tmp_path, done.stdout, done.stderr) == []
 
 
-def test_the_endpoint_answers_only_who_has_the_token_and_says_nothing_secret(short: Deployment, outcomes: object, tmp_path: Path) -> None:
+def test_the_endpoint_answers_who_has_the_token_and_tells_others_nothing(short: Deployment, outcomes: object, tmp_path: Path) -> None:
     done = python(
         tmp_path,
         _variables(short),
@@ -189,8 +189,8 @@ def test_a_default_profile_with_credentials_is_refused_by_name(short: Deployment
     found = reported(done)
     assert found["refused"] == [
         "NotConfiguredError",
-        f"the profile [default] of {file} holds credentials, which some readers prefer to an endpoint, so they would read as somebody "
-        "else; give that profile another name (AWS_PROFILE may name it as the base identity), or leave the endpoint out and assume the role "
+        f"the profile [default] of {file} holds credentials, which some readers prefer to an endpoint, so they would read as "
+        "somebody else; give that profile another name (AWS_PROFILE may name it as the base identity), or leave the endpoint out and assume the role "
         "without refresh",
         0,
     ]
