@@ -190,8 +190,8 @@ def test_a_default_profile_with_credentials_is_refused_by_name(short: Deployment
     assert found["refused"] == [
         "NotConfiguredError",
         f"the profile [default] of {file} holds credentials, which some readers prefer to an endpoint, so they would read as "
-        "somebody else; give that profile another name (AWS_PROFILE may name it as the base identity), or leave the endpoint out and assume the role "
-        "without refresh",
+        "somebody else; give that profile another name (AWS_PROFILE may name it as the base identity), or leave the endpoint out and "
+        "assume the role without refresh",
         0,
     ]
     assert found["unchanged"] is True
