@@ -32,7 +32,7 @@ pub use self::environment::{Environment, ISSUED};
 use self::metadata::Metadata;
 use self::profile::Profiles;
 #[cfg(feature = "endpoint")]
-pub(crate) use self::profile::{TAKEN_OUT, default_profile_with_credentials};
+pub(crate) use self::profile::{IN_PROCESS, TAKEN_OUT, default_profile_with_credentials};
 use crate::error::Error;
 use crate::network::CONNECT_TIMEOUT;
 

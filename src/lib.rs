@@ -23,10 +23,13 @@
 //! | `variables` | what a process's environment must hold so that readers find credentials |
 //! | `jvm` | what Java calls |
 //! | `python` | what Python calls |
+//! | `cli` | the command line |
 //! | [`error`] | why there are none, and who can act on it |
 
 pub mod base;
 pub mod block;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod credentials;
 pub mod doctor;
 #[cfg(feature = "endpoint")]

@@ -161,6 +161,15 @@ fn plain_client() -> ClientBuilder {
     ))
 }
 
+/// A client for an endpoint of ours on this machine.
+///
+/// # Errors
+/// [`Error::NotConfigured`] when no client can be made.
+#[cfg(feature = "cli")]
+pub(crate) fn loopback_client(answer: Duration) -> Result<Client, Error> {
+    plain_client().timeout(answer).build().map_err(no_client)
+}
+
 fn no_client(error: reqwest::Error) -> Error {
     Error::NotConfigured {
         problem: "no client for HTTPS can be made".to_owned(),

@@ -6,6 +6,7 @@
 //! environment under the same lock.
 
 use std::error::Error as StdError;
+use std::ffi::OsString;
 use std::io::{PipeReader, pipe};
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, RawFd};
@@ -19,9 +20,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 use tokio::sync::oneshot;
 
-use crate::base::Environment;
+use crate::base::{Environment, default_profile_with_credentials};
 use crate::block::block_on;
+use crate::cli;
 use crate::credentials::Credentials;
+use crate::doctor;
 use crate::endpoint::{self, TokenFile};
 use crate::error::Error;
 use crate::request::{AssumeRole, Extras, SessionDuration};
@@ -35,7 +38,10 @@ use crate::variables::{self, Change};
 #[pymodule]
 mod _native {
     #[pymodule_export]
-    use super::{Call, Endpoint, assume_role, of_credentials, refresh_after, retry_after, role_mapping, role_mappings};
+    use super::{
+        Call, Endpoint, assume_role, command_line, examine, found, of_credentials, refresh_after, retry_after,
+        role_mapping, role_mappings,
+    };
 }
 
 /// A question under way. Wait until its descriptor is readable, then take the result.
@@ -51,12 +57,26 @@ struct Answered {
 }
 
 enum Answer {
+    Findings(Vec<doctor::Finding>),
     Mappings(Vec<RoleMapping>),
     Credentials(Box<Credentials>),
 }
 
 impl Call {
     fn begin(question: impl AsyncFnOnce(&Source) -> Result<Answer, Error> + Send + 'static) -> PyResult<Self> {
+        Self::begin_job(move |settings| {
+            let mut warnings = Vec::new();
+            let answer = block_on(async {
+                let source = Source::from_settings(settings)?;
+                let answer = question(&source).await;
+                warnings = source.take_warnings();
+                answer
+            });
+            Answered { answer, warnings }
+        })
+    }
+
+    fn begin_job(job: impl FnOnce(&Settings) -> Answered + Send + 'static) -> PyResult<Self> {
         // Before anything of ours is written, and with the lock held.
         Environment::at_first_use();
         let settings = Settings::from_environment();
@@ -64,14 +84,7 @@ impl Call {
         let ask = move || {
             // Closed when the thread ends, however it ends.
             let _end = end;
-            let mut warnings = Vec::new();
-            let answer = block_on(async {
-                let source = Source::from_settings(&settings)?;
-                let answer = question(&source).await;
-                warnings = source.take_warnings();
-                answer
-            });
-            Answered { answer, warnings }
+            job(&settings)
         };
         let thread = Builder::new().name("hops-credentials".to_owned()).spawn(ask)?;
         Ok(Self { ended, thread: Mutex::new(Some(thread)) })
@@ -102,6 +115,10 @@ impl Call {
                 });
                 rows.collect::<Vec<_>>().into_pyobject(py)?
             }
+            Ok(Answer::Findings(findings)) => {
+                let rows = findings.iter().map(|finding| (&finding.check, finding.is_good, &finding.text));
+                (rows.collect::<Vec<_>>(), doctor::report(&findings)).into_pyobject(py)?.into_any()
+            }
             Ok(Answer::Credentials(credentials)) => tuple(py, &credentials)?.into_any(),
         };
         Ok((answer, answered.warnings))
@@ -128,6 +145,29 @@ fn tuple<'py>(py: Python<'py>, credentials: &Credentials) -> PyResult<Bound<'py,
 #[pyfunction]
 fn role_mappings() -> PyResult<Call> {
     Call::begin(async |source: &Source| Ok(Answer::Mappings(source.role_mappings().await?)))
+}
+
+/// What was looked at (check, whether it is good, text), and all of it as people read it.
+#[pyfunction]
+fn examine() -> PyResult<Call> {
+    Call::begin_job(|settings| Answered {
+        answer: block_on(async { Ok(Answer::Findings(doctor::examine(settings).await)) }),
+        warnings: Vec::new(),
+    })
+}
+
+/// Whose credentials a reader in this process finds.
+#[pyfunction]
+fn found(py: Python<'_>) -> PyResult<String> {
+    let profile = block_on(default_profile_with_credentials(&Environment::of_process()));
+    let profile = profile.map_err(|error| exception(py, &error))?;
+    Ok(variables::found(|name| std::env::var(name).ok(), profile.as_deref()))
+}
+
+/// Runs the command line with these arguments, the first of which is its name; its exit code.
+#[pyfunction]
+fn command_line(py: Python<'_>, arguments: Vec<OsString>) -> i32 {
+    py.detach(|| cli::run(arguments))
 }
 
 /// None asks for the default.

@@ -95,7 +95,7 @@ fn left(deadline: Instant) -> Duration {
 }
 
 /// Enough to keep many clients from coming back at the same moment: the keys of a hash map are random.
-fn random() -> f64 {
+pub(crate) fn random() -> f64 {
     (RandomState::new().hash_one(()) >> 11) as f64 / (1_u64 << 53) as f64
 }
 

@@ -15,6 +15,7 @@ use crate::base::{
 use crate::credentials::Credentials;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
+use crate::role::quoted;
 
 /// A variable, and its value; `None` takes it out.
 pub type Change = (&'static str, Option<Zeroizing<String>>);
@@ -71,4 +72,41 @@ pub async fn of_endpoint(endpoint: &Endpoint, token_file: &Path) -> Result<Vec<C
         (ISSUED, value(endpoint.url())),
     ]);
     Ok(changes)
+}
+
+/// Whose credentials a program finds that is started with these variables, in the order in which most AWS SDKs look.
+///
+/// `get` answers what a variable holds; `default_profile` is the file whose `[default]` holds credentials.
+pub fn found(get: impl Fn(&str) -> Option<String>, default_profile: Option<&Path>) -> String {
+    let get = |name: &str| get(name).filter(|value| !value.trim().is_empty());
+    let issued = get(ISSUED);
+    if let Some(key) = get(ACCESS_KEY_ID) {
+        return match issued.as_deref() == Some(&key) {
+            true => format!(
+                "credentials that were issued for a role, access key {key}; they end an hour after they were issued"
+            ),
+            false => format!("access key {key}, from {ACCESS_KEY_ID}; not ours"),
+        };
+    }
+    if let Some(profile) = get("AWS_PROFILE").or_else(|| get("AWS_DEFAULT_PROFILE")) {
+        return format!("the profile {}; not ours", quoted(&profile));
+    }
+    if let Some(file) = default_profile {
+        return format!("the profile [default] of {}; not ours", file.display());
+    }
+    if let Some(role) = get("AWS_ROLE_ARN").filter(|_| get("AWS_WEB_IDENTITY_TOKEN_FILE").is_some()) {
+        return format!("the service account's role {}; not ours", quoted(&role));
+    }
+    match get(CONTAINER_URL) {
+        Some(url) if issued.as_deref() == Some(&url) => {
+            format!("an endpoint of ours at {url}, which renews the credentials of a role for as long as it runs")
+        }
+        Some(url) => format!("the container's endpoint at {}; not ours", quoted(&url)),
+        None if get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI").is_some() => "the container's role; not ours".to_owned(),
+        None if get("AWS_EC2_METADATA_DISABLED").is_some_and(|text| text.eq_ignore_ascii_case("true")) => {
+            "nothing: no credentials in the environment, in a profile or at an endpoint, and instance metadata is switched off"
+                .to_owned()
+        }
+        None => "the role of this machine, if it has one; not ours".to_owned(),
+    }
 }

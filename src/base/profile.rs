@@ -16,6 +16,8 @@ use crate::error::Error;
 use crate::role::quoted;
 
 const PROFILE: [&str; 2] = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"];
+/// Tells a `credential_process` that it is asked for the base identity, so that ours does not ask for its own.
+pub(crate) const IN_PROCESS: &str = "HOPS_CREDENTIALS_IN_PROCESS";
 /// What our endpoint mode takes out of the environment; a program that the chain starts gets it back.
 pub(crate) const TAKEN_OUT: [&str; 6] = [
     PROFILE[0],
@@ -144,7 +146,7 @@ fn contents(environment: &Environment, file: &ProfileFile) -> Result<String, Err
 /// Lets each `credential_process` start with the environment that was there before we wrote anything.
 fn with_clean_processes(contents: &str, environment: &Environment) -> String {
     let unset = WRITTEN.into_iter().filter(|name| environment.get(name).is_none());
-    let mut prefix = format!("unset {};", unset.collect::<Vec<_>>().join(" "));
+    let mut prefix = format!("unset {}; export {IN_PROCESS}=1;", unset.collect::<Vec<_>>().join(" "));
     for name in TAKEN_OUT {
         if let Some(value) = environment.get(name) {
             prefix.push_str(&format!(" export {name}='{}';", value.replace('\'', r"'\''")));

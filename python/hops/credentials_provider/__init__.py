@@ -29,6 +29,8 @@ __all__ = [
     "UnavailableError",
     "assume_role",
     "current",
+    "doctor",
+    "explain",
     "get_role",
     "get_role_mappings",
     "get_roles",
@@ -120,3 +122,16 @@ def get_role_mappings() -> list[RoleMapping]:
     Raises CloudCredentialError when there is no answer.
     """
     return [RoleMapping(*mapping) for mapping in answer_of(_native.role_mappings())]
+
+
+def explain(path: str = "") -> str:
+    """Says whose credentials a reader finds, and how these fare; with a SparkContext, for a path like `s3a://bucket/key`."""
+    return _live.explain(path)
+
+
+def doctor() -> str:
+    """Looks for what keeps roles from being assumed: settings, server, login, clock, base identity. A line for each finding.
+
+    Nothing is changed. Takes up to a minute when something does not answer.
+    """
+    return str(answer_of(_native.examine())[1])

@@ -107,6 +107,20 @@ def current() -> Credentials | None:
     return None if role is None else role.fetched.credentials(role.mode())
 
 
+def explain(path: str) -> str:
+    """What `hops.credentials_provider.explain` says."""
+    role = _here.role
+    lines = [f"readers in this process find: {_native.found()}"]
+    if role is None:
+        lines.append("no role is in use in this process")
+    else:
+        lines.append(f"role {role.fetched.role_arn or 'by default'}, access key {role.fetched.access_key_id}, mode {role.mode()}")
+        lines.append(f"expiration {_utc(role.fetched.expiration)}, next refresh in {max(0, int(role.due - time.monotonic()))} s")
+        if role.failures:
+            lines.append(f"refresh fails since {_utc(role.first_failure)}, see the log")
+    return "\n".join(lines + _spark.explain(path))
+
+
 def release() -> None:
     """Ends the use of the role and puts everything back; without one, does nothing."""
     with _here.lock:

@@ -1,0 +1,89 @@
+//! Credentials behind an endpoint, fetched anew in time for as long as a program runs.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::say;
+use crate::credentials::Credentials;
+use crate::endpoint::{self, Endpoint};
+use crate::error::Error;
+use crate::request::AssumeRole;
+use crate::retry::random;
+use crate::session;
+use crate::source::Source;
+
+/// Not more than one line about the same trouble in this time.
+const REMIND: Duration = Duration::from_secs(300);
+
+/// A role whose credentials are handed out and renewed.
+pub(super) struct Keeper {
+    source: Source,
+    request: AssumeRole,
+    endpoint: Arc<Endpoint>,
+    socket: TcpListener,
+    life: Duration,
+}
+
+impl Keeper {
+    /// Fetches the first credentials and listens.
+    pub(super) async fn start(source: Source, mut request: AssumeRole, address: SocketAddr) -> Result<Self, Error> {
+        let credentials = source.assume_role(&request).await?;
+        source.take_warnings().iter().for_each(|warning| say(warning));
+        // A default that is moved meanwhile does not move this program to another role.
+        request.role = credentials.role().cloned().or(request.role);
+        let life = credentials.life();
+        let (endpoint, socket) = Endpoint::bind_to(address, credentials)?;
+        Ok(Self { source, request, endpoint, socket, life })
+    }
+
+    /// Where readers are led.
+    pub(super) fn endpoint(&self) -> Arc<Endpoint> {
+        self.endpoint.clone()
+    }
+
+    /// Answers and renews until the future is dropped.
+    pub(super) async fn run(self) -> Result<(), Error> {
+        let renewing = renew(self.source, self.request, self.endpoint.clone(), self.life);
+        tokio::select! {
+            ended = endpoint::serve(self.endpoint, self.socket) => ended,
+            () = renewing => Ok(()),
+        }
+    }
+}
+
+async fn renew(source: Source, request: AssumeRole, endpoint: Arc<Endpoint>, mut life: Duration) {
+    let mut end = Instant::now() + life;
+    let mut due = Instant::now() + session::refresh_after(life, random());
+    let (mut failures, mut said): (u32, Option<Instant>) = (0, None);
+    loop {
+        sleep_until(due).await;
+        let answer: Result<Credentials, Error> = source.assume_role(&request).await;
+        source.take_warnings();
+        match answer {
+            Ok(credentials) => {
+                life = credentials.life();
+                end = Instant::now() + life;
+                due = Instant::now() + session::refresh_after(life, random());
+                if failures > 0 {
+                    say(&format!("renewed again, access key {}", credentials.access_key_id()));
+                }
+                failures = 0;
+                said = None;
+                endpoint.publish(credentials);
+            }
+            Err(error) => {
+                failures = failures.saturating_add(1);
+                let left = end.saturating_duration_since(Instant::now());
+                if said.is_none_or(|said| said.elapsed() > REMIND) {
+                    say(&format!("renewing fails, the credentials end in {} s: {error}", left.as_secs()));
+                    said = Some(Instant::now());
+                }
+                endpoint.note(error.to_string());
+                due = Instant::now() + session::retry_after(failures, left, life, random());
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! `serve`: the endpoint for other programs of the same user.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use tokio::signal::unix::{SignalKind, signal};
+use zeroize::Zeroizing;
+
+use super::keeper::Keeper;
+use super::place::{self, Place};
+use super::{ANY_PORT, Failure, RoleOption, print, request, shell};
+use crate::block::block_on;
+use crate::endpoint::TokenFile;
+use crate::error::Error;
+use crate::settings::Settings;
+use crate::source::Source;
+use crate::variables;
+
+/// Serve the credentials of a role to programs on this machine, until SIGTERM
+///
+/// Prints `listening on <URL>` and then the shell commands that lead a program there. `hops-credentials process` of the same
+/// user and for the same role finds it by itself.
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    option: RoleOption,
+    /// A loopback address and port
+    #[arg(long, value_name = "ADDRESS", default_value_t = ANY_PORT)]
+    listen: SocketAddr,
+}
+
+/// How a running `serve` is reached.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Served {
+    /// Where.
+    pub(super) url: String,
+    /// With what.
+    pub(super) token: Zeroizing<String>,
+}
+
+pub(super) fn run(settings: &Settings, serve: &Serve) -> Result<(), Failure> {
+    block_on(async {
+        let source = Source::from_settings(settings)?;
+        let request = request(&source, &serve.option).await?;
+        let no_signals = |source: std::io::Error| Error::Unavailable {
+            attempted: "starting to serve".to_owned(),
+            code: 0,
+            problem: source.to_string(),
+            remedy: "try again".to_owned(),
+            source: Some(Box::new(source)),
+        };
+        let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+        let keeper = Keeper::start(source, request, serve.listen).await?;
+        let endpoint = keeper.endpoint();
+        let token_file = TokenFile::create(&endpoint, &directory())?;
+        let changes = variables::of_endpoint(&endpoint, token_file.path()).await?;
+        let _told = Place::of(settings, &serve.option).map(|place| {
+            let served = Served { url: endpoint.url().to_owned(), token: Zeroizing::new(endpoint.token().to_owned()) };
+            Told::write(&place.served(), &served)
+        });
+        if print(&format!("listening on {}\n{}", endpoint.url(), shell(&changes))).is_err() {
+            return Ok(());
+        }
+        tokio::select! {
+            ended = keeper.run() => ended,
+            _ = terminate.recv() => Ok(()),
+            _ = interrupt.recv() => Ok(()),
+        }
+    })
+    .map_err(Failure::from)
+}
+
+/// The file by which `process` finds a running `serve`; it goes when that ends.
+struct Told(PathBuf);
+
+impl Told {
+    fn write(path: &Path, served: &Served) -> Self {
+        let text = Zeroizing::new(serde_json::to_string(served).expect("texts are JSON"));
+        // Without it `process` fetches by itself.
+        let _ = place::write(path, text.as_bytes());
+        Self(path.to_owned())
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Where the file of the token lies: the user's own directory in memory, else that of temporary files.
+pub(super) fn directory() -> PathBuf {
+    std::env::var_os("XDG_RUNTIME_DIR")
+        .map(PathBuf::from)
+        .filter(|directory| directory.is_dir())
+        .unwrap_or_else(std::env::temp_dir)
+}
