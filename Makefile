@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test matrix bench-server parts jar wheel publish
+.PHONY: demo test matrix soak bench-server parts jar wheel publish
 
 export JAVA_HOME := $(shell python3 -m rig.jdk 17)
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
@@ -31,6 +31,10 @@ bench-server: build/venv/ok build/wrk $(SERVER)
 # Where the jars may lie: every layout on every line of Spark, and which class loader then holds what.
 matrix: parts
 	@$(PYTHON) -m tests.matrix
+
+# Twenty lifetimes and more on every line of Spark, with trouble all the way; about fifteen minutes.
+soak: parts
+	@$(PYTHON) -m tests.soak
 
 # Everything that the tests of the built product use.
 parts: build/spark/3.5.8/ok build/spark/4.1.4/ok build/spark/4.3.0/ok build/sbt-launch.jar build/postgresql build/chromium jar publish build/python-venv/ok $(SERVER)

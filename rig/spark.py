@@ -130,13 +130,15 @@ class Spark:
     jars: Sequence[Path] = ()
     confs: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
-    def submit(self, jar: Path, main: str, variables: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Runs an application to its end."""
-        return self._run("spark-submit", self.options(), variables, ["--class", main, str(jar), *arguments])
+    def submit(
+        self, jar: Path, main: str, variables: Mapping[str, str], *arguments: str, seconds: float = 300
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs an application to its end, which comes within so many seconds."""
+        return self._run("spark-submit", variables, ["--class", main, str(jar), *arguments], seconds=seconds)
 
     def shell(self, program: str, variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
         """Types a program into spark-shell, line by line, then leaves it."""
-        return self._run("spark-shell", self.options(), variables, [], program)
+        return self._run("spark-shell", variables, [], program)
 
     def options(self) -> dict[str, str]:
         """Every conf of the application. `fs.s3a.*` beyond endpoint and region only fails faster than the default."""
@@ -176,13 +178,13 @@ class Spark:
         return {"spark.jars.packages": f"io.hops:hops-credentials:{version()}", "spark.jars.ivySettings": str(settings)}
 
     def _run(
-        self, program: str, confs: Mapping[str, str], variables: Mapping[str, str], rest: Sequence[str], stdin: str = ""
+        self, program: str, variables: Mapping[str, str], rest: Sequence[str], stdin: str = "", seconds: float = 300
     ) -> subprocess.CompletedProcess[str]:
         self.directory.mkdir(parents=True, exist_ok=True)
         conf_directory = self.directory / "conf"
         conf_directory.mkdir(exist_ok=True)
         (conf_directory / "log4j2.properties").write_text(_LOG4J)
-        (conf_directory / "spark-defaults.conf").write_text("".join(f"{key} {value}\n" for key, value in confs.items()))
+        (conf_directory / "spark-defaults.conf").write_text("".join(f"{key} {value}\n" for key, value in self.options().items()))
         return run(
             [self.line.home / "bin" / program, "--master", self.master, *rest],
             environment(
@@ -196,7 +198,8 @@ class Spark:
                 **variables,
             ),
             self.directory,
-            stdin=stdin,
+            seconds,
+            stdin,
         )
 
 

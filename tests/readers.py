@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from rig.deployment import Deployment, deployment
 from rig.http import Recorder, recording
 from rig.process import environment, on_termination, run
 from rig.spark import reports
-from tests.test_lifetimes import LIFE_SECONDS, shortening
+from tests.soak import LIFE_SECONDS, shortening
 
 #: Five lifetimes, and the beginning of a sixth.
 SECONDS = 5 * LIFE_SECONDS + 2
@@ -46,7 +47,7 @@ class Outcome:
 @contextmanager
 def short_lived(site: Deployment) -> Iterator[Deployment]:
     """The deployment with a server whose sessions last seconds."""
-    with shortening(site.sts) as sts:
+    with shortening(site.sts, Counter()) as sts:
         server = dataclasses.replace(site.server, variables={**site.server.variables, "AWS_ENDPOINT_URL_STS": sts})
         with server.serve() as (endpoint, _):
             yield dataclasses.replace(site, endpoint=endpoint)

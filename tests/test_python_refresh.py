@@ -17,7 +17,7 @@ from tests import readers
 from tests.canary import leaks
 from tests.python_program import VENV, python, reported
 from tests.readers import Outcome, issued_for, play, short_lived
-from tests.test_lifetimes import LIFE_SECONDS
+from tests.soak import LIFE_SECONDS
 
 #: Those of each kind: an SDK in Python, one in C++, a process for each read.
 IN_CI = ("boto3", "s3fs", "pyarrow", "pyarrow-dataset", "awscli")

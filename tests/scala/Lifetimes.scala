@@ -1,37 +1,58 @@
 import io.hops.util.CredentialsProvider
+import io.hops.util.CredentialsProvider.AssumeRoleRequest
+import java.net.URLClassLoader
 import org.apache.hadoop.conf.Configuration
 import org.apache.hadoop.fs.Path
 import org.apache.spark.sql.SparkSession
+import org.apache.spark.sql.streaming.Trigger
 import org.apache.spark.{SerializableWritable, TaskContext}
 import scala.collection.mutable
 import scala.util.Try
 
 /**
- * Reads without pause on the driver and in one long task per executor, with S3A and with a client of the user's own, through many
- * lifetimes; one executor dies half way.
+ * Reads without pause on the driver and in one long task per executor, with S3A and with a client of the user's own, beside a streaming
+ * query that keeps its checkpoint on S3A, through many lifetimes. Half way one executor dies, and a second copy of the product takes over.
+ * Arguments: the roles for `resource` and `lake`, and for how many seconds.
  */
 object Lifetimes {
   def main(arguments: Array[String]): Unit = {
     val spark = SparkSession.builder.getOrCreate()
     val context = spark.sparkContext
     CredentialsProvider.assumeRole(arguments(0))
-    val until = System.currentTimeMillis + arguments(1).toLong * 1000
+    AssumeRoleRequest.builder().setRoleArn(arguments(1)).forBucket("lake").send()
+    val until = System.currentTimeMillis + arguments(2).toLong * 1000
     val half = (System.currentTimeMillis + until) / 2
     val conf = context.broadcast(new SerializableWritable(new Configuration(context.hadoopConfiguration)))
+    val run = s"s3a://lake/${context.applicationId}"
+    new Path(run).getFileSystem(context.hadoopConfiguration).mkdirs(new Path(s"$run/in"))
 
     var onDriver = Reads(0, Nil, Nil)
-    val driver = new Thread(() => onDriver = readUntil(until, until, new Configuration(context.hadoopConfiguration)))
-    driver.start()
+    var written = 0
+    val threads = Seq(
+      new Thread(() => onDriver = readUntil(until, until, new Configuration(context.hadoopConfiguration))),
+      new Thread(() => written = feedUntil(until, s"$run/in", context.hadoopConfiguration)),
+      new Thread(() => {
+        Thread.sleep(math.max(0, half - System.currentTimeMillis))
+        Copy.assume(arguments(0))
+      }))
+    threads.foreach(_.start())
+    val query = spark.readStream.schema("number int").csv(s"$run/in").writeStream.format("csv")
+      .option("checkpointLocation", s"$run/checkpoint").option("path", s"$run/out").trigger(Trigger.ProcessingTime("1 second")).start()
     val inTasks = context.parallelize(0 to 1, 2).map { partition =>
       val dies = partition == 1 && TaskContext.get.attemptNumber == 0
       readUntil(until, if (dies) half else until, conf.value.value)
     }.collect()
-    driver.join()
+    threads.foreach(_.join())
+    val batches = Try { query.processAllAvailable(); query.lastProgress.batchId }
+    query.stop()
 
     Report("driver", onDriver.failures)
     Report("tasks", inTasks.toSeq.flatMap(_.failures))
     Report("reads", (onDriver +: inTasks.toSeq).map(_.count))
     Report("keys", (onDriver +: inTasks.toSeq).map(_.keys.size))
+    Report("written", written)
+    Report("streamed", Try(spark.read.csv(s"$run/out").count()).fold(thrown => Report.causes(thrown).mkString(" < "), identity))
+    Report("batches", batches.fold(thrown => Report.causes(thrown).mkString(" < "), identity))
     Report("static", context.hadoopConfiguration.get("fs.s3a.access.key") == CredentialsProvider.current().getAccessKeyId)
     Report("environment", System.getenv("AWS_ACCESS_KEY_ID") == CredentialsProvider.current().getAccessKeyId)
     spark.stop()
@@ -58,5 +79,28 @@ object Lifetimes {
       keys += CredentialsProvider.current().getAccessKeyId
     }
     Reads(count, failures.toSeq.distinct, keys.toSeq)
+  }
+
+  /** Another copy of the product, in a class loader of its own, as a notebook's second `--jars` makes it. */
+  private object Copy {
+    def assume(role: String): Unit = {
+      val jar = Array(classOf[CredentialsProvider].getProtectionDomain.getCodeSource.getLocation)
+      val copy = new URLClassLoader(jar, ClassLoader.getSystemClassLoader).loadClass(classOf[CredentialsProvider].getName)
+      require(copy != classOf[CredentialsProvider])
+      copy.getMethod("assumeRole", classOf[String]).invoke(null, role)
+    }
+  }
+
+  /** Gives the stream something to read; how many rows. */
+  private def feedUntil(until: Long, directory: String, conf: Configuration): Int = {
+    val fileSystem = new Path(directory).getFileSystem(conf)
+    var count = 0
+    while (System.currentTimeMillis < until) {
+      val out = fileSystem.create(new Path(directory, s"$count.csv"))
+      try out.write(s"$count\n".getBytes) finally out.close()
+      count += 1
+      Thread.sleep(1000)
+    }
+    count
   }
 }
