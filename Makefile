@@ -111,12 +111,13 @@ build/venv/ok: requirements.txt
 build/spark/3.5.8/ok: HADOOP := 3.3.4
 build/spark/4.1.4/ok: HADOOP := 3.4.2
 build/spark/4.3.0/ok: HADOOP := 3.5.0
-# Spark as the pyspark source package has it: launch scripts and jars, the shell and its Scala compiler among them.
+# Spark as the pyspark source package has it: launch scripts and jars, the shell and its Scala compiler among them, and pyspark.
 build/spark/%/ok: | build/venv/ok
 	@echo "fetching Spark $* and S3A of Hadoop $(HADOOP)" >&2
 	@rm -rf build/spark/$* && mkdir -p build/spark/$*/home
 	@$(PIP) download --no-deps --no-build-isolation --no-binary :all: -d build/spark/$* pyspark==$*
-	@cd build/spark/$* && tar -xzf pyspark-$*.tar.gz -C home --strip-components=2 pyspark-$*/deps/bin pyspark-$*/deps/jars && rm pyspark-$*.tar.gz
+	@cd build/spark/$* && tar -xzf pyspark-$*.tar.gz -C home --strip-components=2 pyspark-$*/deps/bin pyspark-$*/deps/jars
+	@cd build/spark/$* && mkdir -p python && tar -xzf pyspark-$*.tar.gz -C python --strip-components=1 pyspark-$*/pyspark pyspark-$*/lib && rm pyspark-$*.tar.gz
 	@$(MAVEN) -f rig/poms/s3a-$(HADOOP).xml $(DEPENDENCY):copy-dependencies -DincludeScope=runtime -DexcludeGroupIds=$(OF_SPARK) -DoutputDirectory=$(CURDIR)/build/spark/$*/s3a
 	@touch $@
 

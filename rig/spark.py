@@ -70,6 +70,11 @@ class Line:
         return BUILD / "spark" / self.spark / "home"
 
     @property
+    def python(self) -> Path:
+        """Where Python finds pyspark, and below `lib` py4j."""
+        return BUILD / "spark" / self.spark / "python"
+
+    @property
     def s3a(self) -> str:
         """The class path of S3A and its AWS SDK."""
         return str(BUILD / "spark" / self.spark / "s3a" / "*")
@@ -112,6 +117,8 @@ class Place(enum.Enum):
     PACKAGES = "packages"
     #: On the class path of the driver only.
     DRIVER = "driver"
+    #: Nowhere: the Python package brings it.
+    WHEEL = "wheel"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,6 +146,12 @@ class Spark:
     def shell(self, program: str, variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
         """Types a program into spark-shell, line by line, then leaves it."""
         return self._run("spark-shell", variables, [], program)
+
+    def python(self, script: Path, variables: Mapping[str, str], interpreter: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs a program of PySpark to its end, as a notebook does: Python first, which starts the JVM when it makes a session."""
+        path = ":".join(map(str, [self.line.python, *self.line.python.glob("lib/py4j-*-src.zip")]))
+        here = {"PYTHONPATH": path, "PYSPARK_PYTHON": str(interpreter), "PYSPARK_SUBMIT_ARGS": f"--master {self.master} pyspark-shell"}
+        return self._start([interpreter, script, *arguments], self.options(), {**here, **variables})
 
     def options(self) -> dict[str, str]:
         """Every conf of the application. `fs.s3a.*` beyond endpoint and region only fails faster than the default."""
@@ -180,13 +193,18 @@ class Spark:
     def _run(
         self, program: str, variables: Mapping[str, str], rest: Sequence[str], stdin: str = "", seconds: float = 300
     ) -> subprocess.CompletedProcess[str]:
+        return self._start([self.line.home / "bin" / program, "--master", self.master, *rest], confs, variables, stdin)
+
+    def _start(
+        self, command: Sequence[str | Path], confs: Mapping[str, str], variables: Mapping[str, str], stdin: str = ""
+    ) -> subprocess.CompletedProcess[str]:
         self.directory.mkdir(parents=True, exist_ok=True)
         conf_directory = self.directory / "conf"
         conf_directory.mkdir(exist_ok=True)
         (conf_directory / "log4j2.properties").write_text(_LOG4J)
         (conf_directory / "spark-defaults.conf").write_text("".join(f"{key} {value}\n" for key, value in self.options().items()))
         return run(
-            [self.line.home / "bin" / program, "--master", self.master, *rest],
+            command,
             environment(
                 self.directory / "home",
                 JAVA_HOME=str(jdk.home(self.java)),

@@ -37,11 +37,17 @@ def outcome(question):
 def python(
     directory: Path, variables: Mapping[str, str], *program: str, seconds: float = 120, interpreter: Path = VENV / "bin" / "python"
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a program, given in parts, to its end. It finds the provider's names imported, and `report(name, value)`."""
+    """Runs a program, see `written`, to its end."""
+    script = written(directory, *program)
+    return run([interpreter, "-X", "faulthandler", script], environment(directory / "home", **variables), directory, seconds)
+
+
+def written(directory: Path, *program: str) -> Path:
+    """A program, given in parts, as a file. It finds the provider's names imported, and `report(name, value)`."""
     directory.mkdir(parents=True, exist_ok=True)
     script = directory / "program.py"
     script.write_text(_PRELUDE + "".join(textwrap.dedent(part) for part in program))
-    return run([interpreter, "-X", "faulthandler", script], environment(directory / "home", **variables), directory, seconds)
+    return script
 
 
 def reported(done: subprocess.CompletedProcess[str]) -> dict[str, object]:

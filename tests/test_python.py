@@ -26,7 +26,7 @@ def read(bucket, client=None):
 
 
 def _variables(site: Deployment, key: str) -> dict[str, str]:
-    return {**site.variables(key), "S3": site.s3.endpoint}
+    return {**site.variables(key), "S3": site.s3.endpoint, "STS": site.sts.endpoint}
 
 
 def test_the_result_is_a_mapping_as_in_the_original_and_has_attributes(site: Deployment, tmp_path: Path) -> None:
@@ -259,3 +259,38 @@ def test_threads_that_ask_for_the_same_share_one_fetch(site: Deployment, tmp_pat
     assert reported(done)["keys"] == 1
     issued = [exchange for exchange in site.sts.exchanges[asked:] if "assumed-role/resource-reader/" in exchange.body]
     assert len(issued) == 1
+
+
+def test_providers_read_as_a_role_and_leave_everything_else_alone(site: Deployment, tmp_path: Path) -> None:
+    asked = len(site.sts.exchanges)
+    done = python(
+        tmp_path,
+        {**_variables(site, site.scientist), "READER": site.cloud.resource_reader, "AWS_ENDPOINT_URL_S3": site.s3.endpoint},
+        _READ,
+        """
+        import s3fs
+        before = dict(os.environ)
+        role = os.environ["READER"]
+        session = boto3_session(role, region_name="us-east-1")
+        report("boto3", [read(bucket, session.client("s3")) for bucket in ("resource", "other")])
+        files = s3fs.S3FileSystem(client_kwargs={"region_name": "us-east-1"}, **storage_options(role))
+        report("s3fs", files.cat("resource/test.csv").decode().split()[0])
+        keys, expiry = polars_credential_provider(role)()
+        report("polars", [sorted(keys), 1100 < time.time() + 3600 - expiry < 1500, keys["aws_access_key_id"][:4]])
+        # The same credentials in a client of another service.
+        who = session.client("sts", endpoint_url=os.environ["STS"]).get_caller_identity()["Arn"]
+        report("another service", who.split("/")[:2])
+        report("unchanged", [before == dict(os.environ), current()])
+        report("refused", outcome(lambda: read("resource", boto3_session("reader", region_name="us-east-1").client("s3")))[0])
+        """,
+    )
+
+    found = reported(done)
+    assert found["boto3"] == ["1,one", "AccessDenied"]
+    assert found["s3fs"] == "1,one"
+    assert found["polars"] == [["aws_access_key_id", "aws_secret_access_key", "aws_session_token"], True, "ASIA"]
+    assert found["another service"] == ["arn:aws:sts::000000000000:assumed-role", "resource-reader"]
+    assert found["unchanged"] == [True, None]
+    assert found["refused"] == "ValueError"
+    issued = [exchange for exchange in site.sts.exchanges[asked:] if "assumed-role/resource-reader/" in exchange.body]
+    assert len([exchange for exchange in issued if "AssumeRoleResponse" in exchange.body]) == 1

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from . import _live, _native
+from . import _live, _native, _spark
 from ._credentials import Credentials
 from ._errors import BadAnswerError, CloudCredentialError, NotConfiguredError, RefusedError, UnavailableError
+from ._readers import boto3_session, polars_credential_provider, storage_options
 from ._role_mapping import RoleMapping
 from ._source import answer_of, request
+from ._spark import configure
 
 __all__ = [
     "BadAnswerError",
@@ -28,13 +30,17 @@ __all__ = [
     "RoleMapping",
     "UnavailableError",
     "assume_role",
+    "boto3_session",
+    "configure",
     "current",
     "doctor",
     "explain",
     "get_role",
     "get_role_mappings",
     "get_roles",
+    "polars_credential_provider",
     "release",
+    "storage_options",
 ]
 
 
@@ -134,4 +140,4 @@ def doctor() -> str:
 
     Nothing is changed. Takes up to a minute when something does not answer.
     """
-    return str(answer_of(_native.examine())[1])
+    return _spark.doctor() or str(answer_of(_native.examine())[1])

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from . import _environment, _native, _spark
 from ._credentials import Credentials
+from ._errors import CloudCredentialError
 from ._source import LOG, Core, Fetched, NotRenewed, Parent, Request
 
 _REMIND = 300.0
@@ -107,6 +108,19 @@ def current() -> Credentials | None:
     return None if role is None else role.fetched.credentials(role.mode())
 
 
+def role_arn() -> str | None:
+    """The role in use; None without one, or when the server did not say which its default is."""
+    role = _here.role
+    return None if role is None else role.fetched.role_arn
+
+
+def fetched(role_arn: str | None) -> Fetched | None:
+    """The newest credentials of the role in use, if it is this one and they are still good."""
+    role = _here.role
+    is_it = role is not None and role.fetched.role_arn == role_arn and role.fetched.left() > 0
+    return role.fetched if role is not None and is_it else None
+
+
 def explain(path: str) -> str:
     """What `hops.credentials_provider.explain` says."""
     role = _here.role
@@ -177,6 +191,8 @@ def _changes(fetched: Fetched, endpoint: _native.Endpoint | None) -> list[tuple[
 
 
 def _due(fetched: Fetched) -> float:
+    if fetched.refresh_in is not None:
+        return fetched.at + fetched.refresh_in
     return fetched.at + _native.refresh_after(fetched.life, random.random())
 
 
@@ -198,13 +214,28 @@ def _keep_fresh() -> None:
                 _here.thread = None
                 return
         try:
-            fetched = role.source.fetch()
+            fetched = _fetch_anew(role)
         except NotRenewed:
             role.due = time.monotonic() + min(1.0, role.fetched.life / 20)
         except Exception as error:
             _failed(role, error)
         else:
             _renewed(role, fetched)
+
+
+def _fetch_anew(role: _Role) -> Fetched:
+    """From the JVM of a SparkContext that was made after the role, from here on, if it can hold the role."""
+    source = role.source
+    if isinstance(source, Core):
+        try:
+            jvm = _spark.driver(source.asked)
+            if jvm is not None:
+                fetched = jvm.fetch()
+                role.source = jvm
+                return fetched
+        except CloudCredentialError as error:
+            LOG.warning("Spark goes on with the credentials it was started with: %s", error)
+    return source.fetch()
 
 
 def _renewed(role: _Role, fetched: Fetched) -> None:

@@ -1,29 +1,232 @@
-"""The SparkContext of this process, if there is one: then its JVM holds the role, and this process follows."""
+"""The SparkContext of this process, if there is one: then its JVM holds the role and keeps it fresh, and this process follows.
+
+The jar is on the class path of the application, or the wheel brings it.
+"""
 
 from __future__ import annotations
 
-from ._source import Core, Fetched, Request
+import dataclasses
+import logging
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ._errors import CloudCredentialError, NotConfiguredError, RefusedError
+from ._source import Core, Fetched, NotRenewed, Request
+
+_Builder = TypeVar("_Builder")
+
+#: As `Fetch` on the JVM sees them: somebody has said no.
+_REFUSALS = (380000, 380001, 380002, 380003, 400, 401, 403, 404)
+#: After the instant at which the JVM begins to renew.
+_MARGIN = 0.5
 
 
 class Jvm:
-    """The JVM of the SparkContext asks."""
+    """The JVM of the SparkContext asks, in the name of the application."""
+
+    def __init__(self, jvm: Any, asked: Request) -> None:
+        self._jvm = jvm
+        self._asked = asked
+        self._last = ""
 
     def fetch(self) -> Fetched:
-        raise NotImplementedError
+        """At first assumes the role; then follows the JVM.
+
+        Raises CloudCredentialError when there are no credentials, ValueError when no service would accept the request, NotRenewed when the
+        JVM has no newer ones yet.
+        """
+        with _log_held_off():
+            text = _call(self._gateway().current) if self._last else _call(self._gateway().assume, self._request())
+        if text is None:
+            raise NotConfiguredError("the JVM has released the role; call assume_role again")
+        access_key_id, secret_access_key, session_token, expiration, role_arn, refresh_in = text.split("\n")
+        if access_key_id == self._last:
+            raise NotRenewed
+        self._last = access_key_id
+        ends = int(expiration) / 1000
+        return Fetched(
+            access_key_id,
+            secret_access_key,
+            session_token,
+            ends,
+            role_arn or None,
+            ends - time.time(),
+            refresh_in=int(refresh_in) / 1000 + _MARGIN,
+        )
 
     def same(self, fetched: Fetched) -> Jvm:
-        raise NotImplementedError
+        """The JVM remembers the role itself; a child that was forked has to be told."""
+        self._asked = dataclasses.replace(self._asked, role_arn=fetched.role_arn or self._asked.role_arn)
+        return self
 
     def without_jvm(self) -> Core:
-        raise NotImplementedError
+        """For a child that was forked: the connection to the JVM is its parent's."""
+        return Core(self._asked)
 
     def release(self) -> None:
-        raise NotImplementedError
+        """Ends the use of the role on the JVM."""
+        _call(self._jvm.io.hops.util.CredentialsProvider.release)
+
+    def _gateway(self) -> Any:
+        return self._jvm.io.hops.util.internal.PythonGateway
+
+    def _request(self) -> Any:
+        asked = self._asked
+        request = self._jvm.io.hops.util.CredentialsProvider.AssumeRoleRequest.builder()
+        request.setRoleArn(asked.role_arn).setRoleSessionName(asked.role_session_name)
+        _call(request.setDurationSeconds, asked.duration_seconds)
+        request.setExternalId(asked.external_id).setPolicy(asked.policy).setSourceIdentity(asked.source_identity)
+        for key, value in asked.tags:
+            request.addTag(key, value)
+        arns = _context()._gateway.new_array(self._jvm.java.lang.String, len(asked.policy_arns))
+        for index, arn in enumerate(asked.policy_arns):
+            arns[index] = arn
+        return request.setPolicyArns(arns)
 
 
 def driver(asked: Request) -> Jvm | None:
-    return None
+    """The JVM that holds the role of this process; None when there is no SparkContext here.
+
+    Raises NotConfiguredError when there is one that cannot be given a role.
+    """
+    context = _context()
+    if context is None:
+        _refuse_connect()
+        return None
+    if not _is_there(context._jvm):
+        _add_jar(context)
+    return Jvm(context._jvm, asked)
+
+
+def configure(builder: _Builder) -> _Builder:
+    """Lets the sessions that a `SparkSession.builder` makes have the jar which this wheel brings.
+
+    Raises NotConfiguredError when this wheel brings none.
+    """
+    options: dict[str, Any] = getattr(builder, "_options", {})
+    jars = [jar for jar in str(options.get("spark.jars", "")).split(",") if jar]
+    configured: _Builder = builder.config("spark.jars", ",".join([*jars, str(_jar())]))  # type: ignore[attr-defined]
+    return configured
 
 
 def explain(path: str) -> list[str]:
-    return []
+    """How S3A reads a path; without a path or a SparkContext, nothing."""
+    context = _context()
+    if context is None or not path:
+        return []
+    if not _is_there(context._jvm):
+        return ["Spark reads without a role of ours: the jar of hops-credentials is not on its class path"]
+    return str(_call(context._jvm.io.hops.util.CredentialsProvider.explain, path)).splitlines()
+
+
+def doctor() -> str | None:
+    """What the JVM of the SparkContext finds; None without one, or without the jar."""
+    context = _context()
+    if context is None or not _is_there(context._jvm):
+        return None
+    return str(_call(context._jvm.io.hops.util.CredentialsProvider.doctor))
+
+
+def _context() -> Any:
+    """The active SparkContext, if pyspark has been imported and there is one."""
+    pyspark = sys.modules.get("pyspark")
+    return getattr(getattr(pyspark, "SparkContext", None), "_active_spark_context", None)
+
+
+def _is_there(jvm: Any) -> bool:
+    # What py4j finds no class for, it takes for a package.
+    return type(jvm.io.hops.util.internal.PythonGateway).__name__ == "JavaClass"
+
+
+def _jar() -> Path:
+    found = sorted((Path(__file__).parent / "jar").glob("*.jar"))
+    if not found:
+        raise NotConfiguredError(
+            "this wheel was built without the jar that Spark needs; nothing has changed: build it with `make wheel`, or start Spark with "
+            "--packages io.hops:hops-credentials"
+        )
+    return found[0]
+
+
+def _add_jar(context: Any) -> None:
+    """Brings the jar to a running application: to the driver here; the executors get it with the role."""
+    jvm, jar = context._jvm, _jar()
+    if type(jvm.io.hops.util.CredentialsProvider).__name__ == "JavaClass":
+        raise NotConfiguredError(
+            "the jar of hops-credentials on Spark's class path is older than this wheel; nothing has changed: use one version of both"
+        )
+    loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
+    if not loader.getClass().getName().endswith("MutableURLClassLoader"):
+        raise NotConfiguredError(
+            "the jar of hops-credentials is not on Spark's class path and cannot be added to this running application; nothing has "
+            "changed: stop the session and make it with configure(SparkSession.builder)"
+        )
+    loader.addURL(jvm.java.io.File(str(jar)).toURI().toURL())
+
+
+def _refuse_connect() -> None:
+    module = sys.modules.get("pyspark.sql.connect.session")
+    session = getattr(module, "SparkSession", None)
+    if session is not None and (session.getActiveSession() is not None or session._default_session is not None):
+        raise NotConfiguredError(
+            "a Spark Connect session reads with the role that the operator of its server has set there (spark.hops.role), and a client "
+            "cannot change it; nothing has changed: for this process alone use boto3_session, storage_options or "
+            "polars_credential_provider"
+        )
+
+
+def _call(method: Any, *arguments: Any) -> Any:
+    """Calls Java; an exception of ours becomes the one that Python has for it."""
+    try:
+        return method(*arguments)
+    except Exception as error:
+        # What py4j raises holds the Java exception; what pyspark makes of some of them, as their origin.
+        origin = error if hasattr(error, "java_exception") else getattr(error, "_origin", None)
+        thrown = getattr(origin, "java_exception", None) if isinstance(origin, Exception) else origin
+        if thrown is None:
+            raise
+    raise _exception(thrown)
+
+
+def _exception(thrown: Any) -> Exception:
+    kind, message = thrown.getClass().getName(), thrown.getMessage()
+    if kind == "java.lang.IllegalArgumentException":
+        return ValueError(message)
+    if kind != "io.hops.util.exceptions.CloudCredentialException":
+        return RuntimeError(f"{kind}: {message}")
+    code = thrown.getCode()
+    exception = (RefusedError if code in _REFUSALS else CloudCredentialError)(message, code)
+    cause = thrown.getCause()
+    exception.__cause__ = None if cause is None else CloudCredentialError(cause.getMessage() or cause.getClass().getName())
+    return exception
+
+
+class _OfThisThread(logging.Filter):
+    """Lets nothing pass that a thread logs which holds the log off."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held_off = threading.local()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not getattr(self.held_off, "by_us", False)
+
+
+_filter = _OfThisThread()
+
+
+@contextmanager
+def _log_held_off() -> Iterator[None]:
+    """py4j logs at DEBUG what it sends and gets: not in this thread, for now."""
+    for name in ("py4j.java_gateway", "py4j.clientserver"):
+        logging.getLogger(name).addFilter(_filter)
+    _filter.held_off.by_us = True
+    try:
+        yield
+    finally:
+        _filter.held_off.by_us = False

@@ -1,0 +1,189 @@
+"""The mission's program in PySpark: with the jar on the class path, and with the jar that the wheel brings."""
+
+from __future__ import annotations
+
+import dataclasses
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rig import BUILD
+from rig.deployment import Deployment
+from rig.spark import SPARK_3_5, SPARK_4_1, SPARK_4_3, Line, Place, Spark
+from tests.canary import leaks
+from tests.python_program import VENV, python, reported, written
+from tests.readers import issued_for, short_lived
+
+_PROGRAM = """
+from pyspark.sql import SparkSession
+import boto3
+
+where, seconds = sys.argv[1], float(sys.argv[2])
+for name in ("py4j", "hops.credentials_provider"):
+    logging.getLogger(name).setLevel(logging.DEBUG)
+builder = SparkSession.builder
+spark = (configure(builder) if where == "builder" else builder).getOrCreate()
+context = spark.sparkContext
+
+def rows(bucket):
+    return [list(row) for row in spark.read.csv(f"s3a://{bucket}/test.csv").collect()]
+
+def read(client):
+    return client.get_object(Bucket="resource", Key="test.csv")["Body"].read().decode().split()[0]
+
+def s3(session):
+    return session.client("s3", endpoint_url=os.environ["S3"], region_name="us-east-1")
+
+def in_jvm():
+    return context._jvm.java.lang.System.getenv("AWS_ACCESS_KEY_ID")
+
+report("no role", outcome(lambda: assume_role("arn:aws:iam::000000000000:role/nobody"))[0::2])
+report("no ARN", outcome(lambda: assume_role("reader"))[0])
+report("unchanged", [in_jvm(), current(), os.environ.get("AWS_ACCESS_KEY_ID")])
+credentials = assume_role(get_role(1))
+report("mode", [credentials.mode, credentials.role_arn])
+report("rows", rows("resource"))
+report("denied", "AccessDenied" in str(outcome(lambda: rows("other"))))
+report("one holder", in_jvm() == current().access_key_id == os.environ["AWS_ACCESS_KEY_ID"])
+report("explained", explain("s3a://resource/test.csv"))
+
+failed, end = [], time.monotonic() + seconds
+while time.monotonic() < end:
+    for reader in (lambda: read(s3(boto3.Session())), lambda: rows("resource")[0][1]):
+        seen = outcome(reader)
+        if seen not in ("1,one", "one"):
+            failed.append(seen)
+    time.sleep(0.3)
+report("failed", failed)
+time.sleep(1.5 if seconds else 0)
+report("renewed", [credentials.access_key_id != current().access_key_id, in_jvm() == current().access_key_id])
+
+def on_executor(_):
+    from hops.credentials_provider import boto3_session
+    return read(s3(boto3_session()))
+
+if where == "live":
+    report("worker", context.parallelize([1], 1).map(on_executor).collect())
+release()
+report("released", [in_jvm(), current(), os.environ.get("AWS_ACCESS_KEY_ID")])
+spark.stop()
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A line of Spark, and where its jar comes from: `class path`, `builder` (the wheel, by `configure`), `live` (the wheel, later)."""
+
+    line: Line
+    master: str
+    jar: str
+    #: How long it reads on, through short lifetimes.
+    seconds: int = 0
+
+    def __str__(self) -> str:
+        return f"Spark {self.line.spark}, {self.master}, {self.jar}"
+
+
+ROWS = [
+    Row(SPARK_3_5, "local[2]", "class path", 12),
+    Row(SPARK_4_1, "local-cluster[1,1,1024]", "live"),
+    Row(SPARK_4_3, "local[2]", "builder"),
+]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_the_role_is_that_of_the_jvm_and_of_python(
+    row: Row, site: Deployment, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("language", "Python")
+    record_property("spark", f"{row.line.spark} / {row.line.hadoop} {row.master}")
+    record_property("class path", row.jar)
+    place = Place.USER if row.jar == "class path" else Place.WHEEL
+    spark = Spark(row.line, 17, site.s3.endpoint, tmp_path, row.master, place)
+    before, asked = len(site.s3.exchanges), len(site.sts.exchanges)
+    with short_lived(site) as short:
+        used = short if row.seconds else site
+        done = spark.python(
+            written(tmp_path, _PROGRAM),
+            {**used.variables(site.scientist), "S3": site.s3.endpoint},
+            VENV / "bin" / "python",
+            row.jar,
+            str(row.seconds),
+        )
+
+    found = reported(done)
+    assert found["no role"] == ["RefusedError", 380003]
+    assert found["no ARN"] == "ValueError"
+    assert found["unchanged"] == [None, None, None]
+    assert found["mode"] == ["environment with Spark", site.cloud.resource_reader]
+    assert found["rows"] == [["1", "one"], ["2", "two"], ["3", "three"]]
+    assert found["denied"] is True
+    assert found["one holder"] is True
+    assert "mode=live" in str(found["explained"])
+    assert found["failed"] == []
+    assert found["renewed"] == ([True, True] if row.seconds else [False, True])
+    assert found.get("worker", ["1,one"]) == ["1,one"]
+    assert found["released"] == [None, None, None]
+    keys = issued_for(site, "resource-reader", asked)
+    assert {exchange.access_key_id for exchange in site.s3.exchanges[before:]} <= keys
+    assert row.seconds or len(keys) == (2 if row.jar == "live" else 1)
+    # py4j wrote at DEBUG.
+    assert "py4j" in done.stderr
+    assert leaks(site.secrets(), tmp_path, done.stdout, done.stderr) == []
+
+
+def test_a_wheel_without_the_jar_says_so_where_it_is_needed(tmp_path: Path) -> None:
+    """As `pip install .` builds it."""
+    (bare,) = (BUILD / "wheel" / "dev" / "bare").glob("*.whl")
+    packages = tmp_path / "packages"
+    with zipfile.ZipFile(bare) as wheel:
+        wheel.extractall(packages)
+    done = python(
+        tmp_path,
+        {"PYTHONPATH": f"{packages}:{SPARK_3_5.python}:{next(SPARK_3_5.python.glob('lib/py4j-*-src.zip'))}"},
+        """
+        from pyspark.sql import SparkSession
+        report("from", provider.__file__)
+        report("refused", outcome(lambda: configure(SparkSession.builder)))
+        """,
+    )
+    found = reported(done)
+    assert str(found["from"]).startswith(str(packages))
+    assert found["refused"] == [
+        "NotConfiguredError",
+        "this wheel was built without the jar that Spark needs; nothing has changed: build it with `make wheel`, or start Spark with "
+        "--packages io.hops:hops-credentials",
+        0,
+    ]
+
+
+def test_a_client_of_spark_connect_is_told_what_works(site: Deployment, tmp_path: Path) -> None:
+    """The module stands for that of pyspark, which needs packages beyond those of the other tests."""
+    done = python(
+        tmp_path,
+        {**site.variables(site.scientist), "S3": site.s3.endpoint},
+        """
+        import types
+        connect = types.ModuleType("pyspark.sql.connect.session")
+
+        class SparkSession:
+            _default_session = "a session"
+            getActiveSession = staticmethod(lambda: None)
+
+        connect.SparkSession = SparkSession
+        sys.modules["pyspark.sql.connect.session"] = connect
+        report("refused", outcome(assume_role))
+        report("unchanged", [os.environ.get("AWS_ACCESS_KEY_ID"), current()])
+        client = boto3_session().client("s3", endpoint_url=os.environ["S3"], region_name="us-east-1")
+        report("read", client.get_object(Bucket="resource", Key="test.csv")["Body"].read().decode().split()[0])
+        """,
+    )
+    found = reported(done)
+    refused = found["refused"]
+    assert isinstance(refused, list)
+    assert refused[0] == "NotConfiguredError"
+    assert refused[1].startswith("a Spark Connect session reads with the role that the operator of its server has set there")
+    assert found["unchanged"] == [None, None]
+    assert found["read"] == "1,one"
