@@ -151,7 +151,7 @@ class Spark:
         """Runs a program of PySpark to its end, as a notebook does: Python first, which starts the JVM when it makes a session."""
         path = ":".join(map(str, [self.line.python, *self.line.python.glob("lib/py4j-*-src.zip")]))
         here = {"PYTHONPATH": path, "PYSPARK_PYTHON": str(interpreter), "PYSPARK_SUBMIT_ARGS": f"--master {self.master} pyspark-shell"}
-        return self._start([interpreter, script, *arguments], self.options(), {**here, **variables})
+        return self._start([interpreter, script, *arguments], {**here, **variables})
 
     def options(self) -> dict[str, str]:
         """Every conf of the application. `fs.s3a.*` beyond endpoint and region only fails faster than the default."""
@@ -193,10 +193,10 @@ class Spark:
     def _run(
         self, program: str, variables: Mapping[str, str], rest: Sequence[str], stdin: str = "", seconds: float = 300
     ) -> subprocess.CompletedProcess[str]:
-        return self._start([self.line.home / "bin" / program, "--master", self.master, *rest], confs, variables, stdin)
+        return self._start([self.line.home / "bin" / program, "--master", self.master, *rest], variables, stdin, seconds)
 
     def _start(
-        self, command: Sequence[str | Path], confs: Mapping[str, str], variables: Mapping[str, str], stdin: str = ""
+        self, command: Sequence[str | Path], variables: Mapping[str, str], stdin: str = "", seconds: float = 300
     ) -> subprocess.CompletedProcess[str]:
         self.directory.mkdir(parents=True, exist_ok=True)
         conf_directory = self.directory / "conf"
