@@ -1,7 +1,7 @@
 //! The REST interface: the cloud-role contract of Hopsworks, under `/hopsworks-api/api`. Convert, call, convert back.
 
 use axum::extract::{OriginalUri, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -10,7 +10,9 @@ use serde::Serialize;
 
 use crate::App;
 use crate::auth::{Admin, Caller, DataOwner, Member, MemberMappings};
+use crate::cluster::Login;
 use crate::error::Error;
+use crate::identity::Identity;
 use crate::listing::{Listing, Page};
 use crate::mapping::{self, Changes, Mapping};
 use crate::parameters::{MappingId, Parameters};
@@ -138,6 +140,7 @@ async fn one(
 async fn add(
     State(app): State<App>,
     Admin(caller): Admin,
+    headers: HeaderMap,
     OriginalUri(uri): OriginalUri,
     parameters: Parameters,
 ) -> Result<(StatusCode, Json<MappingAnswer>), Error> {
@@ -145,6 +148,9 @@ async fn add(
     let project_id: i64 = parameters.required("projectId")?;
     let project_role: ProjectRole = parameters.required("projectRole")?;
     let is_default = parameters.one("defaultRole")?.unwrap_or(false);
+    if let (Identity::Hopsworks(cluster), Some(login)) = (&app.identity, Login::of(&headers)) {
+        cluster.check_project(&app.database, &login, project_id).await?;
+    }
     let mapping = mapping::add(&app.database, &caller.actor, project_id, project_role, &role, is_default).await?;
     Ok((StatusCode::CREATED, MappingAnswer::new(format!("{}/{}", uri.path(), mapping.id), mapping)))
 }

@@ -3,7 +3,7 @@
 //! A row is written in the transaction of the change it tells of; the row of a granted session is committed before the
 //! credentials leave. It holds no secret: neither API keys nor what STS hands out beside the access key id.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 use sqlx::any::AnyRow;
@@ -249,8 +249,12 @@ fn pattern(text: &str) -> String {
 
 /// An instant as the database holds it: milliseconds since 1970.
 pub fn milliseconds(instant: SystemTime) -> i64 {
-    let since_1970 = instant.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
+    as_milliseconds(instant.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+}
+
+/// A length of time in milliseconds.
+pub fn as_milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! Who calls and what they may do. A permission is an extractor: a handler that takes a [`DataOwner`] cannot be reached by
-//! anybody else. Each request is authorised by itself, against the database as it is then.
+//! anybody else. Each request is authorised by itself, against the database as it is then, or by the cluster.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -12,18 +12,20 @@ use hops_credentials::role::ProjectRole;
 
 use crate::App;
 use crate::audit::Actor;
+use crate::cluster::Login;
 use crate::error::Error;
+use crate::identity::Identity;
 use crate::mapping::{self, Mapping};
 use crate::parameters::ProjectId;
 use crate::project::{self, Project};
 use crate::request_log::RequestId;
-use crate::user::{self, User};
+use crate::user::{Membership, User};
 
 /// The address at the other end of the connection; `serve` puts it into the extensions of each request.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub SocketAddr);
 
-/// Somebody with a valid API key.
+/// Somebody with a valid API key, or a token of the cluster.
 pub struct Caller {
     /// Who.
     pub user: User,
@@ -35,19 +37,23 @@ impl FromRequestParts<App> for Caller {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
-        let user = match api_key(&parts.headers) {
-            Some(key) => user::by_key(&app.database, key).await?,
-            None => None,
-        };
-        match user {
-            Some(user) => Ok(Self::of(app, parts, user)),
-            None if parts.headers.contains_key(AUTHORIZATION) => Err(wrong_key(app, parts)),
-            None => Err(Error::Unauthenticated),
+        match app.identity.authenticate(&app.database, &parts.headers).await {
+            Ok(user) => Ok(Self::of(app, parts, user)),
+            Err(Error::Unauthenticated) if parts.headers.contains_key(AUTHORIZATION) => Err(wrong_key(app, parts)),
+            Err(error) => Err(error),
         }
     }
 }
 
 impl Caller {
+    /// Whether users, projects and members are those of this server, and not of a cluster.
+    pub fn has_members_here(&self) -> bool {
+        match self.user.membership {
+            Membership::Stored(_) => true,
+            Membership::Told(_) => false,
+        }
+    }
+
     /// The user as the one who makes this request.
     pub fn of(app: &App, parts: &Parts, user: User) -> Self {
         let request_id = parts.extensions.get::<RequestId>().expect("the request log gives each request an id");
@@ -75,14 +81,6 @@ pub fn wrong_key(app: &App, parts: &Parts) -> Error {
     }
 }
 
-/// The one key of the one `Authorization: ApiKey <key>`.
-fn api_key(headers: &HeaderMap) -> Option<&str> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return None };
-    let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("ApiKey").then_some(key.trim())
-}
-
 /// The hop that our own proxy wrote: everything before it came from the client and proves nothing.
 fn last_hop(headers: &HeaderMap) -> Option<IpAddr> {
     let value = headers.get_all("x-forwarded-for").iter().next_back()?;
@@ -96,7 +94,11 @@ impl FromRequestParts<App> for Admin {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
-        Self::of(Caller::from_request_parts(parts, app).await?)
+        let mut caller = Caller::from_request_parts(parts, app).await?;
+        if let (Identity::Hopsworks(cluster), Some(login)) = (&app.identity, Login::of(&parts.headers)) {
+            caller.user.is_admin = cluster.is_admin(&login).await?;
+        }
+        Self::of(caller)
     }
 }
 
@@ -129,8 +131,13 @@ impl Member {
     /// # Errors
     /// [`Error::NotMember`], the same whether or not there is such a project.
     pub async fn of(app: &App, caller: Caller, project_id: i64) -> Result<Self, Error> {
-        match project::membership(&app.database, project_id, caller.user.id).await? {
-            Some((project, project_role)) => Ok(Self { caller, project, project_role }),
+        match project::membership(&app.database, project_id, &caller.user).await? {
+            Some((project, project_role)) => {
+                if let Identity::Hopsworks(cluster) = &app.identity {
+                    cluster.learn(&app.database, &project).await?;
+                }
+                Ok(Self { caller, project, project_role })
+            }
             None => Err(Error::NotMember(project_id)),
         }
     }
@@ -159,7 +166,9 @@ impl FromRequestParts<App> for MemberMappings {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
         let project_id = ProjectId::from_request_parts(parts, app).await;
-        if let (Some(key), Ok(ProjectId(project_id))) = (api_key(&parts.headers), project_id)
+        let login = Login::of(&parts.headers);
+        if let (Identity::Local, Some(key), Ok(ProjectId(project_id))) =
+            (&app.identity, login.as_ref().and_then(Login::api_key), project_id)
             && let Some(found) = mapping::of_members_project(&app.database, key, project_id).await?
         {
             let (user, project, project_role, mappings) = found;
@@ -205,15 +214,6 @@ mod tests {
 
     fn headers(name: &'static str, values: &[&str]) -> HeaderMap {
         values.iter().map(|value| (name.parse().expect("a name"), value.parse().expect("a value"))).collect()
-    }
-
-    #[test]
-    fn only_one_header_of_the_scheme_api_key_authenticates() {
-        assert_eq!(api_key(&headers("authorization", &["ApiKey a.b"])), Some("a.b"));
-        assert_eq!(api_key(&headers("authorization", &["Bearer a.b"])), None);
-        assert_eq!(api_key(&headers("authorization", &["a.b"])), None);
-        assert_eq!(api_key(&headers("authorization", &[])), None);
-        assert_eq!(api_key(&headers("authorization", &["ApiKey a.b", "ApiKey c.d"])), None);
     }
 
     #[test]

@@ -10,10 +10,13 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use ring::digest::{SHA256, digest};
 
 use crate::audit;
+use crate::cluster::{Cluster, Login};
 use crate::database::Database;
 use crate::error::Error;
+use crate::identity::Identity;
 use crate::random;
-use crate::user::{self, User};
+use crate::sealed_login;
+use crate::user::{self, Membership, User};
 
 /// After so long without a request a session has ended.
 pub const IDLE: Duration = Duration::from_secs(30 * 60);
@@ -35,6 +38,16 @@ impl fmt::Debug for SessionId {
 }
 
 impl SessionId {
+    /// One that nobody can guess.
+    pub fn generate() -> Self {
+        Self(random::hex::<32>())
+    }
+
+    /// The id itself. Secret.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
     /// What every form of this session carries. It follows from the id and does not lead back to it, so no other session,
     /// and nobody without the cookie, can know it.
     pub fn form_token(&self) -> String {
@@ -104,35 +117,83 @@ impl Cookie {
     }
 }
 
-/// Starts a session for the owner of an API key; `None` when nobody has that key.
+/// Starts a session for the owner of an API key.
 ///
 /// # Errors
-/// [`Error::Database`]; there is no session then.
-pub async fn start(database: &Database, key: &str) -> Result<Option<SessionId>, Error> {
-    let Some(user) = user::by_key(database, key).await? else { return Ok(None) };
-    let id = SessionId(random::hex::<32>());
-    let now = SystemTime::now();
+/// [`Error::Unauthenticated`] when nobody has that key, what a cluster says instead, [`Error::Database`]; there is no session
+/// then.
+pub async fn start(database: &Database, identity: &Identity, key: &str) -> Result<SessionId, Error> {
+    let login = Login::with_api_key(key);
+    let user = match identity {
+        Identity::Local => user::by_key(database, key).await?.ok_or(Error::Unauthenticated)?,
+        Identity::Hopsworks(cluster) => cluster.user(&login).await?,
+    };
+    let id = SessionId::generate();
+    let now = audit::milliseconds(SystemTime::now());
     let mut transaction = database.begin_write().await?;
-    sqlx::query("delete from browser_sessions where used_at < $1 or started_at < $2")
-        .bind(audit::milliseconds(now - IDLE))
-        .bind(audit::milliseconds(now - LONGEST))
-        .execute(&mut *transaction)
-        .await?;
-    sqlx::query(
-        "insert into browser_sessions (id_hash, user_id, key_prefix, started_at, used_at) values ($1, $2, $3, $4, $4)",
-    )
-    .bind(id.hash())
-    .bind(user.id)
-    .bind(user::prefix_of(key))
-    .bind(audit::milliseconds(now))
-    .execute(&mut *transaction)
-    .await?;
+    for old in [
+        "delete from browser_sessions where used_at < $1 or started_at < $2",
+        "delete from cluster_sessions where used_at < $1 or started_at < $2",
+    ] {
+        sqlx::query(old)
+            .bind(now - audit::as_milliseconds(IDLE))
+            .bind(now - audit::as_milliseconds(LONGEST))
+            .execute(&mut *transaction)
+            .await?;
+    }
+    match user.membership {
+        Membership::Stored(user_id) => {
+            sqlx::query(
+                "insert into browser_sessions (id_hash, user_id, key_prefix, started_at, used_at) \
+                 values ($1, $2, $3, $4, $4)",
+            )
+            .bind(id.hash())
+            .bind(user_id)
+            .bind(user::prefix_of(key))
+            .bind(now)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        Membership::Told(_) => {
+            sqlx::query(
+                "insert into cluster_sessions (id_hash, sealed_login, started_at, used_at) values ($1, $2, $3, $3)",
+            )
+            .bind(id.hash())
+            .bind(sealed_login::seal(&id, &login))
+            .bind(now)
+            .execute(&mut *transaction)
+            .await?;
+        }
+    }
     transaction.commit().await?;
-    Ok(Some(id))
+    Ok(id)
 }
 
-/// Whose session this is, if it has not ended. The user and their rights are those of this moment.
-pub async fn user_of(database: &Database, id: &SessionId, now: SystemTime) -> Result<Option<User>, Error> {
+/// Who is signed in.
+pub struct SignedIn {
+    /// The user, with their rights of this moment.
+    pub user: User,
+    /// What they signed in with, for their cluster.
+    pub login: Option<Login>,
+}
+
+/// Whose session this is, if it has not ended: it ends with the key that made it.
+///
+/// # Errors
+/// What hinders a cluster from saying so, [`Error::Database`].
+pub async fn user_of(
+    database: &Database,
+    identity: &Identity,
+    id: &SessionId,
+    now: SystemTime,
+) -> Result<Option<SignedIn>, Error> {
+    match identity {
+        Identity::Local => of_own_user(database, id, now).await,
+        Identity::Hopsworks(cluster) => of_user_of_cluster(database, cluster, id, now).await,
+    }
+}
+
+async fn of_own_user(database: &Database, id: &SessionId, now: SystemTime) -> Result<Option<SignedIn>, Error> {
     let row: Option<(i64, String, i64, i64)> = sqlx::query_as(
         "select users.id, users.email, users.is_admin, browser_sessions.used_at from browser_sessions \
          join users on users.id = browser_sessions.user_id and users.key_prefix = browser_sessions.key_prefix \
@@ -145,13 +206,45 @@ pub async fn user_of(database: &Database, id: &SessionId, now: SystemTime) -> Re
     .await?;
     let Some((user_id, email, is_admin, used_at)) = row else { return Ok(None) };
     if used_at < audit::milliseconds(now - GRAIN) {
-        sqlx::query("update browser_sessions set used_at = $1 where id_hash = $2")
-            .bind(audit::milliseconds(now))
-            .bind(id.hash())
-            .execute(database.pool())
-            .await?;
+        used(database, "update browser_sessions set used_at = $1 where id_hash = $2", id, now).await?;
     }
-    Ok(Some(user::stored(user_id, email, is_admin)))
+    Ok(Some(SignedIn { user: user::stored(user_id, email, is_admin), login: None }))
+}
+
+async fn of_user_of_cluster(
+    database: &Database,
+    cluster: &Cluster,
+    id: &SessionId,
+    now: SystemTime,
+) -> Result<Option<SignedIn>, Error> {
+    let row: Option<(String, i64)> = sqlx::query_as(
+        "select sealed_login, used_at from cluster_sessions where id_hash = $1 and used_at > $2 and started_at > $3",
+    )
+    .bind(id.hash())
+    .bind(audit::milliseconds(now - IDLE))
+    .bind(audit::milliseconds(now - LONGEST))
+    .fetch_optional(database.pool())
+    .await?;
+    let Some((sealed, used_at)) = row else { return Ok(None) };
+    let Some(login) = sealed_login::open(id, &sealed) else { return Ok(None) };
+    let known = async { Ok(User { is_admin: cluster.is_admin(&login).await?, ..cluster.user(&login).await? }) };
+    let user = match known.await {
+        Ok(user) => user,
+        Err(Error::Unauthenticated) => {
+            end(database, id).await?;
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    if used_at < audit::milliseconds(now - GRAIN) {
+        used(database, "update cluster_sessions set used_at = $1 where id_hash = $2", id, now).await?;
+    }
+    Ok(Some(SignedIn { user, login: Some(login) }))
+}
+
+async fn used(database: &Database, update: &'static str, id: &SessionId, now: SystemTime) -> Result<(), sqlx::Error> {
+    sqlx::query(update).bind(audit::milliseconds(now)).bind(id.hash()).execute(database.pool()).await?;
+    Ok(())
 }
 
 /// Ends a session.
@@ -159,7 +252,10 @@ pub async fn user_of(database: &Database, id: &SessionId, now: SystemTime) -> Re
 /// # Errors
 /// [`Error::Database`]; the session goes on then.
 pub async fn end(database: &Database, id: &SessionId) -> Result<(), Error> {
-    sqlx::query("delete from browser_sessions where id_hash = $1").bind(id.hash()).execute(database.pool()).await?;
+    for delete in ["delete from browser_sessions where id_hash = $1", "delete from cluster_sessions where id_hash = $1"]
+    {
+        sqlx::query(delete).bind(id.hash()).execute(database.pool()).await?;
+    }
     Ok(())
 }
 

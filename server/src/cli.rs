@@ -1,10 +1,12 @@
 //! The command line. Others script against it: names, stdout, stderr and exit codes are fixed.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hops_credentials::role::{ProjectRole, RoleArn};
+use reqwest::Url;
 
 use crate::database::Address;
 use crate::project::ProjectName;
@@ -73,18 +75,45 @@ pub struct Serve {
     /// A reverse proxy in front speaks TLS; the last hop of its X-Forwarded-For is the client's address
     #[arg(long, conflicts_with = "tls_cert")]
     pub behind_proxy: bool,
-    /// Who the users are: those of this database
-    #[arg(long, value_enum, default_value_t = Identity::Local)]
-    pub identity: Identity,
+    /// Who the users are: those of this database, or those of a Hopsworks cluster with its projects, API keys and tokens
+    #[arg(long, value_enum, default_value_t = IdentityOption::Local)]
+    pub identity: IdentityOption,
+    /// The cluster, https://host; its certificate is always checked
+    #[arg(long, value_name = "URL", required_if_eq("identity", "hopsworks"))]
+    pub hopsworks_url: Option<HopsworksUrl>,
     #[command(flatten)]
     pub database: DatabaseOption,
 }
 
 /// Who the users are.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Identity {
+pub enum IdentityOption {
     /// Users, members and API keys of this database.
     Local,
+    /// Those of a Hopsworks cluster.
+    Hopsworks,
+}
+
+/// Where the REST interface of a cluster begins.
+#[derive(Debug, Clone)]
+pub struct HopsworksUrl(pub Url);
+
+impl FromStr for HopsworksUrl {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let place = text.trim_end_matches('/').trim_end_matches("/hopsworks-api/api").trim_end_matches('/');
+        let url = Url::parse(&format!("{place}/hopsworks-api/api/")).map_err(|_| "write it as https://host")?;
+        let is_loopback = match url.host_str().map(|host| host.trim_matches(['[', ']'])) {
+            Some(host) => host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback()),
+            None => false,
+        };
+        match (url.scheme(), url.username(), url.password(), url.query(), url.fragment()) {
+            ("https", "", None, None, None) => Ok(Self(url)),
+            ("http", "", None, None, None) if is_loopback => Ok(Self(url)),
+            _ => Err("write it as https://host: tokens must not travel in the clear, and the URL holds nothing else"),
+        }
+    }
 }
 
 /// `user`.
@@ -261,6 +290,9 @@ impl Serve {
     /// # Errors
     /// Why these options do not go together.
     pub fn check(&self) -> Result<(), String> {
+        if let (IdentityOption::Local, Some(_)) = (self.identity, &self.hopsworks_url) {
+            return Err("--hopsworks-url goes with --identity hopsworks".to_owned());
+        }
         match self.listen.ip().is_loopback() || self.tls_cert.is_some() || self.behind_proxy {
             true => Ok(()),
             false => Err(format!(
@@ -281,6 +313,28 @@ fn socket_address(text: &str) -> Result<SocketAddr, String> {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn a_cluster_is_named_by_https_and_its_host_and_on_this_machine_by_http_too() {
+        let parsed = |text: &str| text.parse::<HopsworksUrl>().map(|url| url.0.to_string());
+        for text in
+            ["https://hops.example.org", "https://hops.example.org/", "https://hops.example.org/hopsworks-api/api/"]
+        {
+            assert_eq!(parsed(text).as_deref(), Ok("https://hops.example.org/hopsworks-api/api/"));
+        }
+        assert_eq!(parsed("http://127.0.0.1:8182").as_deref(), Ok("http://127.0.0.1:8182/hopsworks-api/api/"));
+        assert_eq!(parsed("http://[::1]:8182").as_deref(), Ok("http://[::1]:8182/hopsworks-api/api/"));
+        for text in [
+            "http://hops.example.org",
+            "hops.example.org",
+            "https://me:canary@host",
+            "https://host/?a=b",
+            "ftp://host",
+            "",
+        ] {
+            assert!(parsed(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn the_command_line_holds_together() {

@@ -13,13 +13,17 @@ use hops_credentials::sts::Sts;
 
 use crate::audit::Actor;
 use crate::browser_session::Cookie;
-use crate::cli::{Command, MappedRole, MappingCommand, MemberCommand, ProjectCommand, Serve, UserCommand};
+use crate::cli::{
+    Command, HopsworksUrl, MappedRole, MappingCommand, MemberCommand, ProjectCommand, Serve, UserCommand,
+};
+use crate::cluster::Cluster;
 use crate::database::{Address, Database};
 use crate::error::Error;
 use crate::failures::Failures;
-use crate::flights::Flights;
+use crate::identity::{self, Identity};
 use crate::listen::Listener;
 use crate::mapping::{self, Mapping};
+use crate::project::Project;
 use crate::{App, api, pages, probes, project, request_log, user};
 
 /// For one call of STS, so that the answer is there before the clients of the contract give up on it: they wait 10 s.
@@ -37,6 +41,11 @@ pub async fn run(command: Command, address: &Address) -> Result<(), Error> {
     let actor = Actor::command_line();
     let outcome = match command {
         Command::Serve(options) => serve(&database, &options).await,
+        Command::User(_) | Command::Project(_) | Command::Member(_)
+            if let Err(refusal) = identity::check_is_local(&database).await =>
+        {
+            Err(refusal)
+        }
         Command::User(command) => user(&database, &actor, command).await,
         Command::Project(ProjectCommand::Add { name, .. }) => {
             project::add(&database, &actor, &name).await.and_then(|project| print(&project.id))
@@ -64,7 +73,7 @@ async fn user(database: &Database, actor: &Actor, command: UserCommand) -> Resul
 async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) -> Result<(), Error> {
     match command {
         MappingCommand::Add { project, project_role, role_arn, default, .. } => {
-            let project = project::named(&mut *database.pool().acquire().await?, &project).await?;
+            let project = project_for_mapping(database, &project).await?;
             let added = mapping::add(database, actor, project.id, project_role.into(), &role_arn, default).await?;
             print(&added.id)
         }
@@ -75,6 +84,14 @@ async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) ->
         }
         MappingCommand::Remove { id, .. } => mapping::remove(database, actor, id).await,
     }
+}
+
+/// The project to map a role to. One of a cluster may be one that nobody has asked about yet.
+async fn project_for_mapping(database: &Database, id_or_name: &str) -> Result<Project, Error> {
+    if let (Ok(id), Some(_)) = (id_or_name.parse(), identity::cluster_of(database).await?) {
+        project::learn(database, id, None).await?;
+    }
+    project::named(&mut *database.pool().acquire().await?, id_or_name).await
 }
 
 fn list(mappings: &[Mapping]) -> Result<(), Error> {
@@ -100,6 +117,19 @@ fn print(line: &dyn Display) -> Result<(), Error> {
 
 async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
     let sts = Arc::new(Sts::new(&Settings::from_environment())?.with_limit(STS_LIMIT));
+    let identity = match &options.hopsworks_url {
+        None => {
+            // Without its cluster the database would be open to nobody, and projects added to it would meet those of the cluster.
+            if let Some(url) = identity::cluster_of(database).await? {
+                return Err(Error::OtherIdentity(format!("the Hopsworks cluster {url}")));
+            }
+            Identity::Local
+        }
+        Some(HopsworksUrl(url)) => {
+            identity::belong_to(database, url.as_str()).await?;
+            Identity::Hopsworks(Cluster::new(url, &Settings::from_environment())?)
+        }
+    };
     let listener = Listener::bind(options.listen, options.tls_cert.as_deref().zip(options.tls_key.as_deref())).await?;
     let cookie = match options.tls_cert.is_some() || options.behind_proxy {
         true => Cookie::Secure,
@@ -108,7 +138,8 @@ async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
     let app = App {
         database: database.clone(),
         sts: sts.clone(),
-        flights: Flights::default(),
+        flights: Arc::default(),
+        identity,
         failures: Failures::default(),
         metrics: Arc::default(),
         is_behind_proxy: options.behind_proxy,

@@ -227,6 +227,7 @@ fn migrations() -> Migrator {
     Migrator::with_migrations(vec![
         migration(1, "role mappings", include_str!("../migrations/0001_role_mappings.sql")),
         migration(2, "browser sessions", include_str!("../migrations/0002_browser_sessions.sql")),
+        migration(3, "identity", include_str!("../migrations/0003_identity.sql")),
     ])
 }
 

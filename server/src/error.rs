@@ -20,6 +20,22 @@ pub enum Error {
     /// A key nobody has, from an address that came with many of those.
     #[error("too many wrong API keys came from this address; try again in {0} s")]
     TooManyWrongKeys(u64),
+    /// A token of the cluster that is not for this.
+    #[error(
+        "the cluster does not say by this token who you are: a JWT needs the audience api or job, an API key the scope PROJECT"
+    )]
+    LoginNotAccepted,
+    /// The cluster that knows the users.
+    #[error("the Hopsworks cluster could not be asked who you are: {0}; try again")]
+    Cluster(String),
+    /// A command about users, projects and members, which are not here.
+    #[error("members live in the cluster {0}, with users, projects and API keys; change them there")]
+    LivesInCluster(String),
+    /// The database is that of other users.
+    #[error(
+        "this database is that of {0}; projects are known by their ids, so another identity needs a database of its own"
+    )]
+    OtherIdentity(String),
     /// The project is unknown or the caller is no member of it: a stranger cannot tell which.
     #[error("you are no member of project {0}; a project's administrator can add you")]
     NotMember(i64),
@@ -116,9 +132,12 @@ impl Error {
         match self {
             Error::Unauthenticated => StatusCode::UNAUTHORIZED,
             Error::TooManyWrongKeys(_) => StatusCode::TOO_MANY_REQUESTS,
-            Error::NotMember(_) | Error::NotDataOwner | Error::NotAdmin | Error::RoleNotForMember { .. } => {
-                StatusCode::FORBIDDEN
-            }
+            Error::NotMember(_)
+            | Error::LoginNotAccepted
+            | Error::NotDataOwner
+            | Error::NotAdmin
+            | Error::RoleNotForMember { .. } => StatusCode::FORBIDDEN,
+            Error::Cluster(_) => StatusCode::BAD_GATEWAY,
             Error::InvalidArgument(_) | Error::NoSuchMapping(_) | Error::MappingExists { .. } => {
                 StatusCode::BAD_REQUEST
             }
@@ -126,7 +145,9 @@ impl Error {
             Error::NoSuchPath | Error::NoSuchProject(_) | Error::NoSuchUser(_) | Error::NoSuchMember { .. } => {
                 StatusCode::NOT_FOUND
             }
-            Error::UserExists(_) | Error::ProjectExists(_) => StatusCode::CONFLICT,
+            Error::UserExists(_) | Error::ProjectExists(_) | Error::LivesInCluster(_) | Error::OtherIdentity(_) => {
+                StatusCode::CONFLICT
+            }
             Error::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Error::TimedOut => StatusCode::SERVICE_UNAVAILABLE,
             Error::Assume(error) => match **error {
@@ -156,10 +177,14 @@ impl Error {
             Error::NotMember(_) => 160_000,
             Error::Unauthenticated => 320_013,
             Error::NotAdmin => 320_003,
+            Error::LoginNotAccepted => 320_004,
             Error::RoleNotForMember { .. } => 380_002,
             Error::NoSuchMapping(_) => 380_003,
             Error::MappingExists { .. } => 380_004,
             Error::TooManyWrongKeys(_)
+            | Error::Cluster(_)
+            | Error::LivesInCluster(_)
+            | Error::OtherIdentity(_)
             | Error::TooLarge(_)
             | Error::NoSuchPath
             | Error::NoSuchUser(_)
@@ -182,6 +207,7 @@ impl Error {
             150_068 => "Project role not allowed",
             160_000 => "No role in this project",
             320_003 => "Administrators only",
+            320_004 => "Token not accepted",
             320_013 => "Not authenticated",
             380_001 => "Failed to assume role",
             380_002 => "Not allowed to assume this role",

@@ -1,20 +1,20 @@
-//! One call of STS for all who ask for the same at the same time.
+//! One call for all who ask for the same at the same time: of STS for credentials, of a cluster for who somebody is.
 //!
-//! A request joins a flight only after it has been authorised by itself, and writes its own audit row after it. What came of
-//! a flight, failure or credentials, goes to those who were waiting and to nobody later: nothing is cached.
+//! A request joins a flight for credentials only after it has been authorised by itself, and writes its own audit row after
+//! it. What came of a flight goes to those who were waiting and to nobody later: nothing is cached here.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use hops_credentials::error::Error;
 use hops_credentials::request::{SessionDuration, SessionName};
 use hops_credentials::role::RoleArn;
-use hops_credentials::sts::Issued;
 use tokio::sync::OnceCell;
 
-/// What makes two requests the same. Compared as a whole, value by value: no text is made of it that two could share.
+/// What makes two requests for credentials the same. Compared as a whole, value by value: no text is made of it that two could
+/// share.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Flight {
+pub struct SameCredentials {
     /// The e-mail address of the member. Two members never share credentials.
     pub member: String,
     /// The project.
@@ -27,31 +27,32 @@ pub struct Flight {
     pub duration: SessionDuration,
 }
 
-type Outcome = Result<Issued, Arc<Error>>;
+/// The flights that are in the air, by what they bring.
+#[derive(Debug)]
+pub struct Flights<Cargo, Outcome>(Mutex<HashMap<Cargo, Arc<OnceCell<Outcome>>>>);
 
-/// The flights that are in the air.
-#[derive(Debug, Clone, Default)]
-pub struct Flights(Arc<Mutex<HashMap<Flight, Arc<OnceCell<Outcome>>>>>);
+impl<Cargo, Outcome> Default for Flights<Cargo, Outcome> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
 
-impl Flights {
-    /// Waits for the flight there is, or starts it with `call`.
+impl<Cargo: Eq + Hash + Clone, Outcome: Clone> Flights<Cargo, Outcome> {
+    /// Waits for the flight there is, or starts it with `call`; the outcome is that of the one call for all who waited.
     ///
     /// If the task that runs `call` is dropped, one of those who wait runs its own instead.
-    ///
-    /// # Errors
-    /// That of the one call, for all who waited for it.
-    pub async fn join(&self, flight: Flight, call: impl AsyncFnOnce() -> Result<Issued, Error>) -> Outcome {
-        let landing = self.lock().entry(flight.clone()).or_default().clone();
+    pub async fn join(&self, cargo: Cargo, call: impl AsyncFnOnce() -> Outcome) -> Outcome {
+        let landing = self.lock().entry(cargo.clone()).or_default().clone();
         let outcome = landing.get_or_init(async || {
             // On the heap: a call of the AWS SDK takes tens of KiB, and those who only wait need no room for one.
-            let outcome = Box::pin(call()).await.map_err(Arc::new);
-            self.lock().remove(&flight);
+            let outcome = Box::pin(call()).await;
+            self.lock().remove(&cargo);
             outcome
         });
         outcome.await.clone()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Flight, Arc<OnceCell<Outcome>>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Cargo, Arc<OnceCell<Outcome>>>> {
         self.0.lock().expect("nobody panics while holding it")
     }
 }
@@ -62,10 +63,15 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use hops_credentials::credentials::Credentials;
+    use hops_credentials::error::Error;
+    use hops_credentials::sts::Issued;
     use tokio::sync::Notify;
     use tokio::task::{JoinHandle, yield_now};
 
     use super::*;
+
+    type Outcome = Result<Issued, Arc<Error>>;
+    type Sky = Arc<Flights<SameCredentials, Outcome>>;
 
     /// An STS that answers when it is told to, and numbers its answers.
     #[derive(Default)]
@@ -83,8 +89,8 @@ mod tests {
         Issued { credentials, request_id: None, warnings: Vec::new() }
     }
 
-    fn flight() -> Flight {
-        Flight {
+    fn flight() -> SameCredentials {
+        SameCredentials {
             member: "ada@example.org".to_owned(),
             project_id: 119,
             role: "arn:aws:iam::123456789012:role/r".parse().expect("a role ARN"),
@@ -94,7 +100,7 @@ mod tests {
     }
 
     /// Asks, and lets everybody go on until all wait.
-    async fn ask(flights: &Flights, calls: &Arc<Calls>, flight: Flight, fails: bool) -> JoinHandle<Outcome> {
+    async fn ask(flights: &Sky, calls: &Arc<Calls>, flight: SameCredentials, fails: bool) -> JoinHandle<Outcome> {
         let (flights, calls) = (flights.clone(), calls.clone());
         let asking = tokio::spawn(async move {
             let call = async || {
@@ -102,7 +108,9 @@ mod tests {
                 calls.go.notified().await;
                 match fails {
                     false => Ok(issued(number)),
-                    true => Err(Error::InvalidArgument { field: "role ARN", reason: format!("call {number}") }),
+                    true => {
+                        Err(Arc::new(Error::InvalidArgument { field: "role ARN", reason: format!("call {number}") }))
+                    }
                 }
             };
             flights.join(flight, call).await
@@ -124,7 +132,7 @@ mod tests {
 
     #[tokio::test]
     async fn fifty_who_ask_for_the_same_at_once_share_one_call_and_the_next_makes_its_own() {
-        let (flights, calls) = (Flights::default(), Arc::default());
+        let (flights, calls) = (Sky::default(), Arc::default());
         let mut asking = Vec::new();
         for _ in 0..50 {
             asking.push(ask(&flights, &calls, flight(), false).await);
@@ -139,14 +147,14 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_differs_in_anything_makes_an_own_call() {
-        let (flights, calls) = (Flights::default(), Arc::<Calls>::default());
+        let (flights, calls) = (Sky::default(), Arc::<Calls>::default());
         let others = [
             flight(),
-            Flight { member: "eve@example.org".to_owned(), ..flight() },
-            Flight { project_id: 120, ..flight() },
-            Flight { role: "arn:aws:iam::123456789012:role/s".parse().expect("a role ARN"), ..flight() },
-            Flight { session_name: "ada-fraud".parse().expect("a session name"), ..flight() },
-            Flight { duration: SessionDuration::from_seconds(900).expect("legal"), ..flight() },
+            SameCredentials { member: "eve@example.org".to_owned(), ..flight() },
+            SameCredentials { project_id: 120, ..flight() },
+            SameCredentials { role: "arn:aws:iam::123456789012:role/s".parse().expect("a role ARN"), ..flight() },
+            SameCredentials { session_name: "ada-fraud".parse().expect("a session name"), ..flight() },
+            SameCredentials { duration: SessionDuration::from_seconds(900).expect("legal"), ..flight() },
         ];
         let mut asking = Vec::new();
         for other in others {
@@ -159,7 +167,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_goes_to_all_who_waited_and_to_nobody_later() {
-        let (flights, calls) = (Flights::default(), Arc::<Calls>::default());
+        let (flights, calls) = (Sky::default(), Arc::<Calls>::default());
         let asking = vec![ask(&flights, &calls, flight(), true).await, ask(&flights, &calls, flight(), true).await];
         calls.go.notify_one();
         assert_eq!(land(asking).await, vec!["invalid role ARN: call 1"; 2]);
@@ -170,7 +178,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_task_that_is_dropped_takes_nobody_with_it() {
-        let (flights, calls) = (Flights::default(), Arc::<Calls>::default());
+        let (flights, calls) = (Sky::default(), Arc::<Calls>::default());
         let first = ask(&flights, &calls, flight(), false).await;
         let second = ask(&flights, &calls, flight(), false).await;
         first.abort();

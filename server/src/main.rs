@@ -9,8 +9,9 @@
 //! | `audit` | what is on record |
 //! | `auth` | who calls and what they may do: extractors |
 //! | `api`, `session_token` | the REST interface |
-//! | `flights` | one call of STS for all who ask for the same at once |
-//! | `pages`, `browser_session` | the pages; who is signed in to them |
+//! | `flights` | one call for all who ask for the same at once |
+//! | `identity`, `cluster` | who the users are: those of this database, or of a Hopsworks cluster |
+//! | `pages`, `browser_session`, `sealed_login` | the pages; who is signed in to them |
 //! | `parameters`, `listing` | query and path; which part of a list |
 //! | `listen`, `request_log` | the socket; what happens around each request |
 //! | `failures` | which addresses come with wrong keys |
@@ -22,11 +23,13 @@ mod audit;
 mod auth;
 mod browser_session;
 mod cli;
+mod cluster;
 mod commands;
 mod database;
 mod error;
 mod failures;
 mod flights;
+mod identity;
 mod listen;
 mod listing;
 mod mapping;
@@ -37,6 +40,7 @@ mod probes;
 mod project;
 mod random;
 mod request_log;
+mod sealed_login;
 mod session_token;
 mod user;
 
@@ -45,14 +49,16 @@ use std::sync::Arc;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
-use hops_credentials::sts::Sts;
+use hops_credentials::error::Error as CoreError;
+use hops_credentials::sts::{Issued, Sts};
 use tokio::runtime::Runtime;
 
 use crate::browser_session::Cookie;
 use crate::cli::{Command, CommandLine};
 use crate::database::Database;
 use crate::failures::Failures;
-use crate::flights::Flights;
+use crate::flights::{Flights, SameCredentials};
+use crate::identity::Identity;
 use crate::metrics::Metrics;
 
 /// What every handler may use.
@@ -63,7 +69,9 @@ pub struct App {
     /// STS with the base identity of this machine; one for all requests.
     pub sts: Arc<Sts>,
     /// The calls of STS that several requests may share.
-    pub flights: Flights,
+    pub flights: Arc<Flights<SameCredentials, Result<Issued, Arc<CoreError>>>>,
+    /// Who the users are.
+    pub identity: Identity,
     /// The wrong keys of each address.
     pub failures: Failures,
     /// What the server counts.

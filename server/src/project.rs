@@ -10,7 +10,7 @@ use sqlx::AnyConnection;
 use crate::audit::{self, Action, Actor};
 use crate::database::{Database, is_conflict, next_id};
 use crate::error::Error;
-use crate::user::{self, Email};
+use crate::user::{self, Email, Membership, User};
 
 /// A legal project name: 1 to 64 letters, digits and characters of `_.-`, and not digits only, since the command line takes
 /// an id in its place.
@@ -94,12 +94,46 @@ pub async fn hold(connection: &mut AnyConnection, id: i64) -> Result<Project, Er
     row.map(|(id, name)| Project { id, name }).ok_or_else(|| Error::NoSuchProject(id.to_string()))
 }
 
+/// Notes what a project of the cluster is called; without a name, one that no project of Hopsworks can have.
+///
+/// # Errors
+/// [`Error::Database`]; nothing is changed then.
+pub async fn learn(database: &Database, id: i64, name: Option<&str>) -> Result<(), Error> {
+    let placeholder = |id: i64| format!("project-{id}");
+    let mut transaction = database.begin_write().await?;
+    if let Some(name) = name {
+        // A project of that name that was there before is gone: names are taken once in a cluster.
+        sqlx::query("update projects set name = 'project-' || cast(id as text) where name = $1 and id <> $2")
+            .bind(name)
+            .bind(id)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    sqlx::query(
+        "insert into projects (id, name) values ($1, $2) on conflict (id) do update set name = \
+         case when $3 = 1 then excluded.name else projects.name end",
+    )
+    .bind(id)
+    .bind(name.map_or_else(|| placeholder(id), str::to_owned))
+    .bind(i64::from(name.is_some()))
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
 /// The project and what the user is in it; `None` when there is no such project or the user is no member of it.
 pub async fn membership(
     database: &Database,
     project_id: i64,
-    user_id: i64,
+    user: &User,
 ) -> Result<Option<(Project, ProjectRole)>, sqlx::Error> {
+    let user_id = match &user.membership {
+        Membership::Stored(id) => id,
+        Membership::Told(projects) => {
+            return Ok(projects.iter().find(|(project, _)| project.id == project_id).cloned());
+        }
+    };
     let row: Option<(i64, String, String)> = sqlx::query_as(
         "select projects.id, projects.name, members.project_role from members \
          join projects on projects.id = members.project_id where members.project_id = $1 and members.user_id = $2",
@@ -122,7 +156,15 @@ pub async fn all(database: &Database) -> Result<Vec<(Project, i64)>, sqlx::Error
 }
 
 /// The projects a user is in and what they are there, in the order of their names.
-pub async fn of_user(database: &Database, user_id: i64) -> Result<Vec<(Project, ProjectRole)>, sqlx::Error> {
+pub async fn of_user(database: &Database, user: &User) -> Result<Vec<(Project, ProjectRole)>, sqlx::Error> {
+    let user_id = match &user.membership {
+        Membership::Stored(id) => id,
+        Membership::Told(projects) => {
+            let mut projects = projects.to_vec();
+            projects.sort_by(|(left, _), (right, _)| left.name.cmp(&right.name));
+            return Ok(projects);
+        }
+    };
     let rows: Vec<(i64, String, String)> = sqlx::query_as(
         "select projects.id, projects.name, members.project_role from members \
          join projects on projects.id = members.project_id where members.user_id = $1 order by projects.name",
@@ -159,14 +201,14 @@ pub async fn set_member(
     let mut transaction = database.begin_write().await?;
     let project = named(&mut transaction, project).await?;
     let project = hold(&mut transaction, project.id).await?;
-    let user = user::by_email(&mut transaction, email).await?;
-    let before = member_role(&mut transaction, project.id, user.id).await?;
+    let user_id = user::id_of(&mut transaction, email).await?;
+    let before = member_role(&mut transaction, project.id, user_id).await?;
     sqlx::query(
         "insert into members (project_id, user_id, project_role) values ($1, $2, $3) \
          on conflict (project_id, user_id) do update set project_role = excluded.project_role",
     )
     .bind(project.id)
-    .bind(user.id)
+    .bind(user_id)
     .bind(role.query_name())
     .execute(&mut *transaction)
     .await?;
@@ -185,13 +227,13 @@ pub async fn remove_member(database: &Database, actor: &Actor, project: &str, em
     let mut transaction = database.begin_write().await?;
     let project = named(&mut transaction, project).await?;
     let project = hold(&mut transaction, project.id).await?;
-    let user = user::by_email(&mut transaction, email).await?;
-    let Some(role) = member_role(&mut transaction, project.id, user.id).await? else {
+    let user_id = user::id_of(&mut transaction, email).await?;
+    let Some(role) = member_role(&mut transaction, project.id, user_id).await? else {
         return Err(Error::NoSuchMember { email: email.to_string(), project: project.name });
     };
     sqlx::query("delete from members where project_id = $1 and user_id = $2")
         .bind(project.id)
-        .bind(user.id)
+        .bind(user_id)
         .execute(&mut *transaction)
         .await?;
     let before = Some(json!({"email": email.as_str(), "projectRole": role.display_name()}));

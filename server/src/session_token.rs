@@ -2,6 +2,7 @@
 //!
 //! Granted or refused, the request is on record before its answer leaves: no row, no credentials.
 
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use axum::Json;
@@ -18,7 +19,7 @@ use crate::App;
 use crate::audit::{self, Purpose, SessionRequest};
 use crate::auth::{Caller, Member};
 use crate::error::Error;
-use crate::flights::Flight;
+use crate::flights::SameCredentials;
 use crate::metrics::OneMore;
 use crate::parameters::{Parameters, ProjectId};
 use crate::{mapping, request_log};
@@ -107,7 +108,7 @@ async fn assume(
     };
     record.role = Some(mapping.role.to_string());
 
-    let flight = Flight {
+    let same = SameCredentials {
         member: member.caller.user.email.to_string(),
         project_id: member.project.id,
         role: mapping.role.clone(),
@@ -118,10 +119,10 @@ async fn assume(
         let begin = Instant::now();
         let result = app.sts.assume_role(&mapping.role, &session_name, duration, &Extras::default()).await;
         app.metrics.called_sts(&result, begin.elapsed());
-        result
+        result.map_err(Arc::new)
     };
     let waiting = OneMore::of(&app.metrics.waiting_for_sts);
-    let issued = app.flights.join(flight, call).await.map_err(Error::Assume)?;
+    let issued = app.flights.join(same, call).await.map_err(Error::Assume)?;
     drop(waiting);
     record.access_key_id = Some(issued.credentials.access_key_id().to_owned());
     record.sts_request_id.clone_from(&issued.request_id);

@@ -5,7 +5,9 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
+use hops_credentials::role::ProjectRole;
 use ring::digest::{SHA256, digest};
 use serde_json::json;
 use sqlx::AnyConnection;
@@ -13,6 +15,7 @@ use sqlx::AnyConnection;
 use crate::audit::{self, Action, Actor};
 use crate::database::{Database, is_conflict, next_id};
 use crate::error::Error;
+use crate::project::Project;
 use crate::random;
 
 /// An e-mail address, in lower case: the name of a user.
@@ -20,6 +23,11 @@ use crate::random;
 pub struct Email(String);
 
 impl Email {
+    /// An address as a cluster writes it. It is compared letter by letter: two members of a cluster are never one here.
+    pub fn told(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// The address as stored.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -54,12 +62,21 @@ impl FromStr for Email {
 /// Somebody who may call the server.
 #[derive(Debug, Clone)]
 pub struct User {
-    /// The id.
-    pub id: i64,
     /// The name.
     pub email: Email,
     /// Whether the admin endpoints are open to them.
     pub is_admin: bool,
+    /// Where it is known which projects they are in.
+    pub membership: Membership,
+}
+
+/// Where it is known which projects a user is in.
+#[derive(Debug, Clone)]
+pub enum Membership {
+    /// In the database, under this id of the user.
+    Stored(i64),
+    /// In the cluster they belong to, which has just told.
+    Told(Arc<[(Project, ProjectRole)]>),
 }
 
 /// A new API key. It is shown once; the database keeps only its hash.
@@ -118,15 +135,13 @@ pub async fn add(database: &Database, actor: &Actor, email: &Email, is_admin: bo
 pub async fn renew_key(database: &Database, actor: &Actor, email: &Email) -> Result<ApiKey, Error> {
     let key = ApiKey::generate();
     let mut transaction = database.begin_write().await?;
-    let user = by_email(&mut transaction, email).await?;
-    let before: String = sqlx::query_scalar("select key_prefix from users where id = $1")
-        .bind(user.id)
-        .fetch_one(&mut *transaction)
-        .await?;
+    let id = id_of(&mut transaction, email).await?;
+    let before: String =
+        sqlx::query_scalar("select key_prefix from users where id = $1").bind(id).fetch_one(&mut *transaction).await?;
     sqlx::query("update users set key_prefix = $1, key_hash = $2 where id = $3")
         .bind(prefix_of(key.reveal()))
         .bind(hash_of(key.reveal()))
-        .bind(user.id)
+        .bind(id)
         .execute(&mut *transaction)
         .await?;
     let state = |prefix: &str| Some(json!({"email": email.as_str(), "keyPrefix": prefix}));
@@ -155,7 +170,7 @@ pub fn has_hash(key: &str, key_hash: &str) -> bool {
 
 /// A user as the database holds them.
 pub fn stored(id: i64, email: String, is_admin: i64) -> User {
-    User { id, email: Email(email), is_admin: is_admin == 1 }
+    User { email: Email(email), is_admin: is_admin == 1, membership: Membership::Stored(id) }
 }
 
 /// All users with the prefixes of their keys, in the order of their names.
@@ -167,17 +182,16 @@ pub async fn all(database: &Database) -> Result<Vec<(User, String)>, sqlx::Error
     Ok(rows.into_iter().map(|(id, email, is_admin, prefix)| (stored(id, email, is_admin), prefix)).collect())
 }
 
-/// The user of that name.
+/// The id of the user of that name.
 ///
 /// # Errors
 /// [`Error::NoSuchUser`], [`Error::Database`].
-pub async fn by_email(connection: &mut AnyConnection, email: &Email) -> Result<User, Error> {
-    let row: Option<(i64, i64)> = sqlx::query_as("select id, is_admin from users where email = $1")
+pub async fn id_of(connection: &mut AnyConnection, email: &Email) -> Result<i64, Error> {
+    let id = sqlx::query_scalar("select id from users where email = $1")
         .bind(email.as_str())
         .fetch_optional(connection)
         .await?;
-    row.map(|(id, is_admin)| User { id, email: email.clone(), is_admin: is_admin == 1 })
-        .ok_or_else(|| Error::NoSuchUser(email.to_string()))
+    id.ok_or_else(|| Error::NoSuchUser(email.to_string()))
 }
 
 /// Compares without telling by the time it takes where two texts differ.

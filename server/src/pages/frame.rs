@@ -53,6 +53,8 @@ impl Frame {
             true => for_administrators.as_slice(),
             false => &[],
         };
+        let is_ours = |path| caller.has_members_here() || ![path::PROJECTS, path::USERS].contains(path);
+        let shown = shown.iter().filter(|(path, _)| is_ours(path));
         let links = for_all.iter().chain(shown).map(|(href, text)| Link { href, text, is_here: *href == here });
         Self {
             title: title.to_owned(),

@@ -29,16 +29,19 @@ struct Entry {
 /// What this person can do here.
 pub async fn show(State(app): State<App>, visitor: Visitor, parameters: Parameters) -> Result<Response, PageError> {
     let user = &visitor.caller.user;
-    let projects = project::of_user(&app.database, user.id).await?.into_iter().map(|(project, project_role)| Entry {
+    let projects = project::of_user(&app.database, user).await?.into_iter().map(|(project, project_role)| Entry {
         href: format!("/projects/{}", project.id),
         title: project.name,
         text: format!("You are a {}. See the roles you may assume.", project_role.display_name().to_lowercase()),
     });
     let projects = projects.collect();
-    let administration = match user.is_admin {
+    let mut administration = match user.is_admin {
         true => administration(mapping::all(&app.database).await?.len(), project::all(&app.database).await?.len()),
         false => Vec::new(),
     };
+    if !visitor.caller.has_members_here() {
+        administration.retain(|entry| ![path::PROJECTS, path::USERS].contains(&entry.href.as_str()));
+    }
     let frame = Frame::of("Home", path::HOME, &visitor.caller, visitor.form_token).with_notice(&parameters);
     Ok(page(&Home { frame, administration, projects }))
 }

@@ -17,6 +17,7 @@ use super::path;
 use super::visitor::{Administrator, Visitor};
 use crate::App;
 use crate::error::Error;
+use crate::identity::Identity;
 use crate::mapping::{self, Mapping};
 use crate::parameters::Parameters;
 use crate::project;
@@ -199,10 +200,24 @@ pub async fn add(
 
 async fn add_typed(app: &App, visitor: &Visitor, form: &MappingForm) -> Result<(), Error> {
     let meant = form.parse()?;
+    learn_typed(app, visitor, &form.project).await?;
     let project = project::named(&mut *app.database.pool().acquire().await?, &form.project).await?;
     let actor = &visitor.caller.actor;
     mapping::add(&app.database, actor, project.id, meant.project_role, &meant.role, form.is_default).await?;
     Ok(())
+}
+
+/// Of a cluster, a project is known here once a role is mapped to it.
+async fn learn_typed(app: &App, visitor: &Visitor, project: &str) -> Result<(), Error> {
+    let (Identity::Hopsworks(cluster), Some(login)) = (&app.identity, &visitor.login) else { return Ok(()) };
+    if let Ok(id) = project.parse() {
+        return cluster.check_project(&app.database, login, id).await;
+    }
+    let own = project::of_user(&app.database, &visitor.caller.user).await?;
+    match own.iter().find(|(own, _)| own.name == project) {
+        Some((own, _)) => cluster.learn(&app.database, own).await,
+        None => Ok(()),
+    }
 }
 
 async fn table(app: &App, visitor: Visitor, parameters: &Parameters, form: MappingForm) -> Result<Mappings, PageError> {

@@ -8,7 +8,7 @@ use super::error::PageError;
 use super::forms::Fields;
 use super::frame::{Frame, page};
 use super::path;
-use super::visitor::{Administrator, Visitor};
+use super::visitor::{LocalAdministrator, Visitor};
 use crate::App;
 use crate::error::Error;
 use crate::parameters::Parameters;
@@ -47,11 +47,11 @@ pub fn href(email: &Email) -> String {
 /// The question.
 pub async fn show(
     State(app): State<App>,
-    Administrator(visitor): Administrator,
+    LocalAdministrator(visitor): LocalAdministrator,
     parameters: Parameters,
 ) -> Result<Response, PageError> {
     let email = email_of(&parameters)?;
-    user::by_email(&mut *app.database.pool().acquire().await?, &email).await?;
+    user::id_of(&mut *app.database.pool().acquire().await?, &email).await?;
     let frame = Frame::of("Make a new API key?", path::USERS, &visitor.caller, visitor.form_token);
     Ok(page(&Confirm { frame, email: email.to_string() }))
 }
@@ -59,7 +59,7 @@ pub async fn show(
 /// Makes the key and shows it.
 pub async fn renew(
     State(app): State<App>,
-    Administrator(visitor): Administrator,
+    LocalAdministrator(visitor): LocalAdministrator,
     fields: Fields,
 ) -> Result<Response, PageError> {
     let email = email_of(&fields.parameters())?;

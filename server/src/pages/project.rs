@@ -10,7 +10,7 @@ use super::forms::Fields;
 use super::frame::{Frame, Notice, done, page, page_again};
 use super::mapping_form::{Choice, project_roles};
 use super::path;
-use super::visitor::{Administrator, Visitor};
+use super::visitor::{LocalAdministrator, Visitor};
 use crate::App;
 use crate::error::Error;
 use crate::parameters::{Parameters, ProjectId};
@@ -82,7 +82,7 @@ fn query(name: &str, value: &str) -> String {
 /// The members, and the form that adds to them.
 pub async fn show(
     State(app): State<App>,
-    Administrator(visitor): Administrator,
+    LocalAdministrator(visitor): LocalAdministrator,
     ProjectId(id): ProjectId,
     parameters: Parameters,
 ) -> Result<Response, PageError> {
@@ -92,7 +92,7 @@ pub async fn show(
 /// Makes somebody a member, or changes what they are.
 pub async fn set_member(
     State(app): State<App>,
-    Administrator(visitor): Administrator,
+    LocalAdministrator(visitor): LocalAdministrator,
     ProjectId(id): ProjectId,
     fields: Fields,
 ) -> Result<Response, PageError> {
@@ -131,7 +131,7 @@ fn email_of(text: &str) -> Result<Email, Error> {
 /// Asks before a membership ends.
 pub async fn confirm_removal(
     State(app): State<App>,
-    Administrator(visitor): Administrator,
+    LocalAdministrator(visitor): LocalAdministrator,
     ProjectId(id): ProjectId,
     parameters: Parameters,
 ) -> Result<Response, PageError> {
@@ -143,7 +143,7 @@ pub async fn confirm_removal(
 /// Ends a membership.
 pub async fn remove_member(
     State(app): State<App>,
-    Administrator(visitor): Administrator,
+    LocalAdministrator(visitor): LocalAdministrator,
     ProjectId(id): ProjectId,
     fields: Fields,
 ) -> Result<Response, PageError> {

@@ -8,7 +8,7 @@ use super::error::{PageError, sentence};
 use super::forms::Fields;
 use super::frame::{Frame, Notice, done, page, page_again};
 use super::path;
-use super::visitor::{Administrator, Visitor};
+use super::visitor::{LocalAdministrator, Visitor};
 use crate::App;
 use crate::error::Error;
 use crate::parameters::Parameters;
@@ -33,7 +33,7 @@ impl Projects {
 /// The list.
 pub async fn show(
     State(app): State<App>,
-    Administrator(visitor): Administrator,
+    LocalAdministrator(visitor): LocalAdministrator,
     parameters: Parameters,
 ) -> Result<Response, PageError> {
     Ok(page(&Projects::new(&app, visitor, &parameters).await?))
@@ -42,7 +42,7 @@ pub async fn show(
 /// Adds a project.
 pub async fn add(
     State(app): State<App>,
-    Administrator(visitor): Administrator,
+    LocalAdministrator(visitor): LocalAdministrator,
     fields: Fields,
 ) -> Result<Response, PageError> {
     let name = fields.text("name");

@@ -33,8 +33,11 @@ pub async fn show(parameters: Parameters) -> Response {
 /// Starts a session. One that the browser had ends, so that nobody can slip in an id chosen before.
 pub async fn sign_in(State(app): State<App>, parts: Parts, fields: Fields) -> Result<Response, PageError> {
     let next = local(fields.parameters().all("next").next());
-    let Some(id) = browser_session::start(&app.database, &fields.text("key")).await? else {
-        return Ok(refused(&wrong_key(&app, &parts), next));
+    let id = match browser_session::start(&app.database, &app.identity, &fields.text("key")).await {
+        Ok(id) => id,
+        Err(Error::Unauthenticated) => return Ok(refused(&wrong_key(&app, &parts), next)),
+        Err(error @ Error::LoginNotAccepted) => return Ok(refused(&error, next)),
+        Err(error) => return Err(error.into()),
     };
     if let Some(before) = app.cookie.read(&parts.headers) {
         browser_session::end(&app.database, &before).await?;
@@ -47,6 +50,9 @@ fn refused(error: &Error, next: String) -> Response {
     if let Error::TooManyWrongKeys(seconds) = error {
         let headers = [(header::RETRY_AFTER, HeaderValue::from(*seconds))];
         return (error.status(), headers, again(sentence(&error.to_string()))).into_response();
+    }
+    if let Error::LoginNotAccepted = error {
+        return (error.status(), again(sentence(&error.to_string()))).into_response();
     }
     let problem = "Nobody has this API key. Copy the whole key, or ask an administrator for a new one.";
     // Not 401: that asks a browser for a password of its own.

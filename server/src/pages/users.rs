@@ -9,7 +9,7 @@ use super::forms::Fields;
 use super::frame::{Frame, page, page_again};
 use super::new_key::NewKey;
 use super::path;
-use super::visitor::{Administrator, Visitor};
+use super::visitor::{LocalAdministrator, Visitor};
 use crate::App;
 use crate::error::Error;
 use crate::user::{self, Email};
@@ -48,14 +48,17 @@ impl Users {
 }
 
 /// The list.
-pub async fn show(State(app): State<App>, Administrator(visitor): Administrator) -> Result<Response, PageError> {
+pub async fn show(
+    State(app): State<App>,
+    LocalAdministrator(visitor): LocalAdministrator,
+) -> Result<Response, PageError> {
     Ok(page(&Users::new(&app, visitor).await?))
 }
 
 /// Adds a user and shows their key, this once.
 pub async fn add(
     State(app): State<App>,
-    Administrator(visitor): Administrator,
+    LocalAdministrator(visitor): LocalAdministrator,
     fields: Fields,
 ) -> Result<Response, PageError> {
     let (text, is_admin) = (fields.text("email"), fields.is_ticked("admin"));

@@ -10,13 +10,18 @@ use axum::http::request::Parts;
 use super::error::PageError;
 use crate::App;
 use crate::auth::{Admin, Caller, DataOwner, Member};
-use crate::browser_session;
+use crate::browser_session::{self, SignedIn};
+use crate::cluster::Login;
+use crate::error::Error;
+use crate::identity::Identity;
 use crate::parameters::ProjectId;
 
 /// Somebody who is signed in.
 pub struct Visitor {
     /// Who.
     pub caller: Caller,
+    /// What they signed in with, for their cluster.
+    pub login: Option<Login>,
     /// The token for the forms of their pages.
     pub form_token: String,
 }
@@ -30,8 +35,10 @@ impl FromRequestParts<App> for Visitor {
             _ => None,
         };
         let Some(id) = app.cookie.read(&parts.headers) else { return Err(PageError::NotSignedIn { back_to }) };
-        match browser_session::user_of(&app.database, &id, SystemTime::now()).await? {
-            Some(user) => Ok(Self { caller: Caller::of(app, parts, user), form_token: id.form_token() }),
+        match browser_session::user_of(&app.database, &app.identity, &id, SystemTime::now()).await? {
+            Some(SignedIn { user, login }) => {
+                Ok(Self { caller: Caller::of(app, parts, user), login, form_token: id.form_token() })
+            }
             None => Err(PageError::SessionEnded { back_to }),
         }
     }
@@ -44,9 +51,24 @@ impl FromRequestParts<App> for Administrator {
     type Rejection = PageError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, PageError> {
-        let Visitor { caller, form_token } = Visitor::from_request_parts(parts, app).await?;
+        let Visitor { caller, login, form_token } = Visitor::from_request_parts(parts, app).await?;
         let Admin(caller) = Admin::of(caller)?;
-        Ok(Self(Visitor { caller, form_token }))
+        Ok(Self(Visitor { caller, login, form_token }))
+    }
+}
+
+/// An administrator who is signed in where users, projects and members are those of this server.
+pub struct LocalAdministrator(pub Visitor);
+
+impl FromRequestParts<App> for LocalAdministrator {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, PageError> {
+        let Administrator(visitor) = Administrator::from_request_parts(parts, app).await?;
+        match &app.identity {
+            Identity::Local => Ok(Self(visitor)),
+            Identity::Hopsworks(cluster) => Err(Error::LivesInCluster(cluster.to_string()).into()),
+        }
     }
 }
 
@@ -62,7 +84,7 @@ impl FromRequestParts<App> for ProjectMember {
     type Rejection = PageError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, PageError> {
-        let Visitor { caller, form_token } = Visitor::from_request_parts(parts, app).await?;
+        let Visitor { caller, form_token, .. } = Visitor::from_request_parts(parts, app).await?;
         let ProjectId(project_id) = ProjectId::from_request_parts(parts, app).await?;
         Ok(Self { member: Member::of(app, caller, project_id).await?, form_token })
     }

@@ -3,7 +3,9 @@
 mod abuse;
 mod admin;
 mod at_once;
+mod cluster;
 mod command_line;
+mod delegated;
 mod member;
 mod postgres;
 mod probes;

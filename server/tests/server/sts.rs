@@ -82,7 +82,7 @@ impl Sts {
     }
 
     /// What the server's environment needs to find it and a base identity of its own.
-    fn variables(&self) -> Vec<(&'static str, String)> {
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
         vec![
             ("AWS_ENDPOINT_URL_STS", format!("http://127.0.0.1:{}", self.port)),
             ("AWS_ACCESS_KEY_ID", "AKIABASE".to_owned()),
