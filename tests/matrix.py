@@ -34,13 +34,22 @@ class Layout:
     confs: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-KRYO = {"spark.serializer": "org.apache.spark.serializer.KryoSerializer"}
+#: Executors that come when there are tasks and go when there are none.
+COMING_AND_GOING = {
+    "spark.serializer": "org.apache.spark.serializer.KryoSerializer",
+    "spark.dynamicAllocation.enabled": "true",
+    "spark.dynamicAllocation.shuffleTracking.enabled": "true",
+    "spark.dynamicAllocation.executorIdleTimeout": "1s",
+    "spark.dynamicAllocation.cachedExecutorIdleTimeout": "1s",
+}
 OWN = {"spark.hadoop.fs.s3a.impl": "OwnFileSystem"}
 
 HARD = Layout("system/user", Place.SYSTEM, Place.USER, (APP, APP, USER), (APP, APP, USER))
 BESIDE = Layout("system/system", Place.SYSTEM, Place.SYSTEM, (APP, APP, APP), (APP, APP, APP))
 WITH_JOB = Layout("user/user", Place.USER, Place.USER, (USER, USER, USER), (USER, USER, USER))
-PACKAGES = Layout("user/--packages, Kryo", Place.USER, Place.PACKAGES, (USER, USER, USER), (USER, USER, USER), KRYO)
+PACKAGES = Layout(
+    "user/--packages, Kryo, dynamic allocation", Place.USER, Place.PACKAGES, (USER, USER, USER), (USER, USER, USER), COMING_AND_GOING
+)
 ADDED = Layout("system/addJar only", Place.SYSTEM, Place.DRIVER, (APP, APP, APP), (APP, APP, USER))
 OWN_CLASS = Layout("system/system, own fs.s3a.impl", Place.SYSTEM, Place.SYSTEM, (APP, APP, APP), (APP, APP, APP), OWN)
 LAYOUTS = (HARD, BESIDE, WITH_JOB, PACKAGES, ADDED, OWN_CLASS)

@@ -240,7 +240,7 @@ def _answer(endpoint: str, keys: tuple[str, str, str]) -> int:
 
 
 def failures(life: Life, lifetimes: int) -> list[str]:
-    """What went wrong; the program's own list first, then what S3 and STS saw."""
+    """What went wrong, by what the program itself found and by what S3 and STS saw."""
     found = life.found
     keys = found["keys"]
     assert isinstance(keys, list)
@@ -259,7 +259,7 @@ def failures(life: Life, lifetimes: int) -> list[str]:
         "the environment is stale": found["environment"] is True,
         "the server did not restart": life.trouble["server restarted"] >= 2,
     }
-    return [f"{problem}: {found} {life.issued.keys()}" for problem, holds in checks.items() if not holds]
+    return [problem for problem, holds in checks.items() if not holds]
 
 
 def row(line: Line, life: Life, problems: list[str]) -> list[str]:
@@ -307,7 +307,7 @@ def main() -> int:
         for line in LINES:
             life = live(place, line, 22 * LIFE_SECONDS, Path(directory) / line.spark)
             problems = failures(life, 20)
-            print("\n".join(problems) or f"Spark {line.spark}: ok", flush=True)
+            print(f"Spark {line.spark}: {problems, life.found}" if problems else f"Spark {line.spark}: ok", flush=True)
             table.append(row(line, life, problems))
     # One figure a line: a row would be wider than a screen.
     names = max(map(len, _HEAD))

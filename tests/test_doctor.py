@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import urllib.request
@@ -20,6 +21,7 @@ from rig.http import recording, serving
 from rig.spark import SPARK_3_5, Spark, product_jar, reports
 from tests.canary import leaks
 from tests.programs import compiled, plain
+from tests.stage import Stage
 
 GREEN = "no problem found"
 SPARK = f"{SPARK_3_5.home}/jars/*"
@@ -236,28 +238,115 @@ def test_a_class_loader_that_takes_no_class_needs_the_jar_beside_s3a(site: Deplo
 
 
 @pytest.mark.parametrize("master", ["spark-channelless", "local[2]"])
-def test_a_master_without_a_way_to_its_executors_is_named_with_masters_that_have_one(master: str, site: Deployment, tmp_path: Path) -> None:
+def test_a_master_without_a_way_to_its_executors_is_named_with_masters_that_have_one(master: str, stage: Stage, tmp_path: Path) -> None:
     # Spark looks for cluster managers in its own class loader.
     manager = tmp_path / "manager"
     shutil.copytree(compiled(SPARK_3_5).with_suffix("") / "org", manager / "org")
     services = manager / "META-INF" / "services"
     services.mkdir(parents=True)
     (services / "org.apache.spark.scheduler.ExternalClusterManager").write_text("org.apache.spark.scheduler.NoChannel\n")
-    confs = {"spark.driver.extraClassPath": f"{S3A}:{manager}"}
-    spark = Spark(SPARK_3_5, 17, site.s3.endpoint, tmp_path, master, confs=confs)
-    done = spark.submit(compiled(SPARK_3_5), "DoctorOfContext", site.variables(site.scientist))
+    site = stage.site
+    spark = Spark(SPARK_3_5, 17, site.s3.endpoint, tmp_path, master, confs={"spark.driver.extraClassPath": f"{S3A}:{manager}"})
+    done = spark.submit(compiled(SPARK_3_5), "DoctorOfContext", site.variables(site.scientist), stage.resource, stage.other)
     assert done.returncode == 0, done.stdout + done.stderr
     found = reports(done.stdout)
-    lines, explained = found["doctor"], found["explain"]
-    assert isinstance(lines, list) and isinstance(explained, list)
+    cause = "master spark-channelless has no channel for secrets to its executors"
+    remedy = "run on YARN, Kubernetes, a standalone cluster or local[*]"
     if master == "local[2]":
-        assert lines[-1] == GREEN, lines
-        assert "mode=live" in explained
-    else:
-        assert (
-            "PROBLEM token channel: master spark-channelless has no channel for secrets to its executors; run on YARN, Kubernetes, a "
-            "standalone cluster or local[*]"
-        ) in lines
-        assert "PROBLEM mode: mode=static: credentials are not refreshed in S3A; act on the other problems" in lines
-        assert "mode=static" in explained
-        assert f"credentials of {site.cloud.resource_reader} are not refreshed in S3A (mode=static) and end at 20" in done.stderr
+        assert texts(found["doctor"])[-1] == texts(found["again"])[-1] == GREEN, found
+        assert found["without"] == ["s3a://resource/test.csv is read without a role of ours; call assumeRole"]
+        check_explanation(stage, found)
+        check_overrides(found)
+        assert [found["switched"], found["required"]] == ["yes", "yes"]
+        return
+    assert f"PROBLEM token channel: {cause}; {remedy}" in texts(found["doctor"])
+    assert "PROBLEM mode: mode=static: credentials are not refreshed in S3A; act on the other problems" in texts(found["doctor"])
+    assert "mode=static" in texts(found["explain"])
+    assert f"credentials of {stage.resource} are not refreshed in S3A (mode=static) and end at {found['end']}: {cause}" in done.stderr
+    assert found["switched"] == (
+        f"this application reads as {stage.resource} and cannot change to {stage.other} in mode=static; start a new application"
+    )
+    assert found["required"] == (f"hops.credentials.require-live is set, and credentials cannot be refreshed in S3A: {cause}; {remedy}")
+
+
+def check_explanation(stage: Stage, found: Mapping[str, object]) -> None:
+    """Every fact about a path, in order."""
+    site = stage.site
+    lines = texts(found["explain"])
+    assert lines[:7] == [
+        "s3a://resource/test.csv is read with the application's role",
+        f"role: {stage.resource}",
+        f"source: the role-mapping server at {site.endpoint}, project {site.project}",
+        "mode=live",
+        f"access key: {found['key']}",
+        f"ends: {found['end']}",
+        "last refresh: none yet",
+    ]
+    end, due = datetime.fromisoformat(str(found["end"])), datetime.fromisoformat(lines[7].removeprefix("next refresh: "))
+    # Of an hour, 20 minutes are left, or up to 3 more.
+    assert timedelta(minutes=19) < end - due < timedelta(minutes=24)
+    assert lines[8:] == ["last error: none"]
+
+
+def check_overrides(found: Mapping[str, object]) -> None:
+    """Settings of the user's own beside the role, each with what to do about it."""
+    anonymous = "org.apache.hadoop.fs.s3a.AnonymousAWSCredentialsProvider"
+    assert found["public"] == [
+        f"s3a://public/key is read with {anonymous}, which the user chose for bucket public; no role of ours counts there"
+    ]
+    problems = [line.removeprefix("PROBLEM ") for line in texts(found["overridden"]) if line.startswith("PROBLEM")]
+    assert problems == [
+        "override: bucket keyed is read with the application's role in spite of fs.s3a.bucket.keyed.access.key; remove that key, or name a "
+        "provider for the bucket",
+        f"override: bucket public is read with {anonymous}, not with the application's role; remove "
+        "fs.s3a.bucket.public.aws.credentials.provider, or take a role with forBucket",
+        f"override: a session sets fs.s3a.aws.credentials.provider to {anonymous}, which wins over the role; call "
+        'spark.conf.unset("fs.s3a.aws.credentials.provider")',
+    ]
+
+
+def test_a_refresh_that_fails_is_named_until_it_works_again(tmp_path: Path) -> None:
+    mapping = {"id": 1, "projectRole": "ALL", "cloudRole": "arn:aws:iam::123456789012:role/reader", "defaultRole": True}
+    asked = 0
+
+    class Server(BaseHTTPRequestHandler):
+        """Gives credentials of seconds, refuses the role twice, and gives it again."""
+
+        def do_GET(self) -> None:
+            nonlocal asked
+            if "role-mappings" in self.path:
+                return self.answer(200, {"count": 1, "items": [mapping]})
+            asked += 1
+            if asked in (2, 3):
+                return self.answer(403, {"errorCode": 380002, "errorMsg": "not yours"})
+            end = datetime.now(UTC) + timedelta(seconds=8 if asked == 1 else 3600)
+            keys = {"accessKeyId": "ASIA", "secretAccessKey": "s", "sessionToken": "t"}
+            return self.answer(200, {**keys, "expiration": end.strftime("%Y-%m-%dT%H:%M:%SZ")})
+
+        def answer(self, status: int, fields: Mapping[str, object]) -> None:
+            body = json.dumps(fields).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Silent."""
+
+    with serving(Server) as endpoint:
+        variables = {"REST_ENDPOINT": endpoint, "HOPSWORKS_PROJECT_ID": "1", "API_KEY": "key"}
+        done = plain(tmp_path, variables, main="DoctorOfRefresh")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = reports(done.stdout)
+    [error] = [line for line in texts(found["failing"]) if line.startswith("last error: ")]
+    assert error.endswith('was refused: HTTP 403, code 380002: "not yours"; ask the administrator to map the role to your project role')
+    [problem] = [line for line in texts(found["doctor"]) if line.startswith("PROBLEM")]
+    assert problem == "PROBLEM refresh: of the default role: " + error.removeprefix("last error: ")
+    assert texts(found["again"])[-1] == GREEN
+
+
+def texts(found: object) -> list[str]:
+    """A list that a program reported."""
+    assert isinstance(found, list)
+    return found

@@ -27,7 +27,7 @@ def test_reads_go_on_through_many_lifetimes_and_the_death_of_an_executor(
     life = soak.live(stage, line, RUN_SECONDS, tmp_path)
     problems = soak.failures(life, RUN_SECONDS // soak.LIFE_SECONDS)
     print("\n" + "; ".join(soak.row(line, life, problems)))
-    assert problems == []
+    assert problems == [], life.found
 
 
 def test_no_configuration_that_is_written_beside_refreshes_loses_a_key(stage: Stage, tmp_path: Path) -> None:

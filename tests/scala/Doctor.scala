@@ -23,14 +23,54 @@ object Doctor {
     }
 }
 
-/** The doctor in a SparkContext. */
+/** The doctor in a SparkContext. Arguments: a role, and another one. */
 object DoctorOfContext {
   def main(arguments: Array[String]): Unit = {
-    SparkSession.builder.getOrCreate().range(1).count()
-    CredentialsProvider.assumeRole()
-    Report("doctor", CredentialsProvider.doctor().split("\n").toSeq)
-    Report("explain", CredentialsProvider.explain("s3a://resource/test.csv").split("\n").toSeq)
+    val spark = SparkSession.builder.getOrCreate()
+    spark.range(1).count()
+    Report("without", explained("s3a://resource/test.csv"))
+    CredentialsProvider.assumeRole(arguments(0))
+    Report("doctor", doctor())
+    Report("explain", explained("s3a://resource/test.csv"))
+    Report("key", CredentialsProvider.current().getAccessKeyId)
+    Report("end", CredentialsProvider.current().getExpiration)
+    Report("switched", Try(CredentialsProvider.assumeRole(arguments(1))).fold(_.getMessage, _ => "yes"))
+
+    val anonymous = "org.apache.hadoop.fs.s3a.AnonymousAWSCredentialsProvider"
+    val conf = spark.sparkContext.hadoopConfiguration
+    conf.set("fs.s3a.bucket.public.aws.credentials.provider", anonymous)
+    conf.set("fs.s3a.bucket.keyed.access.key", "AKIA")
+    spark.conf.set("fs.s3a.aws.credentials.provider", anonymous)
+    Report("public", explained("s3a://public/key"))
+    Report("overridden", doctor())
+    // What the doctor says, to the letter.
+    conf.unset("fs.s3a.bucket.public.aws.credentials.provider")
+    conf.unset("fs.s3a.bucket.keyed.access.key")
+    spark.conf.unset("fs.s3a.aws.credentials.provider")
+    Report("again", doctor())
+
+    System.setProperty("hops.credentials.require-live", "true")
+    Report("required", Try(CredentialsProvider.assumeRole(arguments(0))).fold(_.getMessage, _ => "yes"))
   }
+
+  private def doctor(): Seq[String] = CredentialsProvider.doctor().split("\n").toSeq
+
+  private def explained(path: String): Seq[String] = CredentialsProvider.explain(path).split("\n").toSeq
+}
+
+/** What is said of a refresh that fails, and of one that works again. */
+object DoctorOfRefresh {
+  def main(arguments: Array[String]): Unit = {
+    CredentialsProvider.assumeRole()
+    await(_ != "last error: none")
+    Report("failing", CredentialsProvider.explain("s3a://b/k").split("\n").toSeq)
+    Report("doctor", CredentialsProvider.doctor().split("\n").toSeq)
+    await(_ == "last error: none")
+    Report("again", CredentialsProvider.doctor().split("\n").toSeq)
+  }
+
+  private def await(isSo: String => Boolean): Unit =
+    while (!isSo(CredentialsProvider.explain("s3a://b/k").split("\n").last)) Thread.sleep(20)
 }
 
 /** Runs another program in a class loader below that of the class path. Arguments: jars, class, its arguments. */

@@ -1,6 +1,9 @@
 import io.hops.util.CredentialsProvider
 import io.hops.util.CredentialsProvider.AssumeRoleRequest
+import org.apache.hadoop.conf.Configuration
+import org.apache.hadoop.fs.Path
 import org.apache.hadoop.fs.s3a.S3AFileSystem
+import org.apache.spark.SerializableWritable
 import org.apache.spark.sql.SparkSession
 import org.apache.spark.sql.streaming.Trigger
 import scala.util.{Failure, Success, Try}
@@ -26,7 +29,13 @@ object Layout {
     val provider = spark.sparkContext.hadoopConfiguration.get("fs.s3a.aws.credentials.provider")
     Report("provider", provider)
     Report("driver", Loaders.of(provider))
-    Report("executors", spark.sparkContext.parallelize(1 to 8, 8).map(_ => Loaders.of(provider)).distinct().collect().toSeq.flatten)
+    val conf = spark.sparkContext.broadcast(new SerializableWritable(new Configuration(spark.sparkContext.hadoopConfiguration)))
+    Report("executors", spark.sparkContext.parallelize(1 to 8, 8).map { _ =>
+      // This executor may be a new one.
+      val path = new Path("s3a://resource/test.csv")
+      path.getFileSystem(conf.value.value).getFileStatus(path)
+      Loaders.of(provider)
+    }.distinct().collect().toSeq.flatten)
     spark.stop()
   }
 }

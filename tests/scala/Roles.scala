@@ -1,6 +1,8 @@
 import io.hops.util.CredentialsProvider
 import io.hops.util.CredentialsProvider.AssumeRoleRequest
 import org.apache.spark.sql.SparkSession
+import scala.concurrent.Await
+import scala.concurrent.duration.Duration
 import scala.util.{Failure, Success, Try}
 
 /** Roles that change while an application runs: who reads what, on the driver and on executors, with open buckets kept. */
@@ -11,7 +13,7 @@ object Roles {
     spark.range(1).count()
     arguments.head match {
       case "switch" => switch(arguments(1), arguments(2))
-      case "opened" => opened(arguments(1))
+      case "opened" => opened(arguments(1), arguments(2))
       case "buckets" => buckets(arguments(1), arguments(2))
       case "release" => release(arguments(1))
       case "executors" => onExecutors(arguments(1))
@@ -31,9 +33,19 @@ object Roles {
     Report("loaders", executors(_ => Loaders.names()).flatten)
   }
 
-  /** Both buckets as whoever the configuration names, then a role. */
-  private def opened(role: String): Unit = {
+  /** Both buckets as whoever the configuration names, then a role: first while no executor has time, then when they have. */
+  private def opened(role: String, end: String): Unit = {
     Report("before", reads())
+    if (!spark.sparkContext.isLocal) {
+      val busy = spark.sparkContext.parallelize(1 to 2, 2).foreachAsync(_ => while (!new java.io.File(end).exists) Thread.sleep(20))
+      while (spark.sparkContext.statusTracker.getExecutorInfos.map(_.numRunningTasks).sum < 2) Thread.sleep(20)
+      Report("busy", Try(CredentialsProvider.assumeRole(role)).fold(_.getMessage, _ => "assumed"))
+      Report("undone", Seq(Option(CredentialsProvider.current()), Option(System.getenv("AWS_ACCESS_KEY_ID")),
+        Option(spark.sparkContext.hadoopConfiguration.get("fs.s3a.hops.role"))).flatten)
+      new java.io.File(end).createNewFile()
+      Await.ready(busy, Duration.Inf)
+      Report("afterwards", reads())
+    }
     CredentialsProvider.assumeRole(role)
     Report("first", reads())
   }

@@ -10,11 +10,15 @@ import java.util.function.Supplier;
 
 /** What is used of Spark, where there is Spark: without it the class that touches it is never loaded. */
 final class Spark {
+  // Asked at each request to S3, and the answer takes a look into every jar.
+  private static final boolean IS_PRESENT =
+      Spark.class.getResource("/org/apache/spark/SparkEnv.class") != null;
+
   private Spark() {}
 
   /** Whether Spark is on the class path that loaded us. */
   static boolean isPresent() {
-    return Spark.class.getResource("/org/apache/spark/SparkEnv.class") != null;
+    return IS_PRESENT;
   }
 
   /** The effects on SparkContexts, the active one and later ones. */
