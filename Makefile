@@ -36,6 +36,14 @@ matrix: parts
 soak: parts
 	@$(PYTHON) -m tests.soak
 
+# The job of the demo that trains, on the versions of TensorFlow that read s3://; a gigabyte to fetch.
+test-tensorflow: build/tensorflow-venv/ok $(SERVER)
+	@$(PYTHON) -m pytest -q tests/tensorflow_job.py
+
+# Every reader we know through five lifetimes of its credentials, in a table; two gigabytes to fetch.
+readers: build/readers-venv/ok build/tensorflow-venv/ok $(SERVER)
+	@$(PYTHON) -m tests.readers
+
 # Everything that the tests of the built product use.
 parts: build/spark/3.5.8/ok build/spark/4.1.4/ok build/spark/4.3.0/ok build/sbt-launch.jar build/postgresql build/chromium jar publish build/python-venv/ok $(SERVER)
 
@@ -58,6 +66,13 @@ build/python-venv/ok: tests/python_requirements.txt $(JAR) Cargo.toml Cargo.lock
 	@test -e build/python-venv/bin/python || python3 -m venv build/python-venv
 	@build/python-venv/bin/python -m pip -q --disable-pip-version-check install -r tests/python_requirements.txt
 	@build/python-venv/bin/python -m pip -q --disable-pip-version-check install --force-reinstall --no-deps build/wheel/dev/$(WHEEL)
+	@touch $@
+
+build/%-venv/ok: tests/python_%_requirements.txt build/python-venv/ok
+	@echo "fetching the packages of tests/python_$*_requirements.txt" >&2
+	@test -e build/$*-venv/bin/python || python3 -m venv build/$*-venv
+	@build/$*-venv/bin/python -m pip -q --disable-pip-version-check install -r tests/python_$*_requirements.txt
+	@build/$*-venv/bin/python -m pip -q --disable-pip-version-check install --force-reinstall --no-deps build/wheel/dev/$(WHEEL)
 	@touch $@
 
 # $(call pack,PROFILE,DIRECTORY): the wheel that `pip install .` would build goes to DIRECTORY/bare, the one with the jar to DIRECTORY.

@@ -271,3 +271,58 @@ fn with_body(status: StatusCode, body: &[u8]) -> Response<Full<Bytes>> {
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credentials() -> Credentials {
+        Credentials::new(
+            "ASIAEXAMPLE".into(),
+            "canary-secret".into(),
+            "canary-token".into(),
+            SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_900),
+            Duration::from_secs(3600),
+            None,
+        )
+    }
+
+    #[test]
+    fn debug_shows_neither_token_nor_credentials() {
+        let (endpoint, _socket) = Endpoint::bind(credentials()).expect("loopback has a port");
+        assert_eq!(format!("{endpoint:?}"), format!("Endpoint {{ url: \"{}\", token: *** }}", endpoint.url()));
+        assert_eq!(endpoint.token().len(), 64);
+    }
+
+    #[test]
+    fn it_listens_on_loopback_only() {
+        let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let error = Endpoint::bind_to(everywhere, credentials()).expect_err("credentials stay on this machine");
+        assert_eq!(
+            error.to_string(),
+            "invalid address: 0.0.0.0:0 is not on loopback, and credentials are handed out nowhere else"
+        );
+    }
+
+    #[test]
+    fn an_answer_is_what_the_aws_sdks_read() {
+        assert_eq!(
+            json(&credentials()),
+            "{\"AccessKeyId\":\"ASIAEXAMPLE\",\"SecretAccessKey\":\"canary-secret\",\"Token\":\"canary-token\",\
+             \"Expiration\":\"2023-11-14T22:13:20Z\"}"
+        );
+    }
+
+    #[test]
+    fn the_file_of_the_token_is_private_and_goes_with_its_owner() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let (endpoint, _socket) = Endpoint::bind(credentials()).expect("loopback has a port");
+        let file = TokenFile::create(&endpoint, &std::env::temp_dir()).expect("a directory that can be written");
+        let path = file.path().to_owned();
+        assert_eq!(std::fs::metadata(&path).expect("it is there").permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_to_string(&path).expect("it is there"), endpoint.token());
+        drop(file);
+        assert!(!path.exists());
+    }
+}

@@ -110,3 +110,50 @@ pub fn found(get: impl Fn(&str) -> Option<String>, default_profile: Option<&Path
         None => "the role of this machine, if it has one; not ours".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn found_with(variables: &[(&str, &str)]) -> String {
+        let held: HashMap<&str, &str> = variables.iter().copied().collect();
+        found(|name| held.get(name).map(|value| (*value).to_owned()), None)
+    }
+
+    #[test]
+    fn what_is_found_is_what_most_sdks_look_at_first() {
+        let key = (ACCESS_KEY_ID, "ASIAEXAMPLE");
+        let issued = (ISSUED, "ASIAEXAMPLE");
+        let profile = ("AWS_PROFILE", "base");
+        let url = (CONTAINER_URL, "http://127.0.0.1:1/credentials");
+        assert!(found_with(&[key, issued, profile]).starts_with("credentials that were issued for a role"));
+        assert_eq!(found_with(&[key, profile]), "access key ASIAEXAMPLE, from AWS_ACCESS_KEY_ID; not ours");
+        assert_eq!(found_with(&[profile, url]), "the profile \"base\"; not ours");
+        assert!(
+            found_with(&[url, (ISSUED, url.1)]).starts_with("an endpoint of ours at http://127.0.0.1:1/credentials")
+        );
+        assert!(found_with(&[url]).ends_with("; not ours"));
+        assert!(found_with(&[("AWS_EC2_METADATA_DISABLED", "true")]).starts_with("nothing: "));
+        assert_eq!(found_with(&[]), "the role of this machine, if it has one; not ours");
+    }
+
+    #[test]
+    fn an_endpoint_of_somebody_else_stays_when_credentials_are_written() {
+        let credentials = Credentials::new(
+            "ASIAEXAMPLE".into(),
+            "canary-secret".into(),
+            "canary-token".into(),
+            std::time::SystemTime::UNIX_EPOCH,
+            std::time::Duration::ZERO,
+            None,
+        );
+        let url = || Some("http://127.0.0.1:1/credentials".to_owned());
+        let names = |changes: Vec<Change>| changes.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        let ours = of_credentials(&credentials, |name| [CONTAINER_URL, ISSUED].contains(&name).then(url).flatten());
+        let others = of_credentials(&credentials, |name| (name == CONTAINER_URL).then(url).flatten());
+        assert!(names(ours).contains(&CONTAINER_URL));
+        assert!(!names(others).contains(&CONTAINER_URL));
+    }
+}

@@ -1,6 +1,6 @@
 """Readers of S3, each made once and used through many lifetimes of the role's credentials. Runs where the wheel and the readers are.
 
-`list` prints their names. `make DIRECTORY` writes what they read. `read SECONDS READER...` assumes the caller's default role with
+`make DIRECTORY` writes what they read. `read SECONDS READER...` assumes the caller's default role with
 `refresh=True` and reports of each reader how often it read and what went wrong; credentials are looked for by each reader itself.
 """
 
@@ -201,9 +201,7 @@ def _read(seconds: float, names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "list":
-        print(*READERS)
-    elif sys.argv[1] == "make":
+    if sys.argv[1] == "make":
         _make(Path(sys.argv[2]))
     else:
         _read(float(sys.argv[2]), sys.argv[3:])

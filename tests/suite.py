@@ -49,7 +49,7 @@ STAGES = [
         "-",
         ["cargo", "clippy", "-q", "--workspace", "--all-targets", "--all-features", "--locked", "--", "-D", "warnings"],
     ),
-    Stage("unit tests", "Rust", "17", ["cargo", "test", "-q", "--workspace", "--locked"]),
+    Stage("unit tests", "Rust", "17", ["cargo", "test", "-q", "--workspace", "--features", "hops-credentials/cli", "--locked"]),
     Stage("JUnit", "Java", "17", [*GRADLE, "consoleTest"]),
     Stage("JUnit", "Java", "25", ["bash", "-c", f"home=$(python3 -m rig.jdk 25) && JAVA_25_HOME=$home {' '.join(GRADLE)} consoleTest25"]),
     Stage("ruff", "Python", "-", [PYTHON, "-m", "ruff", "check", "-q", *SOURCES]),

@@ -16,7 +16,7 @@ from rig.http import serving
 from tests import readers
 from tests.canary import leaks
 from tests.python_program import VENV, python, reported
-from tests.readers import Outcome, issued_for, play, short_lived
+from tests.readers import Outcome, fill, issued_for, play, short_lived
 from tests.soak import LIFE_SECONDS
 
 #: Those of each kind: an SDK in Python, one in C++, a process for each read.
@@ -57,8 +57,10 @@ def _variables(site: Deployment) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def outcomes(short: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[list[Outcome]]]:
     """The readers, while the other tests of this module run."""
+    directory = tmp_path_factory.mktemp("readers")
+    fill(short, VENV, directory)
     with ThreadPoolExecutor(1) as thread:
-        yield thread.submit(play, short, VENV, IN_CI, tmp_path_factory.mktemp("readers"))
+        yield thread.submit(play, short, VENV, IN_CI, directory)
 
 
 def test_the_environment_is_rewritten_for_those_who_look_again_and_for_forked_children(

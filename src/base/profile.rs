@@ -195,8 +195,8 @@ mod tests {
             clean,
             "[default]\ncredential_process = unset AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN \
              AWS_CONTAINER_CREDENTIALS_FULL_URI AWS_CONTAINER_AUTHORIZATION_TOKEN \
-             AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE HOPS_CREDENTIALS_ISSUED; export AWS_PROFILE='o'\\''neill'; \
-             /bin/tool --json\nregion=eu-north-1\n"
+             AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE HOPS_CREDENTIALS_ISSUED; export HOPS_CREDENTIALS_IN_PROCESS=1; \
+             export AWS_PROFILE='o'\\''neill'; /bin/tool --json\nregion=eu-north-1\n"
         );
     }
 
