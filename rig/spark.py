@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rig import BUILD, ROOT, jdk
-from rig.process import environment, run
+from rig.process import Program, environment, run
 
 _LOG4J = """\
 rootLogger.level = error
@@ -24,6 +24,8 @@ appender.stderr.name = stderr
 appender.stderr.target = SYSTEM_ERR
 appender.stderr.layout.type = PatternLayout
 appender.stderr.layout.pattern = %d{HH:mm:ss} %p %c: %m%n%ex
+logger.thrift.name = org.apache.hive.service.cli.thrift
+logger.thrift.level = info
 logger.hops.name = io.hops
 logger.hops.level = info
 """
@@ -153,6 +155,19 @@ class Spark:
         here = {"PYTHONPATH": path, "PYSPARK_PYTHON": str(interpreter), "PYSPARK_SUBMIT_ARGS": f"--master {self.master} pyspark-shell"}
         return self._start([interpreter, script, *arguments], {**here, **variables})
 
+    def serve(self, main: str, variables: Mapping[str, str], *arguments: str) -> Program:
+        """A server that comes with Spark, started by spark-submit; runs as long as the `with` block around it."""
+        command: list[str | Path] = [
+            self.line.home / "bin" / "spark-submit",
+            "--master",
+            self.master,
+            "--class",
+            main,
+            "spark-internal",
+            *arguments,
+        ]
+        return Program(command, self.directory / "server.log", self._prepared(variables), self.directory)
+
     def options(self) -> dict[str, str]:
         """Every conf of the application. `fs.s3a.*` beyond endpoint and region only fails faster than the default."""
         s3a = [self.line.s3a] if self.s3a == Place.SYSTEM else []
@@ -198,26 +213,24 @@ class Spark:
     def _start(
         self, command: Sequence[str | Path], variables: Mapping[str, str], stdin: str = "", seconds: float = 300
     ) -> subprocess.CompletedProcess[str]:
+        return run(command, self._prepared(variables), self.directory, seconds, stdin)
+
+    def _prepared(self, variables: Mapping[str, str]) -> dict[str, str]:
+        """Lays down the configuration; the environment that leads to it."""
         self.directory.mkdir(parents=True, exist_ok=True)
         conf_directory = self.directory / "conf"
         conf_directory.mkdir(exist_ok=True)
         (conf_directory / "log4j2.properties").write_text(_LOG4J)
         (conf_directory / "spark-defaults.conf").write_text("".join(f"{key} {value}\n" for key, value in self.options().items()))
-        return run(
-            command,
-            environment(
-                self.directory / "home",
-                JAVA_HOME=str(jdk.home(self.java)),
-                SPARK_HOME=str(self.line.home),
-                SPARK_CONF_DIR=str(conf_directory),
-                SPARK_WORKER_DIR=str(self.directory / "work"),
-                SPARK_LOCAL_IP="127.0.0.1",
-                SPARK_LOCAL_HOSTNAME="localhost",
-                **variables,
-            ),
-            self.directory,
-            seconds,
-            stdin,
+        return environment(
+            self.directory / "home",
+            JAVA_HOME=str(jdk.home(self.java)),
+            SPARK_HOME=str(self.line.home),
+            SPARK_CONF_DIR=str(conf_directory),
+            SPARK_WORKER_DIR=str(self.directory / "work"),
+            SPARK_LOCAL_IP="127.0.0.1",
+            SPARK_LOCAL_HOSTNAME="localhost",
+            **variables,
         )
 
 

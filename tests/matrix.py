@@ -13,8 +13,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from rig.process import on_termination
-from rig.spark import LINES, SPARK_3_5, Line, Place, Spark, product_jar, reports
+from rig import jdk
+from rig.process import environment, on_termination
+from rig.process import run as finish
+from rig.spark import LINES, SPARK_3_5, SPARK_4_1, Line, Place, Spark, product_jar, reports
 from tests.programs import compiled
 from tests.stage import Stage, stage
 
@@ -101,6 +103,22 @@ def shell(place: Stage, line: Line, directory: Path) -> dict[str, object]:
     return reports(done.stdout.replace("scala> ", "").replace("report\t", "\nreport\t"))
 
 
+THRIFT = "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"
+
+
+def thrift(place: Stage, line: Line, directory: Path) -> str:
+    """What a Thrift server says to one of its users who calls the product from SQL."""
+    directory.mkdir()
+    spark = Spark(line, 17, place.site.s3.endpoint, directory)
+    hive = ("--hiveconf", "hive.server2.thrift.port=0", "--hiveconf", "hive.server2.thrift.bind.host=127.0.0.1")
+    with spark.serve(THRIFT, place.site.variables(place.site.scientist), *hive) as server:
+        port = server.await_line(r"ThriftBinaryCLIService on port (\d+)", 120)[1]
+        sql = "select reflect('io.hops.util.CredentialsProvider', 'assumeRole')"
+        beeline: list[str | Path] = [jdk.home(17) / "bin" / "java", "-cp", f"{line.home}/jars/*", "org.apache.hive.beeline.BeeLine"]
+        done = finish([*beeline, "-u", f"jdbc:hive2://127.0.0.1:{port}", "-e", sql], environment(directory / "home"), directory)
+    return done.stdout + done.stderr + server.log.read_text()
+
+
 def loaders(found: object) -> str:
     """What a program reported of its class loaders."""
     return ", ".join(found) if isinstance(found, list) else "-"
@@ -130,6 +148,10 @@ def main() -> int:
             holds = typed == {"rows": 3, "roles": place.resource}
             seconds = f"{time.monotonic() - begin:.0f}"
             table.append(("system/user, spark-shell", line.spark, line.hadoop, "-", "-", seconds, "ok" if holds else "FAILED"))
+        begin = time.monotonic()
+        refused = "this is a Spark Thrift server, whose users would all" in thrift(place, SPARK_4_1, Path(directory) / "thrift")
+        seconds = f"{time.monotonic() - begin:.0f}"
+        table.append(("Thrift server refuses", SPARK_4_1.spark, SPARK_4_1.hadoop, "-", "-", seconds, "ok" if refused else "FAILED"))
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     print("\n" + "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table))
     return int(any(row[-1] == "FAILED" for row in table))
