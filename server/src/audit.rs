@@ -28,6 +28,11 @@ impl Actor {
     pub fn command_line() -> Self {
         Self { request_id: crate::random::hex::<8>(), name: "command line".to_owned(), address: None }
     }
+
+    /// The same for another row: each has an id of its own.
+    pub fn again(&self) -> Self {
+        Self { request_id: crate::random::hex::<8>(), ..self.clone() }
+    }
 }
 
 /// A change an administrator makes; the names are those of the command line.

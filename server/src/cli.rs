@@ -50,6 +50,24 @@ pub enum Command {
     /// Map roles to projects and project roles
     #[command(subcommand)]
     Mapping(MappingCommand),
+    /// Take over the role mappings of another server or a Hopsworks cluster, and print what changes
+    ///
+    /// The variable API_KEY holds the key of one of its administrators. Projects are found by their names and added when
+    /// there is none of that name; members are not taken over. Mappings that only this server has stay.
+    Import(Import),
+}
+
+/// `import`.
+#[derive(Debug, Args)]
+pub struct Import {
+    /// Where it is, https://host
+    #[arg(long, value_name = "URL")]
+    pub from: HopsworksUrl,
+    /// Change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub database: DatabaseOption,
 }
 
 /// Where the database is.
@@ -199,6 +217,21 @@ pub enum MappingCommand {
         #[command(flatten)]
         database: DatabaseOption,
     },
+    /// Print all mappings as a file for git: JSON, one mapping a line
+    Export {
+        #[command(flatten)]
+        database: DatabaseOption,
+    },
+    /// Make the mappings exactly those of such a file, and print what changes: "-" goes, "+" comes
+    Apply {
+        /// The file
+        file: PathBuf,
+        /// Change nothing
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        database: DatabaseOption,
+    },
     /// Remove a mapping
     Remove {
         /// Its id
@@ -262,12 +295,15 @@ impl Command {
     pub fn database(&self) -> &DatabaseOption {
         match self {
             Command::Serve(serve) => &serve.database,
+            Command::Import(import) => &import.database,
             Command::User(UserCommand::Add { database, .. } | UserCommand::Key { database, .. })
             | Command::Project(ProjectCommand::Add { database, .. })
             | Command::Member(MemberCommand::Set { database, .. } | MemberCommand::Remove { database, .. })
             | Command::Mapping(
                 MappingCommand::Add { database, .. }
                 | MappingCommand::List { database, .. }
+                | MappingCommand::Export { database }
+                | MappingCommand::Apply { database, .. }
                 | MappingCommand::Remove { database, .. },
             ) => database,
         }

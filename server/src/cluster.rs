@@ -7,7 +7,7 @@
 //! Facts about the cluster's interface: `GET project` is the one endpoint that takes API keys and the tokens of jobs as well
 //! as those of people, and it answers the caller's own rows only.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, AUTHORIZATION};
 use hops_credentials::network::Network;
-use hops_credentials::role::ProjectRole;
+use hops_credentials::role::{ProjectRole, RoleArn};
 use hops_credentials::settings::Settings;
 use reqwest::{Client, Response, StatusCode, Url};
 use ring::digest::{SHA256, digest};
@@ -39,6 +39,9 @@ const MAXIMUM: usize = 10_000;
 
 /// An administrator has some thousand projects at most, of a few hundred bytes each.
 const MAXIMUM_ANSWER: usize = 16 * 1024 * 1024;
+
+/// Role mappings asked for at once.
+const PAGE: usize = 500;
 
 /// What somebody brought in the one header `Authorization`: `ApiKey <key>` or `Bearer <JWT>`. Secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -169,6 +172,33 @@ impl Cluster {
         Ok(self.administrators.get(login, async || self.ask_is_admin(login).await).await?)
     }
 
+    /// All role mappings there, for an administrator.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`], [`Error::LoginNotAccepted`], [`Error::Cluster`], [`Error::InvalidArgument`] for a role that is
+    /// none.
+    pub async fn role_mappings(&self, login: &Login) -> Result<Vec<Told>, Error> {
+        let mut told = BTreeMap::new();
+        loop {
+            let path = format!("admin/cloud/role-mappings?sort_by=id:asc&offset={}&limit={PAGE}", told.len());
+            let page: MappingPage = self.ask(&path, login).await?;
+            let known = told.len();
+            for row in page.items {
+                let mapping = Told {
+                    project_id: row.project_id,
+                    project_name: row.project_name,
+                    project_role: row.project_role.parse()?,
+                    role: row.cloud_role.parse()?,
+                    is_default: row.default_role,
+                };
+                told.insert(row.id, mapping);
+            }
+            if told.len() >= page.count || told.len() == known {
+                return Ok(told.into_values().collect());
+            }
+        }
+    }
+
     /// Makes sure that there is such a project, which the cluster tells strangers too, and that roles can be mapped to it.
     ///
     /// # Errors
@@ -285,6 +315,39 @@ fn with_sources(error: &dyn std::error::Error) -> String {
         next = source.source();
     }
     text
+}
+
+/// A role mapping as another server tells it.
+#[derive(Debug)]
+pub struct Told {
+    /// The project's id there.
+    pub project_id: i64,
+    /// Its name.
+    pub project_name: String,
+    /// Whose members may assume the role.
+    pub project_role: ProjectRole,
+    /// The role.
+    pub role: RoleArn,
+    /// Whether it is the one used when no role is named.
+    pub is_default: bool,
+}
+
+#[derive(Deserialize)]
+struct MappingPage {
+    count: usize,
+    #[serde(default)]
+    items: Vec<MappingRow>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct MappingRow {
+    id: i64,
+    project_id: i64,
+    project_name: String,
+    project_role: String,
+    cloud_role: String,
+    default_role: bool,
 }
 
 /// What a cluster has told, by login.

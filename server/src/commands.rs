@@ -23,8 +23,9 @@ use crate::failures::Failures;
 use crate::identity::{self, Identity};
 use crate::listen::Listener;
 use crate::mapping::{self, Mapping};
+use crate::mapping_file::{self, Others};
 use crate::project::Project;
-use crate::{App, api, pages, probes, project, request_log, user};
+use crate::{App, api, import, pages, probes, project, request_log, user};
 
 /// For one call of STS, so that the answer is there before the clients of the contract give up on it: they wait 10 s.
 const STS_LIMIT: Duration = Duration::from_secs(7);
@@ -57,6 +58,9 @@ pub async fn run(command: Command, address: &Address) -> Result<(), Error> {
             project::remove_member(&database, &actor, &project, &email).await
         }
         Command::Mapping(command) => mapping(&database, &actor, command).await,
+        Command::Import(options) => import::run(&database, &actor, &options)
+            .await
+            .and_then(|differences| differences.iter().try_for_each(|difference| print(difference))),
     };
     let _ = tokio::time::timeout(CLOSING, database.close()).await;
     outcome
@@ -81,6 +85,19 @@ async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) ->
         MappingCommand::List { project: Some(project), .. } => {
             let project = project::named(&mut *database.pool().acquire().await?, &project).await?;
             list(&mapping::of_project(database, project.id).await?)
+        }
+        MappingCommand::Export { .. } => print(&mapping_file::write(&mapping::all(database).await?)),
+        MappingCommand::Apply { file, dry_run, .. } => {
+            let text = std::fs::read_to_string(&file).map_err(|error| Error::System {
+                attempted: format!("reading {}", file.display()),
+                source: error.into(),
+            })?;
+            let wanted = mapping_file::read(&text)?;
+            let differences = match dry_run {
+                true => mapping_file::preview(database, actor, &wanted, Others::Go).await?,
+                false => mapping_file::apply(database, actor, &wanted, Others::Go).await?,
+            };
+            differences.iter().try_for_each(|difference| print(difference))
         }
         MappingCommand::Remove { id, .. } => mapping::remove(database, actor, id).await,
     }

@@ -26,7 +26,7 @@ pub enum Error {
     )]
     LoginNotAccepted,
     /// The cluster that knows the users.
-    #[error("the Hopsworks cluster could not be asked who you are: {0}; try again")]
+    #[error("the Hopsworks cluster could not be asked: {0}; try again")]
     Cluster(String),
     /// A command about users, projects and members, which are not here.
     #[error("members live in the cluster {0}, with users, projects and API keys; change them there")]

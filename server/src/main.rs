@@ -6,6 +6,7 @@
 //! | `commands` | what each command does and prints |
 //! | `database` | SQLite or PostgreSQL, one set of SQL texts; migrations |
 //! | `user`, `project`, `mapping` | the nouns: rules and SQL |
+//! | `mapping_file`, `import` | role mappings in git; those of another server |
 //! | `audit` | what is on record |
 //! | `auth` | who calls and what they may do: extractors |
 //! | `api`, `session_token` | the REST interface |
@@ -30,9 +31,11 @@ mod error;
 mod failures;
 mod flights;
 mod identity;
+mod import;
 mod listen;
 mod listing;
 mod mapping;
+mod mapping_file;
 mod metrics;
 mod pages;
 mod parameters;

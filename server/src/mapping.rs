@@ -11,6 +11,7 @@ use sqlx::{AnyConnection, Row as _};
 use crate::audit::{self, Action, Actor};
 use crate::database::{Database, is_conflict, next_id};
 use crate::error::Error;
+use crate::mapping_file::{Entry, Others};
 use crate::project::{self, Project, stored_role};
 use crate::user::{self, User};
 
@@ -214,17 +215,9 @@ pub async fn add(
         clear_default_of(&mut transaction, project_id, project_role).await?;
     }
     let id = next_id(&mut transaction, "role mapping").await?;
-    sqlx::query(
-        "insert into role_mappings (id, project_id, project_role, role_arn, is_default) values ($1, $2, $3, $4, $5)",
-    )
-    .bind(id)
-    .bind(project_id)
-    .bind(project_role.query_name())
-    .bind(role.as_str())
-    .bind(i64::from(is_default))
-    .execute(&mut *transaction)
-    .await
-    .map_err(|error| exists_already(error, &project, role))?;
+    insert(&mut transaction, id, project_id, project_role, role, is_default)
+        .await
+        .map_err(|error| exists_already(error, &project, role))?;
     record(&mut transaction, actor, Action::MappingAdd, &project, before).await?;
     let mapping = with_id(&mut transaction, id).await?;
     transaction.commit().await?;
@@ -281,6 +274,86 @@ pub async fn remove(database: &Database, actor: &Actor, id: i64) -> Result<(), E
     }
     record(&mut transaction, actor, Action::MappingRemove, &project, before).await?;
     transaction.commit().await?;
+    Ok(())
+}
+
+/// The ids of the projects that have role mappings.
+pub async fn projects(connection: &mut AnyConnection) -> Result<Vec<i64>, sqlx::Error> {
+    sqlx::query_scalar("select distinct project_id from role_mappings").fetch_all(connection).await
+}
+
+/// Makes the role mappings of a project that is held those that are wanted; gives those before and those after it.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn set(
+    connection: &mut AnyConnection,
+    actor: &Actor,
+    project: &Project,
+    wanted: &[&Entry],
+    others: Others,
+) -> Result<(Vec<Mapping>, Vec<Mapping>), Error> {
+    let before = in_project(connection, project.id).await?;
+    for mapping in &before {
+        match (wanted.iter().find(|entry| entry.role == mapping.role), others) {
+            (None, Others::Go) => {
+                sqlx::query("delete from role_mappings where id = $1")
+                    .bind(mapping.id)
+                    .execute(&mut *connection)
+                    .await?;
+            }
+            // The default may go to another mapping, and no two may have it in between.
+            (Some(entry), _)
+                if entry.project_role != mapping.project_role || entry.is_default != mapping.is_default =>
+            {
+                sqlx::query("update role_mappings set project_role = $1, is_default = 0 where id = $2")
+                    .bind(entry.project_role.query_name())
+                    .bind(mapping.id)
+                    .execute(&mut *connection)
+                    .await?;
+            }
+            (None, Others::Stay) | (Some(_), _) => {}
+        }
+    }
+    for entry in wanted {
+        if !before.iter().any(|mapping| mapping.role == entry.role) {
+            let id = next_id(connection, "role mapping").await?;
+            insert(connection, id, project.id, entry.project_role, &entry.role, false).await?;
+        }
+    }
+    for entry in wanted.iter().filter(|entry| entry.is_default) {
+        clear_default_of(connection, project.id, entry.project_role).await?;
+        sqlx::query("update role_mappings set is_default = 1 where project_id = $1 and role_arn = $2")
+            .bind(project.id)
+            .bind(entry.role.as_str())
+            .execute(&mut *connection)
+            .await?;
+    }
+    let after = in_project(connection, project.id).await?;
+    if before != after {
+        record(connection, actor, Action::MappingChange, project, before.clone()).await?;
+    }
+    Ok((before, after))
+}
+
+async fn insert(
+    connection: &mut AnyConnection,
+    id: i64,
+    project_id: i64,
+    project_role: ProjectRole,
+    role: &RoleArn,
+    is_default: bool,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "insert into role_mappings (id, project_id, project_role, role_arn, is_default) values ($1, $2, $3, $4, $5)",
+    )
+    .bind(id)
+    .bind(project_id)
+    .bind(project_role.query_name())
+    .bind(role.as_str())
+    .bind(i64::from(is_default))
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

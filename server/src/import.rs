@@ -1,0 +1,72 @@
+//! `import`: the role mappings of another server of the contract, or of a Hopsworks cluster that has the endpoints.
+
+use hops_credentials::settings::{API_KEY, Settings};
+
+use crate::audit::Actor;
+use crate::cli::{HopsworksUrl, Import};
+use crate::cluster::{Cluster, Login, Told};
+use crate::database::Database;
+use crate::error::Error;
+use crate::identity;
+use crate::mapping_file::{self, Difference, Entry, Others};
+use crate::project::{self, ProjectName};
+
+/// Takes over what is there, or says what that would change.
+///
+/// # Errors
+/// [`Error::InvalidArgument`], [`Error::Cluster`], [`Error::Database`].
+pub async fn run(database: &Database, actor: &Actor, options: &Import) -> Result<Vec<Difference>, Error> {
+    let settings = Settings::from_environment();
+    let Some(key) = settings.get(&API_KEY) else {
+        return Err(Error::InvalidArgument(
+            "the variable API_KEY holds no key; set it to that of an administrator there".to_owned(),
+        ));
+    };
+    let HopsworksUrl(url) = &options.from;
+    let told =
+        Cluster::new(url, &settings)?.role_mappings(&Login::with_api_key(key)).await.map_err(|error| match error {
+            Error::Unauthenticated => Error::InvalidArgument("nobody there has the key in API_KEY".to_owned()),
+            Error::LoginNotAccepted => Error::InvalidArgument(
+                "the key in API_KEY is not an administrator's, or lacks the scope ADMIN".to_owned(),
+            ),
+            other => other,
+        })?;
+    let is_of_cluster = identity::cluster_of(database).await?.is_some();
+    // In a database of a cluster the ids are the same; else they are another server's, and only the names mean anything.
+    let entry = |told: &Told| Entry {
+        project: if is_of_cluster { told.project_id.to_string() } else { told.project_name.clone() },
+        project_role: told.project_role,
+        role: told.role.clone(),
+        is_default: told.is_default,
+    };
+    let (mut known, mut unknown) = (Vec::new(), Vec::new());
+    for told in &told {
+        let entry = entry(told);
+        match project::named(&mut *database.pool().acquire().await?, &entry.project).await {
+            Ok(_) => known.push(entry),
+            Err(Error::NoSuchProject(_)) => unknown.push((told, entry)),
+            Err(error) => return Err(error),
+        }
+    }
+    if options.dry_run {
+        let mut differences = mapping_file::preview(database, actor, &known, Others::Stay).await?;
+        differences.extend(unknown.into_iter().map(|(_, entry)| Difference::New(entry)));
+        return Ok(differences);
+    }
+    for (told, entry) in unknown {
+        match is_of_cluster {
+            true => project::learn(database, told.project_id, Some(&told.project_name)).await?,
+            false => {
+                let name: ProjectName = told.project_name.parse().map_err(|problem: &str| {
+                    Error::InvalidArgument(format!("the project {:?} there: {problem}", told.project_name))
+                })?;
+                match project::add(database, &actor.again(), &name).await {
+                    Ok(_) | Err(Error::ProjectExists(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        known.push(entry);
+    }
+    mapping_file::apply(database, actor, &known, Others::Stay).await
+}

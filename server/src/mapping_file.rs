@@ -1,0 +1,237 @@
+//! Role mappings as a file that lies in git: all of them, one a line, in an order that does not depend on when they were made.
+//!
+//! A file says what there is, not what to do. Making it so changes what differs and nothing else, in one transaction; a mapping
+//! that stays keeps its id, whatever else of it changes.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fmt;
+
+use clap::ValueEnum;
+use hops_credentials::role::{ProjectRole, RoleArn};
+use serde::{Deserialize, Serialize};
+
+use crate::audit::Actor;
+use crate::cli::MappedRole;
+use crate::database::{Database, Write};
+use crate::error::Error;
+use crate::mapping::{self, Mapping};
+use crate::project;
+
+/// A line of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The name of the project.
+    pub project: String,
+    /// Whose members may assume the role.
+    pub project_role: ProjectRole,
+    /// The role.
+    pub role: RoleArn,
+    /// Whether it is the one used when no role is named.
+    pub is_default: bool,
+}
+
+/// A line as JSON.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    project: String,
+    project_role: String,
+    role: String,
+    #[serde(default)]
+    default: bool,
+}
+
+impl From<&Mapping> for Entry {
+    fn from(mapping: &Mapping) -> Self {
+        Self {
+            project: mapping.project.name.clone(),
+            project_role: mapping.project_role,
+            role: mapping.role.clone(),
+            is_default: mapping.is_default,
+        }
+    }
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = Line {
+            project: self.project.clone(),
+            project_role: command_line_name(self.project_role),
+            role: self.role.to_string(),
+            default: self.is_default,
+        };
+        formatter.write_str(&serde_json::to_string(&line).expect("texts and truth values are JSON"))
+    }
+}
+
+fn command_line_name(role: ProjectRole) -> String {
+    let value = MappedRole::from(role).to_possible_value().expect("no role is hidden");
+    value.get_name().to_owned()
+}
+
+/// The file for these role mappings.
+pub fn write(mappings: &[Mapping]) -> String {
+    let mut lines: Vec<String> = mappings.iter().map(|mapping| Entry::from(mapping).to_string()).collect();
+    // By project, project role and role: a line begins with them.
+    lines.sort();
+    match lines.is_empty() {
+        true => "[]".to_owned(),
+        false => format!("[\n{}\n]", lines.join(",\n")),
+    }
+}
+
+/// Reads such a file.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] that says which entry is wrong, counted from 1, and how.
+pub fn read(text: &str) -> Result<Vec<Entry>, Error> {
+    let lines: Vec<Line> = serde_json::from_str(text)
+        .map_err(|error| Error::InvalidArgument(format!("the file is no list of role mappings: {error}")))?;
+    let parse = |(index, line): (usize, Line)| {
+        let wrong = |problem: &dyn fmt::Display| {
+            Error::InvalidArgument(format!("role mapping {} of the file: {problem}", index + 1))
+        };
+        Ok(Entry {
+            project_role: MappedRole::from_str(&line.project_role, false).map_err(|error| wrong(&error))?.into(),
+            role: line.role.parse().map_err(|error: hops_credentials::error::Error| wrong(&error))?,
+            project: line.project,
+            is_default: line.default,
+        })
+    };
+    let entries: Vec<Entry> = lines.into_iter().enumerate().map(parse).collect::<Result<_, Error>>()?;
+    check(&entries)?;
+    Ok(entries)
+}
+
+/// The rules that the database holds too, but says less well.
+fn check(entries: &[Entry]) -> Result<(), Error> {
+    let (mut roles, mut defaults) = (HashSet::new(), HashSet::new());
+    for entry in entries {
+        if !roles.insert((&entry.project, &entry.role)) {
+            return Err(Error::InvalidArgument(format!("{} is mapped to project {} twice", entry.role, entry.project)));
+        }
+        if entry.is_default && !defaults.insert((&entry.project, entry.project_role)) {
+            let role = command_line_name(entry.project_role);
+            return Err(Error::InvalidArgument(format!("project {} has two defaults for {role}", entry.project)));
+        }
+    }
+    Ok(())
+}
+
+/// What happens to the role mappings that are not among the wanted ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Others {
+    /// They go: the wanted ones are all there shall be.
+    Go,
+    /// They stay: the wanted ones come on top.
+    Stay,
+}
+
+/// What is different afterwards: a line that goes, or one that comes.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Difference {
+    /// It is there no more.
+    Gone(Entry),
+    /// It is there now.
+    New(Entry),
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Difference::Gone(entry) => write!(formatter, "- {entry}"),
+            Difference::New(entry) => write!(formatter, "+ {entry}"),
+        }
+    }
+}
+
+/// Makes it so; gives what is different now.
+///
+/// # Errors
+/// [`Error::NoSuchProject`], [`Error::Database`]; nothing is changed then.
+pub async fn apply(
+    database: &Database,
+    actor: &Actor,
+    wanted: &[Entry],
+    others: Others,
+) -> Result<Vec<Difference>, Error> {
+    let (transaction, differences) = try_to(database, actor, wanted, others).await?;
+    transaction.commit().await?;
+    Ok(differences)
+}
+
+/// What [`apply`] would change. Nothing is changed.
+///
+/// # Errors
+/// Those of [`apply`].
+pub async fn preview(
+    database: &Database,
+    actor: &Actor,
+    wanted: &[Entry],
+    others: Others,
+) -> Result<Vec<Difference>, Error> {
+    try_to(database, actor, wanted, others).await.map(|(_, differences)| differences)
+}
+
+async fn try_to(
+    database: &Database,
+    actor: &Actor,
+    wanted: &[Entry],
+    others: Others,
+) -> Result<(Write, Vec<Difference>), Error> {
+    let mut transaction = database.begin_write().await?;
+    let mut projects = BTreeSet::new();
+    for entry in wanted {
+        projects.insert(project::named(&mut transaction, &entry.project).await?.id);
+    }
+    if others == Others::Go {
+        projects.extend(mapping::projects(&mut transaction).await?);
+    }
+    let mut differences = Vec::new();
+    // In the order of their ids, so that two who do this at once do not wait for each other in a circle.
+    for id in projects {
+        let project = project::hold(&mut transaction, id).await?;
+        // A project of the file may be named by its id.
+        let is_of_project = |entry: &&Entry| entry.project == project.name || entry.project == id.to_string();
+        let of_project: Vec<&Entry> = wanted.iter().filter(is_of_project).collect();
+        let (before, after) = mapping::set(&mut transaction, &actor.again(), &project, &of_project, others).await?;
+        let only_in = |some: &[Entry], other: &[Entry]| -> Vec<Entry> {
+            some.iter().filter(|entry| !other.contains(entry)).cloned().collect()
+        };
+        let [before, after] = [before, after].map(|some| some.iter().map(Entry::from).collect::<Vec<_>>());
+        let gone = only_in(&before, &after).into_iter().map(Difference::Gone);
+        differences.extend(gone.chain(only_in(&after, &before).into_iter().map(Difference::New)));
+    }
+    Ok((transaction, differences))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(text: &str) -> String {
+        read(text).expect_err(text).to_string()
+    }
+
+    #[test]
+    fn a_file_that_contradicts_itself_is_refused_with_the_place() {
+        let line = |project: &str, role: &str, name: &str, more: &str| {
+            let arn = format!("arn:aws:iam::123456789012:role/{name}");
+            format!("{{\"project\":\"{project}\",\"project_role\":\"{role}\",\"role\":\"{arn}\"{more}}}")
+        };
+        let file = |lines: &[String]| format!("[{}]", lines.join(","));
+        let (one, default) = (line("churn", "all", "a", ""), line("churn", "all", "a", ",\"default\":true"));
+        assert_eq!(read(&file(std::slice::from_ref(&one))).expect("legal").len(), 1);
+        assert_eq!(
+            problem(&file(&[one.clone(), line("churn", "data-owner", "a", "")])),
+            "arn:aws:iam::123456789012:role/a is mapped to project churn twice"
+        );
+        assert_eq!(
+            problem(&file(&[default, line("churn", "all", "b", ",\"default\":true")])),
+            "project churn has two defaults for all"
+        );
+        assert!(problem(&file(&[one, line("churn", "boss", "b", "")])).starts_with("role mapping 2 of the file: "));
+        assert!(problem(&file(&[line("churn", "all", "a", ",\"defualt\":true")])).contains("unknown field `defualt`"));
+        assert!(problem("{}").starts_with("the file is no list of role mappings: "));
+    }
+}
