@@ -55,7 +55,7 @@ STAGES = [
     Stage("ruff", "Python", "-", [PYTHON, "-m", "ruff", "check", "-q", *SOURCES]),
     Stage("ruff format", "Python", "-", [PYTHON, "-m", "ruff", "format", "-q", "--check", *SOURCES]),
     Stage("mypy", "Python", "-", [PYTHON, "-m", "mypy", "--no-error-summary", *SOURCES]),
-    Stage("product", "all", "17", [PYTHON, "-m", "pytest", "-q", "--durations=15", f"--junitxml={REPORT}"]),
+    Stage("product", "all", "17", [PYTHON, "-m", "pytest", "-v", "--no-header", "--durations=15", f"--junitxml={REPORT}"]),
 ]
 _COUNTS = (
     (r"^test result: \w+\. (\d+) passed; (\d+) failed", 1, 2),
