@@ -14,6 +14,8 @@ from rig.spark import reports
 
 #: The environment into which the built wheel is installed, beside the readers that use it.
 VENV = BUILD / "python-venv"
+#: The command line, as the wheel installs it.
+PROGRAM = VENV / "bin" / "hops-credentials"
 
 _PRELUDE = """\
 import json, logging, os, sys, time

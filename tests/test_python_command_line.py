@@ -19,10 +19,8 @@ from rig.deployment import Deployment
 from rig.http import recording
 from rig.process import Program, environment, run
 from tests.canary import leaks
-from tests.python_program import VENV
-from tests.readers import short_lived
+from tests.python_program import PROGRAM
 
-PROGRAM = VENV / "bin" / "hops-credentials"
 _READER = [sys.executable, str(ROOT / "tests" / "reader.py")]
 
 
@@ -73,28 +71,6 @@ def test_exec_gives_the_role_to_one_command_and_ends_as_it_ends(site: Deployment
         'hops-credentials: "no-such-command" cannot be started: No such file or directory (os error 2)\n',
     ]
     assert leaks(site.secrets(), tmp_path, done.stdout, done.stderr) == []
-
-
-def test_exec_with_refresh_reads_past_the_first_lifetime_and_passes_signals_on(site: Deployment, tmp_path: Path) -> None:
-    script = (
-        "import boto3, sys, time, signal\n"
-        "signal.signal(signal.SIGTERM, lambda *_: (print('told to end', flush=True), sys.exit(5)))\n"
-        "client = boto3.client('s3', endpoint_url=sys.argv[1], region_name='us-east-1')\n"
-        "read = lambda: client.get_object(Bucket='resource', Key='test.csv')['Body'].read()\n"
-        "end = time.monotonic() + 12\n"
-        "while time.monotonic() < end: read(); time.sleep(0.3)\n"
-        "print('read on', flush=True)\n"
-        "while True: time.sleep(60)\n"
-    )
-    with short_lived(site) as short:
-        variables = environment(tmp_path / "home", **short.variables(site.scientist))
-        line: list[str | Path] = [PROGRAM, "exec", "--refresh", "--", VENV / "bin" / "python", "-c", script, site.s3.endpoint]
-        with Program(line, tmp_path / "log", variables, tmp_path) as program:
-            program.await_line("read on")
-            program.process.terminate()
-            program.await_line("told to end")
-            assert program.process.wait(10) == 5
-    assert leaks(site.secrets(), tmp_path) == []
 
 
 def test_process_keeps_the_credentials_where_only_the_user_can_look(site: Deployment, private: dict[str, str], tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,9 +15,10 @@ import pytest
 
 from rig.deployment import Deployment
 from rig.http import serving
+from rig.process import Program, environment
 from tests import readers
 from tests.canary import leaks
-from tests.python_program import VENV, python, reported
+from tests.python_program import PROGRAM, VENV, python, reported, written
 from tests.readers import Outcome, fill, issued_for, play, short_lived
 from tests.soak import LIFE_SECONDS
 
@@ -50,24 +53,43 @@ def short(site: Deployment) -> Iterator[Deployment]:
         yield short
 
 
+class _Silent(BaseHTTPRequestHandler):
+    """A server that takes longer than anybody likes to wait."""
+
+    def do_GET(self) -> None:
+        time.sleep(20)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Silent."""
+
+
 def _variables(site: Deployment) -> dict[str, str]:
     return {**site.variables(site.scientist), "S3": site.s3.endpoint}
 
 
 @pytest.fixture(scope="module")
-def outcomes(short: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[list[Outcome]]]:
-    """The readers, while the other tests of this module run."""
+def threads() -> Iterator[ThreadPoolExecutor]:
+    """For programs that read on while other tests of this module run."""
+    with ThreadPoolExecutor() as threads:
+        yield threads
+
+
+@pytest.fixture(scope="module")
+def outcomes(short: Deployment, threads: ThreadPoolExecutor, tmp_path_factory: pytest.TempPathFactory) -> Future[list[Outcome]]:
+    """The readers in all scenes."""
     directory = tmp_path_factory.mktemp("readers")
     fill(short, VENV, directory)
-    with ThreadPoolExecutor(1) as thread:
-        yield thread.submit(play, short, VENV, IN_CI, directory)
+    return threads.submit(play, short, VENV, IN_CI, directory)
 
 
-def test_the_environment_is_rewritten_for_those_who_look_again_and_for_forked_children(
-    short: Deployment, outcomes: object, tmp_path: Path
-) -> None:
-    done = python(
-        tmp_path,
+@pytest.fixture(scope="module")
+def rewriting(
+    short: Deployment, threads: ThreadPoolExecutor, tmp_path_factory: pytest.TempPathFactory
+) -> Future[subprocess.CompletedProcess[str]]:
+    """A process and its child that read by the environment, through three lifetimes."""
+    return threads.submit(
+        python,
+        tmp_path_factory.mktemp("rewriting"),
         _variables(short),
         _READ,
         f"""
@@ -84,16 +106,10 @@ def test_the_environment_is_rewritten_for_those_who_look_again_and_for_forked_ch
         """,
     )
 
-    found = reported(done)
-    assert found["parent"] == found["child"] == []
-    assert found["same"] is True
-    keys = found["child keys"]
-    assert isinstance(keys, list)
-    assert keys[0] != keys[1] == keys[2]
-    assert leaks(short.secrets(), tmp_path, done.stdout, done.stderr) == []
 
-
-def test_a_forked_child_reads_behind_the_endpoint_of_its_parent(short: Deployment, outcomes: object, tmp_path: Path) -> None:
+def test_a_forked_child_reads_behind_the_endpoint_of_its_parent(
+    short: Deployment, outcomes: object, rewriting: object, tmp_path: Path
+) -> None:
     done = python(
         tmp_path,
         _variables(short),
@@ -106,8 +122,8 @@ def test_a_forked_child_reads_behind_the_endpoint_of_its_parent(short: Deploymen
         file = os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"]
         report("file", [oct(stat.S_IMODE(os.stat(file).st_mode)), open(file).read() == os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN"]])
         report("gone", [name for name in os.environ if name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")])
+        # Not used yet: a connection that is open already must not be used on both sides of a fork.
         client, first = s3(), current().access_key_id
-        read(client)
         child = os.fork()
         if child == 0:
             report("child", failures(12, lambda: read(client)) + failures(1, lambda: read(s3())))
@@ -116,8 +132,13 @@ def test_a_forked_child_reads_behind_the_endpoint_of_its_parent(short: Deploymen
         report("parent", failures(12, lambda: read(client)))
         report("status", os.waitpid(child, 0)[1])
         report("still there", os.path.exists(file))
+        url = os.environ["AWS_CONTAINER_CREDENTIALS_FULL_URI"]
+        assume_role(refresh=True)
+        report("again", [url == os.environ["AWS_CONTAINER_CREDENTIALS_FULL_URI"], read(client)])
+        assume_role()
+        report("static", [sorted(n for n in os.environ if n.startswith("AWS_CONTAINER_")), os.environ.pop("AWS_PROFILE"), read(s3())])
         release()
-        report("after", [os.path.exists(file), os.environ.pop("AWS_PROFILE")])
+        report("after", os.path.exists(file))
         report("restored", before == {n: v for n, v in os.environ.items() if n.startswith(("AWS_", "HOPS_"))})
         """,
     )
@@ -129,7 +150,10 @@ def test_a_forked_child_reads_behind_the_endpoint_of_its_parent(short: Deploymen
     assert found["child current"] is True
     assert found["status"] == 0
     assert found["still there"] is True
-    assert found["after"] == [False, "stranger"]
+    # A cell that is run again leaves readers where they are.
+    assert found["again"] == [True, "1,one"]
+    assert found["static"] == [[], "stranger", "1,one"]
+    assert found["after"] is False
     assert found["restored"] is True
     assert leaks(short.secrets(), tmp_path, done.stdout, done.stderr) == []
 
@@ -201,18 +225,7 @@ def test_a_default_profile_with_credentials_is_refused_by_name(short: Deployment
 
 
 def test_the_process_ends_with_a_refresh_in_flight(short: Deployment, outcomes: object, tmp_path: Path) -> None:
-    asked = 0
-
-    class Silent(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            nonlocal asked
-            asked += 1
-            time.sleep(20)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Silent."""
-
-    with serving(Silent) as silent:
+    with serving(_Silent) as silent:
         begin = time.monotonic()
         done = python(
             tmp_path,
@@ -231,10 +244,56 @@ def test_the_process_ends_with_a_refresh_in_flight(short: Deployment, outcomes: 
         )
     ended = reported(done)["ends"]
     assert isinstance(ended, float)
-    assert asked >= 1
     assert time.time() - ended < 5
     assert done.stderr.count("Traceback") == 0
     assert time.monotonic() - begin < 20
+
+
+def test_who_sits_in_front_of_it_learns_what_is_waited_for_and_can_end_the_wait(
+    short: Deployment, outcomes: object, tmp_path: Path
+) -> None:
+    script = written(tmp_path, "sys.ps1 = '>>> '\nassume_role()\n")
+    with serving(_Silent) as silent:
+        variables = environment(tmp_path / "home", **{**_variables(short), "REST_ENDPOINT": silent})
+        with Program([VENV / "bin" / "python", script], tmp_path / "log", variables, tmp_path) as program:
+            program.await_line("hops-credentials: waiting for an answer ...")
+            program.process.send_signal(signal.SIGINT)
+            program.await_line("KeyboardInterrupt", 5)
+            assert program.process.wait(5) == -signal.SIGINT
+
+
+def test_exec_with_refresh_reads_on_past_a_lifetime_and_passes_signals_on(short: Deployment, tmp_path: Path) -> None:
+    script = """
+import boto3, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: (print("told to end", flush=True), sys.exit(5)))
+client = boto3.client("s3", endpoint_url=sys.argv[1], region_name="us-east-1")
+end = time.monotonic() + 12
+while time.monotonic() < end:
+    client.get_object(Bucket="resource", Key="test.csv")["Body"].read()
+    time.sleep(0.3)
+print("read on", flush=True)
+while True:
+    time.sleep(60)
+"""
+    variables = environment(tmp_path / "home", **short.variables(short.scientist))
+    line: list[str | Path] = [PROGRAM, "exec", "--refresh", "--", VENV / "bin" / "python", "-c", script, short.s3.endpoint]
+    with Program(line, tmp_path / "log", variables, tmp_path) as program:
+        program.await_line("read on")
+        program.process.terminate()
+        program.await_line("told to end")
+        assert program.process.wait(10) == 5
+    assert leaks(short.secrets(), tmp_path) == []
+
+
+def test_the_environment_is_rewritten_for_those_who_look_again_and_for_forked_children(
+    short: Deployment, rewriting: Future[subprocess.CompletedProcess[str]]
+) -> None:
+    found = reported(rewriting.result())
+    assert found["parent"] == found["child"] == []
+    assert found["same"] is True
+    keys = found["child keys"]
+    assert isinstance(keys, list)
+    assert keys[0] != keys[1] == keys[2]
 
 
 def test_every_reader_reads_through_five_lifetimes_and_nobody_else_signs(short: Deployment, outcomes: Future[list[Outcome]]) -> None:
@@ -243,7 +302,7 @@ def test_every_reader_reads_through_five_lifetimes_and_nobody_else_signs(short: 
     assert [outcome.scene for outcome in played] == list(readers.SCENES)
     for outcome in played:
         assert set(outcome.reads) == set(IN_CI)
-        assert min(outcome.reads.values()) > 20
+        assert min(outcome.reads.values()) >= 10
         assert {reader: errors for reader, errors in outcome.failed.items() if errors} == {}, outcome.scene
         # The sessions really ended, and the next one was used each time.
         assert len(outcome.signers) >= 5

@@ -75,21 +75,24 @@ def assume(asked: Request, refresh: bool) -> Credentials:
     source, fetched = _fetch(asked)
     with _here.lock:
         before = _here.role
-        endpoint = _endpoint(fetched) if refresh else None
+        # Readers that were led to an endpoint of ours go on asking there, so it stays the same.
+        own = None if before is None or isinstance(before.source, Parent) else before.endpoint
+        endpoint = (own or _endpoint(fetched)) if refresh else None
         state = _environment.state()
         try:
             _environment.write(_changes(fetched, endpoint))
         except BaseException:
             _environment.restore(state)
-            if endpoint is not None:
+            if endpoint is not None and endpoint is not own:
                 endpoint.close()
             raise
-        _here.role = _Role(source, fetched, endpoint, _due(fetched))
-        if before is not None and before.endpoint is not None:
-            before.endpoint.close()
+        if endpoint is not None and endpoint is own:
+            _publish(endpoint, fetched)
+        elif own is not None:
+            own.close()
+        _here.role = role = _Role(source, fetched, endpoint, _due(fetched))
         _start()
         _forget_cached_sessions()
-        credentials = fetched.credentials(_here.role.mode())
         switched = before is not None and before.fetched.role_arn != fetched.role_arn
         LOG.info(
             "%s %s, access key %s, ends %s, mode %s",
@@ -97,9 +100,9 @@ def assume(asked: Request, refresh: bool) -> Credentials:
             fetched.role_arn or "the default role",
             fetched.access_key_id,
             _utc(fetched.expiration),
-            _here.role.mode(),
+            role.mode(),
         )
-        return credentials
+        return fetched.credentials(role.mode())
 
 
 def current() -> Credentials | None:
@@ -184,6 +187,10 @@ def _endpoint(fetched: Fetched) -> _native.Endpoint:
     )
 
 
+def _publish(endpoint: _native.Endpoint, fetched: Fetched) -> None:
+    endpoint.publish(fetched.access_key_id, fetched.secret_access_key, fetched.session_token, fetched.expiration, fetched.role_arn)
+
+
 def _changes(fetched: Fetched, endpoint: _native.Endpoint | None) -> list[tuple[str, str | None]]:
     if endpoint is not None:
         return endpoint.changes()
@@ -245,9 +252,7 @@ def _renewed(role: _Role, fetched: Fetched) -> None:
         role.fetched = fetched
         role.due = _due(fetched)
         if role.endpoint is not None:
-            role.endpoint.publish(
-                fetched.access_key_id, fetched.secret_access_key, fetched.session_token, fetched.expiration, fetched.role_arn
-            )
+            _publish(role.endpoint, fetched)
         elif _environment.are_ours():
             _environment.write(_changes(fetched, None))
         else:
