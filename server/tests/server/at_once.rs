@@ -5,7 +5,7 @@ use std::sync::Barrier;
 
 use crate::world::{Server, World, on_both_stores};
 
-const CLIENTS: usize = 20;
+const CLIENTS: usize = 50;
 
 fn role(number: usize) -> String {
     format!("arn:aws:iam::123456789012:role/r{number}")

@@ -8,6 +8,7 @@ mod command_line;
 mod delegated;
 mod mapping_file;
 mod member;
+mod pages;
 mod postgres;
 mod probes;
 mod secrets;

@@ -1,0 +1,169 @@
+//! What an administrator and a member do in the pages, over HTTP as a browser sends it, on both databases. How it looks, and that
+//! nobody gets in who may not, is tested in a real browser.
+
+use crate::sts::Sts;
+use crate::world::{Answer, Server, World, on_both_stores};
+
+/// A browser that is signed in.
+struct Visit<'a> {
+    server: &'a Server,
+    cookie: String,
+    token: String,
+}
+
+fn form(fields: &[(&str, &str)]) -> String {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
+}
+
+fn post(server: &Server, path: &str, cookie: &str, fields: &[(&str, &str)]) -> Answer {
+    let body = form(fields);
+    let headers = [
+        format!("Cookie: {cookie}"),
+        format!("Origin: {}", server.url),
+        "Content-Type: application/x-www-form-urlencoded".to_owned(),
+        format!("Content-Length: {}", body.len()),
+    ];
+    server.try_send_with("POST", path, &headers.each_ref().map(String::as_str), &body).expect("an answer")
+}
+
+impl<'a> Visit<'a> {
+    fn of(server: &'a Server, key: &str) -> Self {
+        let signed_in = post(server, "/sign-in", "none=x", &[("key", key)]);
+        assert_eq!((signed_in.status, signed_in.header("location")), (303, "/"), "{}", signed_in.text);
+        let cookie = signed_in.header("set-cookie").split(';').next().expect("a cookie").to_owned();
+        let mut visit = Self { server, cookie, token: String::new() };
+        let home = visit.page("/");
+        let token = home.split_once("name=\"form_token\" value=\"").expect("a token").1;
+        visit.token = token.split('"').next().expect("its end").to_owned();
+        visit
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        self.server.send("GET", path, &[&format!("Cookie: {}", self.cookie), "Accept: text/html"])
+    }
+
+    fn page(&self, path: &str) -> String {
+        let answer = self.get(path);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+        answer.text
+    }
+
+    fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        post(self.server, path, &self.cookie, &[fields, &[("form_token", &self.token)]].concat())
+    }
+
+    /// Sends a form that must be taken; gives where it leads.
+    fn done(&self, path: &str, fields: &[(&str, &str)]) -> String {
+        let answer = self.post(path, fields);
+        assert_eq!(answer.status, 303, "{path}: {}", answer.text);
+        answer.header("location").to_owned()
+    }
+}
+
+fn role(name: &str) -> String {
+    format!("arn:aws:iam::123456789012:role/{name}")
+}
+
+on_both_stores! {
+    fn an_administrator_sets_up_a_project_and_finds_in_the_audit_who_got_what(world: &World) {
+        let sts = Sts::start();
+        let admin_key = world.done(&["user", "add", "admin@example.org", "--admin"]);
+        let server = sts.serve(world);
+        let admin = Visit::of(&server, &admin_key);
+
+        assert_eq!(admin.done("/admin/projects", &[("name", "churn")]), "/admin/projects/1?done=project-added");
+        assert!(admin.post("/admin/projects", &[("name", "churn")]).text.contains("Project churn exists already"));
+        let made = admin.post("/admin/users", &[("email", "Ada@Example.org")]);
+        assert_eq!(made.status, 200, "{}", made.text);
+        let key = made.text.split_once("data-copy>").and_then(|(_, rest)| rest.split('<').next());
+        let ada_key = key.unwrap_or_else(|| panic!("a key: {}", made.text)).to_owned();
+        admin.done("/admin/projects/1", &[("email", "ada@example.org"), ("project_role", "DATA_OWNER")]);
+        assert!(admin.page("/admin/projects/1").contains("ada@example.org"));
+
+        let mapping = |name: &str, default: &'static str| {
+            let (role, mut fields) = (role(name), vec![("project", "churn"), ("project_role", "ALL")]);
+            if !default.is_empty() {
+                fields.push(("default", default));
+            }
+            fields.push(("role", &role));
+            admin.done("/admin/role-mappings", &fields)
+        };
+        mapping("reader", "yes");
+        mapping("writer", "");
+        let shown = admin.page("/admin/role-mappings?q=READ&sort=role&order=desc");
+        assert!(shown.contains(&role("reader")) && shown.contains("1 to 1 of 1, 2 without the filter"), "{shown}");
+        let tried = admin.post("/admin/role-mappings/1/try", &[]);
+        assert!(tried.status == 200 && tried.text.contains("ASIAGRANTED"), "{}", tried.text);
+
+        let ada = Visit::of(&server, &ada_key);
+        assert!(ada.page("/").contains("/projects/1"));
+        assert!(ada.page("/projects/1").contains(&role("writer")));
+        assert_eq!(ada.get("/admin/audit").status, 403);
+        assert_eq!(ada.done("/projects/1/default", &[("id", "2")]), "/projects/1?done=default-moved");
+        assert_eq!(server.get("/project/1/cloud/role-mappings/default", &ada_key).json["id"], 2);
+        assert_eq!(server.get("/project/1/cloud/aws/session-token", &ada_key).status, 200);
+
+        let found = admin.page("/admin/audit?q=asiagranted&outcome=granted");
+        assert!(found.contains("ada@example.org") && found.contains("ada-churn"), "{found}");
+        assert!(!admin.page("/admin/audit?q=as_agranted").contains("ada-churn"), "_ is no wildcard");
+        assert!(admin.page("/admin/audit?outcome=changed").contains("mapping default"));
+
+        admin.done("/admin/role-mappings/1", &[("role", &role("reader")), ("project_role", "DATA_OWNER")]);
+        admin.done("/admin/role-mappings/1/remove", &[]);
+        admin.done("/admin/projects/1/remove-member", &[("email", "ada@example.org")]);
+        assert_eq!(ada.get("/projects/1").status, 403);
+        assert_eq!(admin.post("/admin/users/new-key", &[("email", "ada@example.org")]).status, 200);
+        assert_eq!(ada.get("/").header("location"), "/sign-in?next=%2F&done=session-ended");
+        assert!(admin.page("/admin/base-identity").contains("arn:aws:iam::123456789012:user/base"));
+        admin.done("/sign-out", &[]);
+        assert_eq!(admin.get("/").status, 303);
+        assert_eq!(world.sql("select count(*) from browser_sessions where key_prefix <> ''"), [["1"]], "that of the void key");
+    }
+
+    fn the_base_identity_page_says_what_is_missing_when_there_is_none(world: &World) {
+        let key = world.done(&["user", "add", "admin@example.org", "--admin"]);
+        world.done(&["project", "add", "churn"]);
+        world.done(&["mapping", "add", "churn", "all", &role("reader")]);
+        let server = world.serve_with(&[], &[("AWS_EC2_METADATA_DISABLED", "true"), ("AWS_REGION", "eu-north-1")]);
+        let admin = Visit::of(&server, &key);
+        let page = admin.page("/admin/base-identity");
+        assert!(page.contains("No role can be assumed at the moment. No base identity to call STS with: "), "{page}");
+        assert!(admin.page("/admin/role-mappings").contains(&role("reader")));
+        let tried = admin.post("/admin/role-mappings/1/try", &[]);
+        assert!(tried.status == 200 && !tried.text.contains("sts:AssumeRole"), "no policies without anybody: {}", tried.text);
+        assert_eq!(
+            world.sql("select outcome, access_key_id from audit where action = 'mapping try'"),
+            [["refused", "-"]]
+        );
+    }
+}
+
+#[test]
+fn a_session_of_the_pages_never_opens_the_rest_interface() {
+    let world = World::sqlite();
+    let key = world.done(&["user", "add", "admin@example.org", "--admin"]);
+    let server = world.serve();
+    let admin = Visit::of(&server, &key);
+    let target = format!("{}/admin/cloud/role-mappings", crate::world::API);
+    let cookie = format!("Cookie: {}", admin.cookie);
+    assert_eq!(server.send("GET", &target, &[&cookie]).status, 401);
+    let id = admin.cookie.split_once('=').expect("a value").1;
+    for scheme in ["ApiKey", "Bearer"] {
+        assert_eq!(server.send("GET", &target, &[&format!("Authorization: {scheme} {id}")]).status, 401);
+    }
+}
+
+#[test]
+fn the_cookie_is_bound_to_its_host_wherever_the_browser_speaks_tls() {
+    let world = World::sqlite();
+    let key = world.done(&["user", "add", "admin@example.org", "--admin"]);
+    for (options, expected) in [
+        (&[][..], ("role-mapping-session=", "; Path=/; HttpOnly; SameSite=Strict")),
+        (&["--behind-proxy"], ("__Host-role-mapping-session=", "; Path=/; HttpOnly; SameSite=Strict; Secure")),
+    ] {
+        let server = world.serve_with(options, &[("AWS_EC2_METADATA_DISABLED", "true")]);
+        let answer = post(&server, "/sign-in", "none=x", &[("key", &key)]);
+        let cookie = answer.header("set-cookie");
+        assert!(cookie.starts_with(expected.0) && cookie.ends_with(expected.1), "{cookie}");
+    }
+}
