@@ -1,5 +1,7 @@
 //! The REST interface: the cloud-role contract of Hopsworks, under `/hopsworks-api/api`. Convert, call, convert back.
 
+use std::sync::LazyLock;
+
 use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -33,7 +35,16 @@ pub fn routes() -> Router<App> {
         .nest("/api", contract)
         .fallback(async || Error::NoSuchPath)
         .method_not_allowed_fallback(async || Error::MethodNotAllowed);
-    Router::new().nest("/hopsworks-api", interface)
+    Router::new().nest("/hopsworks-api", interface).route("/openapi.json", get(describe))
+}
+
+/// The interface as OpenAPI describes one. A test holds it to what is served.
+async fn describe() -> Response {
+    static DESCRIPTION: LazyLock<String> = LazyLock::new(|| {
+        let version = concat!("\"version\": \"", env!("CARGO_PKG_VERSION"), "\"");
+        include_str!("../openapi.json").replacen("\"version\": \"\"", version, 1)
+    });
+    ([(header::CONTENT_TYPE, "application/json")], DESCRIPTION.as_str()).into_response()
 }
 
 /// A role mapping as the contract writes it.

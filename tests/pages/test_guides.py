@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from pathlib import Path
 
 import boto3
@@ -11,9 +13,16 @@ from botocore.exceptions import ClientError
 
 from rig import ROOT
 from rig.aws import REGION, role_arn, trusts
+from rig.process import environment, run
+from rig.server import BINARY
 from tests.pages.site import Site
 
-GUIDES = [ROOT / "docs" / "user-guide" / "assume-role.md", ROOT / "docs" / "admin-guide" / "role-chaining.md"]
+OPERATOR = ROOT / "docs" / "operator-guide"
+GUIDES = [
+    ROOT / "docs" / "user-guide" / "assume-role.md",
+    ROOT / "docs" / "admin-guide" / "role-chaining.md",
+    OPERATOR / "running.md",
+]
 ACCOUNT = "123456789012"
 
 
@@ -58,3 +67,30 @@ def test_links_and_pictures_of_the_guides_lead_to_files(guide: Path) -> None:
     targets = re.findall(r"\]\(([^)]+)\)", guide.read_text())
     assert targets
     assert [target for target in targets if not (guide.parent / target).is_file()] == []
+
+
+def test_the_operator_is_told_what_every_error_means() -> None:
+    described = json.loads((ROOT / "server" / "openapi.json").read_text())["components"]["responses"]
+    codes = {
+        str(code)
+        for response in described.values()
+        for code in response["content"]["application/json"]["schema"]["allOf"][1]["properties"]["errorCode"]["enum"]
+    }
+    table = (OPERATOR / "running.md").read_text().split("## What each error means")[1]
+    assert [code for code in sorted(codes) if not re.search(rf"^\| [\d, ]*\b{code}\b", table, re.MULTILINE)] == []
+
+
+def test_the_unit_and_the_manifest_start_the_server_as_its_command_line_is(tmp_path: Path) -> None:
+    unit = re.search(
+        r"^ExecStart=/usr/local/bin/role-mapping-server (.*)$", (OPERATOR / "role-mapping-server.service").read_text(), re.MULTILINE
+    )
+    manifest = re.search(r"args: (\[.*\])", (OPERATOR / "kubernetes.yaml").read_text())
+    assert unit and manifest
+    for arguments in (shlex.split(unit[1]), json.loads(manifest[1])):
+        # There is no such directory: the command line is read before the database is.
+        variables = environment(tmp_path, DATABASE_URL=f"sqlite://{tmp_path}/none/roles.db")
+        ended = run([BINARY, *arguments], variables, tmp_path, 30)
+        assert (ended.returncode, ended.stderr.split(":")[0]) == (
+            1,
+            f"cannot open the database {tmp_path}/none/roles.db; its directory must exist and be readable and writable for this user",
+        )
