@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from rig.aws import ACCOUNT, REGION, assumes, reads, role_arn, trusts
 from rig.deployment import Deployment
 from rig.http import recording
 from tests.canary import leaks
@@ -294,3 +295,47 @@ def test_providers_read_as_a_role_and_leave_everything_else_alone(site: Deployme
     assert found["refused"] == "ValueError"
     issued = [exchange for exchange in site.sts.exchanges[asked:] if "assumed-role/resource-reader/" in exchange.body]
     assert len([exchange for exchange in issued if "AssumeRoleResponse" in exchange.body]) == 1
+
+
+def test_behind_the_endpoint_the_profile_that_was_taken_out_is_still_the_base_identity(site: Deployment, tmp_path: Path) -> None:
+    aws = site.cloud.aws
+    user = f"arn:aws:iam::{ACCOUNT}:user/of-direct-python"
+    keys = aws.user("of-direct-python", assumes(role_arn("one-of-python"), role_arn("two-of-python")))
+    one, two = (aws.role(f"{name}-of-python", trusts(user), reads(bucket)) for name, bucket in (("one", "resource"), ("two", "other")))
+    config = tmp_path / "config"
+    config.write_text(f"[profile base]\naws_access_key_id = {keys.access_key_id}\naws_secret_access_key = {keys.secret_access_key}\n")
+    done = python(
+        tmp_path,
+        {
+            "AWS_CONFIG_FILE": str(config),
+            "AWS_PROFILE": "base",
+            "AWS_REGION": REGION,
+            "AWS_ENDPOINT_URL_STS": site.sts.endpoint,
+            "HOPS_CLOUD_ROLES": f"{one},{two}",
+            "S3": site.s3.endpoint,
+        },
+        _READ,
+        """
+        import subprocess
+        roles = get_roles()
+        assume_role(refresh=True)
+        report("first", [os.environ.get("AWS_PROFILE"), read("resource"), read("other")])
+        assume_role(roles[1], refresh=True, policy=json.dumps({"Version": "2012-10-17", "Statement": {
+            "Effect": "Allow", "Action": "s3:*", "Resource": "*"}}))
+        report("second", [current().role_arn, read("resource"), read("other")])
+        child = subprocess.run([sys.executable, "-c", "from hops.credentials_provider import assume_role; assume_role()"],
+                               stderr=subprocess.PIPE, text=True)
+        report("child", child.stderr.splitlines()[-1])
+        release()
+        report("back", os.environ["AWS_PROFILE"])
+        """,
+    )
+
+    found = reported(done)
+    assert found["first"] == [None, "1,one", "AccessDenied"]
+    assert found["second"] == [two, "AccessDenied", "4,four"]
+    # It finds what its parent was issued, and chains no role from that.
+    assert "this process has no base identity of its own" in str(found["child"])
+    assert found["back"] == "base"
+    assert keys.secret_access_key not in done.stdout + done.stderr
+    assert leaks(site.secrets(), tmp_path, done.stdout, done.stderr) == []

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from rig import BUILD
 from rig.deployment import Deployment
+from rig.http import recording
 from rig.spark import SPARK_3_5, SPARK_4_1, SPARK_4_3, Line, Place, Spark
 from tests.canary import leaks
 from tests.python_program import VENV, python, reported, written
@@ -72,6 +74,33 @@ spark.stop()
 """
 
 
+_BEFORE = """
+from pyspark.sql import SparkSession
+
+first = assume_role()
+report("mode", first.mode)
+spark = configure(SparkSession.builder).getOrCreate()
+
+def rows(bucket):
+    return [list(row) for row in spark.read.csv(f"s3a://{bucket}/test.csv").collect()]
+
+report("rows", rows("resource"))
+while current().mode != "environment with Spark":
+    time.sleep(0.1)
+failed, end = [], time.monotonic() + float(sys.argv[2])
+while time.monotonic() < end:
+    seen = outcome(lambda: rows("resource")[0])
+    if seen != ["1", "one"]:
+        failed.append(seen)
+    time.sleep(0.3)
+report("failed", failed)
+report("denied", "AccessDenied" in str(outcome(lambda: rows("other"))))
+report("explained", explain("s3a://resource/test.csv"))
+report("renewed", first.access_key_id != current().access_key_id)
+os._exit(0)
+"""
+
+
 @dataclasses.dataclass(frozen=True)
 class Row:
     """A line of Spark, and where its jar comes from: `class path`, `builder` (the wheel, by `configure`), `live` (the wheel, later)."""
@@ -81,6 +110,7 @@ class Row:
     jar: str
     #: How long it reads on, through short lifetimes.
     seconds: int = 0
+    program: str = _PROGRAM
 
     def __str__(self) -> str:
         return f"Spark {self.line.spark}, {self.master}, {self.jar}"
@@ -91,29 +121,51 @@ ROWS = [
     Row(SPARK_4_1, "local-cluster[1,1,1024]", "live"),
     Row(SPARK_4_3, "local[2]", "builder"),
 ]
+BEFORE = Row(SPARK_4_3, "local[2]", "builder", 12, _BEFORE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What came of a row: what its program reported and wrote, and who signed its requests."""
+
+    found: dict[str, object]
+    written: str
+    signers: set[str | None]
+
+
+@pytest.fixture(scope="module")
+def runs(site: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Row, Future[Run]]]:
+    """All rows, two at a time."""
+
+    def run(row: Row) -> Run:
+        directory = tmp_path_factory.mktemp("spark")
+        place = Place.USER if row.jar == "class path" else Place.WHEEL
+        with recording(site.cloud.aws.endpoint) as s3, short_lived(site) as short:
+            used = short if row.seconds else site
+            done = Spark(row.line, 17, s3.endpoint, directory, row.master, place).python(
+                written(directory, row.program),
+                {**used.variables(site.scientist), "S3": s3.endpoint},
+                VENV / "bin" / "python",
+                row.jar,
+                str(row.seconds),
+            )
+        found = reported(done)
+        assert leaks(site.secrets(), directory, done.stdout, done.stderr) == []
+        return Run(found, done.stdout + done.stderr, {exchange.access_key_id for exchange in s3.exchanges})
+
+    with ThreadPoolExecutor(2) as threads:
+        yield {row: threads.submit(run, row) for row in [*ROWS, BEFORE]}
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_the_role_is_that_of_the_jvm_and_of_python(
-    row: Row, site: Deployment, tmp_path: Path, record_property: Callable[[str, object], None]
+    row: Row, site: Deployment, runs: dict[Row, Future[Run]], record_property: Callable[[str, object], None]
 ) -> None:
     record_property("language", "Python")
     record_property("spark", f"{row.line.spark} / {row.line.hadoop} {row.master}")
     record_property("class path", row.jar)
-    place = Place.USER if row.jar == "class path" else Place.WHEEL
-    spark = Spark(row.line, 17, site.s3.endpoint, tmp_path, row.master, place)
-    before, asked = len(site.s3.exchanges), len(site.sts.exchanges)
-    with short_lived(site) as short:
-        used = short if row.seconds else site
-        done = spark.python(
-            written(tmp_path, _PROGRAM),
-            {**used.variables(site.scientist), "S3": site.s3.endpoint},
-            VENV / "bin" / "python",
-            row.jar,
-            str(row.seconds),
-        )
-
-    found = reported(done)
+    run = runs[row].result()
+    found = run.found
     assert found["no role"] == ["RefusedError", 380003]
     assert found["no ARN"] == "ValueError"
     assert found["unchanged"] == [None, None, None]
@@ -126,12 +178,22 @@ def test_the_role_is_that_of_the_jvm_and_of_python(
     assert found["renewed"] == ([True, True] if row.seconds else [False, True])
     assert found.get("worker", ["1,one"]) == ["1,one"]
     assert found["released"] == [None, None, None]
-    keys = issued_for(site, "resource-reader", asked)
-    assert {exchange.access_key_id for exchange in site.s3.exchanges[before:]} <= keys
-    assert row.seconds or len(keys) == (2 if row.jar == "live" else 1)
+    assert run.signers <= issued_for(site, "resource-reader", 0)
+    # One for the JVM and Python together; a worker on an executor asks for itself.
+    assert row.seconds or len(run.signers) == (2 if row.jar == "live" else 1)
     # py4j wrote at DEBUG.
-    assert "py4j" in done.stderr
-    assert leaks(site.secrets(), tmp_path, done.stdout, done.stderr) == []
+    assert "DEBUG:py4j" in run.written
+
+
+def test_a_context_that_is_made_after_the_role_takes_it_over(site: Deployment, runs: dict[Row, Future[Run]]) -> None:
+    run = runs[BEFORE].result()
+    assert run.found["mode"] == "environment"
+    assert run.found["rows"] == [["1", "one"], ["2", "two"], ["3", "three"]]
+    assert run.found["failed"] == []
+    assert run.found["denied"] is True
+    assert "mode=live" in str(run.found["explained"])
+    assert run.found["renewed"] is True
+    assert run.signers <= issued_for(site, "resource-reader", 0)
 
 
 def test_a_wheel_without_the_jar_says_so_where_it_is_needed(tmp_path: Path) -> None:

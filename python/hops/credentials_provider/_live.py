@@ -6,6 +6,7 @@ A refresh that fails leaves the credentials in place until they expire, and is t
 from __future__ import annotations
 
 import atexit
+import contextlib
 import dataclasses
 import os
 import random
@@ -145,7 +146,8 @@ def release() -> None:
         if role is None:
             return
         if isinstance(role.source, _spark.Jvm):
-            role.source.release()
+            with contextlib.suppress(_spark.Gone):
+                role.source.release()
         _here.role = None
         _environment.release()
         if role.endpoint is not None:
@@ -242,7 +244,12 @@ def _fetch_anew(role: _Role) -> Fetched:
                 return fetched
         except CloudCredentialError as error:
             LOG.warning("Spark goes on with the credentials it was started with: %s", error)
-    return source.fetch()
+    try:
+        return source.fetch()
+    except _spark.Gone:
+        assert isinstance(source, _spark.Jvm)
+        role.source = source.without_jvm()
+        return role.source.fetch()
 
 
 def _renewed(role: _Role, fetched: Fetched) -> None:

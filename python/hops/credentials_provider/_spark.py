@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ._errors import CloudCredentialError, NotConfiguredError, RefusedError
+from ._errors import CloudCredentialError, NotConfiguredError, RefusedError, UnavailableError
 from ._source import Core, Fetched, NotRenewed, Request
 
 _Builder = TypeVar("_Builder")
@@ -24,6 +24,10 @@ _Builder = TypeVar("_Builder")
 _REFUSALS = (380000, 380001, 380002, 380003, 400, 401, 403, 404)
 #: After the instant at which the JVM begins to renew.
 _MARGIN = 0.5
+
+
+class Gone(UnavailableError):
+    """The JVM has ended."""
 
 
 class Jvm:
@@ -38,10 +42,10 @@ class Jvm:
         """At first assumes the role; then follows the JVM.
 
         Raises CloudCredentialError when there are no credentials, ValueError when no service would accept the request, NotRenewed when the
-        JVM has no newer ones yet.
+        JVM has no newer ones yet, Gone when it has ended.
         """
-        with _log_held_off():
-            text = _call(self._gateway().current) if self._last else _call(self._gateway().assume, self._request())
+        with _exceptions_of_java(), _log_held_off():
+            text = self._gateway().current() if self._last else self._gateway().assume(self._request())
         if text is None:
             raise NotConfiguredError("the JVM has released the role; call assume_role again")
         access_key_id, secret_access_key, session_token, expiration, role_arn, refresh_in = text.split("\n")
@@ -70,7 +74,8 @@ class Jvm:
 
     def release(self) -> None:
         """Ends the use of the role on the JVM."""
-        _call(self._jvm.io.hops.util.CredentialsProvider.release)
+        with _exceptions_of_java():
+            self._jvm.io.hops.util.CredentialsProvider.release()
 
     def _gateway(self) -> Any:
         return self._jvm.io.hops.util.internal.PythonGateway
@@ -79,7 +84,7 @@ class Jvm:
         asked = self._asked
         request = self._jvm.io.hops.util.CredentialsProvider.AssumeRoleRequest.builder()
         request.setRoleArn(asked.role_arn).setRoleSessionName(asked.role_session_name)
-        _call(request.setDurationSeconds, asked.duration_seconds)
+        request.setDurationSeconds(asked.duration_seconds)
         request.setExternalId(asked.external_id).setPolicy(asked.policy).setSourceIdentity(asked.source_identity)
         for key, value in asked.tags:
             request.addTag(key, value)
@@ -121,7 +126,8 @@ def explain(path: str) -> list[str]:
         return []
     if not _is_there(context._jvm):
         return ["Spark reads without a role of ours: the jar of hops-credentials is not on its class path"]
-    return str(_call(context._jvm.io.hops.util.CredentialsProvider.explain, path)).splitlines()
+    with _exceptions_of_java():
+        return str(context._jvm.io.hops.util.CredentialsProvider.explain(path)).splitlines()
 
 
 def doctor() -> str | None:
@@ -129,7 +135,8 @@ def doctor() -> str | None:
     context = _context()
     if context is None or not _is_there(context._jvm):
         return None
-    return str(_call(context._jvm.io.hops.util.CredentialsProvider.doctor))
+    with _exceptions_of_java():
+        return str(context._jvm.io.hops.util.CredentialsProvider.doctor())
 
 
 def _context() -> Any:
@@ -180,17 +187,20 @@ def _refuse_connect() -> None:
         )
 
 
-def _call(method: Any, *arguments: Any) -> Any:
-    """Calls Java; an exception of ours becomes the one that Python has for it."""
+@contextmanager
+def _exceptions_of_java() -> Iterator[None]:
+    """An exception of ours becomes the one that Python has for it."""
     try:
-        return method(*arguments)
+        yield
     except Exception as error:
         # What py4j raises holds the Java exception; what pyspark makes of some of them, as their origin.
         origin = error if hasattr(error, "java_exception") else getattr(error, "_origin", None)
         thrown = getattr(origin, "java_exception", None) if isinstance(origin, Exception) else origin
-        if thrown is None:
-            raise
-    raise _exception(thrown)
+        if thrown is not None:
+            raise _exception(thrown) from None
+        if isinstance(error, OSError) or type(error).__name__ == "Py4JNetworkError":
+            raise Gone("the JVM of the SparkContext has ended; stop the session and make another one") from error
+        raise
 
 
 def _exception(thrown: Any) -> Exception:
@@ -200,10 +210,7 @@ def _exception(thrown: Any) -> Exception:
     if kind != "io.hops.util.exceptions.CloudCredentialException":
         return RuntimeError(f"{kind}: {message}")
     code = thrown.getCode()
-    exception = (RefusedError if code in _REFUSALS else CloudCredentialError)(message, code)
-    cause = thrown.getCause()
-    exception.__cause__ = None if cause is None else CloudCredentialError(cause.getMessage() or cause.getClass().getName())
-    return exception
+    return (RefusedError if code in _REFUSALS else CloudCredentialError)(message, code)
 
 
 class _OfThisThread(logging.Filter):
