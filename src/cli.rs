@@ -19,7 +19,6 @@ use serde_json::{Value, json};
 
 use crate::base::Environment;
 use crate::block::block_on;
-use crate::credentials::Credentials;
 use crate::doctor;
 use crate::error::Error;
 use crate::request::{AssumeRole, Extras, SessionDuration, SessionName};
@@ -205,7 +204,7 @@ fn whoami(settings: &Settings, json: bool) -> Result<(), Failure> {
     let facts = ask(settings, async |source| {
         let mut facts = vec![("source", source.to_string())];
         match source {
-            Source::Hopsworks(_) => facts.push(("defaultRole", source.role_mapping(None).await?.role.to_string())),
+            Source::Hopsworks(_) => facts.push(("defaultRole", default_role(source).await?)),
             Source::Sts(_) => {
                 let identity = Sts::new(settings)?.base_identity().await?;
                 facts.push(("arn", identity.arn));
@@ -216,6 +215,15 @@ fn whoami(settings: &Settings, json: bool) -> Result<(), Failure> {
         Ok(facts)
     })?;
     print_facts(&facts, json)
+}
+
+/// Who has no default role is somebody all the same.
+async fn default_role(source: &Source) -> Result<String, Error> {
+    match source.role_mapping(None).await {
+        Ok(mapping) => Ok(mapping.role.to_string()),
+        Err(Error::Refused { code: 380_003, .. }) => Ok("none".to_owned()),
+        Err(error) => Err(error),
+    }
 }
 
 fn print_facts(facts: &[(&str, String)], json: bool) -> Result<(), Failure> {
@@ -244,7 +252,7 @@ fn doctor(settings: &Settings, json: bool) -> Result<(), Failure> {
 }
 
 fn env(settings: &Settings, option: &RoleOption, json: bool) -> Result<(), Failure> {
-    let credentials = ask(settings, async |source| fetch(source, &request(source, option).await?).await)?;
+    let credentials = ask(settings, async |source| source.assume_role(&request(source, option).await?).await)?;
     let changes = variables::of_credentials(&credentials, |name| std::env::var(name).ok());
     if json {
         let object = changes.iter().map(|(name, value)| {
@@ -292,10 +300,6 @@ async fn request(source: &Source, option: &RoleOption) -> Result<AssumeRole, Err
         duration: option.duration,
         extras: Extras::default(),
     })
-}
-
-async fn fetch(source: &Source, request: &AssumeRole) -> Result<Credentials, Error> {
-    source.assume_role(request).await
 }
 
 const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);

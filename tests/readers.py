@@ -24,28 +24,13 @@ from rig.deployment import Deployment, deployment
 from rig.http import Recorder, recording
 from rig.process import environment, on_termination, run
 from rig.spark import reports
+from tests.python_readers import PROVIDERS, READERS
 from tests.soak import LIFE_SECONDS, shortening
 
 #: Five lifetimes, and the beginning of a sixth.
 SECONDS = 5 * LIFE_SECONDS + 2
 SCENES = ("plain", "web identity", "profile")
 PROGRAM = ROOT / "tests" / "python_readers.py"
-#: Those of one environment.
-READERS = (
-    "boto3",
-    "s3fs",
-    "pandas-csv",
-    "pandas-parquet",
-    "pyarrow",
-    "pyarrow-dataset",
-    "polars",
-    "polars-alone",
-    "obstore",
-    "deltalake",
-    "duckdb",
-    "smart-open",
-    "awscli",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,6 +123,13 @@ def _variables(s3: Recorder) -> dict[str, str]:
     }
 
 
+def provide(site: Deployment, venv: Path, directory: Path) -> Outcome:
+    """Plays the readers that take a callable, with somebody else's keys in the environment."""
+    command: list[str | Path] = [venv / "bin" / "python", "-X", "faulthandler", PROGRAM, "read", str(SECONDS), *PROVIDERS]
+    stranger = site.cloud.aws.user("in-environment", reads("resource"))
+    return _play(site, command, directory / "provided", "provided", stranger.variables())
+
+
 def issued_for(site: Deployment, role: str, since: int) -> set[str]:
     """The access key ids that STS gave for a role."""
     bodies = (exchange.body for exchange in site.sts.exchanges[since:] if f"assumed-role/{role}/" in exchange.body)
@@ -148,25 +140,30 @@ def main() -> int:
     """Prints the table; 0 if and only if no read failed and nobody else signed."""
     on_termination(lambda: sys.exit("readers: ended by SIGTERM"))
     good = True
-    print(f"{'reader':<18}" + "".join(f"{scene:<28}" for scene in SCENES))
     # TensorFlow needs older versions of what the others need.
-    for venv, readers in ((BUILD / "readers-venv", READERS), (BUILD / "tensorflow-venv", ("tensorflow",))):
+    others = [name for name in READERS if name != "tensorflow"]
+    for venv, readers in ((BUILD / "readers-venv", others), (BUILD / "tensorflow-venv", ["tensorflow"])):
         with tempfile.TemporaryDirectory() as name, deployment(Path(name)) as site, short_lived(site) as short:
             fill(short, BUILD / "readers-venv", Path(name))
-            outcomes = play(short, venv, readers, Path(name))
-            keys = issued_for(site, "resource-reader", 0)
-        for reader in readers:
-            cells = (f"{outcome.reads[reader]} reads, {len(outcome.failed[reader])} failed" for outcome in outcomes)
-            print(f"{reader:<18}" + "".join(f"{cell:<28}" for cell in cells), flush=True)
-        for outcome in outcomes:
-            for reader, errors in outcome.failed.items():
-                good = good and not errors
-                for error in sorted(set(errors)):
-                    print(f"{outcome.scene}, {reader}: {error}", file=sys.stderr)
-        strangers = {signer for outcome in outcomes for signer in outcome.signers} - keys - {None}
-        good = good and not strangers
-        print(f"{'':<18}{len(keys)} sets of credentials; signed by anybody else: {len(strangers)}")
+            good = _show(short, readers, play(short, venv, readers, Path(name))) and good
+            if readers is others:
+                good = _show(short, list(PROVIDERS), [provide(short, venv, Path(name))]) and good
     return int(not good)
+
+
+def _show(site: Deployment, readers: Sequence[str], outcomes: Sequence[Outcome]) -> bool:
+    """Prints a table; whether no read failed and nobody else signed."""
+    print(f"{'reader':<20}" + "".join(f"{outcome.scene:<28}" for outcome in outcomes))
+    for reader in readers:
+        cells = (f"{outcome.reads[reader]} reads, {len(outcome.failed[reader])} failed" for outcome in outcomes)
+        print(f"{reader:<20}" + "".join(f"{cell:<28}" for cell in cells), flush=True)
+    failures = {
+        f"{outcome.scene}, {reader}: {error}" for outcome in outcomes for reader, errors in outcome.failed.items() for error in errors
+    }
+    print(*sorted(failures), sep="\n", file=sys.stderr)
+    strangers = {signer for outcome in outcomes for signer in outcome.signers} - issued_for(site, "resource-reader", 0) - {None}
+    print(f"signed by anybody else: {len(strangers)}\n")
+    return not failures and not strangers
 
 
 if __name__ == "__main__":

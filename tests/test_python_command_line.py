@@ -54,6 +54,10 @@ def test_roles_and_whoami_are_for_people_and_for_scripts(site: Deployment, tmp_p
     assert who["defaultRole"] == reader
     assert site.endpoint in who["source"]
     assert f"defaultRole\t{reader}\n" in command(tmp_path, variables, "whoami").stdout
+    empty = site.server.command("project", "add", "without-roles")
+    site.server.command("member", "set", empty, "ada@example.com", "data-scientist")
+    nobody = command(tmp_path, {**variables, "HOPSWORKS_PROJECT_ID": empty}, "whoami", "--json")
+    assert json.loads(nobody.stdout)["defaultRole"] == "none", nobody.stderr
 
 
 def test_exec_gives_the_role_to_one_command_and_ends_as_it_ends(site: Deployment, tmp_path: Path) -> None:
