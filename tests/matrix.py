@@ -103,6 +103,26 @@ def shell(place: Stage, line: Line, directory: Path) -> dict[str, object]:
     return reports(done.stdout.replace("scala> ", "").replace("report\t", "\nreport\t"))
 
 
+_PYSPARK = """\
+import sys
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.getOrCreate()
+provider = spark._jvm.io.hops.util.CredentialsProvider
+provider.assumeRole(sys.argv[1])
+print("report", "rows", spark.read.csv("s3a://resource/test.csv").count(), sep="\\t")
+print("report", "roles", '"' + provider.current().getRoleArn() + '"', sep="\\t")
+"""
+
+
+def pyspark(place: Stage, line: Line, directory: Path) -> dict[str, object]:
+    """What a program of PySpark finds, which reaches the facade through py4j."""
+    directory.mkdir()
+    script = directory / "program.py"
+    script.write_text(_PYSPARK)
+    spark = Spark(line, 17, place.site.s3.endpoint, directory, CLUSTER)
+    return reports(spark.python(script, place.site.variables(place.site.scientist), Path(sys.executable), place.resource).stdout)
+
+
 THRIFT = "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"
 
 
@@ -134,7 +154,7 @@ def main() -> int:
             for layout in LAYOUTS:
                 begin = time.monotonic()
                 try:
-                    found = run(place, layout, line, Path(directory) / f"{line.spark}-{layout.name.replace('/', '-')}")
+                    found = run(place, layout, line, Path(directory) / f"{line.spark}-{LAYOUTS.index(layout)}")
                     differs = differences(layout, line, found)
                 except AssertionError as failure:
                     found, differs = {}, [str(failure)[-2000:]]
@@ -143,11 +163,11 @@ def main() -> int:
                 result = "FAILED" if differs else "ok"
                 driver, executors = loaders(found.get("driver")), loaders(found.get("executors"))
                 table.append((layout.name, line.spark, line.hadoop, driver, executors, seconds, result))
-            begin = time.monotonic()
-            typed = shell(place, line, Path(directory) / f"{line.spark}-shell")
-            holds = typed == {"rows": 3, "roles": place.resource}
-            seconds = f"{time.monotonic() - begin:.0f}"
-            table.append(("system/user, spark-shell", line.spark, line.hadoop, "-", "-", seconds, "ok" if holds else "FAILED"))
+            for name, program in (("spark-shell", shell), ("PySpark", pyspark)):
+                begin = time.monotonic()
+                holds = program(place, line, Path(directory) / f"{line.spark}-{name}") == {"rows": 3, "roles": place.resource}
+                seconds = f"{time.monotonic() - begin:.0f}"
+                table.append((f"system/user, {name}", line.spark, line.hadoop, "-", "-", seconds, "ok" if holds else "FAILED"))
         begin = time.monotonic()
         refused = "this is a Spark Thrift server, whose users would all" in thrift(place, SPARK_4_1, Path(directory) / "thrift")
         seconds = f"{time.monotonic() - begin:.0f}"

@@ -262,59 +262,42 @@ def failures(life: Life, lifetimes: int) -> list[str]:
     return [problem for problem, holds in checks.items() if not holds]
 
 
-def row(line: Line, life: Life, problems: list[str]) -> list[str]:
-    """The figures of one application."""
+def figures(line: Line, life: Life, problems: list[str]) -> dict[str, str]:
+    """The figures of one application, by name."""
     found = life.found
     reads = found["reads"]
     assert isinstance(reads, list) and isinstance(found["driver"], list) and isinstance(found["tasks"], list)
-    return [
-        f"{line.spark} / {line.hadoop}",
-        f"{life.seconds:.0f}",
-        str(len([signer for signer in life.signers if signer in life.issued["resource-reader"]])),
-        "+".join(map(str, reads)),
-        str(len(found["driver"]) + len(found["tasks"])),
-        str(life.signers.total()),
-        str(life.strangers()),
-        " + ".join(str(len(issued)) for issued in life.issued.values()) + f" of {life.most_sessions()} each",
-        f"{found['streamed']} of {found['written']}, {found['batches']} batches",
-        str(life.ended),
-        ", ".join(f"{what} {count}" for what, count in sorted(life.trouble.items())),
-        "FAILED" if problems else "ok",
-    ]
-
-
-_HEAD = [
-    "Spark / Hadoop",
-    "seconds",
-    "sessions used",
-    "reads, driver + tasks",
-    "failed",
-    "requests at S3",
-    "by others",
-    "sessions issued, both roles",
-    "streamed rows",
-    "S3 to old keys",
-    "trouble met",
-    "result",
-]
+    return {
+        "Spark / Hadoop": f"{line.spark} / {line.hadoop}",
+        "seconds": f"{life.seconds:.0f}",
+        "sessions used": str(len([signer for signer in life.signers if signer in life.issued["resource-reader"]])),
+        "reads, driver + tasks": " + ".join(map(str, reads)),
+        "failed reads": str(len(found["driver"]) + len(found["tasks"])),
+        "requests at S3": str(life.signers.total()),
+        "by others": str(life.strangers()),
+        **{f"sessions of {role}": f"{len(issued)}, at most {life.most_sessions()}" for role, issued in life.issued.items()},
+        "streamed rows": f"{found['streamed']} of {found['written']}, {found['batches']} batches",
+        "S3 to the first keys": str(life.ended),
+        **{what: str(count) for what, count in sorted(life.trouble.items())},
+        "result": "FAILED" if problems else "ok",
+    }
 
 
 def main() -> int:
     """0 if and only if every line lived through twenty lifetimes without a failed read."""
     on_termination(lambda: sys.exit("soak: ended by SIGTERM"))
-    table = [_HEAD]
+    table = []
     with tempfile.TemporaryDirectory() as directory, stage(Path(directory)) as place:
         for line in LINES:
             life = live(place, line, 22 * LIFE_SECONDS, Path(directory) / line.spark)
             problems = failures(life, 20)
             print(f"Spark {line.spark}: {problems, life.found}" if problems else f"Spark {line.spark}: ok", flush=True)
-            table.append(row(line, life, problems))
-    # One figure a line: a row would be wider than a screen.
-    names = max(map(len, _HEAD))
-    widths = [max(len(cell) for cell in line) for line in table]
-    for column, name in enumerate(_HEAD):
-        print(name.ljust(names), *(line[column].ljust(width) for line, width in zip(table[1:], widths[1:], strict=True)), sep="  ")
-    return int(any(line[-1] == "FAILED" for line in table))
+            table.append(figures(line, life, problems))
+    names = list(dict.fromkeys(name for column in table for name in column))
+    width = max(map(len, names))
+    for name in names:
+        print(name.ljust(width), *(column.get(name, "0").ljust(30) for column in table), sep="  ")
+    return int(any(column["result"] == "FAILED" for column in table))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def test_reads_go_on_through_many_lifetimes_and_the_death_of_an_executor(
     record_property("class path", "system/user")
     life = soak.live(stage, line, RUN_SECONDS, tmp_path)
     problems = soak.failures(life, RUN_SECONDS // soak.LIFE_SECONDS)
-    print("\n" + "; ".join(soak.row(line, life, problems)))
+    print("\n" + "; ".join(f"{name}: {value}" for name, value in soak.figures(line, life, problems).items()))
     assert problems == [], life.found
 
 

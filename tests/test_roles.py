@@ -117,6 +117,14 @@ def test_after_release_everything_is_as_before_and_an_open_bucket_refuses(master
 def test_tasks_see_the_current_credentials_and_assume_nothing(stage: Stage, tmp_path: Path) -> None:
     ran = run(stage, SPARK_4_1, CLUSTER, tmp_path, "executors", stage.resource)
     assert ran.found["current"] is True
+    explained = ran.found["explained"]
+    assert isinstance(explained, list)
+    assert explained[:4] == [
+        "s3a://resource/test.csv is read with the application's role",
+        f"role: {stage.resource}",
+        "source: the driver",
+        "mode=live",
+    ]
     assert ran.found["calls"] == [
         "roles are assumed, listed and released on the driver, and this is an executor; call it on the driver, outside of map,"
         " foreach and UDFs"

@@ -87,6 +87,7 @@ object Roles {
   private def onExecutors(role: String): Unit = {
     val credentials = CredentialsProvider.assumeRole(role)
     Report("current", executors(_ => Option(CredentialsProvider.current()).map(_.getAccessKeyId)) == Seq(Some(credentials.getAccessKeyId)))
+    Report("explained", executors(_ => CredentialsProvider.explain("s3a://resource/test.csv").split("\n").toSeq).flatten)
     Report("calls", executors(_ => Seq(Try(CredentialsProvider.assumeRole()), Try(CredentialsProvider.release()), Try(CredentialsProvider.getRoles))
       .map(_.fold(_.getMessage, _ => "did it"))).flatten.distinct)
   }

@@ -121,8 +121,10 @@ public final class Native {
    * @param configuration the settings
    * @param found see {@link Findings#flat}
    * @return a line for each finding, those of {@code found} included, and one that counts the problems
+   * @throws CloudCredentialException when the operating system gives no network runtime
    */
-  native String examine(Configuration configuration, String[] found);
+  native String examine(Configuration configuration, String[] found)
+      throws CloudCredentialException;
 
   /**
    * Decides when credentials are fetched anew.

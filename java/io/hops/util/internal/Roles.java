@@ -256,6 +256,8 @@ public final class Roles {
             + ", access key "
             + binding.accessKeyId
             + ", ends "
-            + binding.credentials().getExpiration());
+            + binding.credentials().getExpiration()
+            + ", mode="
+            + Spark.mode());
   }
 }

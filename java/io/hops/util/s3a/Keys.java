@@ -38,6 +38,20 @@ public final class Keys {
   private Keys() {}
 
   /**
+   * Finds the bucket whose form of a key this is.
+   *
+   * @param written a key as it stands in a configuration
+   * @param key the key that holds for all
+   * @return the bucket, or null when it is no such form
+   */
+  public static String bucket(String written, String key) {
+    String begin = "fs.s3a.bucket.";
+    String end = key.substring("fs.s3a".length());
+    boolean isForm = written.startsWith(begin) && written.endsWith(end) && written.length() > begin.length() + end.length();
+    return isForm ? written.substring(begin.length(), written.length() - end.length()) : null;
+  }
+
+  /**
    * Names the form of a key that holds for one bucket.
    *
    * @param bucket the bucket; empty for all

@@ -13,8 +13,6 @@ import scala.Option;
 
 /** Settings of the user's own beside the application's role: which of them win over it, and which lose against it. */
 final class Overrides {
-  private static final String BUCKET = "fs.s3a.bucket.";
-
   private Overrides() {}
 
   /** One sentence for each. */
@@ -22,11 +20,10 @@ final class Overrides {
     List<String> found = new ArrayList<>();
     Set<String> buckets = new TreeSet<>();
     for (Map.Entry<String, String> entry : new Configuration(configuration)) {
-      String key = entry.getKey();
-      for (String name : new String[] {Keys.PROVIDER, Keys.ACCESS_KEY}) {
-        String end = Keys.of("", name).substring("fs.s3a".length());
-        if (key.startsWith(BUCKET) && key.endsWith(end)) {
-          buckets.add(key.substring(BUCKET.length(), key.length() - end.length()));
+      for (String key : new String[] {Keys.PROVIDER, Keys.ACCESS_KEY}) {
+        String bucket = Keys.bucket(entry.getKey(), key);
+        if (bucket != null) {
+          buckets.add(bucket);
         }
       }
     }
