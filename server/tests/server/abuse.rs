@@ -68,7 +68,7 @@ fn to_the_end(mut stream: &TcpStream, begin: Instant) -> (String, Duration) {
 }
 
 #[test]
-fn who_dawdles_is_cut_off_and_others_are_served_meanwhile() {
+fn who_dawdles_or_does_not_read_is_cut_off_and_others_are_served_meanwhile() {
     let world = World::sqlite();
     let key = world.done(&["user", "add", "ada@example.org"]);
     let server = world.serve();
@@ -78,6 +78,21 @@ fn who_dawdles_is_cut_off_and_others_are_served_meanwhile() {
         stream.write_all(text.as_bytes()).expect("the server reads");
         stream
     };
+    let file = world.directory.join("many.json");
+    let line = |number| {
+        format!(
+            "{{\"project\":\"churn\",\"project_role\":\"all\",\"role\":\"arn:aws:iam::123456789012:role/r{number}\"}}"
+        )
+    };
+    std::fs::write(&file, format!("[{}]", (0..2000).map(line).collect::<Vec<_>>().join(","))).expect("a file");
+    world.done(&["project", "add", "churn"]);
+    world.done(&["mapping", "apply", file.to_str().expect("UTF-8")]);
+    let admin = world.done(&["user", "add", "admin@example.org", "--admin"]);
+    // Some megabytes of answers that nobody reads.
+    let unread = connect(
+        &format!("GET {API}/admin/cloud/role-mappings HTTP/1.1\r\nHost: x\r\nAuthorization: ApiKey {admin}\r\n\r\n")
+            .repeat(30),
+    );
     let silent = connect("");
     let kept = connect("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
     let no_form = connect(&format!(
@@ -103,6 +118,8 @@ fn who_dawdles_is_cut_off_and_others_are_served_meanwhile() {
             assert!(text.starts_with(said) && text.is_empty() == said.is_empty(), "{text}");
             assert!(after < Duration::from_secs(35), "{after:?}: {text}");
         }
+        server.wait_for_metric("connections", 1.0);
+        drop(unread);
     });
 }
 

@@ -182,18 +182,18 @@ on_both_stores! {
         assert_eq!(audit(world)[0][3], "refused");
     }
 
-    fn callers_of_the_same_at_once_share_one_call_and_each_is_on_record(world: &World) {
+    fn five_hundred_callers_of_the_same_at_once_share_one_call_and_each_is_on_record(world: &World) {
         let churn = churn(world);
         churn.sts.is(Mood::Thinks);
         std::thread::scope(|scope| {
             let churn = &churn;
             let everybody = "roleARN=arn:aws:iam::123456789012:role/everybody&roleSessionName=job";
             let ask = |key| scope.spawn(move || churn.get(everybody, key));
-            let same: Vec<_> = (0..50).map(|_| ask(&churn.scientist)).collect();
+            let same: Vec<_> = (0..500).map(|_| ask(&churn.scientist)).collect();
             let other = ask(&churn.owner);
             let stranger = ask(&churn.stranger);
             assert_eq!(stranger.join().expect("no panic").status, 403);
-            churn.server.wait_for_metric("waiting_for_sts", 51.0);
+            churn.server.wait_for_metric("waiting_for_sts", 501.0);
             churn.sts.is(Mood::Grants);
             let answers: Vec<_> = same.into_iter().chain([other]).map(|asked| asked.join().expect("no panic")).collect();
             assert!(answers.iter().all(|answer| answer.json["accessKeyId"] == "ASIAGRANTED"), "{answers:?}");
@@ -202,13 +202,13 @@ on_both_stores! {
         assert_eq!(
             world.sql("select actor, outcome, count(distinct id) from audit where action = 'session-token' group by actor, outcome order by actor"),
             [
-                ["ada.lovelace@example.org", "granted", "50"],
+                ["ada.lovelace@example.org", "granted", "500"],
                 ["owner@example.org", "granted", "1"],
                 ["stranger@example.org", "refused", "1"],
             ]
         );
         assert_eq!(churn.server.metric("sts_calls_total{outcome=\"granted\"}"), 2.0);
-        assert_eq!(churn.server.metric("session_tokens_total{outcome=\"granted\"}"), 51.0);
+        assert_eq!(churn.server.metric("session_tokens_total{outcome=\"granted\"}"), 501.0);
         assert_eq!(churn.server.metric("session_tokens_total{outcome=\"refused\"}"), 1.0);
         assert_eq!(churn.server.metric("waiting_for_sts"), 0.0);
     }
