@@ -317,10 +317,10 @@ fn the_certificate_of_the_cluster_is_always_checked() {
     assert!(status == 502 && text.contains("certificate"), "{text}");
     assert_eq!(list(&[("DOMAIN_CA_TRUSTSTORE_PEM", authority)]).0, 200);
 
-    let mut command = world.program(&[&["serve", "--listen", "127.0.0.1:0"], &options[..]].concat());
-    let ended = command.env("REQUESTS_VERIFY", "false").output().expect("the program starts");
-    assert_eq!(ended.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&ended.stderr);
+    let serve = [&["serve", "--listen", "127.0.0.1:0"], &options[..]].concat();
+    let ran = world.run_with(&serve, &[("REQUESTS_VERIFY", "false")]);
+    assert_eq!(ran.code, Some(1));
+    let said = ran.stderr;
     assert!(said.starts_with("the certificate of the cluster is always checked; unset REQUESTS_VERIFY"), "{said}");
 }
 

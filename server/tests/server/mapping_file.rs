@@ -98,10 +98,8 @@ on_both_stores! {
         world.done(&["project", "add", "churn"]);
         world.done(&["mapping", "add", "churn", "all", &role("mine"), "--default"]);
         let import = |key: &str, options: &[&str]| {
-            let mut command = world.program(&[&["import", "--from", &server.url], options].concat());
-            let ended = command.env("API_KEY", key).output().expect("the program starts");
-            let said = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
-            (ended.status.code(), said(ended.stdout), said(ended.stderr))
+            let ran = world.run_with(&[&["import", "--from", &server.url], options].concat(), &[("API_KEY", key)]);
+            (ran.code, ran.stdout, ran.stderr)
         };
         let (_, preview, _) = import(&key, &["--dry-run"]);
         assert_eq!(preview.lines().count(), 5, "{preview}");

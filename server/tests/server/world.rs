@@ -62,7 +62,19 @@ impl World {
     }
 
     pub fn run(&self, arguments: &[&str]) -> Ran {
-        let Output { status, stdout, stderr } = self.program(arguments).output().expect("the program starts");
+        self.run_with(arguments, &[])
+    }
+
+    /// Runs a command with these variables. One that should have ended, and serves instead, is ended with code 124.
+    pub fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
+        let mut command = Command::new("/usr/bin/timeout");
+        command
+            .args(["60", env!("CARGO_BIN_EXE_role-mapping-server")])
+            .args(arguments)
+            .env_clear()
+            .stdin(Stdio::null());
+        command.env("DATABASE_URL", &self.database).envs(variables.iter().copied());
+        let Output { status, stdout, stderr } = command.output().expect("the program starts");
         let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
         Ran { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
     }
