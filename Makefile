@@ -45,7 +45,7 @@ readers: build/readers-venv/ok build/tensorflow-venv/ok $(SERVER)
 	@$(PYTHON) -m tests.readers
 
 # Everything that the tests of the built product use.
-parts: build/spark/3.5.8/ok build/spark/4.1.4/ok build/spark/4.3.0/ok build/sbt-launch.jar build/postgresql build/chromium jar publish build/python-venv/ok $(SERVER)
+parts: build/spark/3.5.8/ok build/spark/4.1.4/ok build/spark/4.3.0/ok build/sbt-launch.jar build/postgresql build/chromium build/proxies jar publish build/python-venv/ok $(SERVER)
 
 jar: $(JAR)
 
@@ -104,6 +104,12 @@ build/gradle:
 build/chromium:
 	@mkdir -p build
 	@command -v chromium > /dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core; }
+	@touch $@
+
+# The rules of the operator's guide are tested in them.
+build/proxies:
+	@mkdir -p build
+	@command -v nginx > /dev/null && command -v caddy > /dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends nginx-light caddy; }
 	@touch $@
 
 build/wrk:

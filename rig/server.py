@@ -49,9 +49,10 @@ class RoleServer:
         return key
 
     @contextmanager
-    def serve(self) -> Iterator[tuple[str, Program]]:
+    def serve(self, *options: str) -> Iterator[tuple[str, Program]]:
         """The server for the length of the `with` block; its endpoint and its process."""
-        with Program([BINARY, "serve", "--listen", "127.0.0.1:0"], self.log, self._environment(), self.directory) as program:
+        command: list[str | Path] = [BINARY, "serve", "--listen", "127.0.0.1:0", *options]
+        with Program(command, self.log, self._environment(), self.directory) as program:
             yield program.await_line(r"^listening on (http://127\.0\.0\.1:\d+)$")[1], program
 
     def _environment(self) -> dict[str, str]:

@@ -1,0 +1,127 @@
+"""The rules of the operator's guide in real proxies: a cluster without cloud roles gains them, and nothing else of it changes."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import sqlite3
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+
+from rig import ROOT
+from rig.aws import role_arn
+from rig.http import serving
+from rig.process import Program, environment
+from rig.server import RoleServer
+
+GUIDE = ROOT / "docs" / "operator-guide" / "running.md"
+API = "/hopsworks-api/api"
+MEMBER = "Bearer ada.of.churn"
+
+
+class Community(BaseHTTPRequestHandler):
+    """A cluster that knows its members and has no cloud roles."""
+
+    def do_GET(self) -> None:
+        """Who brought this token, and else that it was the cluster that was asked."""
+        rows = [
+            {
+                "projectTeamPK": {"projectId": 119, "teamMember": "ada@hopsworks.ai"},
+                "teamRole": "Data scientist",
+                "project": {"name": "churn"},
+            }
+        ]
+        if self.headers["Authorization"] != MEMBER:
+            status, answer = 401, json.dumps({"errorCode": 200003})
+        elif self.path == f"{API}/project":
+            status, answer = 200, json.dumps(rows)
+        elif self.path == f"{API}/auth/isAdmin":
+            status, answer = 200, json.dumps({"data": False})
+        else:
+            status, answer = 200, json.dumps({"cluster": self.path})
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer.encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Silent."""
+
+
+def rule(language: str) -> str:
+    """The rule of the guide for a proxy in front of a cluster."""
+    chapter = GUIDE.read_text().split("## In front of a Hopsworks cluster")[1].split("\n## ")[0]
+    found = re.search(rf"```{language}\n(.*?)```", chapter, re.DOTALL)
+    assert found
+    return found[1]
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def proxy(kind: str, directory: Path, cluster: str, roles: str) -> Iterator[str]:
+    """The proxy with the rule of the guide and everything else passed to the cluster; its endpoint."""
+    port = free_port()
+    ours = rule(kind).replace("127.0.0.1:8080", roles.removeprefix("http://"))
+    if kind == "nginx":
+        config = (
+            f"daemon off; error_log stderr notice; pid {directory}/nginx.pid; events {{}} http {{ access_log off; "
+            + "".join(f"{name}_temp_path {directory}/{name}; " for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+            + f"server {{ listen 127.0.0.1:{port};\n{ours}\nlocation / {{ proxy_pass {cluster}; }} }} }}"
+        )
+        command, ready = ["nginx", "-e", "stderr", "-c", str(directory / "proxy.conf")], "start worker process "
+    else:
+        config = f"{{\nadmin off\nauto_https off\n}}\nhttp://127.0.0.1:{port} {{\n{ours}\nreverse_proxy {cluster}\n}}\n"
+        command, ready = (
+            ["caddy", "run", "--adapter", "caddyfile", "--config", str(directory / "proxy.conf")],
+            "serving initial configuration",
+        )
+    (directory / "proxy.conf").write_text(config)
+    with Program(command, directory / "proxy.log", environment(directory / "home"), directory) as program:
+        program.await_line(ready, 30)
+        yield f"http://127.0.0.1:{port}"
+
+
+def get(url: str, login: str) -> tuple[int, dict[str, object]]:
+    """Status and body; the client claims to be somebody else's proxy."""
+    request = urllib.request.Request(url, headers={"Authorization": login, "X-Forwarded-For": "192.0.2.66"})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as refusal:
+        return refusal.code, json.load(refusal)
+
+
+@pytest.mark.parametrize("kind", ["nginx", "caddy"])
+def test_behind_the_rule_of_the_guide_a_cluster_has_cloud_roles(kind: str, tmp_path: Path) -> None:
+    server = RoleServer(tmp_path)
+    with (
+        serving(Community) as cluster,
+        server.serve("--behind-proxy", "--identity", "hopsworks", "--hopsworks-url", cluster) as (roles, _),
+        proxy(kind, tmp_path, cluster, roles) as endpoint,
+    ):
+        server.command("mapping", "add", "119", "all", role_arn("churn-reader"), "--default")
+        status, listed = get(f"{endpoint}{API}/project/119/cloud/role-mappings", MEMBER)
+        assert (status, listed["count"]) == (200, 1)
+        assert get(f"{endpoint}{API}/project/119/cloud/role-mappings", "Bearer nobody")[0] == 401
+        assert get(f"{endpoint}{API}/admin/cloud/role-mappings", MEMBER)[0] == 403
+        # Without a base identity it is refused, and on record.
+        assert get(f"{endpoint}{API}/project/119/cloud/aws/session-token", MEMBER)[1]["errorCode"] == 380001
+        for path in (f"{API}/project/119/datasets", f"{API}/project/119", "/hopsworks/", f"{API}/project/119x/cloud/role-mappings"):
+            assert get(endpoint + path, MEMBER) == (200, {"cluster": path}), path
+    with sqlite3.connect(server.database) as database:
+        rows = database.execute("select actor, client_address from audit where action = 'session-token'").fetchall()
+    assert rows == [("ada@hopsworks.ai", "127.0.0.1")]
