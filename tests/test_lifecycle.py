@@ -74,6 +74,18 @@ def test_in_a_server_for_many_users_only_the_operator_names_the_role(site: Deplo
     )
 
 
+def test_a_context_that_cannot_have_its_role_does_not_start(site: Deployment, tmp_path: Path) -> None:
+    role = site.cloud.untrusting
+    confs = {"spark.plugins": "io.hops.util.spark.HopsSparkPlugin", "spark.hops.role": role}
+    spark = Spark(SPARK_3_5, 17, site.s3.endpoint, tmp_path, confs=confs)
+    done = spark.submit(compiled(SPARK_3_5), "Lifecycle", site.variables(site.scientist), "server")
+    assert done.returncode != 0
+    assert (
+        f"spark.hops.role cannot be assumed: assuming role {role} for project {site.project} at {site.endpoint} was refused" in done.stderr
+    )
+    assert reports(done.stdout) == {}
+
+
 def test_a_jvm_ends_while_a_refresh_waits_for_its_answer(tmp_path: Path) -> None:
     asked = tmp_path / "asked"
 
