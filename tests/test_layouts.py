@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from rig.spark import SPARK_3_5, SPARK_4_1, SPARK_4_3, Line
+from rig.spark import SPARK_3_5, SPARK_4_1, SPARK_4_3, Line, Place
 from tests import matrix
 from tests.matrix import ADDED, OWN_CLASS, PACKAGES, Layout
 from tests.stage import Stage
@@ -22,6 +23,16 @@ def test_a_role_reads_and_streams_wherever_the_jars_lie(
     record_property("spark", f"{line.spark} / {line.hadoop} {matrix.CLUSTER}")
     record_property("class path", layout.name)
     assert matrix.differences(layout, line, matrix.run(stage, layout, line, tmp_path)) == []
+
+
+def test_a_file_system_of_the_users_own_needs_the_product_beside_it(stage: Stage, tmp_path: Path) -> None:
+    apart = dataclasses.replace(OWN_CLASS, product=Place.USER)
+    with pytest.raises(AssertionError) as failure:
+        matrix.run(stage, apart, SPARK_3_5, tmp_path)
+    assert (
+        "fs.s3a.impl is OwnFileSystem, and S3A on the executors cannot see our provider; put the jar of hops-credentials beside "
+        "hadoop-aws, on spark.driver.extraClassPath and spark.executor.extraClassPath, or remove that setting"
+    ) in str(failure.value)
 
 
 def test_what_is_typed_into_spark_shell_finds_the_role_in_tasks(stage: Stage, tmp_path: Path) -> None:
