@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import sqlite3
+import urllib.request
 from pathlib import Path
 
 import boto3
@@ -14,8 +16,8 @@ from botocore.exceptions import ClientError
 from rig import ROOT
 from rig.aws import REGION, role_arn, trusts
 from rig.process import environment, run
-from rig.server import BINARY
-from tests.pages.site import Site
+from rig.server import BINARY, RoleServer
+from tests.pages.site import ADMIN, Site
 
 OPERATOR = ROOT / "docs" / "operator-guide"
 GUIDES = [
@@ -78,6 +80,19 @@ def test_the_operator_is_told_what_every_error_means() -> None:
     }
     table = (OPERATOR / "running.md").read_text().split("## What each error means")[1]
     assert [code for code in sorted(codes) if not re.search(rf"^\| [\d, ]*\b{code}\b", table, re.MULTILINE)] == []
+
+
+def test_a_backup_made_while_the_server_runs_holds_everything(pages: Site, tmp_path: Path) -> None:
+    restored = RoleServer(tmp_path)
+    with sqlite3.connect(pages.server.database, timeout=10) as source, sqlite3.connect(restored.database) as target:
+        source.backup(target)
+    assert restored.command("mapping", "list") == pages.server.command("mapping", "list") != ""
+    with restored.serve() as (endpoint, _):
+        request = urllib.request.Request(
+            f"{endpoint}/hopsworks-api/api/admin/cloud/role-mappings?limit=0", headers={"Authorization": f"ApiKey {pages.keys[ADMIN]}"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            assert answer.status == 200
 
 
 def test_the_unit_and_the_manifest_start_the_server_as_its_command_line_is(tmp_path: Path) -> None:

@@ -8,6 +8,26 @@ const READER: &str = "arn:aws:iam::123456789012:role/reader";
 const WRITER: &str = "arn:aws-cn:iam::123456789012:role/teams/data/writer";
 
 on_both_stores! {
+    fn a_database_of_a_newer_program_is_left_alone(world: &World) {
+        world.done(&["project", "add", "churn"]);
+        world.sql("update _sqlx_migrations set version = 99 where version = 3");
+        let refused = world.run(&["project", "add", "fraud"]);
+        assert_eq!((refused.code, refused.stdout.as_str()), (Some(1), ""));
+        assert!(refused.stderr.starts_with("cannot migrate the schema of the database "), "{}", refused.stderr);
+        assert!(refused.stderr.contains("99"), "{}", refused.stderr);
+        assert_eq!(world.sql("select name from projects"), [["churn"]]);
+    }
+
+    fn a_database_of_an_older_program_is_migrated_and_keeps_what_is_in_it(world: &World) {
+        world.done(&["project", "add", "churn"]);
+        for statement in ["drop table identity", "drop table cluster_sessions", "delete from _sqlx_migrations where version = 3"] {
+            world.sql(statement);
+        }
+        world.done(&["project", "add", "fraud"]);
+        assert_eq!(world.sql("select name from projects order by id"), [["churn"], ["fraud"]]);
+        assert_eq!(world.sql("select count(*) from identity"), [["0"]]);
+    }
+
     fn user_add_prints_a_key_of_32_random_bytes_as_its_only_line(world: &World) {
         let ran = world.run(&["user", "add", "ada@example.org", "--admin"]);
         assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
