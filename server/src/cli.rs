@@ -36,7 +36,7 @@ pub struct CommandLine {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve the REST interface until SIGTERM or SIGINT
+    /// Serve the REST interface and the pages until SIGTERM or SIGINT
     Serve(Serve),
     /// Add users and renew their API keys
     #[command(subcommand)]

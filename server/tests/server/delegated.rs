@@ -1,8 +1,12 @@
 //! `--identity hopsworks`: who somebody is, in which projects and as what, says the cluster they belong to.
 
+use hops_credentials::hopsworks::Hopsworks;
+use hops_credentials::request::AssumeRole;
+use hops_credentials::settings::Settings;
+
 use crate::cluster::{Cluster, Known, Mood, deserted, trap};
 use crate::sts::{SECRET_ACCESS_KEY, Sts, value};
-use crate::world::{API, Answer, Server, World, on_both_stores};
+use crate::world::{API, Answer, Server, World, block_on, on_both_stores};
 
 const LIST: &str = "/project/119/cloud/role-mappings";
 const TOKEN: &str = "/project/119/cloud/aws/session-token";
@@ -86,6 +90,24 @@ on_both_stores! {
         );
         assert_eq!(this.ask("PUT", &format!("{LIST}/1?defaultRole=false"), OWNER_KEY).status, 200);
         assert_eq!(this.ask("PUT", &format!("{LIST}/1?defaultRole=true"), SCIENTIST_JOB).error().1, 150_068);
+    }
+
+    fn a_job_with_the_token_that_the_platform_wrote_gets_credentials_as_from_the_cluster_itself(world: &World) {
+        let this = delegated(world);
+        std::fs::write(world.directory.join("token.jwt"), SCIENTIST_JOB.trim_start_matches("Bearer ")).expect("a file");
+        let variables = [
+            ("REST_ENDPOINT", this.server.url.clone()),
+            ("HOPSWORKS_PROJECT_ID", "119".to_owned()),
+            ("SECRETS_DIR", world.directory.display().to_string()),
+        ];
+        let settings = Settings::new([], []).with_environment(variables.map(|(name, value)| (name.to_owned(), value)));
+        let job = Hopsworks::from_settings(&settings).expect("legal settings");
+        block_on(async {
+            let mappings = job.role_mappings().await.expect("a list");
+            assert_eq!(mappings[0].role.as_str(), READER);
+            let credentials = job.assume_role(&AssumeRole::default()).await.expect("credentials");
+            assert_eq!(credentials.secret_access_key(), SECRET_ACCESS_KEY);
+        });
     }
 
     fn a_project_that_the_cluster_does_not_tell_of_is_nobodys(world: &World) {
