@@ -119,12 +119,25 @@ def test_serve_is_found_by_process_and_by_the_aws_sdks(site: Deployment, private
         assert issued(site) == before + 1
         token_file = Path(lines[0].split("'")[1])
         assert stat.S_IMODE(token_file.stat().st_mode) == 0o600
+        token = token_file.read_text()
         assert serve.stop() == 0
+        # What a service prints is kept in logs.
+        assert token not in (tmp_path / "log").read_text()
     assert not token_file.exists()
     assert list(Path(private["XDG_RUNTIME_DIR"]).glob("hops-credentials/*.serve")) == []
     # Without it, `process` fetches.
     assert command(tmp_path, variables, "process", "--role", "1").returncode == 0
     assert issued(site) == before + 2
+
+
+def test_a_shell_finds_serve_by_what_it_printed(site: Deployment, tmp_path: Path) -> None:
+    variables = environment(tmp_path / "home", **site.variables(site.scientist))
+    with Program([PROGRAM, "serve"], tmp_path / "log", variables, tmp_path) as serve:
+        serve.await_line("AWS_CONTAINER_AUTHORIZATION_TOKEN=")
+        line = f'eval "$(tail -n +2 {tmp_path / "log"})"; {" ".join(_READER)} {site.s3.endpoint} resource other; {PROGRAM} explain'
+        read, denied, explained = run(["sh", "-c", line], variables, tmp_path, 60).stdout.splitlines()
+    assert [read, denied] == ["resource 1,one", "other AccessDenied"]
+    assert explained.startswith("found\tan endpoint of ours at http://127.0.0.1:")
 
 
 def test_env_is_evaluated_by_a_shell(site: Deployment, tmp_path: Path) -> None:

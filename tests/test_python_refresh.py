@@ -224,6 +224,23 @@ def test_a_default_profile_with_credentials_is_refused_by_name(short: Deployment
     assert found["without"] == "environment"
 
 
+def test_a_variable_that_somebody_else_has_written_since_is_left_to_them(short: Deployment, outcomes: object, tmp_path: Path) -> None:
+    done = python(
+        tmp_path,
+        _variables(short),
+        """
+        first = assume_role().access_key_id
+        os.environ["AWS_ACCESS_KEY_ID"] = "mine"
+        while current().access_key_id == first:
+            time.sleep(0.1)
+        report("kept", os.environ["AWS_ACCESS_KEY_ID"])
+        """,
+    )
+
+    assert reported(done)["kept"] == "mine"
+    assert "the AWS variables of this process are no longer those of" in done.stderr
+
+
 def test_the_process_ends_with_a_refresh_in_flight(short: Deployment, outcomes: object, tmp_path: Path) -> None:
     with serving(_Silent) as silent:
         begin = time.monotonic()

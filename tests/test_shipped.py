@@ -53,16 +53,27 @@ def test_the_published_pom_has_no_runtime_dependencies() -> None:
     assert published == ["-javadoc.jar", "-sources.jar", ".jar"]
 
 
-def _linked_twice(package: str) -> set[str]:
-    done = run(
-        ["cargo", "tree", "-d", "-e", "normal,no-proc-macro", "-p", package, "--locked", "--depth", "0"], build_environment(), ROOT, 60
-    )
+def test_the_wheel_holds_one_package_for_every_python_and_no_init_of_hops() -> None:
+    (wheel,) = (BUILD / "wheel" / "dev").glob("*.whl")
+    assert re.fullmatch(rf"hops_credentials-{re.escape(version())}-cp39-abi3-manylinux_2_34_\w+\.whl", wheel.name)
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    package = "hops/credentials_provider/"
+    assert {name.split("/")[0] for name in names} == {"hops", f"hops_credentials-{version()}.dist-info"}
+    assert [name for name in names if name.startswith("hops/") and not name.startswith(package)] == []
+    assert {package + name for name in ("_native.abi3.so", "_native.pyi", "py.typed", f"jar/{product_jar().name}")} <= set(names)
+
+
+def _linked_twice(package: str, *features: str) -> set[str]:
+    command = ["cargo", "tree", "-d", "-e", "normal,no-proc-macro", "-p", package, *features, "--locked", "--depth", "0"]
+    done = run(command, build_environment(), ROOT, 60)
     assert done.returncode == 0, done.stderr
     return {line.split(" ")[0] for line in done.stdout.splitlines() if line}
 
 
 def test_the_library_links_no_crate_twice() -> None:
     assert _linked_twice("hops-credentials") == set()
+    assert _linked_twice("hops-credentials", "--no-default-features", "--features", "python") == set()
 
 
 def test_the_server_links_only_these_crates_twice() -> None:

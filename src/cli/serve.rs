@@ -5,18 +5,20 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
 use super::keeper::Keeper;
 use super::place::{self, Place};
 use super::{ANY_PORT, Failure, RoleOption, print, request, shell};
+use crate::base::CONTAINER_TOKEN;
 use crate::block::block_on;
 use crate::endpoint::TokenFile;
 use crate::error::Error;
 use crate::settings::Settings;
 use crate::source::Source;
-use crate::variables;
+use crate::variables::{self, Change};
 
 /// Serve the credentials of a role to programs on this machine, until SIGTERM
 ///
@@ -40,7 +42,7 @@ pub(super) struct Served {
     pub(super) token: Zeroizing<String>,
 }
 
-pub(super) fn run(settings: &Settings, serve: &Serve) -> Result<(), Failure> {
+pub(super) fn run(settings: &Settings, serve: &Serve, json: bool) -> Result<(), Failure> {
     block_on(async {
         let source = Source::from_settings(settings)?;
         let request = request(&source, &serve.option).await?;
@@ -61,7 +63,11 @@ pub(super) fn run(settings: &Settings, serve: &Serve) -> Result<(), Failure> {
             let served = Served { url: endpoint.url().to_owned(), token: Zeroizing::new(endpoint.token().to_owned()) };
             Told::write(&place.served(), &served)
         });
-        if print(&format!("listening on {}\n{}", endpoint.url(), shell(&changes))).is_err() {
+        let said = match json {
+            true => json!({ "url": endpoint.url(), "tokenFile": token_file.path() }).to_string(),
+            false => format!("listening on {}\n{}", endpoint.url(), lines(&changes, token_file.path())),
+        };
+        if print(&said).is_err() {
             return Ok(());
         }
         tokio::select! {
@@ -71,6 +77,12 @@ pub(super) fn run(settings: &Settings, serve: &Serve) -> Result<(), Failure> {
         }
     })
     .map_err(Failure::from)
+}
+
+/// The commands of a shell that leads programs here. It takes the token from its file: logs keep what a service prints.
+fn lines(changes: &[Change], token_file: &Path) -> String {
+    let others: Vec<Change> = changes.iter().filter(|(name, _)| *name != CONTAINER_TOKEN).cloned().collect();
+    format!("{}\nexport {CONTAINER_TOKEN}=\"$(cat '{}')\"", shell(&others), token_file.display())
 }
 
 /// The file by which `process` finds a running `serve`; it goes when that ends.
