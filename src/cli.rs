@@ -282,20 +282,21 @@ fn ask<T>(settings: &Settings, question: impl AsyncFnOnce(&Source) -> Result<T, 
     })
 }
 
-/// What the options ask for; an id is looked up.
+/// What the options ask for. An id is looked up, and so is the default, so that one which is moved meanwhile does not move a
+/// long-running program to another role.
 async fn request(source: &Source, option: &RoleOption) -> Result<AssumeRole, Error> {
     let role = match option.role.as_deref() {
-        None | Some("") => None,
+        None | Some("") => source.role_mapping(None).await?.role,
         Some(id) if id.bytes().all(|byte| byte.is_ascii_digit()) => {
             let id = id
                 .parse()
                 .map_err(|_| Error::InvalidArgument { field: "role", reason: format!("{id} is larger than any id") })?;
-            Some(source.role_mapping(Some(id)).await?.role)
+            source.role_mapping(Some(id)).await?.role
         }
-        Some(arn) => Some(arn.parse()?),
+        Some(arn) => arn.parse()?,
     };
     Ok(AssumeRole {
-        role,
+        role: Some(role),
         session_name: option.session_name.clone(),
         duration: option.duration,
         extras: Extras::default(),

@@ -83,6 +83,25 @@ def _obstore() -> Callable[[], object]:
     return lambda: bytes(obstore.get(store, "test.csv").bytes()) == CSV.encode()
 
 
+def _obstore_with_current() -> Callable[[], object]:
+    import obstore
+    from hops.credentials_provider import current
+    from obstore.store import S3Store
+
+    def provide() -> dict[str, object]:
+        now = current()
+        assert now is not None
+        return {
+            "access_key_id": now.access_key_id,
+            "secret_access_key": now.secret_access_key,
+            "token": now.session_token,
+            "expires_at": now.expiration,
+        }
+
+    store = S3Store("resource", credential_provider=provide, client_options={"allow_http": True}, region=REGION)
+    return lambda: bytes(obstore.get(store, "test.csv").bytes()) == CSV.encode()
+
+
 def _deltalake() -> Callable[[], object]:
     import deltalake
 
@@ -156,6 +175,7 @@ READERS: dict[str, Callable[[], Callable[[], object]]] = {
     "polars": _polars,
     "polars-alone": _polars_alone,
     "obstore": _obstore,
+    "obstore+current": _obstore_with_current,
     "deltalake": _deltalake,
     "duckdb": _duckdb,
     "smart-open": _smart_open,

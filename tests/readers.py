@@ -158,7 +158,7 @@ def _show(site: Deployment, readers: Sequence[str], outcomes: Sequence[Outcome])
         cells = (f"{outcome.reads[reader]} reads, {len(outcome.failed[reader])} failed" for outcome in outcomes)
         print(f"{reader:<20}" + "".join(f"{cell:<28}" for cell in cells), flush=True)
     failures = {
-        f"{outcome.scene}, {reader}: {error}" for outcome in outcomes for reader, errors in outcome.failed.items() for error in errors
+        f"{outcome.scene}, {reader}: {error}" for outcome in outcomes for reader, errors in outcome.failed.items() for error in errors[:3]
     }
     print(*sorted(failures), sep="\n", file=sys.stderr)
     strangers = {signer for outcome in outcomes for signer in outcome.signers} - issued_for(site, "resource-reader", 0) - {None}

@@ -54,7 +54,7 @@ def test_the_result_is_a_mapping_as_in_the_original_and_has_attributes(site: Dep
         report("mappings", [[m.id, m.role_arn, m.project_role, m.is_default] for m in get_role_mappings()])
         report("read", [read("resource"), read("other")])
         report("current", current().access_key_id == credentials.access_key_id)
-        report("again", assume_role(get_role(1)).role_arn)
+        report("again", [assume_role(get_role(1)).role_arn, assume_role().role_arn])
         report("type", outcome(lambda: get_role("first")))
         """,
     )
@@ -85,7 +85,7 @@ def test_the_result_is_a_mapping_as_in_the_original_and_has_attributes(site: Dep
     assert found["mappings"] == [[1, reader, "Data scientist", True], [2, other, "Data owner", True]]
     assert found["read"] == ["1,one", "AccessDenied"]
     assert found["current"] is True
-    assert found["again"] == reader
+    assert found["again"] == [reader, reader]
     assert found["type"] == ["ValueError", "invalid role id: 'first' is neither a number nor \"default\"", None]
     assert leaks(site.secrets(), tmp_path, done.stdout, done.stderr) == []
 

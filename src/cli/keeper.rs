@@ -29,11 +29,9 @@ pub(super) struct Keeper {
 
 impl Keeper {
     /// Fetches the first credentials and listens.
-    pub(super) async fn start(source: Source, mut request: AssumeRole, address: SocketAddr) -> Result<Self, Error> {
+    pub(super) async fn start(source: Source, request: AssumeRole, address: SocketAddr) -> Result<Self, Error> {
         let credentials = source.assume_role(&request).await?;
         source.take_warnings().iter().for_each(|warning| say(warning));
-        // A default that is moved meanwhile does not move this program to another role.
-        request.role = credentials.role().cloned().or(request.role);
         let life = credentials.life();
         let (endpoint, socket) = Endpoint::bind_to(address, credentials)?;
         Ok(Self { source, request, endpoint, socket, life })

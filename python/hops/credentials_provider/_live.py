@@ -169,7 +169,7 @@ def _fetch(asked: Request) -> tuple[Core | _spark.Jvm, Fetched]:
     try:
         source = _spark.driver(asked) or Core(asked)
         fetched = source.fetch()
-        own.fetched = source.same(fetched), fetched
+        own.fetched = source, fetched
         return own.fetched
     except BaseException as error:
         own.error = error

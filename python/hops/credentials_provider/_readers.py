@@ -44,7 +44,6 @@ class _Kept:
                 self._failures += 1
                 self._due = time.monotonic() + _native.retry_after(self._failures, left, self._fetched.life, random.random())
                 return self._fetched
-            self._source = self._source.same(self._fetched)
             self._failures = 0
             self._due = time.monotonic() + _native.refresh_after(self._fetched.life, random.random())
             return self._fetched

@@ -104,6 +104,10 @@ class Core:
 
         Raises CloudCredentialError when there is none; ValueError when no service would accept the request.
         """
+        if self.asked.role_arn is None:
+            # So that it has a name, and that a default which is moved meanwhile does not move this program to another role.
+            ((_, role_arn, _, _),) = answer_of(_native.role_mapping(None))
+            self.asked = dataclasses.replace(self.asked, role_arn=role_arn)
         asked = self.asked
         return Fetched(
             *answer_of(
@@ -119,10 +123,6 @@ class Core:
                 )
             )
         )
-
-    def same(self, fetched: Fetched) -> Core:
-        """Asks for the role that came back: a default that is moved meanwhile does not move this program to another role."""
-        return Core(dataclasses.replace(self.asked, role_arn=fetched.role_arn or self.asked.role_arn))
 
 
 class NotRenewed(Exception):

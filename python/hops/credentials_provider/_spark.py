@@ -52,6 +52,8 @@ class Jvm:
         if access_key_id == self._last:
             raise NotRenewed
         self._last = access_key_id
+        # Of a child that is forked, which has to ask for itself.
+        self._asked = dataclasses.replace(self._asked, role_arn=role_arn or self._asked.role_arn)
         ends = int(expiration) / 1000
         return Fetched(
             access_key_id,
@@ -62,11 +64,6 @@ class Jvm:
             ends - time.time(),
             refresh_in=int(refresh_in) / 1000 + _MARGIN,
         )
-
-    def same(self, fetched: Fetched) -> Jvm:
-        """The JVM remembers the role itself; a child that was forked has to be told."""
-        self._asked = dataclasses.replace(self._asked, role_arn=fetched.role_arn or self._asked.role_arn)
-        return self
 
     def without_jvm(self) -> Core:
         """For a child that was forked: the connection to the JVM is its parent's."""
