@@ -150,8 +150,14 @@ impl Database {
     async fn connect(place: &str, url: &str, turn: Option<Arc<Semaphore>>) -> Result<Self, OpenError> {
         let refused = |source| OpenError::Connect { place: place.to_owned(), source };
         let is_sqlite = turn.is_some();
+        // A connection of SQLite is a thread that computes: more of them than cores only wait for each other, measured as a p99
+        // of 100 ms with eight on two cores, and of 7 ms with two. One of PostgreSQL waits for the network.
+        let connections = match is_sqlite {
+            true => std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8)),
+            false => 8,
+        };
         let pool = AnyPoolOptions::new()
-            .max_connections(8)
+            .max_connections(u32::try_from(connections).expect("eight at most"))
             .acquire_timeout(Duration::from_secs(10))
             // A connection of PostgreSQL may have died since its last use; a file does not.
             .test_before_acquire(!is_sqlite)
