@@ -250,7 +250,8 @@ def failures(life: Life, lifetimes: int) -> list[str]:
         "S3 refused a request": life.statuses <= {200, 204, 206, 404},
         "somebody else signed a request": life.strangers() == 0,
         "too few lifetimes": len([signer for signer in life.signers if signer in life.issued["resource-reader"]]) >= lifetimes,
-        "a task saw fewer than three sessions": min(keys) >= 3,
+        # The other task begins anew half way.
+        "driver or task saw fewer than three sessions": min(keys[:2]) >= 3,
         "more than one STS call for a refresh": all(len(issued) <= life.most_sessions() for issued in life.issued.values()),
         "the stream lost or doubled rows": found["streamed"] == found["written"],
         "the stream failed": isinstance(found["batches"], int),

@@ -1,6 +1,7 @@
 package io.hops.util.internal;
 
 import io.hops.util.exceptions.CloudCredentialException;
+import io.hops.util.spark.ActiveContext;
 import io.hops.util.spark.SparkEffect;
 import java.io.IOException;
 import java.util.Collections;
@@ -28,7 +29,7 @@ final class Spark {
 
   /** Whether this JVM is an executor of Spark. */
   static boolean isExecutor() {
-    return isPresent() && SparkEffect.isExecutor();
+    return isPresent() && ActiveContext.isExecutor();
   }
 
   /** Whether there is a context that the roles in use have not reached. */
@@ -43,7 +44,7 @@ final class Spark {
    */
   static void refuseSharedServer() throws CloudCredentialException {
     if (isPresent()) {
-      SparkEffect.refuseSharedServer();
+      ActiveContext.refuseSharedServer();
     }
   }
 
@@ -59,7 +60,7 @@ final class Spark {
 
   /** The {@code spark.hops.*} entries of the active SparkConf. */
   static Map<String, String> settings() {
-    return isPresent() ? SparkEffect.settings() : Collections.emptyMap();
+    return isPresent() ? ActiveContext.settings() : Collections.emptyMap();
   }
 
   /** How S3A gets credentials in this JVM. */

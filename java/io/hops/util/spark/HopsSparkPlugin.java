@@ -27,7 +27,7 @@ public final class HopsSparkPlugin implements SparkPlugin {
     return new DriverPlugin() {
       @Override
       public Map<String, String> init(SparkContext context, PluginContext plugin) {
-        SparkEffect.starting(context);
+        ActiveContext.starting(context);
         return Collections.emptyMap();
       }
 
@@ -49,7 +49,7 @@ public final class HopsSparkPlugin implements SparkPlugin {
 
       @Override
       public void shutdown() {
-        SparkEffect.starting(null);
+        ActiveContext.starting(null);
       }
     };
   }

@@ -12,7 +12,6 @@ import io.hops.util.s3a.Keys;
 import io.hops.util.s3a.OpenFileSystems;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.lang.reflect.Method;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
@@ -20,36 +19,19 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
-import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Supplier;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.security.UserGroupInformation;
 import org.apache.spark.SparkContext;
-import org.apache.spark.SparkContext$;
-import org.apache.spark.SparkEnv;
-import scala.Option;
-import scala.Tuple2;
 
 /**
  * What roles do to the active SparkContext: its Hadoop configuration names our provider, its executors get the live set.
  *
- * <p>Problem: {@code SparkContext.getOrCreate()} makes a context where there is none, and {@code getActive()} waits while
- * one is made. Solution: the reference behind them, which can only be looked at. The facade finds this class by name, and only where Spark is on the class path.
+ * <p>Loaded only where Spark is on the class path.
  */
 public final class SparkEffect implements Effect {
-  /** What a server for many users is started as, and what it is called. */
-  private static final String[][] SHARED_SERVERS = {
-    {"org.apache.spark.sql.hive.thriftserver.HiveThriftServer2", "Thrift server"},
-    {"org.apache.spark.sql.connect.service.SparkConnectServer", "Connect server"}
-  };
-
-  private static final AtomicReference<SparkContext> ACTIVE = reference();
-
-  /** A context that is being made, which Spark does not yet call active. */
-  private static volatile SparkContext starting;
-
   /** Where {@link LiveStore#saved} keeps which application and mode the saved keys belong to. */
   private static final String APPLICATION = "spark";
 
@@ -74,16 +56,11 @@ public final class SparkEffect implements Effect {
    * @return that on the active one if there is one, and that on later ones
    */
   public static List<Effect> effects() {
-    SparkContext context = active();
+    SparkContext context = ActiveContext.get();
     return context == null
         ? Collections.singletonList(new LaterContexts())
         // In this order: what the properties held when the context was made is what it copied from them.
         : Arrays.asList(new SparkEffect(context), new LaterContexts());
-  }
-
-  /** Takes a context as active while it is made; null when that is over. */
-  static void starting(SparkContext context) {
-    starting = context;
   }
 
   /**
@@ -93,7 +70,7 @@ public final class SparkEffect implements Effect {
    */
   public static boolean isPending() {
     Map<String, String[]> saved = LiveStore.savedHere();
-    SparkContext context = saved.isEmpty() ? null : active();
+    SparkContext context = saved.isEmpty() ? null : ActiveContext.get();
     return context != null && !isApplied(saved, context) && !LiveStore.setHere().buckets().isEmpty();
   }
 
@@ -103,9 +80,9 @@ public final class SparkEffect implements Effect {
    * @return live, static, or pending for a context that the roles in use have not reached
    */
   public static String mode() {
-    SparkContext context = active();
+    SparkContext context = ActiveContext.get();
     if (context == null) {
-      return isExecutor() ? Mode.LIVE : "pending (until a SparkContext opens its first s3a:// path)";
+      return ActiveContext.isExecutor() ? Mode.LIVE : "pending (until a SparkContext opens its first s3a:// path)";
     }
     return isApplied(LiveStore.savedHere(), context)
         ? LiveStore.savedHere().get(APPLICATION)[1]
@@ -119,7 +96,7 @@ public final class SparkEffect implements Effect {
    * @return the name of its class, or a list; null when there is none, or it is ours
    */
   public static String foreignProvider(String bucket) {
-    SparkContext context = active();
+    SparkContext context = ActiveContext.get();
     return context == null ? null : Overrides.foreignProvider(context.hadoopConfiguration(), bucket);
   }
 
@@ -129,28 +106,7 @@ public final class SparkEffect implements Effect {
    * @param findings where to put what is found
    */
   public static void examine(Findings findings) {
-    Inspection.of(active(), findings);
-  }
-
-  /**
-   * Refuses to go on where one user's code would choose the role of all.
-   *
-   * @throws CloudCredentialException in a Thrift or Connect server
-   */
-  public static void refuseSharedServer() throws CloudCredentialException {
-    SparkContext context = active();
-    String plugins = context == null ? "" : context.getConf().get("spark.plugins", "");
-    // What the JVM was started with: spark-submit has the class of the server among its arguments.
-    String command = System.getProperty("sun.java.command", "");
-    for (String[] server : SHARED_SERVERS) {
-      if (command.contains(server[0]) || plugins.contains("SparkConnectPlugin") && server[0].contains("Connect")) {
-        throw new CloudCredentialException(
-            "this is a Spark "
-                + server[1]
-                + ", whose users would all get the role; its operator sets spark.hops.role and"
-                + " spark.plugins=io.hops.util.spark.HopsSparkPlugin in its configuration");
-      }
-    }
+    Inspection.of(ActiveContext.get(), findings);
   }
 
   /**
@@ -165,34 +121,6 @@ public final class SparkEffect implements Effect {
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
-  }
-
-  /**
-   * The {@code spark.hops.*} entries of the active SparkConf.
-   *
-   * @return values by full name; empty without an active context
-   */
-  public static Map<String, String> settings() {
-    Map<String, String> settings = new LinkedHashMap<>();
-    SparkContext context = active();
-    if (context != null) {
-      for (Tuple2<String, String> entry : context.getConf().getAll()) {
-        if (entry._1().startsWith("spark.hops.")) {
-          settings.put(entry._1(), entry._2());
-        }
-      }
-    }
-    return settings;
-  }
-
-  /**
-   * Whether this JVM is an executor and not the driver.
-   *
-   * @return true on an executor
-   */
-  public static boolean isExecutor() {
-    SparkEnv environment = SparkEnv.get();
-    return environment != null && !"driver".equals(environment.executorId());
   }
 
   /**
@@ -308,23 +236,6 @@ public final class SparkEffect implements Effect {
     }
   }
 
-  /** Waits while a context is made. */
-  private static SparkContext activeAfterWaiting() {
-    Option<SparkContext> active = SparkContext$.MODULE$.getActive();
-    return active.isDefined() ? active.get() : null;
-  }
-
-  /** Where {@code getActive()} looks, private in Scala; null when this Spark keeps the context elsewhere. */
-  @SuppressWarnings("unchecked")
-  private static AtomicReference<SparkContext> reference() {
-    try {
-      Method getter = SparkContext$.class.getMethod("org$apache$spark$SparkContext$$activeContext");
-      return (AtomicReference<SparkContext>) getter.invoke(SparkContext$.MODULE$);
-    } catch (ReflectiveOperationException e) {
-      return null;
-    }
-  }
-
   private static boolean isApplied(Map<String, String[]> saved, SparkContext context) {
     String[] known = saved.get(APPLICATION);
     return known != null && known[0].equals(context.applicationId());
@@ -360,12 +271,5 @@ public final class SparkEffect implements Effect {
     String[] property = LaterContexts.saved(store, key);
     String value = configuration.getRaw(key);
     return property != null && property[1].equals(value) ? property[0] : value;
-  }
-
-  /** The context in use. Asked at each request to S3, so it must wait for nobody. */
-  private static SparkContext active() {
-    SparkContext made = ACTIVE == null ? activeAfterWaiting() : ACTIVE.get();
-    SparkContext context = made == null ? starting : made;
-    return context == null || context.isStopped() || context.applicationId() == null ? null : context;
   }
 }
