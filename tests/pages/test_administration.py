@@ -76,7 +76,7 @@ def test_what_was_typed_stays_in_a_form_that_is_refused(pages: Site) -> None:
         page = visit.page
         for project, role, problem in [
             ("churn", "reader", "is not of the form arn:<partition>:iam::<account of 12 digits>:role/<path and name>."),
-            ("nowhere", READER, 'There is no project "nowhere"; add it under Projects first, or give the id it has in its cluster.'),
+            ("nowhere", READER, 'There is no project "nowhere"; add it under Projects first.'),
             ("churn", READER, f"Project churn has a role mapping for {READER} already; change or remove that one."),
         ]:
             add(page, project, "Data scientist", role)

@@ -89,6 +89,7 @@ fn refused(error: &Error) -> Response {
             "Go to the home page to see what is. If you should see more, ask an administrator.",
         ),
         StatusCode::NOT_FOUND => ("There is no such page", "Check the address, or start from the home page."),
+        StatusCode::CONFLICT => ("Not kept here", "What this server keeps are the role mappings and the audit."),
         StatusCode::INTERNAL_SERVER_ERROR => (
             "Something broke",
             "Try again. If it stays so, tell the operator: the server's log has the cause, under the id in the header \

@@ -77,11 +77,7 @@ impl MappingForm {
         let problem = match error {
             // On a page, not on the command line, is where it is added.
             Error::NoSuchProject(name) if name.is_empty() => illegal("Project", &"choose one").to_string(),
-            Error::NoSuchProject(name) => {
-                format!(
-                    "there is no project {name:?}; add it under Projects first, or give the id it has in its cluster"
-                )
-            }
+            Error::NoSuchProject(name) => format!("there is no project {name:?}; add it under Projects first"),
             other => other.to_string(),
         };
         Self { problem: Some(sentence(&problem)), ..self }

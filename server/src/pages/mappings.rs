@@ -210,13 +210,22 @@ async fn add_typed(app: &App, visitor: &Visitor, form: &MappingForm) -> Result<(
 /// Of a cluster, a project is known here once a role is mapped to it.
 async fn learn_typed(app: &App, visitor: &Visitor, project: &str) -> Result<(), Error> {
     let (Identity::Hopsworks(cluster), Some(login)) = (&app.identity, &visitor.login) else { return Ok(()) };
+    let unknown = |what: &str| Error::InvalidArgument(format!("{what} {project} in the cluster; give its id"));
     if let Ok(id) = project.parse() {
-        return cluster.check_project(&app.database, login, id).await;
+        return cluster.check_project(&app.database, login, id).await.map_err(|error| match error {
+            Error::NoSuchProject(_) => unknown("there is no project"),
+            other => other,
+        });
     }
     let own = project::of_user(&app.database, &visitor.caller.user).await?;
     match own.iter().find(|(own, _)| own.name == project) {
         Some((own, _)) => cluster.learn(&app.database, own).await,
-        None => Ok(()),
+        // It may be known here already: a member has asked about it.
+        None => match project::named(&mut *app.database.pool().acquire().await?, project).await {
+            Ok(_) => Ok(()),
+            Err(Error::NoSuchProject(_)) => Err(unknown("you are in no project")),
+            Err(error) => Err(error),
+        },
     }
 }
 

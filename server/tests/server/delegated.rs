@@ -199,6 +199,21 @@ on_both_stores! {
             let refused = page(&this.server, path, &admin);
             assert!(refused.status == 409 && refused.text.contains("Members live in the cluster"), "{}", refused.text);
         }
+        let token = home.split_once("name=\"form_token\" value=\"").expect("a token").1.split('"').next().expect("its end");
+        for (project, answer) in [
+            ("999", "There is no project 999 in the cluster; give its id."),
+            ("fraud", "You are in no project fraud in the cluster; give its id."),
+        ] {
+            let body = format!("project={project}&project_role=ALL&role={READER}&form_token={token}");
+            let headers = [
+                format!("Cookie: {admin}"),
+                format!("Origin: {}", this.server.url),
+                format!("Content-Length: {}", body.len()),
+            ];
+            let headers = headers.each_ref().map(String::as_str);
+            let refused = this.server.try_send_with("POST", "/admin/role-mappings", &headers, &body).expect("an answer");
+            assert!(refused.status == 400 && refused.text.contains(answer), "{}", refused.text);
+        }
         let sealed = world.sql("select id_hash, sealed_login from cluster_sessions");
         assert_eq!(sealed.len(), 2);
         assert!(!format!("{sealed:?}").contains(&owner.split_once('=').expect("a value").1.to_owned()));
