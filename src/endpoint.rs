@@ -60,11 +60,45 @@ impl Endpoint {
         Self::bind_to(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), credentials)
     }
 
+    /// As [`Endpoint::bind`], in the place of one that another process served and that has ended with it: at its address,
+    /// for its token.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the address is taken: by the process itself, or by another one that was faster.
+    pub fn resume(
+        url: &str,
+        token: Zeroizing<String>,
+        credentials: Credentials,
+    ) -> Result<(Arc<Self>, TcpListener), Error> {
+        let address = url.strip_prefix("http://").and_then(|rest| rest.strip_suffix(PATH)?.parse().ok());
+        let address = address.ok_or_else(|| Error::InvalidArgument {
+            field: "URL",
+            reason: "it is not that of an endpoint of ours".to_owned(),
+        })?;
+        Self::listen(address, token, credentials)
+    }
+
     /// As [`Endpoint::bind`], on the port of a loopback address.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] when it is no loopback address; [`Error::Unavailable`] when it is taken.
     pub fn bind_to(address: SocketAddr, credentials: Credentials) -> Result<(Arc<Self>, TcpListener), Error> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        SystemRandom::new().fill(&mut *bytes).map_err(|_| Error::Unavailable {
+            attempted: "making a token".to_owned(),
+            code: 0,
+            problem: "the system gives no random bytes".to_owned(),
+            remedy: "try again".to_owned(),
+            source: None,
+        })?;
+        Self::listen(address, Zeroizing::new(hex(&*bytes)), credentials)
+    }
+
+    fn listen(
+        address: SocketAddr,
+        token: Zeroizing<String>,
+        credentials: Credentials,
+    ) -> Result<(Arc<Self>, TcpListener), Error> {
         if !address.ip().is_loopback() {
             return Err(Error::InvalidArgument {
                 field: "address",
@@ -81,9 +115,6 @@ impl Endpoint {
         let listener = TcpListener::bind(address).map_err(refused)?;
         listener.set_nonblocking(true).map_err(refused)?;
         let url = format!("http://{}{PATH}", listener.local_addr().map_err(refused)?);
-        let mut bytes = Zeroizing::new([0; 32]);
-        SystemRandom::new().fill(&mut *bytes).map_err(|_| refused(io::Error::other("the system has no randomness")))?;
-        let token = Zeroizing::new(hex(&*bytes));
         let handed_out = Mutex::new(HandedOut { credentials, trouble: String::new() });
         Ok((Arc::new(Self { url, token, handed_out }), listener))
     }
@@ -193,22 +224,20 @@ impl TokenFile {
     /// [`Error::NotConfigured`] when the directory cannot be written.
     pub fn create(endpoint: &Endpoint, directory: &Path) -> Result<Self, Error> {
         let mut bytes = [0; 8];
-        let written = SystemRandom::new()
-            .fill(&mut bytes)
-            .map_err(|_| io::Error::other("the system has no randomness"))
-            .and_then(|()| {
-                let path = directory.join(format!("hops-credentials-{}.token", hex(&bytes)));
-                private_file(&path)?.write_all(endpoint.token().as_bytes())?;
-                Ok(path)
-            });
-        match written {
-            Ok(path) => Ok(Self { path, process: std::process::id() }),
-            Err(source) => Err(Error::NotConfigured {
-                problem: format!("the token of the endpoint cannot be written below {}: {source}", directory.display()),
-                remedy: "point XDG_RUNTIME_DIR or TMPDIR to a directory of yours".to_owned(),
-                source: Some(Box::new(source)),
-            }),
-        }
+        let random = SystemRandom::new().fill(&mut bytes).map_err(|_| io::Error::other("there are no random bytes"));
+        let path = directory.join(format!("hops-credentials-{}.token", hex(&bytes)));
+        random.and_then(|()| write_token(&path, endpoint)).map_err(|source| unwritten(directory, source))?;
+        Ok(Self { path, process: std::process::id() })
+    }
+
+    /// Writes it anew where another process had it.
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`] when its directory cannot be written.
+    pub fn resume(endpoint: &Endpoint, path: PathBuf) -> Result<Self, Error> {
+        let _ = std::fs::remove_file(&path);
+        write_token(&path, endpoint).map_err(|source| unwritten(&path, source))?;
+        Ok(Self { path, process: std::process::id() })
     }
 
     /// Where it is.
@@ -222,6 +251,18 @@ impl Drop for TokenFile {
         if self.process == std::process::id() {
             let _ = std::fs::remove_file(&self.path);
         }
+    }
+}
+
+fn write_token(path: &Path, endpoint: &Endpoint) -> io::Result<()> {
+    private_file(path)?.write_all(endpoint.token().as_bytes())
+}
+
+fn unwritten(place: &Path, source: io::Error) -> Error {
+    Error::NotConfigured {
+        problem: format!("the token of the endpoint cannot be written to {}: {source}", place.display()),
+        remedy: "point XDG_RUNTIME_DIR or TMPDIR to a directory of yours".to_owned(),
+        source: Some(Box::new(source)),
     }
 }
 
@@ -292,6 +333,18 @@ mod tests {
         let (endpoint, _socket) = Endpoint::bind(credentials()).expect("loopback has a port");
         assert_eq!(format!("{endpoint:?}"), format!("Endpoint {{ url: \"{}\", token: *** }}", endpoint.url()));
         assert_eq!(endpoint.token().len(), 64);
+    }
+
+    #[test]
+    fn another_process_goes_on_at_the_same_place_once_the_first_one_has_ended() {
+        let (first, socket) = Endpoint::bind(credentials()).expect("loopback has a port");
+        let again = || Endpoint::resume(first.url(), Zeroizing::new(first.token().to_owned()), credentials());
+        assert!(matches!(again(), Err(Error::Unavailable { .. })));
+        drop(socket);
+        let (second, _socket) = again().expect("its port is free");
+        assert_eq!((second.url(), second.token()), (first.url(), first.token()));
+        let elsewhere = Endpoint::resume("http://192.0.2.1:80/credentials", Zeroizing::default(), credentials());
+        assert!(matches!(elsewhere, Err(Error::InvalidArgument { .. })));
     }
 
     #[test]

@@ -19,6 +19,7 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 use tokio::sync::oneshot;
+use zeroize::Zeroizing;
 
 use crate::base::{Environment, default_profile_with_credentials};
 use crate::block::block_on;
@@ -268,15 +269,32 @@ impl Endpoint {
         let made = || {
             let (endpoint, socket) = endpoint::Endpoint::bind(credentials)?;
             let token_file = TokenFile::create(&endpoint, &directory)?;
-            let changes = block_on(variables::of_endpoint(&endpoint, token_file.path()))?;
-            Ok((endpoint, socket, token_file, changes))
+            Ok((endpoint, socket, token_file))
         };
-        let (endpoint, socket, token_file, changes) = made().map_err(|error| exception(py, &error))?;
-        let listener = socket.as_raw_fd();
-        let (stop, stopped) = oneshot::channel();
-        let served = endpoint.clone();
-        Builder::new().name("hops-credentials endpoint".to_owned()).spawn(move || serve(served, socket, stopped))?;
-        Ok(Self { endpoint, token_file: Mutex::new(Some(token_file)), changes, listener, stop: Mutex::new(Some(stop)) })
+        Self::served(py, made().map_err(|error| exception(py, &error))?)
+    }
+
+    /// In the place of one whose process has ended.
+    #[staticmethod]
+    #[expect(clippy::too_many_arguments, reason = "a place and a set of credentials")]
+    fn resume(
+        py: Python<'_>,
+        url: String,
+        token: String,
+        token_file: PathBuf,
+        access_key_id: String,
+        secret_access_key: String,
+        session_token: String,
+        expiration: f64,
+        role: Option<String>,
+    ) -> PyResult<Self> {
+        let credentials = credentials(access_key_id, secret_access_key, session_token, expiration, role);
+        let made = || {
+            let (endpoint, socket) = endpoint::Endpoint::resume(&url, Zeroizing::new(token), credentials)?;
+            let token_file = TokenFile::resume(&endpoint, token_file)?;
+            Ok((endpoint, socket, token_file))
+        };
+        Self::served(py, made().map_err(|error| exception(py, &error))?)
     }
 
     /// The variables that lead readers here: name and value, None to take one out.
@@ -310,6 +328,21 @@ impl Endpoint {
     fn close(&self) {
         drop(self.stop.lock().expect("no holder panics").take());
         drop(self.token_file.lock().expect("no holder panics").take());
+    }
+}
+
+impl Endpoint {
+    fn served(
+        py: Python<'_>,
+        (endpoint, socket, token_file): (Arc<endpoint::Endpoint>, TcpListener, TokenFile),
+    ) -> PyResult<Self> {
+        let changes = block_on(variables::of_endpoint(&endpoint, token_file.path()));
+        let changes = changes.map_err(|error| exception(py, &error))?;
+        let listener = socket.as_raw_fd();
+        let (stop, stopped) = oneshot::channel();
+        let served = endpoint.clone();
+        Builder::new().name("hops-credentials endpoint".to_owned()).spawn(move || serve(served, socket, stopped))?;
+        Ok(Self { endpoint, token_file: Mutex::new(Some(token_file)), changes, listener, stop: Mutex::new(Some(stop)) })
     }
 }
 

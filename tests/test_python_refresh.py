@@ -83,6 +83,50 @@ def outcomes(short: Deployment, threads: ThreadPoolExecutor, tmp_path_factory: p
 
 
 @pytest.fixture(scope="module")
+def orphan(
+    short: Deployment, threads: ThreadPoolExecutor, tmp_path_factory: pytest.TempPathFactory
+) -> Future[subprocess.CompletedProcess[str]]:
+    """A child whose parent assumed the role and ended, and a child of that child."""
+    return threads.submit(
+        python,
+        tmp_path_factory.mktemp("orphan"),
+        _variables(short),
+        _READ,
+        """
+        import io, threading
+        log = io.StringIO()
+        logging.getLogger("hops.credentials_provider").addHandler(logging.StreamHandler(log))
+        assume_role(refresh=True)
+        log.truncate(0)
+        client, url = s3(), os.environ["AWS_CONTAINER_CREDENTIALS_FULL_URI"]
+        ready, told = os.pipe()
+
+        def fork():
+            # The child of a child, forked by another thread than the first.
+            global grandchild
+            grandchild = os.fork()
+            if grandchild == 0:
+                os.read(ready, 1)
+                report("grandchild", failures(12, lambda: read(s3())))
+                os._exit(0)
+
+        if os.fork() != 0:
+            os._exit(0)
+        thread = threading.Thread(target=fork)
+        thread.start()
+        thread.join()
+        while not log.getvalue():
+            time.sleep(0.1)
+        os.write(told, b"1")
+        report("child", failures(12, lambda: read(client)))
+        report("place", [url == os.environ["AWS_CONTAINER_CREDENTIALS_FULL_URI"],
+                         os.path.exists(os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"])])
+        os.waitpid(grandchild, 0)
+        """,
+    )
+
+
+@pytest.fixture(scope="module")
 def rewriting(
     short: Deployment, threads: ThreadPoolExecutor, tmp_path_factory: pytest.TempPathFactory
 ) -> Future[subprocess.CompletedProcess[str]]:
@@ -108,7 +152,7 @@ def rewriting(
 
 
 def test_a_forked_child_reads_behind_the_endpoint_of_its_parent(
-    short: Deployment, outcomes: object, rewriting: object, tmp_path: Path
+    short: Deployment, outcomes: object, rewriting: object, orphan: object, tmp_path: Path
 ) -> None:
     done = python(
         tmp_path,
@@ -311,6 +355,14 @@ def test_the_environment_is_rewritten_for_those_who_look_again_and_for_forked_ch
     keys = found["child keys"]
     assert isinstance(keys, list)
     assert keys[0] != keys[1] == keys[2]
+
+
+def test_a_child_goes_on_serving_when_the_process_that_assumed_the_role_ends(
+    orphan: Future[subprocess.CompletedProcess[str]],
+) -> None:
+    found = reported(orphan.result())
+    assert found["child"] == found["grandchild"] == []
+    assert found["place"] == [True, True]
 
 
 def test_every_reader_reads_through_five_lifetimes_and_nobody_else_signs(short: Deployment, outcomes: Future[list[Outcome]]) -> None:

@@ -20,15 +20,18 @@ from pathlib import Path
 from . import _environment, _native, _spark
 from ._credentials import Credentials
 from ._errors import CloudCredentialError
-from ._source import LOG, Core, Fetched, NotRenewed, Parent, Request
+from ._source import LOG, Core, Fetched, NotRenewed, Parent, ParentGone, Request
 
 _REMIND = 300.0
+#: How often a forked child looks whether the process that serves it is still there.
+_WATCH = 1.0
 
 
 @dataclasses.dataclass
 class _Role:
     """A role in use."""
 
+    asked: Request
     source: Core | Parent | _spark.Jvm
     fetched: Fetched
     endpoint: _native.Endpoint | None
@@ -58,6 +61,7 @@ class _Here:
     def __init__(self) -> None:
         self.flights: dict[Request, _Flight] = {}
         self.role: _Role | None = None
+        self.process = os.getpid()
         self.threads_are_gone()
 
     def threads_are_gone(self) -> None:
@@ -91,7 +95,8 @@ def assume(asked: Request, refresh: bool) -> Credentials:
             _publish(endpoint, fetched)
         elif own is not None:
             own.close()
-        _here.role = role = _Role(source, fetched, endpoint, _due(fetched))
+        pinned = dataclasses.replace(asked, role_arn=fetched.role_arn or asked.role_arn)
+        _here.role = role = _Role(pinned, source, fetched, endpoint, _due(fetched))
         _start()
         _forget_cached_sessions()
         switched = before is not None and before.fetched.role_arn != fetched.role_arn
@@ -217,7 +222,9 @@ def _keep_fresh() -> None:
         with _here.lock:
             role = _here.role
             while role is not None and (wait := role.due - time.monotonic()) > 0:
-                _here.changed.wait(wait)
+                if isinstance(role.source, Parent) and role.source.is_gone():
+                    _take_over(role, role.source)
+                _here.changed.wait(min(wait, _WATCH) if isinstance(role.source, Parent) else wait)
                 role = _here.role
             if role is None:
                 _here.thread = None
@@ -246,10 +253,29 @@ def _fetch_anew(role: _Role) -> Fetched:
             LOG.warning("Spark goes on with the credentials it was started with: %s", error)
     try:
         return source.fetch()
-    except _spark.Gone:
-        assert isinstance(source, _spark.Jvm)
-        role.source = source.without_jvm()
+    except ParentGone:
+        assert isinstance(source, Parent)
+        with _here.lock:
+            _take_over(role, source)
         return role.source.fetch()
+    except _spark.Gone:
+        role.source = Core(role.asked)
+        return role.source.fetch()
+
+
+def _take_over(role: _Role, parent: Parent) -> None:
+    """Serves in the place of the process that this one was forked from, unless another child of it does already."""
+    fetched = role.fetched
+    try:
+        role.endpoint = _native.Endpoint.resume(
+            *parent.place, fetched.access_key_id, fetched.secret_access_key, fetched.session_token, fetched.expiration, fetched.role_arn
+        )
+    except CloudCredentialError as error:
+        LOG.info("the endpoint is not taken over: %s", error)
+        parent.is_followed_by_another()
+    else:
+        LOG.info("the endpoint is taken over from the process that assumed the role, which has ended")
+        role.source = Core(parent.asked)
 
 
 def _renewed(role: _Role, fetched: Fetched) -> None:
@@ -310,18 +336,31 @@ def _utc(seconds: float) -> str:
     return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def _before_fork() -> None:
+    _here.lock.acquire()
+    # A child cannot ask any more when this process ends at once.
+    _here.process = os.getpid()
+
+
+def _after_fork_in_parent() -> None:
+    _here.lock.release()
+
+
 def _after_fork_in_child() -> None:
     """Threads and locks do not come along. The environment is this process's own; the endpoint is its parent's, and stays in use."""
     _here.threads_are_gone()
     role = _here.role
     if role is None:
         return
-    if role.endpoint is not None:
+    if isinstance(role.source, Parent):
+        # Whoever serves is further up.
+        role.source.is_followed_by_another()
+    elif role.endpoint is not None:
         os.close(role.endpoint.fileno())
-        role.source = Parent(role.endpoint.changes())
+        role.source = Parent(role.asked, _here.process, role.endpoint.changes())
     elif isinstance(role.source, _spark.Jvm):
         # The connection to the JVM is the parent's.
-        role.source = role.source.without_jvm()
+        role.source = Core(role.asked)
     with _here.lock:
         _start()
 
@@ -332,5 +371,6 @@ def _at_exit() -> None:
         role.endpoint.close()
 
 
-os.register_at_fork(before=_here.lock.acquire, after_in_parent=_here.lock.release, after_in_child=_after_fork_in_child)
+# Not the methods of the lock: a forked child has another one.
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
 atexit.register(_at_exit)

@@ -18,6 +18,17 @@ class Endpoint:
         role: str | None,
         directory: PathLike[str],
     ) -> Endpoint: ...
+    @staticmethod
+    def resume(
+        url: str,
+        token: str,
+        token_file: str,
+        access_key_id: str,
+        secret_access_key: str,
+        session_token: str,
+        expiration: float,
+        role: str | None,
+    ) -> Endpoint: ...
     def changes(self) -> list[Change]: ...
     def publish(self, access_key_id: str, secret_access_key: str, session_token: str, expiration: float, role: str | None) -> None: ...
     def note(self, trouble: str) -> None: ...

@@ -6,6 +6,7 @@ import dataclasses
 import http.client
 import json
 import logging
+import os
 import selectors
 import sys
 import time
@@ -129,28 +130,45 @@ class NotRenewed(Exception):
     """Whoever renews the credentials has not done so yet."""
 
 
+class ParentGone(UnavailableError):
+    """The process that serves the endpoint has ended."""
+
+
 class Parent:
     """The endpoint of the process that this one was forked from is asked, so that there is one fetch for all of them."""
 
-    def __init__(self, changes: Sequence[tuple[str, str | None]]) -> None:
+    def __init__(self, asked: Request, process: int, changes: Sequence[tuple[str, str | None]]) -> None:
+        self.asked = asked
         values = dict(changes)
-        self._url = urlsplit(str(values["AWS_CONTAINER_CREDENTIALS_FULL_URI"]))
-        self._token = str(values["AWS_CONTAINER_AUTHORIZATION_TOKEN"])
+        #: URL, token, and the file of the token.
+        self.place = (
+            str(values["AWS_CONTAINER_CREDENTIALS_FULL_URI"]),
+            str(values["AWS_CONTAINER_AUTHORIZATION_TOKEN"]),
+            str(values["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"]),
+        )
+        self._process: int | None = process
         self._last = ""
+
+    def is_gone(self) -> bool:
+        """Whether the process that this one was forked from has ended. Who serves after that is not watched."""
+        return self._process is not None and self._process != os.getppid()
+
+    def is_followed_by_another(self) -> None:
+        """Another child of the same process serves in its place."""
+        self._process = None
 
     def fetch(self) -> Fetched:
         """The set of the parent.
 
-        Raises NotRenewed when it is the one before; UnavailableError when the parent does not answer.
+        Raises NotRenewed when it is the one before; UnavailableError when there is none, ParentGone when nobody answers.
         """
-        connection = http.client.HTTPConnection(self._url.netloc, timeout=2)
+        url = urlsplit(self.place[0])
+        connection = http.client.HTTPConnection(url.netloc, timeout=2)
         try:
-            connection.request("GET", self._url.path, headers={"Authorization": self._token})
+            connection.request("GET", url.path, headers={"Authorization": self.place[1]})
             answer = json.load(connection.getresponse())
         except OSError as error:
-            raise UnavailableError(
-                "asking the process that assumed the role failed: it has ended, and with it the endpoint; call assume_role in this one"
-            ) from error
+            raise ParentGone("asking the process that assumed the role failed: it has ended; call assume_role in this one") from error
         finally:
             connection.close()
         if "AccessKeyId" not in answer:

@@ -5,7 +5,6 @@ The jar is on the class path of the application, or the wheel brings it.
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import sys
 import threading
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ._errors import CloudCredentialError, NotConfiguredError, RefusedError, UnavailableError
-from ._source import Core, Fetched, NotRenewed, Request
+from ._source import Fetched, NotRenewed, Request
 
 _Builder = TypeVar("_Builder")
 
@@ -52,8 +51,6 @@ class Jvm:
         if access_key_id == self._last:
             raise NotRenewed
         self._last = access_key_id
-        # Of a child that is forked, which has to ask for itself.
-        self._asked = dataclasses.replace(self._asked, role_arn=role_arn or self._asked.role_arn)
         ends = int(expiration) / 1000
         return Fetched(
             access_key_id,
@@ -64,10 +61,6 @@ class Jvm:
             ends - time.time(),
             refresh_in=int(refresh_in) / 1000 + _MARGIN,
         )
-
-    def without_jvm(self) -> Core:
-        """For a child that was forked: the connection to the JVM is its parent's."""
-        return Core(self._asked)
 
     def release(self) -> None:
         """Ends the use of the role on the JVM."""
