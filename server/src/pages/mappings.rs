@@ -230,6 +230,12 @@ async fn learn_typed(app: &App, visitor: &Visitor, project: &str) -> Result<(), 
 }
 
 async fn table(app: &App, visitor: Visitor, parameters: &Parameters, form: MappingForm) -> Result<Mappings, PageError> {
+    if let Identity::Hopsworks(cluster) = &app.identity {
+        // Those that the administrator is in can then be chosen by their names.
+        for (project, _) in project::of_user(&app.database, &visitor.caller.user).await? {
+            cluster.learn(&app.database, &project).await?;
+        }
+    }
     let panel = Panel::quick(app);
     let (panel, mappings, projects) = tokio::join!(panel, mapping::all(&app.database), project::all(&app.database));
     let mut view = View::of(parameters);
