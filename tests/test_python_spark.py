@@ -59,7 +59,10 @@ while time.monotonic() < end:
             failed.append(seen)
     time.sleep(0.3)
 report("failed", failed)
-time.sleep(1.5 if seconds else 0)
+# Python follows the JVM within a second.
+until = time.monotonic() + 4
+while in_jvm() != current().access_key_id and time.monotonic() < until:
+    time.sleep(0.1)
 report("renewed", [credentials.access_key_id != current().access_key_id, in_jvm() == current().access_key_id])
 
 def on_executor(_):
