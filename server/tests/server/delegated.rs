@@ -189,12 +189,12 @@ on_both_stores! {
         assert_eq!(page(&this.server, "/admin/role-mappings", &owner).status, 403);
 
         this.cluster.knows("ApiKey strong.canarykey", Known {
-            email: "admin@hopsworks.ai", is_admin: true, good_for: &["PROJECT", "ADMIN"], rows: vec![(119, "churn", "Data owner")],
+            email: "admin@hopsworks.ai", is_admin: true, good_for: &["PROJECT", "ADMIN"], rows: vec![(119, "churn", "Data owner"), (130, "forecast", "Data owner")],
         });
         let admin = signed_in(&this.server, "strong.canarykey");
         let home = page(&this.server, "/", &admin).text;
         assert!(home.contains("/admin/role-mappings") && !home.contains("/admin/users") && !home.contains("/admin/projects"), "{home}");
-        assert!(page(&this.server, "/admin/role-mappings", &admin).text.contains("<option value=\"churn\">"));
+        assert!(page(&this.server, "/admin/role-mappings", &admin).text.contains("<option value=\"forecast\">"));
         for path in ["/admin/users", "/admin/projects", "/admin/projects/119"] {
             let refused = page(&this.server, path, &admin);
             assert!(refused.status == 409 && refused.text.contains("Members live in the cluster"), "{}", refused.text);
