@@ -245,7 +245,7 @@ impl fmt::Debug for Hopsworks {
 const NO_DEFAULT: &str = "name a role, or ask a data owner of the project to set a default";
 
 /// Refuses what only STS itself takes.
-fn carried(extras: &Extras) -> Result<(), Error> {
+pub(crate) fn carried(extras: &Extras) -> Result<(), Error> {
     let given = [
         (extras.external_id.is_some(), "external id"),
         (extras.policy.is_some(), "policy"),

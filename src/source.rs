@@ -8,7 +8,7 @@ use std::sync::Mutex;
 
 use crate::credentials::Credentials;
 use crate::error::Error;
-use crate::hopsworks::Hopsworks;
+use crate::hopsworks::{Hopsworks, carried};
 use crate::network::Network;
 use crate::request::{AssumeRole, SessionName};
 use crate::role::{ProjectRole, RoleArn, RoleMapping, quoted};
@@ -64,6 +64,22 @@ impl Source {
         match self {
             Source::Hopsworks(hopsworks) => hopsworks.role_mapping(id).await,
             Source::Sts(direct) => direct.role_mapping(id),
+        }
+    }
+
+    /// The same request with a role: the caller's default where it names none. A program that asks again with it keeps its
+    /// role when the default is moved.
+    ///
+    /// # Errors
+    /// As [`Source::role_mapping`] for the default; [`Error::InvalidArgument`] when the source cannot carry the request
+    /// (nothing is sent).
+    pub async fn named(&self, request: AssumeRole) -> Result<AssumeRole, Error> {
+        if let Source::Hopsworks(_) = self {
+            carried(&request.extras)?;
+        }
+        match request.role {
+            Some(_) => Ok(request),
+            None => Ok(AssumeRole { role: Some(self.role_mapping(None).await?.role), ..request }),
         }
     }
 
@@ -211,6 +227,16 @@ mod tests {
         assert_eq!(block_on(source.role_mapping(None)).expect("the default"), reader);
         assert_eq!(block_on(source.role_mapping(Some(2))).expect("the second"), writer);
         assert_eq!(block_on(source.role_mappings()).expect("both"), [reader, writer]);
+    }
+
+    #[test]
+    fn a_request_without_a_role_is_named_after_the_default_and_another_stays_as_it_is() {
+        let source = source(&[("HOPS_CLOUD_ROLES", &format!("{READER},{WRITER}"))]).expect("settings");
+        let role = |text: &str| Some(text.parse().expect("an ARN"));
+        let named =
+            |role| block_on(source.named(AssumeRole { role, ..AssumeRole::default() })).expect("a default").role;
+        assert_eq!(named(None), role(READER));
+        assert_eq!(named(role(WRITER)), role(WRITER));
     }
 
     #[test]

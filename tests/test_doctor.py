@@ -306,7 +306,7 @@ def check_overrides(found: Mapping[str, object]) -> None:
 
 
 def test_a_refresh_that_fails_is_named_until_it_works_again(tmp_path: Path) -> None:
-    mapping = {"id": 1, "projectRole": "ALL", "cloudRole": "arn:aws:iam::123456789012:role/reader", "defaultRole": True}
+    mapping: dict[str, object] = {"id": 1, "projectRole": "ALL", "cloudRole": "arn:aws:iam::123456789012:role/reader", "defaultRole": True}
     asked = 0
 
     class Server(BaseHTTPRequestHandler):
@@ -315,8 +315,11 @@ def test_a_refresh_that_fails_is_named_until_it_works_again(tmp_path: Path) -> N
         def do_GET(self) -> None:
             nonlocal asked
             if "role-mappings" in self.path:
-                return self.answer(200, {"count": 1, "items": [mapping]})
+                return self.answer(200, mapping if self.path.endswith("/default") else {"count": 1, "items": [mapping]})
             asked += 1
+            # The role of the first time, whatever the default is by then.
+            assert "roleARN=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Freader" in self.path
+            mapping["cloudRole"] = "arn:aws:iam::123456789012:role/moved"
             if asked in (2, 3):
                 return self.answer(403, {"errorCode": 380002, "errorMsg": "not yours"})
             end = datetime.now(UTC) + timedelta(seconds=8 if asked == 1 else 3600)
@@ -342,7 +345,7 @@ def test_a_refresh_that_fails_is_named_until_it_works_again(tmp_path: Path) -> N
     [error] = [line for line in texts(found["failing"]) if line.startswith("last error: ")]
     assert error.endswith('was refused: HTTP 403, code 380002: "not yours"; ask the administrator to map the role to your project role')
     [problem] = [line for line in texts(found["doctor"]) if line.startswith("PROBLEM")]
-    assert problem == "PROBLEM refresh: of the default role: " + error.removeprefix("last error: ")
+    assert problem == "PROBLEM refresh: of arn:aws:iam::123456789012:role/reader: " + error.removeprefix("last error: ")
     assert texts(found["again"])[-1] == GREEN
 
 

@@ -198,7 +198,10 @@ impl JNativeNativeInterface for JNativeAPI {
         request: JAssumeRoleRequest<'local>,
     ) -> Result<JFetched<'local>, Error> {
         let request = request_of(env, &request)?;
-        let credentials = ask(env, &configuration, async |source| source.assume_role(&request).await)?;
+        let credentials = ask(env, &configuration, async |source| {
+            let request = source.named(request).await?;
+            source.assume_role(&request).await
+        })?;
         let java_credentials = new_credentials(env, &credentials)?;
         Ok(JFetched::new(env, &java_credentials, millis(credentials.life()))?)
     }

@@ -54,7 +54,7 @@ public final class Binding {
   static Binding fetched(String bucket, Object[] answer) {
     return new Binding(
         bucket,
-        answer[3] == null ? "the default role" : (String) answer[3],
+        (String) answer[3],
         (String) answer[0],
         (String) answer[1],
         (String) answer[2],
@@ -77,7 +77,7 @@ public final class Binding {
   /**
    * The role.
    *
-   * @return its ARN, or words for a default role that the source did not name
+   * @return its ARN
    */
   public String role() {
     return role;
@@ -94,7 +94,7 @@ public final class Binding {
         secretAccessKey,
         sessionToken,
         Instant.ofEpochMilli(expirationMillis),
-        role.startsWith("arn:") ? role : null);
+        role);
   }
 
   /** Shows bucket, role and access key id; never secret access key or session token. */

@@ -83,7 +83,7 @@ public final class Roles {
     Object[] answer = fetch(request);
     // A default role that is moved meanwhile does not move this application to another role.
     AssumeRoleRequest same = request.copy().setRoleArn((String) answer[3]);
-    return assume(buckets, answer, new Fetch(answer[3] == null ? request : same));
+    return assume(buckets, answer, new Fetch(same));
   }
 
   /**
