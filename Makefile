@@ -60,7 +60,7 @@ wheel: $(JAR) build/venv/ok
 	@echo "build/wheel/$(WHEEL)"
 
 # Built without optimisation, which takes a fraction of the time, and beside the readers that the tests use with it.
-build/python-venv/ok: tests/python_requirements.txt $(JAR) Cargo.toml Cargo.lock pyproject.toml $(shell find src python -type f -not -name '*.pyc') | build/venv/ok
+build/python-venv/ok: tests/python_requirements.txt $(JAR) Cargo.toml Cargo.lock pyproject.toml $(shell find src python -type f -not -name '*.pyc' -not -path '*/.*') | build/venv/ok
 	@echo "building the wheel" >&2
 	@$(call pack,dev,build/wheel/dev)
 	@test -e build/python-venv/bin/python || python3 -m venv build/python-venv
