@@ -282,25 +282,25 @@ fn ask<T>(settings: &Settings, question: impl AsyncFnOnce(&Source) -> Result<T, 
     })
 }
 
-/// What the options ask for. An id is looked up, and so is the default, so that one which is moved meanwhile does not move a
-/// long-running program to another role.
+/// What the options ask for, by the ARN of the role.
 async fn request(source: &Source, option: &RoleOption) -> Result<AssumeRole, Error> {
     let role = match option.role.as_deref() {
-        None | Some("") => source.role_mapping(None).await?.role,
+        None | Some("") => None,
         Some(id) if id.bytes().all(|byte| byte.is_ascii_digit()) => {
             let id = id
                 .parse()
                 .map_err(|_| Error::InvalidArgument { field: "role", reason: format!("{id} is larger than any id") })?;
-            source.role_mapping(Some(id)).await?.role
+            Some(source.role_mapping(Some(id)).await?.role)
         }
-        Some(arn) => arn.parse()?,
+        Some(arn) => Some(arn.parse()?),
     };
-    Ok(AssumeRole {
-        role: Some(role),
+    let request = AssumeRole {
+        role,
         session_name: option.session_name.clone(),
         duration: option.duration,
         extras: Extras::default(),
-    })
+    };
+    source.named(request).await
 }
 
 const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);

@@ -216,7 +216,10 @@ fn assume_role(
         })
     };
     let request = request().map_err(|error| exception(py, &error))?;
-    Call::begin(async move |source: &Source| Ok(Answer::Credentials(Box::new(source.assume_role(&request).await?))))
+    Call::begin(async move |source: &Source| {
+        let request = source.named(request).await?;
+        Ok(Answer::Credentials(Box::new(source.assume_role(&request).await?)))
+    })
 }
 
 /// Seconds from the answer until the credentials are fetched anew.

@@ -105,12 +105,8 @@ class Core:
 
         Raises CloudCredentialError when there is none; ValueError when no service would accept the request.
         """
-        if self.asked.role_arn is None:
-            # So that it has a name, and that a default which is moved meanwhile does not move this program to another role.
-            ((_, role_arn, _, _),) = answer_of(_native.role_mapping(None))
-            self.asked = dataclasses.replace(self.asked, role_arn=role_arn)
         asked = self.asked
-        return Fetched(
+        fetched = Fetched(
             *answer_of(
                 _native.assume_role(
                     asked.role_arn,
@@ -124,6 +120,9 @@ class Core:
                 )
             )
         )
+        # A default that is moved meanwhile does not move this program to another role.
+        self.asked = dataclasses.replace(asked, role_arn=fetched.role_arn)
+        return fetched
 
 
 class NotRenewed(Exception):
