@@ -24,6 +24,7 @@ GUIDES = [
     ROOT / "docs" / "user-guide" / "assume-role.md",
     ROOT / "docs" / "admin-guide" / "role-chaining.md",
     OPERATOR / "running.md",
+    ROOT / "docs" / "user-guide" / "python.md",
 ]
 ACCOUNT = "123456789012"
 
