@@ -2,60 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import dataclasses
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import pytest
 
 from rig.aws import ACCOUNT, REGION, Keys, assumes, reads, role_arn, trusts
 from rig.deployment import Deployment
 from rig.metadata import metadata
-from rig.spark import SPARK_4_1, Spark, reports
+from rig.spark import SPARK_3_5, SPARK_4_1, Line, Spark, reports
 from tests.canary import leaks
 from tests.programs import compiled
 
 _EVERYTHING = (reads("resource"), reads("other"))
-#: A provider for each place at which a stranger lies.
-_PROVIDERS = (
-    "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
-    "software.amazon.awssdk.auth.credentials.EnvironmentVariableCredentialsProvider",
-    "org.apache.hadoop.fs.s3a.auth.IAMInstanceCredentialsProvider",
-)
+#: By line of Spark, the AWS SDK's provider of what an environment holds.
+_OF_ENVIRONMENT = {
+    SPARK_3_5: "com.amazonaws.auth.EnvironmentVariableCredentialsProvider",
+    SPARK_4_1: "software.amazon.awssdk.auth.credentials.EnvironmentVariableCredentialsProvider",
+}
 
 
-@contextmanager
-def node(site: Deployment) -> Iterator[str]:
-    """The metadata of a node whose instance profile may read everything; its endpoint."""
+def providers(line: Line) -> list[str]:
+    """A provider for each place at which a stranger lies."""
+    return [
+        "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
+        _OF_ENVIRONMENT[line],
+        "org.apache.hadoop.fs.s3a.auth.IAMInstanceCredentialsProvider",
+    ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Strangers:
+    """Identities that may read everything, and where they lie."""
+
+    configured: Keys
+    inherited: Keys
+    #: The metadata of a node with an instance profile; its endpoint.
+    node: str
+
+
+@pytest.fixture(scope="module")
+def strangers(site: Deployment) -> Iterator[Strangers]:
+    """One in the configuration, one in the environment, one on the node."""
     aws = site.cloud.aws
+    aws.client("s3").put_object(Bucket="resource", Key="control.csv", Body=b"strangers read this")
     ec2 = aws.user("ec2-of-nodes", assumes(role_arn("node")))
     role = aws.role("node", trusts(f"arn:aws:iam::{ACCOUNT}:user/ec2-of-nodes"), *_EVERYTHING)
     with metadata(aws, ec2, role) as endpoint:
-        yield endpoint
+        yield Strangers(aws.user("configured", *_EVERYTHING), aws.user("inherited", *_EVERYTHING), endpoint)
 
 
-def in_configuration(keys: Keys) -> dict[str, str]:
+def in_configuration(keys: Keys, line: Line) -> dict[str, str]:
     """Static keys, and a chain of the user's own that takes them, those of the environment and those of the node."""
     return {
         "spark.hadoop.fs.s3a.access.key": keys.access_key_id,
         "spark.hadoop.fs.s3a.secret.key": keys.secret_access_key,
-        "spark.hadoop.fs.s3a.aws.credentials.provider": ",".join(_PROVIDERS),
+        "spark.hadoop.fs.s3a.aws.credentials.provider": ",".join(providers(line)),
     }
 
 
-def test_no_stranger_signs_a_request_once_a_role_is_assumed(site: Deployment, tmp_path: Path) -> None:
-    aws = site.cloud.aws
-    configured, inherited = aws.user("configured", *_EVERYTHING), aws.user("inherited", *_EVERYTHING)
-    aws.client("s3").put_object(Bucket="resource", Key="control.csv", Body=b"strangers read this")
+@pytest.mark.parametrize("line", [SPARK_3_5, SPARK_4_1], ids=lambda line: f"Spark {line.spark}")
+def test_no_stranger_signs_a_request_once_a_role_is_assumed(
+    line: Line, strangers: Strangers, site: Deployment, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("spark", f"{line.spark} / {line.hadoop} local-cluster[2,1,1024]")
+    record_property("class path", "system/user")
     asked, issued = len(site.s3.exchanges), len(site.sts.exchanges)
-    with node(site) as endpoint:
-        variables = {
-            **site.variables(site.scientist),
-            **inherited.variables(),
-            "AWS_EC2_METADATA_DISABLED": "false",
-            "AWS_EC2_METADATA_SERVICE_ENDPOINT": endpoint,
-            "AWS_REGION": REGION,
-        }
-        spark = Spark(SPARK_4_1, 17, site.s3.endpoint, tmp_path, "local-cluster[2,1,1024]", confs=in_configuration(configured))
-        done = spark.submit(compiled(SPARK_4_1), "Strangers", variables, site.cloud.resource_reader, *_PROVIDERS)
+    variables = {
+        **site.variables(site.scientist),
+        **strangers.inherited.variables(),
+        "AWS_EC2_METADATA_DISABLED": "false",
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT": strangers.node,
+        "AWS_REGION": REGION,
+    }
+    spark = Spark(line, 17, site.s3.endpoint, tmp_path, "local-cluster[2,1,1024]", confs=in_configuration(strangers.configured, line))
+    done = spark.submit(compiled(line), "Strangers", variables, site.cloud.resource_reader, *providers(line))
     assert done.returncode == 0, done.stdout + done.stderr
     found = reports(done.stdout)
 
