@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use zeroize::Zeroizing;
 
+use crate::request::SessionName;
 use crate::role::RoleArn;
 
 /// Temporary credentials of one role. They do not change; a refresh makes new ones.
@@ -18,6 +19,7 @@ pub struct Credentials {
     expiration: SystemTime,
     life: Duration,
     role: Option<RoleArn>,
+    session_name: Option<SessionName>,
 }
 
 impl Credentials {
@@ -41,7 +43,13 @@ impl Credentials {
             expiration,
             life,
             role,
+            session_name: None,
         }
+    }
+
+    /// With the name of their session, where it is known.
+    pub fn of_session(self, session_name: Option<SessionName>) -> Self {
+        Self { session_name, ..self }
     }
 
     /// The access key id. Not secret: CloudTrail shows it.
@@ -72,6 +80,11 @@ impl Credentials {
     /// The role they belong to, if known.
     pub fn role(&self) -> Option<&RoleArn> {
         self.role.as_ref()
+    }
+
+    /// The session name, under which CloudTrail shows what they are used for; if known.
+    pub fn session_name(&self) -> Option<&SessionName> {
+        self.session_name.as_ref()
     }
 }
 

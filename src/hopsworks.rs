@@ -320,5 +320,8 @@ fn credentials(
             DateTime::from(made)
         )));
     }
-    Ok(Credentials::new(id, secret, token, expiration, life, request.role.clone()))
+    // Not every server tells which name it gave the session. One that is none is not worth refusing credentials for.
+    let told = fields.get("roleSessionName").and_then(Value::as_str).and_then(|name| name.parse().ok());
+    let session_name = told.or_else(|| request.session_name.clone());
+    Ok(Credentials::new(id, secret, token, expiration, life, request.role.clone()).of_session(session_name))
 }

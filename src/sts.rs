@@ -137,6 +137,7 @@ impl Sts {
         let answered_at = reading.answered_at().unwrap_or_else(SystemTime::now);
         let credentials =
             answer::credentials(&answer, answered_at, role).map_err(|problem| answer::damaged(attempted, problem))?;
+        let credentials = credentials.of_session(Some(session_name.clone()));
         Ok(Issued { credentials, request_id: answer.request_id().map(str::to_owned), warnings })
     }
 

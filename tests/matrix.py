@@ -74,6 +74,7 @@ def differences(layout: Layout, line: Line, found: Mapping[str, object]) -> list
     reads = found["reads"]
     assert isinstance(reads, list)
     expected = {
+        "doctor": [],
         "mode": "mode=live",
         "streamed": 2,
         "provider": provider + sdk,

@@ -29,10 +29,13 @@ def test_a_file_system_of_the_users_own_needs_the_product_beside_it(stage: Stage
     apart = dataclasses.replace(OWN_CLASS, product=Place.USER)
     with pytest.raises(AssertionError) as failure:
         matrix.run(stage, apart, SPARK_3_5, tmp_path)
-    assert (
+    refusal = (
         "fs.s3a.impl is OwnFileSystem, and S3A on the executors cannot see our provider; put the jar of hops-credentials beside "
         "hadoop-aws, on spark.driver.extraClassPath and spark.executor.extraClassPath, or remove that setting"
-    ) in str(failure.value)
+    )
+    # The doctor has said so, and what it says to do is the layout above.
+    assert f"PROBLEM file system: {refusal}" in str(failure.value)
+    assert f"CloudCredentialException: {refusal}" in str(failure.value)
 
 
 def test_what_is_typed_into_spark_shell_finds_the_role_in_tasks(stage: Stage, tmp_path: Path) -> None:

@@ -83,6 +83,7 @@ def test_a_mapped_role_reads_its_bucket_and_no_other(
     assert "mode=live" in explained
     assert found["static keys"] == [True, True, True]
     assert [found[name] for name in ("getenv", "getenv by name", "ProcessBuilder", "Runtime.exec")] == [holder] * 4
+    assert f"assumed {site.cloud.resource_reader}, session ada-demo, access key {holder}, ends " in done.stderr
     # The class path is the one that the row names.
     ours = "MutableURLClassLoader" if row.product == Place.USER else "AppClassLoader"
     assert found["driver loaders"] == [ours, "AppClassLoader"]

@@ -32,6 +32,7 @@ pub struct SessionToken {
     secret_access_key: String,
     session_token: String,
     expiration: String,
+    role_session_name: Option<String>,
 }
 
 impl SessionToken {
@@ -41,6 +42,7 @@ impl SessionToken {
             secret_access_key: credentials.secret_access_key().to_owned(),
             session_token: credentials.session_token().to_owned(),
             expiration: rfc3339(credentials.expiration()),
+            role_session_name: credentials.session_name().map(SessionName::to_string),
         }
     }
 }

@@ -44,7 +44,7 @@ bind_java_type! {
 bind_java_type! {
     pub JFetched => io.hops.util.internal.Fetched,
     type_map = { JCredentials => io.hops.util.cloud.Credentials },
-    constructors { fn new(credentials: JCredentials, life_millis: jlong) },
+    constructors { fn new(credentials: JCredentials, life_millis: jlong, session_name: JString) },
 }
 
 bind_java_type! {
@@ -203,7 +203,11 @@ impl JNativeNativeInterface for JNativeAPI {
             source.assume_role(&request).await
         })?;
         let java_credentials = new_credentials(env, &credentials)?;
-        Ok(JFetched::new(env, &java_credentials, millis(credentials.life()))?)
+        let session_name = match credentials.session_name() {
+            Some(name) => env.new_string(name.as_str())?,
+            None => JString::null(),
+        };
+        Ok(JFetched::new(env, &java_credentials, millis(credentials.life()), &session_name)?)
     }
 
     fn source<'local>(

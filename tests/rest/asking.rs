@@ -146,6 +146,25 @@ fn with_an_expiration_the_life_counts_from_the_date_of_the_answer() {
 }
 
 #[test]
+fn the_session_name_is_the_servers_else_the_callers_and_never_an_illegal_one() {
+    let told = |name: &str| {
+        format!(r#"{{"accessKeyId":"A","secretAccessKey":"s","sessionToken":"t","roleSessionName":{name}}}"#)
+    };
+    let asked = AssumeRole { session_name: Some("mine".parse().expect("legal")), ..AssumeRole::default() };
+    for (answered, asked, expected) in [
+        (told(r#""ada-churn""#), AssumeRole::default(), Some("ada-churn")),
+        (told("null"), asked.clone(), Some("mine")),
+        (told(r#""two\nlines""#), asked, Some("mine")),
+        (told("7"), AssumeRole::default(), None),
+    ] {
+        let server = Server::answering(vec![answer("200 OK", "", &answered)]);
+        let member = member(&server.endpoint, &[]);
+        let credentials = block_on(member.assume_role(&asked)).expect("credentials");
+        assert_eq!(credentials.session_name().map(|name| name.as_str()), expected, "{answered}");
+    }
+}
+
+#[test]
 fn clocks_that_differ_by_more_than_five_minutes_are_worth_a_word_with_both_times() {
     let server = Server::answering(vec![answer(
         "200 OK",

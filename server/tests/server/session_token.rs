@@ -60,6 +60,7 @@ on_both_stores! {
         assert_eq!(answer.json["accessKeyId"], "ASIAGRANTED");
         assert_eq!(answer.json["secretAccessKey"], SECRET_ACCESS_KEY);
         assert_eq!(answer.json["sessionToken"], SESSION_TOKEN);
+        assert_eq!(answer.json["roleSessionName"], "ada.lovelace-churn");
         let expiration = answer.json["expiration"].as_str().expect("an instant");
         // RFC 3339 in one form sorts as text.
         let in_an_hour = |seconds: u64| {

@@ -32,7 +32,8 @@ final class Fetch implements Function<long[], Object[]> {
       credentials.getRoleArn(),
       credentials.getExpiration().toEpochMilli(),
       library.refreshAfterMillis(fetched.lifeMillis, ThreadLocalRandom.current().nextDouble()),
-      fetched.lifeMillis
+      fetched.lifeMillis,
+      fetched.sessionName
     };
   }
 

@@ -15,9 +15,9 @@ import java.util.logging.Logger;
  *
  * <p>When and how often is the core's decision, which it gives with each answer. A fetch takes how often it has failed
  * since the last success, what is left of the credentials in use, and what their life was, both in milliseconds. It
- * answers {@code [access key id, secret access key, session token, role ARN, expiration in ms since 1970, ms until
- * the refresh, life in ms]}, or else {@code [whether the same may succeed later without anybody acting, the reason, ms
- * until the next try]}. A failed fetch leaves the credentials in place for as long as they are valid.
+ * answers {@code [access key id, secret access key, session token, role ARN, expiration in ms since 1970, ms until the
+ * refresh, life in ms, session name or null]}, or else {@code [whether the same may succeed later without anybody acting,
+ * the reason, ms until the next try]}. A failed fetch leaves the credentials in place for as long as they are valid.
  */
 final class Refresher implements Runnable {
   private static final Logger LOG = Logger.getLogger("io.hops.util");

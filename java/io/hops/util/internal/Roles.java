@@ -185,7 +185,7 @@ public final class Roles {
         throw e;
       }
       store.refresher().forgetUnused();
-      log(before, bindings, bound);
+      log(before, bindings, bound, (String) answer[7]);
     }
     return bindings.get(0).credentials();
   }
@@ -244,7 +244,8 @@ public final class Roles {
     return effects;
   }
 
-  private static void log(LiveSet before, List<Binding> bindings, Set<String> buckets) {
+  private static void log(
+      LiveSet before, List<Binding> bindings, Set<String> buckets, String sessionName) {
     Binding binding = bindings.get(0);
     Binding was = before.bound(binding.bucket);
     LOG.info(
@@ -253,6 +254,7 @@ public final class Roles {
                 : "switched from " + was.role + " to ")
             + binding.role
             + (binding.bucket.isEmpty() ? "" : " for " + String.join(", ", buckets))
+            + (sessionName == null ? "" : ", session " + sessionName)
             + ", access key "
             + binding.accessKeyId
             + ", ends "
