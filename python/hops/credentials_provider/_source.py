@@ -190,9 +190,11 @@ def answer_of(call: _native.Call) -> Any:
     """Waits for the end of a call; Ctrl-C ends the wait."""
     with selectors.DefaultSelector() as ends:
         ends.register(call, selectors.EVENT_READ)
-        if not ends.select(_PATIENCE if _is_watched() else None):
+        if _is_watched() and not ends.select(_PATIENCE):
             print("hops-credentials: waiting for an answer ...", file=sys.stderr, flush=True)
-            ends.select(None)
+        # In turns: Python looks at a signal that came just before a wait only after it.
+        while not ends.select(1):
+            pass
     answer, warnings = call.result()
     for warning in warnings:
         LOG.warning(warning)
