@@ -313,7 +313,8 @@ def test_the_process_ends_with_a_refresh_in_flight(short: Deployment, outcomes: 
 def test_who_sits_in_front_of_it_learns_what_is_waited_for_and_can_end_the_wait(
     short: Deployment, outcomes: object, tmp_path: Path
 ) -> None:
-    script = written(tmp_path, "sys.ps1 = '>>> '\nassume_role()\n")
+    # A shell that starts a run in the background has it ignore SIGINT, and so do all that are started by it.
+    script = written(tmp_path, "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\nsys.ps1 = '>>> '\nassume_role()\n")
     with serving(_Silent) as silent:
         variables = environment(tmp_path / "home", **{**_variables(short), "REST_ENDPOINT": silent})
         with Program([VENV / "bin" / "python", script], tmp_path / "log", variables, tmp_path) as program:
