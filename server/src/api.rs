@@ -12,10 +12,10 @@ use serde::Serialize;
 
 use crate::App;
 use crate::auth::{Admin, Caller, DataOwner, Member, MemberMappings};
-use crate::cluster::Login;
 use crate::error::Error;
 use crate::identity::Identity;
 use crate::listing::{Listing, Page};
+use crate::login::Login;
 use crate::mapping::{self, Changes, Mapping};
 use crate::parameters::{MappingId, Parameters};
 use crate::request_log::Cause;

@@ -12,9 +12,9 @@ use hops_credentials::role::ProjectRole;
 
 use crate::App;
 use crate::audit::Actor;
-use crate::cluster::Login;
 use crate::error::Error;
 use crate::identity::Identity;
+use crate::login::Login;
 use crate::mapping::{self, Mapping};
 use crate::parameters::ProjectId;
 use crate::project::{self, Project};

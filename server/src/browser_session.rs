@@ -10,10 +10,11 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use ring::digest::{SHA256, digest};
 
 use crate::audit;
-use crate::cluster::{Cluster, Login};
+use crate::cluster::Cluster;
 use crate::database::Database;
 use crate::error::Error;
 use crate::identity::Identity;
+use crate::login::Login;
 use crate::random;
 use crate::sealed_login;
 use crate::user::{self, Membership, User};

@@ -1,95 +1,35 @@
 //! A Hopsworks cluster that says who its users are, which projects they are in, and who is an administrator.
 //!
-//! Everybody is asked about with the login they brought, so the cluster tells nobody more than it would anyway. An answer is
-//! good for some seconds under the SHA-256 of the whole login. A refusal ends it at once and is not kept itself, and an answer
-//! that was asked for before a refusal came is not kept at all.
+//! Everybody is asked about with the login they brought, so the cluster tells nobody more than it would anyway. How long an
+//! answer is good is the matter of `answers`.
 //!
 //! Facts about the cluster's interface: `GET project` is the one endpoint that takes API keys and the tokens of jobs as well
 //! as those of people, and it answers the caller's own rows only.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
 
-use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, AUTHORIZATION};
 use hops_credentials::network::Network;
 use hops_credentials::role::{ProjectRole, RoleArn};
 use hops_credentials::settings::Settings;
 use reqwest::{Client, Response, StatusCode, Url};
-use ring::digest::{SHA256, digest};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::answers::{Answers, PATIENCE};
 use crate::database::Database;
 use crate::error::Error;
-use crate::flights::Flights;
+use crate::login::Login;
 use crate::project::{self, Project};
 use crate::user::{Email, Membership, User, prefix_of};
-
-/// For one answer of the cluster. What is left of a client's 10 s is for STS.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// For so long an answer is good.
-const FRESH: Duration = Duration::from_secs(10);
-
-/// So many logins are remembered. While there are more, new ones are asked about each time.
-const MAXIMUM: usize = 10_000;
 
 /// An administrator has some thousand projects at most, of a few hundred bytes each.
 const MAXIMUM_ANSWER: usize = 16 * 1024 * 1024;
 
 /// Role mappings asked for at once.
 const PAGE: usize = 500;
-
-/// What somebody brought in the one header `Authorization`: `ApiKey <key>` or `Bearer <JWT>`. Secret.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Login(String);
-
-impl fmt::Debug for Login {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Login(…)")
-    }
-}
-
-impl Login {
-    /// The login that came with a request, in the one spelling that a cluster takes.
-    pub fn of(headers: &HeaderMap) -> Option<Self> {
-        let mut values = headers.get_all(AUTHORIZATION).iter();
-        let (Some(value), None) = (values.next(), values.next()) else { return None };
-        Self::parse(value.to_str().ok()?)
-    }
-
-    /// The value of such a header.
-    pub fn parse(value: &str) -> Option<Self> {
-        let (scheme, token) = value.split_once(' ')?;
-        let scheme = ["ApiKey", "Bearer"].into_iter().find(|known| known.eq_ignore_ascii_case(scheme))?;
-        let token = token.trim();
-        (!token.is_empty() && !token.contains(' ')).then(|| Self(format!("{scheme} {token}")))
-    }
-
-    /// An API key as a login.
-    pub fn with_api_key(key: &str) -> Self {
-        Self(format!("ApiKey {key}"))
-    }
-
-    /// The API key, if it is one. Secret.
-    pub fn api_key(&self) -> Option<&str> {
-        self.0.strip_prefix("ApiKey ")
-    }
-
-    /// The header's value. Secret.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-
-    fn hash(&self) -> Hash {
-        digest(&SHA256, self.0.as_bytes()).as_ref().try_into().expect("SHA-256 has 32 bytes")
-    }
-}
-
-type Hash = [u8; 32];
 
 /// Why a cluster did not say who somebody is.
 #[derive(Debug, Clone)]
@@ -117,8 +57,8 @@ impl From<Silence> for Error {
 pub struct Cluster {
     url: Url,
     client: Client,
-    users: Arc<Answers<User>>,
-    administrators: Arc<Answers<bool>>,
+    users: Arc<Answers<User, Silence>>,
+    administrators: Arc<Answers<bool, Silence>>,
     /// Of the projects, as the database has them.
     names: Arc<Mutex<HashMap<i64, String>>>,
 }
@@ -350,80 +290,6 @@ struct MappingRow {
     default_role: bool,
 }
 
-/// What a cluster has told, by login.
-#[derive(Debug)]
-struct Answers<T> {
-    known: Mutex<HashMap<Hash, Known<T>>>,
-    flights: Flights<Hash, Result<T, Silence>>,
-}
-
-#[derive(Debug)]
-enum Known<T> {
-    Told { answer: T, until: Instant },
-    Refused { at: Instant },
-}
-
-impl<T> Default for Answers<T> {
-    fn default() -> Self {
-        Self { known: Mutex::default(), flights: Flights::default() }
-    }
-}
-
-impl<T: Clone> Answers<T> {
-    async fn get(&self, login: &Login, ask: impl AsyncFnOnce() -> Result<T, Silence>) -> Result<T, Silence> {
-        let hash = login.hash();
-        if let Some(answer) = self.fresh(&hash, Instant::now()) {
-            return Ok(answer);
-        }
-        self.flights
-            .join(hash, async || {
-                let asked = Instant::now();
-                let answer = ask().await?;
-                self.keep(hash, asked, answer.clone());
-                Ok(answer)
-            })
-            .await
-    }
-
-    fn fresh(&self, hash: &Hash, now: Instant) -> Option<T> {
-        match self.known.lock().expect("nobody panics while holding it").get(hash)? {
-            Known::Told { answer, until } if now < *until => Some(answer.clone()),
-            Known::Told { .. } | Known::Refused { .. } => None,
-        }
-    }
-
-    /// Keeps an answer, counted from when it was asked for, unless the login was refused since.
-    fn keep(&self, hash: Hash, asked: Instant, answer: T) {
-        let mut known = self.with_room();
-        let was_refused = matches!(known.get(&hash), Some(Known::Refused { at }) if *at >= asked);
-        if !was_refused && known.len() < MAXIMUM {
-            known.insert(hash, Known::Told { answer, until: asked + FRESH });
-        }
-    }
-
-    fn refuse(&self, login: &Login) {
-        let mut known = self.with_room();
-        if known.len() >= MAXIMUM {
-            // Everybody is asked about anew then, which is safe.
-            known.clear();
-        }
-        known.insert(login.hash(), Known::Refused { at: Instant::now() });
-    }
-
-    fn with_room(&self) -> MutexGuard<'_, HashMap<Hash, Known<T>>> {
-        let mut known = self.known.lock().expect("nobody panics while holding it");
-        if known.len() >= MAXIMUM {
-            let now = Instant::now();
-            known.retain(|_, entry| match entry {
-                Known::Told { until, .. } => now < *until,
-                // No answer that was asked for before it is still on its way.
-                Known::Refused { at } => now < *at + PATIENCE,
-            });
-        }
-        known
-    }
-}
-
 /// A row of `GET project`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -450,54 +316,4 @@ struct RowProject {
 #[derive(Deserialize)]
 struct Data<T> {
     data: T,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn login(value: &str) -> Option<Login> {
-        Login::of(&HeaderMap::from_iter([(AUTHORIZATION, value.parse().expect("a value"))]))
-    }
-
-    #[test]
-    fn a_login_is_one_header_of_a_known_scheme_and_shows_nothing_of_itself() {
-        assert_eq!(login("apikey a.b").expect("a key").reveal(), "ApiKey a.b");
-        assert_eq!(login("ApiKey a.b").expect("a key").api_key(), Some("a.b"));
-        assert_eq!(login("Bearer a.b.c").expect("a token").reveal(), "Bearer a.b.c");
-        assert_eq!(login("Bearer a.b.c").expect("a token").api_key(), None);
-        for none in ["Basic a", "a.b", "ApiKey", "ApiKey ", "Bearer a b"] {
-            assert_eq!(login(none), None, "{none:?}");
-        }
-        let value: axum::http::HeaderValue = "ApiKey a.b".parse().expect("a value");
-        let mut twice = HeaderMap::new();
-        twice.append(AUTHORIZATION, value.clone());
-        twice.append(AUTHORIZATION, value);
-        assert_eq!(Login::of(&twice), None);
-        assert_eq!(format!("{:?}", login("ApiKey canary.canary")), "Some(Login(…))");
-    }
-
-    #[test]
-    fn an_answer_is_good_for_seconds_and_under_the_whole_login_only() {
-        let (answers, now) = (Answers::default(), Instant::now());
-        answers.keep(Login::with_api_key("a.b").hash(), now, 1);
-        let fresh =
-            |key: &str, seconds| answers.fresh(&Login::with_api_key(key).hash(), now + Duration::from_secs(seconds));
-        assert_eq!((fresh("a.b", 0), fresh("a.b", 9), fresh("a.b", 10)), (Some(1), Some(1), None));
-        assert_eq!(fresh("a.c", 0), None);
-        assert_eq!(answers.fresh(&login("Bearer a.b").expect("a token").hash(), now), None);
-    }
-
-    #[test]
-    fn a_refusal_ends_an_answer_at_once_and_one_that_was_asked_for_before_it_is_not_kept() {
-        let answers = Answers::default();
-        let (key, asked) = (Login::with_api_key("a.b"), Instant::now());
-        answers.keep(key.hash(), asked, 1);
-        answers.refuse(&key);
-        assert_eq!(answers.fresh(&key.hash(), asked), None);
-        answers.keep(key.hash(), asked, 1);
-        assert_eq!(answers.fresh(&key.hash(), asked), None);
-        answers.keep(key.hash(), Instant::now() + Duration::from_millis(1), 2);
-        assert_eq!(answers.fresh(&key.hash(), asked), Some(2));
-    }
 }

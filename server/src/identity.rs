@@ -5,9 +5,10 @@
 
 use axum::http::HeaderMap;
 
-use crate::cluster::{Cluster, Login};
+use crate::cluster::Cluster;
 use crate::database::Database;
 use crate::error::Error;
+use crate::login::Login;
 use crate::user::{self, User};
 
 /// Who the users are.

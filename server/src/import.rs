@@ -4,10 +4,11 @@ use hops_credentials::settings::{API_KEY, Settings};
 
 use crate::audit::Actor;
 use crate::cli::{HopsworksUrl, Import};
-use crate::cluster::{Cluster, Login, Told};
+use crate::cluster::{Cluster, Told};
 use crate::database::Database;
 use crate::error::Error;
 use crate::identity;
+use crate::login::Login;
 use crate::mapping_file::{self, Difference, Entry, Others};
 use crate::project::{self, ProjectName};
 

@@ -11,7 +11,8 @@
 //! | `auth` | who calls and what they may do: extractors |
 //! | `api`, `session_token` | the REST interface |
 //! | `flights` | one call for all who ask for the same at once |
-//! | `identity`, `cluster` | who the users are: those of this database, or of a Hopsworks cluster |
+//! | `login`, `identity` | what somebody brings; who the users are: those of this database, or of a cluster |
+//! | `cluster`, `answers` | a Hopsworks cluster that is asked who somebody is; its answers, for some seconds |
 //! | `pages`, `browser_session`, `sealed_login` | the pages; who is signed in to them |
 //! | `parameters`, `listing` | query and path; which part of a list |
 //! | `listen`, `request_log` | the socket; what happens around each request |
@@ -19,6 +20,7 @@
 //! | `probes`, `metrics` | what the machinery around the server asks |
 //! | `error` | why the server said no |
 
+mod answers;
 mod api;
 mod audit;
 mod auth;
@@ -34,6 +36,7 @@ mod identity;
 mod import;
 mod listen;
 mod listing;
+mod login;
 mod mapping;
 mod mapping_file;
 mod metrics;

@@ -11,9 +11,9 @@ use super::error::PageError;
 use crate::App;
 use crate::auth::{Admin, Caller, DataOwner, Member};
 use crate::browser_session::{self, SignedIn};
-use crate::cluster::Login;
 use crate::error::Error;
 use crate::identity::Identity;
+use crate::login::Login;
 use crate::parameters::ProjectId;
 
 /// Somebody who is signed in.

@@ -1,0 +1,81 @@
+//! What somebody brings to say who they are: an API key or a JWT, in the one header `Authorization`. Whose it is, `identity`
+//! finds out.
+
+use std::fmt;
+
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use ring::digest::{SHA256, digest};
+
+/// What somebody brought: `ApiKey <key>` or `Bearer <JWT>`. Secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login(String);
+
+impl fmt::Debug for Login {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Login(…)")
+    }
+}
+
+impl Login {
+    /// The login that came with a request, in the one spelling that a cluster takes.
+    pub fn of(headers: &HeaderMap) -> Option<Self> {
+        let mut values = headers.get_all(AUTHORIZATION).iter();
+        let (Some(value), None) = (values.next(), values.next()) else { return None };
+        Self::parse(value.to_str().ok()?)
+    }
+
+    /// The value of such a header.
+    pub fn parse(value: &str) -> Option<Self> {
+        let (scheme, token) = value.split_once(' ')?;
+        let scheme = ["ApiKey", "Bearer"].into_iter().find(|known| known.eq_ignore_ascii_case(scheme))?;
+        let token = token.trim();
+        (!token.is_empty() && !token.contains(' ')).then(|| Self(format!("{scheme} {token}")))
+    }
+
+    /// An API key as a login.
+    pub fn with_api_key(key: &str) -> Self {
+        Self(format!("ApiKey {key}"))
+    }
+
+    /// The API key, if it is one. Secret.
+    pub fn api_key(&self) -> Option<&str> {
+        self.0.strip_prefix("ApiKey ")
+    }
+
+    /// The header's value. Secret.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// The SHA-256 of the header's value. Not secret.
+    pub fn hash(&self) -> [u8; 32] {
+        digest(&SHA256, self.0.as_bytes()).as_ref().try_into().expect("SHA-256 has 32 bytes")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn login(value: &str) -> Option<Login> {
+        Login::of(&HeaderMap::from_iter([(AUTHORIZATION, value.parse().expect("a value"))]))
+    }
+
+    #[test]
+    fn a_login_is_one_header_of_a_known_scheme_and_shows_nothing_of_itself() {
+        assert_eq!(login("apikey a.b").expect("a key").reveal(), "ApiKey a.b");
+        assert_eq!(login("ApiKey a.b").expect("a key").api_key(), Some("a.b"));
+        assert_eq!(login("Bearer a.b.c").expect("a token").reveal(), "Bearer a.b.c");
+        assert_eq!(login("Bearer a.b.c").expect("a token").api_key(), None);
+        for none in ["Basic a", "a.b", "ApiKey", "ApiKey ", "Bearer a b"] {
+            assert_eq!(login(none), None, "{none:?}");
+        }
+        let value: axum::http::HeaderValue = "ApiKey a.b".parse().expect("a value");
+        let mut twice = HeaderMap::new();
+        twice.append(AUTHORIZATION, value.clone());
+        twice.append(AUTHORIZATION, value);
+        assert_eq!(Login::of(&twice), None);
+        assert_eq!(format!("{:?}", login("ApiKey canary.canary")), "Some(Login(…))");
+    }
+}
