@@ -16,7 +16,8 @@ use crate::error::Error;
 use crate::identity::Identity;
 use crate::listing::{Listing, Page};
 use crate::login::Login;
-use crate::mapping::{self, Changes, Mapping};
+use crate::mapping::{self, Mapping};
+use crate::mapping_change::{self, Changes};
 use crate::parameters::{MappingId, Parameters};
 use crate::request_log::Cause;
 use crate::session_token;
@@ -125,7 +126,7 @@ async fn set_default(
 ) -> Result<Json<MappingAnswer>, Error> {
     let changes = Changes { is_default: Some(parameters.required("defaultRole")?), ..Changes::default() };
     let mapping = mapping::in_project_of(&app.database, &member.project, id).await?;
-    let mapping = mapping::change(&app.database, &member.caller.actor, mapping.id, &changes).await?;
+    let mapping = mapping_change::change(&app.database, &member.caller.actor, mapping.id, &changes).await?;
     Ok(MappingAnswer::new(uri.path().to_owned(), mapping))
 }
 
@@ -162,7 +163,8 @@ async fn add(
     if let (Identity::Hopsworks(cluster), Some(login)) = (&app.identity, Login::of(&headers)) {
         cluster.check_project(&app.database, &login, project_id).await?;
     }
-    let mapping = mapping::add(&app.database, &caller.actor, project_id, project_role, &role, is_default).await?;
+    let mapping =
+        mapping_change::add(&app.database, &caller.actor, project_id, project_role, &role, is_default).await?;
     Ok((StatusCode::CREATED, MappingAnswer::new(format!("{}/{}", uri.path(), mapping.id), mapping)))
 }
 
@@ -178,12 +180,12 @@ async fn change(
         project_role: parameters.one("projectRole")?,
         is_default: parameters.one("defaultRole")?,
     };
-    let mapping = mapping::change(&app.database, &caller.actor, id, &changes).await?;
+    let mapping = mapping_change::change(&app.database, &caller.actor, id, &changes).await?;
     Ok(MappingAnswer::new(uri.path().to_owned(), mapping))
 }
 
 async fn remove(State(app): State<App>, Admin(caller): Admin, MappingId(id): MappingId) -> Result<StatusCode, Error> {
-    match mapping::remove(&app.database, &caller.actor, id).await {
+    match mapping_change::remove(&app.database, &caller.actor, id).await {
         Ok(()) | Err(Error::NoSuchMapping(_)) => Ok(StatusCode::NO_CONTENT),
         Err(error) => Err(error),
     }

@@ -25,7 +25,7 @@ use crate::listen::Listener;
 use crate::mapping::{self, Mapping};
 use crate::mapping_file::{self, Others};
 use crate::project::Project;
-use crate::{App, api, import, pages, probes, project, request_log, user};
+use crate::{App, api, import, mapping_change, pages, probes, project, request_log, user};
 
 /// For one call of STS, so that the answer is there before the clients of the contract give up on it: they wait 10 s.
 const STS_LIMIT: Duration = Duration::from_secs(7);
@@ -78,7 +78,8 @@ async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) ->
     match command {
         MappingCommand::Add { project, project_role, role_arn, default, .. } => {
             let project = project_for_mapping(database, &project).await?;
-            let added = mapping::add(database, actor, project.id, project_role.into(), &role_arn, default).await?;
+            let added =
+                mapping_change::add(database, actor, project.id, project_role.into(), &role_arn, default).await?;
             print(&added.id)
         }
         MappingCommand::List { project: None, .. } => list(&mapping::all(database).await?),
@@ -99,7 +100,7 @@ async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) ->
             };
             differences.iter().try_for_each(|difference| print(difference))
         }
-        MappingCommand::Remove { id, .. } => mapping::remove(database, actor, id).await,
+        MappingCommand::Remove { id, .. } => mapping_change::remove(database, actor, id).await,
     }
 }
 

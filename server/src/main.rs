@@ -6,6 +6,7 @@
 //! | `commands` | what each command does and prints |
 //! | `database` | SQLite or PostgreSQL, one set of SQL texts; migrations |
 //! | `user`, `project`, `mapping` | the nouns: rules and SQL |
+//! | `mapping_change` | how role mappings change, on record |
 //! | `mapping_file`, `import` | role mappings in git; those of another server |
 //! | `audit` | what is on record |
 //! | `auth` | who calls and what they may do: extractors |
@@ -38,6 +39,7 @@ mod listen;
 mod listing;
 mod login;
 mod mapping;
+mod mapping_change;
 mod mapping_file;
 mod metrics;
 mod pages;

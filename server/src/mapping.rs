@@ -1,18 +1,15 @@
-//! Role mappings: "members with this project role may assume this role". The rules and the SQL.
+//! Role mappings: "members with this project role may assume this role". Who may assume what, and the mappings there are.
 //!
-//! One mapping per project and role; at most one default per project and project role. The database holds both by itself,
-//! whatever number of servers and commands change it at once.
+//! How they change is the matter of `mapping_change`.
 
 use hops_credentials::role::{ProjectRole, RoleArn};
 use serde_json::{Value, json};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 
-use crate::audit::{self, Action, Actor};
-use crate::database::{Database, is_conflict, next_id};
+use crate::database::Database;
 use crate::error::Error;
-use crate::mapping_file::{Entry, Others};
-use crate::project::{self, Project, stored_role};
+use crate::project::{Project, stored_role};
 use crate::user::{self, User};
 
 /// A role mapping of a project.
@@ -37,7 +34,8 @@ impl Mapping {
         self.project_role == ProjectRole::All || self.project_role == project_role
     }
 
-    fn state(&self) -> Value {
+    /// As the audit shows it.
+    pub fn state(&self) -> Value {
         json!({
             "id": self.id,
             "projectRole": self.project_role.display_name(),
@@ -77,17 +75,6 @@ pub fn of_role<'a>(mappings: &'a [Mapping], role: &RoleArn, project_role: Projec
     }
 }
 
-/// What a `PUT` may change; `None` leaves it.
-#[derive(Debug, Default)]
-pub struct Changes {
-    /// The role.
-    pub role: Option<RoleArn>,
-    /// Whose members may assume it.
-    pub project_role: Option<ProjectRole>,
-    /// Whether it is the default.
-    pub is_default: Option<bool>,
-}
-
 macro_rules! select {
     ($rest:literal) => {
         concat!(
@@ -121,7 +108,8 @@ pub async fn of_project(database: &Database, project_id: i64) -> Result<Vec<Mapp
     in_project(&mut *database.pool().acquire().await?, project_id).await
 }
 
-async fn in_project(connection: &mut AnyConnection, project_id: i64) -> Result<Vec<Mapping>, sqlx::Error> {
+/// The role mappings of a project, read in a transaction.
+pub async fn in_project(connection: &mut AnyConnection, project_id: i64) -> Result<Vec<Mapping>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(select!("where projects.id = $1 order by role_mappings.id"))
         .bind(project_id)
         .fetch_all(connection)
@@ -174,7 +162,11 @@ pub async fn by_id(database: &Database, id: i64) -> Result<Mapping, Error> {
     with_id(&mut *database.pool().acquire().await?, id).await
 }
 
-async fn with_id(connection: &mut AnyConnection, id: i64) -> Result<Mapping, Error> {
+/// The role mapping with that id, read in a transaction.
+///
+/// # Errors
+/// [`Error::NoSuchMapping`], [`Error::Database`].
+pub async fn with_id(connection: &mut AnyConnection, id: i64) -> Result<Mapping, Error> {
     let row: Option<Row> =
         sqlx::query_as(select!("where role_mappings.id = $1")).bind(id).fetch_optional(connection).await?;
     row.map(from_row).ok_or_else(|| no_such_id(id))
@@ -192,208 +184,14 @@ pub async fn in_project_of(database: &Database, project: &Project, id: i64) -> R
     }
 }
 
-fn no_such_id(id: i64) -> Error {
+/// There is none with that id, or none that whoever asks may know of.
+pub fn no_such_id(id: i64) -> Error {
     Error::NoSuchMapping(format!("there is no role mapping with id {id}"))
-}
-
-/// Maps a role. As the default it takes the place of the default there is for the same project role.
-///
-/// # Errors
-/// [`Error::NoSuchProject`], [`Error::MappingExists`], [`Error::Database`]; nothing is changed then.
-pub async fn add(
-    database: &Database,
-    actor: &Actor,
-    project_id: i64,
-    project_role: ProjectRole,
-    role: &RoleArn,
-    is_default: bool,
-) -> Result<Mapping, Error> {
-    let mut transaction = database.begin_write().await?;
-    let project = project::hold(&mut transaction, project_id).await?;
-    let before = in_project(&mut transaction, project_id).await?;
-    if is_default {
-        clear_default_of(&mut transaction, project_id, project_role).await?;
-    }
-    let id = next_id(&mut transaction, "role mapping").await?;
-    insert(&mut transaction, id, project_id, project_role, role, is_default)
-        .await
-        .map_err(|error| exists_already(error, &project, role))?;
-    record(&mut transaction, actor, Action::MappingAdd, &project, before).await?;
-    let mapping = with_id(&mut transaction, id).await?;
-    transaction.commit().await?;
-    Ok(mapping)
-}
-
-/// Changes a role mapping. If it is the default after that, it takes the place of the default there is for its project role.
-///
-/// # Errors
-/// [`Error::NoSuchMapping`], [`Error::MappingExists`], [`Error::Database`]; nothing is changed then.
-pub async fn change(database: &Database, actor: &Actor, id: i64, changes: &Changes) -> Result<Mapping, Error> {
-    let mut transaction = database.begin_write().await?;
-    // A mapping never moves to another project: that of the row read before the lock is that of the row read under it.
-    let project_id = with_id(&mut transaction, id).await?.project.id;
-    let project = project::hold(&mut transaction, project_id).await?;
-    let before = in_project(&mut transaction, project.id).await?;
-    let current = with_id(&mut transaction, id).await?;
-    let project_role = changes.project_role.unwrap_or(current.project_role);
-    let role = changes.role.as_ref().unwrap_or(&current.role);
-    let is_default = changes.is_default.unwrap_or(current.is_default);
-    if is_default {
-        clear_default_of(&mut transaction, project.id, project_role).await?;
-    }
-    sqlx::query("update role_mappings set project_role = $1, role_arn = $2, is_default = $3 where id = $4")
-        .bind(project_role.query_name())
-        .bind(role.as_str())
-        .bind(i64::from(is_default))
-        .bind(id)
-        .execute(&mut *transaction)
-        .await
-        .map_err(|error| exists_already(error, &project, role))?;
-    let action = match (&changes.role, changes.project_role) {
-        (None, None) => Action::MappingDefault,
-        (Some(_), _) | (None, Some(_)) => Action::MappingChange,
-    };
-    record(&mut transaction, actor, action, &project, before).await?;
-    let mapping = with_id(&mut transaction, id).await?;
-    transaction.commit().await?;
-    Ok(mapping)
-}
-
-/// Removes a role mapping.
-///
-/// # Errors
-/// [`Error::NoSuchMapping`], [`Error::Database`]; nothing is changed then.
-pub async fn remove(database: &Database, actor: &Actor, id: i64) -> Result<(), Error> {
-    let mut transaction = database.begin_write().await?;
-    let project_id = with_id(&mut transaction, id).await?.project.id;
-    let project = project::hold(&mut transaction, project_id).await?;
-    let before = in_project(&mut transaction, project.id).await?;
-    let removed = sqlx::query("delete from role_mappings where id = $1").bind(id).execute(&mut *transaction).await?;
-    if removed.rows_affected() == 0 {
-        return Err(no_such_id(id));
-    }
-    record(&mut transaction, actor, Action::MappingRemove, &project, before).await?;
-    transaction.commit().await?;
-    Ok(())
 }
 
 /// The ids of the projects that have role mappings.
 pub async fn projects(connection: &mut AnyConnection) -> Result<Vec<i64>, sqlx::Error> {
     sqlx::query_scalar("select distinct project_id from role_mappings").fetch_all(connection).await
-}
-
-/// Makes the role mappings of a project that is held those that are wanted; gives those before and those after it.
-///
-/// # Errors
-/// [`Error::Database`].
-pub async fn set(
-    connection: &mut AnyConnection,
-    actor: &Actor,
-    project: &Project,
-    wanted: &[&Entry],
-    others: Others,
-) -> Result<(Vec<Mapping>, Vec<Mapping>), Error> {
-    let before = in_project(connection, project.id).await?;
-    for mapping in &before {
-        match (wanted.iter().find(|entry| entry.role == mapping.role), others) {
-            (None, Others::Go) => {
-                sqlx::query("delete from role_mappings where id = $1")
-                    .bind(mapping.id)
-                    .execute(&mut *connection)
-                    .await?;
-            }
-            // The default may go to another mapping, and no two may have it in between.
-            (Some(entry), _)
-                if entry.project_role != mapping.project_role || entry.is_default != mapping.is_default =>
-            {
-                sqlx::query("update role_mappings set project_role = $1, is_default = 0 where id = $2")
-                    .bind(entry.project_role.query_name())
-                    .bind(mapping.id)
-                    .execute(&mut *connection)
-                    .await?;
-            }
-            (None, Others::Stay) | (Some(_), _) => {}
-        }
-    }
-    for entry in wanted {
-        if !before.iter().any(|mapping| mapping.role == entry.role) {
-            let id = next_id(connection, "role mapping").await?;
-            insert(connection, id, project.id, entry.project_role, &entry.role, false).await?;
-        }
-    }
-    for entry in wanted.iter().filter(|entry| entry.is_default) {
-        clear_default_of(connection, project.id, entry.project_role).await?;
-        sqlx::query("update role_mappings set is_default = 1 where project_id = $1 and role_arn = $2")
-            .bind(project.id)
-            .bind(entry.role.as_str())
-            .execute(&mut *connection)
-            .await?;
-    }
-    let after = in_project(connection, project.id).await?;
-    if before != after {
-        record(connection, actor, Action::MappingChange, project, before.clone()).await?;
-    }
-    Ok((before, after))
-}
-
-async fn insert(
-    connection: &mut AnyConnection,
-    id: i64,
-    project_id: i64,
-    project_role: ProjectRole,
-    role: &RoleArn,
-    is_default: bool,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "insert into role_mappings (id, project_id, project_role, role_arn, is_default) values ($1, $2, $3, $4, $5)",
-    )
-    .bind(id)
-    .bind(project_id)
-    .bind(project_role.query_name())
-    .bind(role.as_str())
-    .bind(i64::from(is_default))
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-async fn clear_default_of(
-    connection: &mut AnyConnection,
-    project_id: i64,
-    project_role: ProjectRole,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "update role_mappings set is_default = 0 where project_id = $1 and project_role = $2 and is_default = 1",
-    )
-    .bind(project_id)
-    .bind(project_role.query_name())
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-fn exists_already(error: sqlx::Error, project: &Project, role: &RoleArn) -> Error {
-    match is_conflict(&error) {
-        true => Error::MappingExists { project: project.name.clone(), role: role.clone() },
-        false => Error::Database(error),
-    }
-}
-
-/// Records the mappings of the project that differ from `before`: a default that moves changes two of them.
-async fn record(
-    connection: &mut AnyConnection,
-    actor: &Actor,
-    action: Action,
-    project: &Project,
-    before: Vec<Mapping>,
-) -> Result<(), sqlx::Error> {
-    let after = in_project(connection, project.id).await?;
-    let only_in = |some: &[Mapping], other: &[Mapping]| {
-        let states: Vec<Value> = some.iter().filter(|mapping| !other.contains(mapping)).map(Mapping::state).collect();
-        Some(Value::Array(states)).filter(|states| *states != json!([]))
-    };
-    let (state_before, state_after) = (only_in(&before, &after), only_in(&after, &before));
-    audit::record_change(connection, actor, action, Some(project), state_before, state_after).await
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::cli::MappedRole;
 use crate::database::{Database, Write};
 use crate::error::Error;
 use crate::mapping::{self, Mapping};
-use crate::project;
+use crate::{mapping_change, project};
 
 /// A line of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -194,7 +194,8 @@ async fn try_to(
         // A project of the file may be named by its id.
         let is_of_project = |entry: &&Entry| entry.project == project.name || entry.project == id.to_string();
         let of_project: Vec<&Entry> = wanted.iter().filter(is_of_project).collect();
-        let (before, after) = mapping::set(&mut transaction, &actor.again(), &project, &of_project, others).await?;
+        let (before, after) =
+            mapping_change::set(&mut transaction, &actor.again(), &project, &of_project, others).await?;
         let only_in = |some: &[Entry], other: &[Entry]| -> Vec<Entry> {
             some.iter().filter(|entry| !other.contains(entry)).cloned().collect()
         };

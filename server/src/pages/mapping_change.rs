@@ -12,7 +12,8 @@ use super::path;
 use super::visitor::{Administrator, Visitor};
 use crate::App;
 use crate::error::Error;
-use crate::mapping::{self, Changes};
+use crate::mapping;
+use crate::mapping_change::{self, Changes};
 use crate::parameters::MappingId;
 
 #[derive(Template)]
@@ -60,6 +61,6 @@ async fn change_as_typed(app: &App, visitor: &Visitor, id: i64, form: &MappingFo
     let meant = form.parse()?;
     let changes =
         Changes { role: Some(meant.role), project_role: Some(meant.project_role), is_default: Some(form.is_default) };
-    mapping::change(&app.database, &visitor.caller.actor, id, &changes).await?;
+    mapping_change::change(&app.database, &visitor.caller.actor, id, &changes).await?;
     Ok(())
 }

@@ -11,6 +11,7 @@ use super::path;
 use super::visitor::Administrator;
 use crate::App;
 use crate::mapping::{self, Mapping};
+use crate::mapping_change;
 use crate::parameters::MappingId;
 
 #[derive(Template)]
@@ -38,6 +39,6 @@ pub async fn remove(
     Administrator(visitor): Administrator,
     MappingId(id): MappingId,
 ) -> Result<Response, PageError> {
-    mapping::remove(&app.database, &visitor.caller.actor, id).await?;
+    mapping_change::remove(&app.database, &visitor.caller.actor, id).await?;
     Ok(done(path::MAPPINGS, Notice::MappingRemoved))
 }

@@ -19,6 +19,7 @@ use crate::App;
 use crate::error::Error;
 use crate::identity::Identity;
 use crate::mapping::{self, Mapping};
+use crate::mapping_change;
 use crate::parameters::Parameters;
 use crate::project;
 
@@ -203,7 +204,7 @@ async fn add_typed(app: &App, visitor: &Visitor, form: &MappingForm) -> Result<(
     learn_typed(app, visitor, &form.project).await?;
     let project = project::named(&mut *app.database.pool().acquire().await?, &form.project).await?;
     let actor = &visitor.caller.actor;
-    mapping::add(&app.database, actor, project.id, meant.project_role, &meant.role, form.is_default).await?;
+    mapping_change::add(&app.database, actor, project.id, meant.project_role, &meant.role, form.is_default).await?;
     Ok(())
 }
 

@@ -12,7 +12,8 @@ use super::mapping_form::shown;
 use super::path;
 use super::visitor::{ProjectMember, ProjectOwner};
 use crate::App;
-use crate::mapping::{self, Changes, Mapping};
+use crate::mapping::{self, Mapping};
+use crate::mapping_change::{self, Changes};
 use crate::parameters::Parameters;
 use crate::project::Project;
 
@@ -102,7 +103,7 @@ pub async fn move_default(
 ) -> Result<Response, PageError> {
     let mapping = mapping::in_project_of(&app.database, &member.project, fields.parameters().required("id")?).await?;
     let changes = Changes { is_default: Some(true), ..Changes::default() };
-    mapping::change(&app.database, &member.caller.actor, mapping.id, &changes).await?;
+    mapping_change::change(&app.database, &member.caller.actor, mapping.id, &changes).await?;
     Ok(done(&format!("/projects/{}", member.project.id), Notice::DefaultMoved))
 }
 
