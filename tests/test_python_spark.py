@@ -90,9 +90,8 @@ spark = configure(SparkSession.builder).getOrCreate()
 def rows(bucket):
     return [list(row) for row in spark.read.csv(f"s3a://{bucket}/test.csv").collect()]
 
+report("with Spark", current().mode)
 report("rows", rows("resource"))
-while current().mode != "environment with Spark":
-    time.sleep(0.1)
 failed, end = [], time.monotonic() + float(sys.argv[2])
 while time.monotonic() < end:
     seen = outcome(lambda: rows("resource")[0])
@@ -194,6 +193,7 @@ def test_the_role_is_that_of_the_jvm_and_of_python(
 def test_a_context_that_is_made_after_the_role_takes_it_over(site: Deployment, runs: dict[Row, Future[Run]]) -> None:
     run = runs[BEFORE].result()
     assert run.found["mode"] == "environment"
+    assert run.found["with Spark"] == "environment with Spark"
     assert run.found["rows"] == [["1", "one"], ["2", "two"], ["3", "three"]]
     assert run.found["failed"] == []
     assert run.found["denied"] is True

@@ -12,6 +12,7 @@ keeps its credentials fresh for as long as the process runs. Safe to call from a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from . import _live, _native, _spark
 from ._credentials import Credentials
@@ -19,7 +20,8 @@ from ._errors import BadAnswerError, CloudCredentialError, NotConfiguredError, R
 from ._readers import boto3_session, polars_credential_provider, storage_options
 from ._role_mapping import RoleMapping
 from ._source import answer_of, request
-from ._spark import configure
+
+_Builder = TypeVar("_Builder")
 
 __all__ = [
     "BadAnswerError",
@@ -128,6 +130,14 @@ def get_role_mappings() -> list[RoleMapping]:
     Raises CloudCredentialError when there is no answer.
     """
     return [RoleMapping(*mapping) for mapping in answer_of(_native.role_mappings())]
+
+
+def configure(builder: _Builder) -> _Builder:
+    """Lets the sessions that a `SparkSession.builder` makes have the jar which this wheel brings, and the role in use if there is one.
+
+    What it returns is the builder. Raises NotConfiguredError when this wheel brings no jar.
+    """
+    return _spark.configure(builder, _live.follow_spark)
 
 
 def explain(path: str = "") -> str:

@@ -23,7 +23,7 @@ from ._errors import CloudCredentialError
 from ._source import LOG, Core, Fetched, NotRenewed, Parent, ParentGone, Request
 
 _REMIND = 300.0
-#: How often a forked child looks whether the process that serves it is still there.
+#: How often it is looked whether a SparkContext has been made, and by a forked child whether the process that serves it is still there.
 _WATCH = 1.0
 
 
@@ -39,6 +39,8 @@ class _Role:
     failures: int = 0
     first_failure: float = 0.0
     log_at: float = 0.0
+    #: The SparkContext to which it was last handed over, or could not be.
+    context: object = None
 
     def mode(self) -> str:
         """See `Credentials.mode`."""
@@ -61,6 +63,8 @@ class _Here:
     def __init__(self) -> None:
         self.flights: dict[Request, _Flight] = {}
         self.role: _Role | None = None
+        #: Calls of `assume` under way. What they ask of a JVM must not be undone by handing it the role from before.
+        self.assuming = 0
         self.process = os.getpid()
         self.threads_are_gone()
 
@@ -68,8 +72,11 @@ class _Here:
         """As it is at first, and in a child that was forked: locks of threads that did not come along are held for ever."""
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
+        #: Held while a JVM is told which role to hold.
+        self.telling = threading.Lock()
         self.thread: threading.Thread | None = None
         self.flights.clear()
+        self.assuming = 0
 
 
 _here = _Here()
@@ -77,6 +84,16 @@ _here = _Here()
 
 def assume(asked: Request, refresh: bool) -> Credentials:
     """Assumes a role and tells every reader; all of it, or nothing when it raises."""
+    with _here.lock:
+        _here.assuming += 1
+    try:
+        return _assume(asked, refresh)
+    finally:
+        with _here.lock:
+            _here.assuming -= 1
+
+
+def _assume(asked: Request, refresh: bool) -> Credentials:
     source, fetched = _fetch(asked)
     with _here.lock:
         before = _here.role
@@ -172,9 +189,13 @@ def _fetch(asked: Request) -> tuple[Core | _spark.Jvm, Fetched]:
         # One that was interrupted says nothing about the role.
         return flight.fetched or _fetch(asked)
     try:
-        source = _spark.driver(asked) or Core(asked)
-        fetched = source.fetch()
-        own.fetched = source, fetched
+        with _here.telling:
+            jvm = _spark.driver(asked)
+            if jvm is not None:
+                own.fetched = jvm, jvm.fetch()
+        if own.fetched is None:
+            core = Core(asked)
+            own.fetched = core, core.fetch()
         return own.fetched
     except BaseException as error:
         own.error = error
@@ -224,13 +245,18 @@ def _keep_fresh() -> None:
             while role is not None and (wait := role.due - time.monotonic()) > 0:
                 if isinstance(role.source, Parent) and role.source.is_gone():
                     _take_over(role, role.source)
-                _here.changed.wait(min(wait, _WATCH) if isinstance(role.source, Parent) else wait)
+                if _meets_spark(role):
+                    break
+                _here.changed.wait(wait if isinstance(role.source, _spark.Jvm) else min(wait, _WATCH))
                 role = _here.role
             if role is None:
                 _here.thread = None
                 return
         try:
-            fetched = _fetch_anew(role)
+            fetched = _handed_over(role) if _meets_spark(role) else None
+            if fetched is None and role.due > time.monotonic():
+                continue
+            fetched = fetched or _fetch_anew(role)
         except NotRenewed:
             role.due = time.monotonic() + min(1.0, role.fetched.life / 20)
         except Exception as error:
@@ -240,17 +266,7 @@ def _keep_fresh() -> None:
 
 
 def _fetch_anew(role: _Role) -> Fetched:
-    """From the JVM of a SparkContext that was made after the role, from here on, if it can hold the role."""
     source = role.source
-    if isinstance(source, Core):
-        try:
-            jvm = _spark.driver(source.asked)
-            if jvm is not None:
-                fetched = jvm.fetch()
-                role.source = jvm
-                return fetched
-        except CloudCredentialError as error:
-            LOG.warning("Spark goes on with the credentials it was started with: %s", error)
     try:
         return source.fetch()
     except ParentGone:
@@ -261,6 +277,36 @@ def _fetch_anew(role: _Role) -> Fetched:
     except _spark.Gone:
         role.source = Core(role.asked)
         return role.source.fetch()
+
+
+def follow_spark() -> None:
+    """Lets the JVM of the SparkContext hold the role in use from here on, when it does not yet and can."""
+    role = _here.role
+    if role is not None and _meets_spark(role) and (fetched := _handed_over(role)) is not None:
+        _renewed(role, fetched)
+
+
+def _meets_spark(role: _Role) -> bool:
+    """Whether there is a SparkContext that was made after the role in use, and to which it has not been handed over."""
+    is_ours = _here.role is role and not _here.assuming and isinstance(role.source, Core)
+    return is_ours and _spark.context() not in (None, role.context)
+
+
+def _handed_over(role: _Role) -> Fetched | None:
+    """What the JVM of a SparkContext got that is to hold the role from here on; None when it cannot."""
+    with _here.telling:
+        if not _meets_spark(role):
+            return None
+        role.context = _spark.context()
+        try:
+            jvm = _spark.driver(role.asked)
+            fetched = None if jvm is None else jvm.fetch()
+        except Exception as error:
+            LOG.warning("Spark goes on with the credentials it was started with: %s", error)
+            return None
+        if jvm is not None:
+            role.source = jvm
+        return fetched
 
 
 def _take_over(role: _Role, parent: Parent) -> None:
@@ -359,8 +405,9 @@ def _after_fork_in_child() -> None:
         os.close(role.endpoint.fileno())
         role.source = Parent(role.asked, _here.process, role.endpoint.changes())
     elif isinstance(role.source, _spark.Jvm):
-        # The connection to the JVM is the parent's.
         role.source = Core(role.asked)
+    # The connection to its JVM is the parent's.
+    role.context = _spark.context()
     with _here.lock:
         _start()
 

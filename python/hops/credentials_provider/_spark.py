@@ -9,10 +9,10 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ._errors import CloudCredentialError, NotConfiguredError, RefusedError, UnavailableError
 from ._source import Fetched, NotRenewed, Request
@@ -78,7 +78,7 @@ class Jvm:
         request.setExternalId(asked.external_id).setPolicy(asked.policy).setSourceIdentity(asked.source_identity)
         for key, value in asked.tags:
             request.addTag(key, value)
-        arns = _context()._gateway.new_array(self._jvm.java.lang.String, len(asked.policy_arns))
+        arns = context()._gateway.new_array(self._jvm.java.lang.String, len(asked.policy_arns))
         for index, arn in enumerate(asked.policy_arns):
             arns[index] = arn
         return request.setPolicyArns(arns)
@@ -89,50 +89,59 @@ def driver(asked: Request) -> Jvm | None:
 
     Raises NotConfiguredError when there is one that cannot be given a role.
     """
-    context = _context()
-    if context is None:
+    active = context()
+    if active is None:
         _refuse_connect()
         return None
-    if not _is_there(context._jvm):
-        _add_jar(context)
-    return Jvm(context._jvm, asked)
+    if not _is_there(active._jvm):
+        _add_jar(active)
+    return Jvm(active._jvm, asked)
 
 
-def configure(builder: _Builder) -> _Builder:
-    """Lets the sessions that a `SparkSession.builder` makes have the jar which this wheel brings.
+def configure(builder: _Builder, made: Callable[[], None]) -> _Builder:
+    """Lets the sessions that a `SparkSession.builder` makes have the jar which this wheel brings. Calls `made` after each.
 
     Raises NotConfiguredError when this wheel brings none.
     """
     options: dict[str, Any] = getattr(builder, "_options", {})
-    jars = [jar for jar in str(options.get("spark.jars", "")).split(",") if jar]
-    configured: _Builder = builder.config("spark.jars", ",".join([*jars, str(_jar())]))  # type: ignore[attr-defined]
-    return configured
+    jars = [name for name in str(options.get("spark.jars", "")).split(",") if name]
+    configured: Any = builder.config("spark.jars", ",".join([*jars, str(_jar())]))  # type: ignore[attr-defined]
+    make = configured.getOrCreate
+
+    def get_or_create() -> Any:
+        session = make()
+        made()
+        return session
+
+    configured.getOrCreate = get_or_create
+    return cast(_Builder, configured)
 
 
 def explain(path: str) -> list[str]:
     """How S3A reads a path; without a path or a SparkContext, nothing."""
-    context = _context()
-    if context is None or not path:
+    active = context()
+    if active is None or not path:
         return []
-    if not _is_there(context._jvm):
+    if not _is_there(active._jvm):
         return ["Spark reads without a role of ours: the jar of hops-credentials is not on its class path"]
     with _exceptions_of_java():
-        return str(context._jvm.io.hops.util.CredentialsProvider.explain(path)).splitlines()
+        return str(active._jvm.io.hops.util.CredentialsProvider.explain(path)).splitlines()
 
 
 def doctor() -> str | None:
     """What the JVM of the SparkContext finds; None without one, or without the jar."""
-    context = _context()
-    if context is None or not _is_there(context._jvm):
+    active = context()
+    if active is None or not _is_there(active._jvm):
         return None
     with _exceptions_of_java():
-        return str(context._jvm.io.hops.util.CredentialsProvider.doctor())
+        return str(active._jvm.io.hops.util.CredentialsProvider.doctor())
 
 
-def _context() -> Any:
-    """The active SparkContext, if pyspark has been imported and there is one."""
+def context() -> Any:
+    """The active SparkContext, if pyspark has been imported and there is one. One that is still being made is none."""
     pyspark = sys.modules.get("pyspark")
-    return getattr(getattr(pyspark, "SparkContext", None), "_active_spark_context", None)
+    active = getattr(getattr(pyspark, "SparkContext", None), "_active_spark_context", None)
+    return None if getattr(active, "_jsc", None) is None else active
 
 
 def _is_there(jvm: Any) -> bool:
@@ -150,9 +159,9 @@ def _jar() -> Path:
     return found[0]
 
 
-def _add_jar(context: Any) -> None:
+def _add_jar(active: Any) -> None:
     """Brings the jar to a running application: to the driver here; the executors get it with the role."""
-    jvm, jar = context._jvm, _jar()
+    jvm, jar = active._jvm, _jar()
     if type(jvm.io.hops.util.CredentialsProvider).__name__ == "JavaClass":
         raise NotConfiguredError(
             "the jar of hops-credentials on Spark's class path is older than this wheel; nothing has changed: use one version of both"
