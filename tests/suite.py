@@ -38,6 +38,8 @@ class Row:
     passed: int = 0
     failed: int = 0
     seconds: float = 0
+    #: Of what failed: its name, and the first or last words of why.
+    failures: list[str] = dataclasses.field(default_factory=list)
 
 
 STAGES = [
@@ -57,6 +59,10 @@ STAGES = [
     Stage("mypy", "Python", "-", [PYTHON, "-m", "mypy", "--no-error-summary", *SOURCES]),
     Stage("product", "all", "17", [PYTHON, "-m", "pytest", "-v", "--no-header", "--durations=15", f"--junitxml={REPORT}"]),
 ]
+#: A test that cannot run has failed, so one that was skipped counts as such.
+_FAILED = ("failure", "error", "skipped")
+#: Characters of a reason.
+_WHY = 600
 _COUNTS = (
     (r"^test result: \w+\. (\d+) passed; (\d+) failed", 1, 2),
     (r"^\[\s*(\d+) tests successful\s*\]", 1, None),
@@ -72,8 +78,10 @@ def _run(stage: Stage) -> Row:
         stage.command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     )
     assert process.stdout is not None
+    output = ""
     for line in process.stdout:
         print(line, end="", flush=True)
+        output = (output + line)[-_WHY:]
         for pattern, in_passed, in_failed in _COUNTS:
             if match := re.search(pattern, line):
                 passed += int(match[in_passed]) if in_passed else 0
@@ -83,7 +91,8 @@ def _run(stage: Stage) -> Row:
         passed = 1
     if code != 0 and failed == 0:
         failed = 1
-    return Row((stage.name, stage.language, stage.java, "-", "-"), passed, failed, time.monotonic() - begin)
+    failures = [f"FAILED {stage.name}: {' '.join(output.split())}"] if failed else []
+    return Row((stage.name, stage.language, stage.java, "-", "-"), passed, failed, time.monotonic() - begin, failures)
 
 
 def _product_rows(stage: Row) -> list[Row]:
@@ -96,9 +105,10 @@ def _product_rows(stage: Row) -> list[Row]:
         language, java, spark, class_path = (recorded.get(name, "-") for name in ("language", "java", "spark", "class path"))
         what = (case.get("classname", "").removeprefix("tests.test_"), language, java, spark, class_path)
         row = rows.setdefault(what, Row(what))
-        # A test that cannot run has failed, so one that was skipped counts as such.
-        if any(case.find(outcome) is not None for outcome in ("failure", "error", "skipped")):
+        reasons = [" ".join(item.get("message", "").split())[:_WHY] for item in case if item.tag in _FAILED]
+        if reasons:
             row.failed += 1
+            row.failures.append(f"FAILED {case.get('classname')}.{case.get('name')}: {reasons[0]}")
         else:
             row.passed += 1
         row.seconds += float(case.get("time", 0))
@@ -122,7 +132,8 @@ def main() -> int:
         row = _run(stage)
         rows += _product_rows(row) if stage.name == "product" else [row]
     passed, failed = sum(row.passed for row in rows), sum(row.failed for row in rows)
-    print(f"\n{_table(rows)}\n")
+    # At the end, which is all that some who run this get to see.
+    print(f"\n{_table(rows)}\n", *(failure for row in rows for failure in row.failures), sep="\n")
     print(f"{passed} passed, {failed} failed", flush=True)
     return int(failed > 0)
 
