@@ -81,6 +81,17 @@ impl Error {
         }
     }
 
+    /// The name of the kind, for hosts that have a class of their own for each.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Error::InvalidArgument { .. } => "InvalidArgument",
+            Error::NotConfigured { .. } => "NotConfigured",
+            Error::Refused { .. } => "Refused",
+            Error::Unavailable { .. } => "Unavailable",
+            Error::BadAnswer { .. } => "BadAnswer",
+        }
+    }
+
     /// Whether the same request may succeed later without anybody changing anything.
     pub fn is_passing(&self) -> bool {
         match self {

@@ -268,14 +268,10 @@ fn seconds(seconds: f64) -> Duration {
 
 /// The exception of a kind of error, with the errors below it as its causes.
 fn exception(py: Python<'_>, error: &Error) -> PyErr {
-    let class = match error {
-        Error::InvalidArgument { .. } => return PyValueError::new_err(error.to_string()),
-        Error::NotConfigured { .. } => "NotConfiguredError",
-        Error::Refused { .. } => "RefusedError",
-        Error::Unavailable { .. } => "UnavailableError",
-        Error::BadAnswer { .. } => "BadAnswerError",
-    };
-    let exception = new_exception(py, class, &error.to_string(), error.code());
+    if let Error::InvalidArgument { .. } = error {
+        return PyValueError::new_err(error.to_string());
+    }
+    let exception = new_exception(py, &format!("{}Error", error.kind()), &error.to_string(), error.code());
     exception.set_cause(py, error.source().map(|source| cause(py, source)));
     exception
 }

@@ -6,13 +6,14 @@ import dataclasses
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from rig import BUILD
 from rig.deployment import Deployment
-from rig.http import recording
+from rig.http import recording, serving
 from rig.spark import SPARK_3_5, SPARK_4_1, SPARK_4_3, Line, Place, Spark
 from tests.canary import leaks
 from tests.python_program import VENV, python, reported, written
@@ -49,6 +50,10 @@ def is_one_holder():
     return one
 
 report("no role", outcome(lambda: assume_role("arn:aws:iam::000000000000:role/nobody"))[0::2])
+if where == "class path":
+    context._jvm.java.lang.System.setProperty("hopsworks.restendpoint", os.environ["WITHOUT_STS"])
+    report("no STS", outcome(assume_role)[0::2])
+    context._jvm.java.lang.System.clearProperty("hopsworks.restendpoint")
 report("no ARN", outcome(lambda: assume_role("reader"))[0])
 report("unchanged", [in_jvm(), current(), os.environ.get("AWS_ACCESS_KEY_ID")])
 credentials = assume_role(get_role(1))
@@ -138,6 +143,20 @@ class Run:
     signers: set[str | None]
 
 
+class _WithoutSts(BaseHTTPRequestHandler):
+    """What a role-mapping server answers while it does not reach STS."""
+
+    def do_GET(self) -> None:
+        body = b'{"errorCode": 380001, "errorMsg": "Failed to assume role"}'
+        self.send_response(502)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Silent."""
+
+
 @pytest.fixture(scope="module")
 def runs(site: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Row, Future[Run]]]:
     """All rows, two at a time."""
@@ -145,11 +164,11 @@ def runs(site: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     def run(row: Row) -> Run:
         directory = tmp_path_factory.mktemp("spark")
         place = Place.USER if row.jar == "class path" else Place.WHEEL
-        with recording(site.cloud.aws.endpoint) as s3, short_lived(site) as short:
+        with recording(site.cloud.aws.endpoint) as s3, short_lived(site) as short, serving(_WithoutSts) as without_sts:
             used = short if row.seconds else site
             done = Spark(row.line, 17, s3.endpoint, directory, row.master, place).python(
                 written(directory, row.program),
-                {**used.variables(site.scientist), "S3": s3.endpoint},
+                {**used.variables(site.scientist), "S3": s3.endpoint, "WITHOUT_STS": without_sts},
                 VENV / "bin" / "python",
                 row.jar,
                 str(row.seconds),
@@ -172,6 +191,8 @@ def test_the_role_is_that_of_the_jvm_and_of_python(
     run = runs[row].result()
     found = run.found
     assert found["no role"] == ["RefusedError", 380003]
+    # By its code alone it could be a refusal.
+    assert found.get("no STS", ["UnavailableError", 380001]) == ["UnavailableError", 380001]
     assert found["no ARN"] == "ValueError"
     assert found["unchanged"] == [None, None, None]
     assert found["mode"] == ["environment with Spark", site.cloud.resource_reader]

@@ -3,7 +3,8 @@
 //! | kind | exception |
 //! |---|---|
 //! | [`error::Error::InvalidArgument`] | `IllegalArgumentException` |
-//! | every other kind of [`error::Error`] | `CloudCredentialException` |
+//! | every other kind of [`error::Error`] | `Failure`, a `CloudCredentialException` with what the core says of it |
+//! | an error below it | `CloudCredentialException` |
 //! | a failed JNI call, a panic | `RuntimeException` |
 
 use std::any::Any;
@@ -20,6 +21,12 @@ bind_java_type! {
     pub JCloudCredentialException => io.hops.util.exceptions.CloudCredentialException,
     is_instance_of = { throwable: JThrowable },
     constructors { fn new(message: JString, cause: JThrowable, code: jint) },
+}
+
+bind_java_type! {
+    pub JFailure => io.hops.util.internal.Failure,
+    is_instance_of = { throwable: JThrowable },
+    constructors { fn new(message: JString, cause: JThrowable, code: jint, kind: JString, is_passing: jboolean) },
 }
 
 /// Why a native method did not return.
@@ -74,7 +81,8 @@ fn throwable<'local>(env: &mut Env<'local>, error: &Error) -> jni::errors::Resul
         ) => {
             let cause = causes(env, core.source())?;
             let code = i32::try_from(core.code()).expect("codes have six digits at most");
-            JCloudCredentialException::new(env, &message, &cause, code).map(Into::into)
+            let kind = env.new_string(core.kind())?;
+            JFailure::new(env, &message, &cause, code, &kind, core.is_passing()).map(Into::into)
         }
         Error::Jni(_) => JRuntimeException::new(env, &message).map(Into::into),
     }

@@ -14,13 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from ._errors import CloudCredentialError, NotConfiguredError, RefusedError, UnavailableError
+from . import _errors
+from ._errors import CloudCredentialError, NotConfiguredError, UnavailableError
 from ._source import Fetched, NotRenewed, Request
 
 _Builder = TypeVar("_Builder")
 
-#: As `Fetch` on the JVM sees them: somebody has said no.
-_REFUSALS = (380000, 380001, 380002, 380003, 400, 401, 403, 404)
 #: After the instant at which the JVM begins to renew.
 _MARGIN = 0.5
 
@@ -203,13 +202,15 @@ def _exceptions_of_java() -> Iterator[None]:
 
 
 def _exception(thrown: Any) -> Exception:
-    kind, message = thrown.getClass().getName(), thrown.getMessage()
-    if kind == "java.lang.IllegalArgumentException":
+    name, message = thrown.getClass().getName(), thrown.getMessage()
+    if name == "java.lang.IllegalArgumentException":
         return ValueError(message)
-    if kind != "io.hops.util.exceptions.CloudCredentialException":
-        return RuntimeError(f"{kind}: {message}")
-    code = thrown.getCode()
-    return (RefusedError if code in _REFUSALS else CloudCredentialError)(message, code)
+    if name == "io.hops.util.internal.Failure":
+        exception: CloudCredentialError = getattr(_errors, f"{thrown.kind()}Error")(message, thrown.getCode())
+        return exception
+    if name == "io.hops.util.exceptions.CloudCredentialException":
+        return CloudCredentialError(message, thrown.getCode())
+    return RuntimeError(f"{name}: {message}")
 
 
 class _OfThisThread(logging.Filter):

@@ -3,17 +3,11 @@ package io.hops.util.internal;
 import io.hops.util.CredentialsProvider.AssumeRoleRequest;
 import io.hops.util.cloud.Credentials;
 import io.hops.util.exceptions.CloudCredentialException;
-import java.util.Arrays;
-import java.util.List;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.function.Function;
 
 /** Fetches the credentials of one request, in the words of {@link Refresher}. */
 final class Fetch implements Function<long[], Object[]> {
-  /** Answers in which somebody has said no: codes of the role-mapping contract, and HTTP. */
-  private static final List<Integer> REFUSALS =
-      Arrays.asList(380000, 380002, 380003, 400, 401, 403, 404);
-
   private final AssumeRoleRequest request;
 
   Fetch(AssumeRoleRequest request) {
@@ -41,8 +35,11 @@ final class Fetch implements Function<long[], Object[]> {
   public Object[] apply(long[] failuresLeftLife) {
     try {
       return first();
+    } catch (Failure e) {
+      return failure(e.isPassing(), e.getMessage(), failuresLeftLife);
     } catch (CloudCredentialException e) {
-      return failure(!REFUSALS.contains(e.getCode()), e.getMessage(), failuresLeftLife);
+      // A truststore that cannot be used.
+      return failure(false, e.getMessage(), failuresLeftLife);
     } catch (RuntimeException e) {
       return failure(false, e.toString(), failuresLeftLife);
     }

@@ -13,7 +13,7 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 
 /** A server on loopback that answers what a test has laid down, and remembers what it was asked. */
-final class Loopback implements AutoCloseable {
+public final class Loopback implements AutoCloseable {
   final List<String> requests = Collections.synchronizedList(new ArrayList<>());
   final List<String> authorizations = Collections.synchronizedList(new ArrayList<>());
   private final Map<String, Answer> answers = new ConcurrentHashMap<>();
@@ -36,7 +36,7 @@ final class Loopback implements AutoCloseable {
   }
 
   /** Lays down the answer to a path, whatever the query. */
-  Loopback on(String path, int status, String body) {
+  public Loopback on(String path, int status, String body) {
     return on(path, status, "application/json", body.getBytes(StandardCharsets.UTF_8));
   }
 

@@ -3,16 +3,16 @@ package io.hops.util;
 import java.io.IOException;
 
 /** The member endpoints of project 7, as the contract has them, and the settings that lead this JVM there. */
-final class RoleMappingServer implements AutoCloseable {
+public final class RoleMappingServer implements AutoCloseable {
   static final String PROJECT = "/hopsworks-api/api/project/7/cloud/";
-  static final String TOKEN = PROJECT + "aws/session-token";
+  public static final String TOKEN = PROJECT + "aws/session-token";
   static final String MAPPINGS = PROJECT + "role-mappings";
-  static final String READER = "arn:aws:iam::123456789012:role/reader";
+  public static final String READER = "arn:aws:iam::123456789012:role/reader";
   static final String WRITER = "arn:aws:iam::123456789012:role/teams/writer";
 
-  final Loopback http;
+  public final Loopback http;
 
-  RoleMappingServer() throws IOException {
+  public RoleMappingServer() throws IOException {
     http = new Loopback();
     String reader = mapping(1, "Data scientist", READER, true);
     String writer = mapping(2, "Data owner", WRITER, false);
@@ -38,7 +38,7 @@ final class RoleMappingServer implements AutoCloseable {
         accessKeyId, Secrets.SECRET_ACCESS_KEY, Secrets.SESSION_TOKEN, more);
   }
 
-  static String error(int code, String message) {
+  public static String error(int code, String message) {
     return "{\"errorCode\":" + code + ",\"errorMsg\":\"" + message + "\"}";
   }
 
