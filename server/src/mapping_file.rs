@@ -3,7 +3,7 @@
 //! A file says what there is, not what to do. Making it so changes what differs and nothing else, in one transaction; a mapping
 //! that stays keeps its id, whatever else of it changes.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use clap::ValueEnum;
@@ -20,7 +20,7 @@ use crate::{mapping_change, project};
 /// A line of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The name of the project.
+    /// The name or the id of the project.
     pub project: String,
     /// Whose members may assume the role.
     pub project_role: ProjectRole,
@@ -98,19 +98,18 @@ pub fn read(text: &str) -> Result<Vec<Entry>, Error> {
             is_default: line.default,
         })
     };
-    let entries: Vec<Entry> = lines.into_iter().enumerate().map(parse).collect::<Result<_, Error>>()?;
-    check(&entries)?;
-    Ok(entries)
+    lines.into_iter().enumerate().map(parse).collect()
 }
 
-/// The rules that the database holds too, but says less well.
-fn check(entries: &[Entry]) -> Result<(), Error> {
+/// Whether these can be the role mappings of one project. The database would say it less well, or take the last of two
+/// defaults.
+fn check(of_project: &[&Entry]) -> Result<(), Error> {
     let (mut roles, mut defaults) = (HashSet::new(), HashSet::new());
-    for entry in entries {
-        if !roles.insert((&entry.project, &entry.role)) {
+    for entry in of_project {
+        if !roles.insert(&entry.role) {
             return Err(Error::InvalidArgument(format!("{} is mapped to project {} twice", entry.role, entry.project)));
         }
-        if entry.is_default && !defaults.insert((&entry.project, entry.project_role)) {
+        if entry.is_default && !defaults.insert(entry.project_role) {
             let role = command_line_name(entry.project_role);
             return Err(Error::InvalidArgument(format!("project {} has two defaults for {role}", entry.project)));
         }
@@ -148,7 +147,8 @@ impl fmt::Display for Difference {
 /// Makes it so; gives what is different now.
 ///
 /// # Errors
-/// [`Error::NoSuchProject`], [`Error::Database`]; nothing is changed then.
+/// [`Error::NoSuchProject`], [`Error::InvalidArgument`] when two entries contradict each other, [`Error::Database`]; nothing is
+/// changed then.
 pub async fn apply(
     database: &Database,
     actor: &Actor,
@@ -180,20 +180,20 @@ async fn try_to(
     others: Others,
 ) -> Result<(Write, Vec<Difference>), Error> {
     let mut transaction = database.begin_write().await?;
-    let mut projects = BTreeSet::new();
+    // In the order of their ids, so that two who do this at once do not wait for each other in a circle.
+    let mut projects: BTreeMap<i64, Vec<&Entry>> = BTreeMap::new();
     for entry in wanted {
-        projects.insert(project::named(&mut transaction, &entry.project).await?.id);
+        projects.entry(project::named(&mut transaction, &entry.project).await?.id).or_default().push(entry);
     }
     if others == Others::Go {
-        projects.extend(mapping::projects(&mut transaction).await?);
+        for id in mapping::projects(&mut transaction).await? {
+            projects.entry(id).or_default();
+        }
     }
     let mut differences = Vec::new();
-    // In the order of their ids, so that two who do this at once do not wait for each other in a circle.
-    for id in projects {
+    for (id, of_project) in projects {
+        check(&of_project)?;
         let project = project::hold(&mut transaction, id).await?;
-        // A project of the file may be named by its id.
-        let is_of_project = |entry: &&Entry| entry.project == project.name || entry.project == id.to_string();
-        let of_project: Vec<&Entry> = wanted.iter().filter(is_of_project).collect();
         let (before, after) =
             mapping_change::set(&mut transaction, &actor.again(), &project, &of_project, others).await?;
         let only_in = |some: &[Entry], other: &[Entry]| -> Vec<Entry> {
@@ -215,24 +215,17 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_contradicts_itself_is_refused_with_the_place() {
-        let line = |project: &str, role: &str, name: &str, more: &str| {
-            let arn = format!("arn:aws:iam::123456789012:role/{name}");
-            format!("{{\"project\":\"{project}\",\"project_role\":\"{role}\",\"role\":\"{arn}\"{more}}}")
+    fn a_file_with_an_entry_that_is_none_is_refused_with_the_place() {
+        let line = |role: &str, more: &str| {
+            format!(
+                "{{\"project\":\"churn\",\"project_role\":\"{role}\",\"role\":\"arn:aws:iam::123456789012:role/a\"{more}}}"
+            )
         };
         let file = |lines: &[String]| format!("[{}]", lines.join(","));
-        let (one, default) = (line("churn", "all", "a", ""), line("churn", "all", "a", ",\"default\":true"));
+        let one = line("all", "");
         assert_eq!(read(&file(std::slice::from_ref(&one))).expect("legal").len(), 1);
-        assert_eq!(
-            problem(&file(&[one.clone(), line("churn", "data-owner", "a", "")])),
-            "arn:aws:iam::123456789012:role/a is mapped to project churn twice"
-        );
-        assert_eq!(
-            problem(&file(&[default, line("churn", "all", "b", ",\"default\":true")])),
-            "project churn has two defaults for all"
-        );
-        assert!(problem(&file(&[one, line("churn", "boss", "b", "")])).starts_with("role mapping 2 of the file: "));
-        assert!(problem(&file(&[line("churn", "all", "a", ",\"defualt\":true")])).contains("unknown field `defualt`"));
+        assert!(problem(&file(&[one, line("boss", "")])).starts_with("role mapping 2 of the file: "));
+        assert!(problem(&file(&[line("all", ",\"defualt\":true")])).contains("unknown field `defualt`"));
         assert!(problem("{}").starts_with("the file is no list of role mappings: "));
     }
 }

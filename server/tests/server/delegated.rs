@@ -162,6 +162,31 @@ on_both_stores! {
         assert_eq!(world.sql("select id, name from projects order by id"), [["119", "project-119"], ["150", "churn"]]);
     }
 
+    fn an_import_takes_the_projects_by_the_ids_that_the_cluster_gave_them(world: &World) {
+        let this = delegated(world);
+        assert_eq!(this.get(LIST, SCIENTIST_JOB).json["items"][0]["projectName"], "churn");
+        let there = World::sqlite();
+        let key = there.done(&["user", "add", "admin@example.org", "--admin"]);
+        // By its name it would be the project 119 that is here.
+        for command in [&["project", "add", "churn"][..], &["mapping", "add", "churn", "data-owner", READER]] {
+            there.done(command);
+        }
+        there.sql("insert into projects (id, name) values (119, 'sales')");
+        there.done(&["mapping", "add", "119", "data-scientist", "arn:aws:iam::123456789012:role/other"]);
+        let from = there.serve();
+        let import = || world.run_with(&["import", "--from", &from.url], &[("API_KEY", key.as_str())]);
+        assert_eq!(import().stdout.lines().count(), 2);
+        assert_eq!(import().stdout, "", "the second time");
+        assert_eq!(
+            world.sql("select project_id, project_role, role_arn, is_default from role_mappings order by project_id, role_arn"),
+            [
+                ["1", "DATA_OWNER", READER, "0"],
+                ["119", "DATA_SCIENTIST", "arn:aws:iam::123456789012:role/other", "0"],
+                ["119", "ALL", READER, "1"],
+            ]
+        );
+    }
+
     fn users_projects_and_members_are_the_clusters(world: &World) {
         let this = delegated(world);
         let url = format!("{}/hopsworks-api/api/", this.cluster.url());

@@ -75,6 +75,19 @@ on_both_stores! {
         assert_eq!(world.done(&["mapping", "export"]), wanted);
     }
 
+    fn two_defaults_of_a_project_change_places(world: &World) {
+        churn(world);
+        let wanted = EXPORT.replace("role/a", "role/x").replace("role/b", "role/a").replace("role/x", "role/b");
+        assert_eq!(apply(world, &wanted, &[]).lines().count(), 4);
+        assert_eq!(world.done(&["mapping", "export"]), wanted);
+    }
+
+    fn a_project_of_the_file_may_be_named_by_its_id(world: &World) {
+        churn(world);
+        assert_eq!(apply(world, &EXPORT.replace("\"churn\"", "\"2\""), &[]), "");
+        assert_eq!(world.done(&["mapping", "export"]), EXPORT);
+    }
+
     fn a_file_that_cannot_be_applied_changes_nothing(world: &World) {
         churn(world);
         let file = world.directory.join("mappings.json");
@@ -83,7 +96,12 @@ on_both_stores! {
         for (text, problem) in [
             (EXPORT.replace("\"fraud\"", "\"nowhere\""), "there is no project \"nowhere\"; add it with: role-mapping-server project add NAME"),
             (EXPORT.replace("role/b", "role/a"), "arn:aws:iam::123456789012:role/a is mapped to project churn twice"),
+            (EXPORT.replace("role/b", "role/a").replacen("churn", "2", 1), "arn:aws:iam::123456789012:role/a is mapped to project churn twice"),
+            (EXPORT.replace("data-owner", "all"), "project churn has two defaults for all"),
+            (EXPORT.replace("data-owner", "all").replacen("churn", "2", 1), "project churn has two defaults for all"),
         ] {
+            // What could be done in another project, whose turn comes first, is not done either.
+            let text = text.replace("role/f", "role/other");
             std::fs::write(&file, text).expect("a file");
             assert_eq!(world.failed(&apply), problem);
         }
