@@ -29,6 +29,7 @@ pub(crate) use self::environment::{
     ACCESS_KEY_ID, CONTAINER_TOKEN, CONTAINER_TOKEN_FILE, CONTAINER_URL, SECRET_ACCESS_KEY, SESSION_TOKEN,
 };
 pub use self::environment::{Environment, ISSUED};
+pub(crate) use self::failure::too_late;
 use self::metadata::Metadata;
 use self::profile::Profiles;
 #[cfg(feature = "endpoint")]

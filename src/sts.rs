@@ -24,7 +24,7 @@ use tokio::time::Instant;
 
 use self::answer::Reading;
 use self::refusal::Asked;
-use crate::base::{Base, BaseIdentity, Environment, LIMIT, region, timeouts};
+use crate::base::{self, Base, BaseIdentity, Environment, LIMIT, region, timeouts};
 use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::network::Network;
@@ -176,7 +176,7 @@ impl Sts {
         let found =
             match tokio::time::timeout_at(deadline, Base::find(&self.environment, &self.http, &self.direct)).await {
                 Ok(found) => found.map(Arc::new),
-                Err(_) => Err(refusal::too_late("loading the base identity".to_owned())),
+                Err(_) => Err(base::too_late(&self.environment)),
             };
         match (found, kept.as_ref()) {
             (Ok(found), _) => {

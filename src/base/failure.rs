@@ -3,15 +3,16 @@
 use std::error::Error as StdError;
 
 use aws_credential_types::provider::error::CredentialsError;
-use aws_sdk_sts::error::SdkError;
+use aws_sdk_sts::error::{ConnectorError, SdkError};
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
 
 use super::environment::Environment;
 use super::metadata::Absence;
+use super::profile;
 use crate::error::Error;
 use crate::role::quoted;
-use crate::sts::refusal::{self, Asked};
+use crate::sts::refusal::{self, Asked, NO_ANSWER};
 
 const ATTEMPTED: &str = "loading the base identity";
 
@@ -123,17 +124,34 @@ pub(super) fn of(environment: &Environment, profile: &str, error: CredentialsErr
             ),
             source: None,
         },
-        _ => Error::Unavailable {
-            attempted: ATTEMPTED.to_owned(),
-            code: 0,
-            problem: text,
-            remedy: format!(
-                "check what gives this process its identity: the profile {}, the web identity token or the container's \
-                 credentials endpoint",
-                quoted(profile)
-            ),
-            source: None,
-        },
+        _ => {
+            let is_timeout =
+                |cause: &&(dyn StdError + 'static)| cause.downcast_ref().is_some_and(ConnectorError::is_timeout);
+            let problem = match causes.iter().any(is_timeout) {
+                true => NO_ANSWER.to_owned(),
+                false => text,
+            };
+            unavailable(profile, problem)
+        }
+    }
+}
+
+/// The time was over, whichever link of the chain it was waiting for.
+pub(crate) fn too_late(environment: &Environment) -> Error {
+    unavailable(profile::name(environment), NO_ANSWER.to_owned())
+}
+
+fn unavailable(profile: &str, problem: String) -> Error {
+    Error::Unavailable {
+        attempted: ATTEMPTED.to_owned(),
+        code: 0,
+        problem,
+        remedy: format!(
+            "check the network and what gives this process its identity: the profile {}, the web identity token or the \
+             container's credentials endpoint",
+            quoted(profile)
+        ),
+        source: None,
     }
 }
 

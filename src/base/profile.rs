@@ -45,6 +45,11 @@ const OF_CREDENTIALS: [&str; 10] = [
     "web_identity_token_file",
 ];
 
+/// Which profile counts.
+pub(super) fn name(environment: &Environment) -> &str {
+    environment.first(&PROFILE).unwrap_or("default")
+}
+
 /// The profiles, and the one that counts.
 pub(super) struct Profiles {
     /// For the AWS SDK.
@@ -64,7 +69,7 @@ impl Profiles {
             .with_contents(EnvConfigFileKind::Credentials, with_clean_processes(&credentials, environment))
             .build();
         let named = environment.first(&PROFILE);
-        let name = named.unwrap_or("default").to_owned();
+        let name = name(environment).to_owned();
         let no_variables = environment.seen_by_sdk(&[]);
         let set = aws_config::profile::load(&Fs::real(), &no_variables, &files, Some(name.clone().into()))
             .await

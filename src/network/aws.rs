@@ -2,6 +2,8 @@
 //!
 //! The SDK's own client brings HTTP/2 and a second copy of everything below it, which is a tenth of the library.
 
+use std::time::Duration;
+
 use aws_sdk_sts::config::SharedHttpClient;
 use aws_sdk_sts::config::http::{HttpRequest, HttpResponse};
 use aws_sdk_sts::error::ConnectorError;
@@ -22,28 +24,34 @@ pub(crate) struct Unfinished {
     source: Option<reqwest::Error>,
 }
 
-/// The SDK's view of `client`. How long a connection may take, `client` knows itself; the SDK bounds each try.
+/// The SDK's view of `client`. How long a connection may take, `client` knows itself. How long an answer may take, the SDK
+/// says here to some services, a container's among them, and bounds each try of the others.
 pub(super) fn over(client: Client) -> SharedHttpClient {
-    let connector = SharedHttpConnector::new(Connector(client));
-    http_client_fn(move |_, _| connector.clone())
+    http_client_fn(move |settings, _| {
+        SharedHttpConnector::new(Connector { client: client.clone(), answer: settings.read_timeout() })
+    })
 }
 
 #[derive(Debug)]
-struct Connector(Client);
+struct Connector {
+    client: Client,
+    answer: Option<Duration>,
+}
 
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let client = self.0.clone();
-        HttpConnectorFuture::new(async move { send(&client, request).await })
+        let (client, answer) = (self.client.clone(), self.answer);
+        HttpConnectorFuture::new(async move { send(&client, answer, request).await })
     }
 }
 
-async fn send(client: &Client, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+async fn send(client: &Client, answer: Option<Duration>, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
     let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?.map(|body| {
         // Every request of STS and of the credential services is a form or nothing, in memory.
         body.bytes().map(<[u8]>::to_vec).unwrap_or_default()
     });
-    let request = Request::try_from(request).map_err(|error| ConnectorError::user(error.into()))?;
+    let mut request = Request::try_from(request).map_err(|error| ConnectorError::user(error.into()))?;
+    *request.timeout_mut() = answer;
     let mut response = client.execute(request).await.map_err(unconnected)?;
     let mut body = Vec::new();
     let status = response.status().as_u16();

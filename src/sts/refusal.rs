@@ -24,6 +24,9 @@ pub(crate) enum Asked<'a> {
     Base,
 }
 
+/// The problem when the time was over.
+pub(crate) const NO_ANSWER: &str = "no answer in time";
+
 /// How long a message of a service may be in ours.
 const MESSAGE_MAXIMUM: usize = 400;
 
@@ -36,7 +39,7 @@ where
 {
     match error {
         SdkError::ServiceError(answer) => said(attempted, asked, secrets, answer.err(), answer.raw()),
-        SdkError::TimeoutError(_) => too_late(attempted),
+        SdkError::TimeoutError(_) => unreachable(attempted, NO_ANSWER.to_owned()),
         SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
             Some(error) => unconnected(attempted, error),
             None => unreachable(attempted, "the request was not sent".to_owned()),
@@ -179,11 +182,6 @@ fn unconnected(attempted: String, error: &ConnectorError) -> Error {
         },
         false => unreachable(attempted, problem),
     }
-}
-
-/// The failure of a call that took too long.
-pub(crate) fn too_late(attempted: String) -> Error {
-    unreachable(attempted, "no answer in time".to_owned())
 }
 
 fn unreachable(attempted: String, problem: String) -> Error {

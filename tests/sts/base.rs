@@ -226,10 +226,32 @@ async fn a_container_gives_its_role_for_the_token_it_was_given() {
     assert!(
         message.starts_with(
             "loading the base identity failed: Non-success status from HTTP credential provider: StatusCode(403); check \
-             what gives this process its identity: "
+             the network and what gives this process its identity: "
         ),
         "{message}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_container_that_takes_the_request_and_keeps_silent_is_asked_again_within_the_limit() {
+    let sts = generous().await;
+    for (limit, seconds, requests) in [(30, 15..20, 3), (7, 7..8, 2)] {
+        let container = Fake::start(|_| Reply::Silence).await;
+        let url = format!("{}/role", container.url());
+        let base = with_sts(&sts, &[("AWS_REGION", "eu-north-1"), ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &url)]);
+        let client = sts_of(&base).with_limit(Duration::from_secs(limit));
+        let began = tokio::time::Instant::now();
+        let error = assume(&client, ROLE, 3600, &Extras::default()).await.expect_err("no base identity");
+        let took = began.elapsed();
+        assert_eq!(
+            message_of(&error),
+            "loading the base identity failed: no answer in time; check the network and what gives this process its \
+             identity: the profile \"default\", the web identity token or the container's credentials endpoint"
+        );
+        assert!(error.is_passing());
+        assert!(seconds.contains(&took.as_secs()), "{took:?}");
+        assert_eq!(container.seen().len(), requests);
+    }
 }
 
 #[tokio::test(start_paused = true)]
