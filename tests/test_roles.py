@@ -90,6 +90,18 @@ def test_a_bucket_opened_as_somebody_else_is_read_as_the_role_from_then_on(maste
     assert ran.signers[0] == stage.stranger.access_key_id
 
 
+# An executor that has a core left for ours beside that job.
+@pytest.mark.parametrize("master", [LOCAL, "local-cluster[1,2,1024]"])
+def test_a_job_under_way_at_the_assumption_leaves_no_bucket_open_as_somebody_else(master: str, stage: Stage, tmp_path: Path) -> None:
+    stranger = {
+        "spark.hadoop.fs.s3a.access.key": stage.stranger.access_key_id,
+        "spark.hadoop.fs.s3a.secret.key": stage.stranger.secret_access_key,
+    }
+    ran = run(stage, SPARK_3_5, master, tmp_path, "under way", stage.resource, str(tmp_path / "go"), confs=stranger)
+    assert ran.found["under way"] is True
+    assert outcome(ran.found["first"]) == ["3 rows", "denied", "file rows", "denied"], ran.found
+
+
 @EVERY_MASTER
 def test_a_role_for_a_bucket_is_the_role_of_that_bucket_alone(master: str, stage: Stage, tmp_path: Path) -> None:
     ran = run(stage, SPARK_3_5, master, tmp_path, "buckets", stage.resource, stage.other)

@@ -1,6 +1,8 @@
 import io.hops.util.CredentialsProvider
 import io.hops.util.CredentialsProvider.AssumeRoleRequest
+import org.apache.hadoop.fs.Path
 import org.apache.spark.sql.SparkSession
+import org.apache.spark.util.SerializableConfiguration
 import scala.concurrent.Await
 import scala.concurrent.duration.Duration
 import scala.util.{Failure, Success, Try}
@@ -14,6 +16,7 @@ object Roles {
     arguments.head match {
       case "switch" => switch(arguments(1), arguments(2))
       case "opened" => opened(arguments(1), arguments(2))
+      case "under way" => underWay(arguments(1), arguments(2))
       case "buckets" => buckets(arguments(1), arguments(2))
       case "release" => release(arguments(1))
       case "executors" => onExecutors(arguments(1))
@@ -50,6 +53,24 @@ object Roles {
     Report("first", reads())
   }
 
+  /** A job that is under way when a role is assumed, and opens a bucket only then; and what is read after its end. */
+  private def underWay(role: String, go: String): Unit = {
+    val before = new SerializableConfiguration(spark.sparkContext.hadoopConfiguration)
+    val job = spark.sparkContext.parallelize(1 to 1, 1).mapPartitions { _ =>
+      while (!new java.io.File(go).exists) Thread.sleep(20)
+      val path = new Path("s3a://other/test.csv")
+      Iterator(path.getFileSystem(before.value).getFileStatus(path).getLen)
+    }.collectAsync()
+    while (spark.sparkContext.statusTracker.getActiveJobIds().isEmpty) Thread.sleep(20)
+    CredentialsProvider.assumeRole(role)
+    new java.io.File(go).createNewFile()
+    Report("under way", Try(Await.result(job, Duration.Inf).head > 0).getOrElse(false))
+    // The word of the job's end is on its way to all that listen.
+    val until = System.nanoTime + 20L * 1000 * 1000 * 1000
+    while ((reads() ++ inTasks()).count(_.endsWith(" rows")) > 2 && System.nanoTime < until) Thread.sleep(100)
+    Report("first", reads() ++ inTasks())
+  }
+
   /** Two roles at once, one for each bucket, and nothing of them elsewhere. */
   private def buckets(resource: String, other: String): Unit = {
     AssumeRoleRequest.builder().setRoleArn(resource).forBucket("resource").send()
@@ -71,7 +92,7 @@ object Roles {
     val before = values
     CredentialsProvider.release()
     CredentialsProvider.assumeRole(role)
-    val held = new org.apache.hadoop.fs.Path("s3a://resource/test.csv")
+    val held = new Path("s3a://resource/test.csv")
     val fileSystem = held.getFileSystem(conf)
     Report("assumed", reads())
     CredentialsProvider.release()
@@ -98,6 +119,15 @@ object Roles {
       case Success(rows) => s"$rows rows"
       case Failure(thrown) => Report.causes(thrown).mkString(" < ")
     }
+  }
+
+  /** Of each bucket, looked at in a task: `file rows`, or why not. */
+  private def inTasks(): Seq[String] = {
+    val conf = new SerializableConfiguration(spark.sparkContext.hadoopConfiguration)
+    executors(_ => Seq("resource", "other").map { bucket =>
+      val path = new Path(s"s3a://$bucket/test.csv")
+      Try(path.getFileSystem(conf.value).getFileStatus(path)).fold(_.toString.split(": ").take(2).mkString(": "), _ => "file rows")
+    }).flatten
   }
 
   private def executors[T: scala.reflect.ClassTag](task: Int => T): Seq[T] =

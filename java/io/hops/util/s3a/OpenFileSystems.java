@@ -26,15 +26,25 @@ public final class OpenFileSystems {
    * @return the buckets that were open
    */
   public static Set<String> evictForeign(Collection<String> buckets) {
-    return evict(
-        fileSystem -> {
-          Configuration configuration = fileSystem.getConf();
-          String bucket = fileSystem.getUri().getHost();
-          return !Bridge.isOurs(configuration.get(Keys.PROVIDER))
-              && (buckets.contains(bucket)
-                  || buckets.contains("")
-                      && configuration.get(Keys.of(bucket, Keys.PROVIDER)) == null);
-        });
+    return evict(fileSystem -> isForeign(fileSystem, buckets));
+  }
+
+  /**
+   * Takes out those of {@link #evictForeign} that were opened with a configuration from before a role was assumed. Others are
+   * the user's explicit word, such as a read option that names a provider.
+   *
+   * @param buckets see {@link #evictForeign}
+   */
+  public static void evictEarlier(Collection<String> buckets) {
+    evict(fileSystem -> isForeign(fileSystem, buckets) && fileSystem.getConf().get(Keys.GENERATION) == null);
+  }
+
+  private static boolean isForeign(FileSystem fileSystem, Collection<String> buckets) {
+    Configuration configuration = fileSystem.getConf();
+    String bucket = fileSystem.getUri().getHost();
+    return !Bridge.isOurs(configuration.get(Keys.PROVIDER))
+        && (buckets.contains(bucket)
+            || buckets.contains("") && configuration.get(Keys.of(bucket, Keys.PROVIDER)) == null);
   }
 
   /**

@@ -138,6 +138,7 @@ public final class SparkEffect implements Effect {
     keys = saved(store);
     Mode mode = Mode.of(context, configuration);
     boolean isKnown = isApplied(store.saved(), context);
+    int[] earlier = EarlierJobs.of(context);
     if (!isKnown) {
       keys.forget();
     }
@@ -174,6 +175,7 @@ public final class SparkEffect implements Effect {
         Eviction.on(context, executors, foreign);
       }
     }
+    EarlierJobs.follow(context, earlier);
   }
 
   @Override

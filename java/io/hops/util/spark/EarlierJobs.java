@@ -1,0 +1,75 @@
+package io.hops.util.spark;
+
+import io.hops.util.exceptions.CloudCredentialException;
+import io.hops.util.internal.LiveSet;
+import io.hops.util.internal.LiveStore;
+import io.hops.util.s3a.OpenFileSystems;
+import java.lang.ref.WeakReference;
+import java.util.Collection;
+import java.util.Collections;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.logging.Level;
+import java.util.logging.Logger;
+import org.apache.spark.SparkContext;
+import org.apache.spark.scheduler.SparkListener;
+import org.apache.spark.scheduler.SparkListenerJobEnd;
+
+/**
+ * What jobs leave behind that were planned before a role was assumed.
+ *
+ * <p>Problem: a job carries the Hadoop configuration of the moment in which it was planned. One that is under way while a
+ * role is assumed opens its buckets as whoever it was before, also after open ones were taken out of Hadoop's cache, and
+ * then every later job would read with what it opened. Solution: at the end of each job they are taken out again.
+ */
+final class EarlierJobs extends SparkListener {
+  private static final Logger LOG = Logger.getLogger("io.hops.util");
+
+  private static WeakReference<EarlierJobs> last = new WeakReference<>(null);
+
+  private final SparkContext context;
+  private final Set<Integer> jobs = ConcurrentHashMap.newKeySet();
+
+  private EarlierJobs(SparkContext context) {
+    this.context = context;
+  }
+
+  /** The jobs that are under way. */
+  static int[] of(SparkContext context) {
+    return context.statusTracker().getActiveJobIds();
+  }
+
+  /** Cleans up after these jobs, and on the driver after every other one. */
+  static synchronized void follow(SparkContext context, int[] jobs) {
+    EarlierJobs here = last.get();
+    if (here == null || here.context != context) {
+      here = new EarlierJobs(context);
+      context.addSparkListener(here);
+      last = new WeakReference<>(here);
+    }
+    for (int job : jobs) {
+      here.jobs.add(job);
+    }
+  }
+
+  @Override
+  public void onJobEnd(SparkListenerJobEnd end) {
+    LiveSet set = LiveStore.setHere();
+    Set<String> buckets = set == null ? Collections.emptySet() : set.buckets();
+    OpenFileSystems.evictEarlier(buckets);
+    if (jobs.remove(end.jobId()) && !context.isLocal()) {
+      // A job of ours, which must not be awaited by the thread that tells of its end.
+      Thread thread = new Thread(() -> onExecutors(buckets), "hops-credentials earlier jobs");
+      thread.setDaemon(true);
+      thread.start();
+    }
+  }
+
+  private void onExecutors(Collection<String> buckets) {
+    try {
+      Eviction.on(context, Eviction.executors(context), buckets);
+    } catch (CloudCredentialException e) {
+      LOG.log(Level.WARNING, "a job that ran while the role was assumed may have left buckets open under another identity", e);
+    }
+  }
+}
