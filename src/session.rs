@@ -28,6 +28,8 @@ pub fn refresh_after(life: Duration, chance: f64) -> Duration {
 ///
 /// Doubles from a second up, and is never longer than an eighth of what is left, so that a source that is back when a
 /// fifth of the life is left is in time. Up to half of it earlier by chance.
+///
+/// Who follows somebody else that has not renewed them yet waits as after a first failure.
 pub fn retry_after(failures: u32, left: Duration, life: Duration, chance: f64) -> Duration {
     let doubled = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
     let longest = (left / 8).max(life / 60).clamp(SHORTEST_RETRY, LONGEST_RETRY);

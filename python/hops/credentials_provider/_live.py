@@ -231,6 +231,10 @@ def _due(fetched: Fetched) -> float:
     return fetched.at + _native.refresh_after(fetched.life, random.random())
 
 
+def _retry_after(role: _Role, failures: int) -> float:
+    return _native.retry_after(failures, role.fetched.left(), role.fetched.life, random.random())
+
+
 def _start() -> None:
     if _here.thread is None:
         _here.thread = threading.Thread(target=_keep_fresh, name="hops-credentials refresh", daemon=True)
@@ -258,7 +262,7 @@ def _keep_fresh() -> None:
                 continue
             fetched = fetched or _fetch_anew(role)
         except NotRenewed:
-            role.due = time.monotonic() + min(1.0, role.fetched.life / 20)
+            role.due = time.monotonic() + _retry_after(role, 1)
         except Exception as error:
             _failed(role, error)
         else:
@@ -365,7 +369,7 @@ def _failed(role: _Role, error: Exception) -> None:
         if role.endpoint is not None:
             role.endpoint.note(str(error))
         role.failures += 1
-        role.due = now + _native.retry_after(role.failures, role.fetched.left(), role.fetched.life, random.random())
+        role.due = now + _retry_after(role, role.failures)
 
 
 def _forget_cached_sessions() -> None:

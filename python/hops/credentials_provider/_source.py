@@ -74,7 +74,7 @@ class Fetched:
     role_arn: str | None
     life: float
     at: float = dataclasses.field(default_factory=time.monotonic)
-    #: Seconds until somebody else has renewed them; None when we do.
+    #: Seconds until somebody else begins to renew them; None when we do.
     refresh_in: float | None = None
 
     def left(self) -> float:

@@ -20,9 +20,6 @@ from ._source import Fetched, NotRenewed, Request
 
 _Builder = TypeVar("_Builder")
 
-#: After the instant at which the JVM begins to renew.
-_MARGIN = 0.5
-
 
 class Gone(UnavailableError):
     """The JVM has ended."""
@@ -58,7 +55,7 @@ class Jvm:
             ends,
             role_arn or None,
             ends - time.time(),
-            refresh_in=int(refresh_in) / 1000 + _MARGIN,
+            refresh_in=int(refresh_in) / 1000,
         )
 
     def release(self) -> None:
