@@ -3,6 +3,7 @@
 //! | module | noun |
 //! |---|---|
 //! | `surface` | what Java calls: the natives of `io.hops.util.internal.Native`, declared once |
+//! | `values` | what they take and return: Java's classes, and what these are in the core |
 //! | `throw` | errors and panics as Java exceptions |
 //! | `environment` | the variables that readers in this process see |
 //!
@@ -11,6 +12,7 @@
 mod environment;
 mod surface;
 mod throw;
+mod values;
 
 use std::ffi::c_void;
 
@@ -52,13 +54,13 @@ fn register(env: &mut Env) -> jni::errors::Result<()> {
     let context = LoaderContext::Loader(&loader);
     throw::JCloudCredentialException::lookup_class(env, &context)?;
     throw::JFailure::lookup_class(env, &context)?;
-    surface::JInstant::lookup_class(env, &context)?;
-    surface::JCredentials::lookup_class(env, &context)?;
-    surface::JFetched::lookup_class(env, &context)?;
-    surface::JRoleMapping::lookup_class(env, &context)?;
-    surface::JConfiguration::lookup_class(env, &context)?;
-    surface::JTrustStore::lookup_class(env, &context)?;
-    surface::JAssumeRoleRequest::lookup_class(env, &context)?;
+    values::JInstant::lookup_class(env, &context)?;
+    values::JCredentials::lookup_class(env, &context)?;
+    values::JFetched::lookup_class(env, &context)?;
+    values::JRoleMapping::lookup_class(env, &context)?;
+    values::JConfiguration::lookup_class(env, &context)?;
+    values::JTrustStore::lookup_class(env, &context)?;
+    values::JAssumeRoleRequest::lookup_class(env, &context)?;
     surface::JNative::lookup_class(env, &context)?;
     Ok(())
 }
