@@ -68,6 +68,15 @@ def test_every_answer_is_as_described(pages: Site, described: dict[str, Any]) ->
     admin, owner, scientist = (pages.keys[email] for email in (ADMIN, OWNER, SCIENTIST))
     reader, made = role_arn("churn-reader"), role_arn("made-by-contract")
     seen: set[tuple[str, str, int]] = set()
+    codes: set[int] = set()
+
+    def resolved(part: dict[str, Any]) -> dict[str, Any]:
+        """The part of the description, or the one that it refers to."""
+        if "$ref" not in part:
+            return part
+        kind, name = part["$ref"].removeprefix("#/components/").split("/")
+        found: dict[str, Any] = described["components"][kind][name]
+        return found
 
     def check(expected: int, method: str, path: str, key: str | None, **query: object) -> Any:
         """Asks, and holds the answer to its description; path parameters are those of `query` that the path names."""
@@ -75,19 +84,19 @@ def test_every_answer_is_as_described(pages: Site, described: dict[str, Any]) ->
         answer, body = ask(pages, method, f"{path.format(**named)}?{urllib.parse.urlencode(query, doseq=True)}", key)
         assert answer.status == expected, (method, path, query, body)
         (operation,) = [operation for other, place, operation in operations(described) if (other, place) == (method, path)]
-        response = operation["responses"][str(answer.status)]
-        if "$ref" in response:
-            response = described["components"]["responses"][response["$ref"].rpartition("/")[2]]
-        for header in response.get("headers", {}):
-            assert answer.headers[header], header
+        response = resolved(operation["responses"][str(answer.status)])
+        for name, header in response["headers"].items():
+            Draft202012Validator(resolved(header)["schema"]).validate(answer.headers[name])
         assert answer.headers["Cache-Control"] == "no-store"
         seen.add((method, path, answer.status))
         if "content" not in response:
             assert body == b""
             return None
-        schema = response["content"]["application/json"]["schema"]
-        Draft202012Validator({**schema, "components": described["components"]}).validate(json.loads(body))
-        return json.loads(body)
+        told = json.loads(body)
+        schema = response["content"][answer.headers["Content-Type"]]["schema"]
+        Draft202012Validator({**schema, "components": described["components"]}).validate(told)
+        codes.update([told["errorCode"]] if answer.status >= 400 else [])
+        return told
 
     churn = pages.churn
     listed = check(
@@ -142,3 +151,9 @@ def test_every_answer_is_as_described(pages: Site, described: dict[str, Any]) ->
         if (method, path, int(status)) not in seen and int(status) not in (429, 500, 502, 503)
     }
     assert unseen == {("GET", f"{ALL}/isAvailable", 403)}
+    possible = {
+        code
+        for response in described["components"]["responses"].values()
+        for code in response["content"]["application/json"]["schema"]["allOf"][1]["properties"]["errorCode"]["enum"]
+    }
+    assert possible - codes == {320004, 429, 500, 502, 503}
