@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shlex
 import sqlite3
-import urllib.request
 from pathlib import Path
 
 import boto3
@@ -17,7 +17,8 @@ from rig import ROOT
 from rig.aws import REGION, role_arn, trusts
 from rig.process import environment, run
 from rig.server import BINARY, RoleServer
-from tests.pages.site import ADMIN, Site
+from tests.pages.site import ADMIN, SCIENTIST, Site
+from tests.pages.test_administration import rest
 
 OPERATOR = ROOT / "docs" / "operator-guide"
 GUIDES = [
@@ -85,15 +86,15 @@ def test_the_operator_is_told_what_every_error_means() -> None:
 
 def test_a_backup_made_while_the_server_runs_holds_everything(pages: Site, tmp_path: Path) -> None:
     restored = RoleServer(tmp_path)
+    # What was written last is not in the file itself yet.
+    last = rest(pages, f"/project/{pages.churn}/cloud/aws/session-token?roleSessionName=last-of-all", pages.keys[SCIENTIST])
+    assert last[0] == 200
     with sqlite3.connect(pages.server.database, timeout=10) as source, sqlite3.connect(restored.database) as target:
         source.backup(target)
+        assert target.execute("select count(*) from audit where session_name = 'last-of-all'").fetchall() == [(1,)]
     assert restored.command("mapping", "list") == pages.server.command("mapping", "list") != ""
     with restored.serve() as (endpoint, _):
-        request = urllib.request.Request(
-            f"{endpoint}/hopsworks-api/api/admin/cloud/role-mappings?limit=0", headers={"Authorization": f"ApiKey {pages.keys[ADMIN]}"}
-        )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            assert answer.status == 200
+        assert rest(dataclasses.replace(pages, endpoint=endpoint), "/admin/cloud/role-mappings?limit=0", pages.keys[ADMIN])[0] == 200
 
 
 def test_the_unit_and_the_manifest_start_the_server_as_its_command_line_is(tmp_path: Path) -> None:
