@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from rig.aws import ACCOUNT, REGION, Aws, emulator, reads, role_arn, trusts
 from rig.metadata import metadata
@@ -38,6 +38,11 @@ FLAGS = [
 ]
 
 
+#: Everything is awaited, so only what is broken takes as long; a browser on a busy machine takes its time.
+_PATIENCE_MS = 30_000
+expect.set_options(timeout=_PATIENCE_MS)
+
+
 @dataclasses.dataclass(frozen=True)
 class Site:
     """A running server with two projects, and a browser."""
@@ -60,7 +65,7 @@ class Site:
     def visit(self, email: str | None = None, **options: Any) -> Iterator[Visit]:
         """A browser window of its own, signed in if an address is given; afterwards nothing in it may have gone wrong."""
         context = self.browser.new_context(base_url=self.endpoint, **options)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(_PATIENCE_MS)
         visit = Visit(self, context, context.new_page())
         visit.page.on("console", lambda message: visit.complaints.append(message.text) if message.type in ("error", "warning") else None)
         visit.page.on("pageerror", lambda error: visit.complaints.append(str(error)))
@@ -91,7 +96,7 @@ class Visit:
         """Fills in the form."""
         self.page.goto("/sign-in")
         self.page.get_by_label("API key").fill(key)
-        self.page.get_by_role("button", name="Sign in").click()
+        follow(self.page.get_by_role("button", name="Sign in"))
 
     def title(self) -> str:
         """The heading of the page."""
@@ -105,6 +110,12 @@ class Visit:
     def form_token(self) -> str:
         """The token that the forms of this page carry."""
         return self.page.locator("input[name=form_token]").first.input_value()
+
+
+def follow(link: Locator) -> None:
+    """Clicks on what leads to another page, and waits for that. A click alone may be over while the old page is still there."""
+    with link.page.expect_navigation():
+        link.click()
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import urllib.request
 from playwright.sync_api import Page, expect
 
 from rig.aws import role_arn
-from tests.pages.site import ADMIN, BASE_ROLE, FOREIGN, OTHER_ACCOUNT, OWNER, READER, SCIENTIST, WRITER, Site
+from tests.pages.site import ADMIN, BASE_ROLE, FOREIGN, OTHER_ACCOUNT, OWNER, READER, SCIENTIST, WRITER, Site, follow
 
 MAPPINGS = "/admin/role-mappings"
 
@@ -23,7 +23,7 @@ def add(page: Page, project: str, project_role: str, role: str) -> None:
     form.get_by_label("Project", exact=True).fill(project)
     form.get_by_label("Project role", exact=True).select_option(label=project_role)
     form.get_by_label("Role ARN").fill(role)
-    form.get_by_role("button", name="Add role mapping").click()
+    follow(form.get_by_role("button", name="Add role mapping"))
 
 
 def ids(page: Page) -> list[str]:
@@ -50,19 +50,19 @@ def test_without_javascript_a_role_mapping_is_added_changed_and_removed(pages: S
         row = page.get_by_role("row").filter(has_text=role)
         expect(row).to_contain_text("Data owner")
 
-        row.get_by_role("link", name="Change").click()
+        follow(row.get_by_role("link", name="Change"))
         page.get_by_label("Project role", exact=True).select_option(label="All members")
         page.get_by_label("Role ARN").fill(role + "-2")
         page.get_by_label("Default").check()
-        page.get_by_role("button", name="Save").click()
+        follow(page.get_by_role("button", name="Save"))
         expect(page.get_by_role("status")).to_have_text("The role mapping is changed.")
         row = page.get_by_role("row").filter(has_text=role + "-2")
         expect(row).to_contain_text("All members")
         expect(row.locator(".badge")).to_have_text("Default")
 
-        row.get_by_role("link", name="Remove").click()
+        follow(row.get_by_role("link", name="Remove"))
         assert visit.title() == "Remove this role mapping?"
-        page.get_by_role("button", name="Remove").click()
+        follow(page.get_by_role("button", name="Remove"))
         expect(page.get_by_role("status")).to_have_text("The role mapping is removed.")
         expect(page.get_by_role("row").filter(has_text=role)).to_have_count(0)
     changes = pages.sql(
@@ -87,11 +87,11 @@ def test_what_was_typed_stays_in_a_form_that_is_refused(pages: Site) -> None:
             expect(form.get_by_label("Project role", exact=True)).to_have_value("DATA_SCIENTIST")
         page.goto("/admin/projects")
         page.get_by_label("Name").fill("no name")
-        page.get_by_role("button", name="Add project").click()
+        follow(page.get_by_role("button", name="Add project"))
         expect(page.get_by_label("Name")).to_have_value("no name")
         page.goto(f"/admin/projects/{pages.churn}")
         page.get_by_label("E-mail address").fill("nobody@example.org")
-        page.get_by_role("button", name="Set member").click()
+        follow(page.get_by_role("button", name="Set member"))
         expect(page.get_by_role("alert")).to_have_text("There is no user nobody@example.org; add them under Users first.")
         expect(page.get_by_label("E-mail address")).to_have_value("nobody@example.org")
 
@@ -104,22 +104,22 @@ def test_the_role_mappings_are_filtered_sorted_and_paged(pages: Site) -> None:
         page = visit.page
         page.goto(MAPPINGS)
         page.get_by_label("Project or role").fill("PAGED")
-        page.get_by_role("button", name="Filter").click()
+        follow(page.get_by_role("button", name="Filter"))
         assert len(ids(page)) == 25
         first = ids(page)[0]
         expect(page.get_by_label("Pages of role mappings")).to_contain_text("1 to 25 of 30, ")
-        page.get_by_role("link", name="Next").click()
+        follow(page.get_by_role("link", name="Next"))
         assert len(ids(page)) == 5
-        page.get_by_role("link", name="Previous").click()
-        page.get_by_role("columnheader", name="Role ARN").get_by_role("link").click()
-        page.get_by_role("columnheader", name="Role ARN").get_by_role("link").click()
+        follow(page.get_by_role("link", name="Previous"))
+        follow(page.get_by_role("columnheader", name="Role ARN").get_by_role("link"))
+        follow(page.get_by_role("columnheader", name="Role ARN").get_by_role("link"))
         expect(page.locator("th[aria-sort=descending]")).to_have_text("Role ARN")
         expect(page.locator("tbody tr").first).to_contain_text("paged-29")
         page.get_by_label("Project or role").fill("paged-00")
-        page.get_by_role("button", name="Filter").click()
+        follow(page.get_by_role("button", name="Filter"))
         assert ids(page) == [first]
         page.locator("form.filter").get_by_label("Project role", exact=True).select_option(label="All members")
-        page.get_by_role("button", name="Filter").click()
+        follow(page.get_by_role("button", name="Filter"))
         expect(page.locator("main")).to_contain_text("No role mapping here.")
     pages.sql("delete from role_mappings where role_arn like '%role/paged-%'")
 
@@ -128,7 +128,7 @@ def test_try_it_shows_the_two_policies_that_make_the_role_reachable(pages: Site)
     with pages.visit(ADMIN) as visit:
         page = visit.page
         page.goto(MAPPINGS)
-        page.get_by_role("row").filter(has_text=FOREIGN).get_by_role("button", name="Try it").click()
+        follow(page.get_by_role("row").filter(has_text=FOREIGN).get_by_role("button", name="Try it"))
         expect(page.get_by_role("heading", name="It does not work")).to_be_visible()
         expect(page.get_by_role("alert")).to_contain_text("AccessDenied")
         expect(page.locator("main")).to_contain_text(f"assumed-role/{BASE_ROLE}/")
@@ -137,10 +137,10 @@ def test_try_it_shows_the_two_policies_that_make_the_role_reachable(pages: Site)
         # Exactly what the page shows goes into the two accounts.
         permission, trust = (page.locator(f"#{name}").inner_text() for name in ("permission", "trust"))
         pages.aws.client("iam").put_role_policy(RoleName=BASE_ROLE, PolicyName="pasted", PolicyDocument=permission)
-        page.get_by_role("button", name="Try it").click()
+        follow(page.get_by_role("button", name="Try it"))
         expect(page.get_by_role("heading", name="It does not work")).to_be_visible()
         pages.aws.client("iam", OTHER_ACCOUNT).update_assume_role_policy(RoleName="partner-reader", PolicyDocument=trust)
-        page.get_by_role("button", name="Try it").click()
+        follow(page.get_by_role("button", name="Try it"))
         expect(page.get_by_role("heading", name="It works")).to_be_visible()
         access_key_id = page.locator(".good dd").first.inner_text()
     tried = pages.sql(
@@ -164,7 +164,7 @@ def test_projects_members_and_users_are_managed_and_a_key_is_shown_once(pages: S
         page = visit.page
         page.goto("/admin/users")
         page.get_by_label("E-mail address").fill("Emmy@example.org")
-        page.get_by_role("button", name="Add user").click()
+        follow(page.get_by_role("button", name="Add user"))
         key = page.locator("#key").inner_text()
         assert re.fullmatch(r"[0-9a-f]{12}\.[0-9a-f]{64}", key)
         page.goto("/admin/users")
@@ -173,23 +173,23 @@ def test_projects_members_and_users_are_managed_and_a_key_is_shown_once(pages: S
 
         page.goto("/admin/projects")
         page.get_by_label("Name").fill("galaxies")
-        page.get_by_role("button", name="Add project").click()
+        follow(page.get_by_role("button", name="Add project"))
         assert visit.title() == "Project galaxies"
         project = page.url.split("/")[-1].split("?")[0]
         page.get_by_label("E-mail address").fill("emmy@example.org")
         page.get_by_label("Project role", exact=True).select_option(label="Data owner")
-        page.get_by_role("button", name="Set member").click()
+        follow(page.get_by_role("button", name="Set member"))
         expect(page.get_by_role("row").filter(has_text="emmy@example.org")).to_contain_text("Data owner")
         assert rest(pages, f"/project/{project}/cloud/role-mappings", key)[0] == 200
 
-        page.get_by_role("link", name="Remove").click()
-        page.get_by_role("button", name="Remove").click()
+        follow(page.get_by_role("link", name="Remove"))
+        follow(page.get_by_role("button", name="Remove"))
         expect(page.get_by_role("status")).to_have_text("The member is removed.")
         assert rest(pages, f"/project/{project}/cloud/role-mappings", key)[0] == 403
 
         page.goto("/admin/users")
-        page.get_by_role("link", name="New key for emmy@example.org").click()
-        page.get_by_role("button", name="Make a new key").click()
+        follow(page.get_by_role("link", name="New key for emmy@example.org"))
+        follow(page.get_by_role("button", name="Make a new key"))
         renewed = page.locator("#key").inner_text()
         assert rest(pages, "/admin/cloud/role-mappings/isAvailable", key)[0] == 401
         assert rest(pages, "/admin/cloud/role-mappings/isAvailable", renewed)[0] == 200
@@ -202,14 +202,14 @@ def test_an_access_key_id_of_cloudtrail_finds_its_member_in_the_audit(pages: Sit
         page = visit.page
         page.goto("/admin/audit")
         page.get_by_label(re.compile("access key id")).fill(token["accessKeyId"].lower())
-        page.get_by_role("button", name="Filter").click()
+        follow(page.get_by_role("button", name="Filter"))
         row = page.locator("tbody tr")
         expect(row).to_have_count(1)
         for text in (SCIENTIST, "127.0.0.1", "session-token", "granted", "churn", READER, "night-job", token["accessKeyId"]):
             expect(row).to_contain_text(text)
         assert token["secretAccessKey"] not in page.content() and token["sessionToken"] not in page.content()
         page.get_by_label(re.compile("access key id")).fill("100%_")
-        page.get_by_role("button", name="Filter").click()
+        follow(page.get_by_role("button", name="Filter"))
         expect(page.locator("main")).to_contain_text("Nothing is on record for this.")
 
 
@@ -217,7 +217,7 @@ def test_a_member_sees_the_roles_for_them_and_a_data_owner_moves_the_default(pag
     with pages.visit(SCIENTIST) as visit:
         page = visit.page
         expect(page.get_by_role("heading", name="Administration")).to_have_count(0)
-        page.get_by_role("link", name="churn").click()
+        follow(page.get_by_role("link", name="churn"))
         expect(page.locator("main")).to_contain_text(READER)
         expect(page.locator("main")).not_to_contain_text(WRITER)
         expect(page.get_by_role("button", name="Make default")).to_have_count(0)
@@ -230,7 +230,7 @@ def test_a_member_sees_the_roles_for_them_and_a_data_owner_moves_the_default(pag
     with pages.visit(OWNER) as visit:
         page = visit.page
         page.goto(f"/projects/{pages.churn}")
-        page.get_by_role("button", name="Make default 2").click()
+        follow(page.get_by_role("button", name="Make default 2"))
         expect(page.get_by_role("row").filter(has_text=WRITER)).to_contain_text("Your default")
         expect(page.get_by_role("row").filter(has_text=READER)).to_contain_text("of All members")
     assert rest(pages, f"/project/{pages.churn}/cloud/role-mappings/default", pages.keys[OWNER])[1]["cloudRole"] == WRITER

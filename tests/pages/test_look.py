@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rig import BUILD, ROOT
-from tests.pages.site import ADMIN, OWNER, Site, Visit
+from tests.pages.site import ADMIN, OWNER, Site, Visit, follow
 
 SHOTS = BUILD / "pictures"
 PICTURES = ROOT / "docs" / "pictures"
@@ -106,10 +106,10 @@ def test_every_page_has_labels_contrast_and_no_sideways_scroll(pages: Site, look
             visit.page.goto(address)
             check(visit, name, shots)
         visit.page.goto("/admin/role-mappings/4/try")
-        visit.page.get_by_role("button", name="Try it").click()
+        follow(visit.page.get_by_role("button", name="Try it"))
         check(visit, "refused", shots)
         visit.page.goto("/admin/role-mappings/1/try")
-        visit.page.get_by_role("button", name="Try it").click()
+        follow(visit.page.get_by_role("button", name="Try it"))
         check(visit, "works", shots)
     with pages.visit(OWNER, **look) as visit:
         check(visit, "home-member", shots)

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from rig.process import Program, environment
 from rig.server import BINARY
-from tests.pages.site import ADMIN, OWNER, READER, SCIENTIST, Site
+from tests.pages.site import ADMIN, OWNER, READER, SCIENTIST, Site, follow
 from tests.pages.test_administration import rest
 
 ATTACK = "<script>document.title='taken'</script>"
@@ -99,7 +99,7 @@ def test_a_session_is_new_after_signing_in_and_ends_with_signing_out(pages: Site
         second = visit.cookie()
         assert first["value"] != second["value"]
         assert send(pages, "GET", "/", Cookie=f"{first['name']}={first['value']}").status == 303
-        visit.page.get_by_role("button", name="Sign out").click()
+        follow(visit.page.get_by_role("button", name="Sign out"))
         expect(visit.page.get_by_role("status")).to_have_text("You are signed out.")
         assert visit.context.cookies() == []
         assert send(pages, "GET", "/", Cookie=f"{second['name']}={second['value']}").status == 303
@@ -117,7 +117,7 @@ def test_a_session_ends_when_idle_and_signing_in_leads_back(pages: Site) -> None
         visit.page.reload()
         expect(visit.page.get_by_role("status")).to_have_text("Your session has ended. Sign in to go on.")
         visit.page.get_by_label("API key").fill(pages.keys[ADMIN])
-        visit.page.get_by_role("button", name="Sign in").click()
+        follow(visit.page.get_by_role("button", name="Sign in"))
         assert visit.page.url == f"{pages.endpoint}/admin/audit?q=ada"
 
 
