@@ -32,6 +32,21 @@ def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
             thread.join()
 
 
+class Answering(BaseHTTPRequestHandler):
+    """A handler that answers with whole bodies and writes no log."""
+
+    def answer(self, status: int, body: bytes) -> None:
+        """Answers with JSON, or with the XML of AWS."""
+        self.send_response(status)
+        self.send_header("Content-Type", "text/xml" if body.startswith(b"<") else "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Silent: a test that wants to know what was asked notes it."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Exchange:
     """One request and its answer."""
@@ -64,7 +79,7 @@ def recording(upstream: str) -> Iterator[Recorder]:
     assert target.hostname is not None
     hostname, port = target.hostname, target.port
 
-    class Passage(BaseHTTPRequestHandler):
+    class Passage(Answering):
         protocol_version = "HTTP/1.1"
 
         def _pass(self) -> None:
@@ -91,9 +106,6 @@ def recording(upstream: str) -> Iterator[Recorder]:
                 self.wfile.write(content)
 
         do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Silent: the exchanges are the log."""
 
     with serving(Passage) as endpoint:
         recorder = Recorder(endpoint)

@@ -17,7 +17,6 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
@@ -28,7 +27,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from rig.aws import REGION
-from rig.http import Recorder, serving
+from rig.http import Answering, Recorder, serving
 from rig.process import on_termination
 from rig.server import RoleServer
 from rig.spark import LINES, Line, Spark, reports
@@ -51,7 +50,7 @@ def shortening(sts: Recorder, met: Counter[str]) -> Iterator[str]:
     """A way to STS on which sessions last seconds, and every third request after the first three meets trouble; its endpoint."""
     asked = 0
 
-    class Passage(BaseHTTPRequestHandler):
+    class Passage(Answering):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
@@ -87,16 +86,6 @@ def shortening(sts: Recorder, met: Counter[str]) -> Iterator[str]:
             issued = _KEYS.findall("".join(exchange.body for exchange in sts.exchanges))
             return next(Credentials(*keys) for keys in issued if keys[0] == signed[1])
 
-        def answer(self, status: int, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", "text/xml")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Silent: the exchanges behind it are the log."""
-
     with serving(Passage) as endpoint:
         yield endpoint
 
@@ -118,7 +107,7 @@ def restarting(server: RoleServer, met: Counter[str]) -> Iterator[str]:
                 upstream = None
             met["server restarted"] += 1
 
-    class Passage(BaseHTTPRequestHandler):
+    class Passage(Answering):
         def do_GET(self) -> None:
             nonlocal asked
             asked += 1
@@ -144,16 +133,6 @@ def restarting(server: RoleServer, met: Counter[str]) -> Iterator[str]:
             except OSError:
                 met["server hung up"] += 1
                 return None
-
-        def answer(self, status: int, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Silent: what is met is counted."""
 
     thread = threading.Thread(target=keep)
     thread.start()

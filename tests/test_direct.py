@@ -7,7 +7,6 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ import pytest
 from rig import ROOT
 from rig.aws import ACCOUNT, REGION, Keys, allow, assumes, document, reads, role_arn, trusts
 from rig.deployment import Deployment
-from rig.http import serving
+from rig.http import Answering, serving
 from rig.spark import reports
 from tests.canary import leaks
 from tests.programs import plain, refused, succeeded
@@ -101,15 +100,11 @@ def _container(site: Deployment, base: Keys, home: Path) -> Iterator[dict[str, s
         }
     )
 
-    class Agent(BaseHTTPRequestHandler):
+    class Agent(Answering):
         def do_GET(self) -> None:
-            permitted = self.headers.get("Authorization") == "container-token"
-            self.send_response(200 if permitted else 401)
-            self.end_headers()
-            self.wfile.write(answer.encode() if permitted else b"{}")
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Silent."""
+            if self.headers.get("Authorization") != "container-token":
+                return self.answer(401, b"{}")
+            return self.answer(200, answer.encode())
 
     with serving(Agent) as endpoint:
         yield {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{endpoint}/credentials", "AWS_CONTAINER_AUTHORIZATION_TOKEN": "container-token"}

@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from rig.aws import ACCOUNT, REGION, allow, assumes, document, trusts
 from rig.deployment import Deployment
-from rig.http import recording, serving
+from rig.http import Answering, recording, serving
 from rig.spark import SPARK_3_5, Spark, product_jar, reports
 from tests.canary import leaks
 from tests.programs import compiled, plain
@@ -70,16 +69,9 @@ def visit(
 def switched_off() -> Iterator[str]:
     """A Hopsworks without cloud roles; its endpoint."""
 
-    class Community(BaseHTTPRequestHandler):
+    class Community(Answering):
         def do_GET(self) -> None:
-            body = b'{"errorCode": 380000, "errorMsg": "This method is only supported in a cloud deployment"}'
-            self.send_response(405)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Silent."""
+            self.answer(405, b'{"errorCode": 380000, "errorMsg": "This method is only supported in a cloud deployment"}')
 
     with serving(Community) as endpoint:
         yield endpoint
@@ -89,20 +81,14 @@ def switched_off() -> Iterator[str]:
 def late(upstream: str) -> Iterator[str]:
     """A way to a server on which its clock is an hour behind; its endpoint."""
 
-    class Passage(BaseHTTPRequestHandler):
+    class Passage(Answering):
         def do_GET(self) -> None:
             request = urllib.request.Request(upstream + self.path, headers=dict(self.headers))
             with urllib.request.urlopen(request) as answer:
-                body = answer.read()
-            self.send_response_only(200)
-            self.send_header("Date", format_datetime(datetime.now(UTC) - timedelta(hours=1), usegmt=True))
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+                self.answer(200, answer.read())
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Silent."""
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return super().date_time_string(time.time() - 3600)
 
     with serving(Passage) as endpoint:
         yield endpoint
@@ -309,33 +295,25 @@ def test_a_refresh_that_fails_is_named_until_it_works_again(tmp_path: Path) -> N
     mapping: dict[str, object] = {"id": 1, "projectRole": "ALL", "cloudRole": "arn:aws:iam::123456789012:role/reader", "defaultRole": True}
     asked = 0
 
-    class Server(BaseHTTPRequestHandler):
+    class Server(Answering):
         """Gives credentials of seconds, refuses the role twice, and gives it again."""
 
         def do_GET(self) -> None:
             nonlocal asked
             if "role-mappings" in self.path:
-                return self.answer(200, mapping if self.path.endswith("/default") else {"count": 1, "items": [mapping]})
+                return self.tell(200, mapping if self.path.endswith("/default") else {"count": 1, "items": [mapping]})
             asked += 1
             # The role of the first time, whatever the default is by then.
             assert "roleARN=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Freader" in self.path
             mapping["cloudRole"] = "arn:aws:iam::123456789012:role/moved"
             if asked in (2, 3):
-                return self.answer(403, {"errorCode": 380002, "errorMsg": "not yours"})
+                return self.tell(403, {"errorCode": 380002, "errorMsg": "not yours"})
             end = datetime.now(UTC) + timedelta(seconds=8 if asked == 1 else 3600)
             keys = {"accessKeyId": "ASIA", "secretAccessKey": "s", "sessionToken": "t"}
-            return self.answer(200, {**keys, "expiration": end.strftime("%Y-%m-%dT%H:%M:%SZ")})
+            return self.tell(200, {**keys, "expiration": end.strftime("%Y-%m-%dT%H:%M:%SZ")})
 
-        def answer(self, status: int, fields: Mapping[str, object]) -> None:
-            body = json.dumps(fields).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Silent."""
+        def tell(self, status: int, fields: Mapping[str, object]) -> None:
+            self.answer(status, json.dumps(fields).encode())
 
     with serving(Server) as endpoint:
         variables = {"REST_ENDPOINT": endpoint, "HOPSWORKS_PROJECT_ID": "1", "API_KEY": "key"}

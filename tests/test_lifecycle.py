@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from rig.deployment import Deployment
-from rig.http import serving
+from rig.http import Answering, serving
 from rig.spark import SPARK_3_5, SPARK_4_1, Spark, reports
 from tests.canary import leaks
 from tests.programs import compiled, plain
@@ -87,35 +87,31 @@ def test_a_context_that_cannot_have_its_role_does_not_start(site: Deployment, tm
 
 
 def test_a_jvm_ends_while_a_refresh_waits_for_its_answer(tmp_path: Path) -> None:
-    asked = tmp_path / "asked"
+    asked, over = tmp_path / "asked", threading.Event()
+    asked_at = 0.0
 
-    class Stalling(BaseHTTPRequestHandler):
+    class Stalling(Answering):
         """Answers once with credentials of seconds; after that it says nothing."""
 
         answered = False
 
         def do_GET(self) -> None:
+            nonlocal asked_at
             if Stalling.answered:
+                asked_at = time.monotonic()
                 asked.touch()
-                time.sleep(30)
+                over.wait(30)
                 return
             Stalling.answered = True
             end = (datetime.now(UTC) + timedelta(seconds=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
             body = json.dumps({"accessKeyId": "ASIA", "secretAccessKey": "s", "sessionToken": "t", "expiration": end}).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Silent."""
+            self.answer(200, body)
 
     with serving(Stalling) as endpoint:
         variables = {"REST_ENDPOINT": endpoint, "HOPSWORKS_PROJECT_ID": "1", "API_KEY": "key"}
-        begin = time.monotonic()
         done = plain(tmp_path, variables, "exit", str(asked), main="Lifecycle")
-        took = time.monotonic() - begin
+        took = time.monotonic() - asked_at
+        over.set()
     assert done.returncode == 0, done.stdout + done.stderr
     assert reports(done.stdout)["leaves"] is True
     # A fetch may take 30 s; the JVM does not wait for it.

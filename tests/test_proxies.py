@@ -10,14 +10,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from rig import ROOT
 from rig.aws import role_arn
-from rig.http import serving
+from rig.http import Answering, serving
 from rig.process import Program, environment
 from rig.server import RoleServer
 
@@ -26,7 +25,7 @@ API = "/hopsworks-api/api"
 MEMBER = "Bearer ada.of.churn"
 
 
-class Community(BaseHTTPRequestHandler):
+class Community(Answering):
     """A cluster that knows its members and has no cloud roles."""
 
     def do_GET(self) -> None:
@@ -39,20 +38,9 @@ class Community(BaseHTTPRequestHandler):
             }
         ]
         if self.headers["Authorization"] != MEMBER:
-            status, answer = 401, json.dumps({"errorCode": 200003})
-        elif self.path == f"{API}/project":
-            status, answer = 200, json.dumps(rows)
-        elif self.path == f"{API}/auth/isAdmin":
-            status, answer = 200, json.dumps({"data": False})
-        else:
-            status, answer = 200, json.dumps({"cluster": self.path})
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer.encode())
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Silent."""
+            return self.answer(401, b'{"errorCode": 200003}')
+        answers: dict[str, object] = {f"{API}/project": rows, f"{API}/auth/isAdmin": {"data": False}}
+        return self.answer(200, json.dumps(answers.get(self.path, {"cluster": self.path})).encode())
 
 
 def rule(language: str) -> str:
@@ -63,24 +51,24 @@ def rule(language: str) -> str:
     return found[1]
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+@contextmanager
+def port_kept_free() -> Iterator[int]:
+    """A port for a program that shares it (SO_REUSEPORT), which the system gives to nobody else meanwhile."""
+    with socket.socket() as place:
+        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        place.bind(("127.0.0.1", 0))
+        yield place.getsockname()[1]
 
 
 @contextmanager
-def proxy(kind: str, directory: Path, cluster: str, roles: str) -> Iterator[str]:
+def proxy(kind: str, directory: Path, port: int, cluster: str, roles: str) -> Iterator[str]:
     """The proxy with the rule of the guide and everything else passed to the cluster; its endpoint."""
-    port = free_port()
     ours = rule(kind).replace("127.0.0.1:8080", roles.removeprefix("http://"))
     if kind == "nginx":
         config = (
             f"daemon off; error_log stderr notice; pid {directory}/nginx.pid; events {{}} http {{ access_log off; "
             + "".join(f"{name}_temp_path {directory}/{name}; " for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-            + f"server {{ listen 127.0.0.1:{port};\n{ours}\nlocation / {{ proxy_pass {cluster}; }} }} }}"
+            + f"server {{ listen 127.0.0.1:{port} reuseport;\n{ours}\nlocation / {{ proxy_pass {cluster}; }} }} }}"
         )
         command, ready = ["nginx", "-e", "stderr", "-c", str(directory / "proxy.conf")], "start worker process "
     else:
@@ -111,7 +99,8 @@ def test_behind_the_rule_of_the_guide_a_cluster_has_cloud_roles(kind: str, tmp_p
     with (
         serving(Community) as cluster,
         server.serve("--behind-proxy", "--identity", "hopsworks", "--hopsworks-url", cluster) as (roles, _),
-        proxy(kind, tmp_path, cluster, roles) as endpoint,
+        port_kept_free() as port,
+        proxy(kind, tmp_path, port, cluster, roles) as endpoint,
     ):
         server.command("mapping", "add", "119", "all", role_arn("churn-reader"), "--default")
         status, listed = get(f"{endpoint}{API}/project/119/cloud/role-mappings", MEMBER)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from rig.deployment import Deployment
-from rig.http import serving
+from rig.http import Answering, serving
 from rig.process import Program, environment
 from tests import readers
 from tests.canary import leaks
@@ -24,6 +25,7 @@ from tests.soak import LIFE_SECONDS
 
 #: Those of each kind: an SDK in Python, one in C++, a process for each read.
 IN_CI = ("boto3", "s3fs", "pyarrow", "pyarrow-dataset", "awscli")
+_SILENT_SECONDS = 30
 
 _READ = """
 import boto3
@@ -53,14 +55,22 @@ def short(site: Deployment) -> Iterator[Deployment]:
         yield short
 
 
-class _Silent(BaseHTTPRequestHandler):
-    """A server that takes longer than anybody likes to wait."""
+@contextmanager
+def silent(asked: Path | None = None) -> Iterator[str]:
+    """A server that takes longer than anybody likes to wait, and makes a file when it is asked; its endpoint."""
+    over = threading.Event()
 
-    def do_GET(self) -> None:
-        time.sleep(20)
+    class Silent(Answering):
+        def do_GET(self) -> None:
+            if asked:
+                asked.touch()
+            over.wait(_SILENT_SECONDS)
 
-    def log_message(self, format: str, *args: object) -> None:
-        """Silent."""
+    with serving(Silent) as endpoint:
+        try:
+            yield endpoint
+        finally:
+            over.set()
 
 
 def _variables(site: Deployment) -> dict[str, str]:
@@ -228,7 +238,7 @@ def test_the_endpoint_answers_who_has_the_token_and_tells_others_nothing(short: 
             begin = time.perf_counter()
             ask("GET", url.path, token)
             times.append(time.perf_counter() - begin)
-        report("median", sorted(times)[25])
+        report("fastest", min(times))
         """,
     )
 
@@ -238,7 +248,8 @@ def test_the_endpoint_answers_who_has_the_token_and_tells_others_nothing(short: 
     assert isinstance(refused, list)
     assert [status for status, _ in refused] == [401, 401, 404, 405]
     assert found["answered"] == [200, ["AccessKeyId", "Expiration", "SecretAccessKey", "Token"]]
-    assert isinstance(found["median"], float) and found["median"] < 0.05
+    # Nothing is waited for, neither a look every now and then nor an acknowledgement that TCP delays by 40 ms.
+    assert isinstance(found["fastest"], float) and found["fastest"] < 0.02
     assert leaks(short.secrets(), tmp_path, done.stdout, done.stderr) == []
 
 
@@ -286,28 +297,24 @@ def test_a_variable_that_somebody_else_has_written_since_is_left_to_them(short: 
 
 
 def test_the_process_ends_with_a_refresh_in_flight(short: Deployment, outcomes: object, tmp_path: Path) -> None:
-    with serving(_Silent) as silent:
-        begin = time.monotonic()
+    asked = tmp_path / "asked"
+    with silent(asked) as endpoint:
         done = python(
             tmp_path,
-            {**_variables(short), "SILENT": silent},
+            {**_variables(short), "SILENT": endpoint, "ASKED": str(asked)},
             """
-            import selectors
             assume_role(refresh=True)
             os.environ["REST_ENDPOINT"] = os.environ["SILENT"]
-            from hops.credentials_provider import _live
-            while not isinstance(_live._here.role.source, _live.Core) or _live._here.role.due > time.monotonic():
+            while not os.path.exists(os.environ["ASKED"]):
                 time.sleep(0.05)
-            time.sleep(0.3)
             report("ends", time.time())
             """,
-            seconds=40,
         )
+        over = time.time()
     ended = reported(done)["ends"]
     assert isinstance(ended, float)
-    assert time.time() - ended < 5
+    assert over - ended < _SILENT_SECONDS / 2
     assert done.stderr.count("Traceback") == 0
-    assert time.monotonic() - begin < 20
 
 
 def test_who_sits_in_front_of_it_learns_what_is_waited_for_and_can_end_the_wait(
@@ -315,14 +322,14 @@ def test_who_sits_in_front_of_it_learns_what_is_waited_for_and_can_end_the_wait(
 ) -> None:
     # A shell that starts a run in the background has it ignore SIGINT, and so do all that are started by it.
     script = written(tmp_path, "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\nsys.ps1 = '>>> '\nassume_role()\n")
-    with serving(_Silent) as silent:
-        variables = environment(tmp_path / "home", **{**_variables(short), "REST_ENDPOINT": silent})
+    with silent() as endpoint:
+        variables = environment(tmp_path / "home", **{**_variables(short), "REST_ENDPOINT": endpoint})
         with Program([VENV / "bin" / "python", script], tmp_path / "log", variables, tmp_path) as program:
             program.await_line("hops-credentials: waiting for an answer ...")
             program.process.send_signal(signal.SIGINT)
             # Sooner than the server answers.
-            program.await_line("KeyboardInterrupt", 15)
-            assert program.process.wait(15) == -signal.SIGINT
+            program.await_line("KeyboardInterrupt", _SILENT_SECONDS / 2)
+            assert program.process.wait(_SILENT_SECONDS / 2) == -signal.SIGINT
 
 
 def test_exec_with_refresh_reads_on_past_a_lifetime_and_passes_signals_on(short: Deployment, tmp_path: Path) -> None:
@@ -345,7 +352,7 @@ while True:
         program.await_line("read on")
         program.process.terminate()
         program.await_line("told to end")
-        assert program.process.wait(10) == 5
+        assert program.process.wait(60) == 5
     assert leaks(short.secrets(), tmp_path) == []
 
 
@@ -374,7 +381,8 @@ def test_every_reader_reads_through_five_lifetimes_and_nobody_else_signs(short: 
     assert [outcome.scene for outcome in played] == list(readers.SCENES)
     for outcome in played:
         assert set(outcome.reads) == set(IN_CI)
-        assert min(outcome.reads.values()) >= 10
+        # The slowest starts a process for each read.
+        assert min(outcome.reads.values()) >= 5
         assert {reader: errors for reader, errors in outcome.failed.items() if errors} == {}, outcome.scene
         # The sessions really ended, and the next one was used each time.
         assert len(outcome.signers) >= 5

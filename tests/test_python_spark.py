@@ -6,14 +6,13 @@ import dataclasses
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from rig import BUILD
 from rig.deployment import Deployment
-from rig.http import recording, serving
+from rig.http import Answering, recording, serving
 from rig.spark import SPARK_3_5, SPARK_4_1, SPARK_4_3, Line, Place, Spark
 from tests.canary import leaks
 from tests.python_program import VENV, python, reported, written
@@ -143,18 +142,11 @@ class Run:
     signers: set[str | None]
 
 
-class _WithoutSts(BaseHTTPRequestHandler):
+class _WithoutSts(Answering):
     """What a role-mapping server answers while it does not reach STS."""
 
     def do_GET(self) -> None:
-        body = b'{"errorCode": 380001, "errorMsg": "Failed to assume role"}'
-        self.send_response(502)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Silent."""
+        self.answer(502, b'{"errorCode": 380001, "errorMsg": "Failed to assume role"}')
 
 
 @pytest.fixture(scope="module")
