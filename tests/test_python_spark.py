@@ -106,6 +106,13 @@ report("failed", failed)
 report("denied", "AccessDenied" in str(outcome(lambda: rows("other"))))
 report("explained", explain("s3a://resource/test.csv"))
 report("renewed", first.access_key_id != current().access_key_id)
+
+assume_role()
+spark.sparkContext._gateway.proc.kill()
+last = current().access_key_id
+while current().access_key_id == last:
+    time.sleep(0.1)
+report("without Spark", [current().mode, current().access_key_id == os.environ["AWS_ACCESS_KEY_ID"]])
 os._exit(0)
 """
 
@@ -203,7 +210,9 @@ def test_the_role_is_that_of_the_jvm_and_of_python(
     assert "DEBUG:py4j" in run.written
 
 
-def test_a_context_that_is_made_after_the_role_takes_it_over(site: Deployment, runs: dict[Row, Future[Run]]) -> None:
+def test_a_context_that_is_made_after_the_role_takes_it_over_and_its_end_is_not_that_of_the_role(
+    site: Deployment, runs: dict[Row, Future[Run]]
+) -> None:
     run = runs[BEFORE].result()
     assert run.found["mode"] == "environment"
     assert run.found["with Spark"] == "environment with Spark"
@@ -212,6 +221,9 @@ def test_a_context_that_is_made_after_the_role_takes_it_over(site: Deployment, r
     assert run.found["denied"] is True
     assert "mode=live" in str(run.found["explained"])
     assert run.found["renewed"] is True
+    # The JVM was killed, and the program goes on.
+    assert run.found["without Spark"] == ["environment", True]
+    assert "Spark goes on" not in run.written
     assert run.signers <= issued_for(site, "resource-reader", 0)
 
 

@@ -280,6 +280,7 @@ def _fetch_anew(role: _Role) -> Fetched:
         return role.source.fetch()
     except _spark.Gone:
         role.source = Core(role.asked)
+        role.context = _spark.context()
         return role.source.fetch()
 
 
