@@ -163,7 +163,8 @@ def explain(path: str) -> str:
 
 def release() -> None:
     """Ends the use of the role and puts everything back; without one, does nothing."""
-    with _here.lock:
+    # A JVM that is being told of the role is told of its end then.
+    with _here.telling, _here.lock:
         role = _here.role
         if role is None:
             return
