@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from rig.aws import ACCOUNT, REGION, assumes, reads, role_arn, trusts
+from rig.aws import ACCOUNT, REGION, allow, assumes, reads, role_arn, trusts
 from rig.deployment import Deployment
 from rig.http import recording
 from tests.canary import leaks
@@ -295,6 +295,35 @@ def test_providers_read_as_a_role_and_leave_everything_else_alone(site: Deployme
     assert found["refused"] == "ValueError"
     issued = [exchange for exchange in site.sts.exchanges[asked:] if "assumed-role/resource-reader/" in exchange.body]
     assert len([exchange for exchange in issued if "AssumeRoleResponse" in exchange.body]) == 1
+
+
+def test_what_only_sts_takes_reaches_it(site: Deployment, tmp_path: Path) -> None:
+    user = f"arn:aws:iam::{ACCOUNT}:user/of-conditions"
+    wanted = {
+        "sts:ExternalId": "canary-external",
+        "aws:RequestTag/team": "blue",
+        "sts:RoleSessionName": "night-job",
+    }
+    actions = ["sts:AssumeRole", "sts:TagSession"]
+    trust = allow(Principal={"AWS": user}, Action=actions, Condition={"StringEquals": wanted})
+    role = site.cloud.aws.role("of-conditions", trust, reads("resource"))
+    keys = site.cloud.aws.user("of-conditions", allow(Action=actions, Resource=role))
+    done = python(
+        tmp_path,
+        {**keys.variables(), "AWS_REGION": REGION, "AWS_ENDPOINT_URL_STS": site.sts.endpoint, "ROLE": role},
+        """
+        whole = {"external_id": "canary-external", "tags": {"team": "blue"}, "role_session_name": "night-job"}
+        for left_out in whole:
+            asked = {name: value for name, value in whole.items() if name != left_out}
+            report(left_out, outcome(lambda: assume_role(os.environ["ROLE"], **asked))[0])
+        report("whole", outcome(lambda: assume_role(os.environ["ROLE"], **whole).role_arn))
+        """,
+    )
+
+    found = reported(done)
+    refused = dict.fromkeys(("external_id", "tags", "role_session_name"), "RefusedError")
+    assert found == {**refused, "whole": role}
+    assert "canary-external" not in done.stdout + done.stderr
 
 
 def test_behind_the_endpoint_the_profile_that_was_taken_out_is_still_the_base_identity(site: Deployment, tmp_path: Path) -> None:

@@ -153,6 +153,7 @@ fn the_session_name_is_the_servers_else_the_callers_and_never_an_illegal_one() {
     let asked = AssumeRole { session_name: Some("mine".parse().expect("legal")), ..AssumeRole::default() };
     for (answered, asked, expected) in [
         (told(r#""ada-churn""#), AssumeRole::default(), Some("ada-churn")),
+        (told(r#""ada-churn""#), asked.clone(), Some("ada-churn")),
         (told("null"), asked.clone(), Some("mine")),
         (told(r#""two\nlines""#), asked, Some("mine")),
         (told("7"), AssumeRole::default(), None),
