@@ -72,7 +72,6 @@ fn who_dawdles_or_does_not_read_is_cut_off_and_others_are_served_meanwhile() {
     let world = World::sqlite();
     let key = world.done(&["user", "add", "ada@example.org"]);
     let server = world.serve();
-    let begin = Instant::now();
     let connect = |text: &str| {
         let mut stream = TcpStream::connect(server.address()).expect("the server listens");
         stream.write_all(text.as_bytes()).expect("the server reads");
@@ -88,6 +87,7 @@ fn who_dawdles_or_does_not_read_is_cut_off_and_others_are_served_meanwhile() {
     world.done(&["project", "add", "churn"]);
     world.done(&["mapping", "apply", file.to_str().expect("UTF-8")]);
     let admin = world.done(&["user", "add", "admin@example.org", "--admin"]);
+    let begin = Instant::now();
     // Some megabytes of answers that nobody reads.
     let unread = connect(
         &format!("GET {API}/admin/cloud/role-mappings HTTP/1.1\r\nHost: x\r\nAuthorization: ApiKey {admin}\r\n\r\n")
@@ -116,7 +116,7 @@ fn who_dawdles_or_does_not_read_is_cut_off_and_others_are_served_meanwhile() {
         ] {
             let (text, after) = to_the_end(stream, begin);
             assert!(text.starts_with(said) && text.is_empty() == said.is_empty(), "{text}");
-            assert!(after < Duration::from_secs(35), "{after:?}: {text}");
+            assert!(after < Duration::from_secs(45), "{after:?}: {text}");
         }
         server.wait_for_metric("connections", 1.0);
         drop(unread);

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::sts::{Mood, SECRET_ACCESS_KEY, SESSION_TOKEN, Sts, value};
-use crate::world::{API, Answer, Server, World, on_both_stores};
+use crate::world::{API, Answer, Server, World, in_time, on_both_stores};
 
 const TOKEN: &str = "/project/1/cloud/aws/session-token";
 
@@ -183,18 +183,20 @@ on_both_stores! {
         assert_eq!(audit(world)[0][3], "refused");
     }
 
-    fn five_hundred_callers_of_the_same_at_once_share_one_call_and_each_is_on_record(world: &World) {
+    fn callers_of_the_same_at_once_share_one_call_and_each_is_on_record(world: &World) {
         let churn = churn(world);
+        // So many that they overlap, and so few that all are there before the server's patience with STS ends, on any machine.
+        const CALLERS: u32 = 100;
         churn.sts.is(Mood::Thinks);
         std::thread::scope(|scope| {
             let churn = &churn;
             let everybody = "roleARN=arn:aws:iam::123456789012:role/everybody&roleSessionName=job";
             let ask = |key| scope.spawn(move || churn.get(everybody, key));
-            let same: Vec<_> = (0..500).map(|_| ask(&churn.scientist)).collect();
+            let same: Vec<_> = (0..CALLERS).map(|_| ask(&churn.scientist)).collect();
             let other = ask(&churn.owner);
             let stranger = ask(&churn.stranger);
             assert_eq!(stranger.join().expect("no panic").status, 403);
-            churn.server.wait_for_metric("waiting_for_sts", 501.0);
+            churn.server.wait_for_metric("waiting_for_sts", f64::from(CALLERS + 1));
             churn.sts.is(Mood::Grants);
             let answers: Vec<_> = same.into_iter().chain([other]).map(|asked| asked.join().expect("no panic")).collect();
             assert!(answers.iter().all(|answer| answer.json["accessKeyId"] == "ASIAGRANTED"), "{answers:?}");
@@ -203,13 +205,13 @@ on_both_stores! {
         assert_eq!(
             world.sql("select actor, outcome, count(distinct id) from audit where action = 'session-token' group by actor, outcome order by actor"),
             [
-                ["ada.lovelace@example.org", "granted", "500"],
+                ["ada.lovelace@example.org", "granted", &CALLERS.to_string()],
                 ["owner@example.org", "granted", "1"],
                 ["stranger@example.org", "refused", "1"],
             ]
         );
         assert_eq!(churn.server.metric("sts_calls_total{outcome=\"granted\"}"), 2.0);
-        assert_eq!(churn.server.metric("session_tokens_total{outcome=\"granted\"}"), 501.0);
+        assert_eq!(churn.server.metric("session_tokens_total{outcome=\"granted\"}"), f64::from(CALLERS + 1));
         assert_eq!(churn.server.metric("session_tokens_total{outcome=\"refused\"}"), 1.0);
         assert_eq!(churn.server.metric("waiting_for_sts"), 0.0);
     }
@@ -271,31 +273,34 @@ fn sts_that_keeps_silent_is_a_502_before_a_client_gives_up() {
     let world = World::sqlite();
     let churn = churn(&world);
     churn.sts.is(Mood::KeepsSilent);
-    let begin = Instant::now();
-    let answer = churn.get("", &churn.scientist);
-    assert_eq!((answer.status, answer.json["errorCode"].as_u64()), (502, Some(380_001)), "{}", answer.text);
-    assert!(begin.elapsed() < Duration::from_secs(9), "{:?}", begin.elapsed());
-    assert_eq!(churn.sts.asked().len(), 2);
+    in_time(Duration::from_secs(9), || {
+        let begin = Instant::now();
+        let answer = churn.get("", &churn.scientist);
+        assert_eq!((answer.status, answer.json["errorCode"].as_u64()), (502, Some(380_001)), "{}", answer.text);
+        assert_eq!(churn.sts.asked().len(), 2);
+        begin.elapsed()
+    });
     assert!(audit(&world)[0][11].contains("no answer in time"), "{:?}", audit(&world));
 }
 
 #[test]
 fn a_request_that_waits_for_sts_does_not_hold_up_the_end() {
-    let world = World::sqlite();
-    let churn = churn(&world);
-    churn.sts.is(Mood::KeepsSilent);
-    let Churn { server, sts, scientist, .. } = churn;
-    let begin = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let authorization = format!("Authorization: ApiKey {scientist}");
-            server.try_send("GET", &format!("{}{TOKEN}", API), &[&authorization])
+    in_time(Duration::from_secs(5), || {
+        let world = World::sqlite();
+        let Churn { server, sts, scientist, .. } = churn(&world);
+        sts.is(Mood::KeepsSilent);
+        let begin = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let authorization = format!("Authorization: ApiKey {scientist}");
+                server.try_send("GET", &format!("{}{TOKEN}", API), &[&authorization])
+            });
+            sts.wait();
+            server.signal("TERM");
+            Instant::now()
         });
-        sts.wait();
-        server.signal("TERM");
-        Instant::now()
+        assert_eq!(server.wait().0, Some(0));
+        begin.elapsed()
     });
-    assert_eq!(server.wait().0, Some(0));
-    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
 }
 
 #[test]
