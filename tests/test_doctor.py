@@ -293,10 +293,10 @@ def check_overrides(found: Mapping[str, object]) -> None:
 
 def test_a_refresh_that_fails_is_named_until_it_works_again(tmp_path: Path) -> None:
     mapping: dict[str, object] = {"id": 1, "projectRole": "ALL", "cloudRole": "arn:aws:iam::123456789012:role/reader", "defaultRole": True}
-    asked = 0
+    asked, again = 0, tmp_path / "again"
 
     class Server(Answering):
-        """Gives credentials of seconds, refuses the role twice, and gives it again."""
+        """Gives credentials of seconds, then refuses the role until it is to be given again."""
 
         def do_GET(self) -> None:
             nonlocal asked
@@ -306,9 +306,9 @@ def test_a_refresh_that_fails_is_named_until_it_works_again(tmp_path: Path) -> N
             # The role of the first time, whatever the default is by then.
             assert "roleARN=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Freader" in self.path
             mapping["cloudRole"] = "arn:aws:iam::123456789012:role/moved"
-            if asked in (2, 3):
+            if asked > 1 and not again.exists():
                 return self.tell(403, {"errorCode": 380002, "errorMsg": "not yours"})
-            end = datetime.now(UTC) + timedelta(seconds=8 if asked == 1 else 3600)
+            end = datetime.now(UTC) + timedelta(seconds=12 if asked == 1 else 3600)
             keys = {"accessKeyId": "ASIA", "secretAccessKey": "s", "sessionToken": "t"}
             return self.tell(200, {**keys, "expiration": end.strftime("%Y-%m-%dT%H:%M:%SZ")})
 
@@ -317,7 +317,7 @@ def test_a_refresh_that_fails_is_named_until_it_works_again(tmp_path: Path) -> N
 
     with serving(Server) as endpoint:
         variables = {"REST_ENDPOINT": endpoint, "HOPSWORKS_PROJECT_ID": "1", "API_KEY": "key"}
-        done = plain(tmp_path, variables, main="DoctorOfRefresh")
+        done = plain(tmp_path, variables, str(again), main="DoctorOfRefresh")
     assert done.returncode == 0, done.stdout + done.stderr
     found = reports(done.stdout)
     [error] = [line for line in texts(found["failing"]) if line.startswith("last error: ")]

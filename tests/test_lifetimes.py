@@ -35,4 +35,4 @@ def test_no_configuration_that_is_written_beside_refreshes_loses_a_key(stage: St
     spark = Spark(SPARK_3_5, 17, site.s3.endpoint, tmp_path)
     done = spark.submit(compiled(SPARK_3_5), "Writes", site.variables(site.scientist))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert reports(done.stdout) == {"missing": [], "often": True, "overwritten": True}
+    assert reports(done.stdout) == {"missing": [], "overwritten": True}

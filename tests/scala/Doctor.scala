@@ -58,13 +58,14 @@ object DoctorOfContext {
   private def explained(path: String): Seq[String] = CredentialsProvider.explain(path).split("\n").toSeq
 }
 
-/** What is said of a refresh that fails, and of one that works again. */
+/** What is said of a refresh that fails, and of one that works again, which it does as soon as there is the file that is the argument. */
 object DoctorOfRefresh {
   def main(arguments: Array[String]): Unit = {
     CredentialsProvider.assumeRole()
     await(_ != "last error: none")
     Report("failing", CredentialsProvider.explain("s3a://b/k").split("\n").toSeq)
     Report("doctor", CredentialsProvider.doctor().split("\n").toSeq)
+    Files.createFile(Paths.get(arguments(0)))
     await(_ == "last error: none")
     Report("again", CredentialsProvider.doctor().split("\n").toSeq)
   }

@@ -1,7 +1,7 @@
 import io.hops.util.CredentialsProvider
 import io.hops.util.internal.Refresh
 import java.io.{ByteArrayInputStream, ByteArrayOutputStream, DataInputStream, DataOutputStream}
-import java.util.concurrent.atomic.AtomicBoolean
+import java.util.concurrent.atomic.{AtomicBoolean, AtomicInteger}
 import org.apache.hadoop.conf.Configuration
 import org.apache.spark.sql.SparkSession
 import scala.collection.JavaConverters._
@@ -13,26 +13,27 @@ object Writes {
     CredentialsProvider.assumeRole()
     val all = keys(conf)
     val done = new AtomicBoolean
-    var refreshes = 0
+    val refreshes = new AtomicInteger
     val refresher = new Thread(() => while (!done.get) {
-      Refresh.deliver(s"ASIA$refreshes")
-      refreshes += 1
+      Refresh.deliver(s"ASIA${refreshes.get}")
+      refreshes.incrementAndGet()
       Thread.sleep(5)
     })
     refresher.start()
     var missing = Set.empty[String]
-    for (_ <- 1 to 500) {
+    var written = 0
+    while (written < 500 || refreshes.get < 100) {
       val bytes = new ByteArrayOutputStream
       conf.write(new DataOutputStream(bytes))
       val copy = new Configuration(false)
       copy.readFields(new DataInputStream(new ByteArrayInputStream(bytes.toByteArray)))
       missing ++= all -- keys(copy)
+      written += 1
     }
     done.set(true)
     refresher.join()
     Report("missing", missing)
-    Report("often", refreshes >= 100)
-    Report("overwritten", conf.get("fs.s3a.access.key") == s"ASIA${refreshes - 1}")
+    Report("overwritten", conf.get("fs.s3a.access.key") == s"ASIA${refreshes.get - 1}")
   }
 
   private def keys(conf: Configuration): Set[String] = conf.asScala.map(_.getKey).toSet
