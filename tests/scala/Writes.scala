@@ -17,12 +17,12 @@ object Writes {
     val refresher = new Thread(() => while (!done.get) {
       Refresh.deliver(s"ASIA${refreshes.get}")
       refreshes.incrementAndGet()
-      Thread.sleep(5)
     })
+    refresher.setDaemon(true)
     refresher.start()
     var missing = Set.empty[String]
     var written = 0
-    while (written < 500 || refreshes.get < 100) {
+    while (written < 500 || (refreshes.get < 100 && refresher.isAlive)) {
       val bytes = new ByteArrayOutputStream
       conf.write(new DataOutputStream(bytes))
       val copy = new Configuration(false)
