@@ -83,23 +83,28 @@ async fn a_metadata_service_that_refuses_its_token_says_so() {
     assert!(message.contains("and the instance metadata service answered HTTP 403; "), "{message}");
 }
 
-// Time is not paused: the promise is about the clock on the wall.
+// Time is not paused: the promise is about the clock on the wall. Of three tries one is enough: a busy machine holds up one or
+// the other, and what is too slow by itself is too slow each time.
 #[tokio::test]
 async fn a_silent_metadata_service_is_given_up_within_two_seconds_and_not_asked_again() {
-    let metadata = Fake::start(|_| Reply::Silence).await;
-    let url = metadata.url();
-    let base = environment(&[machine(&url).as_slice(), &[("KUBERNETES_SERVICE_HOST", "10.0.0.1")]].concat());
-    let began = std::time::Instant::now();
-    let first = missing(&base).await;
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
-    let second = missing(&base).await;
-    let expected = format!(
-        "no base identity to call STS with: AWS_ACCESS_KEY_ID is not set, the profile \"default\" has no credentials, \
-         there is no web identity and no container identity, and the instance metadata service at {url} did not answer \
-         within 1 s; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or run where a service account, a \
-         container or an instance profile gives an identity; in a container on EC2 the answer needs a second hop: aws ec2 \
-         modify-instance-metadata-options --instance-id <id> --http-put-response-hop-limit 2"
-    );
-    assert_eq!((first.as_str(), second.as_str()), (expected.as_str(), expected.as_str()));
-    assert_eq!(metadata.seen().len(), 1);
+    let mut took = Vec::new();
+    while took.len() < 3 && took.iter().all(|time| *time >= Duration::from_secs(2)) {
+        let metadata = Fake::start(|_| Reply::Silence).await;
+        let url = metadata.url();
+        let base = environment(&[machine(&url).as_slice(), &[("KUBERNETES_SERVICE_HOST", "10.0.0.1")]].concat());
+        let began = std::time::Instant::now();
+        let first = missing(&base).await;
+        took.push(began.elapsed());
+        let second = missing(&base).await;
+        let expected = format!(
+            "no base identity to call STS with: AWS_ACCESS_KEY_ID is not set, the profile \"default\" has no credentials, \
+             there is no web identity and no container identity, and the instance metadata service at {url} did not answer \
+             within 1 s; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or run where a service account, a \
+             container or an instance profile gives an identity; in a container on EC2 the answer needs a second hop: aws ec2 \
+             modify-instance-metadata-options --instance-id <id> --http-put-response-hop-limit 2"
+        );
+        assert_eq!((first.as_str(), second.as_str()), (expected.as_str(), expected.as_str()));
+        assert_eq!(metadata.seen().len(), 1);
+    }
+    assert!(took.iter().any(|time| *time < Duration::from_secs(2)), "{took:?}");
 }
