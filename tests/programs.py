@@ -44,7 +44,7 @@ def plain(
     """Runs a program with itself, the product, the Scala library and `class_path` as its class path."""
     path = f"{compiled(SPARK_3_5)}:{product}:{scala_library(SPARK_3_5)}:{class_path}"
     command: list[str | Path] = [jdk.home(java) / "bin" / "java", *options, "-cp", path, main, *arguments]
-    return run(command, environment(directory / "home", **variables), directory, 60)
+    return run(command, environment(directory / "home", **variables), directory, 180)
 
 
 def succeeded(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
