@@ -53,7 +53,6 @@ fn register(env: &mut Env) -> jni::errors::Result<()> {
     let loader = env.find_class(jni_str!("io/hops/util/internal/Native"))?.get_class_loader(env)?;
     let context = LoaderContext::Loader(&loader);
     throw::JCloudCredentialException::lookup_class(env, &context)?;
-    throw::JFailure::lookup_class(env, &context)?;
     values::JInstant::lookup_class(env, &context)?;
     values::JCredentials::lookup_class(env, &context)?;
     values::JFetched::lookup_class(env, &context)?;

@@ -3,7 +3,7 @@
 //! | kind | exception |
 //! |---|---|
 //! | [`error::Error::InvalidArgument`] | `IllegalArgumentException` |
-//! | every other kind of [`error::Error`] | `Failure`, a `CloudCredentialException` with what the core says of it |
+//! | every other kind of [`error::Error`] | `CloudCredentialException`, with what the core says of it |
 //! | an error below it | `CloudCredentialException` |
 //! | a failed JNI call, a panic | `RuntimeException` |
 
@@ -20,13 +20,10 @@ use crate::error;
 bind_java_type! {
     pub JCloudCredentialException => io.hops.util.exceptions.CloudCredentialException,
     is_instance_of = { throwable: JThrowable },
-    constructors { fn new(message: JString, cause: JThrowable, code: jint) },
-}
-
-bind_java_type! {
-    pub JFailure => io.hops.util.internal.Failure,
-    is_instance_of = { throwable: JThrowable },
-    constructors { fn new(message: JString, cause: JThrowable, code: jint, kind: JString, is_passing: jboolean) },
+    constructors {
+        fn new(message: JString, cause: JThrowable, code: jint, kind: JString, is_passing: jboolean),
+        fn below(message: JString, cause: JThrowable, code: jint),
+    },
 }
 
 /// Why a native method did not return.
@@ -82,7 +79,7 @@ fn throwable<'local>(env: &mut Env<'local>, error: &Error) -> jni::errors::Resul
             let cause = causes(env, core.source())?;
             let code = i32::try_from(core.code()).expect("codes have six digits at most");
             let kind = env.new_string(core.kind())?;
-            JFailure::new(env, &message, &cause, code, &kind, core.is_passing()).map(Into::into)
+            JCloudCredentialException::new(env, &message, &cause, code, &kind, core.is_passing()).map(Into::into)
         }
         Error::Jni(_) => JRuntimeException::new(env, &message).map(Into::into),
     }
@@ -96,5 +93,5 @@ fn causes<'local>(
     let Some(source) = source else { return Ok(JThrowable::null()) };
     let cause = causes(env, source.source())?;
     let message = env.new_string(source.to_string())?;
-    JCloudCredentialException::new(env, &message, &cause, 0).map(Into::into)
+    JCloudCredentialException::below(env, &message, &cause, 0).map(Into::into)
 }

@@ -202,12 +202,11 @@ def _exception(thrown: Any) -> Exception:
     name, message = thrown.getClass().getName(), thrown.getMessage()
     if name == "java.lang.IllegalArgumentException":
         return ValueError(message)
-    if name == "io.hops.util.internal.Failure":
-        exception: CloudCredentialError = getattr(_errors, f"{thrown.kind()}Error")(message, thrown.getCode())
-        return exception
-    if name == "io.hops.util.exceptions.CloudCredentialException":
-        return CloudCredentialError(message, thrown.getCode())
-    return RuntimeError(f"{name}: {message}")
+    if name != "io.hops.util.exceptions.CloudCredentialException":
+        return RuntimeError(f"{name}: {message}")
+    # Without a kind, the JVM itself is in the way.
+    exception: CloudCredentialError = getattr(_errors, f"{thrown.getKind() or 'CloudCredential'}Error")(message, thrown.getCode())
+    return exception
 
 
 class _OfThisThread(logging.Filter):

@@ -11,6 +11,9 @@ public class CloudCredentialException extends Exception {
   /** 380000 to 380004, else the HTTP status, else 0. */
   private final int code;
 
+  private final String kind;
+  private final boolean isPassing;
+
   /**
    * Without a cause or a code.
    *
@@ -28,18 +31,28 @@ public class CloudCredentialException extends Exception {
   public CloudCredentialException(Throwable cause) {
     super(cause);
     this.code = 0;
+    this.kind = "";
+    this.isPassing = false;
   }
 
   /**
-   * With everything.
+   * With a cause and a code.
    *
    * @param message one sentence, without secrets
    * @param cause what happened below, or null
    * @param code what {@link #getCode} returns
    */
   public CloudCredentialException(String message, Throwable cause, int code) {
+    this(message, cause, code, "", false);
+  }
+
+  /** Made by the native library. */
+  private CloudCredentialException(
+      String message, Throwable cause, int code, String kind, boolean isPassing) {
     super(message, cause);
     this.code = code;
+    this.kind = kind;
+    this.isPassing = isPassing;
   }
 
   /**
@@ -50,5 +63,24 @@ public class CloudCredentialException extends Exception {
    */
   public int getCode() {
     return code;
+  }
+
+  /**
+   * Says who can act. Python has an exception of its own for each, {@code RefusedError} and so on.
+   *
+   * @return {@code NotConfigured} (whoever starts the program), {@code Refused} (an administrator), {@code Unavailable} (nobody;
+   *     something could not be reached) or {@code BadAnswer} (whoever runs what answered); empty for what is none of these
+   */
+  public String getKind() {
+    return kind;
+  }
+
+  /**
+   * Says whether the same call may succeed later without anybody changing anything.
+   *
+   * @return true when something could not be reached, or was busy
+   */
+  public boolean isPassing() {
+    return isPassing;
   }
 }

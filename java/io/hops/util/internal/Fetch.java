@@ -35,11 +35,8 @@ final class Fetch implements Function<long[], Object[]> {
   public Object[] apply(long[] failuresLeftLife) {
     try {
       return first();
-    } catch (Failure e) {
-      return failure(e.isPassing(), e.getMessage(), failuresLeftLife);
     } catch (CloudCredentialException e) {
-      // A truststore that cannot be used.
-      return failure(false, e.getMessage(), failuresLeftLife);
+      return failure(e.isPassing(), e.getMessage(), failuresLeftLife);
     } catch (RuntimeException e) {
       return failure(false, e.toString(), failuresLeftLife);
     }

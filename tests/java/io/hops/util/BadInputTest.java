@@ -1,8 +1,10 @@
 package io.hops.util;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertThrowsExactly;
 
 import io.hops.util.exceptions.CloudCredentialException;
 import java.io.IOException;
@@ -42,7 +44,7 @@ class BadInputTest {
   private CloudCredentialException check(String message, int code, int requests) {
     Map<String, String> before = new HashMap<>(System.getenv());
     CloudCredentialException refused =
-        assertThrows(CloudCredentialException.class, () -> CredentialsProvider.assumeRole(READER));
+        assertThrowsExactly(CloudCredentialException.class, () -> CredentialsProvider.assumeRole(READER));
     assertEquals(message, refused.getMessage());
     assertEquals(code, refused.getCode());
     assertEquals(requests, server.http.requests.size());
@@ -56,8 +58,11 @@ class BadInputTest {
 
   private void checkRefused(int status, int code, String remedy) {
     answer(status, RoleMappingServer.error(code, "the server's reason"));
-    check(
-        attempt + " was refused: HTTP " + status + ", code " + code + ": \"the server's reason\"; " + remedy, code, 1);
+    CloudCredentialException refused =
+        check(
+            attempt + " was refused: HTTP " + status + ", code " + code + ": \"the server's reason\"; " + remedy, code, 1);
+    assertEquals("Refused", refused.getKind());
+    assertFalse(refused.isPassing());
   }
 
   @Test
