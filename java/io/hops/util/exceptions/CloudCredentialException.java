@@ -78,7 +78,7 @@ public class CloudCredentialException extends Exception {
   /**
    * Says whether the same call may succeed later without anybody changing anything.
    *
-   * @return true when something could not be reached, or was busy
+   * @return true when a server or STS could not be reached, or was busy; false for what Spark is in the way of
    */
   public boolean isPassing() {
     return isPassing;

@@ -174,8 +174,8 @@ public final class SparkEffect implements Effect {
       if (!executors.isEmpty()) {
         Eviction.on(context, executors, foreign);
       }
+      EarlierJobs.follow(context, earlier);
     }
-    EarlierJobs.follow(context, earlier);
   }
 
   @Override
