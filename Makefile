@@ -49,7 +49,7 @@ parts: build/spark/3.5.8/ok build/spark/4.1.4/ok build/spark/4.3.0/ok build/sbt-
 
 jar: $(JAR)
 
-$(JAR): Cargo.toml Cargo.lock build.gradle settings.gradle $(shell find src java bridge -type f 2>/dev/null) | build/gradle
+$(JAR): Cargo.toml Cargo.lock build.gradle settings.gradle $(shell find src crates/core/src java s3a-bridge -type f 2>/dev/null) | build/gradle
 	@echo "building the jar" >&2
 	@$(GRADLE) jar
 	@touch $@
@@ -60,7 +60,7 @@ wheel: $(JAR) build/venv/ok
 	@echo "build/wheel/$(WHEEL)"
 
 # Built without optimisation, which takes a fraction of the time, and beside the readers that the tests use with it.
-build/python-venv/ok: tests/python_requirements.txt $(JAR) Cargo.toml Cargo.lock pyproject.toml $(shell find src python -type f -not -name '*.pyc' -not -path '*/.*') | build/venv/ok
+build/python-venv/ok: tests/python_requirements.txt $(JAR) Cargo.toml Cargo.lock pyproject.toml $(shell find crates python -type f -not -name '*.pyc' -not -path '*/.*') | build/venv/ok
 	@echo "building the wheel" >&2
 	@$(call pack,dev,build/wheel/dev)
 	@test -e build/python-venv/bin/python || python3 -m venv build/python-venv
@@ -90,7 +90,7 @@ endef
 publish: $(JAR)
 	@$(GRADLE) -Dmaven.repo.local=$(CURDIR)/build/repo publishToMavenLocal
 
-$(SERVER): Cargo.toml Cargo.lock $(shell find src server -type f)
+$(SERVER): Cargo.toml Cargo.lock $(shell find crates/core/src server -type f)
 	@echo "building the server" >&2
 	@cargo build --release --locked -q -p role-mapping-server
 	@touch $@

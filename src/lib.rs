@@ -1,52 +1,65 @@
-//! Temporary AWS credentials for the roles mapped to a project.
-//!
-//! The core answers three questions: which roles may the caller assume, what are the credentials of one of them, and
-//! when are they due to be fetched anew. It knows no JVM, no Python and no Spark; the bindings convert, call and convert
-//! back.
+//! The JVM binding: convert, call the core, convert back. No rule, no retry and no default lives here.
 //!
 //! | module | noun |
 //! |---|---|
-//! | [`credentials`] | what STS hands out: access key id, secret access key, session token, expiration |
-//! | [`role`] | role ARN, role mapping, project role |
-//! | [`request`] | one AssumeRole request, its session name and duration |
-//! | [`sts`] | AssumeRole, called with the base identity |
-//! | [`base`] | the base identity: whose credentials call AssumeRole |
-//! | [`settings`] | the one table of names, and which value counts |
-//! | [`source`] | where role mappings and credentials come from |
-//! | [`hopsworks`] | the client of the role-mapping contract |
-//! | [`doctor`] | what keeps roles from being assumed |
-//! | [`session`] | when credentials in use are fetched anew |
-//! | [`network`] | proxies and trusted authorities |
-//! | [`retry`] | trying again what may be tried again |
-//! | [`block`] | one runtime per call, for the bindings |
-//! | `endpoint` | a container-credentials endpoint on loopback |
-//! | `variables` | what a process's environment must hold so that readers find credentials |
-//! | `jvm` | what Java calls |
-//! | `python` | what Python calls |
-//! | `cli` | the command line |
-//! | [`error`] | why there are none, and who can act on it |
+//! | `natives` | what Java calls: the natives of `io.hops.util.internal.Native`, declared once |
+//! | `convert` | what they take and return: Java's classes, and what these are in the core |
+//! | `throw` | errors and panics as Java exceptions |
+//! | `environment` | the variables that readers in this process see |
+//!
+//! Calls run on the Java thread that made them. No thread is ever attached, and nothing of a call outlives it.
 
-pub mod base;
-pub mod block;
-#[cfg(feature = "cli")]
-pub mod cli;
-pub mod credentials;
-pub mod doctor;
-#[cfg(feature = "endpoint")]
-pub mod endpoint;
-pub mod error;
-pub mod hopsworks;
-#[cfg(feature = "jvm")]
-pub mod jvm;
-pub mod network;
-#[cfg(feature = "python")]
-mod python;
-pub mod request;
-pub mod retry;
-pub mod role;
-pub mod session;
-pub mod settings;
-pub mod source;
-pub mod sts;
-#[cfg(feature = "endpoint")]
-pub mod variables;
+mod convert;
+mod environment;
+mod natives;
+mod throw;
+
+use std::ffi::c_void;
+
+use jni::refs::{LoaderContext, Reference};
+use jni::strings::JNIString;
+use jni::sys::{JNI_ERR, JNI_VERSION_1_8, jint};
+use jni::{Env, JavaVM, jni_str};
+
+/// Called by the JVM when it loads the library: finds our classes, keeps them, and registers the natives.
+///
+/// A jar of another version than the library fails here, with a sentence, and not at the first call.
+///
+/// # Safety
+/// `vm` is the pointer that the JVM passes.
+#[expect(unsafe_code, reason = "the JVM looks for this symbol and hands over a raw pointer")]
+#[unsafe(no_mangle)]
+pub unsafe extern "system" fn JNI_OnLoad(vm: *mut jni::sys::JavaVM, _reserved: *mut c_void) -> jint {
+    // SAFETY: the caller is the JVM, and the pointer is its own.
+    let vm = unsafe { JavaVM::from_raw(vm) };
+    let registered = vm.with_local_frame(16, |env| -> jni::errors::Result<()> {
+        register(env).or_else(|error| {
+            // A pending exception wins over JNI_ERR, so its text is what the caller reads.
+            let text = JNIString::new(format!(
+                "the jar and the native library are of different versions or one of their classes was relocated: {error}"
+            ));
+            env.throw_new(jni_str!("java/lang/UnsatisfiedLinkError"), text)
+        })
+    });
+    match registered {
+        Ok(()) => JNI_VERSION_1_8,
+        Err(_) => JNI_ERR,
+    }
+}
+
+/// Looks our classes up through the loader that loads the library, for good: Spark's context class loader may know other
+/// classes of the same names.
+fn register(env: &mut Env) -> jni::errors::Result<()> {
+    let loader = env.find_class(jni_str!("io/hops/util/internal/Native"))?.get_class_loader(env)?;
+    let context = LoaderContext::Loader(&loader);
+    throw::JCloudCredentialException::lookup_class(env, &context)?;
+    convert::JInstant::lookup_class(env, &context)?;
+    convert::JCredentials::lookup_class(env, &context)?;
+    convert::JFetched::lookup_class(env, &context)?;
+    convert::JRoleMapping::lookup_class(env, &context)?;
+    convert::JConfiguration::lookup_class(env, &context)?;
+    convert::JTrustStore::lookup_class(env, &context)?;
+    convert::JAssumeRoleRequest::lookup_class(env, &context)?;
+    natives::JNative::lookup_class(env, &context)?;
+    Ok(())
+}

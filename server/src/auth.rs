@@ -8,7 +8,7 @@ use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use hops_credentials::role::ProjectRole;
+use hops_credentials_core::role::ProjectRole;
 
 use crate::App;
 use crate::audit::Actor;
@@ -66,10 +66,7 @@ impl Caller {
 /// Where the request comes from.
 fn address(app: &App, parts: &Parts) -> IpAddr {
     let peer = parts.extensions.get::<Peer>().expect("serve notes the peer of each request");
-    match app.is_behind_proxy {
-        true => last_hop(&parts.headers).unwrap_or(peer.0.ip()),
-        false => peer.0.ip(),
-    }
+    if app.is_behind_proxy { last_hop(&parts.headers).unwrap_or(peer.0.ip()) } else { peer.0.ip() }
 }
 
 /// The answer to a key that nobody has; an address that came with many of them has to wait for its next answer.
@@ -108,10 +105,7 @@ impl Admin {
     /// # Errors
     /// [`Error::NotAdmin`].
     pub fn of(caller: Caller) -> Result<Self, Error> {
-        match caller.user.is_admin {
-            true => Ok(Self(caller)),
-            false => Err(Error::NotAdmin),
-        }
+        if caller.user.is_admin { Ok(Self(caller)) } else { Err(Error::NotAdmin) }
     }
 }
 

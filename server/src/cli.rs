@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use hops_credentials::role::{ProjectRole, RoleArn};
+use hops_credentials_core::role::{ProjectRole, RoleArn};
 use reqwest::Url;
 
 use crate::database::Address;
@@ -329,13 +329,14 @@ impl Serve {
         if let (IdentityOption::Local, Some(_)) = (self.identity, &self.hopsworks_url) {
             return Err("--hopsworks-url goes with --identity hopsworks".to_owned());
         }
-        match self.listen.ip().is_loopback() || self.tls_cert.is_some() || self.behind_proxy {
-            true => Ok(()),
-            false => Err(format!(
+        if self.listen.ip().is_loopback() || self.tls_cert.is_some() || self.behind_proxy {
+            Ok(())
+        } else {
+            Err(format!(
                 "{} is reachable from other machines, and credentials must not travel in the clear; give --tls-cert and \
-                 --tls-key, or --behind-proxy when a proxy in front speaks TLS",
+             --tls-key, or --behind-proxy when a proxy in front speaks TLS",
                 self.listen
-            )),
+            ))
         }
     }
 }

@@ -11,9 +11,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use axum::http::header::{ACCEPT, AUTHORIZATION};
-use hops_credentials::network::Network;
-use hops_credentials::role::{ProjectRole, RoleArn};
-use hops_credentials::settings::Settings;
+use hops_credentials_core::network::Network;
+use hops_credentials_core::role::{ProjectRole, RoleArn};
+use hops_credentials_core::settings::Settings;
 use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

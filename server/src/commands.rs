@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use axum::middleware;
 use clap::ValueEnum;
-use hops_credentials::base::BaseIdentity;
-use hops_credentials::settings::Settings;
-use hops_credentials::sts::Sts;
+use hops_credentials_core::base_identity::BaseIdentity;
+use hops_credentials_core::settings::Settings;
+use hops_credentials_core::sts::Sts;
 
 use crate::audit::Actor;
 use crate::browser_session::Cookie;
@@ -94,9 +94,10 @@ async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) ->
                 source: error.into(),
             })?;
             let wanted = mapping_file::read(&text)?;
-            let differences = match dry_run {
-                true => mapping_file::preview(database, actor, &wanted, Others::Go).await?,
-                false => mapping_file::apply(database, actor, &wanted, Others::Go).await?,
+            let differences = if dry_run {
+                mapping_file::preview(database, actor, &wanted, Others::Go).await?
+            } else {
+                mapping_file::apply(database, actor, &wanted, Others::Go).await?
             };
             differences.iter().try_for_each(|difference| print(difference))
         }
@@ -149,10 +150,7 @@ async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
         }
     };
     let listener = Listener::bind(options.listen, options.tls_cert.as_deref().zip(options.tls_key.as_deref())).await?;
-    let cookie = match options.tls_cert.is_some() || options.behind_proxy {
-        true => Cookie::Secure,
-        false => Cookie::Loopback,
-    };
+    let cookie = if options.tls_cert.is_some() || options.behind_proxy { Cookie::Secure } else { Cookie::Loopback };
     let app = App {
         database: database.clone(),
         sts: sts.clone(),

@@ -152,10 +152,8 @@ impl Database {
         let is_sqlite = turn.is_some();
         // A connection of SQLite is a thread that computes: more of them than cores only wait for each other, measured as a p99
         // of 100 ms with eight on two cores, and of 7 ms with two. One of PostgreSQL waits for the network.
-        let connections = match is_sqlite {
-            true => std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8)),
-            false => 8,
-        };
+        let connections =
+            if is_sqlite { std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8)) } else { 8 };
         let pool = AnyPoolOptions::new()
             .max_connections(u32::try_from(connections).expect("eight at most"))
             .acquire_timeout(Duration::from_secs(10))

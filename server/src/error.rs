@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use hops_credentials::error::Error as CoreError;
-use hops_credentials::role::{ProjectRole, RoleArn};
+use hops_credentials_core::error::Error as CoreError;
+use hops_credentials_core::role::{ProjectRole, RoleArn};
 
 use crate::database::OpenError;
 

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use hops_credentials::request::{SessionDuration, SessionName};
-use hops_credentials::role::RoleArn;
+use hops_credentials_core::request::{SessionDuration, SessionName};
+use hops_credentials_core::role::RoleArn;
 use tokio::sync::OnceCell;
 
 /// What makes two requests for credentials the same. Compared as a whole, value by value: no text is made of it that two could
@@ -62,9 +62,9 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::{Duration, SystemTime};
 
-    use hops_credentials::credentials::Credentials;
-    use hops_credentials::error::Error;
-    use hops_credentials::sts::Issued;
+    use hops_credentials_core::credentials::Credentials;
+    use hops_credentials_core::error::Error;
+    use hops_credentials_core::sts::Issued;
     use tokio::sync::Notify;
     use tokio::task::{JoinHandle, yield_now};
 
@@ -106,11 +106,10 @@ mod tests {
             let call = async || {
                 let number = calls.begun.fetch_add(1, Ordering::Relaxed) + 1;
                 calls.go.notified().await;
-                match fails {
-                    false => Ok(issued(number)),
-                    true => {
-                        Err(Arc::new(Error::InvalidArgument { field: "role ARN", reason: format!("call {number}") }))
-                    }
+                if !fails {
+                    Ok(issued(number))
+                } else {
+                    Err(Arc::new(Error::InvalidArgument { field: "role ARN", reason: format!("call {number}") }))
                 }
             };
             flights.join(flight, call).await

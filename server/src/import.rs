@@ -1,6 +1,6 @@
 //! `import`: the role mappings of another server of the contract, or of a Hopsworks cluster that has the endpoints.
 
-use hops_credentials::settings::{API_KEY, Settings};
+use hops_credentials_core::settings::{API_KEY, Settings};
 
 use crate::audit::Actor;
 use crate::cli::{HopsworksUrl, Import};
@@ -55,16 +55,15 @@ pub async fn run(database: &Database, actor: &Actor, options: &Import) -> Result
         return Ok(differences);
     }
     for (told, entry) in unknown {
-        match is_of_cluster {
-            true => project::learn(database, told.project_id, Some(&told.project_name)).await?,
-            false => {
-                let name: ProjectName = told.project_name.parse().map_err(|problem: &str| {
-                    Error::InvalidArgument(format!("the project {:?} there: {problem}", told.project_name))
-                })?;
-                match project::add(database, &actor.again(), &name).await {
-                    Ok(_) | Err(Error::ProjectExists(_)) => {}
-                    Err(error) => return Err(error),
-                }
+        if is_of_cluster {
+            project::learn(database, told.project_id, Some(&told.project_name)).await?
+        } else {
+            let name: ProjectName = told.project_name.parse().map_err(|problem: &str| {
+                Error::InvalidArgument(format!("the project {:?} there: {problem}", told.project_name))
+            })?;
+            match project::add(database, &actor.again(), &name).await {
+                Ok(_) | Err(Error::ProjectExists(_)) => {}
+                Err(error) => return Err(error),
             }
         }
         known.push(entry);

@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 use std::str::FromStr;
 
-use hops_credentials::role::ProjectRole;
+use hops_credentials_core::role::ProjectRole;
 
 use crate::error::Error;
 use crate::mapping::Mapping;
@@ -119,7 +119,7 @@ impl FromStr for Filter {
             Some(("project_role", role)) => role
                 .parse()
                 .map(Filter::ProjectRole)
-                .map_err(|error: hops_credentials::error::Error| illegal("filter_by", &error)),
+                .map_err(|error: hops_credentials_core::error::Error| illegal("filter_by", &error)),
             Some(("cloud_role", role)) => Ok(Filter::CloudRole(role.to_owned())),
             Some(_) | None => Err(illegal(
                 "filter_by",

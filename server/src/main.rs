@@ -57,8 +57,8 @@ use std::sync::Arc;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
-use hops_credentials::error::Error as CoreError;
-use hops_credentials::sts::{Issued, Sts};
+use hops_credentials_core::error::Error as CoreError;
+use hops_credentials_core::sts::{Issued, Sts};
 use tokio::runtime::Runtime;
 
 use crate::browser_session::Cookie;

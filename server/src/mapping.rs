@@ -2,7 +2,7 @@
 //!
 //! How they change is the matter of `mapping_change`.
 
-use hops_credentials::role::{ProjectRole, RoleArn};
+use hops_credentials_core::role::{ProjectRole, RoleArn};
 use serde_json::{Value, json};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
@@ -69,9 +69,10 @@ pub fn of_role<'a>(mappings: &'a [Mapping], role: &RoleArn, project_role: Projec
     let mapping = mappings.iter().find(|mapping| mapping.role == *role).ok_or_else(|| {
         Error::NoSuchMapping(format!("{role} is not mapped to this project; ask an administrator to map it"))
     })?;
-    match mapping.is_for(project_role) {
-        true => Ok(mapping),
-        false => Err(Error::RoleNotForMember { role: role.clone(), project_role }),
+    if mapping.is_for(project_role) {
+        Ok(mapping)
+    } else {
+        Err(Error::RoleNotForMember { role: role.clone(), project_role })
     }
 }
 
@@ -178,10 +179,7 @@ pub async fn with_id(connection: &mut AnyConnection, id: i64) -> Result<Mapping,
 /// [`Error::NoSuchMapping`], [`Error::Database`].
 pub async fn in_project_of(database: &Database, project: &Project, id: i64) -> Result<Mapping, Error> {
     let mapping = by_id(database, id).await?;
-    match mapping.project == *project {
-        true => Ok(mapping),
-        false => Err(no_such_id(id)),
-    }
+    if mapping.project == *project { Ok(mapping) } else { Err(no_such_id(id)) }
 }
 
 /// There is none with that id, or none that whoever asks may know of.

@@ -3,7 +3,7 @@
 //! One mapping per project and role; at most one default per project and project role. The database holds both by itself,
 //! whatever number of servers and commands change it at once.
 
-use hops_credentials::role::{ProjectRole, RoleArn};
+use hops_credentials_core::role::{ProjectRole, RoleArn};
 use serde_json::{Value, json};
 use sqlx::AnyConnection;
 
@@ -197,9 +197,10 @@ async fn clear_default_of(
 }
 
 fn exists_already(error: sqlx::Error, project: &Project, role: &RoleArn) -> Error {
-    match is_conflict(&error) {
-        true => Error::MappingExists { project: project.name.clone(), role: role.clone() },
-        false => Error::Database(error),
+    if is_conflict(&error) {
+        Error::MappingExists { project: project.name.clone(), role: role.clone() }
+    } else {
+        Error::Database(error)
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use clap::ValueEnum;
-use hops_credentials::role::{ProjectRole, RoleArn};
+use hops_credentials_core::role::{ProjectRole, RoleArn};
 use serde::{Deserialize, Serialize};
 
 use crate::audit::Actor;
@@ -74,10 +74,7 @@ pub fn write(mappings: &[Mapping]) -> String {
     let mut lines: Vec<String> = mappings.iter().map(|mapping| Entry::from(mapping).to_string()).collect();
     // By project, project role and role: a line begins with them.
     lines.sort();
-    match lines.is_empty() {
-        true => "[]".to_owned(),
-        false => format!("[\n{}\n]", lines.join(",\n")),
-    }
+    if lines.is_empty() { "[]".to_owned() } else { format!("[\n{}\n]", lines.join(",\n")) }
 }
 
 /// Reads such a file.
@@ -93,7 +90,7 @@ pub fn read(text: &str) -> Result<Vec<Entry>, Error> {
         };
         Ok(Entry {
             project_role: MappedRole::from_str(&line.project_role, false).map_err(|error| wrong(&error))?.into(),
-            role: line.role.parse().map_err(|error: hops_credentials::error::Error| wrong(&error))?,
+            role: line.role.parse().map_err(|error: hops_credentials_core::error::Error| wrong(&error))?,
             project: line.project,
             is_default: line.default,
         })

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use hops_credentials::role::ProjectRole;
+use hops_credentials_core::role::ProjectRole;
 use serde_json::json;
 use sqlx::AnyConnection;
 
@@ -30,9 +30,10 @@ impl FromStr for ProjectName {
         let is_legal = (1..=64).contains(&text.len())
             && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
             && !text.bytes().all(|byte| byte.is_ascii_digit());
-        match is_legal {
-            true => Ok(Self(text.to_owned())),
-            false => Err("a project name has 1 to 64 letters, digits and characters of _.- and is not digits only"),
+        if is_legal {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("a project name has 1 to 64 letters, digits and characters of _.- and is not digits only")
         }
     }
 }
@@ -58,10 +59,9 @@ pub async fn add(database: &Database, actor: &Actor, name: &ProjectName) -> Resu
         .bind(project.name.as_str())
         .execute(&mut *transaction)
         .await
-        .map_err(|error| match is_conflict(&error) {
-            true => Error::ProjectExists(name.to_string()),
-            false => Error::Database(error),
-        })?;
+        .map_err(
+            |error| if is_conflict(&error) { Error::ProjectExists(name.to_string()) } else { Error::Database(error) },
+        )?;
     let after = json!({"id": project.id, "name": project.name});
     audit::record_change(&mut transaction, actor, Action::ProjectAdd, Some(&project), None, Some(after)).await?;
     transaction.commit().await?;

@@ -38,12 +38,13 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
     let id = random::hex::<8>();
     request.extensions_mut().insert(RequestId(id.clone()));
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let mut response = match is_too_large(&request) {
-        true => Error::TooLarge(MAXIMUM_BODY).into_response(),
-        false => match tokio::time::timeout(TIMEOUT, next.run(request)).await {
+    let mut response = if is_too_large(&request) {
+        Error::TooLarge(MAXIMUM_BODY).into_response()
+    } else {
+        match tokio::time::timeout(TIMEOUT, next.run(request)).await {
             Ok(response) => response,
             Err(_) => Error::TimedOut.into_response(),
-        },
+        }
     };
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

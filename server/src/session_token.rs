@@ -7,10 +7,10 @@ use std::time::{Instant, SystemTime};
 
 use axum::Json;
 use axum::extract::State;
-use hops_credentials::credentials::Credentials;
-use hops_credentials::request::{Extras, SessionDuration, SessionName};
-use hops_credentials::role::RoleArn;
-use hops_credentials::sts::Issued;
+use hops_credentials_core::credentials::Credentials;
+use hops_credentials_core::request::{Extras, SessionDuration, SessionName};
+use hops_credentials_core::role::RoleArn;
+use hops_credentials_core::sts::Issued;
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -99,7 +99,7 @@ async fn assume(
     record.duration_seconds = Some(duration.seconds().into());
     let session_name = match parameters.one("roleSessionName")? {
         Some(session_name) => session_name,
-        None => SessionName::of(member.caller.user.email.local_part(), &member.project.name),
+        None => SessionName::from_parts(member.caller.user.email.local_part(), &member.project.name),
     };
     record.session_name = Some(session_name.to_string());
 
@@ -128,7 +128,7 @@ async fn assume(
     drop(waiting);
     record.access_key_id = Some(issued.credentials.access_key_id().to_owned());
     record.sts_request_id.clone_from(&issued.request_id);
-    record.duration_seconds = i64::try_from(issued.credentials.life().as_secs()).ok();
+    record.duration_seconds = i64::try_from(issued.credentials.valid_for().as_secs()).ok();
     Ok(issued)
 }
 

@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use hops_credentials::role::ProjectRole;
+use hops_credentials_core::role::ProjectRole;
 use ring::digest::{SHA256, digest};
 use serde_json::json;
 use sqlx::AnyConnection;
@@ -52,10 +52,7 @@ impl FromStr for Email {
         let is_legal = text.len() <= 254
             && text.chars().all(|character| !character.is_whitespace() && !character.is_control())
             && text.rsplit_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
-        match is_legal {
-            true => Ok(Self(text.to_lowercase())),
-            false => Err("an e-mail address looks like name@example.org"),
-        }
+        if is_legal { Ok(Self(text.to_lowercase())) } else { Err("an e-mail address looks like name@example.org") }
     }
 }
 
@@ -118,10 +115,9 @@ pub async fn add(database: &Database, actor: &Actor, email: &Email, is_admin: bo
         .bind(hash_of(key.reveal()))
         .execute(&mut *transaction)
         .await
-        .map_err(|error| match is_conflict(&error) {
-            true => Error::UserExists(email.to_string()),
-            false => Error::Database(error),
-        })?;
+        .map_err(
+            |error| if is_conflict(&error) { Error::UserExists(email.to_string()) } else { Error::Database(error) },
+        )?;
     let after = json!({"email": email.as_str(), "admin": is_admin, "keyPrefix": prefix_of(key.reveal())});
     audit::record_change(&mut transaction, actor, Action::UserAdd, None, None, Some(after)).await?;
     transaction.commit().await?;

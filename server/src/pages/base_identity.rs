@@ -5,7 +5,7 @@ use std::time::Duration;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use hops_credentials::base::{BaseIdentity, BaseProvider};
+use hops_credentials_core::base_identity::{BaseIdentity, BaseProvider};
 
 use super::error::{PageError, sentence};
 use super::frame::{Frame, page};

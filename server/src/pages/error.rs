@@ -120,10 +120,7 @@ pub async fn wrong_method(request: Request) -> Response {
 
 fn answer(headers: &HeaderMap, error: Error) -> Response {
     let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    match accepts.contains("text/html") {
-        true => refused(&error),
-        false => error.into_response(),
-    }
+    if accepts.contains("text/html") { refused(&error) } else { error.into_response() }
 }
 
 #[cfg(test)]

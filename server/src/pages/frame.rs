@@ -49,10 +49,7 @@ impl Frame {
             (path::BASE_IDENTITY, "Base identity"),
             (path::AUDIT, "Audit"),
         ];
-        let shown = match caller.user.is_admin {
-            true => for_administrators.as_slice(),
-            false => &[],
-        };
+        let shown = if caller.user.is_admin { for_administrators.as_slice() } else { &[] };
         let is_ours = |path| caller.has_members_here() || ![path::PROJECTS, path::USERS].contains(path);
         let shown = shown.iter().filter(|(path, _)| is_ours(path));
         let links = for_all.iter().chain(shown).map(|(href, text)| Link { href, text, is_here: *href == here });

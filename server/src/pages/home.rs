@@ -35,9 +35,10 @@ pub async fn show(State(app): State<App>, visitor: Visitor, parameters: Paramete
         text: format!("You are a {}. See the roles you may assume.", project_role.display_name().to_lowercase()),
     });
     let projects = projects.collect();
-    let mut administration = match user.is_admin {
-        true => administration(mapping::all(&app.database).await?.len(), project::all(&app.database).await?.len()),
-        false => Vec::new(),
+    let mut administration = if user.is_admin {
+        administration(mapping::all(&app.database).await?.len(), project::all(&app.database).await?.len())
+    } else {
+        Vec::new()
     };
     if !visitor.caller.has_members_here() {
         administration.retain(|entry| ![path::PROJECTS, path::USERS].contains(&entry.href.as_str()));

@@ -1,6 +1,6 @@
 //! The form of a role mapping, for adding and for changing one: what was typed, and what it means.
 
-use hops_credentials::role::{ProjectRole, RoleArn};
+use hops_credentials_core::role::{ProjectRole, RoleArn};
 
 use super::error::sentence;
 use super::forms::Fields;

@@ -6,9 +6,9 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use hops_credentials::base::BaseIdentity;
-use hops_credentials::error::Error as CoreError;
-use hops_credentials::request::{Extras, SessionDuration, SessionName};
+use hops_credentials_core::base_identity::BaseIdentity;
+use hops_credentials_core::error::Error as CoreError;
+use hops_credentials_core::request::{Extras, SessionDuration, SessionName};
 
 use super::base_identity::Shown;
 use super::error::{PageError, sentence};
@@ -117,7 +117,7 @@ async fn assume(
     mapping: &Mapping,
     record: &mut SessionRequest,
 ) -> Result<Success, String> {
-    let session_name = SessionName::of(visitor.caller.user.email.local_part(), "try");
+    let session_name = SessionName::from_parts(visitor.caller.user.email.local_part(), "try");
     record.session_name = Some(session_name.to_string());
     let duration = SessionDuration::from_seconds(SHORTEST).expect("STS takes 900 s");
     let issued = app

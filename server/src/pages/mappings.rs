@@ -6,7 +6,7 @@ use std::fmt::Write;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use hops_credentials::role::ProjectRole;
+use hops_credentials_core::role::ProjectRole;
 
 use super::base_identity::Panel;
 use super::error::PageError;
@@ -129,9 +129,8 @@ impl View {
 
     fn apply(&self, mut mappings: Vec<Mapping>) -> Vec<Mapping> {
         mappings.retain(|mapping| self.passes(mapping));
-        mappings.sort_by(|left, right| match self.is_descending {
-            true => self.column.compare(right, left),
-            false => self.column.compare(left, right),
+        mappings.sort_by(|left, right| {
+            if self.is_descending { self.column.compare(right, left) } else { self.column.compare(left, right) }
         });
         mappings
     }
@@ -149,10 +148,7 @@ impl View {
     }
 
     fn order(&self) -> &'static str {
-        match self.is_descending {
-            true => "desc",
-            false => "asc",
-        }
+        if self.is_descending { "desc" } else { "asc" }
     }
 
     fn choices(&self) -> Vec<Choice> {

@@ -3,8 +3,8 @@
 //! AWS wants both: a statement of the base identity that allows `sts:AssumeRole` on the role, and a trust policy of the role
 //! that lets the base identity in. Its refusal does not tell which is missing.
 
-use hops_credentials::base::BaseIdentity;
-use hops_credentials::role::RoleArn;
+use hops_credentials_core::base_identity::BaseIdentity;
+use hops_credentials_core::role::RoleArn;
 use serde::Serialize;
 
 /// The two policies and where each belongs.
@@ -99,7 +99,7 @@ fn document(statement: Statement) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hops_credentials::base::BaseProvider;
+    use hops_credentials_core::base_identity::BaseProvider;
 
     fn policies(arn: &str, account: &str) -> Policies {
         let identity = BaseIdentity {

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use hops_credentials::role::ProjectRole;
+use hops_credentials_core::role::ProjectRole;
 
 use super::error::{PageError, sentence};
 use super::forms::Fields;

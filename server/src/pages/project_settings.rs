@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use hops_credentials::role::ProjectRole;
+use hops_credentials_core::role::ProjectRole;
 
 use super::error::PageError;
 use super::forms::Fields;
@@ -86,10 +86,7 @@ pub async fn show(
         project_role: member.project_role.display_name(),
         may_move_default,
         rows: own.iter().map(row).collect(),
-        others: match may_move_default {
-            true => others.iter().map(row).collect(),
-            false => Vec::new(),
-        },
+        others: if may_move_default { others.iter().map(row).collect() } else { Vec::new() },
         code: chosen.map(|mapping| code(mapping, Some(mapping.id) == default)),
         project: member.project,
     }))
@@ -108,16 +105,16 @@ pub async fn move_default(
 }
 
 fn code(mapping: &Mapping, is_default: bool) -> Code {
-    let (java_role, python_role) = match is_default {
-        true => (String::new(), String::new()),
-        false => {
-            let id = mapping.id;
-            (format!("CredentialsProvider.getRole({id})"), format!("credentials_provider.get_role({id})"))
-        }
+    let (java_role, python_role) = if is_default {
+        (String::new(), String::new())
+    } else {
+        let id = mapping.id;
+        (format!("CredentialsProvider.getRole({id})"), format!("credentials_provider.get_role({id})"))
     };
-    let title = match is_default {
-        true => format!("Use your default role, {}", mapping.role.name()),
-        false => format!("Use role {}, {}", mapping.id, mapping.role.name()),
+    let title = if is_default {
+        format!("Use your default role, {}", mapping.role.name())
+    } else {
+        format!("Use role {}, {}", mapping.id, mapping.role.name())
     };
     Code {
         title,

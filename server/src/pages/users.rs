@@ -37,10 +37,7 @@ impl Users {
         let users = user::all(&app.database).await?.into_iter().map(|(user, key_prefix)| Row {
             new_key_href: super::new_key::href(&user.email),
             email: user.email.to_string(),
-            office: match user.is_admin {
-                true => "Administrator",
-                false => "User",
-            },
+            office: if user.is_admin { "Administrator" } else { "User" },
             key_prefix,
         });
         Ok(Self { frame, users: users.collect(), email: String::new(), is_admin: false, problem: None })

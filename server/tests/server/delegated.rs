@@ -1,8 +1,8 @@
 //! `--identity hopsworks`: who somebody is, in which projects and as what, says the cluster they belong to.
 
-use hops_credentials::hopsworks::Hopsworks;
-use hops_credentials::request::AssumeRole;
-use hops_credentials::settings::Settings;
+use hops_credentials_core::hopsworks::Hopsworks;
+use hops_credentials_core::request::AssumeRole;
+use hops_credentials_core::settings::Settings;
 
 use crate::cluster::{Cluster, Known, Mood, deserted, trap};
 use crate::sts::{SECRET_ACCESS_KEY, Sts, value};

@@ -1,0 +1,374 @@
+//! A container-credentials endpoint on loopback: how readers that know nothing of us get credentials that are renewed.
+//!
+//! It hands out the set it was given last ([`CredentialsEndpoint::publish`]) and fetches nothing itself, so it answers at once and
+//! gives everybody the same set. Readers find it by the variables of [`hops_credentials_core::variables`] and prove themselves by a
+//! random token. Which credentials, and when they are fetched anew, whoever made it decides.
+//!
+//! Source: Amazon ECS developer guide, "Task IAM role", and AWS SDKs reference guide, "Container credential provider".
+
+use std::fmt;
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use ring::rand::{SecureRandom, SystemRandom};
+use serde::Serialize;
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use crate::private_file;
+use hops_credentials_core::credentials::Credentials;
+use hops_credentials_core::error::Error;
+use hops_credentials_core::text::{hex, rfc3339};
+
+const PATH: &str = "/credentials";
+/// For the head of a request, and between two requests of one connection.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// After an accept that failed, for example for want of file descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What is handed out, by whom it may be asked, and where. `Debug` shows no token.
+pub struct CredentialsEndpoint {
+    url: String,
+    token: Zeroizing<String>,
+    handed_out: Mutex<HandedOut>,
+}
+
+struct HandedOut {
+    credentials: Credentials,
+    /// Why no newer ones have come; shown once these have expired.
+    trouble: String,
+}
+
+impl CredentialsEndpoint {
+    /// Listens on loopback, on a port that the system chooses. Nobody is answered before [`serve`].
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the system gives no socket or no random bytes.
+    pub fn bind(credentials: Credentials) -> Result<(Arc<Self>, TcpListener), Error> {
+        Self::bind_to(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), credentials)
+    }
+
+    /// As [`CredentialsEndpoint::bind`], in the place of one that another process served and that has ended with it: at its address,
+    /// for its token.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the address is taken: by the process itself, or by another one that was faster.
+    pub fn resume(
+        url: &str,
+        token: Zeroizing<String>,
+        credentials: Credentials,
+    ) -> Result<(Arc<Self>, TcpListener), Error> {
+        let address = url.strip_prefix("http://").and_then(|rest| rest.strip_suffix(PATH)?.parse().ok());
+        let address = address.ok_or_else(|| Error::InvalidArgument {
+            field: "URL",
+            reason: "it is not that of an endpoint of ours".to_owned(),
+        })?;
+        Self::listen(address, token, credentials)
+    }
+
+    /// As [`CredentialsEndpoint::bind`], on the port of a loopback address.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] when it is no loopback address; [`Error::Unavailable`] when it is taken.
+    pub fn bind_to(address: SocketAddr, credentials: Credentials) -> Result<(Arc<Self>, TcpListener), Error> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        SystemRandom::new().fill(&mut *bytes).map_err(|_| Error::Unavailable {
+            attempted: "making a token".to_owned(),
+            code: 0,
+            problem: "the system gives no random bytes".to_owned(),
+            remedy: "try again".to_owned(),
+            source: None,
+        })?;
+        Self::listen(address, Zeroizing::new(hex(&*bytes)), credentials)
+    }
+
+    fn listen(
+        address: SocketAddr,
+        token: Zeroizing<String>,
+        credentials: Credentials,
+    ) -> Result<(Arc<Self>, TcpListener), Error> {
+        if !address.ip().is_loopback() {
+            return Err(Error::InvalidArgument {
+                field: "address",
+                reason: format!("{address} is not on loopback, and credentials are handed out nowhere else"),
+            });
+        }
+        let refused = |source: io::Error| Error::Unavailable {
+            attempted: format!("listening on {address}"),
+            code: 0,
+            problem: source.to_string(),
+            remedy: "choose another port, or leave it to the system".to_owned(),
+            source: Some(Box::new(source)),
+        };
+        let listener = TcpListener::bind(address).map_err(refused)?;
+        listener.set_nonblocking(true).map_err(refused)?;
+        let url = format!("http://{}{PATH}", listener.local_addr().map_err(refused)?);
+        let handed_out = Mutex::new(HandedOut { credentials, trouble: String::new() });
+        Ok((Arc::new(Self { url, token, handed_out }), listener))
+    }
+
+    /// Where it answers: `http://127.0.0.1:<port>/credentials`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What a request must hold as its `Authorization`. Secret.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Hands these out from now on.
+    pub fn publish(&self, credentials: Credentials) {
+        *self.handed_out.lock().expect("no holder panics") = HandedOut { credentials, trouble: String::new() };
+    }
+
+    /// Notes why no newer credentials have come, for those who ask when there are none left. It must hold no secret.
+    pub fn note(&self, trouble: String) {
+        self.handed_out.lock().expect("no holder panics").trouble = trouble;
+    }
+
+    fn answer(&self, request: &Request<Incoming>, now: SystemTime) -> Response<Full<Bytes>> {
+        if request.uri().path() != PATH {
+            return refusal(StatusCode::NOT_FOUND, "NotFound", "there is nothing here");
+        }
+        if request.method() != Method::GET {
+            let mut answer = refusal(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "only GET is answered");
+            answer.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET"));
+            return answer;
+        }
+        let token = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes()).unwrap_or_default();
+        if !bool::from(token.ct_eq(self.token.as_bytes())) {
+            return refusal(
+                StatusCode::UNAUTHORIZED,
+                "Unauthorized",
+                "the Authorization of the request is not the token of this endpoint",
+            );
+        }
+        let handed_out = self.handed_out.lock().expect("no holder panics");
+        if handed_out.credentials.expiration() <= now {
+            let role = handed_out.credentials.role().map_or("the default role".to_owned(), ToString::to_string);
+            let trouble = match handed_out.trouble.as_str() {
+                "" => "no newer ones have come",
+                trouble => trouble,
+            };
+            let message = format!("the credentials of {role} have expired: {trouble}");
+            return refusal(StatusCode::SERVICE_UNAVAILABLE, "ExpiredCredentials", &message);
+        }
+        let body = Zeroizing::new(json(&handed_out.credentials));
+        with_body(StatusCode::OK, body.as_bytes())
+    }
+}
+
+impl fmt::Debug for CredentialsEndpoint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("CredentialsEndpoint")
+            .field("url", &self.url)
+            .field("token", &format_args!("***"))
+            .finish()
+    }
+}
+
+/// Answers on a socket of [`CredentialsEndpoint::bind`] until the future is dropped.
+///
+/// # Errors
+/// [`Error::Unavailable`] when the runtime does not take the socket.
+pub async fn serve(endpoint: Arc<CredentialsEndpoint>, listener: TcpListener) -> Result<(), Error> {
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(|source| Error::Unavailable {
+        attempted: format!("serving {}", endpoint.url),
+        code: 0,
+        problem: source.to_string(),
+        remedy: "raise the limit of open files of this process".to_owned(),
+        source: Some(Box::new(source)),
+    })?;
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
+        let _ = stream.set_nodelay(true);
+        let endpoint = endpoint.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let answer = endpoint.answer(&request, SystemTime::now());
+            async move { Ok::<_, std::convert::Infallible>(answer) }
+        });
+        tokio::spawn(
+            http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(PATIENCE)
+                .serve_connection(TokioIo::new(stream), service),
+        );
+    }
+}
+
+/// The token in a file that only this user reads, as some readers want it. Removed when dropped by the process that made
+/// it.
+#[derive(Debug)]
+pub struct TokenFile {
+    path: PathBuf,
+    process: u32,
+}
+
+impl TokenFile {
+    /// Writes it below `directory`, under a name that nobody can guess.
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`] when the directory cannot be written.
+    pub fn create(endpoint: &CredentialsEndpoint, directory: &Path) -> Result<Self, Error> {
+        let mut bytes = [0; 8];
+        let random = SystemRandom::new().fill(&mut bytes).map_err(|_| io::Error::other("there are no random bytes"));
+        let path = directory.join(format!("hops-credentials-{}.token", hex(&bytes)));
+        random.and_then(|()| write_token(&path, endpoint)).map_err(|source| unwritten(directory, source))?;
+        Ok(Self { path, process: std::process::id() })
+    }
+
+    /// Writes it anew where another process had it.
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`] when its directory cannot be written.
+    pub fn resume(endpoint: &CredentialsEndpoint, path: PathBuf) -> Result<Self, Error> {
+        let _ = std::fs::remove_file(&path);
+        write_token(&path, endpoint).map_err(|source| unwritten(&path, source))?;
+        Ok(Self { path, process: std::process::id() })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for TokenFile {
+    fn drop(&mut self) {
+        if self.process == std::process::id() {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn write_token(path: &Path, endpoint: &CredentialsEndpoint) -> io::Result<()> {
+    private_file::create(path)?.write_all(endpoint.token().as_bytes())
+}
+
+fn unwritten(place: &Path, source: io::Error) -> Error {
+    Error::NotConfigured {
+        problem: format!("the token of the endpoint cannot be written to {}: {source}", place.display()),
+        remedy: "point XDG_RUNTIME_DIR or TMPDIR to a directory of yours".to_owned(),
+        source: Some(Box::new(source)),
+    }
+}
+
+fn json(credentials: &Credentials) -> String {
+    #[derive(Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Answer<'credentials> {
+        access_key_id: &'credentials str,
+        secret_access_key: &'credentials str,
+        token: &'credentials str,
+        expiration: String,
+    }
+    serde_json::to_string(&Answer {
+        access_key_id: credentials.access_key_id(),
+        secret_access_key: credentials.secret_access_key(),
+        token: credentials.session_token(),
+        expiration: rfc3339(credentials.expiration()),
+    })
+    .expect("texts are JSON")
+}
+
+/// Readers print the body of a refusal, so there is nothing secret in one.
+fn refusal(status: StatusCode, code: &str, message: &str) -> Response<Full<Bytes>> {
+    with_body(status, serde_json::json!({ "code": code, "message": message }).to_string().as_bytes())
+}
+
+fn with_body(status: StatusCode, body: &[u8]) -> Response<Full<Bytes>> {
+    Response::builder()
+        .status(status)
+        .header(CONTENT_TYPE, "application/json")
+        .header(CACHE_CONTROL, "no-store")
+        .body(Full::new(Bytes::copy_from_slice(body)))
+        .expect("status and headers are legal")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credentials() -> Credentials {
+        Credentials::new(
+            "ASIAEXAMPLE".into(),
+            "canary-secret".into(),
+            "canary-token".into(),
+            SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_900),
+            Duration::from_secs(3600),
+            None,
+        )
+    }
+
+    #[test]
+    fn debug_shows_neither_token_nor_credentials() {
+        let (endpoint, _socket) = CredentialsEndpoint::bind(credentials()).expect("loopback has a port");
+        assert_eq!(
+            format!("{endpoint:?}"),
+            format!("CredentialsEndpoint {{ url: \"{}\", token: *** }}", endpoint.url())
+        );
+        assert_eq!(endpoint.token().len(), 64);
+    }
+
+    #[test]
+    fn another_process_goes_on_at_the_same_place_once_the_first_one_has_ended() {
+        let (first, socket) = CredentialsEndpoint::bind(credentials()).expect("loopback has a port");
+        let again =
+            || CredentialsEndpoint::resume(first.url(), Zeroizing::new(first.token().to_owned()), credentials());
+        assert!(matches!(again(), Err(Error::Unavailable { .. })));
+        drop(socket);
+        let (second, _socket) = again().expect("its port is free");
+        assert_eq!((second.url(), second.token()), (first.url(), first.token()));
+        let elsewhere =
+            CredentialsEndpoint::resume("http://192.0.2.1:80/credentials", Zeroizing::default(), credentials());
+        assert!(matches!(elsewhere, Err(Error::InvalidArgument { .. })));
+    }
+
+    #[test]
+    fn it_listens_on_loopback_only() {
+        let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let error =
+            CredentialsEndpoint::bind_to(everywhere, credentials()).expect_err("credentials stay on this machine");
+        assert_eq!(
+            error.to_string(),
+            "invalid address: 0.0.0.0:0 is not on loopback, and credentials are handed out nowhere else"
+        );
+    }
+
+    #[test]
+    fn an_answer_is_what_the_aws_sdks_read() {
+        assert_eq!(
+            json(&credentials()),
+            "{\"AccessKeyId\":\"ASIAEXAMPLE\",\"SecretAccessKey\":\"canary-secret\",\"Token\":\"canary-token\",\
+             \"Expiration\":\"2023-11-14T22:13:20Z\"}"
+        );
+    }
+
+    #[test]
+    fn the_file_of_the_token_is_private_and_goes_with_its_owner() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let (endpoint, _socket) = CredentialsEndpoint::bind(credentials()).expect("loopback has a port");
+        let file = TokenFile::create(&endpoint, &std::env::temp_dir()).expect("a directory that can be written");
+        let path = file.path().to_owned();
+        assert_eq!(std::fs::metadata(&path).expect("it is there").permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_to_string(&path).expect("it is there"), endpoint.token());
+        drop(file);
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,100 @@
+//! `exec`: one command with the credentials of a role.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, ExitStatus};
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::credentials_endpoint::TokenFile;
+use crate::renewing_endpoint::RenewingEndpoint;
+use crate::serve::directory;
+use crate::{ANY_PORT, Failure, RoleOption, ask, request, say};
+use hops_credentials_core::blocking::block_on;
+use hops_credentials_core::settings::Settings;
+use hops_credentials_core::source::Source;
+use hops_credentials_core::variables::{self, Change};
+
+/// Run a command whose AWS SDKs find the credentials of a role
+#[derive(Debug, Args)]
+pub(crate) struct Exec {
+    #[command(flatten)]
+    option: RoleOption,
+    /// Lead the command to an endpoint that renews the credentials for as long as it runs
+    #[arg(long)]
+    refresh: bool,
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+pub(crate) fn run(settings: &Settings, exec: &Exec) -> Result<(), Failure> {
+    let mut command = Command::new(&exec.command[0]);
+    command.args(&exec.command[1..]);
+    if exec.refresh {
+        beside_an_endpoint(settings, exec, command)
+    } else {
+        let credentials =
+            ask(settings, async |source| source.assume_role(&request(source, &exec.option).await?).await)?;
+        apply(&mut command, &variables::for_credentials(&credentials, |name| std::env::var(name).ok()));
+        Err(not_started(exec, &command.exec()))
+    }
+}
+
+fn beside_an_endpoint(settings: &Settings, exec: &Exec, mut command: Command) -> Result<(), Failure> {
+    let ended = block_on(async {
+        let source = Source::from_settings(settings)?;
+        let request = request(&source, &exec.option).await?;
+        let renewing = RenewingEndpoint::start(source, request, ANY_PORT).await?;
+        let endpoint = renewing.endpoint();
+        let token_file = TokenFile::create(&endpoint, &directory())?;
+        apply(&mut command, &variables::for_endpoint(endpoint.url(), endpoint.token(), token_file.path()).await?);
+        let kept = tokio::spawn(renewing.run());
+        let ended = attended(&mut command).await;
+        kept.abort();
+        Ok(ended)
+    })?;
+    match ended {
+        Err(error) => Err(not_started(exec, &error)),
+        Ok(status) => match status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(1) {
+            0 => Ok(()),
+            code => Err(Failure::Code(code)),
+        },
+    }
+}
+
+/// Runs the command to its end. What a terminal sends reaches it directly; what is sent to us is passed on.
+async fn attended(command: &mut Command) -> io::Result<ExitStatus> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let _interrupt = signal(SignalKind::interrupt())?;
+    let _quit = signal(SignalKind::quit())?;
+    let mut child = command.spawn()?;
+    let process = child.id();
+    let mut ended = tokio::task::spawn_blocking(move || child.wait());
+    loop {
+        let number = tokio::select! {
+            ended = &mut ended => return ended.map_err(io::Error::other)?,
+            _ = terminate.recv() => "-TERM",
+            _ = hang_up.recv() => "-HUP",
+        };
+        // The standard library sends no signals but SIGKILL.
+        let _ = Command::new("kill").args([number, &process.to_string()]).status();
+    }
+}
+
+fn apply(command: &mut Command, changes: &[Change]) {
+    for (name, value) in changes {
+        match value {
+            Some(value) => command.env(name, value.as_str()),
+            None => command.env_remove(name),
+        };
+    }
+}
+
+fn not_started(exec: &Exec, error: &io::Error) -> Failure {
+    say(&format!("{:?} cannot be started: {error}", exec.command[0]));
+    Failure::Code(1)
+}

@@ -1,0 +1,13 @@
+//! `explain`: whose credentials a program started here finds, by the order in which AWS SDKs look.
+
+use crate::{Failure, print_facts};
+use hops_credentials_core::base_identity::{Environment, default_profile_with_credentials};
+use hops_credentials_core::blocking::block_on;
+use hops_credentials_core::variables;
+
+pub(crate) fn run(json: bool) -> Result<(), Failure> {
+    let environment = Environment::from_process();
+    let profile = block_on(default_profile_with_credentials(&environment))?;
+    let found = variables::explain(|name| std::env::var(name).ok(), profile.as_deref());
+    print_facts(&[("found", found)], json)
+}

@@ -1,0 +1,19 @@
+//! Files that only this user reads and writes.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Makes a new one.
+pub(crate) fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Replaces one as a whole: a reader sees the old contents or the new ones.
+pub(crate) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let new = path.with_extension(format!("new{}", std::process::id()));
+    let _ = std::fs::remove_file(&new);
+    create(&new)?.write_all(contents)?;
+    std::fs::rename(&new, path)
+}

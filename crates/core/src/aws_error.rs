@@ -1,0 +1,221 @@
+//! What STS said instead of credentials: which kind of error it is, and what to do about it.
+//!
+//! An error of the AWS SDK is never printed as it is: its `Debug` holds the raw answer, credentials included. Code and
+//! message are taken out of it, and of the connection's error those texts that cannot hold an answer.
+
+use std::error::Error as StdError;
+
+use aws_sdk_sts::config::http::HttpResponse;
+use aws_sdk_sts::error::{ConnectorError, ProvideErrorMetadata, SdkError};
+
+use crate::base_identity::BaseProvider;
+use crate::error::Error;
+use crate::network::aws::Unfinished;
+use crate::role::RoleArn;
+
+/// What was asked of STS, for the remedy.
+#[derive(Clone, Copy)]
+pub(crate) enum Asked<'a> {
+    /// Credentials of a role, with the base identity that this provider gave.
+    Role(&'a RoleArn, BaseProvider),
+    /// Who the base identity is.
+    Identity(BaseProvider),
+    /// The base identity itself, which is a role that a profile or a web identity assumes.
+    Base,
+}
+
+/// The problem when the time was over.
+pub(crate) const NO_ANSWER: &str = "no answer in time";
+
+/// How long a message of a service may be in ours.
+const MESSAGE_MAXIMUM: usize = 400;
+
+/// The failure of a call.
+///
+/// `secrets` are cut out of what STS said: it can repeat what it was sent, the session token among it.
+pub(crate) fn from_sdk<E>(attempted: String, asked: Asked<'_>, secrets: &[&str], error: &SdkError<E>) -> Error
+where
+    E: ProvideErrorMetadata,
+{
+    match error {
+        SdkError::ServiceError(answer) => from_service(attempted, asked, secrets, answer.err(), answer.raw()),
+        SdkError::TimeoutError(_) => unreachable(attempted, NO_ANSWER.to_owned()),
+        SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
+            Some(error) => unconnected(attempted, error),
+            None => unreachable(attempted, "the request was not sent".to_owned()),
+        },
+        _ => unreachable(attempted, "the request was not sent".to_owned()),
+    }
+}
+
+/// The code of an answer that is an error, if it has one.
+pub(crate) fn code_of<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Option<String> {
+    match error {
+        SdkError::ServiceError(answer) => {
+            answer.err().code().map(str::to_owned).or_else(|| tag(answer.raw(), "Code")).filter(|code| is_code(code))
+        }
+        _ => None,
+    }
+}
+
+/// Whether STS refused the duration because the caller is itself a role.
+pub(crate) fn is_role_chaining<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    let is_validation = code_of(error).as_deref() == Some("ValidationError");
+    is_validation && error.message().is_some_and(|message| message.contains("role chaining"))
+}
+
+const REMEDY_ELSEWHERE: &str = "check what answers there: AWS_ENDPOINT_URL_STS, HTTPS_PROXY, NO_PROXY";
+
+fn from_service<E: ProvideErrorMetadata>(
+    attempted: String,
+    asked: Asked<'_>,
+    secrets: &[&str],
+    error: &E,
+    raw: &HttpResponse,
+) -> Error {
+    let status = raw.status().as_u16();
+    let code = error.code().map(str::to_owned).or_else(|| tag(raw, "Code")).filter(|code| is_code(code));
+    let message = error.message().map(str::to_owned).or_else(|| tag(raw, "Message"));
+    let answer = match (&code, message.map(|message| legible(&message, secrets)).filter(|text| !text.is_empty())) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(code), None) => code.clone(),
+        (None, _) => format!("HTTP {status} without an error code of STS"),
+    };
+    match (code.as_deref(), status) {
+        (Some("Throttling" | "ThrottlingException" | "ThrottledException" | "RequestThrottled" | "SlowDown"), _)
+        | (Some("TooManyRequestsException" | "RequestLimitExceeded" | "PriorRequestNotComplete"), _)
+        | (Some("RequestThrottledException" | "BandwidthLimitExceeded" | "LimitExceededException"), _)
+        | (_, 429 | 500..) => Error::Unavailable {
+            attempted,
+            code: status.into(),
+            problem: answer,
+            remedy: "try again later; if it lasts, see the AWS Health Dashboard".to_owned(),
+            source: None,
+        },
+        (None, 200..=399) => Error::BadAnswer {
+            attempted,
+            code: status.into(),
+            problem: match status {
+                200..=299 => "the answer is not what the contract of STS says".to_owned(),
+                _ => format!("HTTP {status}, a redirect, which is not followed"),
+            },
+            remedy: REMEDY_ELSEWHERE.to_owned(),
+            source: None,
+        },
+        (code, _) => {
+            let remedy = remedy(code, &answer, asked);
+            Error::Refused { attempted, code: status.into(), answer, remedy }
+        }
+    }
+}
+
+fn remedy(code: Option<&str>, answer: &str, asked: Asked<'_>) -> String {
+    let base = match asked {
+        Asked::Role(_, provider) | Asked::Identity(provider) => format!("the base identity ({provider})"),
+        Asked::Base => "the identity that the base role is assumed with".to_owned(),
+    };
+    match code.unwrap_or_default() {
+        "AccessDenied" | "AccessDeniedException" => match asked {
+            Asked::Role(role, provider) => format!(
+                "check both policies: the base identity ({provider}) must be allowed sts:AssumeRole on {role}, and the \
+                 trust policy of that role must name the base identity and hold for this request (external id, tags, \
+                 source identity)"
+            ),
+            Asked::Identity(_) => format!("check the policies of {base}"),
+            Asked::Base => "check the trust policy of the base role, and what it asks for".to_owned(),
+        },
+        "ExpiredToken" | "ExpiredTokenException" => format!("renew the credentials of {base}"),
+        "InvalidClientTokenId" | "UnrecognizedClientException" | "InvalidAccessKeyId" => {
+            format!("correct the access key id of {base}, which STS does not know there")
+        }
+        "SignatureDoesNotMatch" | "InvalidSignatureException" | "IncompleteSignature" => {
+            format!("correct the secret access key of {base}; if it is right, set the clock of this machine")
+        }
+        "RequestExpired" | "RequestTimeTooSkewed" => "set the clock of this machine".to_owned(),
+        "RegionDisabledException" | "RegionDisabled" => {
+            "activate STS for this region in the account settings of IAM, or set AWS_REGION to an active one".to_owned()
+        }
+        "MalformedPolicyDocument" | "MalformedPolicyDocumentException" => "correct the session policy".to_owned(),
+        "PackedPolicyTooLarge" | "PackedPolicyTooLargeException" => {
+            "shorten the session policy, the policy ARNs or the tags: together they are too large".to_owned()
+        }
+        "ValidationError" if answer.contains("MaxSessionDuration") => {
+            "ask for a shorter duration, or raise the maximum session duration of the role".to_owned()
+        }
+        "ValidationError" | "InvalidParameterValue" => "correct the request as the message says".to_owned(),
+        "NoSuchEntity" => "check the role ARN: there is no such role".to_owned(),
+        "InvalidIdentityToken" | "InvalidIdentityTokenException" | "IDPRejectedClaim" | "IDPRejectedClaimException" => {
+            "check the web identity token and the OIDC provider in IAM".to_owned()
+        }
+        "" => REMEDY_ELSEWHERE.to_owned(),
+        code => format!("see {code} in the AWS STS API reference, common errors"),
+    }
+}
+
+fn unconnected(attempted: String, error: &ConnectorError) -> Error {
+    let causes = std::iter::successors(Some(error as &(dyn StdError + 'static)), |cause| (**cause).source());
+    let innermost = causes.last().expect("it begins with the error itself");
+    if let Some(unfinished) = error.source().and_then(|source| source.downcast_ref::<Unfinished>()) {
+        return Error::BadAnswer {
+            attempted,
+            code: unfinished.status.into(),
+            problem: unfinished.to_string(),
+            remedy: REMEDY_ELSEWHERE.to_owned(),
+            source: None,
+        };
+    }
+    // The connection's errors say what the connection did. Any other can print the request, its form included.
+    if !(error.is_io() || error.is_timeout() || error.as_other().is_some()) {
+        return unreachable(attempted, "the request was not sent".to_owned());
+    }
+    let problem = if error.is_timeout() {
+        "no connection within 3 s".to_owned()
+    } else {
+        format!("no connection: {}", legible(&innermost.to_string(), &[]))
+    };
+    if problem.contains("certificate") {
+        Error::NotConfigured {
+            problem: format!("{attempted} failed: {problem}"),
+            remedy: "name the authority that signed the certificate in AWS_CA_BUNDLE (a PEM file), or correct \
+                 AWS_ENDPOINT_URL_STS"
+                .to_owned(),
+            source: None,
+        }
+    } else {
+        unreachable(attempted, problem)
+    }
+}
+
+fn unreachable(attempted: String, problem: String) -> Error {
+    Error::Unavailable {
+        attempted,
+        code: 0,
+        problem,
+        remedy: "check the network, AWS_ENDPOINT_URL_STS, HTTPS_PROXY and NO_PROXY".to_owned(),
+        source: None,
+    }
+}
+
+/// One line of what a service said, not endless, without control characters and without what it was sent.
+fn legible(text: &str, secrets: &[&str]) -> String {
+    // SignatureDoesNotMatch goes on with the canonical request, which holds the session token.
+    let line = text.trim_start().lines().next().unwrap_or_default();
+    let mut line = line.split("The Canonical String").next().unwrap_or_default().trim_end().to_owned();
+    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+        line = line.replace(secret, "***");
+    }
+    line.chars().filter(|character| !character.is_control()).take(MESSAGE_MAXIMUM).collect()
+}
+
+fn is_code(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.')
+}
+
+/// The text of an element of an error in XML that the AWS SDK does not take for one of STS, as Ceph's `<Error>`.
+fn tag(raw: &HttpResponse, name: &str) -> Option<String> {
+    let body = std::str::from_utf8(raw.body().bytes()?).ok()?;
+    let start = body.find("<Error>")?;
+    let (_, rest) = body[start..].split_once(&format!("<{name}>"))?;
+    let (text, _) = rest.split_once(&format!("</{name}>"))?;
+    (!text.contains('<')).then(|| text.trim().to_owned())
+}

@@ -1,0 +1,228 @@
+//! The base identity: whose credentials call AssumeRole, and where they are found.
+//!
+//! It is looked for by the chain of the AWS SDKs, in this order: environment, profile, web identity, container, instance
+//! metadata. The chain reads an [`Environment`], never the process's own variables. What is set and cannot be used ends
+//! the search with an error: a profile that does not exist must not turn into the role of the machine.
+
+mod environment;
+mod error;
+mod metadata;
+mod profile;
+pub(crate) mod region;
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use aws_config::BehaviorVersion;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_credential_types::Credentials;
+use aws_credential_types::credential_feature::AwsCredentialFeature;
+use aws_credential_types::provider::ProvideCredentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_sts::config::SharedHttpClient;
+use aws_types::SdkConfig;
+use aws_types::service_config::ServiceConfigKey;
+
+pub use self::environment::{
+    ACCESS_KEY_ID, CONTAINER_TOKEN, CONTAINER_TOKEN_FILE, CONTAINER_URL, SECRET_ACCESS_KEY, SESSION_TOKEN,
+};
+pub use self::environment::{Environment, ISSUED};
+pub(crate) use self::error::too_late;
+use self::metadata::Metadata;
+use self::profile::Profiles;
+pub use self::profile::{IN_PROCESS, TAKEN_OUT, default_profile_with_credentials};
+use crate::error::Error;
+use crate::network::CONNECT_TIMEOUT;
+
+/// Where the base identity was found, in the order in which it is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BaseProvider {
+    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`.
+    Environment,
+    /// A profile of `~/.aws/config` or `~/.aws/credentials`.
+    Profile,
+    /// `AWS_WEB_IDENTITY_TOKEN_FILE` and `AWS_ROLE_ARN`: a service account of EKS.
+    WebIdentity,
+    /// `AWS_CONTAINER_CREDENTIALS_*`: an ECS task or EKS Pod Identity.
+    Container,
+    /// The instance metadata service of EC2.
+    InstanceProfile,
+}
+
+impl BaseProvider {
+    /// How people read it.
+    pub fn display_name(self) -> &'static str {
+        match self {
+            BaseProvider::Environment => "environment",
+            BaseProvider::Profile => "profile",
+            BaseProvider::WebIdentity => "web identity",
+            BaseProvider::Container => "container",
+            BaseProvider::InstanceProfile => "instance profile",
+        }
+    }
+}
+
+impl fmt::Display for BaseProvider {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.display_name())
+    }
+}
+
+/// Whose credentials call AssumeRole, as STS sees them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseIdentity {
+    /// Where it was found.
+    pub provider: BaseProvider,
+    /// Whether it is itself a role; then AWS ends every session after one hour.
+    pub is_role: bool,
+    /// `arn:aws:sts::123456789012:assumed-role/hop/i-0abc`, as GetCallerIdentity answers.
+    pub arn: String,
+    /// The twelve digits of its account.
+    pub account: String,
+}
+
+/// The base identity with its credentials, and where STS is reached.
+pub(crate) struct BaseCredentials {
+    /// Where it was found.
+    pub provider: BaseProvider,
+    /// Whether it is known to be a role itself.
+    pub is_role: bool,
+    /// Its credentials.
+    pub credentials: Credentials,
+    /// When it is to be looked for anew.
+    pub fresh_until: SystemTime,
+    /// Region, timeouts, tries and HTTP client, for a client of STS.
+    pub config: SdkConfig,
+    /// The region that signs and that names the host.
+    pub region: String,
+    /// STS elsewhere than at the region's own host, from `AWS_ENDPOINT_URL_STS` or its like.
+    pub endpoint: Option<String>,
+}
+
+/// How long one call may take unless its caller says otherwise, the search for the base identity included.
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+/// For how long credentials without an expiration are taken as they are; the AWS SDKs do the same.
+const FRESH: Duration = Duration::from_secs(15 * 60);
+/// How long before their expiration credentials are fetched anew. The metadata services have new ones five minutes before.
+const AHEAD: Duration = Duration::from_secs(60);
+
+impl BaseCredentials {
+    /// Looks for the base identity, and for the region of STS.
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`] when there is none, when there is no region, or when one is set and cannot be used;
+    /// [`Error::Unavailable`], [`Error::Refused`] or [`Error::BadAnswer`] when the service that holds it says so.
+    pub async fn find(
+        environment: &Environment,
+        http: &SharedHttpClient,
+        direct: &SharedHttpClient,
+    ) -> Result<Self, Error> {
+        environment.check()?;
+        let profiles = Profiles::read(environment).await?;
+        let metadata = Metadata::new(environment, &profiles, direct)?;
+        let region = match environment.first(&["AWS_REGION", "AWS_DEFAULT_REGION"]).or_else(|| profiles.get("region")) {
+            Some(region) => Some(region::parse(region)?.to_owned()),
+            None => metadata.region().await.ok(),
+        };
+        let config = sdk_config(environment, &profiles, region.as_deref(), http).await;
+        let endpoint = endpoint(&config)?;
+        let chain = config.credentials_provider().expect("the loader makes a chain");
+        let (provider, credentials) = match chain.provide_credentials().await {
+            Ok(credentials) => (provider_of(&credentials), credentials),
+            Err(CredentialsError::CredentialsNotLoaded(_)) => match metadata.credentials().await {
+                Ok(credentials) => (BaseProvider::InstanceProfile, credentials),
+                Err(absence) => return Err(error::not_found(environment, &profiles.name, &absence)),
+            },
+            Err(error) => return Err(error::from_chain(environment, &profiles.name, error)),
+        };
+        let Some(region) = region else { return Err(error::no_region()) };
+        let is_role = match provider {
+            BaseProvider::Environment => false,
+            BaseProvider::Profile => profiles.get("role_arn").is_some(),
+            BaseProvider::WebIdentity | BaseProvider::Container | BaseProvider::InstanceProfile => true,
+        };
+        let now = SystemTime::now();
+        let fresh_until = credentials.expiry().map_or(now + FRESH, |expiration| expiration - AHEAD);
+        Ok(Self { provider, is_role, credentials, fresh_until, config, region, endpoint })
+    }
+
+    /// Whether its credentials have not expired, as far as they say.
+    pub fn is_good(&self, now: SystemTime) -> bool {
+        self.credentials.expiry().is_none_or(|expiration| now < expiration)
+    }
+}
+
+/// Everything but the instance metadata service is left to the AWS SDK; that one is asked by [`Metadata`], because the
+/// SDK tries it up to four times.
+async fn sdk_config(
+    environment: &Environment,
+    profiles: &Profiles,
+    region: Option<&str>,
+    http: &SharedHttpClient,
+) -> SdkConfig {
+    let mut instead = vec![("AWS_PROFILE", profiles.name.as_str())];
+    instead.extend(region.map(|region| ("AWS_REGION", region)));
+    if !profiles.have_metadata_as_source() {
+        instead.push((metadata::DISABLED, "true"));
+    }
+    // The loader takes an explicit environment only with the feature `test-util`, which opens this one function; without
+    // it the chain reads the process's own variables, which by then are ours.
+    aws_config::defaults(BehaviorVersion::latest())
+        .env(environment.seen_by_sdk(&instead))
+        .profile_files(profiles.files.clone())
+        .http_client(http.clone())
+        .retry_config(RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(500)))
+        .timeout_config(timeouts(LIMIT))
+        .identity_cache(aws_sdk_sts::config::IdentityCache::no_cache())
+        .load()
+        .await
+}
+
+/// For a connection, for one try, and for all tries with the waits between them.
+pub(crate) fn timeouts(all: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(Duration::from_secs(10).min(all / 2))
+        .operation_timeout(all)
+        .build()
+}
+
+/// STS elsewhere than at the region's own host: `AWS_ENDPOINT_URL_STS`, the profile's `services`, `AWS_ENDPOINT_URL`, the
+/// profile's `endpoint_url`.
+///
+/// It is checked here: what the AWS SDK says about a bad one repeats the whole request, external id and policy included.
+fn endpoint(config: &SdkConfig) -> Result<Option<String>, Error> {
+    let key = ServiceConfigKey::builder().service_id("sts").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
+    let key = key.expect("all three are there");
+    let Some(endpoint) = config.service_config().and_then(|configured| configured.load_config(key)) else {
+        return Ok(None);
+    };
+    let has_plain_characters =
+        endpoint.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:/[]%".contains(&byte));
+    let is_usable = |url: reqwest::Url| ["http", "https"].contains(&url.scheme()) && url.has_host();
+    if has_plain_characters && reqwest::Url::parse(&endpoint).is_ok_and(is_usable) {
+        Ok(Some(endpoint))
+    } else {
+        Err(Error::NotConfigured {
+            problem: "the endpoint of STS is no URL of the form https://host or http://host:port".to_owned(),
+            remedy: "correct or remove AWS_ENDPOINT_URL_STS, AWS_ENDPOINT_URL or the profile's endpoint_url".to_owned(),
+            source: None,
+        })
+    }
+}
+
+/// Which link of the chain answered; the AWS SDK notes it for its user agent.
+fn provider_of(credentials: &Credentials) -> BaseProvider {
+    let features = credentials.get_property::<Vec<AwsCredentialFeature>>();
+    let has = |feature| features.is_some_and(|features| features.contains(&feature));
+    if has(AwsCredentialFeature::CredentialsProfile) {
+        BaseProvider::Profile
+    } else if has(AwsCredentialFeature::CredentialsProfileStsWebIdToken) {
+        BaseProvider::WebIdentity
+    } else if has(AwsCredentialFeature::CredentialsHttp) {
+        BaseProvider::Container
+    } else {
+        BaseProvider::Environment
+    }
+}

@@ -1,0 +1,257 @@
+//! The variables that decide the base identity, as they were before we wrote anything.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::OnceLock;
+
+use aws_types::os_shim_internal::Env;
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+
+/// The variable by which a child process knows what we wrote: the bindings set it, beside `AWS_*`, to the access key id
+/// of the credentials they put there, or to the URL of our own endpoint when they named that instead
+/// (`AWS_CONTAINER_CREDENTIALS_FULL_URI`).
+pub const ISSUED: &str = "HOPS_CREDENTIALS_ISSUED";
+
+/// Access key id. Not secret.
+pub const ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
+/// Secret access key.
+pub const SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
+/// Session token of temporary credentials.
+pub const SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
+/// URL of a container-credentials endpoint.
+pub const CONTAINER_URL: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
+/// What a request to [`CONTAINER_URL`] carries as its `Authorization`.
+pub const CONTAINER_TOKEN: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN";
+/// File that holds [`CONTAINER_TOKEN`]; readers prefer it.
+pub const CONTAINER_TOKEN_FILE: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
+const WEB_IDENTITY_TOKEN_FILE: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
+const WEB_IDENTITY_ROLE: &str = "AWS_ROLE_ARN";
+const KUBERNETES: &str = "KUBERNETES_SERVICE_HOST";
+pub(super) const HOME: &str = "HOME";
+
+/// What the bindings write: a program that the chain starts must not see it.
+pub(super) const WRITTEN: [&str; 7] =
+    [ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN, CONTAINER_URL, CONTAINER_TOKEN, CONTAINER_TOKEN_FILE, ISSUED];
+
+/// The variables that decide the base identity, as they were before we wrote anything. `Debug` shows names only.
+#[derive(Clone)]
+pub struct Environment {
+    variables: BTreeMap<String, Zeroizing<String>>,
+}
+
+static AT_FIRST_USE: OnceLock<Environment> = OnceLock::new();
+
+impl Environment {
+    /// What this process had when the core was first used. Every later call answers the same.
+    pub fn at_first_use() -> &'static Environment {
+        AT_FIRST_USE.get_or_init(Environment::from_process)
+    }
+
+    /// What this process has now, which may be what we wrote.
+    pub fn from_process() -> Self {
+        let legible = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Environment::from_pairs(std::env::vars_os().filter_map(legible))
+    }
+
+    /// Takes what another copy of the library in this process kept ([`Environment::saved`]), because that copy may have
+    /// written already. Without effect once this copy has looked itself.
+    pub fn adopt(saved: Vec<(String, String)>) {
+        AT_FIRST_USE.get_or_init(|| Environment::from_pairs(saved));
+    }
+
+    /// Keeps, of these variables, those that decide the base identity. A blank one counts as unset.
+    pub fn from_pairs(variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        let variables = variables
+            .into_iter()
+            .filter(|(name, _)| name.starts_with("AWS_") || [ISSUED, KUBERNETES, HOME].contains(&name.as_str()))
+            .map(|(name, value)| (name, Zeroizing::new(value)))
+            .filter(|(_, value)| !value.trim().is_empty())
+            .collect();
+        Self { variables }
+    }
+
+    /// The same, with this region where none is set.
+    pub(crate) fn with_region(&self, region: &str) -> Self {
+        let mut all = self.clone();
+        if self.first(&["AWS_REGION", "AWS_DEFAULT_REGION"]).is_none() {
+            all.variables.insert("AWS_REGION".to_owned(), Zeroizing::new(region.to_owned()));
+        }
+        all
+    }
+
+    /// Everything kept, to hand over to another copy of the library in this process. Holds secrets.
+    pub fn saved(&self) -> Vec<(String, Zeroizing<String>)> {
+        self.variables.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
+    /// What we issued and this process inherited: an access key id or the URL of our endpoint.
+    pub(super) fn inherited(&self) -> Option<&str> {
+        let issued = self.raw(ISSUED)?;
+        let is_inherited = self.raw(ACCESS_KEY_ID) == Some(issued) || self.raw(CONTAINER_URL) == Some(issued);
+        is_inherited.then_some(issued)
+    }
+
+    /// The value of a variable that is the process's own, not written by us.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.raw(name).filter(|_| !self.is_inherited(name))
+    }
+
+    /// The first of these variables that is set.
+    pub(super) fn first(&self, names: &[&str]) -> Option<&str> {
+        names.iter().find_map(|name| self.get(name))
+    }
+
+    /// Whether this process runs in a container, where an answer of the instance metadata service needs a second hop.
+    pub(super) fn is_container(&self) -> bool {
+        let has_container_group = || {
+            std::fs::read_to_string("/proc/1/cgroup").is_ok_and(|groups| {
+                ["docker", "kubepods", "containerd", "libpod", "lxc"].iter().any(|runtime| groups.contains(runtime))
+            })
+        };
+        self.get(KUBERNETES).is_some()
+            || std::path::Path::new("/.dockerenv").exists()
+            || std::path::Path::new("/run/.containerenv").exists()
+            || has_container_group()
+    }
+
+    /// What the AWS SDK gets to see: the process's own variables, these values instead where one is given.
+    pub(super) fn seen_by_sdk(&self, instead: &[(&str, &str)]) -> Env {
+        let mut seen: HashMap<String, String> = self
+            .variables
+            .iter()
+            .filter(|(name, _)| !self.is_inherited(name))
+            .map(|(name, value)| (name.clone(), value.to_string()))
+            .collect();
+        seen.extend(instead.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        Env::from(seen)
+    }
+
+    /// Refuses what is set by half: the AWS SDK would go on to the next provider, which is another identity.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        for (set, missing) in [
+            (ACCESS_KEY_ID, SECRET_ACCESS_KEY),
+            (SECRET_ACCESS_KEY, ACCESS_KEY_ID),
+            (WEB_IDENTITY_TOKEN_FILE, WEB_IDENTITY_ROLE),
+        ] {
+            if self.get(set).is_some() && self.get(missing).is_none() {
+                return Err(Error::NotConfigured {
+                    problem: format!("the base identity is set by half: {set} is there, {missing} is not"),
+                    remedy: format!("set {missing}, or remove {set}"),
+                    source: None,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn raw(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(|value| value.as_str())
+    }
+
+    fn is_inherited(&self, name: &str) -> bool {
+        let issued = self.raw(ISSUED);
+        match name {
+            ISSUED => true,
+            ACCESS_KEY_ID | SECRET_ACCESS_KEY | SESSION_TOKEN => issued.is_some() && issued == self.raw(ACCESS_KEY_ID),
+            CONTAINER_URL | CONTAINER_TOKEN | CONTAINER_TOKEN_FILE => {
+                issued.is_some() && issued == self.raw(CONTAINER_URL)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_set().entries(self.variables.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        Environment::from_pairs(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    }
+
+    #[test]
+    fn a_triple_that_we_issued_is_never_the_base() {
+        let inherited = environment(&[
+            (ACCESS_KEY_ID, "ASIAISSUED"),
+            (SECRET_ACCESS_KEY, "canary-secret"),
+            (SESSION_TOKEN, "canary-token"),
+            (ISSUED, "ASIAISSUED"),
+        ]);
+        for name in [ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN] {
+            assert_eq!(inherited.get(name), None, "{name}");
+            assert!(inherited.seen_by_sdk(&[]).get(name).is_err(), "{name}");
+        }
+        assert_eq!(inherited.inherited(), Some("ASIAISSUED"));
+    }
+
+    #[test]
+    fn keys_that_somebody_set_after_us_are_the_base() {
+        let own = environment(&[(ACCESS_KEY_ID, "AKIAOWN"), (SECRET_ACCESS_KEY, "secret"), (ISSUED, "ASIAISSUED")]);
+        assert_eq!(own.get(ACCESS_KEY_ID), Some("AKIAOWN"));
+        assert_eq!(own.inherited(), None);
+    }
+
+    #[test]
+    fn our_own_endpoint_is_never_the_base() {
+        let url = "http://127.0.0.1:40001/role";
+        let inherited = environment(&[(CONTAINER_URL, url), (CONTAINER_TOKEN, "canary-token"), (ISSUED, url)]);
+        assert_eq!(inherited.get(CONTAINER_URL), None);
+        assert_eq!(inherited.get(CONTAINER_TOKEN), None);
+        assert_eq!(inherited.inherited(), Some(url));
+        let own = environment(&[(CONTAINER_URL, "http://169.254.170.23/v1/credentials"), (ISSUED, url)]);
+        assert_eq!(own.get(CONTAINER_URL), Some("http://169.254.170.23/v1/credentials"));
+    }
+
+    #[test]
+    fn a_second_copy_of_the_library_gets_all_that_the_first_one_saved() {
+        let first = environment(&[(ACCESS_KEY_ID, "AKIAOWN"), (SECRET_ACCESS_KEY, "secret"), ("PATH", "/bin")]);
+        let saved = first.saved().into_iter().map(|(name, value)| (name, value.to_string()));
+        let second = Environment::from_pairs(saved);
+        assert_eq!(second.get(ACCESS_KEY_ID), Some("AKIAOWN"));
+        assert_eq!(second.get(SECRET_ACCESS_KEY), Some("secret"));
+        assert_eq!(second.get("PATH"), None);
+    }
+
+    #[test]
+    fn a_base_identity_that_is_set_by_half_is_refused() {
+        let cases: [(&[(&str, &str)], &str); 3] = [
+            (
+                &[(ACCESS_KEY_ID, "AKIAOWN"), (SECRET_ACCESS_KEY, " ")],
+                "the base identity is set by half: AWS_ACCESS_KEY_ID is there, AWS_SECRET_ACCESS_KEY is not; set \
+                 AWS_SECRET_ACCESS_KEY, or remove AWS_ACCESS_KEY_ID",
+            ),
+            (
+                &[(SECRET_ACCESS_KEY, "canary-secret")],
+                "the base identity is set by half: AWS_SECRET_ACCESS_KEY is there, AWS_ACCESS_KEY_ID is not; set \
+                 AWS_ACCESS_KEY_ID, or remove AWS_SECRET_ACCESS_KEY",
+            ),
+            (
+                &[(WEB_IDENTITY_TOKEN_FILE, "/var/run/token")],
+                "the base identity is set by half: AWS_WEB_IDENTITY_TOKEN_FILE is there, AWS_ROLE_ARN is not; set \
+                 AWS_ROLE_ARN, or remove AWS_WEB_IDENTITY_TOKEN_FILE",
+            ),
+        ];
+        for (variables, message) in cases {
+            let error = environment(variables).check().expect_err("set by half");
+            assert_eq!(error.to_string(), message);
+        }
+        environment(&[]).check().expect("nothing is set");
+        environment(&[(ACCESS_KEY_ID, "a"), (SECRET_ACCESS_KEY, "b")]).check().expect("both are set");
+    }
+
+    #[test]
+    fn debug_shows_names_and_no_value() {
+        let shown = format!("{:?}", environment(&[(ACCESS_KEY_ID, "AKIAOWN"), (SECRET_ACCESS_KEY, "canary-secret")]));
+        assert_eq!(shown, "{\"AWS_ACCESS_KEY_ID\", \"AWS_SECRET_ACCESS_KEY\"}");
+    }
+}

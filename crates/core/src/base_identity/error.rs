@@ -1,0 +1,176 @@
+//! Why there is no base identity, and what to do about it.
+
+use std::error::Error as StdError;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_sts::error::{ConnectorError, SdkError};
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
+use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
+
+use super::environment::Environment;
+use super::metadata::Absence;
+use super::profile;
+use crate::aws_error::{self, Asked, NO_ANSWER};
+use crate::error::Error;
+use crate::text::quoted;
+
+const ATTEMPTED: &str = "loading the base identity";
+
+/// No link of the chain has one.
+pub(super) fn not_found(environment: &Environment, profile: &str, absence: &Absence) -> Error {
+    let remedy_elsewhere = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or run where a service \
+                            account, a container or an instance profile gives an identity";
+    if let Absence::Damaged = absence {
+        return Error::BadAnswer {
+            attempted: ATTEMPTED.to_owned(),
+            code: 200,
+            problem: absence.to_string(),
+            remedy: "check what answers at AWS_EC2_METADATA_SERVICE_ENDPOINT".to_owned(),
+            source: None,
+        };
+    }
+    if let Absence::Answered(status @ 500..) = absence {
+        return Error::Unavailable {
+            attempted: ATTEMPTED.to_owned(),
+            code: (*status).into(),
+            problem: absence.to_string(),
+            remedy: "check the instance metadata service if it lasts".to_owned(),
+            source: None,
+        };
+    }
+    if let Some(issued) = environment.inherited() {
+        return Error::NotConfigured {
+            problem: format!(
+                "this process has no base identity of its own: its environment holds only credentials that were issued \
+                 for a role ({issued}), and {absence}"
+            ),
+            remedy:
+                "call assumeRole in the process that has the base identity, or give this one its own (AWS_PROFILE, a \
+                     service account, a container or an instance profile)"
+                    .to_owned(),
+            source: None,
+        };
+    }
+    let hop_limit = match absence {
+        Absence::Silent(_) if environment.is_container() => {
+            "; in a container on EC2 the answer needs a second hop: aws ec2 modify-instance-metadata-options \
+             --instance-id <id> --http-put-response-hop-limit 2"
+        }
+        Absence::Silent(_) | Absence::Disabled | Absence::NoRole | Absence::Answered(_) | Absence::Damaged => "",
+    };
+    Error::NotConfigured {
+        problem: format!(
+            "no base identity to call STS with: AWS_ACCESS_KEY_ID is not set, the profile {} has no credentials, there \
+             is no web identity and no container identity, and {absence}",
+            quoted(profile)
+        ),
+        remedy: format!("{remedy_elsewhere}{hop_limit}"),
+        source: None,
+    }
+}
+
+/// There is a base identity, and nothing says in which region STS is to be called.
+pub(super) fn no_region() -> Error {
+    Error::NotConfigured {
+        problem: "no AWS region to call STS in".to_owned(),
+        remedy: "set AWS_REGION, for example AWS_REGION=eu-north-1".to_owned(),
+        source: None,
+    }
+}
+
+/// A link of the chain is configured and failed.
+pub(super) fn from_chain(environment: &Environment, profile: &str, error: CredentialsError) -> Error {
+    let causes: Vec<&(dyn StdError + 'static)> =
+        std::iter::successors(error.source(), |cause| (**cause).source()).collect();
+    for cause in &causes {
+        if let Some(error) = cause.downcast_ref::<SdkError<AssumeRoleWithWebIdentityError>>() {
+            let token_file = environment.get("AWS_WEB_IDENTITY_TOKEN_FILE").unwrap_or("of the profile");
+            return aws_error::from_sdk(
+                format!("{ATTEMPTED} with the web identity token {token_file}"),
+                Asked::Base,
+                &[],
+                error,
+            );
+        }
+        if let Some(error) = cause.downcast_ref::<SdkError<AssumeRoleError>>() {
+            return aws_error::from_sdk(
+                format!("{ATTEMPTED} with the role of the profile {}", quoted(profile)),
+                Asked::Base,
+                &[],
+                error,
+            );
+        }
+    }
+    let text = text_of(&causes);
+    if text.contains("enabled: sso") || text.contains("enabled: credentials-login") {
+        return Error::NotConfigured {
+            problem: format!(
+                "the profile {} signs in through IAM Identity Center (sso) or a console login, which is not built in",
+                quoted(profile)
+            ),
+            remedy: format!(
+                "add a profile with `credential_process = aws configure export-credentials --profile {profile}` and \
+                 name that one in AWS_PROFILE"
+            ),
+            source: None,
+        };
+    }
+    match error {
+        CredentialsError::InvalidConfiguration(_) | CredentialsError::CredentialsNotLoaded(_) => Error::NotConfigured {
+            problem: format!("the base identity is configured and cannot be used: {text}"),
+            remedy: format!(
+                "correct the profile {} in ~/.aws/config and ~/.aws/credentials, or the AWS_* variables",
+                quoted(profile)
+            ),
+            source: None,
+        },
+        _ => {
+            let is_timeout =
+                |cause: &&(dyn StdError + 'static)| cause.downcast_ref().is_some_and(ConnectorError::is_timeout);
+            let problem = if causes.iter().any(is_timeout) { NO_ANSWER.to_owned() } else { text };
+            unavailable(profile, problem)
+        }
+    }
+}
+
+/// The time was over, whichever link of the chain it was waiting for.
+pub(crate) fn too_late(environment: &Environment) -> Error {
+    unavailable(profile::name(environment), NO_ANSWER.to_owned())
+}
+
+fn unavailable(profile: &str, problem: String) -> Error {
+    Error::Unavailable {
+        attempted: ATTEMPTED.to_owned(),
+        code: 0,
+        problem,
+        remedy: format!(
+            "check the network and what gives this process its identity: the profile {}, the web identity token or the \
+             container's credentials endpoint",
+            quoted(profile)
+        ),
+        source: None,
+    }
+}
+
+/// What the causes say, outermost first. Cut where a program's own output begins, which may be anything.
+fn text_of(causes: &[&(dyn StdError + 'static)]) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    for cause in causes {
+        // Its Display prints the raw answer.
+        let text = match cause.downcast_ref::<aws_config::imds::client::error::ImdsError>() {
+            Some(_) => "the instance metadata service did not give the credentials of the machine".to_owned(),
+            None => cause.to_string(),
+        };
+        let text =
+            text.split(". Stderr:").next().expect("split gives at least one part").trim_end_matches('.').to_owned();
+        let is_said = texts.iter().any(|said| said.contains(&text)) || text == "service error";
+        if !is_said && !text.starts_with("an error occurred while loading credentials") {
+            texts.push(text);
+        }
+    }
+    let text = texts.join(": ");
+    match text.char_indices().nth(400) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}

@@ -1,0 +1,231 @@
+//! The profiles of `~/.aws/config` and `~/.aws/credentials` (`AWS_CONFIG_FILE`, `AWS_SHARED_CREDENTIALS_FILE`), and the
+//! one that counts: `AWS_PROFILE`, else `AWS_DEFAULT_PROFILE`, else `default`.
+//!
+//! The files are read here and not by the AWS SDK, because a `credential_process` must not inherit what we wrote into the
+//! environment, and because a file that is there but cannot be read must not count as empty.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+use aws_config::profile::ProfileSet;
+use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
+use aws_types::os_shim_internal::Fs;
+
+use super::environment::{Environment, HOME, WRITTEN};
+use crate::error::Error;
+use crate::text::quoted;
+
+const PROFILE: [&str; 2] = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"];
+/// Tells a `credential_process` that it is asked for the base identity, so that ours does not ask for its own.
+pub const IN_PROCESS: &str = "HOPS_CREDENTIALS_IN_PROCESS";
+/// What our endpoint mode takes out of the environment; a program that the chain starts gets it back.
+pub const TAKEN_OUT: [&str; 6] = [
+    PROFILE[0],
+    PROFILE[1],
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+];
+
+/// Where a profile gets credentials from. Any of these in `[default]` gives readers an identity.
+///
+/// Source: AWS SDKs and tools reference guide, "Settings reference".
+const OF_CREDENTIALS: [&str; 10] = [
+    "aws_access_key_id",
+    "credential_process",
+    "credential_source",
+    "login_session",
+    "role_arn",
+    "source_profile",
+    "sso_account_id",
+    "sso_session",
+    "sso_start_url",
+    "web_identity_token_file",
+];
+
+/// Which profile counts.
+pub(super) fn name(environment: &Environment) -> &str {
+    environment.first(&PROFILE).unwrap_or("default")
+}
+
+/// The profiles, and the one that counts.
+pub(super) struct Profiles {
+    /// For the AWS SDK.
+    pub files: EnvConfigFiles,
+    /// The profile that counts; it need not exist when nobody named it.
+    pub name: String,
+    set: ProfileSet,
+}
+
+impl Profiles {
+    /// Reads both files.
+    pub async fn read(environment: &Environment) -> Result<Self, Error> {
+        let config = contents(environment, &CONFIG)?;
+        let credentials = contents(environment, &CREDENTIALS)?;
+        let files = EnvConfigFiles::builder()
+            .with_contents(EnvConfigFileKind::Config, with_clean_processes(&config, environment))
+            .with_contents(EnvConfigFileKind::Credentials, with_clean_processes(&credentials, environment))
+            .build();
+        let named = environment.first(&PROFILE);
+        let name = name(environment).to_owned();
+        let no_variables = environment.seen_by_sdk(&[]);
+        let set = aws_config::profile::load(&Fs::real(), &no_variables, &files, Some(name.clone().into()))
+            .await
+            .map_err(malformed)?;
+        match named {
+            Some(name) if set.get_profile(name).is_none() => Err(Error::NotConfigured {
+                problem: format!(
+                    "AWS_PROFILE names the profile {}, which is in neither ~/.aws/config nor ~/.aws/credentials",
+                    quoted(name)
+                ),
+                remedy: "correct or remove AWS_PROFILE".to_owned(),
+                source: None,
+            }),
+            Some(_) | None => Ok(Self { files, name, set }),
+        }
+    }
+
+    /// A property of the profile that counts.
+    pub fn get(&self, property: &str) -> Option<&str> {
+        self.set.get(property)
+    }
+
+    /// Whether some profile has the machine's role as its source.
+    pub fn have_metadata_as_source(&self) -> bool {
+        let source = |name| self.set.get_profile(name)?.get("credential_source");
+        self.set.profiles().filter_map(source).any(|source| source.eq_ignore_ascii_case("Ec2InstanceMetadata"))
+    }
+}
+
+/// The file, if any, whose default profile holds credentials: readers that look at profiles before they look at an
+/// endpoint read as these.
+///
+/// # Errors
+/// [`Error::NotConfigured`] when a file cannot be read or is malformed.
+pub async fn default_profile_with_credentials(environment: &Environment) -> Result<Option<PathBuf>, Error> {
+    for (file, kind) in [(&CONFIG, EnvConfigFileKind::Config), (&CREDENTIALS, EnvConfigFileKind::Credentials)] {
+        let files = EnvConfigFiles::builder().with_contents(kind, contents(environment, file)?).build();
+        let set = aws_config::profile::load(&Fs::real(), &environment.seen_by_sdk(&[]), &files, Some("default".into()))
+            .await
+            .map_err(malformed)?;
+        if OF_CREDENTIALS.iter().any(|property| set.get(property).is_some()) {
+            return Ok(Some(path(environment, file)));
+        }
+    }
+    Ok(None)
+}
+
+/// A file of profiles: the variable that names it, and where it is otherwise.
+struct ProfileFile {
+    variable: &'static str,
+    usual: &'static str,
+}
+
+const CONFIG: ProfileFile = ProfileFile { variable: "AWS_CONFIG_FILE", usual: "~/.aws/config" };
+const CREDENTIALS: ProfileFile = ProfileFile { variable: "AWS_SHARED_CREDENTIALS_FILE", usual: "~/.aws/credentials" };
+
+fn path(environment: &Environment, file: &ProfileFile) -> PathBuf {
+    let path = environment.get(file.variable).unwrap_or(file.usual);
+    match (path.strip_prefix("~/"), environment.get(HOME)) {
+        (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
+        (Some(_), None) | (None, _) => PathBuf::from(path),
+    }
+}
+
+fn contents(environment: &Environment, file: &ProfileFile) -> Result<String, Error> {
+    let path = path(environment, file);
+    match std::fs::read_to_string(&path) {
+        Ok(contents) => Ok(contents),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(Error::NotConfigured {
+            problem: format!("the AWS profile file {} cannot be read", path.display()),
+            remedy: format!("make it a readable text file, or name another one in {}", file.variable),
+            source: Some(Box::new(error)),
+        }),
+    }
+}
+
+/// Lets each `credential_process` start with the environment that was there before we wrote anything.
+fn with_clean_processes(contents: &str, environment: &Environment) -> String {
+    let unset = WRITTEN.into_iter().filter(|name| environment.get(name).is_none());
+    let mut prefix = format!("unset {}; export {IN_PROCESS}=1;", unset.collect::<Vec<_>>().join(" "));
+    for name in TAKEN_OUT {
+        if let Some(value) = environment.get(name) {
+            prefix.push_str(&format!(" export {name}='{}';", value.replace('\'', r"'\''")));
+        }
+    }
+    let mut clean = String::with_capacity(contents.len());
+    for line in contents.lines() {
+        match line.split_once('=') {
+            Some((name, command)) if name.trim_end().eq_ignore_ascii_case("credential_process") => {
+                clean.push_str(&format!("{name}= {prefix} {}\n", command.trim_start()));
+            }
+            Some(_) | None => clean.extend([line, "\n"]),
+        }
+    }
+    clean
+}
+
+fn malformed(error: aws_config::profile::ProfileFileLoadError) -> Error {
+    let text = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+    let place = match text.split_once(" on line ") {
+        Some((_, place)) => format!(" on line {}", place.replace(":\n  ", ": ")),
+        None => String::new(),
+    };
+    Error::NotConfigured {
+        problem: format!("~/.aws/config or ~/.aws/credentials is malformed{place}"),
+        remedy: "correct the file".to_owned(),
+        source: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        Environment::from_pairs(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    }
+
+    #[test]
+    fn a_credential_process_starts_without_what_we_wrote_and_with_what_we_took_out() {
+        let clean = with_clean_processes(
+            "[default]\ncredential_process = /bin/tool --json\nregion=eu-north-1\n",
+            &environment(&[("AWS_PROFILE", "o'neill"), ("AWS_ACCESS_KEY_ID", "AKIAOWN")]),
+        );
+        assert_eq!(
+            clean,
+            "[default]\ncredential_process = unset AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN \
+             AWS_CONTAINER_CREDENTIALS_FULL_URI AWS_CONTAINER_AUTHORIZATION_TOKEN \
+             AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE HOPS_CREDENTIALS_ISSUED; export HOPS_CREDENTIALS_IN_PROCESS=1; \
+             export AWS_PROFILE='o'\\''neill'; /bin/tool --json\nregion=eu-north-1\n"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_named_profile_that_does_not_exist_is_refused() {
+        let error = Profiles::read(&environment(&[
+            ("AWS_PROFILE", "prdo"),
+            ("AWS_CONFIG_FILE", "/nonexistent"),
+            ("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent"),
+        ]))
+        .await
+        .err()
+        .expect("no such profile");
+        assert_eq!(
+            error.to_string(),
+            "AWS_PROFILE names the profile \"prdo\", which is in neither ~/.aws/config nor ~/.aws/credentials; correct \
+             or remove AWS_PROFILE"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_profile_file_that_is_there_and_cannot_be_read_does_not_count_as_empty() {
+        let error = Profiles::read(&environment(&[("AWS_CONFIG_FILE", "/")])).await.err().expect("a directory");
+        assert_eq!(
+            error.to_string(),
+            "the AWS profile file / cannot be read; make it a readable text file, or name another one in AWS_CONFIG_FILE"
+        );
+    }
+}

@@ -1,0 +1,67 @@
+//! AWS regions: what one may look like, and the partition it belongs to.
+
+use crate::error::Error;
+use crate::text::quoted;
+
+/// Takes what could be a label of a host name: an STS host is made of it.
+///
+/// # Errors
+/// [`Error::NotConfigured`] for anything else.
+pub(crate) fn parse(text: &str) -> Result<&str, Error> {
+    let is_region = (1..=63).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    if is_region {
+        Ok(text)
+    } else {
+        Err(Error::NotConfigured {
+            problem: format!("{} is no AWS region", quoted(text)),
+            remedy: "set AWS_REGION to a region such as eu-north-1".to_owned(),
+            source: None,
+        })
+    }
+}
+
+/// The partition of a region, as it stands in ARNs.
+///
+/// Source: `partitions.json` of the AWS SDKs (their endpoint rules).
+pub(crate) fn partition(region: &str) -> &'static str {
+    [
+        ("cn-", "aws-cn"),
+        ("us-gov-", "aws-us-gov"),
+        ("us-iso-", "aws-iso"),
+        ("us-isob-", "aws-iso-b"),
+        ("eu-isoe-", "aws-iso-e"),
+        ("us-isof-", "aws-iso-f"),
+        ("eusc-", "aws-eusc"),
+    ]
+    .into_iter()
+    .find_map(|(prefix, partition)| region.starts_with(prefix).then_some(partition))
+    .unwrap_or("aws")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_region_is_a_label_of_a_host_name() {
+        assert_eq!(parse("eu-north-1").expect("a region"), "eu-north-1");
+        for text in ["", "eu north 1", "EU-NORTH-1", "evil.example/", "-a", &"a".repeat(64)] {
+            assert!(parse(text).is_err(), "{text:?}");
+        }
+        assert_eq!(
+            parse("eu_north").expect_err("no region").to_string(),
+            "\"eu_north\" is no AWS region; set AWS_REGION to a region such as eu-north-1"
+        );
+    }
+
+    #[test]
+    fn a_region_belongs_to_one_partition() {
+        assert_eq!(partition("eu-north-1"), "aws");
+        assert_eq!(partition("cn-north-1"), "aws-cn");
+        assert_eq!(partition("us-gov-west-1"), "aws-us-gov");
+        assert_eq!(partition("us-isob-east-1"), "aws-iso-b");
+    }
+}

@@ -1,0 +1,225 @@
+//! What keeps roles from being assumed, found by trying: settings, server, login, clock, base identity.
+//!
+//! Everything here holds without Spark; a binding adds what only its host can see as findings of its own. Nothing is
+//! changed. Credentials that STS hands out on the way are dropped.
+
+use std::fmt;
+
+use crate::base_identity::{BaseProvider, Environment};
+use crate::error::Error;
+use crate::hopsworks::Hopsworks;
+use crate::request::{Extras, SessionDuration, SessionName};
+use crate::role::RoleMapping;
+use crate::settings::{PROJECT_ID, Settings};
+use crate::source::Source;
+use crate::sts::Sts;
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What was looked at: `clock`, `endpoint`, …
+    pub check: String,
+    /// Whether it is as it should be.
+    pub is_good: bool,
+    /// What was found; of a problem the cause, and after a semicolon what to do.
+    pub text: String,
+}
+
+impl Finding {
+    /// It is as it should be.
+    pub fn good(check: &str, text: impl Into<String>) -> Self {
+        Self { check: check.to_owned(), is_good: true, text: text.into() }
+    }
+
+    /// Somebody must act; `text` says on what, and how.
+    pub fn problem(check: &str, text: impl Into<String>) -> Self {
+        Self { check: check.to_owned(), is_good: false, text: text.into() }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = if self.is_good { "ok" } else { "PROBLEM" };
+        write!(formatter, "{state:<8}{}: {}", self.check, self.text)
+    }
+}
+
+/// The findings as people read them: a line each, and one that counts the problems.
+pub fn report(findings: &[Finding]) -> String {
+    let mut lines: Vec<String> = findings.iter().map(Finding::to_string).collect();
+    lines.push(match findings.iter().filter(|finding| !finding.is_good).count() {
+        0 => "no problem found".to_owned(),
+        1 => "1 problem found".to_owned(),
+        count => format!("{count} problems found"),
+    });
+    lines.join("\n")
+}
+
+/// Looks at everything that does not depend on the host. Takes up to a minute when something does not answer.
+pub async fn examine(settings: &Settings) -> Vec<Finding> {
+    let source = match Source::from_settings(settings) {
+        Ok(source) => source,
+        Err(error) => return vec![Finding::problem("settings", error.to_string())],
+    };
+    let mut findings = vec![Finding::good("settings", format!("roles come from {source}"))];
+    match &source {
+        Source::Hopsworks(hopsworks) => {
+            let mappings = list_with_skew(hopsworks, &mut findings).await;
+            findings.push(bypass(settings, &mappings).await);
+        }
+        Source::Sts(_) => direct(settings, &source, &mut findings).await,
+    }
+    findings.extend(source.take_warnings().into_iter().map(|warning| Finding::problem("network", warning)));
+    findings
+}
+
+/// Asks the server for the role mappings: an answer shows that endpoint, login, project and feature are right.
+async fn list_with_skew(hopsworks: &Hopsworks, findings: &mut Vec<Finding>) -> Vec<RoleMapping> {
+    let (mappings, skew) = match hopsworks.list_with_skew().await {
+        Ok(list_with_skew) => list_with_skew,
+        Err(error) => {
+            findings.push(Finding::problem(place_of(&error), error.to_string()));
+            return Vec::new();
+        }
+    };
+    findings.push(Finding::good("endpoint", "the server answers, and takes this login for this project"));
+    findings.push(match mappings.len() {
+        0 => Finding::problem(
+            "feature",
+            format!("no role is mapped to the project; ask the administrator to map one, or correct {PROJECT_ID}"),
+        ),
+        count => Finding::good("feature", format!("cloud roles are enabled, mapped to the project: {count}")),
+    });
+    findings.push(match skew {
+        Some(skew) => Finding::problem("clock", skew),
+        None => Finding::good("clock", "this machine and the server agree within 5 minutes"),
+    });
+    mappings
+}
+
+/// Which check an error of the server belongs to.
+fn place_of(error: &Error) -> &'static str {
+    match error.code() {
+        380_000 => "feature",
+        401 => "login",
+        403 => "project",
+        _ => match error {
+            Error::NotConfigured { .. } | Error::InvalidArgument { .. } => "login",
+            Error::Refused { .. } | Error::Unavailable { .. } | Error::BadAnswer { .. } => "endpoint",
+        },
+    }
+}
+
+async fn direct(settings: &Settings, source: &Source, findings: &mut Vec<Finding>) {
+    let sts = match Sts::new(settings) {
+        Ok(sts) => sts,
+        Err(error) => return findings.push(Finding::problem("network", error.to_string())),
+    };
+    match sts.base_identity().await {
+        Ok(identity) => {
+            let text = format!("{} ({})", identity.arn, identity.provider);
+            findings.push(Finding::good("base identity", text));
+        }
+        Err(error) => return findings.push(Finding::problem("base identity", error.to_string())),
+    }
+    let mappings = match source.role_mappings().await {
+        Ok(mappings) => mappings,
+        Err(error) => return findings.push(Finding::problem("roles", error.to_string())),
+    };
+    for mapping in &mappings {
+        findings.push(match try_role(&sts, mapping).await {
+            Ok(()) => Finding::good("roles", format!("{} can be assumed", mapping.role)),
+            Err(error) => Finding::problem("roles", error.to_string()),
+        });
+    }
+}
+
+/// Whether this process needs no role mapping at all, because it reaches a base identity that may assume the roles.
+async fn bypass(settings: &Settings, mappings: &[RoleMapping]) -> Finding {
+    const CHECK: &str = "bypass";
+    let region = match mappings.first().map(|mapping| mapping.role.partition()) {
+        Some("aws-cn") => "cn-north-1",
+        Some("aws-us-gov") => "us-gov-west-1",
+        Some(_) | None => "us-east-1",
+    };
+    // A job without a region can name one, so that none is set here protects nothing.
+    let environment = Environment::at_first_use().with_region(region);
+    let sts = match Sts::with_environment(settings, &environment) {
+        Ok(sts) => sts,
+        Err(error) => return Finding::good(CHECK, format!("not checked, since {error}")),
+    };
+    let identity = match sts.base_identity().await {
+        Ok(identity) => identity,
+        Err(Error::NotConfigured { .. }) => {
+            return Finding::good(CHECK, "this job reaches no base identity of its own");
+        }
+        Err(error) => return Finding::good(CHECK, format!("not checked, since {error}")),
+    };
+    for mapping in mappings {
+        if try_role(&sts, mapping).await.is_ok() {
+            return Finding::problem(
+                CHECK,
+                format!(
+                    "this job can bypass its role mappings: it reaches {} ({}), which may itself assume {}; {}",
+                    identity.arn,
+                    identity.provider,
+                    mapping.role,
+                    protection(identity.provider)
+                ),
+            );
+        }
+    }
+    Finding::good(CHECK, format!("this job reaches {}, which may assume none of the mapped roles", identity.arn))
+}
+
+/// How a base identity is kept from jobs.
+fn protection(provider: BaseProvider) -> &'static str {
+    match provider {
+        BaseProvider::Environment => {
+            "remove AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN from the environment of jobs"
+        }
+        BaseProvider::Profile => "remove ~/.aws/credentials, ~/.aws/config and AWS_PROFILE from where jobs run",
+        BaseProvider::WebIdentity => {
+            "run jobs under a service account without a role: no AWS_WEB_IDENTITY_TOKEN_FILE in their environment"
+        }
+        BaseProvider::Container => {
+            "take the role away from the container of the jobs: no AWS_CONTAINER_CREDENTIALS_* in their environment"
+        }
+        BaseProvider::InstanceProfile => {
+            "keep the instance profile on the server's machine only, or set the metadata hop limit to 1 and block \
+             169.254.169.254 for jobs"
+        }
+    }
+}
+
+async fn try_role(sts: &Sts, mapping: &RoleMapping) -> Result<(), Error> {
+    let (session_name, duration) = (SessionName::from_parts("hops", "doctor"), SessionDuration::default());
+    sts.assume_role(&mapping.role, &session_name, duration, &Extras::default()).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blocking::block_on;
+
+    #[test]
+    fn a_report_has_a_line_for_each_finding_and_counts_the_problems() {
+        let good = Finding::good("clock", "right");
+        let bad = Finding::problem("endpoint", "nobody answers; start the server");
+        assert_eq!(
+            report(&[good.clone(), bad.clone()]),
+            "ok      clock: right\nPROBLEM endpoint: nobody answers; start the server\n1 problem found"
+        );
+        assert_eq!(report(&[good]), "ok      clock: right\nno problem found");
+        assert!(report(&[bad.clone(), bad]).ends_with("\n2 problems found"));
+    }
+
+    #[test]
+    fn settings_that_cannot_be_used_are_the_one_finding() {
+        let settings = Settings::new([], []).with_environment([("REST_ENDPOINT".to_owned(), "hops".to_owned())]);
+        let found = block_on(async { Ok(examine(&settings).await) }).expect("a runtime");
+        let expected = "hopsworks.restendpoint / REST_ENDPOINT is set, but hopsworks.projectid / HOPSWORKS_PROJECT_ID \
+                        is not; set hopsworks.projectid / HOPSWORKS_PROJECT_ID to the number of the project";
+        assert_eq!(found, [Finding::problem("settings", expected)]);
+    }
+}

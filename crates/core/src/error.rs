@@ -1,0 +1,105 @@
+//! Why no credentials came back.
+//!
+//! Each kind names who can act on it. A message is one sentence: what was attempted, what came back (a code and a
+//! message, never a body), and what to do. It holds no secret, and the source of an error is not repeated in it.
+
+use std::error::Error as StdError;
+
+/// An error of a library below us, kept as the source of ours.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Why no credentials came back. Each kind names who can act on it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The caller: no service would accept this argument. Nothing was sent.
+    #[error("invalid {field}: {reason}")]
+    InvalidArgument {
+        /// The argument, in the caller's words: `role ARN`, `session name`, `duration`.
+        field: &'static str,
+        /// What is wrong with it and what would be right.
+        reason: String,
+    },
+    /// The operator: a setting is missing, contradicts another one or cannot be used. Nothing was sent, or only to find
+    /// a base identity.
+    #[error("{problem}; {remedy}")]
+    NotConfigured {
+        /// What is missing or unusable.
+        problem: String,
+        /// What to do about it.
+        remedy: String,
+        /// The library error behind it, if any.
+        source: Option<BoxError>,
+    },
+    /// The administrator: the service understood and said no.
+    #[error("{attempted} was refused: {answer}; {remedy}")]
+    Refused {
+        /// What was asked of whom: `assuming role arn:… at https://…`.
+        attempted: String,
+        /// 380000 to 380004 of the role-mapping contract, else the HTTP status.
+        code: u32,
+        /// Code and message as the service sent them.
+        answer: String,
+        /// What to do about it.
+        remedy: String,
+    },
+    /// Nobody yet: it may work later, so it may be tried again.
+    #[error("{attempted} failed: {problem}; {remedy}")]
+    Unavailable {
+        /// What was asked of whom.
+        attempted: String,
+        /// The HTTP status if there was an answer, else 0.
+        code: u32,
+        /// What happened: no connection, no answer in time, throttled, a passing fault of the service.
+        problem: String,
+        /// What to do if it lasts.
+        remedy: String,
+        /// The library error behind it, if any.
+        source: Option<BoxError>,
+    },
+    /// The service's operator, or us: the answer is not what the contract says.
+    #[error("{attempted} failed: {problem}; {remedy}")]
+    BadAnswer {
+        /// What was asked of whom.
+        attempted: String,
+        /// The HTTP status of the answer.
+        code: u32,
+        /// In which way the answer is wrong. Never the answer itself.
+        problem: String,
+        /// What to do about it.
+        remedy: String,
+        /// The library error behind it, if any and if its text cannot hold the answer.
+        source: Option<BoxError>,
+    },
+}
+
+impl Error {
+    /// 380000 to 380004 of the role-mapping contract, else the HTTP status of the answer, else 0.
+    pub fn code(&self) -> u32 {
+        match self {
+            Error::InvalidArgument { .. } | Error::NotConfigured { .. } => 0,
+            Error::Refused { code, .. } | Error::Unavailable { code, .. } | Error::BadAnswer { code, .. } => *code,
+        }
+    }
+
+    /// The name of the kind, for hosts that have a class of their own for each.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Error::InvalidArgument { .. } => "InvalidArgument",
+            Error::NotConfigured { .. } => "NotConfigured",
+            Error::Refused { .. } => "Refused",
+            Error::Unavailable { .. } => "Unavailable",
+            Error::BadAnswer { .. } => "BadAnswer",
+        }
+    }
+
+    /// Whether the same request may succeed later without anybody changing anything.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Error::Unavailable { .. } => true,
+            Error::InvalidArgument { .. }
+            | Error::NotConfigured { .. }
+            | Error::Refused { .. }
+            | Error::BadAnswer { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! The client of the role-mapping contract, which Hopsworks and our role-mapping server speak.
+//!
+//! Settings: [`REST_ENDPOINT`], [`PROJECT_ID`], a login ([`SECRETS_DIR`](crate::settings::SECRETS_DIR),
+//! [`API_KEY`](crate::settings::API_KEY)), and those of [`network`](crate::network). Without a session name in the
+//! request none is sent: the server knows who asks, and makes one from that.
+
+mod address;
+mod answer;
+mod login;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_sts::primitives::{DateTime, DateTimeFormat};
+use reqwest::header::{ACCEPT, AUTHORIZATION};
+use reqwest::{Client, Response, StatusCode, Url};
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use self::address::ServerAddress;
+use self::answer::{Answer, Exchange};
+use self::login::{Login, Logins};
+use crate::credentials::Credentials;
+use crate::error::Error;
+use crate::network::Network;
+use crate::request::{AssumeRole, Extras};
+use crate::retry::{Failed, Retry};
+use crate::role::RoleMapping;
+use crate::settings::{PROJECT_ID, PROJECT_NAME, REST_ENDPOINT, Settings};
+use crate::text::quoted;
+
+/// Role mappings asked for at once.
+const PAGE: usize = 100;
+
+/// Credentials with less left are as good as expired: they would be before they are used.
+const SHORTEST_LIFE: Duration = Duration::from_secs(2);
+
+/// From this difference on, a wrong clock is worth a word.
+const TOLERATED_SKEW: Duration = Duration::from_secs(300);
+
+/// One member of one project at one server. `Debug` shows no login.
+pub struct Hopsworks {
+    address: ServerAddress,
+    project: u32,
+    project_name: Option<String>,
+    logins: Logins,
+    client: Client,
+    retry: Retry,
+    warnings: Mutex<Vec<String>>,
+}
+
+impl Hopsworks {
+    /// Reads the settings. Nothing is sent.
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`] when one is missing or cannot be used.
+    pub fn from_settings(settings: &Settings) -> Result<Self, Error> {
+        let network = Network::from_settings(settings)?;
+        let address = ServerAddress::parse(settings.get(&REST_ENDPOINT).unwrap_or_default())?;
+        let project = settings.get(&PROJECT_ID).ok_or_else(|| Error::NotConfigured {
+            problem: format!("{REST_ENDPOINT} is set, but {PROJECT_ID} is not"),
+            remedy: format!("set {PROJECT_ID} to the number of the project"),
+            source: None,
+        })?;
+        let mut warnings = network.warnings().to_vec();
+        warnings.extend(network.unread_truststore());
+        if address.is_exposed() {
+            warnings.push(format!("{address} is reached without TLS: whoever is in between can read the credentials"));
+        }
+        if network.is_insecure() {
+            warnings.push(format!(
+                "the certificate of {address} is not checked: whoever is in between can read the credentials"
+            ));
+        }
+        Ok(Self {
+            project: project.trim().parse().map_err(|_| Error::NotConfigured {
+                problem: format!("{PROJECT_ID} is {}, which is no number", quoted(project)),
+                remedy: "set it to the number of the project, not its name".to_owned(),
+                source: None,
+            })?,
+            project_name: settings.get(&PROJECT_NAME).map(|name| quoted(name.trim())),
+            logins: Logins::from_settings(settings),
+            client: network.reqwest_client()?,
+            retry: Retry::default(),
+            warnings: Mutex::new(warnings),
+            address,
+        })
+    }
+
+    /// Tries as `retry` says instead of as usual.
+    pub fn with_retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// The role mappings of the project, in the order of their ids.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the server says no, [`Error::Unavailable`] when it may work later, [`Error::BadAnswer`]
+    /// when an answer breaks the contract, [`Error::NotConfigured`] without a login.
+    pub async fn role_mappings(&self) -> Result<Vec<RoleMapping>, Error> {
+        Ok(self.list_with_skew().await?.0)
+    }
+
+    /// The role mappings, and a sentence about the clocks of this machine and the server when they differ.
+    pub(crate) async fn list_with_skew(&self) -> Result<(Vec<RoleMapping>, Option<String>), Error> {
+        let exchange = self.exchange("listing the role mappings", "ask the administrator of the server");
+        let deadline = self.retry.deadline();
+        let mut found = BTreeMap::new();
+        loop {
+            let (offset, limit) = (found.len().to_string(), PAGE.to_string());
+            let url = self.at(&["cloud", "role-mappings"], &[("offset", &offset), ("limit", &limit)]);
+            let page = self.ask(&exchange, url, deadline).await?;
+            let known = found.len();
+            for item in items(&exchange, &page)? {
+                let mapping = role_mapping(&exchange, item)?;
+                found.insert(mapping.id, mapping);
+            }
+            let count = page.fields.get("count").and_then(Value::as_u64);
+            // A page that brings nothing new is the last one, whatever the count says.
+            if found.len() == known || count.is_some_and(|count| found.len() as u64 >= count) {
+                return Ok((found.into_values().collect(), self.skew(page.date, SystemTime::now())));
+            }
+        }
+    }
+
+    /// One role mapping; `None` is the caller's default.
+    ///
+    /// # Errors
+    /// As [`Hopsworks::role_mappings`]; [`Error::Refused`] with code 380003 when there is none.
+    pub async fn role_mapping(&self, id: Option<u32>) -> Result<RoleMapping, Error> {
+        let (name, exchange) = match id {
+            Some(id) => (
+                id.to_string(),
+                self.exchange(&format!("reading role mapping {id}"), "take an id from the list of role mappings"),
+            ),
+            None => ("default".to_owned(), self.exchange("reading the default role mapping", NO_DEFAULT)),
+        };
+        let url = self.at(&["cloud", "role-mappings", &name], &[]);
+        let answer = self.ask(&exchange, url, self.retry.deadline()).await?;
+        role_mapping(&exchange, &answer.fields)
+    }
+
+    /// Credentials of a role.
+    ///
+    /// # Errors
+    /// As [`Hopsworks::role_mappings`]; [`Error::InvalidArgument`] when `request` holds what the contract cannot carry
+    /// (nothing is sent).
+    pub async fn assume_role(&self, request: &AssumeRole) -> Result<Credentials, Error> {
+        check_supported(&request.extras)?;
+        let exchange = match &request.role {
+            Some(role) => self.exchange(
+                &format!("assuming role {role}"),
+                "ask the administrator to map the role to the project, or take one from the list of role mappings",
+            ),
+            None => self.exchange("assuming the default role", NO_DEFAULT),
+        };
+        let seconds = request.duration.seconds().to_string();
+        let mut query = vec![("durationSeconds", seconds.as_str())];
+        query.extend(request.role.as_ref().map(|role| ("roleARN", role.as_str())));
+        query.extend(request.session_name.as_ref().map(|name| ("roleSessionName", name.as_str())));
+        let asked = SystemTime::now();
+        let url = self.at(&["cloud", "aws", "session-token"], &query);
+        let answer = self.ask(&exchange, url, self.retry.deadline()).await?;
+        let now = SystemTime::now();
+        self.warnings.lock().expect("no holder panics").extend(self.skew(answer.date, now));
+        credentials(&exchange, answer, request, asked, now)
+    }
+
+    /// What the user should know though nothing failed, since somebody last asked.
+    pub fn take_warnings(&self) -> Vec<String> {
+        std::mem::take(&mut *self.warnings.lock().expect("no holder panics"))
+    }
+
+    fn exchange(&self, doing: &str, if_unmapped: &'static str) -> Exchange {
+        let project = match &self.project_name {
+            Some(name) => format!("{} ({name})", self.project),
+            None => self.project.to_string(),
+        };
+        Exchange { attempted: format!("{doing} for project {project} at {}", self.address), if_unmapped }
+    }
+
+    fn at(&self, segments: &[&str], query: &[(&str, &str)]) -> Url {
+        let project = self.project.to_string();
+        self.address.at(&[&["project", &project], segments].concat(), query)
+    }
+
+    /// Asks, and asks again what may be asked again.
+    async fn ask(&self, exchange: &Exchange, url: Url, deadline: Instant) -> Result<Answer, Error> {
+        self.retry.run(deadline, |time| self.ask_once(exchange, &url, time)).await
+    }
+
+    /// Asks; after a 401 the token file is read once more, since it may just have been replaced.
+    async fn ask_once(&self, exchange: &Exchange, url: &Url, time: Duration) -> Result<Answer, Failed> {
+        let end = Instant::now() + time;
+        let login = self.logins.read()?;
+        let response = self.send(exchange, url, &login, end).await?;
+        if response.status() != StatusCode::UNAUTHORIZED || login.file.is_none() {
+            return exchange.read(response, &login, time).await;
+        }
+        let login = self.logins.read()?;
+        let response = self.send(exchange, url, &login, end).await?;
+        exchange.read(response, &login, time).await
+    }
+
+    async fn send(&self, exchange: &Exchange, url: &Url, login: &Login, end: Instant) -> Result<Response, Failed> {
+        let time = end.saturating_duration_since(Instant::now());
+        self.client
+            .get(url.clone())
+            .header(AUTHORIZATION, login.header.clone())
+            .header(ACCEPT, "application/json")
+            .timeout(time)
+            .send()
+            .await
+            .map_err(|error| exchange.unreachable(error, time).into())
+    }
+
+    fn skew(&self, date: Option<SystemTime>, now: SystemTime) -> Option<String> {
+        let there = date?;
+        let difference = there.duration_since(now).unwrap_or_else(|error| error.duration());
+        (difference > TOLERATED_SKEW).then(|| {
+            let (here, there) = (DateTime::from(now), DateTime::from(there));
+            format!("clocks differ: here it is {here}, at {} it is {there}; set the one that is wrong", self.address)
+        })
+    }
+}
+
+impl fmt::Display for Hopsworks {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "the role-mapping server at {}, project {}", self.address, self.project)
+    }
+}
+
+impl fmt::Debug for Hopsworks {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Hopsworks")
+            .field("endpoint", &format_args!("{}", self.address))
+            .field("project", &self.project)
+            .finish_non_exhaustive()
+    }
+}
+
+const NO_DEFAULT: &str = "name a role, or ask a data owner of the project to set a default";
+
+/// Refuses what only STS itself takes.
+pub(crate) fn check_supported(extras: &Extras) -> Result<(), Error> {
+    let given = [
+        (extras.external_id.is_some(), "external id"),
+        (extras.policy.is_some(), "policy"),
+        (!extras.policy_arns.is_empty(), "policy ARNs"),
+        (!extras.tags.is_empty(), "tags"),
+        (extras.source_identity.is_some(), "source identity"),
+    ];
+    match given.into_iter().find(|(is_given, _)| *is_given) {
+        None => Ok(()),
+        Some((_, field)) => Err(Error::InvalidArgument {
+            field,
+            reason: format!(
+                "a role-mapping server does not carry it; leave it out, or unset {REST_ENDPOINT} to ask AWS STS directly"
+            ),
+        }),
+    }
+}
+
+fn items<'page>(exchange: &Exchange, page: &'page Answer) -> Result<Vec<&'page Map<String, Value>>, Error> {
+    let bad = || exchange.bad_answer(StatusCode::OK, "the field items is no list of role mappings");
+    match page.fields.get("items") {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Array(items)) => items.iter().map(|item| item.as_object().ok_or_else(bad)).collect(),
+        Some(_) => Err(bad()),
+    }
+}
+
+fn role_mapping(exchange: &Exchange, fields: &Map<String, Value>) -> Result<RoleMapping, Error> {
+    let bad = |field: &str| {
+        exchange.bad_answer(StatusCode::OK, format!("the field {field} of a role mapping is missing or illegal"))
+    };
+    let text = |field: &str| fields.get(field).and_then(Value::as_str).ok_or_else(|| bad(field));
+    Ok(RoleMapping {
+        id: fields.get("id").and_then(Value::as_u64).and_then(|id| id.try_into().ok()).ok_or_else(|| bad("id"))?,
+        role: text("cloudRole")?.parse().map_err(|_| bad("cloudRole"))?,
+        project_role: text("projectRole")?.parse().map_err(|_| bad("projectRole"))?,
+        is_default: fields.get("defaultRole").and_then(Value::as_bool).ok_or_else(|| bad("defaultRole"))?,
+    })
+}
+
+/// `asked` and `now` are of our clock, the expiration and the date of the answer are of the server's.
+fn credentials(
+    exchange: &Exchange,
+    answer: Answer,
+    request: &AssumeRole,
+    asked: SystemTime,
+    now: SystemTime,
+) -> Result<Credentials, Error> {
+    let bad = |problem: String| exchange.bad_answer(StatusCode::OK, problem);
+    let mut fields = answer.fields;
+    let mut text = |field: &str| match fields.remove(field) {
+        Some(Value::String(value)) if !value.is_empty() => Ok(value),
+        Some(_) | None => Err(bad(format!("the field {field} is missing or empty"))),
+    };
+    let (id, secret, token) = (text("accessKeyId")?, text("secretAccessKey")?, text("sessionToken")?);
+    let (expiration, made) = match fields.get("expiration") {
+        None | Some(Value::Null) => (asked + Duration::from(request.duration), now),
+        Some(value) => (
+            value
+                .as_str()
+                .and_then(|text| DateTime::from_str(text, DateTimeFormat::DateTimeWithOffset).ok())
+                .and_then(|instant| instant.try_into().ok())
+                .ok_or_else(|| bad("the field expiration is no time of RFC 3339".to_owned()))?,
+            answer.date.unwrap_or(now),
+        ),
+    };
+    let life = expiration.duration_since(made).unwrap_or_default();
+    if life < SHORTEST_LIFE {
+        return Err(bad(format!(
+            "the credentials in the answer end at {}, and it was made at {}",
+            DateTime::from(expiration),
+            DateTime::from(made)
+        )));
+    }
+    // Not every server tells which name it gave the session. One that is none is not worth refusing credentials for.
+    let told = fields.get("roleSessionName").and_then(Value::as_str).and_then(|name| name.parse().ok());
+    let session_name = told.or_else(|| request.session_name.clone());
+    Ok(Credentials::new(id, secret, token, expiration, life, request.role.clone()).with_session_name(session_name))
+}

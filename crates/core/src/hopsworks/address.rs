@@ -1,0 +1,140 @@
+//! The address of a role-mapping server.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use reqwest::Url;
+
+use crate::error::Error;
+use crate::settings::REST_ENDPOINT;
+use crate::text::quoted;
+
+/// Where the contract's paths begin.
+const BASE: [&str; 2] = ["hopsworks-api", "api"];
+
+/// The address of a role-mapping server; shown without the path of the contract.
+#[derive(Debug, Clone)]
+pub(super) struct ServerAddress(Url);
+
+impl ServerAddress {
+    /// Takes `host[:port]`, which means https, and `http(s)://host[:port][/path]`. A slash or `/hopsworks-api/api` at
+    /// the end may be there or not.
+    pub(super) fn parse(written: &str) -> Result<Self, Error> {
+        let written = written.trim();
+        let with_scheme = if written.contains("://") { written.to_owned() } else { format!("https://{written}") };
+        let unusable = || Error::NotConfigured {
+            // A password may be what is wrong with it.
+            problem: if written.contains('@') {
+                format!("{REST_ENDPOINT} holds a user name or a password")
+            } else {
+                format!("{REST_ENDPOINT} is {}, which is not the address of a server", quoted(written))
+            },
+            remedy: "write it as https://<host>:<port>".to_owned(),
+            source: None,
+        };
+        let mut url = Url::parse(&with_scheme).map_err(|_| unusable())?;
+        let is_plain = url.username().is_empty() && url.password().is_none();
+        let is_address = matches!(url.scheme(), "http" | "https") && url.has_host();
+        if !is_plain || !is_address || url.query().is_some() || url.fragment().is_some() {
+            return Err(unusable());
+        }
+        let path = url.path().trim_end_matches('/');
+        let path = path.strip_suffix(&format!("/{}/{}", BASE[0], BASE[1])).unwrap_or(path).to_owned();
+        url.set_path(&path);
+        Ok(Self(url))
+    }
+
+    /// The address of `segments` below the contract's base, each of them percent-encoded.
+    pub(super) fn at(&self, segments: &[&str], query: &[(&str, &str)]) -> Url {
+        let mut url = self.0.clone();
+        url.path_segments_mut().expect("http and https have paths").pop_if_empty().extend(BASE).extend(segments);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        url
+    }
+
+    /// Whether what is sent there can be read on the way.
+    pub(super) fn is_exposed(&self) -> bool {
+        let host = self.0.host_str().unwrap_or_default();
+        let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+        let is_loopback = match address {
+            Some(address) => address.is_loopback(),
+            None => host == "localhost",
+        };
+        self.0.scheme() == "http" && !is_loopback
+    }
+}
+
+impl fmt::Display for ServerAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.0.as_str().trim_end_matches('/'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(written: &str) -> String {
+        ServerAddress::parse(written).map_or_else(|error| error.to_string(), |address| address.to_string())
+    }
+
+    #[test]
+    fn an_address_without_a_scheme_means_https() {
+        assert_eq!(shown("hops.example.com"), "https://hops.example.com");
+        assert_eq!(shown(" hops.example.com:8182\n"), "https://hops.example.com:8182");
+        assert_eq!(shown("10.0.0.7:8182"), "https://10.0.0.7:8182");
+        assert_eq!(shown("http://hops.example.com"), "http://hops.example.com");
+    }
+
+    #[test]
+    fn the_end_of_an_address_may_be_written_in_any_way() {
+        for written in ["https://h", "https://h/", "https://h/hopsworks-api/api", "https://h/hopsworks-api/api/"] {
+            let address = ServerAddress::parse(written).expect("an address");
+            assert_eq!(address.at(&["project", "1"], &[]).as_str(), "https://h/hopsworks-api/api/project/1");
+        }
+        let address = ServerAddress::parse("https://gateway/hops/").expect("an address");
+        assert_eq!(address.at(&["project"], &[]).as_str(), "https://gateway/hops/hopsworks-api/api/project");
+    }
+
+    #[test]
+    fn every_path_segment_and_query_value_is_percent_encoded() {
+        let url = ServerAddress::parse("h").expect("an address").at(&["a/b?c"], &[("roleARN", "arn:role/+=,.@-é &x")]);
+        assert_eq!(
+            url.as_str(),
+            "https://h/hopsworks-api/api/a%2Fb%3Fc?roleARN=arn%3Arole%2F%2B%3D%2C.%40-%C3%A9+%26x"
+        );
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_and_a_password_not_shown() {
+        for written in ["ftp://h", "https://", "h ost", "https://h?x=1", "https://h/#x"] {
+            assert_eq!(
+                shown(written),
+                format!(
+                    "hopsworks.restendpoint / REST_ENDPOINT is {written:?}, which is not the address of a server; write \
+                     it as https://<host>:<port>"
+                )
+            );
+        }
+        assert_eq!(
+            shown("https://me:canary@h"),
+            "hopsworks.restendpoint / REST_ENDPOINT holds a user name or a password; write it as https://<host>:<port>"
+        );
+    }
+
+    #[test]
+    fn only_http_beyond_this_machine_is_exposed() {
+        for (written, exposed) in [
+            ("http://hops", true),
+            ("http://10.0.0.7", true),
+            ("https://hops", false),
+            ("http://localhost:80", false),
+            ("http://127.0.0.2", false),
+            ("http://[::1]:80", false),
+        ] {
+            assert_eq!(ServerAddress::parse(written).expect("an address").is_exposed(), exposed, "{written}");
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! What a role-mapping server answered: the fields of a success, or the one error that says what went wrong.
+//!
+//! No message holds the answer itself: a success is made of secrets. Of an error answer it holds code and message, cut
+//! to a length that fits a log line, without control characters and without the caller's own token.
+
+use std::error::Error as StdError;
+use std::io;
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_sts::primitives::{DateTime, DateTimeFormat};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::{Response, StatusCode, Url};
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use super::login::Login;
+use crate::error::Error;
+use crate::retry::Failed;
+use crate::settings::{PROJECT_ID, REST_ENDPOINT, TRUSTSTORE, TRUSTSTORE_PEM};
+
+/// The largest answer that is read. A page of role mappings has some tens of kilobytes.
+const LARGEST: usize = 1024 * 1024;
+
+/// The longest message of a server that is shown, in characters.
+const LONGEST_MESSAGE: usize = 300;
+
+/// What is asked, as messages speak of it.
+pub(super) struct Exchange {
+    /// `assuming role arn:… for project 119 at https://…`
+    pub(super) attempted: String,
+    /// What to do when the server knows no such role mapping.
+    pub(super) if_unmapped: &'static str,
+}
+
+/// A success.
+pub(super) struct Answer {
+    /// The fields of its JSON object.
+    pub(super) fields: Map<String, Value>,
+    /// When the server made it, by its own clock.
+    pub(super) date: Option<SystemTime>,
+}
+
+impl Exchange {
+    /// The answer breaks the contract.
+    pub(super) fn bad_answer(&self, status: StatusCode, problem: impl Into<String>) -> Error {
+        Error::BadAnswer {
+            attempted: self.attempted.clone(),
+            code: status.as_u16().into(),
+            problem: problem.into(),
+            remedy: format!("check that {REST_ENDPOINT} names a role-mapping server, else ask its administrator"),
+            source: None,
+        }
+    }
+
+    /// No answer came.
+    pub(super) fn unreachable(&self, error: reqwest::Error, time: Duration) -> Error {
+        let check = format!("check {REST_ENDPOINT}, the network and the proxy settings");
+        let error = error.without_url();
+        let problem = match tls_error(&error) {
+            Some(untrusted @ rustls::Error::InvalidCertificate(_)) => {
+                return Error::NotConfigured {
+                    problem: format!("{} failed: {untrusted}", self.attempted),
+                    remedy: format!("name the authority that issued it by {TRUSTSTORE_PEM} or {TRUSTSTORE}"),
+                    source: Some(Box::new(error)),
+                };
+            }
+            Some(rustls::Error::InvalidMessage(_)) => {
+                return Error::BadAnswer {
+                    attempted: self.attempted.clone(),
+                    code: 0,
+                    problem: "what answers there does not speak TLS".to_owned(),
+                    remedy: format!("check {REST_ENDPOINT}: for a server without TLS write http://<host>:<port>"),
+                    source: Some(Box::new(error)),
+                };
+            }
+            Some(_) | None => match (error.is_connect(), error.is_timeout()) {
+                (true, true) => "no connection in time".to_owned(),
+                (true, false) => format!("no connection: {}", innermost(&error)),
+                (false, true) => format!("no answer within {} s", time.as_secs_f64().ceil()),
+                (false, false) => innermost(&error),
+            },
+        };
+        // The texts of hyper's errors, whose type is not ours to name: an answer that does not parse, and a greeting that
+        // came before we asked.
+        if problem.starts_with("invalid HTTP") || problem.starts_with("received unexpected message") {
+            Error::BadAnswer {
+                attempted: self.attempted.clone(),
+                code: 0,
+                problem: "what answers there does not speak HTTP".to_owned(),
+                remedy: check,
+                source: Some(Box::new(error)),
+            }
+        } else {
+            Error::Unavailable {
+                attempted: self.attempted.clone(),
+                code: 0,
+                problem,
+                remedy: check,
+                source: Some(Box::new(error)),
+            }
+        }
+    }
+
+    /// Reads `response`, the body of which may take until `time` is over.
+    pub(super) async fn read(&self, mut response: Response, login: &Login, time: Duration) -> Result<Answer, Failed> {
+        let status = response.status();
+        let mut body = Zeroizing::new(Vec::new());
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(error, time))? {
+            if body.len() + chunk.len() > LARGEST {
+                return Err(self.bad_answer(status, "the answer is larger than 1 MiB").into());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let headers = response.headers();
+        if status.is_success() {
+            let fields = self.fields(status, &body, is_html(headers, &body))?;
+            Ok(Answer { fields, date: http_date(headers, DATE.as_str()) })
+        } else {
+            Err(Failed {
+                error: self.refused(status, headers, &body, login),
+                retry_after: retry_after(headers, SystemTime::now()),
+            })
+        }
+    }
+
+    fn fields(&self, status: StatusCode, body: &[u8], is_html: bool) -> Result<Map<String, Value>, Error> {
+        let problem = match std::str::from_utf8(body) {
+            Err(_) => "the answer is not UTF-8",
+            Ok(text) if text.trim().is_empty() => "the answer is empty",
+            Ok(_) if is_html => "the answer is HTML, not JSON",
+            // serde's own message may quote the answer.
+            Ok(text) => match serde_json::from_str(text) {
+                Ok(Value::Object(fields)) => return Ok(fields),
+                Ok(_) => "the answer is no JSON object",
+                Err(error) if error.is_eof() => "the answer is cut off",
+                Err(_) => "the answer is not JSON",
+            },
+        };
+        Err(self.bad_answer(status, problem))
+    }
+
+    /// The server, or something before it, said no.
+    fn refused(&self, status: StatusCode, headers: &HeaderMap, body: &[u8], login: &Login) -> Error {
+        let fields = match serde_json::from_slice(body) {
+            Ok(Value::Object(fields)) => fields,
+            Ok(_) | Err(_) => Map::new(),
+        };
+        let sent = fields.get("errorCode").and_then(Value::as_u64);
+        let message = ["usrMsg", "errorMsg"].iter().find_map(|name| shown(fields.get(*name)?.as_str()?, login));
+        let answer = [
+            Some(format!("HTTP {}", status.as_u16())),
+            sent.map(|code| format!(", code {code}")),
+            message.map(|message| format!(": \"{message}\"")),
+        ]
+        .into_iter()
+        .flatten()
+        .collect::<String>();
+        let code = match sent {
+            Some(code @ 380_000..=380_004) => code as u32,
+            Some(_) | None => status.as_u16().into(),
+        };
+        let attempted = self.attempted.clone();
+        let may_pass = status.is_server_error()
+            || status == StatusCode::TOO_MANY_REQUESTS
+            || status == StatusCode::REQUEST_TIMEOUT;
+        if may_pass {
+            let remedy = "try again later; if it lasts, ask the administrator of the server".to_owned();
+            Error::Unavailable { attempted, code, problem: answer, remedy, source: None }
+        } else if status.is_redirection() {
+            self.bad_answer(status, format!("{answer}, a redirect{}", redirect_target(headers)))
+        } else if status != StatusCode::UNAUTHORIZED && is_html(headers, body) {
+            self.bad_answer(status, format!("{answer} with HTML, not JSON"))
+        } else {
+            Error::Refused { attempted, code, answer, remedy: self.remedy(code, login) }
+        }
+    }
+
+    fn remedy(&self, code: u32, login: &Login) -> String {
+        match code {
+            380_000 => "cloud roles are switched off there: ask its administrator to enable them, or use a \
+                        role-mapping server"
+                .to_owned(),
+            380_001 => "ask the administrator whether the role trusts the base identity of the server and allows the \
+                        duration"
+                .to_owned(),
+            380_002 => "ask the administrator to map the role to your project role".to_owned(),
+            380_003 => self.if_unmapped.to_owned(),
+            380_004 => "use the mapping that exists, or remove it first".to_owned(),
+            401 => login.remedy(),
+            403 => format!("check {PROJECT_ID}: only members of a project may ask"),
+            404 => format!("check {REST_ENDPOINT} and {PROJECT_ID}"),
+            _ => "ask the administrator of the server".to_owned(),
+        }
+    }
+}
+
+/// A message of the server, fit for a log line; `None` when nothing is left of it.
+fn shown(message: &str, login: &Login) -> Option<String> {
+    let cleaned = message.replace(login.secret.as_str(), "***");
+    let words: Vec<&str> = cleaned.split(|letter: char| letter.is_whitespace() || letter.is_control()).collect();
+    let line = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    let cut: String = line.chars().take(LONGEST_MESSAGE).collect();
+    if cut.len() < line.len() { Some(cut + "…") } else { (!cut.is_empty()).then_some(cut) }
+}
+
+fn is_html(headers: &HeaderMap, body: &[u8]) -> bool {
+    let is_declared = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.to_ascii_lowercase().contains("html"));
+    is_declared || body.trim_ascii_start().starts_with(b"<")
+}
+
+/// Scheme and host only: the rest of a login page's address may hold a secret.
+fn redirect_target(headers: &HeaderMap) -> String {
+    let target = headers.get(LOCATION).and_then(|value| value.to_str().ok()).and_then(|value| Url::parse(value).ok());
+    match target {
+        Some(url) if url.has_host() => format!(" to {}", url.origin().ascii_serialization()),
+        Some(_) | None => String::new(),
+    }
+}
+
+fn http_date(headers: &HeaderMap, name: &str) -> Option<SystemTime> {
+    let text = headers.get(name)?.to_str().ok()?;
+    DateTime::from_str(text, DateTimeFormat::HttpDate).ok()?.try_into().ok()
+}
+
+/// Source: RFC 9110, section 10.2.3: seconds or a date.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    match text.trim().parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => Some(http_date(headers, RETRY_AFTER.as_str())?.duration_since(now).unwrap_or_default()),
+    }
+}
+
+fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
+    causes(error).find_map(|cause| cause.downcast_ref().or_else(|| within(cause.downcast_ref()?)))
+}
+
+/// An `io::Error` hides its own content from the chain of sources, and that content may be one again.
+fn within(error: &io::Error) -> Option<&rustls::Error> {
+    let content = error.get_ref()?;
+    content.downcast_ref().or_else(|| within(content.downcast_ref()?))
+}
+
+fn innermost(error: &reqwest::Error) -> String {
+    causes(error).last().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    std::iter::successors(error.source(), |&cause| cause.source())
+}

@@ -1,0 +1,334 @@
+//! How we reach out, to a role-mapping server as well as to AWS: proxies and trusted authorities.
+//!
+//! Proxies: a JVM's own settings (`https.proxyHost`, …) win over `HTTPS_PROXY` and `HTTP_PROXY`; hosts that either
+//! `http.nonProxyHosts` or `NO_PROXY` excepts are reached directly, and so are loopback, link-local addresses and the
+//! metadata services of AWS, always. Authorities: those of the system, of the JVM's truststore and of the truststore of
+//! the source at hand, together. No certificate reaches a client before we have read it, so that an error names its file.
+
+pub(crate) mod aws;
+
+use std::fmt;
+use std::fs;
+use std::time::Duration;
+
+use aws_sdk_sts::config::SharedHttpClient;
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, ClientBuilder, NoProxy, Proxy, Url};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use crate::error::{BoxError, Error};
+use crate::settings::{
+    AWS_CA_BUNDLE, HTTP_PROXY, HTTPS_PROXY, INSECURE, JVM_HTTP_PROXY_HOST, JVM_HTTP_PROXY_PORT, JVM_HTTPS_PROXY_HOST,
+    JVM_HTTPS_PROXY_PORT, JVM_NON_PROXY_HOSTS, JVM_TRUSTSTORE, NO_PROXY, REQUESTS_VERIFY, Setting, Settings,
+    TRUSTSTORE, TRUSTSTORE_PEM,
+};
+
+/// For a connection to be made.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Loopback, link-local, and the IPv6 addresses of the metadata and pod-identity services.
+///
+/// Source: EC2 user guide, "Use the Instance Metadata Service"; EKS user guide, "EKS Pod Identity".
+const NEVER_PROXIED: &str = "localhost,127.0.0.0/8,::1,169.254.0.0/16,fe80::/10,fd00:ec2::/32";
+
+/// How we reach out. `Debug` shows no password of a proxy.
+#[derive(Clone)]
+pub struct Network {
+    settings: Settings,
+    https_proxy: Option<String>,
+    http_proxy: Option<String>,
+    no_proxy: String,
+    warnings: Vec<String>,
+}
+
+impl Network {
+    /// Reads the proxies and notes where certificates are to be found.
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`] when a proxy is not the address of an HTTP proxy.
+    pub fn from_settings(settings: &Settings) -> Result<Self, Error> {
+        let mut warnings = Vec::new();
+        let https = jvm_proxy(settings, &JVM_HTTPS_PROXY_HOST, &JVM_HTTPS_PROXY_PORT, "443")?;
+        let http = jvm_proxy(settings, &JVM_HTTP_PROXY_HOST, &JVM_HTTP_PROXY_PORT, "80")?;
+        let no_proxy = no_proxy(settings, &mut warnings);
+        Ok(Self {
+            https_proxy: https.map_or_else(|| proxy(settings, &HTTPS_PROXY), |found| Ok(Some(found)))?,
+            http_proxy: http.map_or_else(|| proxy(settings, &HTTP_PROXY), |found| Ok(Some(found)))?,
+            no_proxy,
+            warnings,
+            settings: settings.clone(),
+        })
+    }
+
+    /// What the user should know about the proxy settings.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// A client for AWS. It trusts `AWS_CA_BUNDLE` too.
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`] when a file cannot be read or holds no certificate.
+    pub fn aws_client(&self) -> Result<SharedHttpClient, Error> {
+        let client = self.client()?.tls_certs_merge(self.certificates(None, &AWS_CA_BUNDLE)?);
+        Ok(aws::over(client.build().map_err(no_client)?))
+    }
+
+    /// A client for the instance metadata service of AWS, which no proxy reaches and which has no TLS.
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`] when the operating system gives no client.
+    pub fn metadata_client() -> Result<SharedHttpClient, Error> {
+        // Reading the system's certificates takes longer than the service to answer.
+        let client = plain_client().tls_certs_only([]).build().map_err(no_client)?;
+        Ok(aws::over(client))
+    }
+
+    /// A client for the role-mapping server.
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`] when a truststore cannot be read or holds no certificate.
+    pub fn reqwest_client(&self) -> Result<Client, Error> {
+        let of_truststore = self.settings.hopsworks_pem().map(|pem| (pem, &TRUSTSTORE));
+        let client = if self.is_insecure() {
+            self.client()?.tls_danger_accept_invalid_certs(true)
+        } else {
+            self.client()?.tls_certs_merge(self.certificates(of_truststore, &TRUSTSTORE_PEM)?)
+        };
+        client.build().map_err(no_client)
+    }
+
+    fn client(&self) -> Result<ClientBuilder, Error> {
+        let no_proxy = || NoProxy::from_string(&self.no_proxy);
+        let mut client = plain_client();
+        if let Some(address) = &self.https_proxy {
+            client = client.proxy(Proxy::https(address).map_err(no_client)?.no_proxy(no_proxy()));
+        }
+        if let Some(address) = &self.http_proxy {
+            client = client.proxy(Proxy::http(address).map_err(no_client)?.no_proxy(no_proxy()));
+        }
+        Ok(client)
+    }
+
+    /// Whether the certificate of the role-mapping server goes unchecked. Never true of AWS.
+    pub fn is_insecure(&self) -> bool {
+        let says = |setting: &Setting, word: &str| {
+            self.settings.get(setting).map(|value| value.trim().eq_ignore_ascii_case(word))
+        };
+        says(&INSECURE, "true").or_else(|| says(&REQUESTS_VERIFY, "false")).unwrap_or(false)
+    }
+
+    /// What is worth a word when a truststore is named that only a JVM reads (JKS, PKCS12), and this is none. It is left
+    /// out then, which can only make us trust less.
+    pub fn unread_truststore(&self) -> Option<String> {
+        let is_read = self.settings.hopsworks_pem().is_some() || self.settings.get(&TRUSTSTORE_PEM).is_some();
+        (self.settings.get(&TRUSTSTORE).is_some() && !is_read).then(|| {
+            format!("{TRUSTSTORE} names a Java truststore, which only a JVM reads; name a PEM file by {TRUSTSTORE_PEM}")
+        })
+    }
+
+    /// Those of the JVM's truststore, of `handed_over` (PEM, and where it is from), and of the file that `setting` names.
+    fn certificates(
+        &self,
+        handed_over: Option<(&str, &Setting)>,
+        setting: &Setting,
+    ) -> Result<Vec<Certificate>, Error> {
+        let of_jvm = self.settings.jvm_pem().map(|pem| (pem, &JVM_TRUSTSTORE));
+        let mut found = Vec::new();
+        for (pem, from) in of_jvm.into_iter().chain(handed_over) {
+            found.extend(authorities(pem, &named(&self.settings, from))?);
+        }
+        found.extend(authorities_of(&self.settings, setting)?);
+        found.iter().map(|der| Certificate::from_der(der).map_err(no_client)).collect()
+    }
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Network").field("settings", &self.settings).field("no_proxy", &self.no_proxy).finish()
+    }
+}
+
+/// Without a proxy. It does not follow redirects: they would carry the caller's token, or a signature, along.
+fn plain_client() -> ClientBuilder {
+    // Whoever was first keeps its place; ours is only there so that reqwest finds one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder()
+        .no_proxy()
+        .redirect(Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .user_agent(concat!("hops-credentials/", env!("CARGO_PKG_VERSION")))
+}
+
+/// A client for an endpoint of ours on this machine.
+///
+/// # Errors
+/// [`Error::NotConfigured`] when no client can be made.
+pub fn loopback_client(answer: Duration) -> Result<Client, Error> {
+    plain_client().timeout(answer).build().map_err(no_client)
+}
+
+fn no_client(error: reqwest::Error) -> Error {
+    Error::NotConfigured {
+        problem: "no client for HTTPS can be made".to_owned(),
+        remedy: format!("install the system's certificates (ca-certificates), or name a PEM file by {TRUSTSTORE_PEM}"),
+        source: Some(Box::new(error)),
+    }
+}
+
+fn jvm_proxy(settings: &Settings, host: &Setting, port: &Setting, usual: &str) -> Result<Option<String>, Error> {
+    let Some(name) = settings.get(host) else { return Ok(None) };
+    let name = if name.contains(':') && !name.starts_with('[') { format!("[{name}]") } else { name.to_owned() };
+    let port_number = settings.get(port).unwrap_or(usual).trim();
+    proxy_address(&format!("{}:{port_number}", name.trim()), host).map(Some)
+}
+
+fn proxy(settings: &Settings, setting: &Setting) -> Result<Option<String>, Error> {
+    settings.get(setting).map(|value| proxy_address(value.trim(), setting)).transpose()
+}
+
+/// Takes `host:port` and `http(s)://[user:password@]host[:port]`. The message does not show it: it may hold a password.
+fn proxy_address(written: &str, setting: &Setting) -> Result<String, Error> {
+    let address = if written.contains("://") { written.to_owned() } else { format!("http://{written}") };
+    match Url::parse(&address) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(address),
+        Ok(_) | Err(_) => Err(Error::NotConfigured {
+            problem: format!("{setting} is not the address of an HTTP proxy"),
+            remedy: "write it as http://<host>:<port>, or unset it".to_owned(),
+            source: None,
+        }),
+    }
+}
+
+fn no_proxy(settings: &Settings, warnings: &mut Vec<String>) -> String {
+    let mut rules = vec![NEVER_PROXIED.to_owned()];
+    let of_jvm = settings.get(&JVM_NON_PROXY_HOSTS).unwrap_or_default().split('|');
+    let of_environment = settings.get(&NO_PROXY).unwrap_or_default().split(',');
+    for (setting, pattern) in
+        of_jvm.map(|pattern| (&JVM_NON_PROXY_HOSTS, pattern)).chain(of_environment.map(|pattern| (&NO_PROXY, pattern)))
+    {
+        match direct_rule(pattern.trim()) {
+            Some(rule) => rules.push(rule),
+            None if pattern.trim().is_empty() => {}
+            None => warnings.push(format!(
+                "{setting}: the entry {pattern:?} has no effect; write a host, *.<domain>, or the first numbers of an \
+                 address and a star"
+            )),
+        }
+    }
+    rules.join(",")
+}
+
+/// `*.example.com`, `10.20.*`, `[::1]` and all that has no star, as a rule of curl.
+fn direct_rule(pattern: &str) -> Option<String> {
+    let pattern = pattern.trim_start_matches('[').trim_end_matches(']');
+    match pattern.split_once('*') {
+        None if pattern.is_empty() => None,
+        None => Some(pattern.to_owned()),
+        // The star of curl's rules is one for names, not for addresses.
+        Some(("", "")) => Some("*,0.0.0.0/0,::/0".to_owned()),
+        Some(("", domain)) if !domain.contains('*') => Some(domain.to_owned()),
+        Some((numbers, "")) => {
+            let numbers: Vec<u8> =
+                numbers.strip_suffix('.')?.split('.').map(str::parse).collect::<Result<_, _>>().ok()?;
+            let bits = numbers.len() * 8;
+            let number = |index: usize| numbers.get(index).copied().unwrap_or(0);
+            (bits < 32).then(|| format!("{}.{}.{}.0/{bits}", number(0), number(1), number(2)))
+        }
+        Some(_) => None,
+    }
+}
+
+fn named(settings: &Settings, setting: &Setting) -> String {
+    format!("{} ({setting})", settings.get(setting).unwrap_or("the truststore").trim())
+}
+
+fn authorities_of(settings: &Settings, setting: &Setting) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let Some(path) = settings.get(setting) else { return Ok(Vec::new()) };
+    let place = named(settings, setting);
+    match fs::read(path.trim()) {
+        Ok(bytes) => authorities(&String::from_utf8_lossy(&bytes), &place),
+        Err(error) => Err(untrusted(format!("{place} cannot be read: {error}"), Some(Box::new(error)))),
+    }
+}
+
+/// The certificates that can be trusted. What else there is (keys, comments, a certificate that rustls does not
+/// understand, as some bundles of systems have) is passed over.
+fn authorities(pem: &str, place: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
+    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+    const END: &str = "-----END CERTIFICATE-----";
+    let found: Vec<CertificateDer<'static>> = pem
+        .split(BEGIN)
+        .skip(1)
+        .filter_map(|rest| Some(format!("{BEGIN}{}{END}", rest.split_once(END)?.0)))
+        .filter_map(|block| {
+            let der = CertificateDer::from_pem_slice(block.as_bytes()).ok()?;
+            RootCertStore::empty().add(der.clone()).ok()?;
+            Some(der)
+        })
+        .collect();
+    if found.is_empty() { Err(untrusted(format!("{place} holds no certificate"), None)) } else { Ok(found) }
+}
+
+fn untrusted(problem: String, source: Option<BoxError>) -> Error {
+    Error::NotConfigured {
+        problem,
+        remedy: "it must hold the certificates of the authorities to trust; correct the setting or unset it".to_owned(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(properties: &[(&str, &str)], environment: &[(&str, &str)]) -> Network {
+        let owned = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        let settings = Settings::new([], owned(properties)).with_environment(owned(environment));
+        Network::from_settings(&settings).expect("settings")
+    }
+
+    #[test]
+    fn a_proxy_may_be_written_with_or_without_scheme_and_port() {
+        for (properties, environment, expected) in [
+            (vec![], vec![], None),
+            (vec![], vec![("HTTPS_PROXY", "proxy:3128")], Some("http://proxy:3128")),
+            (vec![], vec![("https_proxy", "https://me:pw@proxy")], Some("https://me:pw@proxy")),
+            (vec![("https.proxyHost", "proxy")], vec![("HTTPS_PROXY", "other")], Some("http://proxy:443")),
+            (vec![("https.proxyHost", "fd00::1"), ("https.proxyPort", "3128")], vec![], Some("http://[fd00::1]:3128")),
+            (vec![("http.proxyHost", "proxy")], vec![], None),
+        ] {
+            assert_eq!(
+                network(&properties, &environment).https_proxy.as_deref(),
+                expected,
+                "{properties:?} {environment:?}"
+            );
+        }
+        assert_eq!(network(&[("http.proxyHost", "proxy")], &[]).http_proxy.as_deref(), Some("http://proxy:80"));
+    }
+
+    #[test]
+    fn exceptions_of_a_jvm_and_of_the_environment_become_one_list() {
+        let found = network(
+            &[("http.nonProxyHosts", "*.hops.local|10.*|192.168.7.*|[fd00::1]|node|a*.b|*x*|1.2.3.4.*")],
+            &[("NO_PROXY", "*.corp, .example.com ,172.16.0.0/12,")],
+        );
+        assert_eq!(
+            found.no_proxy,
+            format!(
+                "{NEVER_PROXIED},.hops.local,10.0.0.0/8,192.168.7.0/24,fd00::1,node,.corp,.example.com,172.16.0.0/12"
+            )
+        );
+        let without_effect = |entry: &str| {
+            format!(
+                "http.nonProxyHosts: the entry {entry:?} has no effect; write a host, *.<domain>, or the first numbers of an \
+                 address and a star"
+            )
+        };
+        assert_eq!(found.warnings(), ["a*.b", "*x*", "1.2.3.4.*"].map(without_effect));
+    }
+}

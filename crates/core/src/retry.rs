@@ -1,0 +1,192 @@
+//! Trying again what may be tried again, and nothing else.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::error::Error;
+
+/// How often and for how long something is tried. [`Default`] is what every caller uses: 3 tries, 30 s in all, 10 s for
+/// an answer.
+#[derive(Debug, Clone)]
+pub struct Retry {
+    /// Tries, the first one included.
+    pub tries: u32,
+    /// For all tries and the waits between them.
+    pub budget: Duration,
+    /// For the answer to one try.
+    pub answer: Duration,
+    /// Before the second try; it doubles with each further one. Jitter takes up to half of it away.
+    pub first_wait: Duration,
+    /// Where the jitter comes from: at least 0, less than 1.
+    pub random: fn() -> f64,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            tries: 3,
+            budget: Duration::from_secs(30),
+            answer: Duration::from_secs(10),
+            first_wait: Duration::from_millis(500),
+            random,
+        }
+    }
+}
+
+/// One try that brought nothing.
+#[derive(Debug)]
+pub struct Failed {
+    /// Why.
+    pub error: Error,
+    /// The wait that the service asked for (`Retry-After`); it is never shorter than ours.
+    pub retry_after: Option<Duration>,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { error, retry_after: None }
+    }
+}
+
+impl Retry {
+    /// The end of the budget of a call that begins now, however many requests it needs.
+    pub fn deadline(&self) -> Instant {
+        Instant::now() + self.budget
+    }
+
+    /// Calls `attempt`, which gets the time it may take, until it succeeds, fails for good, or no time or try is left.
+    ///
+    /// # Errors
+    /// That of the last try.
+    pub async fn run<T, Attempt>(
+        &self,
+        deadline: Instant,
+        mut attempt: impl FnMut(Duration) -> Attempt,
+    ) -> Result<T, Error>
+    where
+        Attempt: Future<Output = Result<T, Failed>>,
+    {
+        let mut tried = 0;
+        loop {
+            let failed = match attempt(self.answer.min(left(deadline))).await {
+                Ok(value) => return Ok(value),
+                Err(failed) => failed,
+            };
+            tried += 1;
+            let wait = self.wait_after(tried).max(failed.retry_after.unwrap_or_default());
+            if tried >= self.tries || !failed.error.is_retryable() || wait >= left(deadline) {
+                return Err(failed.error);
+            }
+            sleep(wait).await;
+        }
+    }
+
+    fn wait_after(&self, tried: u32) -> Duration {
+        let longest = self.first_wait * 2_u32.saturating_pow(tried.saturating_sub(1));
+        longest.mul_f64(1.0 - (self.random)() / 2.0)
+    }
+}
+
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}
+
+/// Enough to keep many clients from coming back at the same moment: the keys of a hash map are random.
+pub fn random() -> f64 {
+    (RandomState::new().hash_one(()) >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    fn passing() -> Error {
+        Error::Unavailable {
+            attempted: "trying".to_owned(),
+            code: 503,
+            problem: "not now".to_owned(),
+            remedy: "wait".to_owned(),
+            source: None,
+        }
+    }
+
+    fn without_jitter() -> Retry {
+        Retry { random: || 0.0, ..Retry::default() }
+    }
+
+    /// The seconds at which tries began, when each takes `taking` and fails as `failure` says.
+    async fn tries(retry: &Retry, taking: Duration, failure: impl Fn() -> Failed) -> Vec<f64> {
+        let start = Instant::now();
+        let began = RefCell::new(Vec::new());
+        let result: Result<(), Error> = retry
+            .run(retry.deadline(), async |time| {
+                began.borrow_mut().push(start.elapsed().as_secs_f64());
+                sleep(taking.min(time)).await;
+                Err(failure())
+            })
+            .await;
+        assert!(result.is_err());
+        began.into_inner()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_pass_is_tried_three_times_with_growing_waits() {
+        assert_eq!(tries(&without_jitter(), Duration::ZERO, || passing().into()).await, [0.0, 0.5, 1.5]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn jitter_takes_up_to_half_of_a_wait_away() {
+        let retry = Retry { random: || 1.0, ..Retry::default() };
+        assert_eq!(tries(&retry, Duration::ZERO, || passing().into()).await, [0.0, 0.25, 0.75]);
+        let drawn: Vec<f64> = (0..100).map(|_| random()).collect();
+        assert!(drawn.iter().all(|number| (0.0..1.0).contains(number)), "{drawn:?}");
+        assert!(drawn.windows(2).any(|pair| pair[0] != pair[1]), "{drawn:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_pass_is_tried_once() {
+        let refused = || Failed::from(Error::InvalidArgument { field: "role ARN", reason: "none".to_owned() });
+        assert_eq!(tries(&without_jitter(), Duration::ZERO, refused).await, [0.0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_wait_that_a_service_asks_for_is_kept_while_there_is_time() {
+        let asking = |seconds| move || Failed { error: passing(), retry_after: Some(Duration::from_secs(seconds)) };
+        assert_eq!(tries(&without_jitter(), Duration::ZERO, asking(12)).await, [0.0, 12.0, 24.0]);
+        assert_eq!(tries(&without_jitter(), Duration::ZERO, asking(20)).await, [0.0, 20.0]);
+        assert_eq!(tries(&without_jitter(), Duration::ZERO, asking(30)).await, [0.0]);
+        assert_eq!(tries(&without_jitter(), Duration::ZERO, asking(0)).await, [0.0, 0.5, 1.5]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_tries_together_take_no_longer_than_the_budget() {
+        let start = Instant::now();
+        let retry = Retry { tries: 100, ..without_jitter() };
+        tries(&retry, Duration::from_secs(3600), || passing().into()).await;
+        assert_eq!(start.elapsed().as_secs(), 30);
+        let start = Instant::now();
+        tries(&without_jitter(), Duration::from_secs(3600), || passing().into()).await;
+        assert_eq!(start.elapsed().as_secs(), 30);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_later_success_is_a_success() {
+        let mut tried = 0;
+        let retry = Retry::default();
+        let result = retry
+            .run(retry.deadline(), |_| {
+                tried += 1;
+                std::future::ready(match tried {
+                    2 => Ok("here"),
+                    _ => Err(passing().into()),
+                })
+            })
+            .await;
+        assert_eq!(result.expect("the second try"), "here");
+    }
+}

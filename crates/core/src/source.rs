@@ -1,0 +1,218 @@
+//! Where role mappings and credentials come from: a role-mapping server, or AWS STS directly.
+//!
+//! A server when [`REST_ENDPOINT`] is set, STS otherwise; never the one because the other failed. A `Source` belongs to
+//! one runtime: a binding makes one for each call, inside of [`block_on`](crate::blocking::block_on).
+
+use std::fmt;
+
+use crate::credentials::Credentials;
+use crate::direct::Direct;
+use crate::error::Error;
+use crate::hopsworks::{Hopsworks, check_supported};
+use crate::request::AssumeRole;
+use crate::role::RoleMapping;
+use crate::settings::{REST_ENDPOINT, Settings};
+
+/// Where role mappings and credentials come from.
+#[derive(Debug)]
+pub enum Source {
+    /// Hopsworks or our role-mapping server.
+    Hopsworks(Hopsworks),
+    /// AWS STS, called with the base identity of this process.
+    Sts(Direct),
+}
+
+impl Source {
+    /// Reads the settings. Nothing is sent.
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`] when one is missing or cannot be used.
+    pub fn from_settings(settings: &Settings) -> Result<Self, Error> {
+        match settings.get(&REST_ENDPOINT) {
+            Some(_) => Ok(Source::Hopsworks(Hopsworks::from_settings(settings)?)),
+            None => Ok(Source::Sts(Direct::from_settings(settings)?)),
+        }
+    }
+
+    /// All role mappings, in the order of their ids. Which of them the caller may assume the service decides.
+    ///
+    /// # Errors
+    /// As [`Hopsworks::role_mappings`]; from STS [`Error::NotConfigured`] when no role is listed.
+    pub async fn role_mappings(&self) -> Result<Vec<RoleMapping>, Error> {
+        match self {
+            Source::Hopsworks(hopsworks) => hopsworks.role_mappings().await,
+            Source::Sts(direct) => direct.role_mappings(),
+        }
+    }
+
+    /// One role mapping; `None` is the caller's default.
+    ///
+    /// # Errors
+    /// As [`Source::role_mappings`]; [`Error::Refused`] with code 380003 when there is no such id.
+    pub async fn role_mapping(&self, id: Option<u32>) -> Result<RoleMapping, Error> {
+        match self {
+            Source::Hopsworks(hopsworks) => hopsworks.role_mapping(id).await,
+            Source::Sts(direct) => direct.role_mapping(id),
+        }
+    }
+
+    /// The same request with a role: the caller's default where it names none. A program that asks again with it keeps its
+    /// role when the default is moved.
+    ///
+    /// # Errors
+    /// As [`Source::role_mapping`] for the default; [`Error::InvalidArgument`] when the source cannot carry the request
+    /// (nothing is sent).
+    pub async fn with_default_role(&self, request: AssumeRole) -> Result<AssumeRole, Error> {
+        if let Source::Hopsworks(_) = self {
+            check_supported(&request.extras)?;
+        }
+        match request.role {
+            Some(_) => Ok(request),
+            None => Ok(AssumeRole { role: Some(self.role_mapping(None).await?.role), ..request }),
+        }
+    }
+
+    /// Credentials of a role.
+    ///
+    /// # Errors
+    /// As [`Hopsworks::assume_role`] or [`Sts::assume_role`]; from STS [`Error::NotConfigured`] when neither the request
+    /// nor the settings name a role.
+    pub async fn assume_role(&self, request: &AssumeRole) -> Result<Credentials, Error> {
+        match self {
+            Source::Hopsworks(hopsworks) => hopsworks.assume_role(request).await,
+            Source::Sts(direct) => direct.assume_role(request).await,
+        }
+    }
+
+    /// What the user should know though nothing failed, since somebody last asked; one sentence each, no secrets.
+    pub fn take_warnings(&self) -> Vec<String> {
+        match self {
+            Source::Hopsworks(hopsworks) => hopsworks.take_warnings(),
+            Source::Sts(direct) => direct.take_warnings(),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Hopsworks(hopsworks) => hopsworks.fmt(formatter),
+            Source::Sts(_) => formatter.write_str("AWS STS, asked directly"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blocking::block_on;
+    use crate::role::ProjectRole;
+
+    const READER: &str = "arn:aws:iam::123456789012:role/reader";
+    const WRITER: &str = "arn:aws-cn:iam::123456789012:role/teams/writer";
+
+    fn settings(environment: &[(&str, &str)]) -> Settings {
+        let pairs = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Settings::new([], []).with_environment(pairs)
+    }
+
+    fn source(environment: &[(&str, &str)]) -> Result<Source, Error> {
+        Source::from_settings(&settings(environment))
+    }
+
+    fn message<T>(result: Result<T, Error>) -> String {
+        result.err().expect("an error").to_string()
+    }
+
+    #[test]
+    fn listed_roles_count_from_one_and_the_first_is_the_default() {
+        let source = source(&[("HOPS_CLOUD_ROLES", &format!("{READER}, {WRITER},"))]).expect("settings");
+        let reader = RoleMapping {
+            id: 1,
+            role: READER.parse().expect("an ARN"),
+            project_role: ProjectRole::All,
+            is_default: true,
+        };
+        let writer = RoleMapping {
+            id: 2,
+            role: WRITER.parse().expect("an ARN"),
+            project_role: ProjectRole::All,
+            is_default: false,
+        };
+        assert_eq!(block_on(source.role_mapping(None)).expect("the default"), reader);
+        assert_eq!(block_on(source.role_mapping(Some(2))).expect("the second"), writer);
+        assert_eq!(block_on(source.role_mappings()).expect("both"), [reader, writer]);
+    }
+
+    #[test]
+    fn a_request_without_a_role_is_named_after_the_default_and_another_stays_as_it_is() {
+        let source = source(&[("HOPS_CLOUD_ROLES", &format!("{READER},{WRITER}"))]).expect("settings");
+        let role = |text: &str| Some(text.parse().expect("an ARN"));
+        let named = |role| {
+            block_on(source.with_default_role(AssumeRole { role, ..AssumeRole::default() })).expect("a default").role
+        };
+        assert_eq!(named(None), role(READER));
+        assert_eq!(named(role(WRITER)), role(WRITER));
+    }
+
+    #[test]
+    fn an_id_beyond_the_list_is_code_380003() {
+        let source = source(&[("HOPS_CLOUD_ROLES", READER)]).expect("settings");
+        for id in [0, 2] {
+            let error = block_on(source.role_mapping(Some(id))).expect_err("no such id");
+            assert_eq!(error.code(), 380_003);
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "reading role mapping {id} of hops.cloud.roles / HOPS_CLOUD_ROLES was refused: 1 listed there; take \
+                     an id from 1 to 1"
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn without_any_setting_the_message_names_those_that_help() {
+        let source = source(&[]).expect("a role may still be named");
+        let expected = "no role is named, and neither hopsworks.restendpoint / REST_ENDPOINT nor hops.cloud.roles / \
+                        HOPS_CLOUD_ROLES is set; set hopsworks.restendpoint / REST_ENDPOINT for a role-mapping server, \
+                        or hops.cloud.roles / HOPS_CLOUD_ROLES to role ARNs, or name a role";
+        assert_eq!(message(block_on(source.role_mappings())), expected);
+        assert_eq!(message(block_on(source.role_mapping(None))), expected);
+        assert_eq!(message(block_on(source.assume_role(&AssumeRole::default()))), expected);
+    }
+
+    #[test]
+    fn a_listed_text_that_is_no_arn_is_named() {
+        assert_eq!(
+            message(source(&[("HOPS_CLOUD_ROLES", &format!("{READER},writer"))])),
+            "hops.cloud.roles / HOPS_CLOUD_ROLES lists \"writer\", which is no role ARN; list ARNs of the form \
+             arn:<partition>:iam::<account of 12 digits>:role/<path and name>, separated by commas"
+        );
+    }
+
+    #[test]
+    fn an_endpoint_without_a_project_is_never_the_direct_mode() {
+        assert_eq!(
+            message(source(&[("REST_ENDPOINT", "https://hops"), ("HOPS_CLOUD_ROLES", READER)])),
+            "hopsworks.restendpoint / REST_ENDPOINT is set, but hopsworks.projectid / HOPSWORKS_PROJECT_ID is not; set \
+             hopsworks.projectid / HOPSWORKS_PROJECT_ID to the number of the project"
+        );
+        assert_eq!(
+            message(source(&[("REST_ENDPOINT", "https://hops"), ("HOPSWORKS_PROJECT_ID", "churn")])),
+            "hopsworks.projectid / HOPSWORKS_PROJECT_ID is \"churn\", which is no number; set it to the number of the \
+             project, not its name"
+        );
+    }
+
+    #[test]
+    fn the_futures_of_a_source_may_move_between_threads() {
+        fn is_send<T: Send>(future: T) -> T {
+            future
+        }
+        let source = source(&[("REST_ENDPOINT", "http://hops"), ("HOPSWORKS_PROJECT_ID", "1")]).expect("settings");
+        drop(is_send(source.assume_role(&AssumeRole::default())));
+        drop(is_send(source.role_mappings()));
+        drop(is_send(source.role_mapping(None)));
+    }
+}

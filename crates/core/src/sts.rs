@@ -1,0 +1,290 @@
+//! AssumeRole: credentials of a role from STS itself, called with the base identity.
+//!
+//! Which endpoint, which region and which base identity: [`crate::base_identity`]. Which proxy and which authorities:
+//! [`crate::network`]. A call is tried three times at most, 30 s in all unless [`Sts::with_limit`] says less, and only when
+//! STS throttles, has a passing fault or cannot be reached. Nothing is cached here but the base identity.
+
+mod answer;
+mod extras;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_sts::Client;
+use aws_sdk_sts::config::{Builder, SharedHttpClient};
+use aws_sdk_sts::error::SdkError;
+use aws_sdk_sts::operation::RequestId;
+use aws_sdk_sts::operation::assume_role::{AssumeRoleError, AssumeRoleOutput};
+use aws_sdk_sts::types::{PolicyDescriptorType, Tag};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use self::answer::DateInterceptor;
+use crate::aws_error::{self, Asked};
+use crate::base_identity::{self, BaseCredentials, BaseIdentity, Environment, LIMIT, region, timeouts};
+use crate::credentials::Credentials;
+use crate::error::Error;
+use crate::network::Network;
+use crate::request::{Extras, SessionDuration, SessionName};
+use crate::role::RoleArn;
+use crate::settings::Settings;
+
+/// STS, called with the base identity of this process.
+///
+/// Its connections live as long as the runtime on which they were made: use one for the calls of one runtime.
+#[derive(Clone)]
+pub struct Sts {
+    environment: Environment,
+    http: SharedHttpClient,
+    /// For the instance metadata service, which no proxy reaches.
+    direct: SharedHttpClient,
+    base: Arc<Mutex<Option<Arc<BaseCredentials>>>>,
+    limit: Duration,
+}
+
+/// What STS handed out.
+#[derive(Debug, Clone)]
+pub struct Issued {
+    /// The credentials of the role.
+    pub credentials: Credentials,
+    /// The id under which AWS finds the request, if STS named one.
+    pub request_id: Option<String>,
+    /// What the operator should know although it went well; one sentence each.
+    pub warnings: Vec<String>,
+}
+
+impl Sts {
+    /// Reads the settings. Nothing is sent.
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`] when a proxy or a file of certificates cannot be used.
+    pub fn new(settings: &Settings) -> Result<Self, Error> {
+        Self::with_environment(settings, Environment::at_first_use())
+    }
+
+    /// As [`Sts::new`], with the base identity of an explicit environment instead of the process's own.
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`] when a proxy or a file of certificates cannot be used.
+    pub fn with_environment(settings: &Settings, environment: &Environment) -> Result<Self, Error> {
+        Ok(Self {
+            environment: environment.clone(),
+            http: Network::from_settings(settings)?.aws_client()?,
+            direct: Network::metadata_client()?,
+            base: Arc::default(),
+            limit: LIMIT,
+        })
+    }
+
+    /// With another bound on one call, its tries and the search for the base identity included, for a caller that has to
+    /// answer in time itself. One try takes no more than half of what is left, so that a connection that has died
+    /// unnoticed leaves time for a second one.
+    pub fn with_limit(self, limit: Duration) -> Self {
+        Self { limit, ..self }
+    }
+
+    /// Asks STS for credentials of a role. The role may be in any account that trusts the base identity.
+    ///
+    /// A base identity that is itself a role gets one hour at most: a longer duration is shortened, with a warning.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] when STS would refuse the request as it stands (nothing is sent),
+    /// [`Error::NotConfigured`] without a base identity or a region, [`Error::Refused`] when STS says no,
+    /// [`Error::Unavailable`] when it may work later, [`Error::BadAnswer`] when the answer is damaged.
+    pub async fn assume_role(
+        &self,
+        role: &RoleArn,
+        session_name: &SessionName,
+        duration: SessionDuration,
+        extras: &Extras,
+    ) -> Result<Issued, Error> {
+        extras::check(extras)?;
+        let deadline = Instant::now() + self.limit;
+        let base = self.base(deadline).await?;
+        check_partition(role, &base)?;
+        let mut warnings = Vec::from_iter(unencrypted(&base));
+        let shortened = |duration: SessionDuration| {
+            format!(
+                "{} s were asked for and {} s are what AWS gives, because the base identity ({}) is itself a role",
+                duration.seconds(),
+                SessionDuration::CHAINED_MAXIMUM.seconds(),
+                base.provider
+            )
+        };
+        let mut asked_for = duration;
+        if base.is_role && duration > SessionDuration::CHAINED_MAXIMUM {
+            warnings.push(shortened(duration));
+            asked_for = SessionDuration::CHAINED_MAXIMUM;
+        }
+        let date_interceptor = DateInterceptor::default();
+        let mut answer = send(&client(&base, &date_interceptor, deadline), role, session_name, asked_for, extras).await;
+        if asked_for > SessionDuration::CHAINED_MAXIMUM && answer.as_ref().is_err_and(aws_error::is_role_chaining) {
+            warnings.push(shortened(duration));
+            let client = client(&base, &date_interceptor, deadline);
+            answer = send(&client, role, session_name, SessionDuration::CHAINED_MAXIMUM, extras).await;
+        }
+        let attempted = format!("assuming role {role} at {}", place(&base));
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.forget_refused(&error).await;
+                return Err(aws_error::from_sdk(
+                    attempted,
+                    Asked::Role(role, base.provider),
+                    &secrets(&base, extras),
+                    &error,
+                ));
+            }
+        };
+        let answered_at = date_interceptor.answered_at().unwrap_or_else(SystemTime::now);
+        let credentials =
+            answer::credentials(&answer, answered_at, role).map_err(|problem| answer::damaged(attempted, problem))?;
+        let credentials = credentials.with_session_name(Some(session_name.clone()));
+        Ok(Issued { credentials, request_id: answer.request_id().map(str::to_owned), warnings })
+    }
+
+    /// Finds the base identity and asks STS who it is.
+    ///
+    /// # Errors
+    /// As [`Sts::assume_role`], without `InvalidArgument`.
+    pub async fn base_identity(&self) -> Result<BaseIdentity, Error> {
+        let deadline = Instant::now() + self.limit;
+        let base = self.base(deadline).await?;
+        let attempted = format!("asking who the base identity ({}) is at {}", base.provider, place(&base));
+        let answer = match client(&base, &DateInterceptor::default(), deadline).get_caller_identity().send().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.forget_refused(&error).await;
+                let asked = Asked::Identity(base.provider);
+                return Err(aws_error::from_sdk(attempted, asked, &secrets(&base, &Extras::default()), &error));
+            }
+        };
+        match (answer.arn(), answer.account()) {
+            (Some(arn), Some(account)) if arn.starts_with("arn:") => Ok(BaseIdentity {
+                provider: base.provider,
+                is_role: base.is_role || arn.contains(":assumed-role/"),
+                arn: arn.to_owned(),
+                account: account.to_owned(),
+            }),
+            (Some(_) | None, _) => Err(answer::damaged(attempted, "the answer names nobody".to_owned())),
+        }
+    }
+
+    async fn base(&self, deadline: Instant) -> Result<Arc<BaseCredentials>, Error> {
+        let mut kept = self.base.lock().await;
+        if let Some(base) = kept.as_ref().filter(|base| SystemTime::now() < base.fresh_until) {
+            return Ok(base.clone());
+        }
+        let found =
+            match tokio::time::timeout_at(deadline, BaseCredentials::find(&self.environment, &self.http, &self.direct))
+                .await
+            {
+                Ok(found) => found.map(Arc::new),
+                Err(_) => Err(base_identity::too_late(&self.environment)),
+            };
+        match (found, kept.as_ref()) {
+            (Ok(found), _) => {
+                *kept = Some(found.clone());
+                Ok(found)
+            }
+            (Err(error), Some(base)) if error.is_retryable() && base.is_good(SystemTime::now()) => Ok(base.clone()),
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// Credentials that STS does not take are looked for anew at the next call.
+    async fn forget_refused<E: aws_sdk_sts::error::ProvideErrorMetadata>(&self, error: &SdkError<E>) {
+        let refused = ["ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "SignatureDoesNotMatch"];
+        if aws_error::code_of(error).is_some_and(|code| refused.contains(&code.as_str())) {
+            *self.base.lock().await = None;
+        }
+    }
+}
+
+impl fmt::Debug for Sts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Sts").field("environment", &self.environment).finish_non_exhaustive()
+    }
+}
+
+async fn send(
+    client: &Client,
+    role: &RoleArn,
+    session_name: &SessionName,
+    duration: SessionDuration,
+    extras: &Extras,
+) -> Result<AssumeRoleOutput, SdkError<AssumeRoleError>> {
+    let arns = extras.policy_arns.iter().map(|arn| PolicyDescriptorType::builder().arn(arn).build());
+    let tags = extras
+        .tags
+        .iter()
+        .map(|(key, value)| Tag::builder().key(key).value(value).build().expect("key and value are what a tag needs"));
+    let seconds = i32::try_from(duration.seconds()).expect("a session duration is 43 200 s at most");
+    client
+        .assume_role()
+        .role_arn(role.as_str())
+        .role_session_name(session_name.as_str())
+        .duration_seconds(seconds)
+        .set_external_id(extras.external_id.clone())
+        .set_policy(extras.policy.clone())
+        .set_policy_arns(filled(arns.collect()))
+        .set_tags(filled(tags.collect()))
+        .set_source_identity(extras.source_identity.clone())
+        .send()
+        .await
+}
+
+fn filled<T>(list: Vec<T>) -> Option<Vec<T>> {
+    (!list.is_empty()).then_some(list)
+}
+
+fn client(base: &BaseCredentials, date_interceptor: &DateInterceptor, deadline: Instant) -> Client {
+    let config = Builder::from(&base.config)
+        .timeout_config(timeouts(deadline.saturating_duration_since(Instant::now())))
+        .credentials_provider(base.credentials.clone())
+        .interceptor(date_interceptor.clone());
+    let config = match &base.endpoint {
+        Some(endpoint) => config.endpoint_url(endpoint),
+        None => config,
+    };
+    Client::from_conf(config.build())
+}
+
+fn place(base: &BaseCredentials) -> String {
+    base.endpoint.clone().unwrap_or_else(|| format!("STS in {}", base.region))
+}
+
+/// A role of one partition cannot be assumed in another: China and GovCloud have an STS of their own.
+fn check_partition(role: &RoleArn, base: &BaseCredentials) -> Result<(), Error> {
+    let partition = region::partition(&base.region);
+    if base.endpoint.is_some() || role.partition() == partition {
+        Ok(())
+    } else {
+        Err(Error::NotConfigured {
+            problem: format!(
+                "role {role} is of partition {}, and the region {} is of partition {partition}",
+                role.partition(),
+                base.region
+            ),
+            remedy: "set AWS_REGION to a region of the role's partition".to_owned(),
+            source: None,
+        })
+    }
+}
+
+fn unencrypted(base: &BaseCredentials) -> Option<String> {
+    let url = reqwest::Url::parse(base.endpoint.as_ref()?).ok()?;
+    let host = url.host_str()?.trim_matches(['[', ']']);
+    let is_loopback = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    (url.scheme() == "http" && !is_loopback)
+        .then(|| format!("credentials travel unencrypted: the endpoint of STS is {}", place(base)))
+}
+
+fn secrets<'a>(base: &'a BaseCredentials, extras: &'a Extras) -> Vec<&'a str> {
+    let mut secrets = vec![base.credentials.secret_access_key()];
+    secrets.extend(base.credentials.session_token());
+    secrets.extend(extras.external_id.as_deref());
+    secrets
+}

@@ -1,0 +1,159 @@
+//! The variables by which readers in a process, and in those it starts, find credentials: the credentials themselves, or
+//! the way to our [`Endpoint`].
+//!
+//! Never both: credentials in the environment win in every reader, and none goes on to the endpoint when they expire.
+//! What the bindings write they put back at the end; here is only what has to be written.
+
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use crate::base_identity::{
+    ACCESS_KEY_ID, CONTAINER_TOKEN, CONTAINER_TOKEN_FILE, CONTAINER_URL, Environment, ISSUED, SECRET_ACCESS_KEY,
+    SESSION_TOKEN, TAKEN_OUT,
+};
+use crate::credentials::Credentials;
+use crate::error::Error;
+use crate::text::quoted;
+
+/// A variable, and its value; `None` takes it out.
+pub type Change = (&'static str, Option<Zeroizing<String>>);
+
+/// The older name of the session token, which boto3 prefers, and an expiration that belongs to other credentials.
+const OF_OTHERS: [&str; 2] = ["AWS_SECURITY_TOKEN", "AWS_CREDENTIAL_EXPIRATION"];
+
+/// Readers find the credentials themselves, and see newer ones only where they look again.
+///
+/// `get` answers what the process holds now: the way to an endpoint of ours goes, one to somebody else's stays.
+pub fn for_credentials(credentials: &Credentials, get: impl Fn(&str) -> Option<String>) -> Vec<Change> {
+    let value = |text: &str| Some(Zeroizing::new(text.to_owned()));
+    let mut changes = vec![
+        (ACCESS_KEY_ID, value(credentials.access_key_id())),
+        (SECRET_ACCESS_KEY, value(credentials.secret_access_key())),
+        (SESSION_TOKEN, value(credentials.session_token())),
+        (ISSUED, value(credentials.access_key_id())),
+    ];
+    changes.extend(OF_OTHERS.map(|name| (name, None)));
+    if get(CONTAINER_URL).is_some_and(|url| get(ISSUED) == Some(url)) {
+        changes.extend([CONTAINER_URL, CONTAINER_TOKEN, CONTAINER_TOKEN_FILE].map(|name| (name, None)));
+    }
+    changes
+}
+
+/// Readers ask the endpoint whenever they need newer credentials. Everything that some reader prefers to an endpoint goes.
+///
+/// # Errors
+/// [`Error::NotConfigured`] when the default profile holds credentials, which some reader would prefer and which are
+/// somebody else.
+pub async fn for_endpoint(url: &str, token: &str, token_file: &Path) -> Result<Vec<Change>, Error> {
+    let now = Environment::from_process();
+    if let Some(file) = crate::base_identity::default_profile_with_credentials(&now).await? {
+        return Err(Error::NotConfigured {
+            problem: format!(
+                "the profile [default] of {} holds credentials, which some readers prefer to an endpoint, so they would \
+                 read as somebody else",
+                file.display()
+            ),
+            remedy:
+                "give that profile another name (AWS_PROFILE may name it as the base identity), or leave the endpoint \
+                     out and assume the role without refresh"
+                    .to_owned(),
+            source: None,
+        });
+    }
+    let value = |text: &str| Some(Zeroizing::new(text.to_owned()));
+    let mut changes: Vec<Change> = [ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN].map(|name| (name, None)).to_vec();
+    changes.extend(OF_OTHERS.iter().chain(&TAKEN_OUT).map(|name| (*name, None)));
+    changes.extend([
+        (CONTAINER_URL, value(url)),
+        (CONTAINER_TOKEN, value(token)),
+        (CONTAINER_TOKEN_FILE, value(&token_file.to_string_lossy())),
+        (ISSUED, value(url)),
+    ]);
+    Ok(changes)
+}
+
+/// Whose credentials a program finds that is started with these variables, in the order in which most AWS SDKs look.
+///
+/// `get` answers what a variable holds; `default_profile` is the file whose `[default]` holds credentials.
+pub fn explain(get: impl Fn(&str) -> Option<String>, default_profile: Option<&Path>) -> String {
+    let get = |name: &str| get(name).filter(|value| !value.trim().is_empty());
+    let issued = get(ISSUED);
+    if let Some(key) = get(ACCESS_KEY_ID) {
+        return if issued.as_deref() == Some(&key) {
+            format!(
+                "credentials that were issued for a role, access key {key}; they end an hour after they were issued"
+            )
+        } else {
+            format!("access key {key}, from {ACCESS_KEY_ID}; not ours")
+        };
+    }
+    if let Some(profile) = get("AWS_PROFILE").or_else(|| get("AWS_DEFAULT_PROFILE")) {
+        return format!("the profile {}; not ours", quoted(&profile));
+    }
+    if let Some(file) = default_profile {
+        return format!("the profile [default] of {}; not ours", file.display());
+    }
+    if let Some(role) = get("AWS_ROLE_ARN").filter(|_| get("AWS_WEB_IDENTITY_TOKEN_FILE").is_some()) {
+        return format!("the service account's role {}; not ours", quoted(&role));
+    }
+    match get(CONTAINER_URL) {
+        Some(url) if issued.as_deref() == Some(&url) => {
+            format!("an endpoint of ours at {url}, which renews the credentials of a role for as long as it runs")
+        }
+        Some(url) => format!("the container's endpoint at {}; not ours", quoted(&url)),
+        None if get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI").is_some() => "the container's role; not ours".to_owned(),
+        None if get("AWS_EC2_METADATA_DISABLED").is_some_and(|text| text.eq_ignore_ascii_case("true")) => {
+            "nothing: no credentials in the environment, in a profile or at an endpoint, and instance metadata is switched off"
+                .to_owned()
+        }
+        None => "the role of this machine, if it has one; not ours".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn found_with(variables: &[(&str, &str)]) -> String {
+        let held: HashMap<&str, &str> = variables.iter().copied().collect();
+        explain(|name| held.get(name).map(|value| (*value).to_owned()), None)
+    }
+
+    #[test]
+    fn what_is_found_is_what_most_sdks_look_at_first() {
+        let key = (ACCESS_KEY_ID, "ASIAEXAMPLE");
+        let issued = (ISSUED, "ASIAEXAMPLE");
+        let profile = ("AWS_PROFILE", "base");
+        let url = (CONTAINER_URL, "http://127.0.0.1:1/credentials");
+        assert!(found_with(&[key, issued, profile]).starts_with("credentials that were issued for a role"));
+        assert_eq!(found_with(&[key, profile]), "access key ASIAEXAMPLE, from AWS_ACCESS_KEY_ID; not ours");
+        assert_eq!(found_with(&[profile, url]), "the profile \"base\"; not ours");
+        assert!(
+            found_with(&[url, (ISSUED, url.1)]).starts_with("an endpoint of ours at http://127.0.0.1:1/credentials")
+        );
+        assert!(found_with(&[url]).ends_with("; not ours"));
+        assert!(found_with(&[("AWS_EC2_METADATA_DISABLED", "true")]).starts_with("nothing: "));
+        assert_eq!(found_with(&[]), "the role of this machine, if it has one; not ours");
+    }
+
+    #[test]
+    fn an_endpoint_of_somebody_else_stays_when_credentials_are_written() {
+        let credentials = Credentials::new(
+            "ASIAEXAMPLE".into(),
+            "canary-secret".into(),
+            "canary-token".into(),
+            std::time::SystemTime::UNIX_EPOCH,
+            std::time::Duration::ZERO,
+            None,
+        );
+        let url = || Some("http://127.0.0.1:1/credentials".to_owned());
+        let names = |changes: Vec<Change>| changes.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        let ours = for_credentials(&credentials, |name| [CONTAINER_URL, ISSUED].contains(&name).then(url).flatten());
+        let others = for_credentials(&credentials, |name| (name == CONTAINER_URL).then(url).flatten());
+        assert!(names(ours).contains(&CONTAINER_URL));
+        assert!(!names(others).contains(&CONTAINER_URL));
+    }
+}

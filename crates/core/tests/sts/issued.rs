@@ -1,0 +1,194 @@
+//! What we issued never becomes the base identity: not at the next fetch, not for the next role, not in a child process.
+//!
+//! The environment of a process is at stake, so each test starts this program again with an environment of its own, where
+//! the same test plays the part that `PART` names.
+
+use std::process::Command;
+
+use hops_credentials_core::base_identity::{Environment, ISSUED};
+
+use super::*;
+
+const PART: &str = "HOPS_TEST_PART";
+const WRITER: &str = "arn:aws:iam::123456789012:role/writer";
+
+/// An STS whose roles trust `AKIABASE` and nobody else, themselves included.
+fn trusts_the_base(request: &Request) -> Reply {
+    let role = request.field("RoleArn").and_then(|role| role.rsplit_once("%2F")).map(|(_, name)| name);
+    match (request.signer(), role) {
+        ("AKIABASE", Some(role)) => {
+            let hour = instant(SystemTime::now() + Duration::from_secs(3600));
+            Reply::http("200 OK", "", credentials_xml(&format!("ASIA{}", role.to_uppercase()), &hour))
+        }
+        (signer, _) => Reply::http("403 Forbidden", "", error_xml("AccessDenied", &format!("{signer} may not"))),
+    }
+}
+
+/// What a binding does with credentials: the three variables, and the mark of whose they are.
+#[expect(unsafe_code, reason = "this program has one thread while the test runs")]
+fn write(issued: &Issued) {
+    let credentials = &issued.credentials;
+    for (name, value) in [
+        ("AWS_ACCESS_KEY_ID", credentials.access_key_id()),
+        ("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key()),
+        ("AWS_SESSION_TOKEN", credentials.session_token()),
+        (ISSUED, credentials.access_key_id()),
+    ] {
+        // SAFETY: the runtime of the test is current-thread, and nothing else reads the environment meanwhile.
+        unsafe { std::env::set_var(name, value) };
+    }
+}
+
+/// As a binding does it: everything anew for each call, from the process's own environment.
+async fn fetch(role: &str) -> Result<Issued, Error> {
+    let sts = Sts::new(&Settings::from_environment()).expect("nothing is set that could be wrong");
+    assume(&sts, role, 3600, &Extras::default()).await
+}
+
+/// Starts this program again for one test, as a part of it, and waits until it has ended well.
+async fn play(test: &str, part: &str, environment: &[(&str, &str)]) {
+    let program = std::env::current_exe().expect("this program");
+    let mut command = Command::new(program);
+    command.args(["--exact", test, "--nocapture", "--test-threads=1"]).env_clear().envs(environment.iter().copied());
+    // The metadata service of the machine that runs the tests is never asked.
+    command.env("AWS_EC2_METADATA_DISABLED", "true");
+    command.env(PART, part).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    let output = tokio::task::spawn_blocking(move || command.output()).await.expect("it runs").expect("it starts");
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && stdout.contains("1 passed"), "{part}: {stdout}{stderr}");
+    assert!(!stdout.contains("canary") && !stderr.contains("canary"), "{part}: {stdout}{stderr}");
+}
+
+fn part() -> Option<String> {
+    std::env::var(PART).ok()
+}
+
+fn signers(sts: &Fake) -> Vec<String> {
+    sts.seen().iter().map(|request| request.signer().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_assume_itself_is_fetched_again_and_again() {
+    const TEST: &str = "issued::a_role_that_may_not_assume_itself_is_fetched_again_and_again";
+    match part().as_deref() {
+        None => {
+            let sts = Fake::start(trusts_the_base).await;
+            let variables = [
+                ("AWS_ACCESS_KEY_ID", "AKIABASE"),
+                ("AWS_SECRET_ACCESS_KEY", "canary-base-secret"),
+                ("AWS_REGION", "eu-north-1"),
+                ("AWS_ENDPOINT_URL_STS", &sts.url()),
+                ("AWS_CONFIG_FILE", "/nonexistent/config"),
+                ("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent/credentials"),
+            ];
+            play(TEST, "process", &variables).await;
+            assert_eq!(signers(&sts), ["AKIABASE"; 4]);
+        }
+        Some("process") => {
+            for (role, key) in
+                [(ROLE, "ASIAREADER"), (ROLE, "ASIAREADER"), (ROLE, "ASIAREADER"), (WRITER, "ASIAWRITER")]
+            {
+                let issued = fetch(role).await.expect("the base may");
+                assert_eq!(issued.credentials.access_key_id(), key);
+                write(&issued);
+            }
+            let inherited: Vec<(String, String)> = std::env::vars().collect();
+            let inherited: Vec<_> = inherited.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            play(TEST, "child", &inherited).await;
+        }
+        Some(_) => {
+            let error = fetch(ROLE).await.expect_err("only issued credentials are here");
+            assert_eq!(
+                message_of(&error),
+                "this process has no base identity of its own: its environment holds only credentials that were issued \
+                 for a role (ASIAWRITER), and the instance metadata service is switched off \
+                 (AWS_EC2_METADATA_DISABLED); call assumeRole in the process that has the base identity, or give this \
+                 one its own (AWS_PROFILE, a service account, a container or an instance profile)"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_child_with_a_profile_of_its_own_uses_that() {
+    const TEST: &str = "issued::a_child_with_a_profile_of_its_own_uses_that";
+    match part() {
+        None => {
+            let sts = Fake::start(trusts_the_base).await;
+            let config = file(
+                "child_profile",
+                "[default]\nregion=eu-north-1\naws_access_key_id=AKIABASE\naws_secret_access_key=canary-base-secret\n",
+            );
+            let variables = [
+                ("AWS_ACCESS_KEY_ID", "ASIAISSUED"),
+                ("AWS_SECRET_ACCESS_KEY", "canary-issued-secret"),
+                ("AWS_SESSION_TOKEN", "canary-issued-token"),
+                (ISSUED, "ASIAISSUED"),
+                ("AWS_CONFIG_FILE", &config),
+                ("AWS_ENDPOINT_URL_STS", &sts.url()),
+            ];
+            play(TEST, "child", &variables).await;
+            assert_eq!(signers(&sts), ["AKIABASE"]);
+            assert_eq!(sts.seen()[0].header("x-amz-security-token"), None);
+        }
+        Some(_) => {
+            fetch(ROLE).await.expect("the profile may");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_credential_process_does_not_see_what_we_wrote() {
+    const TEST: &str = "issued::a_credential_process_does_not_see_what_we_wrote";
+    match part() {
+        None => {
+            let sts = Fake::start(trusts_the_base).await;
+            let config = file(
+                "process_sees",
+                "[default]\nregion=eu-north-1\ncredential_process=test -z \"$AWS_ACCESS_KEY_ID$AWS_SESSION_TOKEN\" && \
+                 echo '{\"Version\":1,\"AccessKeyId\":\"AKIABASE\",\"SecretAccessKey\":\"canary-base-secret\"}'\n",
+            );
+            let variables = [
+                ("AWS_CONFIG_FILE", config.as_str()),
+                ("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent/credentials"),
+                ("AWS_ENDPOINT_URL_STS", &sts.url()),
+            ];
+            play(TEST, "process", &variables).await;
+            assert_eq!(signers(&sts), ["AKIABASE"; 2]);
+        }
+        Some(_) => {
+            write(&fetch(ROLE).await.expect("the base may"));
+            fetch(ROLE).await.expect("the base may, again");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_second_copy_of_the_library_adopts_what_the_first_one_saved() {
+    const TEST: &str = "issued::a_second_copy_of_the_library_adopts_what_the_first_one_saved";
+    match part() {
+        None => {
+            let sts = Fake::start(trusts_the_base).await;
+            let variables = [
+                ("AWS_ACCESS_KEY_ID", "ASIAISSUED"),
+                ("AWS_SECRET_ACCESS_KEY", "canary-issued-secret"),
+                ("AWS_SESSION_TOKEN", "canary-issued-token"),
+                (ISSUED, "ASIAISSUED"),
+                ("AWS_ENDPOINT_URL_STS", &sts.url()),
+            ];
+            play(TEST, "second copy", &variables).await;
+            assert_eq!(signers(&sts), ["AKIABASE"]);
+        }
+        Some(_) => {
+            let endpoint = std::env::var("AWS_ENDPOINT_URL_STS").expect("it was handed over");
+            let saved = [
+                ("AWS_ACCESS_KEY_ID", "AKIABASE"),
+                ("AWS_SECRET_ACCESS_KEY", "canary-base-secret"),
+                ("AWS_REGION", "eu-north-1"),
+                ("AWS_ENDPOINT_URL_STS", &endpoint),
+            ];
+            Environment::adopt(saved.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec());
+            fetch(ROLE).await.expect("the base may");
+        }
+    }
+}

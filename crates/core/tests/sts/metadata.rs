@@ -1,0 +1,113 @@
+//! The instance metadata service as the last place where a base identity is looked for.
+
+use super::base::{found, generous, json, missing, with_sts};
+use super::*;
+
+/// An instance metadata service in eu-north-1 with the role `hop`.
+pub fn instance(request: &Request) -> Reply {
+    match request.line.as_str() {
+        "PUT /latest/api/token HTTP/1.1" => {
+            Reply::http("200 OK", "x-aws-ec2-metadata-token-ttl-seconds: 21600\r\n", "token")
+        }
+        _ if request.header("x-aws-ec2-metadata-token") != Some("token") => Reply::http("401 Unauthorized", "", ""),
+        "GET /latest/meta-data/placement/region HTTP/1.1" => Reply::http("200 OK", "", "eu-north-1"),
+        "GET /latest/meta-data/iam/security-credentials/ HTTP/1.1" => Reply::http("200 OK", "", "hop"),
+        "GET /latest/meta-data/iam/security-credentials/hop HTTP/1.1" => Reply::http("200 OK", "", json("ASIAHOP")),
+        _ => Reply::http("404 Not Found", "", "canary"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_machine_gives_its_role_and_its_region() {
+    let sts = generous().await;
+    let metadata = Fake::start(instance).await;
+    let url = metadata.url();
+    let base = with_sts(&sts, &machine(&url));
+    let issued = assume(&sts_of(&base), ROLE, 7200, &Extras::default()).await.expect("one hour");
+    assert_eq!(
+        issued.warnings,
+        [
+            "7200 s were asked for and 3600 s are what AWS gives, because the base identity (instance profile) is itself a \
+          role"
+        ]
+    );
+    let request = &sts.seen()[0];
+    assert_eq!((request.signer(), request.field("DurationSeconds")), ("ASIAHOP", Some("3600")));
+    assert!(request.head.contains("/eu-north-1/sts/aws4_request"));
+    assert_eq!(found(&base).await, ("instance profile".to_owned(), true, "ASIAHOP".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_profile_may_have_the_machine_as_its_source() {
+    let sts = generous().await;
+    let metadata = Fake::start(instance).await;
+    let url = metadata.url();
+    let config = file(
+        "machine_as_source",
+        "[default]\nregion=eu-north-1\nrole_arn=arn:aws:iam::123456789012:role/hop\n\
+         credential_source=Ec2InstanceMetadata\n",
+    );
+    let base = with_sts(&sts, &[machine(&url).as_slice(), &[("AWS_CONFIG_FILE", &config)]].concat());
+    assert_eq!(found(&base).await, ("profile".to_owned(), true, "ASIAREADER".to_owned()));
+    assert_eq!(sts.seen()[0].signer(), "ASIAHOP");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_metadata_service_that_gives_no_role_says_why() {
+    for (status, code, text) in [
+        ("404 Not Found", 0, "the instance metadata service has no role for this machine"),
+        ("403 Forbidden", 0, "the instance metadata service answered HTTP 403"),
+        ("500 Internal Server Error", 500, "the instance metadata service answered HTTP 500"),
+        ("200 OK", 200, "the answer of the instance metadata service is not what its contract says"),
+    ] {
+        let metadata = Fake::start(move |request| {
+            if request.line.contains("security-credentials") {
+                Reply::http(status, "", "canary")
+            } else {
+                instance(request)
+            }
+        })
+        .await;
+        let base = environment(&machine(&metadata.url()));
+        let error = assume_reader(&base).await.expect_err("no role");
+        let message = message_of(&error);
+        assert!(message.contains(text), "{message}");
+        assert_eq!(error.code(), code, "{message}");
+        let credentials = |request: &&Request| request.line.contains("security-credentials");
+        let asked = metadata.seen().iter().filter(credentials).count();
+        assert_eq!(asked, if status.starts_with("200") { 2 } else { 1 }, "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_metadata_service_that_refuses_its_token_says_so() {
+    let metadata = Fake::start(|_| Reply::http("403 Forbidden", "", "canary")).await;
+    let message = missing(&environment(&machine(&metadata.url()))).await;
+    assert!(message.contains("and the instance metadata service answered HTTP 403; "), "{message}");
+}
+
+// Time is not paused: the promise is about the clock on the wall. Of three tries one is enough: a busy machine holds up one or
+// the other, and what is too slow by itself is too slow each time.
+#[tokio::test]
+async fn a_silent_metadata_service_is_given_up_within_two_seconds_and_not_asked_again() {
+    let mut took = Vec::new();
+    while took.len() < 3 && took.iter().all(|time| *time >= Duration::from_secs(2)) {
+        let metadata = Fake::start(|_| Reply::Silence).await;
+        let url = metadata.url();
+        let base = environment(&[machine(&url).as_slice(), &[("KUBERNETES_SERVICE_HOST", "10.0.0.1")]].concat());
+        let began = std::time::Instant::now();
+        let first = missing(&base).await;
+        took.push(began.elapsed());
+        let second = missing(&base).await;
+        let expected = format!(
+            "no base identity to call STS with: AWS_ACCESS_KEY_ID is not set, the profile \"default\" has no credentials, \
+             there is no web identity and no container identity, and the instance metadata service at {url} did not answer \
+             within 1 s; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or run where a service account, a \
+             container or an instance profile gives an identity; in a container on EC2 the answer needs a second hop: aws ec2 \
+             modify-instance-metadata-options --instance-id <id> --http-put-response-hop-limit 2"
+        );
+        assert_eq!((first.as_str(), second.as_str()), (expected.as_str(), expected.as_str()));
+        assert_eq!(metadata.seen().len(), 1);
+    }
+    assert!(took.iter().any(|time| *time < Duration::from_secs(2)), "{took:?}");
+}

@@ -1,0 +1,128 @@
+//! The container-credentials endpoint as Python holds it: served by a thread of its own, which never touches Python.
+
+use std::net::TcpListener;
+use std::os::fd::{AsRawFd, RawFd};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::thread::Builder;
+
+use pyo3::prelude::*;
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
+
+use super::{credentials, exception, plain};
+use hops_credentials_cli::credentials_endpoint::{self, CredentialsEndpoint, TokenFile};
+use hops_credentials_core::blocking::block_on;
+use hops_credentials_core::variables::{self, Change};
+
+/// The container-credentials endpoint, served by a thread of its own until it is closed.
+#[pyclass(frozen, module = "hops.credentials_provider._native")]
+pub(super) struct Endpoint {
+    endpoint: Arc<CredentialsEndpoint>,
+    token_file: Mutex<Option<TokenFile>>,
+    changes: Vec<Change>,
+    listener: RawFd,
+    stop: Mutex<Option<oneshot::Sender<()>>>,
+}
+
+#[pymethods]
+impl Endpoint {
+    #[new]
+    fn new(
+        py: Python<'_>,
+        access_key_id: String,
+        secret_access_key: String,
+        session_token: String,
+        expiration: f64,
+        role: Option<String>,
+        directory: PathBuf,
+    ) -> PyResult<Self> {
+        let credentials = credentials(access_key_id, secret_access_key, session_token, expiration, role);
+        let made = || {
+            let (endpoint, socket) = CredentialsEndpoint::bind(credentials)?;
+            let token_file = TokenFile::create(&endpoint, &directory)?;
+            Ok((endpoint, socket, token_file))
+        };
+        Self::served(py, made().map_err(|error| exception(py, &error))?)
+    }
+
+    /// In the place of one whose process has ended.
+    #[staticmethod]
+    #[expect(clippy::too_many_arguments, reason = "a place and a set of credentials")]
+    fn resume(
+        py: Python<'_>,
+        url: String,
+        token: String,
+        token_file: PathBuf,
+        access_key_id: String,
+        secret_access_key: String,
+        session_token: String,
+        expiration: f64,
+        role: Option<String>,
+    ) -> PyResult<Self> {
+        let credentials = credentials(access_key_id, secret_access_key, session_token, expiration, role);
+        let made = || {
+            let (endpoint, socket) = CredentialsEndpoint::resume(&url, Zeroizing::new(token), credentials)?;
+            let token_file = TokenFile::resume(&endpoint, token_file)?;
+            Ok((endpoint, socket, token_file))
+        };
+        Self::served(py, made().map_err(|error| exception(py, &error))?)
+    }
+
+    /// The variables that lead readers here: name and value, None to take one out.
+    fn changes(&self) -> Vec<(&'static str, Option<String>)> {
+        plain(self.changes.clone())
+    }
+
+    /// Hands these out from now on.
+    fn publish(
+        &self,
+        access_key_id: String,
+        secret_access_key: String,
+        session_token: String,
+        expiration: f64,
+        role: Option<String>,
+    ) {
+        self.endpoint.publish(credentials(access_key_id, secret_access_key, session_token, expiration, role));
+    }
+
+    /// Notes why no newer credentials have come.
+    fn note(&self, trouble: String) {
+        self.endpoint.note(trouble);
+    }
+
+    /// The listening socket. A child that was forked closes its copy.
+    fn fileno(&self) -> RawFd {
+        self.listener
+    }
+
+    /// Stops listening and removes the file of the token. Twice is once.
+    fn close(&self) {
+        drop(self.stop.lock().expect("no holder panics").take());
+        drop(self.token_file.lock().expect("no holder panics").take());
+    }
+}
+
+impl Endpoint {
+    fn served(
+        py: Python<'_>,
+        (endpoint, socket, token_file): (Arc<CredentialsEndpoint>, TcpListener, TokenFile),
+    ) -> PyResult<Self> {
+        let changes = block_on(variables::for_endpoint(endpoint.url(), endpoint.token(), token_file.path()));
+        let changes = changes.map_err(|error| exception(py, &error))?;
+        let listener = socket.as_raw_fd();
+        let (stop, stopped) = oneshot::channel();
+        let served = endpoint.clone();
+        Builder::new().name("hops-credentials endpoint".to_owned()).spawn(move || serve(served, socket, stopped))?;
+        Ok(Self { endpoint, token_file: Mutex::new(Some(token_file)), changes, listener, stop: Mutex::new(Some(stop)) })
+    }
+}
+
+fn serve(endpoint: Arc<CredentialsEndpoint>, socket: TcpListener, stopped: oneshot::Receiver<()>) {
+    let _ = block_on(async {
+        tokio::select! {
+            ended = credentials_endpoint::serve(endpoint, socket) => ended,
+            _ = stopped => Ok(()),
+        }
+    });
+}

@@ -1,0 +1,291 @@
+//! What Python calls: the module `hops.credentials_provider._native`.
+//!
+//! Here is conversion only. A question to a source runs on a thread of its own that never touches Python; the caller waits
+//! for a file descriptor instead. So Ctrl-C ends a wait, and no native frame of ours stands on a Python thread when the
+//! interpreter goes away under it. Settings and environment are read while Python's lock is held, since Python writes the
+//! environment under the same lock.
+
+mod endpoint;
+
+use std::error::Error as StdError;
+use std::ffi::OsString;
+use std::io::{PipeReader, pipe};
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Mutex;
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, SystemTime};
+
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyString, PyTuple};
+
+use hops_credentials_cli as cli;
+use hops_credentials_core::base_identity::{Environment, default_profile_with_credentials};
+use hops_credentials_core::blocking::block_on;
+use hops_credentials_core::credentials::Credentials;
+use hops_credentials_core::doctor;
+use hops_credentials_core::error::Error;
+use hops_credentials_core::renewal;
+use hops_credentials_core::request::{AssumeRole, Extras, SessionDuration};
+use hops_credentials_core::role::RoleMapping;
+use hops_credentials_core::settings::Settings;
+use hops_credentials_core::source::Source;
+use hops_credentials_core::variables::{self, Change};
+
+/// The native half of `hops.credentials_provider`.
+#[pymodule]
+mod _native {
+    #[pymodule_export]
+    use super::endpoint::Endpoint;
+    #[pymodule_export]
+    use super::{
+        Call, assume_role, command_line, examine, found, of_credentials, refresh_after, retry_after, role_mapping,
+        role_mappings,
+    };
+}
+
+/// A question under way. Wait until its descriptor is readable, then take the result.
+#[pyclass(frozen, module = "hops.credentials_provider._native")]
+struct Call {
+    ended: PipeReader,
+    thread: Mutex<Option<JoinHandle<Answered>>>,
+}
+
+struct Answered {
+    answer: Result<Answer, Error>,
+    warnings: Vec<String>,
+}
+
+enum Answer {
+    Findings(Vec<doctor::Finding>),
+    Mappings(Vec<RoleMapping>),
+    Credentials(Box<Credentials>),
+}
+
+impl Call {
+    fn begin(question: impl AsyncFnOnce(&Source) -> Result<Answer, Error> + Send + 'static) -> PyResult<Self> {
+        Self::begin_job(move |settings| {
+            let mut warnings = Vec::new();
+            let answer = block_on(async {
+                let source = Source::from_settings(settings)?;
+                let answer = question(&source).await;
+                warnings = source.take_warnings();
+                answer
+            });
+            Answered { answer, warnings }
+        })
+    }
+
+    fn begin_job(job: impl FnOnce(&Settings) -> Answered + Send + 'static) -> PyResult<Self> {
+        // Before anything of ours is written, and with the lock held.
+        Environment::at_first_use();
+        let settings = Settings::from_environment();
+        let (ended, end) = pipe()?;
+        let ask = move || {
+            // Closed when the thread ends, however it ends.
+            let _end = end;
+            job(&settings)
+        };
+        let thread = Builder::new().name("hops-credentials".to_owned()).spawn(ask)?;
+        Ok(Self { ended, thread: Mutex::new(Some(thread)) })
+    }
+}
+
+#[pymethods]
+impl Call {
+    /// Readable once there is a result.
+    fn fileno(&self) -> RawFd {
+        self.ended.as_raw_fd()
+    }
+
+    /// The answer or the exception to raise, and what the user should know besides. Once only.
+    fn result<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Vec<String>)> {
+        let thread = self.thread.lock().expect("no holder panics").take();
+        let thread = thread.ok_or_else(|| PyRuntimeError::new_err("the result has been taken"))?;
+        let answered = thread.join().map_err(|panic| {
+            let text = panic.downcast_ref::<&str>().copied();
+            let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+            PyRuntimeError::new_err(format!("panic in native code: {text}"))
+        })?;
+        let answer = match answered.answer {
+            Err(error) => exception(py, &error).into_value(py).into_bound(py).into_any(),
+            Ok(Answer::Mappings(mappings)) => {
+                let rows = mappings.iter().map(|mapping| {
+                    (mapping.id, mapping.role.as_str(), mapping.project_role.display_name(), mapping.is_default)
+                });
+                rows.collect::<Vec<_>>().into_pyobject(py)?
+            }
+            Ok(Answer::Findings(findings)) => {
+                let rows = findings.iter().map(|finding| (&finding.check, finding.is_good, &finding.text));
+                (rows.collect::<Vec<_>>(), doctor::report(&findings)).into_pyobject(py)?.into_any()
+            }
+            Ok(Answer::Credentials(credentials)) => tuple(py, &credentials)?.into_any(),
+        };
+        Ok((answer, answered.warnings))
+    }
+}
+
+/// Access key id, secret access key, session token, expiration in seconds since 1970, role ARN or None, life in seconds.
+fn tuple<'py>(py: Python<'py>, credentials: &Credentials) -> PyResult<Bound<'py, PyTuple>> {
+    let since_epoch = credentials
+        .expiration()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .expect("credentials that are good for some time expire after 1970");
+    (
+        credentials.access_key_id(),
+        credentials.secret_access_key(),
+        credentials.session_token(),
+        since_epoch.as_secs_f64(),
+        credentials.role().map(|role| role.as_str()),
+        credentials.valid_for().as_secs_f64(),
+    )
+        .into_pyobject(py)
+}
+
+#[pyfunction]
+fn role_mappings() -> PyResult<Call> {
+    Call::begin(async |source: &Source| Ok(Answer::Mappings(source.role_mappings().await?)))
+}
+
+/// What was looked at (check, whether it is good, text), and all of it as people read it.
+#[pyfunction]
+fn examine() -> PyResult<Call> {
+    Call::begin_job(|settings| Answered {
+        answer: block_on(async { Ok(Answer::Findings(doctor::examine(settings).await)) }),
+        warnings: Vec::new(),
+    })
+}
+
+/// Whose credentials a reader in this process finds.
+#[pyfunction]
+fn found(py: Python<'_>) -> PyResult<String> {
+    let profile = block_on(default_profile_with_credentials(&Environment::from_process()));
+    let profile = profile.map_err(|error| exception(py, &error))?;
+    Ok(variables::explain(|name| std::env::var(name).ok(), profile.as_deref()))
+}
+
+/// Runs the command line with these arguments, the first of which is its name; its exit code.
+#[pyfunction]
+fn command_line(py: Python<'_>, arguments: Vec<OsString>) -> i32 {
+    py.detach(|| cli::run(arguments))
+}
+
+/// None asks for the default.
+#[pyfunction]
+fn role_mapping(py: Python<'_>, id: Option<i64>) -> PyResult<Call> {
+    let id = id.map(|id| {
+        u32::try_from(id).map_err(|_| Error::InvalidArgument {
+            field: "role id",
+            reason: format!("{id} is no number of a role mapping; these begin at 1"),
+        })
+    });
+    let id = id.transpose().map_err(|error| exception(py, &error))?;
+    Call::begin(async move |source: &Source| Ok(Answer::Mappings(vec![source.role_mapping(id).await?])))
+}
+
+/// Empty texts, and a duration of 0, are as good as none.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "the fields of AssumeRole")]
+fn assume_role(
+    py: Python<'_>,
+    role: Option<String>,
+    session_name: Option<String>,
+    duration_seconds: i64,
+    external_id: Option<String>,
+    policy: Option<String>,
+    policy_arns: Vec<String>,
+    tags: Vec<(String, String)>,
+    source_identity: Option<String>,
+) -> PyResult<Call> {
+    let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let request = || {
+        Ok(AssumeRole {
+            role: filled(role).map(|text| text.parse()).transpose()?,
+            session_name: filled(session_name).map(|text| text.parse()).transpose()?,
+            duration: match duration_seconds {
+                0 => SessionDuration::default(),
+                seconds => SessionDuration::from_seconds(seconds)?,
+            },
+            extras: Extras {
+                external_id: filled(external_id),
+                policy: filled(policy),
+                policy_arns,
+                tags,
+                source_identity: filled(source_identity),
+            },
+        })
+    };
+    let request = request().map_err(|error| exception(py, &error))?;
+    Call::begin(async move |source: &Source| {
+        let request = source.with_default_role(request).await?;
+        Ok(Answer::Credentials(Box::new(source.assume_role(&request).await?)))
+    })
+}
+
+/// Seconds from the answer until the credentials are fetched anew.
+#[pyfunction]
+fn refresh_after(life: f64, chance: f64) -> f64 {
+    renewal::refresh_after(seconds(life), chance).as_secs_f64()
+}
+
+/// Seconds until the next try after the `failures`-th failure in a row.
+#[pyfunction]
+fn retry_after(failures: u32, left: f64, life: f64, chance: f64) -> f64 {
+    renewal::retry_after(failures, seconds(left), seconds(life), chance).as_secs_f64()
+}
+
+/// The variables by which readers find the credentials themselves: name and value, None to take one out.
+#[pyfunction]
+fn of_credentials(
+    access_key_id: String,
+    secret_access_key: String,
+    session_token: String,
+) -> Vec<(&'static str, Option<String>)> {
+    let credentials = credentials(access_key_id, secret_access_key, session_token, 0.0, None);
+    plain(variables::for_credentials(&credentials, |name| std::env::var(name).ok()))
+}
+
+fn credentials(
+    access_key_id: String,
+    secret_access_key: String,
+    session_token: String,
+    expiration: f64,
+    role: Option<String>,
+) -> Credentials {
+    let expiration = SystemTime::UNIX_EPOCH + seconds(expiration);
+    let role = role.and_then(|role| role.parse().ok());
+    Credentials::new(access_key_id, secret_access_key, session_token, expiration, Duration::ZERO, role)
+}
+
+fn plain(changes: Vec<Change>) -> Vec<(&'static str, Option<String>)> {
+    changes.into_iter().map(|(name, value)| (name, value.map(|value| value.to_string()))).collect()
+}
+
+/// What has passed already counts as no time at all.
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO)
+}
+
+/// The exception of a kind of error, with the errors below it as its causes.
+fn exception(py: Python<'_>, error: &Error) -> PyErr {
+    if let Error::InvalidArgument { .. } = error {
+        return PyValueError::new_err(error.to_string());
+    }
+    let exception = new_exception(py, &format!("{}Error", error.kind()), &error.to_string(), error.code());
+    exception.set_cause(py, error.source().map(|source| cause(py, source)));
+    exception
+}
+
+fn cause(py: Python<'_>, source: &(dyn StdError + 'static)) -> PyErr {
+    let exception = new_exception(py, "CloudCredentialError", &source.to_string(), 0);
+    exception.set_cause(py, source.source().map(|source| cause(py, source)));
+    exception
+}
+
+fn new_exception(py: Python<'_>, class: &str, message: &str, code: u32) -> PyErr {
+    let made = py
+        .import("hops.credentials_provider._errors")
+        .and_then(|errors| errors.getattr(PyString::new(py, class)))
+        .and_then(|class| class.call1((message, code)));
+    made.map_or_else(|error| error, |exception| PyErr::from_value(exception))
+}

@@ -1,5 +1,0 @@
-//! The command line as a program of its own; the wheel brings the same.
-
-fn main() {
-    std::process::exit(hops_credentials::cli::run(std::env::args_os()));
-}

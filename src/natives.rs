@@ -1,0 +1,258 @@
+//! What Java calls: the natives of `io.hops.util.internal.Native`.
+
+use jni::objects::{JObjectArray, JString};
+use jni::sys::{jdouble, jint, jlong};
+use jni::{Env, bind_java_type};
+
+use crate::convert::{
+    JAssumeRoleRequest, JConfiguration, JCredentials, JFetched, JRoleMapping, JTrustStore, all, duration, millis,
+    new_credentials, new_role_mapping, new_strings, new_text, pairs, request_of, settings_of, strings,
+};
+use crate::environment::{self, Values};
+use crate::throw::{Error, Throw};
+use hops_credentials_core::base_identity::Environment;
+use hops_credentials_core::blocking::block_on;
+use hops_credentials_core::doctor::{self, Finding};
+use hops_credentials_core::error;
+use hops_credentials_core::renewal;
+use hops_credentials_core::settings;
+use hops_credentials_core::source::Source;
+
+bind_java_type! {
+    pub JNative => io.hops.util.internal.Native,
+    type_map = {
+        JAssumeRoleRequest => "io.hops.util.CredentialsProvider$AssumeRoleRequest",
+        JConfiguration => io.hops.util.internal.Configuration,
+        JCredentials => io.hops.util.cloud.Credentials,
+        JFetched => io.hops.util.internal.Fetched,
+        JRoleMapping => io.hops.util.cloud.RoleMapping,
+        JTrustStore => io.hops.util.internal.TrustStore,
+    },
+    methods { static fn warn(text: JString) },
+    native_methods_export = false,
+    native_methods_error_policy = Throw,
+    native_methods {
+        fn property_names() -> JString[],
+        fn trust_stores(configuration: JConfiguration) -> JTrustStore[],
+        fn role_mappings(configuration: JConfiguration) -> JRoleMapping[],
+        fn role(configuration: JConfiguration, id: jint) -> JString,
+        fn default_role(configuration: JConfiguration) -> JString,
+        fn assume_role(configuration: JConfiguration, request: JAssumeRoleRequest) -> JFetched,
+        fn source(configuration: JConfiguration) -> JString,
+        fn examine(configuration: JConfiguration, found: JString[]) -> JString,
+        fn refresh_after_millis(life_millis: jlong, chance: jdouble) -> jlong,
+        fn retry_after_millis(failures: jlong, left_millis: jlong, life_millis: jlong, chance: jdouble) -> jlong,
+        fn environment_put(credentials: JCredentials) -> JString[],
+        fn environment_restore(before: JString[]),
+        fn base_environment() -> JString[],
+        fn adopt_base_environment(variables: JString[]),
+    },
+}
+
+impl JNativeNativeInterface for JNativeAPI {
+    type Error = Error;
+
+    fn property_names<'local>(
+        env: &mut Env<'local>,
+        _this: JNative<'local>,
+    ) -> Result<JObjectArray<'local, JString<'local>>, Error> {
+        new_strings(env, &settings::property_names().into_iter().map(Some).collect::<Vec<_>>())
+    }
+
+    fn trust_stores<'local>(
+        env: &mut Env<'local>,
+        _this: JNative<'local>,
+        configuration: JConfiguration<'local>,
+    ) -> Result<JObjectArray<'local, JTrustStore<'local>>, Error> {
+        let settings = settings_of(env, &configuration)?;
+        let domain = settings.get(&settings::REST_ENDPOINT).and(settings.get(&settings::TRUSTSTORE));
+        // Java's own word for "no file".
+        let jvm = settings.get(&settings::JVM_TRUSTSTORE).filter(|path| *path != "NONE");
+        let kind = settings.get(&settings::JVM_TRUSTSTORE_TYPE);
+        let stores = [
+            (domain, &settings::TRUSTSTORE, &settings::TRUSTSTORE_PASSWORD, None),
+            (jvm, &settings::JVM_TRUSTSTORE, &settings::JVM_TRUSTSTORE_PASSWORD, kind),
+        ];
+        let array = JObjectArray::<JTrustStore>::new(env, stores.len(), JTrustStore::null())?;
+        for (index, (path, setting, password_setting, kind)) in stores.into_iter().enumerate() {
+            let Some(path) = path else { continue };
+            env.with_local_frame(8, |env| -> Result<(), Error> {
+                let path = env.new_string(path)?;
+                let setting = env.new_string(setting.to_string())?;
+                let password = new_text(env, settings.get(password_setting))?;
+                let password_setting = env.new_string(password_setting.to_string())?;
+                let kind = new_text(env, kind)?;
+                let store = JTrustStore::new(env, &path, &setting, &password, &password_setting, &kind)?;
+                Ok(array.set_element(env, index, &store)?)
+            })?;
+        }
+        Ok(array)
+    }
+
+    fn role_mappings<'local>(
+        env: &mut Env<'local>,
+        _this: JNative<'local>,
+        configuration: JConfiguration<'local>,
+    ) -> Result<JObjectArray<'local, JRoleMapping<'local>>, Error> {
+        let mappings = ask(env, &configuration, async |source| source.role_mappings().await)?;
+        let array = JObjectArray::<JRoleMapping>::new(env, mappings.len(), JRoleMapping::null())?;
+        for (index, mapping) in mappings.iter().enumerate() {
+            env.with_local_frame(4, |env| -> Result<(), Error> {
+                let mapping = new_role_mapping(env, mapping)?;
+                Ok(array.set_element(env, index, &mapping)?)
+            })?;
+        }
+        Ok(array)
+    }
+
+    fn role<'local>(
+        env: &mut Env<'local>,
+        _this: JNative<'local>,
+        configuration: JConfiguration<'local>,
+        id: jint,
+    ) -> Result<JString<'local>, Error> {
+        let id = u32::try_from(id).map_err(|_| error::Error::InvalidArgument {
+            field: "role id",
+            reason: format!("{id} is negative; ids begin at 1"),
+        })?;
+        let mapping = ask(env, &configuration, async |source| source.role_mapping(Some(id)).await)?;
+        Ok(env.new_string(mapping.role.as_str())?)
+    }
+
+    fn default_role<'local>(
+        env: &mut Env<'local>,
+        _this: JNative<'local>,
+        configuration: JConfiguration<'local>,
+    ) -> Result<JString<'local>, Error> {
+        let mapping = ask(env, &configuration, async |source| source.role_mapping(None).await)?;
+        Ok(env.new_string(mapping.role.as_str())?)
+    }
+
+    fn assume_role<'local>(
+        env: &mut Env<'local>,
+        _this: JNative<'local>,
+        configuration: JConfiguration<'local>,
+        request: JAssumeRoleRequest<'local>,
+    ) -> Result<JFetched<'local>, Error> {
+        let request = request_of(env, &request)?;
+        let credentials = ask(env, &configuration, async |source| {
+            let request = source.with_default_role(request).await?;
+            source.assume_role(&request).await
+        })?;
+        let java_credentials = new_credentials(env, &credentials)?;
+        let session_name = match credentials.session_name() {
+            Some(name) => env.new_string(name.as_str())?,
+            None => JString::null(),
+        };
+        Ok(JFetched::new(env, &java_credentials, millis(credentials.valid_for()), &session_name)?)
+    }
+
+    fn source<'local>(
+        env: &mut Env<'local>,
+        _this: JNative<'local>,
+        configuration: JConfiguration<'local>,
+    ) -> Result<JString<'local>, Error> {
+        let settings = settings_of(env, &configuration)?;
+        Ok(env.new_string(Source::from_settings(&settings)?.to_string())?)
+    }
+
+    fn examine<'local>(
+        env: &mut Env<'local>,
+        _this: JNative<'local>,
+        configuration: JConfiguration<'local>,
+        found: JObjectArray<'local, JString<'local>>,
+    ) -> Result<JString<'local>, Error> {
+        let settings = settings_of(env, &configuration)?;
+        let found = all(strings(env, &found)?, "finding")?;
+        let mut findings = block_on(async { Ok(doctor::examine(&settings).await) })?;
+        findings.extend(found.chunks_exact(3).map(|triple| Finding {
+            check: triple[0].clone(),
+            is_good: triple[1] == "true",
+            text: triple[2].clone(),
+        }));
+        Ok(env.new_string(doctor::report(&findings))?)
+    }
+
+    fn refresh_after_millis<'local>(
+        _env: &mut Env<'local>,
+        _this: JNative<'local>,
+        life_millis: jlong,
+        chance: jdouble,
+    ) -> Result<jlong, Error> {
+        Ok(millis(renewal::refresh_after(duration(life_millis), chance)))
+    }
+
+    fn retry_after_millis<'local>(
+        _env: &mut Env<'local>,
+        _this: JNative<'local>,
+        failures: jlong,
+        left_millis: jlong,
+        life_millis: jlong,
+        chance: jdouble,
+    ) -> Result<jlong, Error> {
+        let failures = u32::try_from(failures).unwrap_or(u32::MAX);
+        Ok(millis(renewal::retry_after(failures, duration(left_millis), duration(life_millis), chance)))
+    }
+
+    fn environment_put<'local>(
+        env: &mut Env<'local>,
+        _this: JNative<'local>,
+        credentials: JCredentials<'local>,
+    ) -> Result<JObjectArray<'local, JString<'local>>, Error> {
+        let access_key_id = credentials.get_access_key_id(env)?.try_to_string(env)?;
+        let secret_access_key = credentials.get_secret_access_key(env)?.try_to_string(env)?;
+        let session_token = credentials.get_session_token(env)?.try_to_string(env)?;
+        let values = [Some(access_key_id.clone()), Some(secret_access_key), Some(session_token), Some(access_key_id)];
+        let before = environment::replace(env, &values)?;
+        new_strings(env, &before)
+    }
+
+    fn environment_restore<'local>(
+        env: &mut Env<'local>,
+        _this: JNative<'local>,
+        before: JObjectArray<'local, JString<'local>>,
+    ) -> Result<(), Error> {
+        let before: Values = strings(env, &before)?.try_into().expect("environmentPut returned one value per variable");
+        environment::replace(env, &before)?;
+        Ok(())
+    }
+
+    fn base_environment<'local>(
+        env: &mut Env<'local>,
+        _this: JNative<'local>,
+    ) -> Result<JObjectArray<'local, JString<'local>>, Error> {
+        let saved = Environment::at_first_use().saved();
+        let flat: Vec<_> = saved.iter().flat_map(|(name, value)| [Some(name.as_str()), Some(value.as_str())]).collect();
+        new_strings(env, &flat)
+    }
+
+    fn adopt_base_environment<'local>(
+        env: &mut Env<'local>,
+        _this: JNative<'local>,
+        variables: JObjectArray<'local, JString<'local>>,
+    ) -> Result<(), Error> {
+        Environment::adopt(pairs(env, &variables)?);
+        Ok(())
+    }
+}
+
+/// Asks the source that the settings name, and passes its warnings on whatever the answer is.
+fn ask<T>(
+    env: &mut Env,
+    configuration: &JConfiguration,
+    question: impl AsyncFnOnce(&Source) -> Result<T, error::Error>,
+) -> Result<T, Error> {
+    let settings = settings_of(env, configuration)?;
+    let mut warnings = Vec::new();
+    let answer = block_on(async {
+        let source = Source::from_settings(&settings)?;
+        let answer = question(&source).await;
+        warnings = source.take_warnings();
+        answer
+    });
+    for warning in warnings {
+        let text = env.new_string(warning)?;
+        JNative::warn(env, &text)?;
+    }
+    Ok(answer?)
+}

@@ -1,0 +1,97 @@
+//! Every error becomes one Java exception, with the errors below it as its causes; a panic becomes an unchecked one.
+//!
+//! | kind | exception |
+//! |---|---|
+//! | [`error::Error::InvalidArgument`] | `IllegalArgumentException` |
+//! | every other kind of [`error::Error`] | `CloudCredentialException`, with what the core says of it |
+//! | an error below it | `CloudCredentialException` |
+//! | a failed JNI call, a panic | `RuntimeException` |
+
+use std::any::Any;
+use std::error::Error as StdError;
+
+use jni::errors::ErrorPolicy;
+use jni::exceptions::{JIllegalArgumentException, JRuntimeException};
+use jni::objects::JThrowable;
+use jni::{Env, bind_java_type};
+
+use hops_credentials_core::error;
+
+bind_java_type! {
+    pub JCloudCredentialException => io.hops.util.exceptions.CloudCredentialException,
+    is_instance_of = { throwable: JThrowable },
+    constructors {
+        fn new(message: JString, cause: JThrowable, code: jint, kind: JString, is_retryable: jboolean),
+        fn below(message: JString, cause: JThrowable, code: jint),
+    },
+}
+
+/// Why a native method did not return.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The core has no answer.
+    #[error(transparent)]
+    Core(#[from] error::Error),
+    /// The JVM did not do what it was asked; a Java exception may be pending.
+    #[error(transparent)]
+    Jni(#[from] jni::errors::Error),
+}
+
+/// How native methods end without a result.
+pub enum Throw {}
+
+impl<T: Default> ErrorPolicy<T, Error> for Throw {
+    type Captures<'a: 'b, 'b> = ();
+
+    fn on_error<'a: 'b, 'b>(env: &mut Env<'a>, _: &mut (), error: Error) -> jni::errors::Result<T> {
+        if !env.exception_check() {
+            let throwable = throwable(env, &error)?;
+            // jni answers Err(JavaException) when an exception has been thrown: that is success here.
+            let _ = env.throw(throwable);
+        }
+        Ok(T::default())
+    }
+
+    fn on_panic<'a: 'b, 'b>(env: &mut Env<'a>, _: &mut (), payload: Box<dyn Any + Send>) -> jni::errors::Result<T> {
+        if !env.exception_check() {
+            let text = payload.downcast_ref::<&str>().copied();
+            let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+            let message = env.new_string(format!("panic in native code: {text}"))?;
+            let throwable = JRuntimeException::new(env, &message)?;
+            let _ = env.throw(JThrowable::from(throwable));
+        }
+        Ok(T::default())
+    }
+}
+
+fn throwable<'local>(env: &mut Env<'local>, error: &Error) -> jni::errors::Result<JThrowable<'local>> {
+    let message = env.new_string(error.to_string())?;
+    match error {
+        Error::Core(error::Error::InvalidArgument { .. }) => {
+            JIllegalArgumentException::new(env, &message).map(Into::into)
+        }
+        Error::Core(
+            core @ (error::Error::NotConfigured { .. }
+            | error::Error::Refused { .. }
+            | error::Error::Unavailable { .. }
+            | error::Error::BadAnswer { .. }),
+        ) => {
+            let cause = causes(env, core.source())?;
+            let code = i32::try_from(core.code()).expect("codes have six digits at most");
+            let kind = env.new_string(core.kind())?;
+            JCloudCredentialException::new(env, &message, &cause, code, &kind, core.is_retryable()).map(Into::into)
+        }
+        Error::Jni(_) => JRuntimeException::new(env, &message).map(Into::into),
+    }
+}
+
+/// The errors below one of ours as a chain of Java causes; null when there are none.
+fn causes<'local>(
+    env: &mut Env<'local>,
+    source: Option<&(dyn StdError + 'static)>,
+) -> jni::errors::Result<JThrowable<'local>> {
+    let Some(source) = source else { return Ok(JThrowable::null()) };
+    let cause = causes(env, source.source())?;
+    let message = env.new_string(source.to_string())?;
+    JCloudCredentialException::below(env, &message, &cause, 0).map(Into::into)
+}
