@@ -1,5 +1,8 @@
 //! The REST interface: the cloud-role contract of Hopsworks, under `/hopsworks-api/api`. Convert, call, convert back.
 
+mod listing;
+pub mod session_token;
+
 use std::sync::LazyLock;
 
 use axum::extract::{OriginalUri, State};
@@ -10,17 +13,16 @@ use axum::{Json, Router};
 use hops_credentials_core::role::{ProjectRole, RoleArn};
 use serde::Serialize;
 
-use crate::App;
-use crate::auth::{Admin, Caller, DataOwner, Member, MemberMappings};
+use crate::api::listing::{Listing, Page};
+use crate::app::App;
 use crate::error::Error;
+use crate::http::auth::{Admin, Caller, DataOwner, Member, MemberMappings};
+use crate::http::parameters::{MappingId, Parameters};
+use crate::http::request_log::Cause;
 use crate::identity::Identity;
-use crate::listing::{Listing, Page};
-use crate::login::Login;
+use crate::identity::login::Login;
+use crate::mapping::change::{self, Changes};
 use crate::mapping::{self, Mapping};
-use crate::mapping_change::{self, Changes};
-use crate::parameters::{MappingId, Parameters};
-use crate::request_log::Cause;
-use crate::session_token;
 
 /// All paths of the interface.
 pub fn routes() -> Router<App> {
@@ -126,7 +128,7 @@ async fn set_default(
 ) -> Result<Json<MappingAnswer>, Error> {
     let changes = Changes { is_default: Some(parameters.required("defaultRole")?), ..Changes::default() };
     let mapping = mapping::in_project_of(&app.database, &member.project, id).await?;
-    let mapping = mapping_change::change(&app.database, &member.caller.actor, mapping.id, &changes).await?;
+    let mapping = change::change(&app.database, &member.caller.actor, mapping.id, &changes).await?;
     Ok(MappingAnswer::new(uri.path().to_owned(), mapping))
 }
 
@@ -163,8 +165,7 @@ async fn add(
     if let (Identity::Hopsworks(cluster), Some(login)) = (&app.identity, Login::of(&headers)) {
         cluster.check_project(&app.database, &login, project_id).await?;
     }
-    let mapping =
-        mapping_change::add(&app.database, &caller.actor, project_id, project_role, &role, is_default).await?;
+    let mapping = change::add(&app.database, &caller.actor, project_id, project_role, &role, is_default).await?;
     Ok((StatusCode::CREATED, MappingAnswer::new(format!("{}/{}", uri.path(), mapping.id), mapping)))
 }
 
@@ -180,12 +181,12 @@ async fn change(
         project_role: parameters.one("projectRole")?,
         is_default: parameters.one("defaultRole")?,
     };
-    let mapping = mapping_change::change(&app.database, &caller.actor, id, &changes).await?;
+    let mapping = change::change(&app.database, &caller.actor, id, &changes).await?;
     Ok(MappingAnswer::new(uri.path().to_owned(), mapping))
 }
 
 async fn remove(State(app): State<App>, Admin(caller): Admin, MappingId(id): MappingId) -> Result<StatusCode, Error> {
-    match mapping_change::remove(&app.database, &caller.actor, id).await {
+    match change::remove(&app.database, &caller.actor, id).await {
         Ok(()) | Err(Error::NoSuchMapping(_)) => Ok(StatusCode::NO_CONTENT),
         Err(error) => Err(error),
     }

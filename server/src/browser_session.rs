@@ -3,6 +3,8 @@
 //! A session begins with an API key and ends with signing out, with that key, after half an hour without a request, and after
 //! twelve hours in any case. It never authenticates the REST interface, which takes nothing but the `Authorization` header.
 
+mod sealed_login;
+
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -10,13 +12,12 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use ring::digest::{SHA256, digest};
 
 use crate::audit;
-use crate::cluster::Cluster;
 use crate::database::Database;
 use crate::error::Error;
 use crate::identity::Identity;
-use crate::login::Login;
+use crate::identity::cluster::Cluster;
+use crate::identity::login::Login;
 use crate::random;
-use crate::sealed_login;
 use crate::user::{self, Membership, User};
 
 /// After so long without a request a session has ended.

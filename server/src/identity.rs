@@ -3,12 +3,16 @@
 //! A database belongs to one or the other for good. Projects are known by their ids, and those of a cluster are not ours: a
 //! role mapped to one project must never be met by the members of another.
 
+mod answer_cache;
+pub mod cluster;
+pub mod login;
+
 use axum::http::HeaderMap;
 
-use crate::cluster::Cluster;
 use crate::database::Database;
 use crate::error::Error;
-use crate::login::Login;
+use crate::identity::cluster::Cluster;
+use crate::identity::login::Login;
 use crate::user::{self, User};
 
 /// Who the users are.

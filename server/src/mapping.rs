@@ -2,6 +2,9 @@
 //!
 //! How they change is the matter of `mapping_change`.
 
+pub mod change;
+pub mod file;
+
 use hops_credentials_core::role::{ProjectRole, RoleArn};
 use serde_json::{Value, json};
 use sqlx::any::AnyRow;

@@ -31,7 +31,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
 
-use crate::App;
+use crate::app::App;
 
 /// The paths of the pages, which links and forms name too.
 mod path {

@@ -5,7 +5,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
 
-use crate::App;
+use crate::app::App;
 
 /// Their paths.
 pub fn routes() -> Router<App> {

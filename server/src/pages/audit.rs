@@ -10,10 +10,10 @@ use super::error::PageError;
 use super::frame::{Frame, page};
 use super::path;
 use super::visitor::Administrator;
-use crate::App;
+use crate::api::session_token::rfc3339;
+use crate::app::App;
 use crate::audit::{self, Record};
-use crate::parameters::Parameters;
-use crate::session_token::rfc3339;
+use crate::http::parameters::Parameters;
 
 /// Rows of a page.
 const ROWS: i64 = 25;

@@ -11,7 +11,7 @@ use super::error::{PageError, sentence};
 use super::frame::{Frame, page};
 use super::path;
 use super::visitor::Administrator;
-use crate::App;
+use crate::app::App;
 
 /// How long a page that is about something else waits for STS.
 const PATIENCE: Duration = Duration::from_secs(2);

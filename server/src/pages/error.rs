@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use super::frame::{Frame, Notice, done, page};
 use super::path;
 use crate::error::Error;
-use crate::request_log::Cause;
+use crate::http::request_log::Cause;
 
 /// Why there is no page.
 #[derive(Debug)]

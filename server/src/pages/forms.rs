@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 
 use super::error::PageError;
 use super::path;
-use crate::App;
-use crate::parameters::Parameters;
+use crate::app::App;
+use crate::http::parameters::Parameters;
 
 /// The longest form has a role ARN of 2048 characters.
 const MAXIMUM_FORM: usize = 16 * 1024;

@@ -5,9 +5,9 @@ use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 
 use super::{forms, path};
-use crate::auth::Caller;
 use crate::error::Error;
-use crate::parameters::Parameters;
+use crate::http::auth::Caller;
+use crate::http::parameters::Parameters;
 
 /// What stands around a page.
 pub struct Frame {

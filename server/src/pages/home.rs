@@ -8,8 +8,8 @@ use super::error::PageError;
 use super::frame::{Frame, page};
 use super::path;
 use super::visitor::Visitor;
-use crate::App;
-use crate::parameters::Parameters;
+use crate::app::App;
+use crate::http::parameters::Parameters;
 use crate::{mapping, project};
 
 #[derive(Template)]

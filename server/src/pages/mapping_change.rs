@@ -10,11 +10,11 @@ use super::frame::{Frame, Notice, done, page, page_again};
 use super::mapping_form::MappingForm;
 use super::path;
 use super::visitor::{Administrator, Visitor};
-use crate::App;
+use crate::app::App;
 use crate::error::Error;
+use crate::http::parameters::MappingId;
 use crate::mapping;
-use crate::mapping_change::{self, Changes};
-use crate::parameters::MappingId;
+use crate::mapping::change::{self, Changes};
 
 #[derive(Template)]
 #[template(path = "mapping_change.html")]
@@ -61,6 +61,6 @@ async fn change_as_typed(app: &App, visitor: &Visitor, id: i64, form: &MappingFo
     let meant = form.parse()?;
     let changes =
         Changes { role: Some(meant.role), project_role: Some(meant.project_role), is_default: Some(form.is_default) };
-    mapping_change::change(&app.database, &visitor.caller.actor, id, &changes).await?;
+    change::change(&app.database, &visitor.caller.actor, id, &changes).await?;
     Ok(())
 }

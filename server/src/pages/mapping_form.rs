@@ -5,8 +5,8 @@ use hops_credentials_core::role::{ProjectRole, RoleArn};
 use super::error::sentence;
 use super::forms::Fields;
 use crate::error::Error;
+use crate::http::parameters::illegal;
 use crate::mapping::Mapping;
-use crate::parameters::illegal;
 
 /// What stands in the fields.
 #[derive(Default)]

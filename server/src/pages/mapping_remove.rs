@@ -9,10 +9,10 @@ use super::frame::{Frame, Notice, done, page};
 use super::mapping_form::shown;
 use super::path;
 use super::visitor::Administrator;
-use crate::App;
+use crate::app::App;
+use crate::http::parameters::MappingId;
+use crate::mapping::change;
 use crate::mapping::{self, Mapping};
-use crate::mapping_change;
-use crate::parameters::MappingId;
 
 #[derive(Template)]
 #[template(path = "mapping_remove.html")]
@@ -39,6 +39,6 @@ pub async fn remove(
     Administrator(visitor): Administrator,
     MappingId(id): MappingId,
 ) -> Result<Response, PageError> {
-    mapping_change::remove(&app.database, &visitor.caller.actor, id).await?;
+    change::remove(&app.database, &visitor.caller.actor, id).await?;
     Ok(done(path::MAPPINGS, Notice::MappingRemoved))
 }

@@ -17,12 +17,12 @@ use super::mapping_form::shown;
 use super::path;
 use super::policies::Policies;
 use super::visitor::{Administrator, Visitor};
-use crate::App;
+use crate::api::session_token::rfc3339;
+use crate::app::App;
 use crate::audit::{self, Purpose, SessionRequest};
 use crate::error::Error;
+use crate::http::parameters::MappingId;
 use crate::mapping::{self, Mapping};
-use crate::parameters::MappingId;
-use crate::session_token::rfc3339;
 
 /// As short as STS allows: nobody uses the credentials.
 const SHORTEST: i64 = 900;

@@ -15,12 +15,12 @@ use super::frame::{Frame, Notice, done, page, page_again};
 use super::mapping_form::{Choice, MappingForm, project_roles, shown};
 use super::path;
 use super::visitor::{Administrator, Visitor};
-use crate::App;
+use crate::app::App;
 use crate::error::Error;
+use crate::http::parameters::Parameters;
 use crate::identity::Identity;
+use crate::mapping::change;
 use crate::mapping::{self, Mapping};
-use crate::mapping_change;
-use crate::parameters::Parameters;
 use crate::project;
 
 /// Rows of a page.
@@ -200,7 +200,7 @@ async fn add_typed(app: &App, visitor: &Visitor, form: &MappingForm) -> Result<(
     learn_typed(app, visitor, &form.project).await?;
     let project = project::named(&mut *app.database.pool().acquire().await?, &form.project).await?;
     let actor = &visitor.caller.actor;
-    mapping_change::add(&app.database, actor, project.id, meant.project_role, &meant.role, form.is_default).await?;
+    change::add(&app.database, actor, project.id, meant.project_role, &meant.role, form.is_default).await?;
     Ok(())
 }
 

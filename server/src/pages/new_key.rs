@@ -9,9 +9,9 @@ use super::forms::Fields;
 use super::frame::{Frame, page};
 use super::path;
 use super::visitor::{LocalAdministrator, Visitor};
-use crate::App;
+use crate::app::App;
 use crate::error::Error;
-use crate::parameters::Parameters;
+use crate::http::parameters::Parameters;
 use crate::user::{self, ApiKey, Email};
 
 #[derive(Template)]

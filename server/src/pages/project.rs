@@ -11,9 +11,9 @@ use super::frame::{Frame, Notice, done, page, page_again};
 use super::mapping_form::{Choice, project_roles};
 use super::path;
 use super::visitor::{LocalAdministrator, Visitor};
-use crate::App;
+use crate::app::App;
 use crate::error::Error;
-use crate::parameters::{Parameters, ProjectId};
+use crate::http::parameters::{Parameters, ProjectId};
 use crate::project::{self, Project};
 use crate::user::{self, Email};
 

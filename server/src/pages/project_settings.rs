@@ -11,10 +11,10 @@ use super::frame::{Frame, Notice, done, page};
 use super::mapping_form::shown;
 use super::path;
 use super::visitor::{ProjectMember, ProjectOwner};
-use crate::App;
+use crate::app::App;
+use crate::http::parameters::Parameters;
+use crate::mapping::change::{self, Changes};
 use crate::mapping::{self, Mapping};
-use crate::mapping_change::{self, Changes};
-use crate::parameters::Parameters;
 use crate::project::Project;
 
 #[derive(Template)]
@@ -100,7 +100,7 @@ pub async fn move_default(
 ) -> Result<Response, PageError> {
     let mapping = mapping::in_project_of(&app.database, &member.project, fields.parameters().required("id")?).await?;
     let changes = Changes { is_default: Some(true), ..Changes::default() };
-    mapping_change::change(&app.database, &member.caller.actor, mapping.id, &changes).await?;
+    change::change(&app.database, &member.caller.actor, mapping.id, &changes).await?;
     Ok(done(&format!("/projects/{}", member.project.id), Notice::DefaultMoved))
 }
 

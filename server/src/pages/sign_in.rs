@@ -10,11 +10,11 @@ use super::error::{PageError, sentence};
 use super::forms::Fields;
 use super::frame::{Frame, Notice, done, page};
 use super::path;
-use crate::App;
-use crate::auth::wrong_key;
+use crate::app::App;
 use crate::browser_session;
 use crate::error::Error;
-use crate::parameters::Parameters;
+use crate::http::auth::wrong_key;
+use crate::http::parameters::Parameters;
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]

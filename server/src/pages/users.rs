@@ -10,7 +10,7 @@ use super::frame::{Frame, page, page_again};
 use super::new_key::NewKey;
 use super::path;
 use super::visitor::{LocalAdministrator, Visitor};
-use crate::App;
+use crate::app::App;
 use crate::error::Error;
 use crate::user::{self, Email};
 

@@ -8,13 +8,13 @@ use axum::http::Method;
 use axum::http::request::Parts;
 
 use super::error::PageError;
-use crate::App;
-use crate::auth::{Admin, Caller, DataOwner, Member};
+use crate::app::App;
 use crate::browser_session::{self, SignedIn};
 use crate::error::Error;
+use crate::http::auth::{Admin, Caller, DataOwner, Member};
+use crate::http::parameters::ProjectId;
 use crate::identity::Identity;
-use crate::login::Login;
-use crate::parameters::ProjectId;
+use crate::identity::login::Login;
 
 /// Somebody who is signed in.
 pub struct Visitor {

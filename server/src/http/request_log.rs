@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::App;
+use crate::app::App;
 use crate::error::Error;
 use crate::random;
 

@@ -19,7 +19,7 @@ const MAXIMUM: usize = 10_000;
 
 /// The wrong keys of each address.
 #[derive(Debug, Clone, Default)]
-pub struct Failures(Arc<Mutex<HashMap<IpAddr, Window>>>);
+pub struct WrongKeys(Arc<Mutex<HashMap<IpAddr, Window>>>);
 
 #[derive(Debug)]
 struct Window {
@@ -27,7 +27,7 @@ struct Window {
     failures: u32,
 }
 
-impl Failures {
+impl WrongKeys {
     /// Counts a wrong key. When there were too many, gives the time until the next ones are looked at as such again.
     pub fn count(&self, address: IpAddr, now: Instant) -> Option<Duration> {
         let mut windows = self.0.lock().expect("nobody panics while holding it");
@@ -63,14 +63,14 @@ mod tests {
     const ADDRESS: &str = "192.0.2.7";
 
     /// Whether each of so many failures at that second has to wait.
-    fn waits(failures: &Failures, address: &str, times: u32, now: Instant) -> Vec<Option<u64>> {
+    fn waits(failures: &WrongKeys, address: &str, times: u32, now: Instant) -> Vec<Option<u64>> {
         let address = address.parse().expect("an address");
         (0..times).map(|_| failures.count(address, now).map(|wait| wait.as_secs())).collect()
     }
 
     #[test]
     fn twenty_wrong_keys_in_a_minute_are_answered_and_the_next_ones_wait_for_its_end() {
-        let (failures, begin) = (Failures::default(), Instant::now());
+        let (failures, begin) = (WrongKeys::default(), Instant::now());
         assert_eq!(waits(&failures, ADDRESS, 20, begin), [None; 20]);
         assert_eq!(waits(&failures, ADDRESS, 2, begin + Duration::from_secs(59)), [Some(1); 2]);
         assert_eq!(waits(&failures, ADDRESS, 1, begin + Duration::from_secs(60)), [None]);
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn an_address_does_not_pay_for_another_one_and_a_network_of_ipv6_is_one() {
-        let (failures, now) = (Failures::default(), Instant::now());
+        let (failures, now) = (WrongKeys::default(), Instant::now());
         waits(&failures, ADDRESS, 20, now);
         assert_eq!(waits(&failures, "192.0.2.8", 1, now), [None]);
         assert_eq!(waits(&failures, "::ffff:192.0.2.7", 1, now), [Some(60)]);
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn the_memory_is_bounded_and_is_used_again() {
-        let (failures, begin) = (Failures::default(), Instant::now());
+        let (failures, begin) = (WrongKeys::default(), Instant::now());
         for number in 0..u32::try_from(MAXIMUM).expect("small") + 5 {
             failures.count(IpAddr::V4(number.into()), begin);
         }

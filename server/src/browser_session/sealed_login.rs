@@ -5,7 +5,7 @@ use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use ring::digest::{SHA256, digest};
 
 use crate::browser_session::SessionId;
-use crate::login::Login;
+use crate::identity::login::Login;
 use crate::random;
 
 /// Seals a login. Once for each session: a key seals one text only.

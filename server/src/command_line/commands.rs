@@ -11,21 +11,25 @@ use hops_credentials_core::base_identity::BaseIdentity;
 use hops_credentials_core::settings::Settings;
 use hops_credentials_core::sts::Sts;
 
+use crate::app::App;
 use crate::audit::Actor;
 use crate::browser_session::Cookie;
-use crate::cli::{
+use crate::command_line::import;
+use crate::command_line::options::{
     Command, HopsworksUrl, MappedRole, MappingCommand, MemberCommand, ProjectCommand, Serve, UserCommand,
 };
-use crate::cluster::Cluster;
 use crate::database::{Address, Database};
 use crate::error::Error;
-use crate::failures::Failures;
+use crate::http::listen::Listener;
+use crate::http::{probes, request_log};
+use crate::identity::cluster::Cluster;
 use crate::identity::{self, Identity};
-use crate::listen::Listener;
+use crate::mapping::change;
+use crate::mapping::file::{self, Others};
 use crate::mapping::{self, Mapping};
-use crate::mapping_file::{self, Others};
 use crate::project::Project;
-use crate::{App, api, import, mapping_change, pages, probes, project, request_log, user};
+use crate::wrong_keys::WrongKeys;
+use crate::{api, pages, project, user};
 
 /// For one call of STS, so that the answer is there before the clients of the contract give up on it: they wait 10 s.
 const STS_LIMIT: Duration = Duration::from_secs(7);
@@ -78,8 +82,7 @@ async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) ->
     match command {
         MappingCommand::Add { project, project_role, role_arn, default, .. } => {
             let project = project_for_mapping(database, &project).await?;
-            let added =
-                mapping_change::add(database, actor, project.id, project_role.into(), &role_arn, default).await?;
+            let added = change::add(database, actor, project.id, project_role.into(), &role_arn, default).await?;
             print(&added.id)
         }
         MappingCommand::List { project: None, .. } => list(&mapping::all(database).await?),
@@ -87,21 +90,21 @@ async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) ->
             let project = project::named(&mut *database.pool().acquire().await?, &project).await?;
             list(&mapping::of_project(database, project.id).await?)
         }
-        MappingCommand::Export { .. } => print(&mapping_file::write(&mapping::all(database).await?)),
+        MappingCommand::Export { .. } => print(&file::write(&mapping::all(database).await?)),
         MappingCommand::Apply { file, dry_run, .. } => {
             let text = std::fs::read_to_string(&file).map_err(|error| Error::System {
                 attempted: format!("reading {}", file.display()),
                 source: error.into(),
             })?;
-            let wanted = mapping_file::read(&text)?;
+            let wanted = file::read(&text)?;
             let differences = if dry_run {
-                mapping_file::preview(database, actor, &wanted, Others::Go).await?
+                file::preview(database, actor, &wanted, Others::Go).await?
             } else {
-                mapping_file::apply(database, actor, &wanted, Others::Go).await?
+                file::apply(database, actor, &wanted, Others::Go).await?
             };
             differences.iter().try_for_each(|difference| print(difference))
         }
-        MappingCommand::Remove { id, .. } => mapping_change::remove(database, actor, id).await,
+        MappingCommand::Remove { id, .. } => change::remove(database, actor, id).await,
     }
 }
 
@@ -156,7 +159,7 @@ async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
         sts: sts.clone(),
         flights: Arc::default(),
         identity,
-        failures: Failures::default(),
+        failures: WrongKeys::default(),
         metrics: Arc::default(),
         is_behind_proxy: options.behind_proxy,
         cookie,

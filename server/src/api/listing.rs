@@ -9,8 +9,8 @@ use std::str::FromStr;
 use hops_credentials_core::role::ProjectRole;
 
 use crate::error::Error;
+use crate::http::parameters::{Parameters, illegal};
 use crate::mapping::Mapping;
-use crate::parameters::{Parameters, illegal};
 
 /// Which part of a list is asked for.
 #[derive(Debug)]

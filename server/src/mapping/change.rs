@@ -10,8 +10,8 @@ use sqlx::AnyConnection;
 use crate::audit::{self, Action, Actor};
 use crate::database::{Database, is_conflict, next_id};
 use crate::error::Error;
+use crate::mapping::file::{Entry, Others};
 use crate::mapping::{Mapping, in_project, no_such_id, with_id};
-use crate::mapping_file::{Entry, Others};
 use crate::project::{self, Project};
 
 /// What a `PUT` may change; `None` leaves it.

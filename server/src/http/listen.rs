@@ -26,10 +26,10 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
 
-use crate::auth::Peer;
 use crate::error::Error;
+use crate::http::auth::Peer;
+use crate::http::request_log;
 use crate::metrics::{Metrics, OneMore};
-use crate::request_log;
 
 /// For the TLS handshake, for the head of a request, between two requests of one connection, and for a client that does not
 /// read its answer.

@@ -3,13 +3,13 @@
 use hops_credentials_core::settings::{API_KEY, Settings};
 
 use crate::audit::Actor;
-use crate::cli::{HopsworksUrl, Import};
-use crate::cluster::{Cluster, Told};
+use crate::command_line::options::{HopsworksUrl, Import};
 use crate::database::Database;
 use crate::error::Error;
 use crate::identity;
-use crate::login::Login;
-use crate::mapping_file::{self, Difference, Entry, Others};
+use crate::identity::cluster::{Cluster, Told};
+use crate::identity::login::Login;
+use crate::mapping::file::{self, Difference, Entry, Others};
 use crate::project::{self, ProjectName};
 
 /// Takes over what is there, or says what that would change.
@@ -50,7 +50,7 @@ pub async fn run(database: &Database, actor: &Actor, options: &Import) -> Result
         }
     }
     if options.dry_run {
-        let mut differences = mapping_file::preview(database, actor, &known, Others::Stay).await?;
+        let mut differences = file::preview(database, actor, &known, Others::Stay).await?;
         differences.extend(unknown.into_iter().map(|(_, entry)| Difference::New(entry)));
         return Ok(differences);
     }
@@ -68,5 +68,5 @@ pub async fn run(database: &Database, actor: &Actor, options: &Import) -> Result
         }
         known.push(entry);
     }
-    mapping_file::apply(database, actor, &known, Others::Stay).await
+    file::apply(database, actor, &known, Others::Stay).await
 }

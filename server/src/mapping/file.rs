@@ -11,11 +11,12 @@ use hops_credentials_core::role::{ProjectRole, RoleArn};
 use serde::{Deserialize, Serialize};
 
 use crate::audit::Actor;
-use crate::cli::MappedRole;
+use crate::command_line::options::MappedRole;
 use crate::database::{Database, Write};
 use crate::error::Error;
+use crate::mapping::change;
 use crate::mapping::{self, Mapping};
-use crate::{mapping_change, project};
+use crate::project;
 
 /// A line of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -191,8 +192,7 @@ async fn try_to(
     for (id, of_project) in projects {
         check(&of_project)?;
         let project = project::hold(&mut transaction, id).await?;
-        let (before, after) =
-            mapping_change::set(&mut transaction, &actor.again(), &project, &of_project, others).await?;
+        let (before, after) = change::set(&mut transaction, &actor.again(), &project, &of_project, others).await?;
         let only_in = |some: &[Entry], other: &[Entry]| -> Vec<Entry> {
             some.iter().filter(|entry| !other.contains(entry)).cloned().collect()
         };

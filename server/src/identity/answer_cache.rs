@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::flights::Flights;
-use crate::login::Login;
+use crate::identity::login::Login;
 
 /// For one answer of the cluster. What is left of a client's 10 s is for STS.
 pub const PATIENCE: Duration = Duration::from_secs(5);

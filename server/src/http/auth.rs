@@ -10,15 +10,15 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use hops_credentials_core::role::ProjectRole;
 
-use crate::App;
+use crate::app::App;
 use crate::audit::Actor;
 use crate::error::Error;
+use crate::http::parameters::ProjectId;
+use crate::http::request_log::RequestId;
 use crate::identity::Identity;
-use crate::login::Login;
+use crate::identity::login::Login;
 use crate::mapping::{self, Mapping};
-use crate::parameters::ProjectId;
 use crate::project::{self, Project};
-use crate::request_log::RequestId;
 use crate::user::{Membership, User};
 
 /// The address at the other end of the connection; `serve` puts it into the extensions of each request.

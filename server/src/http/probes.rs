@@ -9,10 +9,10 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use crate::App;
+use crate::app::App;
 use crate::error::Error;
+use crate::http::request_log::Cause;
 use crate::metrics::MEDIA_TYPE;
-use crate::request_log::Cause;
 
 /// For the database, when somebody wants to know whether the server is ready.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -15,14 +15,15 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::App;
+use crate::app::App;
 use crate::audit::{self, Purpose, SessionRequest};
-use crate::auth::{Caller, Member};
 use crate::error::Error;
 use crate::flights::SameCredentials;
+use crate::http::auth::{Caller, Member};
+use crate::http::parameters::{Parameters, ProjectId};
+use crate::http::request_log;
+use crate::mapping;
 use crate::metrics::OneMore;
-use crate::parameters::{Parameters, ProjectId};
-use crate::{mapping, request_log};
 
 /// What the contract calls a session token. Secret: it has no `Debug`, and it lives only as long as its answer.
 #[derive(Serialize)]

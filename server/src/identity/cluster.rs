@@ -18,10 +18,10 @@ use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::answers::{Answers, PATIENCE};
 use crate::database::Database;
 use crate::error::Error;
-use crate::login::Login;
+use crate::identity::answer_cache::{Answers, PATIENCE};
+use crate::identity::login::Login;
 use crate::project::{self, Project};
 use crate::user::{Email, Membership, User, prefix_of};
 

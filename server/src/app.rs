@@ -1,0 +1,34 @@
+//! What every handler may use.
+
+use std::sync::Arc;
+
+use hops_credentials_core::error::Error as CoreError;
+use hops_credentials_core::sts::{Issued, Sts};
+
+use crate::browser_session::Cookie;
+use crate::database::Database;
+use crate::flights::{Flights, SameCredentials};
+use crate::identity::Identity;
+use crate::metrics::Metrics;
+use crate::wrong_keys::WrongKeys;
+
+/// What every handler may use.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// Users, projects, members, role mappings, audit.
+    pub database: Database,
+    /// STS with the base identity of this machine; one for all requests.
+    pub sts: Arc<Sts>,
+    /// The calls of STS that several requests may share.
+    pub flights: Arc<Flights<SameCredentials, Result<Issued, Arc<CoreError>>>>,
+    /// Who the users are.
+    pub identity: Identity,
+    /// The wrong keys of each address.
+    pub failures: WrongKeys,
+    /// What the server counts.
+    pub metrics: Arc<Metrics>,
+    /// Whether the last hop of `X-Forwarded-For` is the client's address.
+    pub is_behind_proxy: bool,
+    /// The cookie of the pages.
+    pub cookie: Cookie,
+}

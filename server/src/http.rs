@@ -1,0 +1,7 @@
+//! The socket, who calls on it, and what happens around each request.
+
+pub mod auth;
+pub mod listen;
+pub mod parameters;
+pub mod probes;
+pub mod request_log;
