@@ -1,4 +1,4 @@
-"""Programs in Python that use the wheel, each in a process of its own and with an environment of its own."""
+"""Programs in Python that use the wheel. Each runs in a process and an environment of its own."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from rig import BUILD
 from rig.process import environment, run
 from rig.spark import reports
 
-#: The environment into which the built wheel is installed, beside the readers that use it.
+#: The virtual environment that holds the built wheel and the readers that use it.
 VENV = BUILD / "python-venv"
-#: The command line, as the wheel installs it.
+#: The program that the wheel installs.
 PROGRAM = VENV / "bin" / "hops-credentials"
 
 _PRELUDE = """\
@@ -39,13 +39,13 @@ def outcome(question):
 def python(
     directory: Path, variables: Mapping[str, str], *program: str, seconds: float = 120, interpreter: Path = VENV / "bin" / "python"
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a program, see `written`, to its end."""
+    """Runs a program to its end; see `written`."""
     script = written(directory, *program)
     return run([interpreter, "-X", "faulthandler", script], environment(directory / "home", **variables), directory, seconds)
 
 
 def written(directory: Path, *program: str) -> Path:
-    """A program, given in parts, as a file. It finds the provider's names imported, and `report(name, value)`."""
+    """Writes the parts of a program to a file. It may use the names of the provider, `report(name, value)` and `outcome(question)`."""
     directory.mkdir(parents=True, exist_ok=True)
     script = directory / "program.py"
     script.write_text(_PRELUDE + "".join(textwrap.dedent(part) for part in program))
@@ -53,7 +53,7 @@ def written(directory: Path, *program: str) -> Path:
 
 
 def reported(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
-    """What a program reported, which must have ended well."""
+    """Returns what a program reported. It must have succeeded."""
     assert done.returncode == 0, done.stdout + done.stderr
     print(done.stdout, done.stderr, sep="\n", file=sys.stderr)
     return reports(done.stdout)

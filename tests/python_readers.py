@@ -1,7 +1,7 @@
-"""Readers of S3, each made once and used through many lifetimes of the role's credentials. Runs where the wheel and the readers are.
+"""Readers of S3, each made once and used through many lifetimes of the role's credentials. Runs in a venv with the wheel and the readers.
 
-`make DIRECTORY` writes what they read. `read SECONDS READER...` assumes the caller's default role with
-`refresh=True` and reports of each reader how often it read and what went wrong; credentials are looked for by each reader itself.
+`make DIRECTORY` writes the files that they read. `read SECONDS READER...` assumes the default role with `refresh=True`, and reports
+for each reader how often it read and what went wrong. Each reader finds credentials by itself.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def _awscli() -> Callable[[], object]:
     due = 0.0
 
     def read() -> bool:
-        # A process takes a second; it need not run at each turn.
+        # Starting a process takes a second, so not every turn starts one.
         nonlocal due
         if time.monotonic() < due:
             return True
@@ -228,7 +228,7 @@ def _smart_open_with_client() -> Callable[[], object]:
     return read
 
 
-#: Which take a callable of ours, and need no environment.
+#: Readers that take a callable of ours, and need no environment.
 PROVIDERS: dict[str, Callable[[], Callable[[], object]]] = {
     "boto3_session": _boto3_session,
     "s3fs+options": _s3fs_with_options,

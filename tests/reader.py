@@ -1,4 +1,4 @@
-"""reader.py ENDPOINT BUCKET...: reads `test.csv` of buckets with the credentials that a child process inherits; one line for each."""
+"""reader.py ENDPOINT BUCKET...: reads `test.csv` of each bucket with the credentials that a child process inherits, and prints a line."""
 
 import sys
 

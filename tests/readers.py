@@ -1,7 +1,7 @@
-"""`make readers`: every reader of S3 we know, through five real lifetimes behind the endpoint, in a table.
+"""`make readers`: a table of every reader of S3 we know, through five real lifetimes behind the endpoint.
 
-Three times at once: as users have it, under a service account's identity (IRSA), and under a profile; both of these could read the bucket
-themselves, and must never sign.
+Three scenes run at once: as users have it, under a service account's identity (IRSA), and under a profile. These two identities could read
+the bucket themselves, and must never sign.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PROGRAM = ROOT / "tests" / "python_readers.py"
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What came of one scene: by reader, how often it read and what went wrong; and who signed."""
+    """The outcome of one scene: how often each reader read, what went wrong, and who signed."""
 
     scene: str
     reads: Mapping[str, int]
@@ -54,7 +54,7 @@ def short_lived(site: Deployment) -> Iterator[Deployment]:
 
 
 def fill(site: Deployment, venv: Path, directory: Path) -> None:
-    """Puts into bucket `resource` what the readers read besides `test.csv`."""
+    """Puts the files that the readers read besides `test.csv` into bucket `resource`."""
     made = directory / "made"
     made.mkdir()
     done = run([venv / "bin" / "python", PROGRAM, "make", made], environment(directory / "home"), directory)
@@ -65,7 +65,7 @@ def fill(site: Deployment, venv: Path, directory: Path) -> None:
 
 
 def others(site: Deployment, directory: Path) -> dict[str, dict[str, str]]:
-    """By scene, the variables of an identity that may read the bucket itself."""
+    """Returns, for each scene, the variables of an identity that may read the bucket itself."""
     aws = site.cloud.aws
     federated = allow(
         Principal={"Federated": f"arn:aws:iam::{ACCOUNT}:oidc-provider/idp.example.com"}, Action="sts:AssumeRoleWithWebIdentity"
@@ -110,7 +110,7 @@ def _play(site: Deployment, command: Sequence[str | Path], directory: Path, scen
 
 
 def _variables(s3: Recorder) -> dict[str, str]:
-    """How each reader finds the emulator; none of it is about credentials."""
+    """Returns the variables by which each reader finds the emulator. None concerns credentials."""
     return {
         "S3": s3.endpoint,
         "S3_ENDPOINT": s3.endpoint,
@@ -131,16 +131,16 @@ def provide(site: Deployment, venv: Path, directory: Path) -> Outcome:
 
 
 def issued_for(site: Deployment, role: str, since: int) -> set[str]:
-    """The access key ids that STS gave for a role."""
+    """Returns the access key ids that STS issued for a role."""
     bodies = (exchange.body for exchange in site.sts.exchanges[since:] if f"assumed-role/{role}/" in exchange.body)
     return {match for body in bodies for match in re.findall("<AccessKeyId>([^<]+)<", body)}
 
 
 def main() -> int:
-    """Prints the table; 0 if and only if no read failed and nobody else signed."""
+    """Prints the tables. Returns 0 if and only if no read failed and nobody else signed."""
     on_termination(lambda: sys.exit("readers: ended by SIGTERM"))
     good = True
-    # TensorFlow needs older versions of what the others need.
+    # TensorFlow needs older versions of packages that the others need too.
     others = [name for name in READERS if name != "tensorflow"]
     for venv, readers in ((BUILD / "readers-venv", others), (BUILD / "tensorflow-venv", ["tensorflow"])):
         with tempfile.TemporaryDirectory() as name, deployment(Path(name)) as site, short_lived(site) as short:
@@ -152,7 +152,7 @@ def main() -> int:
 
 
 def _show(site: Deployment, readers: Sequence[str], outcomes: Sequence[Outcome]) -> bool:
-    """Prints a table; whether no read failed and nobody else signed."""
+    """Prints a table. Returns whether no read failed and nobody else signed."""
     print(f"{'reader':<20}" + "".join(f"{outcome.scene:<28}" for outcome in outcomes))
     for reader in readers:
         cells = (f"{outcome.reads[reader]} reads, {len(outcome.failed[reader])} failed" for outcome in outcomes)

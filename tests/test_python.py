@@ -11,7 +11,7 @@ from rig.http import recording
 from tests.canary import leaks
 from tests.python_program import python, reported
 
-#: What a reader of S3 sees, by boto3's default session and by a session of its own.
+#: What boto3 reads, with its default session or with a client that is given.
 _READ = """
 import boto3
 from botocore.exceptions import ClientError
@@ -363,7 +363,7 @@ def test_behind_the_endpoint_the_profile_that_was_taken_out_is_still_the_base_id
     found = reported(done)
     assert found["first"] == [None, "1,one", "AccessDenied"]
     assert found["second"] == [two, "AccessDenied", "4,four"]
-    # It finds what its parent was issued, and chains no role from that.
+    # The child finds credentials that its parent was issued, and does not assume a role with those.
     assert "this process has no base identity of its own" in str(found["child"])
     assert found["back"] == "base"
     assert keys.secret_access_key not in done.stdout + done.stderr

@@ -30,13 +30,13 @@ def command(directory: Path, variables: Mapping[str, str], *arguments: str | Pat
 
 
 def issued(site: Deployment) -> int:
-    """How often STS was asked for a role that reads."""
+    """Returns how often STS was asked for a role that reads."""
     return sum("assumed-role/resource-reader/" in exchange.body for exchange in site.sts.exchanges)
 
 
 @pytest.fixture
 def private(tmp_path: Path) -> dict[str, str]:
-    """A directory in memory as the system gives to each user."""
+    """The private directory that the system gives to each user."""
     directory = tmp_path / "run"
     directory.mkdir(mode=0o700)
     return {"XDG_RUNTIME_DIR": str(directory)}
@@ -85,7 +85,7 @@ def test_process_keeps_the_credentials_where_only_the_user_can_look(site: Deploy
     assert first["Version"] == 1
     assert first == second
     assert issued(site) == before + 1
-    # Another member's are another set, whoever asks on this machine.
+    # Another member gets another set, even when both use one account of this machine.
     assert command(tmp_path, {**variables, "API_KEY": site.owner}, "process").stdout != json.dumps(first)
     directory = Path(private["XDG_RUNTIME_DIR"]) / "hops-credentials"
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
@@ -121,11 +121,11 @@ def test_serve_is_found_by_process_and_by_the_aws_sdks(site: Deployment, private
         assert stat.S_IMODE(token_file.stat().st_mode) == 0o600
         token = token_file.read_text()
         assert serve.stop() == 0
-        # What a service prints is kept in logs.
+        # Logs keep what a service prints.
         assert token not in (tmp_path / "log").read_text()
     assert not token_file.exists()
     assert list(Path(private["XDG_RUNTIME_DIR"]).glob("hops-credentials/*.serve")) == []
-    # Without it, `process` fetches.
+    # Without `serve`, `process` fetches.
     assert command(tmp_path, variables, "process", "--role", "1").returncode == 0
     assert issued(site) == before + 2
 

@@ -1,4 +1,4 @@
-"""The wheel beside hops-util-py, whose `hops.credentials_provider` it replaces: any order of installation, either one removed."""
+"""The wheel beside hops-util-py, whose `hops.credentials_provider` it replaces: installed and removed in any order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from rig import BUILD
 from rig.process import build_environment, environment, run
 
-#: As PyPI calls hops-util-py.
+#: The name of hops-util-py on PyPI.
 _ORIGINAL = "hops==3.8.0.0"
 _WHERE = "import hops.credentials_provider as found; print(found.__file__)"
 _OURS, _THEIRS = "hops/credentials_provider/__init__.py", "hops/credentials_provider.py"
@@ -31,10 +31,10 @@ def test_the_replacement_is_found_whatever_was_installed_first_and_leaves_the_or
 
     def found() -> str:
         done = run([python, "-c", _WHERE], environment(home), tmp_path, 30)
-        # Theirs cannot be imported without what it needs; the traceback names its file.
+        # The import of theirs fails, since its dependencies are missing; the traceback names its file.
         return next((name for name in (_OURS, _THEIRS) if name in done.stdout + done.stderr), done.stderr)
 
-    # Theirs is plain Python. What it needs to run is not installed.
+    # Theirs is plain Python. Its dependencies are not installed.
     pip("wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path, _ORIGINAL)
     (ours,), (theirs,) = (BUILD / "wheel" / "dev").glob("*.whl"), tmp_path.glob("*.whl")
     run([sys.executable, "-m", "venv", "--without-pip", venv], build_environment(), tmp_path, 60)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from rig.deployment import Deployment
-from rig.http import Answering, serving
+from rig.http import Answering, recording, serving
 from rig.process import Program, environment
 from tests import readers
 from tests.canary import leaks
@@ -23,7 +23,7 @@ from tests.python_program import PROGRAM, VENV, python, reported, written
 from tests.readers import Outcome, fill, issued_for, play, short_lived
 from tests.soak import LIFE_SECONDS
 
-#: Those of each kind: an SDK in Python, one in C++, a process for each read.
+#: One reader of each kind: an SDK in Python, one in C++, a process for each read.
 IN_CI = ("boto3", "s3fs", "pyarrow", "pyarrow-dataset", "awscli")
 _SILENT_SECONDS = 30
 
@@ -57,7 +57,7 @@ def short(site: Deployment) -> Iterator[Deployment]:
 
 @contextmanager
 def silent(asked: Path | None = None) -> Iterator[str]:
-    """A server that takes longer than anybody likes to wait, and makes a file when it is asked; its endpoint."""
+    """A server that does not answer for a long time, and makes a file when it is asked; its endpoint."""
     over = threading.Event()
 
     class Silent(Answering):
@@ -79,14 +79,14 @@ def _variables(site: Deployment) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def threads() -> Iterator[ThreadPoolExecutor]:
-    """For programs that read on while other tests of this module run."""
+    """Threads for programs that go on reading while other tests of this module run."""
     with ThreadPoolExecutor() as threads:
         yield threads
 
 
 @pytest.fixture(scope="module")
 def outcomes(short: Deployment, threads: ThreadPoolExecutor, tmp_path_factory: pytest.TempPathFactory) -> Future[list[Outcome]]:
-    """The readers in all scenes."""
+    """What came of the readers in all scenes."""
     directory = tmp_path_factory.mktemp("readers")
     fill(short, VENV, directory)
     return threads.submit(play, short, VENV, IN_CI, directory)
@@ -112,7 +112,7 @@ def orphan(
         ready, told = os.pipe()
 
         def fork():
-            # The child of a child, forked by another thread than the first.
+            # A second thread forks the child of the child.
             global grandchild
             grandchild = os.fork()
             if grandchild == 0:
@@ -140,7 +140,7 @@ def orphan(
 def rewriting(
     short: Deployment, threads: ThreadPoolExecutor, tmp_path_factory: pytest.TempPathFactory
 ) -> Future[subprocess.CompletedProcess[str]]:
-    """A process and its child that read by the environment, through three lifetimes."""
+    """A process and its child that find credentials in the environment, through three lifetimes."""
     return threads.submit(
         python,
         tmp_path_factory.mktemp("rewriting"),
@@ -176,7 +176,7 @@ def test_a_forked_child_reads_behind_the_endpoint_of_its_parent(
         file = os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"]
         report("file", [oct(stat.S_IMODE(os.stat(file).st_mode)), open(file).read() == os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN"]])
         report("gone", [name for name in os.environ if name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")])
-        # Not used yet: a connection that is open already must not be used on both sides of a fork.
+        # Still unused: a connection that is open at the fork must not be used on both sides of it.
         client, first = s3(), current().access_key_id
         child = os.fork()
         if child == 0:
@@ -204,7 +204,7 @@ def test_a_forked_child_reads_behind_the_endpoint_of_its_parent(
     assert found["child current"] is True
     assert found["status"] == 0
     assert found["still there"] is True
-    # A cell that is run again leaves readers where they are.
+    # Readers keep their endpoint when a notebook runs the cell again.
     assert found["again"] == [True, "1,one"]
     assert found["static"] == [[], "stranger", "1,one"]
     assert found["after"] is False
@@ -248,7 +248,7 @@ def test_the_endpoint_answers_who_has_the_token_and_tells_others_nothing(short: 
     assert isinstance(refused, list)
     assert [status for status, _ in refused] == [401, 401, 404, 405]
     assert found["answered"] == [200, ["AccessKeyId", "Expiration", "SecretAccessKey", "Token"]]
-    # Nothing is waited for, neither a look every now and then nor an acknowledgement that TCP delays by 40 ms.
+    # The endpoint neither polls nor waits for an acknowledgement, which TCP delays by 40 ms.
     assert isinstance(found["fastest"], float) and found["fastest"] < 0.02
     assert leaks(short.secrets(), tmp_path, done.stdout, done.stderr) == []
 
@@ -296,6 +296,33 @@ def test_a_variable_that_somebody_else_has_written_since_is_left_to_them(short: 
     assert "the AWS variables of this process are no longer those of" in done.stderr
 
 
+def test_a_reader_that_takes_a_callable_goes_on_while_a_fetch_fails_and_learns_why_at_the_end(
+    short: Deployment, outcomes: object, tmp_path: Path
+) -> None:
+    with recording(short.endpoint) as gone:
+        pass
+    done = python(
+        tmp_path,
+        {**_variables(short), "GONE": gone.endpoint},
+        """
+        provide = polars_credential_provider()
+        keys, refresh_at = provide()
+        before, os.environ["REST_ENDPOINT"] = os.environ["REST_ENDPOINT"], os.environ["GONE"]
+        after_failure = []
+        while isinstance(seen := outcome(provide), tuple):
+            if time.time() > refresh_at + 1:
+                after_failure.append(seen[0] == keys)
+            time.sleep(0.1)
+        report("after failure", sorted(set(after_failure)))
+        report("end", seen[0])
+        os.environ["REST_ENDPOINT"] = before
+        report("recovered", provide()[0] != keys)
+        """,
+    )
+
+    assert reported(done) == {"after failure": [True], "end": "UnavailableError", "recovered": True}
+
+
 def test_the_process_ends_with_a_refresh_in_flight(short: Deployment, outcomes: object, tmp_path: Path) -> None:
     asked = tmp_path / "asked"
     with silent(asked) as endpoint:
@@ -320,14 +347,14 @@ def test_the_process_ends_with_a_refresh_in_flight(short: Deployment, outcomes: 
 def test_who_sits_in_front_of_it_learns_what_is_waited_for_and_can_end_the_wait(
     short: Deployment, outcomes: object, tmp_path: Path
 ) -> None:
-    # A shell that starts a run in the background has it ignore SIGINT, and so do all that are started by it.
+    # A process that a shell starts in the background ignores SIGINT, and so do its children.
     script = written(tmp_path, "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\nsys.ps1 = '>>> '\nassume_role()\n")
     with silent() as endpoint:
         variables = environment(tmp_path / "home", **{**_variables(short), "REST_ENDPOINT": endpoint})
         with Program([VENV / "bin" / "python", script], tmp_path / "log", variables, tmp_path) as program:
             program.await_line("hops-credentials: waiting for an answer ...")
             program.process.send_signal(signal.SIGINT)
-            # Sooner than the server answers.
+            # Before the server answers.
             program.await_line("KeyboardInterrupt", _SILENT_SECONDS / 2)
             assert program.process.wait(_SILENT_SECONDS / 2) == -signal.SIGINT
 
@@ -335,7 +362,7 @@ def test_who_sits_in_front_of_it_learns_what_is_waited_for_and_can_end_the_wait(
 def test_exec_with_refresh_reads_on_past_a_lifetime_and_passes_signals_on(short: Deployment, tmp_path: Path) -> None:
     script = """
 import boto3, os, signal, sys, time
-# print may be under way already.
+# The signal may interrupt a print.
 signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b"told to end\\n"), sys.exit(5)))
 client = boto3.client("s3", endpoint_url=sys.argv[1], region_name="us-east-1")
 end = time.monotonic() + 12
@@ -381,10 +408,10 @@ def test_every_reader_reads_through_five_lifetimes_and_nobody_else_signs(short: 
     assert [outcome.scene for outcome in played] == list(readers.SCENES)
     for outcome in played:
         assert set(outcome.reads) == set(IN_CI)
-        # The slowest starts a process for each read.
+        # The slowest reader starts a process for each read.
         assert min(outcome.reads.values()) >= 5
         assert {reader: errors for reader, errors in outcome.failed.items() if errors} == {}, outcome.scene
-        # The sessions really ended, and the next one was used each time.
+        # Each session ended, and the next one was used.
         assert len(outcome.signers) >= 5
         assert outcome.signers <= keys
         assert not re.search("|".join(map(re.escape, short.secrets())), outcome.output)

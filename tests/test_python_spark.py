@@ -1,4 +1,4 @@
-"""The mission's program in PySpark: with the jar on the class path, and with the jar that the wheel brings."""
+"""The mission's program in PySpark: with the jar on the class path, and with the jar in the wheel."""
 
 from __future__ import annotations
 
@@ -119,12 +119,12 @@ os._exit(0)
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A line of Spark, and where its jar comes from: `class path`, `builder` (the wheel, by `configure`), `live` (the wheel, later)."""
+    """A line of Spark, and where the jar comes from: `class path`, `builder` (the wheel, by `configure`), `live` (the wheel, later)."""
 
     line: Line
     master: str
     jar: str
-    #: How long it reads on, through short lifetimes.
+    #: For how many seconds it goes on reading, through short lifetimes.
     seconds: int = 0
     program: str = _PROGRAM
 
@@ -190,7 +190,7 @@ def test_the_role_is_that_of_the_jvm_and_of_python(
     run = runs[row].result()
     found = run.found
     assert found["no role"] == ["RefusedError", 380003]
-    # By its code alone it could be a refusal.
+    # Its code alone could be that of a refusal.
     assert found.get("no STS", ["UnavailableError", 380001]) == ["UnavailableError", 380001]
     assert found["no ARN"] == "ValueError"
     assert found["unchanged"] == [None, None, None]
@@ -204,7 +204,7 @@ def test_the_role_is_that_of_the_jvm_and_of_python(
     assert found.get("worker", ["1,one"]) == ["1,one"]
     assert found["released"] == [None, None, None]
     assert run.signers <= issued_for(site, "resource-reader", 0)
-    # One for the JVM and Python together; a worker on an executor asks for itself.
+    # The JVM and Python share one set; a worker on an executor fetches its own.
     assert row.seconds or len(run.signers) == (2 if row.jar == "live" else 1)
     # py4j wrote at DEBUG.
     assert "DEBUG:py4j" in run.written
@@ -228,7 +228,7 @@ def test_a_context_that_is_made_after_the_role_takes_it_over_and_its_end_is_not_
 
 
 def test_a_wheel_without_the_jar_says_so_where_it_is_needed(tmp_path: Path) -> None:
-    """As `pip install .` builds it."""
+    """The wheel is the one that `pip install .` builds."""
     (bare,) = (BUILD / "wheel" / "dev" / "bare").glob("*.whl")
     packages = tmp_path / "packages"
     with zipfile.ZipFile(bare) as wheel:
@@ -253,7 +253,7 @@ def test_a_wheel_without_the_jar_says_so_where_it_is_needed(tmp_path: Path) -> N
 
 
 def test_a_client_of_spark_connect_is_told_what_works(site: Deployment, tmp_path: Path) -> None:
-    """The module stands for that of pyspark, which needs packages beyond those of the other tests."""
+    """A stand-in replaces the module of pyspark, which needs packages that the other tests do not."""
     done = python(
         tmp_path,
         {**site.variables(site.scientist), "S3": site.s3.endpoint},
