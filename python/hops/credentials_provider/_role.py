@@ -94,8 +94,9 @@ class Role:
     def explain(self) -> list[str]:
         """Returns what `hops.credentials_provider.explain` says of the role, a line each."""
         fetched = self.fetched
+        name = "default role" if fetched.role_arn is None else f"role {fetched.role_arn}"
         lines = [
-            f"role {fetched.role_arn or 'by default'}, access key {fetched.access_key_id}, mode {self.mode()}",
+            f"{name}, access key {fetched.access_key_id}, mode {self.mode()}",
             f"expiration {utc_text(fetched.expires())}, next refresh in {max(0, int(self.renewal.due_in()))} s",
         ]
         if self.renewal.failures:
