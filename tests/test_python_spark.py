@@ -227,6 +227,34 @@ def test_a_context_that_is_made_after_the_role_takes_it_over_and_its_end_is_not_
     assert run.signers <= issued_for(site, "resource-reader", 0)
 
 
+def test_a_context_that_cannot_hold_the_role_is_asked_once(site: Deployment, tmp_path: Path) -> None:
+    """A stand-in replaces the module of pyspark, which makes no SparkContext that fails."""
+    done = python(
+        tmp_path,
+        site.variables(site.scientist),
+        """
+        import types
+
+        class SparkContext:
+            _jsc = "made"
+
+            @property
+            def _jvm(self):
+                raise RuntimeError("there is no JVM")
+
+        assume_role()
+        pyspark = types.ModuleType("pyspark")
+        pyspark.SparkContext = types.SimpleNamespace(_active_spark_context=SparkContext())
+        sys.modules["pyspark"] = pyspark
+        # The refresher looks once a second.
+        time.sleep(2.5)
+        report("mode", current().mode)
+        """,
+    )
+    assert reported(done) == {"mode": "environment"}
+    assert done.stderr.count("Spark goes on with the credentials it was started with: there is no JVM") == 1
+
+
 def test_a_wheel_without_the_jar_says_so_where_it_is_needed(tmp_path: Path) -> None:
     """The wheel is the one that `pip install .` builds."""
     (bare,) = (BUILD / "wheel" / "dev" / "bare").glob("*.whl")
