@@ -97,8 +97,7 @@ def _use(asked: Request, source: Source, fetched: Fetched, refresh: bool) -> Cre
     # Readers that ask an endpoint of this process go on asking there, so it stays.
     own = before.endpoint if before is not None and before.source.serves_endpoint else None
     endpoint = (own or _serve(fetched)) if refresh else None
-    pinned = dataclasses.replace(asked, role_arn=fetched.role_arn or asked.role_arn)
-    role = Role(pinned, source, Renewal(fetched), endpoint)
+    role = Role(asked.pinned_to(fetched.role_arn), source, Renewal(fetched), endpoint)
     snapshot = _environment.snapshot()
     try:
         _environment.write(role.changes())

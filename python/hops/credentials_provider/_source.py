@@ -36,6 +36,10 @@ class Request:
     tags: tuple[tuple[str, str], ...] = ()
     source_identity: str | None = None
 
+    def pinned_to(self, role_arn: str | None) -> Request:
+        """Returns this request for the role that it got. A default that an administrator moves then does not move this program."""
+        return dataclasses.replace(self, role_arn=role_arn or self.role_arn)
+
 
 def request(
     *,
@@ -179,8 +183,7 @@ class NativeSource(Source):
             asked.source_identity,
         )
         fetched = Fetched(*answer_of(call))
-        # A default that an administrator moves does not move this program to another role.
-        self._asked = dataclasses.replace(asked, role_arn=fetched.role_arn)
+        self._asked = asked.pinned_to(fetched.role_arn)
         return fetched
 
     def after_fork(self, context: object) -> Source:

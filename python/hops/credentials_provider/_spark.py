@@ -20,7 +20,6 @@ from ._source import Fetched, NativeSource, NotRenewed, Request, Source, SourceG
 
 _Builder = TypeVar("_Builder")
 
-
 #: The exception in which the jar says who can act, and the one for an argument that no service would accept.
 _CREDENTIAL_EXCEPTION = "io.hops.util.exceptions.CloudCredentialException"
 _ARGUMENT_EXCEPTION = "java.lang.IllegalArgumentException"
@@ -45,6 +44,7 @@ class JvmSource(Source):
         if access_key_id == self._last_key:
             raise NotRenewed
         self._last_key = access_key_id
+        self._asked = self._asked.pinned_to(role_arn)
         expires_at = int(expiration) / 1000
         return Fetched(
             access_key_id,
