@@ -23,26 +23,26 @@ demo: build/venv/ok build/spark/3.5.8/ok $(JAR) $(SERVER)
 	@$(PYTHON) -m demo
 
 test: build/venv/ok
-	@$(PYTHON) -m tests.suite
+	@$(PYTHON) -m runs.suite
 
 bench-server: build/venv/ok build/wrk $(SERVER)
-	@$(PYTHON) -m benches.server
+	@$(PYTHON) -m runs.bench_server
 
 # Where the jars may lie: every layout on every line of Spark, and which class loader then holds what.
 matrix: parts
-	@$(PYTHON) -m tests.matrix
+	@$(PYTHON) -m runs.matrix
 
 # Twenty lifetimes and more on every line of Spark, with trouble all the way; about fifteen minutes.
 soak: parts
-	@$(PYTHON) -m tests.soak
+	@$(PYTHON) -m runs.soak
 
 # The job of the demo that trains, on the versions of TensorFlow that read s3://; a gigabyte to fetch.
 test-tensorflow: build/tensorflow-venv/ok $(SERVER)
-	@$(PYTHON) -m pytest -q tests/tensorflow_job.py
+	@$(PYTHON) -m pytest -q tests/product/tensorflow_job.py
 
 # Every reader we know through five lifetimes of its credentials, in a table; two gigabytes to fetch.
 readers: build/readers-venv/ok build/tensorflow-venv/ok $(SERVER)
-	@$(PYTHON) -m tests.readers
+	@$(PYTHON) -m runs.readers
 
 # Everything that the tests of the built product use.
 parts: build/spark/3.5.8/ok build/spark/4.1.4/ok build/spark/4.3.0/ok build/sbt-launch.jar build/postgresql build/chromium build/proxies jar publish build/python-venv/ok $(SERVER)
@@ -60,18 +60,18 @@ wheel: $(JAR) build/venv/ok
 	@echo "build/wheel/$(WHEEL)"
 
 # Built without optimisation, which takes a fraction of the time, and beside the readers that the tests use with it.
-build/python-venv/ok: tests/python_requirements.txt $(JAR) Cargo.toml Cargo.lock pyproject.toml $(shell find crates python -type f -not -name '*.pyc' -not -path '*/.*') | build/venv/ok
+build/python-venv/ok: tests/programs/python/requirements.txt $(JAR) Cargo.toml Cargo.lock pyproject.toml $(shell find crates python -type f -not -name '*.pyc' -not -path '*/.*') | build/venv/ok
 	@echo "building the wheel" >&2
 	@$(call pack,dev,build/wheel/dev)
 	@test -e build/python-venv/bin/python || python3 -m venv build/python-venv
-	@build/python-venv/bin/python -m pip -q --disable-pip-version-check install -r tests/python_requirements.txt
+	@build/python-venv/bin/python -m pip -q --disable-pip-version-check install -r tests/programs/python/requirements.txt
 	@build/python-venv/bin/python -m pip -q --disable-pip-version-check install --force-reinstall --no-deps build/wheel/dev/$(WHEEL)
 	@touch $@
 
-build/%-venv/ok: tests/python_%_requirements.txt build/python-venv/ok
-	@echo "fetching the packages of tests/python_$*_requirements.txt" >&2
+build/%-venv/ok: tests/programs/python/%_requirements.txt build/python-venv/ok
+	@echo "fetching the packages of tests/programs/python/$*_requirements.txt" >&2
 	@test -e build/$*-venv/bin/python || python3 -m venv build/$*-venv
-	@build/$*-venv/bin/python -m pip -q --disable-pip-version-check install -r tests/python_$*_requirements.txt
+	@build/$*-venv/bin/python -m pip -q --disable-pip-version-check install -r tests/programs/python/$*_requirements.txt
 	@build/$*-venv/bin/python -m pip -q --disable-pip-version-check install --force-reinstall --no-deps build/wheel/dev/$(WHEEL)
 	@touch $@
 

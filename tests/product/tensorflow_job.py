@@ -11,11 +11,11 @@ import pytest
 
 from rig import BUILD, ROOT
 from rig.aws import document, reads
+from rig.canary import leaks
 from rig.deployment import Deployment, deployment
 from rig.http import recording
 from rig.process import environment, run
-from tests.canary import leaks
-from tests.readers import issued_for
+from runs.readers import issued_for
 
 PYTHON = BUILD / "tensorflow-venv" / "bin" / "python"
 #: Of the buckets, as in the program.

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from rig.aws import ACCOUNT, REGION, Keys, assumes, reads, role_arn, trusts
+from rig.canary import leaks
 from rig.deployment import Deployment
 from rig.metadata import metadata
 from rig.spark import SPARK_3_5, SPARK_4_1, Line, Spark, reports
-from tests.canary import leaks
 from tests.programs import compiled
 
 _EVERYTHING = (reads("resource"), reads("other"))

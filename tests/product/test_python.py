@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 from rig.aws import ACCOUNT, REGION, allow, assumes, reads, role_arn, trusts
+from rig.canary import leaks
 from rig.deployment import Deployment
 from rig.http import recording
-from tests.canary import leaks
-from tests.python_program import python, reported
+from tests.programs.python_program import python, reported
 
 #: What boto3 reads, with its default session or with a client that is given.
 _READ = """

@@ -24,13 +24,13 @@ from rig.deployment import Deployment, deployment
 from rig.http import Recorder, recording
 from rig.process import environment, on_termination, run
 from rig.spark import reports
-from tests.python_readers import PROVIDERS, READERS
-from tests.soak import LIFE_SECONDS, shortening
+from runs.soak import LIFE_SECONDS, shortening
+from tests.programs.python.readers import PROVIDERS, READERS
 
 #: Five lifetimes, and the beginning of a sixth.
 SECONDS = 5 * LIFE_SECONDS + 2
 SCENES = ("plain", "web identity", "profile")
-PROGRAM = ROOT / "tests" / "python_readers.py"
+PROGRAM = ROOT / "tests" / "programs" / "python" / "readers.py"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from rig.canary import leaks
 from rig.deployment import Deployment
 from rig.http import Answering, serving
 from rig.spark import SPARK_3_5, SPARK_4_1, Spark, reports
-from tests.canary import leaks
 from tests.programs import compiled, plain
 
 PENDING = "mode=pending (until a SparkContext opens its first s3a:// path)"

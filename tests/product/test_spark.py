@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from rig.canary import leaks
 from rig.deployment import Deployment
 from rig.spark import SPARK_3_5, SPARK_4_1, SPARK_4_3, Line, Place, Spark, reports
-from tests.canary import leaks
 from tests.programs import compiled
 
 LOCAL = "local[2]"

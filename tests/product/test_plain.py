@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from rig.canary import leaks
 from rig.deployment import Deployment
 from rig.http import recording
 from rig.spark import SPARK_3_5
-from tests.canary import leaks
 from tests.programs import plain, refused, succeeded
 
 _EVERYWHERE = ("getenv", "getenv by name", "ProcessBuilder", "Runtime.exec")

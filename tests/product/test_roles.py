@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from rig.canary import leaks
 from rig.spark import SPARK_3_5, SPARK_4_1, SPARK_4_3, Line, Spark, reports
-from tests.canary import leaks
+from rig.stage import Stage
 from tests.programs import compiled
-from tests.stage import Stage
 
 LOCAL = "local[2]"
 CLUSTER = "local-cluster[2,1,1024]"

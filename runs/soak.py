@@ -27,13 +27,13 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from rig.aws import REGION
+from rig.canary import leaks
 from rig.http import Answering, Recorder, serving
 from rig.process import on_termination
 from rig.server import RoleServer
 from rig.spark import LINES, Line, Spark, reports
-from tests.canary import leaks
+from rig.stage import Stage, stage
 from tests.programs import compiled
-from tests.stage import Stage, stage
 
 LIFE_SECONDS = 10
 #: Two cores in each of two executors: one is kept busy by a task that never ends.

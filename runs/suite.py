@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 from rig import BUILD, ROOT
 
 PYTHON = sys.executable
-SOURCES = ["rig", "demo", "tests", "benches", "python"]
+SOURCES = ["rig", "demo", "tests", "runs", "python"]
 REPORT = BUILD / "pytest.xml"
 GRADLE = ["timeout", "1200", "gradle", "--no-daemon", "--console=plain", "-q"]
 
@@ -103,7 +103,7 @@ def _product_rows(stage: Row) -> list[Row]:
     for case in ElementTree.parse(REPORT).iter("testcase"):
         recorded = {item.get("name"): item.get("value", "") for item in case.iter("property")}
         language, java, spark, class_path = (recorded.get(name, "-") for name in ("language", "java", "spark", "class path"))
-        what = (case.get("classname", "").removeprefix("tests.test_"), language, java, spark, class_path)
+        what = (case.get("classname", "").removeprefix("tests.").removeprefix("product.test_"), language, java, spark, class_path)
         row = rows.setdefault(what, Row(what))
         reasons = [" ".join(item.get("message", "").split())[:_WHY] for item in case if item.tag in _FAILED]
         if reasons:

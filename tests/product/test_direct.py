@@ -13,10 +13,10 @@ import pytest
 
 from rig import ROOT
 from rig.aws import ACCOUNT, REGION, Keys, allow, assumes, document, reads, role_arn, trusts
+from rig.canary import leaks
 from rig.deployment import Deployment
 from rig.http import Answering, serving
 from rig.spark import reports
-from tests.canary import leaks
 from tests.programs import plain, refused, succeeded
 
 _HOP = role_arn("hop")

@@ -17,7 +17,7 @@ def _compiled(binary: str) -> Path:
     line = next(line for line in LINES if line.scala_binary == binary)
     # A client of the AWS SDK is written for one of its lines.
     sdk = "v1" if line == SPARK_3_5 else "v2"
-    sources = ROOT / "tests" / "scala"
+    sources = ROOT / "tests" / "programs" / "scala"
     return line.compile(sorted([*sources.glob("*.scala"), *(sources / sdk).glob("*.scala")]), BUILD / "programs" / binary)
 
 

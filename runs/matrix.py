@@ -17,8 +17,8 @@ from rig import jdk
 from rig.process import environment, on_termination
 from rig.process import run as finish
 from rig.spark import LINES, SPARK_3_5, SPARK_4_1, Line, Place, Spark, product_jar, reports
+from rig.stage import Stage, stage
 from tests.programs import compiled
-from tests.stage import Stage, stage
 
 CLUSTER = "local-cluster[2,1,1024]"
 APP, USER = "AppClassLoader", "MutableURLClassLoader"

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from rig.canary import leaks
 from rig.deployment import Deployment
 from rig.http import Answering, recording, serving
 from rig.process import Program, environment
-from tests import readers
-from tests.canary import leaks
-from tests.python_program import PROGRAM, VENV, python, reported, written
-from tests.readers import Outcome, fill, issued_for, play, short_lived
-from tests.soak import LIFE_SECONDS
+from runs import readers
+from runs.readers import Outcome, fill, issued_for, play, short_lived
+from runs.soak import LIFE_SECONDS
+from tests.programs.python_program import PROGRAM, VENV, python, reported, written
 
 #: One reader of each kind: an SDK in Python, one in C++, a process for each read.
 IN_CI = ("boto3", "s3fs", "pyarrow", "pyarrow-dataset", "awscli")

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from rig.spark import LINES, SPARK_3_5, Line, Spark, reports
-from tests import soak
+from rig.stage import Stage
+from runs import soak
 from tests.programs import compiled
-from tests.stage import Stage
 
 RUN_SECONDS = 45
 

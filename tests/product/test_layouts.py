@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from rig.spark import SPARK_3_5, SPARK_4_1, SPARK_4_3, Line, Place
-from tests import matrix
-from tests.matrix import ADDED, OWN_CLASS, PACKAGES, Layout
-from tests.stage import Stage
+from rig.stage import Stage
+from runs import matrix
+from runs.matrix import ADDED, OWN_CLASS, PACKAGES, Layout
 
 
 @pytest.mark.parametrize(

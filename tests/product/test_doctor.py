@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from rig.aws import ACCOUNT, REGION, allow, assumes, document, trusts
+from rig.canary import leaks
 from rig.deployment import Deployment
 from rig.http import Answering, recording, serving
 from rig.spark import SPARK_3_5, Spark, product_jar, reports
-from tests.canary import leaks
+from rig.stage import Stage
 from tests.programs import compiled, plain
-from tests.stage import Stage
 
 GREEN = "no problem found"
 SPARK = f"{SPARK_3_5.home}/jars/*"

@@ -8,8 +8,8 @@ import pytest
 
 from demo.__main__ import play
 from rig import ROOT
+from rig.canary import leaks
 from rig.deployment import deployment
-from tests.canary import leaks
 
 
 def test_the_program_is_the_three_lines_of_the_mission() -> None:

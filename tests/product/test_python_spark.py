@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from rig import BUILD
+from rig.canary import leaks
 from rig.deployment import Deployment
 from rig.http import Answering, recording, serving
 from rig.spark import SPARK_3_5, SPARK_4_1, SPARK_4_3, Line, Place, Spark
-from tests.canary import leaks
-from tests.python_program import VENV, python, reported, written
-from tests.readers import issued_for, short_lived
+from runs.readers import issued_for, short_lived
+from tests.programs.python_program import VENV, python, reported, written
 
 _PROGRAM = """
 from pyspark.sql import SparkSession

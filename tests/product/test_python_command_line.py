@@ -15,13 +15,13 @@ import pytest
 
 from rig import ROOT
 from rig.aws import REGION, assumes, reads, trusts
+from rig.canary import leaks
 from rig.deployment import Deployment
 from rig.http import recording
 from rig.process import Program, environment, run
-from tests.canary import leaks
-from tests.python_program import PROGRAM
+from tests.programs.python_program import PROGRAM
 
-_READER = [sys.executable, str(ROOT / "tests" / "reader.py")]
+_READER = [sys.executable, str(ROOT / "tests" / "programs" / "python" / "reader.py")]
 
 
 def command(directory: Path, variables: Mapping[str, str], *arguments: str | Path) -> subprocess.CompletedProcess[str]:
