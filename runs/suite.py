@@ -1,10 +1,12 @@
 """All checks of the project, one after the other, each with its runner; at the end what ran, where, and for how long.
 
 A stage that fails does not end the run: the table shows everything that is wrong. The last line sums over all runners.
+`--only NAME` runs one stage, or the tests whose names hold NAME, each with its runner.
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import re
 import subprocess
@@ -42,8 +44,12 @@ class Row:
     failures: list[str] = dataclasses.field(default_factory=list)
 
 
+PARTS = Stage("fetch and build", "all", "17", ["make", "parts"])
+UNIT_TESTS = Stage("unit tests", "Rust", "-", ["cargo", "test", "-q", "--workspace", "--locked"])
+JUNIT = Stage("JUnit", "Java", "17", [*GRADLE, "consoleTest"])
+PRODUCT = Stage("product", "all", "17", [PYTHON, "-m", "pytest", "-v", "--no-header", "--durations=15", f"--junitxml={REPORT}"])
 STAGES = [
-    Stage("fetch and build", "all", "17", ["make", "parts"]),
+    PARTS,
     Stage("format", "Rust", "-", ["cargo", "fmt", "--all", "--check"]),
     Stage(
         "clippy",
@@ -51,13 +57,13 @@ STAGES = [
         "-",
         ["cargo", "clippy", "-q", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
     ),
-    Stage("unit tests", "Rust", "-", ["cargo", "test", "-q", "--workspace", "--locked"]),
-    Stage("JUnit", "Java", "17", [*GRADLE, "consoleTest"]),
+    UNIT_TESTS,
+    JUNIT,
     Stage("JUnit", "Java", "25", ["bash", "-c", f"home=$(python3 -m rig.jdk 25) && JAVA_25_HOME=$home {' '.join(GRADLE)} consoleTest25"]),
     Stage("ruff", "Python", "-", [PYTHON, "-m", "ruff", "check", "-q", *SOURCES]),
     Stage("ruff format", "Python", "-", [PYTHON, "-m", "ruff", "format", "-q", "--check", *SOURCES]),
     Stage("mypy", "Python", "-", [PYTHON, "-m", "mypy", "--no-error-summary", *SOURCES]),
-    Stage("product", "all", "17", [PYTHON, "-m", "pytest", "-v", "--no-header", "--durations=15", f"--junitxml={REPORT}"]),
+    PRODUCT,
 ]
 #: A test that cannot run has failed, so one that was skipped counts as such.
 _FAILED = ("failure", "error", "skipped")
@@ -68,6 +74,29 @@ _COUNTS = (
     (r"^\[\s*(\d+) tests successful\s*\]", 1, None),
     (r"^\[\s*(\d+) tests failed\s*\]", None, 1),
 )
+
+
+def _stages(only: str) -> list[Stage]:
+    """The stage of that name, or what runs the tests whose names hold `only`, after what these need. Empty when there is none."""
+    if only in {stage.name for stage in STAGES}:
+        return [stage for stage in STAGES if stage.name == only]
+    stages = []
+    if _names(r"fn (\w+)\(", only, "crates/**/*.rs", "server/**/*.rs"):
+        stages.append(_with(UNIT_TESTS, only))
+    if _names(r"(?:void|class) (\w+)", only, "tests/java/**/*.java"):
+        stages += [Stage(PARTS.name, "Java", "17", ["make", "jar"]), _with(JUNIT, f"-Ponly={only}")]
+    if any(only in path.stem for path in (ROOT / "tests").rglob("test_*.py")) or _names(r"def (test_\w+)", only, "tests/**/*.py"):
+        stages += [PARTS, _with(PRODUCT, "-k", only)]
+    return stages
+
+
+def _names(pattern: str, only: str, *files: str) -> bool:
+    texts = (path.read_text() for glob in files for path in ROOT.glob(glob))
+    return any(only in name for text in texts for name in re.findall(pattern, text))
+
+
+def _with(stage: Stage, *arguments: str) -> Stage:
+    return dataclasses.replace(stage, command=[*stage.command, *arguments])
 
 
 def _run(stage: Stage) -> Row:
@@ -126,11 +155,18 @@ def _table(rows: list[Row]) -> str:
 
 def main() -> int:
     """Runs every stage; 0 if and only if nothing failed."""
+    parser = argparse.ArgumentParser(prog="make test", usage="make test [ONLY=NAME]")
+    parser.add_argument("--only", metavar="NAME")
+    only = parser.parse_args().only
+    stages = _stages(only) if only else STAGES
+    if not stages:
+        print(f"neither a stage nor a test is named {only!r}; the stages: {', '.join(stage.name for stage in STAGES)}", file=sys.stderr)
+        return 2
     REPORT.unlink(missing_ok=True)
     rows: list[Row] = []
-    for stage in STAGES:
+    for stage in stages:
         row = _run(stage)
-        rows += _product_rows(row) if stage.name == "product" else [row]
+        rows += _product_rows(row) if stage.name == PRODUCT.name else [row]
     passed, failed = sum(row.passed for row in rows), sum(row.failed for row in rows)
     # At the end, which is all that some who run this get to see.
     print(f"\n{_table(rows)}\n", *(failure for row in rows for failure in row.failures), sep="\n")

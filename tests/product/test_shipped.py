@@ -64,6 +64,26 @@ def test_the_wheel_holds_one_package_for_every_python_and_no_init_of_hops() -> N
     assert {package + name for name in ("_native.abi3.so", "_native.pyi", "py.typed", f"jar/{product_jar().name}")} <= set(names)
 
 
+def _features(*packages: str) -> dict[str, set[str]]:
+    """The features that each third-party crate has in one build of these packages."""
+    selected = [argument for package in packages for argument in ("-p", package)]
+    command = ["cargo", "tree", "-e", "normal,build", "--prefix", "none", "--no-dedupe", "-f", "{p}|{f}", "--locked", *selected]
+    done = run(command, build_environment(), ROOT, 60)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, set[str]] = {}
+    for line in done.stdout.splitlines():
+        crate, is_crate, features = line.replace(" (*)", "").replace(" (proc-macro)", "").partition("|")
+        if is_crate and "(/" not in crate:
+            found.setdefault(crate, set()).add(features)
+    return found
+
+
+def test_a_development_build_compiles_no_crate_twice() -> None:
+    """Cargo compiles a crate anew for every set of features. Jar and server are built by one command."""
+    jar_and_server, wheel = _features("hops-credentials", "role-mapping-server"), _features("hops-credentials-python")
+    assert {crate: wheel[crate] for crate in jar_and_server.keys() & wheel.keys() if wheel[crate] != jar_and_server[crate]} == {}
+
+
 def _linked_twice(package: str) -> set[str]:
     command = ["cargo", "tree", "-d", "-e", "normal,no-proc-macro", "-p", package, "--locked", "--depth", "0"]
     done = run(command, build_environment(), ROOT, 60)
