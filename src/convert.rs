@@ -38,7 +38,7 @@ bind_java_type! {
 bind_java_type! {
     pub JFetched => io.hops.util.internal.Fetched,
     type_map = { JCredentials => io.hops.util.cloud.Credentials },
-    constructors { fn new(credentials: JCredentials, life_millis: jlong, session_name: JString) },
+    constructors { fn new(credentials: JCredentials, valid_for_millis: jlong, refresh_after_millis: jlong, session_name: JString) },
 }
 
 bind_java_type! {

@@ -37,11 +37,10 @@ bind_java_type! {
         fn role_mappings(configuration: JConfiguration) -> JRoleMapping[],
         fn role(configuration: JConfiguration, id: jint) -> JString,
         fn default_role(configuration: JConfiguration) -> JString,
-        fn assume_role(configuration: JConfiguration, request: JAssumeRoleRequest) -> JFetched,
+        fn assume_role(configuration: JConfiguration, request: JAssumeRoleRequest, chance: jdouble) -> JFetched,
         fn source(configuration: JConfiguration) -> JString,
         fn examine(configuration: JConfiguration, found: JString[]) -> JString,
-        fn refresh_after_millis(life_millis: jlong, chance: jdouble) -> jlong,
-        fn retry_after_millis(failures: jlong, left_millis: jlong, life_millis: jlong, chance: jdouble) -> jlong,
+        fn retry_after_millis(failures: jlong, left_millis: jlong, valid_for_millis: jlong, chance: jdouble) -> jlong,
         fn environment_put(credentials: JCredentials) -> JString[],
         fn environment_restore(before: JString[]),
         fn base_environment() -> JString[],
@@ -133,6 +132,7 @@ impl JNativeNativeInterface for JNativeAPI {
         _this: JNative<'local>,
         configuration: JConfiguration<'local>,
         request: JAssumeRoleRequest<'local>,
+        chance: jdouble,
     ) -> Result<JFetched<'local>, Error> {
         let request = request_of(env, &request)?;
         let credentials = ask(env, &configuration, async |source| {
@@ -144,7 +144,9 @@ impl JNativeNativeInterface for JNativeAPI {
             Some(name) => env.new_string(name.as_str())?,
             None => JString::null(),
         };
-        Ok(JFetched::new(env, &java_credentials, millis(credentials.valid_for()), &session_name)?)
+        let valid_for = credentials.valid_for();
+        let refresh_after = renewal::refresh_after(valid_for, chance);
+        Ok(JFetched::new(env, &java_credentials, millis(valid_for), millis(refresh_after), &session_name)?)
     }
 
     fn source<'local>(
@@ -173,25 +175,16 @@ impl JNativeNativeInterface for JNativeAPI {
         Ok(env.new_string(doctor::report(&findings))?)
     }
 
-    fn refresh_after_millis<'local>(
-        _env: &mut Env<'local>,
-        _this: JNative<'local>,
-        life_millis: jlong,
-        chance: jdouble,
-    ) -> Result<jlong, Error> {
-        Ok(millis(renewal::refresh_after(duration(life_millis), chance)))
-    }
-
     fn retry_after_millis<'local>(
         _env: &mut Env<'local>,
         _this: JNative<'local>,
         failures: jlong,
         left_millis: jlong,
-        life_millis: jlong,
+        valid_for_millis: jlong,
         chance: jdouble,
     ) -> Result<jlong, Error> {
         let failures = u32::try_from(failures).unwrap_or(u32::MAX);
-        Ok(millis(renewal::retry_after(failures, duration(left_millis), duration(life_millis), chance)))
+        Ok(millis(renewal::retry_after(failures, duration(left_millis), duration(valid_for_millis), chance)))
     }
 
     fn environment_put<'local>(

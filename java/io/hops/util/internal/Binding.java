@@ -50,15 +50,16 @@ public final class Binding {
     this(bucket, role, accessKeyId, secretAccessKey, sessionToken, expirationMillis, "", false);
   }
 
-  /** Binds a bucket to what a fetch answered, see {@link Refresher}. */
-  static Binding fetched(String bucket, Object[] answer) {
+  /** Binds a bucket to credentials just fetched. */
+  static Binding from(String bucket, Fetched fetched) {
+    Credentials credentials = fetched.credentials;
     return new Binding(
         bucket,
-        (String) answer[3],
-        (String) answer[0],
-        (String) answer[1],
-        (String) answer[2],
-        (Long) answer[4]);
+        credentials.getRoleArn(),
+        credentials.getAccessKeyId(),
+        credentials.getSecretAccessKey(),
+        credentials.getSessionToken(),
+        credentials.getExpiration().toEpochMilli());
   }
 
   /** The same credentials, with the reason why the last refresh brought no new ones. */

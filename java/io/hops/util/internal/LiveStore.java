@@ -2,6 +2,8 @@ package io.hops.util.internal;
 
 import java.io.IOException;
 import java.util.Collections;
+import java.util.HashMap;
+import java.util.IdentityHashMap;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
@@ -28,7 +30,7 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
   /** Answer: {@link LiveSet#toBytes}. */
   private static final String SET = "set";
 
-  /** Answer: {@link #fetches}. */
+  /** Answer: {@link #fetches}, each as {@link Fetch#toFunction}. */
   private static final String FETCHES = "fetches";
 
   /** Answer: {@link #saved}. */
@@ -38,12 +40,12 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
   private static final String TIMES = "times";
 
   private final Refresher refresher = new Refresher(this);
-  private final Map<String, Function<long[], Object[]>> fetches;
+  private final Map<String, Fetch> fetches;
   private final Map<String, String[]> saved;
   private volatile LiveSet set;
 
   private LiveStore(
-      LiveSet set, Map<String, Function<long[], Object[]>> fetches, Map<String, String[]> saved) {
+      LiveSet set, Map<String, Fetch> fetches, Map<String, String[]> saved) {
     this.set = set;
     this.fetches = fetches;
     this.saved = saved;
@@ -64,7 +66,7 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
         store =
             new LiveStore(
                 read(there),
-                (Map<String, Function<long[], Object[]>>) ask(there, FETCHES, null),
+                readFetches(there),
                 (Map<String, String[]>) ask(there, SAVED, null));
       }
       System.getProperties().put(SLOT, store);
@@ -123,6 +125,16 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
     return there instanceof LiveStore ? ((LiveStore) there).set : read(there);
   }
 
+  /** Buckets that share a fetch there share one here. */
+  @SuppressWarnings("unchecked")
+  private static Map<String, Fetch> readFetches(Object there) {
+    Map<Function<long[], Object[]>, Fetch> known = new IdentityHashMap<>();
+    Map<String, Fetch> fetches = new ConcurrentHashMap<>();
+    ((Map<String, Function<long[], Object[]>>) ask(there, FETCHES, null))
+        .forEach((bucket, fetch) -> fetches.put(bucket, known.computeIfAbsent(fetch, Fetch::fromOtherCopy)));
+    return fetches;
+  }
+
   private static LiveSet read(Object there) {
     try {
       return LiveSet.fromBytes((byte[]) ask(there, SET, null));
@@ -156,12 +168,12 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
   }
 
   /** By bucket, how to fetch its credentials anew, see {@link Refresher}. Buckets of one request share one. */
-  Map<String, Function<long[], Object[]>> fetches() {
+  Map<String, Fetch> fetches() {
     return fetches;
   }
 
   /** The buckets that one way of fetching serves. */
-  Set<String> buckets(Function<long[], Object[]> fetch) {
+  Set<String> buckets(Fetch fetch) {
     Set<String> buckets = new TreeSet<>();
     fetches.forEach(
         (bucket, other) -> {
@@ -194,7 +206,9 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
       case SET:
         return set.toBytes();
       case FETCHES:
-        return fetches;
+        Map<String, Function<long[], Object[]>> functions = new HashMap<>();
+        fetches.forEach((bucket, fetch) -> functions.put(bucket, fetch.toFunction()));
+        return functions;
       case SAVED:
         return saved;
       case TIMES:

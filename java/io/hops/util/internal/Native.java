@@ -100,10 +100,11 @@ public final class Native {
    *
    * @param configuration the settings
    * @param request what is asked for
-   * @return the credentials
+   * @param chance a random number from 0 to 1, which spreads the refreshes of many jobs
+   * @return the credentials, and when they are due to be fetched anew
    * @throws CloudCredentialException when there are none
    */
-  native Fetched assumeRole(Configuration configuration, AssumeRoleRequest request)
+  native Fetched assumeRole(Configuration configuration, AssumeRoleRequest request, double chance)
       throws CloudCredentialException;
 
   /**
@@ -127,24 +128,15 @@ public final class Native {
       throws CloudCredentialException;
 
   /**
-   * Decides when credentials are fetched anew.
-   *
-   * @param lifeMillis what was left of them in the answer
-   * @param chance a random number from 0 to 1
-   * @return milliseconds from the answer
-   */
-  native long refreshAfterMillis(long lifeMillis, double chance);
-
-  /**
    * Decides when a fetch that failed is tried again.
    *
    * @param failures how many have failed since the last success, this one included
    * @param leftMillis what is left of the credentials in use
-   * @param lifeMillis what was left of them in the answer
+   * @param validForMillis for how long they were valid when they were fetched
    * @param chance a random number from 0 to 1
    * @return milliseconds from the failure
    */
-  native long retryAfterMillis(long failures, long leftMillis, long lifeMillis, double chance);
+  native long retryAfterMillis(long failures, long leftMillis, long validForMillis, double chance);
 
   /**
    * Writes the credentials into the map behind {@code System.getenv()} and into the C library's environment.

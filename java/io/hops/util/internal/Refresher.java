@@ -6,18 +6,14 @@ import java.util.IdentityHashMap;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
-import java.util.function.Function;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 
 /**
  * Fetches the credentials of every role in use anew, in time, on one daemon thread.
  *
- * <p>When and how often is the core's decision, which it gives with each answer. A fetch takes how often it has failed
- * since the last success, what is left of the credentials in use, and what their life was, both in milliseconds. It
- * answers {@code [access key id, secret access key, session token, role ARN, expiration in ms since 1970, ms until the
- * refresh, life in ms, session name or null]}, or else {@code [whether the same may succeed later without anybody acting,
- * the reason, ms until the next try]}. A failed fetch leaves the credentials in place for as long as they are valid.
+ * <p>The core decides when, and says so with each {@link Fetched} and {@link FetchFailed}. A failed fetch leaves the
+ * credentials in place for as long as they are valid.
  */
 final class Refresher implements Runnable {
   private static final Logger LOG = Logger.getLogger("io.hops.util");
@@ -25,7 +21,7 @@ final class Refresher implements Runnable {
   private static final long DELIVER_AGAIN_MILLIS = 1000;
 
   private final LiveStore store;
-  private final Map<Function<long[], Object[]>, Due> schedule = new IdentityHashMap<>();
+  private final Map<Fetch, Due> schedule = new IdentityHashMap<>();
   private Thread thread;
 
   Refresher(LiveStore store) {
@@ -37,7 +33,7 @@ final class Refresher implements Runnable {
     long atNanos;
     long refreshAtNanos;
     long endNanos;
-    long lifeMillis;
+    long validForMillis;
     int failures;
     boolean isFetched;
     long lastMillis;
@@ -50,12 +46,12 @@ final class Refresher implements Runnable {
   }
 
   /** Has credentials just fetched refreshed in time. */
-  synchronized void schedule(Function<long[], Object[]> fetch, long refreshAfterMillis, long lifeMillis) {
+  synchronized void schedule(Fetch fetch, long refreshAfterMillis, long validForMillis) {
     long now = System.nanoTime();
     Due due = new Due();
     due.atNanos = now + TimeUnit.MILLISECONDS.toNanos(refreshAfterMillis);
-    due.endNanos = now + TimeUnit.MILLISECONDS.toNanos(lifeMillis);
-    due.lifeMillis = lifeMillis;
+    due.endNanos = now + TimeUnit.MILLISECONDS.toNanos(validForMillis);
+    due.validForMillis = validForMillis;
     schedule.put(fetch, due);
     if (thread == null) {
       thread = new Thread(this, "hops-credentials refresh");
@@ -68,7 +64,7 @@ final class Refresher implements Runnable {
   }
 
   /** When it was last fetched anew, 0 for never, and when the next fetch is due; both in milliseconds since 1970. */
-  synchronized long[] times(Function<long[], Object[]> fetch) {
+  synchronized long[] times(Fetch fetch) {
     Due due = fetch == null ? null : schedule.get(fetch);
     return due == null
         ? null
@@ -80,7 +76,7 @@ final class Refresher implements Runnable {
 
   /** Sees to it that every role in use is scheduled. For one that is not, when it is due is not known: at once. */
   synchronized void adopt() {
-    for (Map.Entry<String, Function<long[], Object[]>> entry : store.fetches().entrySet()) {
+    for (Map.Entry<String, Fetch> entry : store.fetches().entrySet()) {
       if (!schedule.containsKey(entry.getValue())) {
         Binding binding = store.set().bound(entry.getKey());
         schedule(entry.getValue(), 0, binding.expirationMillis - System.currentTimeMillis());
@@ -95,7 +91,7 @@ final class Refresher implements Runnable {
 
   @Override
   public void run() {
-    Function<long[], Object[]> next = await();
+    Fetch next = await();
     while (next != null) {
       refresh(next);
       next = await();
@@ -103,10 +99,10 @@ final class Refresher implements Runnable {
   }
 
   /** Sleeps until a fetch is due; null, and the end of the thread, when there is nothing left to do. */
-  private synchronized Function<long[], Object[]> await() {
+  private synchronized Fetch await() {
     while (store.isOwner()) {
-      Function<long[], Object[]> next = null;
-      for (Function<long[], Object[]> fetch : schedule.keySet()) {
+      Fetch next = null;
+      for (Fetch fetch : schedule.keySet()) {
         if (store.fetches().containsValue(fetch)
             && (next == null || schedule.get(fetch).atNanos - schedule.get(next).atNanos < 0)) {
           next = fetch;
@@ -129,49 +125,50 @@ final class Refresher implements Runnable {
     return null;
   }
 
-  private synchronized Due due(Function<long[], Object[]> fetch) {
+  private synchronized Due due(Fetch fetch) {
     return schedule.get(fetch);
   }
 
-  private void refresh(Function<long[], Object[]> fetch) {
+  private void refresh(Fetch fetch) {
     Due due = due(fetch);
-    Object[] answer;
-    try {
-      answer =
-          due.isFetched
-              ? null
-              : fetch.apply(
-                  new long[] {due.failures, due.leftMillis(System.nanoTime()), due.lifeMillis});
-    } catch (RuntimeException | Error e) {
-      answer = new Object[] {false, e.toString(), DELIVER_AGAIN_MILLIS};
+    Fetched fetched = null;
+    FetchFailed failure = null;
+    if (!due.isFetched) {
+      try {
+        fetched = fetch.fetch(due.failures, due.leftMillis(System.nanoTime()), due.validForMillis);
+      } catch (FetchFailed e) {
+        failure = e;
+      } catch (RuntimeException | Error e) {
+        failure = new FetchFailed(false, e.toString(), DELIVER_AGAIN_MILLIS);
+      }
     }
     synchronized (Roles.LOCK) {
       Set<String> buckets = store.buckets(fetch);
       if (!store.isOwner() || buckets.isEmpty()) {
         return;
       }
-      if (answer == null) {
-        deliver(due, buckets);
-      } else if (answer.length == 3) {
-        failed(due, buckets, (Boolean) answer[0], (String) answer[1], (Long) answer[2]);
+      if (failure != null) {
+        keepReason(due, buckets, failure);
       } else {
-        fetched(due, buckets, answer);
+        if (fetched != null) {
+          replace(due, buckets, fetched);
+        }
+        deliver(due, buckets);
       }
     }
   }
 
-  private void fetched(Due due, Set<String> buckets, Object[] answer) {
+  private void replace(Due due, Set<String> buckets, Fetched fetched) {
     LiveSet set = store.set();
     for (String bucket : buckets) {
-      set = set.refresh(Binding.fetched(bucket, answer));
+      set = set.refresh(Binding.from(bucket, fetched));
     }
     store.replace(set);
     long now = System.nanoTime();
     due.lastMillis = System.currentTimeMillis();
-    due.refreshAtNanos = now + TimeUnit.MILLISECONDS.toNanos((Long) answer[5]);
-    due.lifeMillis = (Long) answer[6];
-    due.endNanos = now + TimeUnit.MILLISECONDS.toNanos(due.lifeMillis);
-    deliver(due, buckets);
+    due.refreshAtNanos = now + TimeUnit.MILLISECONDS.toNanos(fetched.refreshAfterMillis);
+    due.validForMillis = fetched.validForMillis;
+    due.endNanos = now + TimeUnit.MILLISECONDS.toNanos(due.validForMillis);
   }
 
   /** Takes the newest credentials to every reader beside the store. */
@@ -201,11 +198,10 @@ final class Refresher implements Runnable {
     }
   }
 
-  private void failed(
-      Due due, Set<String> buckets, boolean isPassing, String reason, long retryAfterMillis) {
+  private void keepReason(Due due, Set<String> buckets, FetchFailed failure) {
     LiveSet set = store.set();
     for (String bucket : buckets) {
-      set = set.refresh(set.bound(bucket).troubled(reason, !isPassing));
+      set = set.refresh(set.bound(bucket).troubled(failure.getMessage(), !failure.isRetryable));
     }
     store.replace(set);
     long now = System.nanoTime();
@@ -219,8 +215,8 @@ final class Refresher implements Runnable {
         LOG.log(Level.FINE, "the reason did not reach the executors", e);
       }
     }
-    complain(due, buckets, reason);
-    due.atNanos = now + TimeUnit.MILLISECONDS.toNanos(retryAfterMillis);
+    complain(due, buckets, failure.getMessage());
+    due.atNanos = now + TimeUnit.MILLISECONDS.toNanos(failure.retryAfterMillis);
   }
 
   /** One line at the first failure, and one every five minutes as long as it lasts. */

@@ -17,7 +17,6 @@ import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
-import java.util.function.Function;
 import java.util.logging.Logger;
 
 /** The roles in use: the live store, the places beside it, and the refresh of all of them. All of it, or nothing. */
@@ -28,7 +27,7 @@ public final class Roles {
   private static final Logger LOG = Logger.getLogger("io.hops.util");
 
   /** Fetches under way: who asks for the same at the same time gets the same. */
-  private static final Map<AssumeRoleRequest, FutureTask<Object[]>> FLIGHTS =
+  private static final Map<AssumeRoleRequest, FutureTask<Fetched>> FLIGHTS =
       new ConcurrentHashMap<>();
 
   private Roles() {}
@@ -80,10 +79,10 @@ public final class Roles {
 
   private static Credentials fetchAndAssume(AssumeRoleRequest request, Collection<String> buckets)
       throws CloudCredentialException {
-    Object[] answer = fetch(request);
+    Fetched fetched = fetch(request);
     // A default role that is moved meanwhile does not move this application to another role.
-    AssumeRoleRequest same = request.copy().setRoleArn((String) answer[3]);
-    return assume(buckets, answer, new Fetch(same));
+    AssumeRoleRequest same = request.copy().setRoleArn(fetched.credentials.getRoleArn());
+    return assume(buckets, fetched, new RequestFetch(same));
   }
 
   /**
@@ -119,9 +118,9 @@ public final class Roles {
     }
   }
 
-  private static Object[] fetch(AssumeRoleRequest request) throws CloudCredentialException {
-    FutureTask<Object[]> own = new FutureTask<>(() -> new Fetch(request).first());
-    FutureTask<Object[]> flight = FLIGHTS.putIfAbsent(request, own);
+  private static Fetched fetch(AssumeRoleRequest request) throws CloudCredentialException {
+    FutureTask<Fetched> own = new FutureTask<>(() -> new RequestFetch(request).fetchFirst());
+    FutureTask<Fetched> flight = FLIGHTS.putIfAbsent(request, own);
     if (flight == null) {
       flight = own;
       try {
@@ -151,30 +150,30 @@ public final class Roles {
    * Makes buckets, or the application, read with the credentials that a fetch brings, and keeps these fresh.
    *
    * @param buckets the buckets; none for the application
-   * @param answer the first answer of the fetch, a success
-   * @param fetch see {@link Refresher}
+   * @param fetched what the fetch brought the first time
+   * @param fetch how to fetch them anew
    * @return the credentials
    * @throws CloudCredentialException when one place cannot be written; then all are as they were
    */
   static Credentials assume(
-      Collection<String> buckets, Object[] answer, Function<long[], Object[]> fetch)
+      Collection<String> buckets, Fetched fetched, Fetch fetch)
       throws CloudCredentialException {
     Set<String> bound =
         buckets.isEmpty() ? Collections.singleton(Binding.APPLICATION) : new TreeSet<>(buckets);
     List<Binding> bindings = new ArrayList<>();
     for (String bucket : bound) {
-      bindings.add(Binding.fetched(bucket, answer));
+      bindings.add(Binding.from(bucket, fetched));
     }
     synchronized (LOCK) {
       LiveStore store = LiveStore.own();
       LiveSet before = store.set();
-      Map<String, Function<long[], Object[]>> fetchesBefore = new HashMap<>(store.fetches());
+      Map<String, Fetch> fetchesBefore = new HashMap<>(store.fetches());
       store.replace(before.assume(bindings));
       for (String bucket : bound) {
         store.fetches().put(bucket, fetch);
       }
       // Before anything slow: short-lived credentials could end while executors are asked.
-      store.refresher().schedule(fetch, (Long) answer[5], (Long) answer[6]);
+      store.refresher().schedule(fetch, fetched.refreshAfterMillis, fetched.validForMillis);
       store.refresher().adopt();
       try {
         apply(store, bound, before, effects());
@@ -185,7 +184,7 @@ public final class Roles {
         throw e;
       }
       store.refresher().forgetUnused();
-      log(before, bindings, bound, (String) answer[7]);
+      log(before, bindings, bound, fetched.sessionName);
     }
     return bindings.get(0).credentials();
   }
