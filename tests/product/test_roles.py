@@ -90,6 +90,21 @@ def test_a_bucket_opened_as_somebody_else_is_read_as_the_role_from_then_on(maste
     assert ran.signers[0] == stage.stranger.access_key_id
 
 
+def test_a_context_that_the_role_could_not_be_brought_to_gets_it_with_the_next_call(stage: Stage, tmp_path: Path) -> None:
+    stranger = {
+        "spark.hadoop.fs.s3a.access.key": stage.stranger.access_key_id,
+        "spark.hadoop.fs.s3a.secret.key": stage.stranger.secret_access_key,
+    }
+    ran = run(stage, SPARK_3_5, CLUSTER, tmp_path, "not reached", stage.resource, stage.other, str(tmp_path / "idle"), confs=stranger)
+    assert ran.found["before"] == ["3 rows", "1 rows"]
+    for attempt in ("busy", "busy with another"):
+        assert str(ran.found[attempt]).startswith("executors 0, 1 were busy for 15 s"), ran.found
+    for moment in ("busy mode", "busy mode again"):
+        assert str(ran.found[moment]).startswith("mode=pending"), ran.found
+    assert ran.found["mode"] == "mode=live"
+    assert outcome(ran.found["reached"]) == ["3 rows", "denied"], ran.found
+
+
 # An executor that has a core left for ours beside that job.
 @pytest.mark.parametrize("master", [LOCAL, "local-cluster[1,2,1024]"])
 def test_a_job_under_way_at_the_assumption_leaves_no_bucket_open_as_somebody_else(master: str, stage: Stage, tmp_path: Path) -> None:

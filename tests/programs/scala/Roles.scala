@@ -2,8 +2,9 @@ import io.hops.util.CredentialsProvider
 import io.hops.util.CredentialsProvider.AssumeRoleRequest
 import org.apache.hadoop.fs.Path
 import org.apache.spark.sql.SparkSession
+import org.apache.spark.{SparkConf, SparkContext}
 import org.apache.spark.util.SerializableConfiguration
-import scala.concurrent.Await
+import scala.concurrent.{Await, Future}
 import scala.concurrent.duration.Duration
 import scala.util.{Failure, Success, Try}
 
@@ -12,8 +13,14 @@ object Roles {
   private lazy val spark = SparkSession.builder.getOrCreate()
 
   def main(arguments: Array[String]): Unit = {
+    if (arguments.head == "not reached") {
+      val withoutRole = new SparkConf
+      CredentialsProvider.assumeRole(arguments(1))
+      new SparkContext(withoutRole)
+    }
     spark.range(1).count()
     arguments.head match {
+      case "not reached" => notReached(arguments(2), arguments(3))
       case "switch" => switch(arguments(1), arguments(2))
       case "opened" => opened(arguments(1), arguments(2))
       case "under way" => underWay(arguments(1), arguments(2))
@@ -40,8 +47,7 @@ object Roles {
   private def opened(role: String, end: String): Unit = {
     Report("before", reads())
     if (!spark.sparkContext.isLocal) {
-      val busy = spark.sparkContext.parallelize(1 to 2, 2).foreachAsync(_ => while (!new java.io.File(end).exists) Thread.sleep(20))
-      while (spark.sparkContext.statusTracker.getExecutorInfos.map(_.numRunningTasks).sum < 2) Thread.sleep(20)
+      val busy = occupy(end)
       Report("busy", Try(CredentialsProvider.assumeRole(role)).fold(_.getMessage, _ => "assumed"))
       Report("undone", Seq(Option(CredentialsProvider.current()), Option(System.getenv("AWS_ACCESS_KEY_ID")),
         Option(spark.sparkContext.hadoopConfiguration.get("fs.s3a.hops.role"))).flatten)
@@ -51,6 +57,30 @@ object Roles {
     }
     CredentialsProvider.assumeRole(role)
     Report("first", reads())
+  }
+
+  /** A role from before a context that cannot be brought to it while no executor has time, nor can another one; then they have. */
+  private def notReached(other: String, end: String): Unit = {
+    Report("before", reads())
+    val busy = occupy(end)
+    Report("busy", Try(CredentialsProvider.current()).fold(_.getMessage, _ => "reached"))
+    Report("busy mode", mode())
+    Report("busy with another", Try(CredentialsProvider.assumeRole(other)).fold(_.getMessage, _ => "assumed"))
+    Report("busy mode again", mode())
+    new java.io.File(end).createNewFile()
+    Await.ready(busy, Duration.Inf)
+    CredentialsProvider.current()
+    Report("mode", mode())
+    Report("reached", reads())
+  }
+
+  private def mode(): Option[String] = CredentialsProvider.explain("s3a://resource/test.csv").split("\n").find(_.startsWith("mode="))
+
+  /** Keeps every executor busy until there is the file. */
+  private def occupy(end: String): Future[Unit] = {
+    val busy = spark.sparkContext.parallelize(1 to 2, 2).foreachAsync(_ => while (!new java.io.File(end).exists) Thread.sleep(20))
+    while (spark.sparkContext.statusTracker.getExecutorInfos.map(_.numRunningTasks).sum < 2) Thread.sleep(20)
+    busy
   }
 
   /** A job that is under way when a role is assumed, and opens a bucket only then; and what is read after its end. */

@@ -29,7 +29,7 @@ public final class Answers implements Supplier<Object[]> {
     }
     Supplier<Object[]> source = pushed;
     if (source == null) {
-      source = Spark.pushedTo(bucket);
+      source = HostLoader.host().findPushed(bucket);
       pushed = source;
     }
     return source == null ? LiveSet.none().answer(bucket, 0) : source.get();

@@ -27,7 +27,7 @@ public final class Configuration {
   public static Configuration read() throws CloudCredentialException {
     Native library = Native.loaded();
     List<String> spark = new ArrayList<>();
-    for (Map.Entry<String, String> entry : Spark.settings().entrySet()) {
+    for (Map.Entry<String, String> entry : HostLoader.host().settings().entrySet()) {
       spark.add(entry.getKey());
       spark.add(entry.getValue());
     }

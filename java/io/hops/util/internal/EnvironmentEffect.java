@@ -2,8 +2,6 @@ package io.hops.util.internal;
 
 import io.hops.util.cloud.Credentials;
 import io.hops.util.exceptions.CloudCredentialException;
-import java.net.InetAddress;
-import java.net.UnknownHostException;
 import java.util.Set;
 
 /**
@@ -14,10 +12,6 @@ public final class EnvironmentEffect implements Effect {
   /** Where {@link LiveStore#saved} keeps what the variables held before the first role. */
   private static final String SAVED = "environment";
 
-  /** Why the environment cannot be written where Spark is, and what to do. */
-  static final String NO_ADDRESS =
-      "with AWS_* in the environment Spark would fail: this machine's host name has no address; add it to /etc/hosts";
-
   private String[] before;
 
   @Override
@@ -25,15 +19,7 @@ public final class EnvironmentEffect implements Effect {
     if (!buckets.contains(Binding.APPLICATION)) {
       return;
     }
-    // With AWS_* in the environment Spark looks up the host's name whenever it makes a Hadoop configuration, and throws
-    // when there is no address for it.
-    if (Spark.isPresent()) {
-      try {
-        InetAddress.getLocalHost();
-      } catch (UnknownHostException e) {
-        throw new CloudCredentialException(NO_ADDRESS, e, 0);
-      }
-    }
+    HostLoader.host().refuseEnvironment();
     before = write(store);
     store.saved().putIfAbsent(SAVED, before);
   }

@@ -2,8 +2,6 @@ package io.hops.util.internal;
 
 import io.hops.util.exceptions.CloudCredentialException;
 import java.io.IOException;
-import java.net.InetAddress;
-import java.net.UnknownHostException;
 import java.time.Instant;
 
 /** What users see of the roles in use: of one path, and of everything that can be wrong. Changes nothing. */
@@ -24,14 +22,14 @@ public final class Look {
       throw new IllegalArgumentException("invalid path: \"" + path + "\" is not of the form s3a://bucket/key");
     }
     String bucket = bucket(path);
-    String foreign = Spark.foreignProvider(bucket);
+    String foreign = HostLoader.host().findForeignProvider(bucket);
     if (foreign != null) {
       return path + " is read with " + foreign + ", which the user chose for bucket " + bucket + "; no role of ours counts there";
     }
     Binding binding;
     try {
       LiveSet here = LiveStore.setHere();
-      LiveSet set = here == null ? Spark.pushed() : here;
+      LiveSet set = here == null ? HostLoader.host().readPushed() : here;
       binding = set == null ? null : set.binding(bucket);
     } catch (IOException e) {
       throw new CloudCredentialException(e.getMessage(), e, 0);
@@ -43,7 +41,7 @@ public final class Look {
     text.append(binding.bucket.isEmpty() ? " is read with the application's role" : " is read with the role of bucket " + bucket);
     line(text, "role", binding.role);
     line(text, "source", source());
-    text.append("\nmode=").append(Spark.mode());
+    text.append("\nmode=").append(HostLoader.host().mode());
     line(text, "access key", binding.accessKeyId);
     line(text, "ends", Instant.ofEpochMilli(binding.expirationMillis).toString());
     long[] times = LiveStore.refreshTimes(binding.bucket);
@@ -66,15 +64,7 @@ public final class Look {
     Native library = Native.loaded();
     Configuration configuration = Configuration.read();
     Findings findings = new Findings();
-    if (Spark.isPresent()) {
-      try {
-        InetAddress.getLocalHost();
-        findings.good("host name", "it has an address");
-      } catch (UnknownHostException e) {
-        findings.problem("host name", EnvironmentEffect.NO_ADDRESS);
-      }
-    }
-    Spark.examine(findings);
+    HostLoader.host().examine(findings);
     LiveSet here = LiveStore.setHere();
     if (here != null) {
       for (Binding binding : here.bindings()) {
@@ -88,7 +78,7 @@ public final class Look {
 
   /** On executors nothing of ours is native; there the driver is the source. */
   private static String source() {
-    if (Spark.isExecutor()) {
+    if (HostLoader.host().isExecutor()) {
       return "the driver";
     }
     try {

@@ -43,7 +43,7 @@ public final class Roles {
   public static Credentials assume(AssumeRoleRequest request, Collection<String> buckets)
       throws CloudCredentialException {
     onDriver();
-    Spark.refuseSharedServer();
+    HostLoader.host().refuseSharedServer();
     return fetchAndAssume(request, buckets);
   }
 
@@ -63,11 +63,11 @@ public final class Roles {
    * @throws CloudCredentialException when one place cannot be written
    */
   public static void catchUp() throws CloudCredentialException {
-    if (!Spark.isPending()) {
+    if (HostLoader.host().findPending() == null) {
       return;
     }
     synchronized (LOCK) {
-      if (Spark.isPending()) {
+      if (HostLoader.host().findPending() != null) {
         LiveStore store = LiveStore.own();
         store.refresher().adopt();
         for (Effect effect : effects()) {
@@ -97,7 +97,7 @@ public final class Roles {
     catchUp();
     try {
       LiveSet here = LiveStore.setHere();
-      LiveSet set = here == null ? Spark.pushed() : here;
+      LiveSet set = here == null ? HostLoader.host().readPushed() : here;
       Binding binding = set == null ? null : set.binding(bucket);
       return binding == null ? null : binding.credentials();
     } catch (IOException e) {
@@ -111,7 +111,7 @@ public final class Roles {
    * @throws CloudCredentialException on an executor
    */
   public static void onDriver() throws CloudCredentialException {
-    if (Spark.isExecutor()) {
+    if (HostLoader.host().isExecutor()) {
       throw new CloudCredentialException(
           "roles are assumed, listed and released on the driver, and this is an executor; call it on the driver, outside"
               + " of map, foreach and UDFs");
@@ -218,7 +218,7 @@ public final class Roles {
    */
   public static void release() throws CloudCredentialException {
     onDriver();
-    Spark.refuseSharedServer();
+    HostLoader.host().refuseSharedServer();
     synchronized (LOCK) {
       LiveSet here = LiveStore.setHere();
       if (here == null || here.bindings().isEmpty()) {
@@ -239,7 +239,7 @@ public final class Roles {
   static List<Effect> effects() throws CloudCredentialException {
     List<Effect> effects = new ArrayList<>();
     effects.add(new EnvironmentEffect());
-    effects.addAll(Spark.effects());
+    effects.addAll(HostLoader.host().effects());
     return effects;
   }
 
@@ -259,6 +259,6 @@ public final class Roles {
             + ", ends "
             + binding.credentials().getExpiration()
             + ", mode="
-            + Spark.mode());
+            + HostLoader.host().mode());
   }
 }

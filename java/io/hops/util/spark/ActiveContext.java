@@ -17,7 +17,7 @@ import scala.Tuple2;
  * <p>Problem: {@code SparkContext.getOrCreate()} makes a context where there is none, and {@code getActive()} waits while
  * one is made. Solution: the reference behind them, which can only be looked at.
  */
-public final class ActiveContext {
+final class ActiveContext {
   /** What a server for many users is started as, and what it is called. */
   private static final String[][] SHARED_SERVERS = {
     {"org.apache.spark.sql.hive.thriftserver.HiveThriftServer2", "Thrift server"},
@@ -48,7 +48,7 @@ public final class ActiveContext {
    *
    * @return values by full name; empty without an active context
    */
-  public static Map<String, String> settings() {
+  static Map<String, String> settings() {
     Map<String, String> settings = new LinkedHashMap<>();
     SparkContext context = get();
     if (context != null) {
@@ -66,7 +66,7 @@ public final class ActiveContext {
    *
    * @return true on an executor
    */
-  public static boolean isExecutor() {
+  static boolean isExecutor() {
     SparkEnv environment = SparkEnv.get();
     return environment != null && !"driver".equals(environment.executorId());
   }
@@ -76,7 +76,7 @@ public final class ActiveContext {
    *
    * @throws CloudCredentialException in a Thrift or Connect server
    */
-  public static void refuseSharedServer() throws CloudCredentialException {
+  static void refuseSharedServer() throws CloudCredentialException {
     SparkContext context = get();
     String plugins = context == null ? "" : context.getConf().get("spark.plugins", "");
     // What the JVM was started with: spark-submit has the class of the server among its arguments.

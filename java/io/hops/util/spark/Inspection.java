@@ -13,7 +13,7 @@ final class Inspection {
   private Inspection() {}
 
   /** Looks at S3A in this JVM, and at the context if there is one. */
-  static void of(SparkContext context, Findings findings) {
+  static void of(SparkContext context, String mode, Findings findings) {
     try {
       String provider = Bridge.ensure();
       findings.good("SDK line", "S3A takes " + provider);
@@ -43,7 +43,6 @@ final class Inspection {
       findings.problem("override", override);
     }
     if (!LiveStore.savedHere().isEmpty()) {
-      String mode = SparkEffect.mode();
       if (mode.equals(Mode.STATIC)) {
         findings.problem("mode", "mode=static: credentials are not refreshed in S3A; act on the other problems");
       } else {

@@ -17,7 +17,7 @@ import java.util.Set;
  * each SparkConf, so the new context finds our file-system class and provider, none of them secret; that class brings the
  * rest when it opens its first bucket ({@link io.hops.util.s3a.HopsS3AFileSystem}).
  */
-public final class LaterContexts implements Effect {
+final class LaterContexts implements Effect {
   private static final String HADOOP = "spark.hadoop.";
   private static final String PLACE = "property:";
 

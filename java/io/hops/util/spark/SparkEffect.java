@@ -4,14 +4,9 @@ import io.hops.util.exceptions.CloudCredentialException;
 import io.hops.util.internal.Binding;
 import io.hops.util.internal.Effect;
 import io.hops.util.internal.EnvironmentEffect;
-import io.hops.util.internal.Findings;
-import io.hops.util.internal.LiveSet;
 import io.hops.util.internal.LiveStore;
-import io.hops.util.s3a.BucketSource;
 import io.hops.util.s3a.Keys;
 import io.hops.util.s3a.OpenFileSystems;
-import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
@@ -19,19 +14,15 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
-import java.util.function.Supplier;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 import org.apache.hadoop.conf.Configuration;
-import org.apache.hadoop.security.UserGroupInformation;
 import org.apache.spark.SparkContext;
 
 /**
  * What roles do to the active SparkContext: its Hadoop configuration names our provider, its executors get the live set.
- *
- * <p>Loaded only where Spark is on the class path.
  */
-public final class SparkEffect implements Effect {
+final class SparkEffect implements Effect {
   /** Where {@link LiveStore#saved} keeps which application and mode the saved keys belong to. */
   private static final String APPLICATION = "spark";
 
@@ -45,92 +36,21 @@ public final class SparkEffect implements Effect {
   private final Configuration configuration;
   private SavedKeys keys;
 
-  private SparkEffect(SparkContext context) {
+  SparkEffect(SparkContext context) {
     this.context = context;
     this.configuration = context.hadoopConfiguration();
   }
 
-  /**
-   * The effects on SparkContexts.
-   *
-   * @return that on the active one if there is one, and that on later ones
-   */
-  public static List<Effect> effects() {
-    SparkContext context = ActiveContext.get();
-    return context == null
-        ? Collections.singletonList(new LaterContexts())
-        // In this order: what the properties held when the context was made is what it copied from them.
-        : Arrays.asList(new SparkEffect(context), new LaterContexts());
-  }
-
-  /**
-   * Whether there is an active context that the roles in use have not reached.
-   *
-   * @return false without a context or without a role
-   */
-  public static boolean isPending() {
+  /** Whether the roles in use have not reached this context. False without a role. */
+  static boolean isPending(SparkContext context) {
     Map<String, String[]> saved = LiveStore.savedHere();
-    SparkContext context = saved.isEmpty() ? null : ActiveContext.get();
-    return context != null && !isApplied(saved, context) && !LiveStore.setHere().buckets().isEmpty();
+    return !saved.isEmpty() && !isApplied(saved, context) && !LiveStore.setHere().buckets().isEmpty();
   }
 
-  /**
-   * How S3A gets credentials in this JVM.
-   *
-   * @return live, static, or pending for a context that the roles in use have not reached
-   */
-  public static String mode() {
-    SparkContext context = ActiveContext.get();
-    if (context == null) {
-      return ActiveContext.isExecutor() ? Mode.LIVE : "pending (until a SparkContext opens its first s3a:// path)";
-    }
-    return isApplied(LiveStore.savedHere(), context)
-        ? LiveStore.savedHere().get(APPLICATION)[1]
-        : "pending (until this SparkContext opens its first s3a:// path)";
-  }
-
-  /**
-   * The provider that the user chose for a bucket in the active context.
-   *
-   * @param bucket the bucket
-   * @return the name of its class, or a list; null when there is none, or it is ours
-   */
-  public static String foreignProvider(String bucket) {
-    SparkContext context = ActiveContext.get();
-    return context == null ? null : Overrides.foreignProvider(context.hadoopConfiguration(), bucket);
-  }
-
-  /**
-   * Looks at Spark and S3A.
-   *
-   * @param findings where to put what is found
-   */
-  public static void examine(Findings findings) {
-    Inspection.of(ActiveContext.get(), findings);
-  }
-
-  /**
-   * Where a bucket's credentials arrive on this executor.
-   *
-   * @param bucket the bucket, or {@link Binding#APPLICATION}
-   * @return see {@link BucketSource#get}
-   */
-  public static Supplier<Object[]> pushedTo(String bucket) {
-    try {
-      return new BucketSource(bucket, UserGroupInformation.getCurrentUser(), 0);
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
-  }
-
-  /**
-   * The live set on an executor.
-   *
-   * @return what the driver pushed; null when nothing has arrived
-   * @throws IOException when it is damaged
-   */
-  public static LiveSet pushed() throws IOException {
-    return BucketSource.pushedTo(UserGroupInformation.getCurrentUser());
+  /** The mode in which the roles in use reached this context; null when they have not. */
+  static String appliedMode(SparkContext context) {
+    Map<String, String[]> saved = LiveStore.savedHere();
+    return isApplied(saved, context) ? saved.get(APPLICATION)[1] : null;
   }
 
   @Override
