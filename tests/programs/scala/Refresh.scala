@@ -6,6 +6,6 @@ object Refresh {
     val store = LiveStore.own()
     val held = store.set.bound(Binding.APPLICATION)
     store.replace(store.set.refresh(new Binding(Binding.APPLICATION, held.role, accessKeyId, "secret", "token", held.expirationMillis)))
-    Roles.effects().forEach(_.refresh(store))
+    Roles.refresh(store)
   }
 }

@@ -9,10 +9,8 @@ import java.util.Set;
  * variables, so only the application's role is written there.
  */
 public final class EnvironmentEffect implements Effect {
-  /** Where {@link LiveStore#saved} keeps what the variables held before the first role. */
-  private static final String SAVED = "environment";
-
   private String[] before;
+  private Applied appliedBefore;
 
   @Override
   public void apply(LiveStore store, Set<String> buckets) throws CloudCredentialException {
@@ -20,13 +18,14 @@ public final class EnvironmentEffect implements Effect {
       return;
     }
     HostLoader.host().refuseEnvironment();
+    appliedBefore = store.applied();
     before = write(store);
-    store.saved().putIfAbsent(SAVED, before);
+    store.replace(appliedBefore.withEnvironment(before));
   }
 
   @Override
   public void refresh(LiveStore store) throws CloudCredentialException {
-    if (store.saved().containsKey(SAVED)) {
+    if (store.applied().environment() != null) {
       write(store);
     }
   }
@@ -35,28 +34,16 @@ public final class EnvironmentEffect implements Effect {
   public void undo(LiveStore store) {
     if (before != null) {
       restore(before);
-      if (store.saved().get(SAVED) == before) {
-        store.saved().remove(SAVED);
-      }
+      store.replace(appliedBefore);
     }
   }
 
   @Override
   public void release(LiveStore store) {
-    String[] first = store.saved().remove(SAVED);
+    String[] first = store.applied().environment();
     if (first != null) {
       restore(first);
     }
-  }
-
-  /**
-   * The three {@code AWS_*} variables as they were before the first role.
-   *
-   * @param store the roles in use
-   * @return access key id, secret access key, session token, null for one that was not set; null while they are not ours
-   */
-  public static String[] before(LiveStore store) {
-    return store.saved().get(SAVED);
   }
 
   private static String[] write(LiveStore store) throws CloudCredentialException {

@@ -1,7 +1,6 @@
 package io.hops.util.internal;
 
 import java.io.IOException;
-import java.util.Collections;
 import java.util.HashMap;
 import java.util.IdentityHashMap;
 import java.util.Map;
@@ -33,7 +32,7 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
   /** Answer: {@link #fetches}, each as {@link Fetch#toFunction}. */
   private static final String FETCHES = "fetches";
 
-  /** Answer: {@link #saved}. */
+  /** Answer: {@link Applied#toMap}. */
   private static final String SAVED = "saved";
 
   /** Argument: a bucket or {@link Binding#APPLICATION}. Answer: {@link Refresher#times}. */
@@ -41,18 +40,16 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
 
   private final Refresher refresher = new Refresher(this);
   private final Map<String, Fetch> fetches;
-  private final Map<String, String[]> saved;
+  private volatile Applied applied;
   private volatile LiveSet set;
 
-  private LiveStore(
-      LiveSet set, Map<String, Fetch> fetches, Map<String, String[]> saved) {
+  private LiveStore(LiveSet set, Map<String, Fetch> fetches, Applied applied) {
     this.set = set;
     this.fetches = fetches;
-    this.saved = saved;
+    this.applied = applied;
   }
 
   /** The store of this copy, which owns the slot from here on and has taken over what another copy left there. */
-  @SuppressWarnings("unchecked")
   static LiveStore own() {
     synchronized (Roles.LOCK) {
       Object there = System.getProperties().get(SLOT);
@@ -61,13 +58,9 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
       }
       LiveStore store;
       if (there == null) {
-        store = new LiveStore(LiveSet.none(), new ConcurrentHashMap<>(), new ConcurrentHashMap<>());
+        store = new LiveStore(LiveSet.none(), new ConcurrentHashMap<>(), Applied.NOTHING);
       } else {
-        store =
-            new LiveStore(
-                read(there),
-                readFetches(there),
-                (Map<String, String[]>) ask(there, SAVED, null));
+        store = new LiveStore(read(there), readFetches(there), readApplied(there));
       }
       System.getProperties().put(SLOT, store);
       return store;
@@ -102,14 +95,16 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
   }
 
   /**
-   * What stood elsewhere before our first write, whichever copy owns the store.
+   * What the roles in use have written elsewhere in this JVM, whichever copy owns the store.
    *
-   * @return see {@link #saved}; empty without a store
+   * @return the newest; nothing without a store
    */
-  @SuppressWarnings("unchecked")
-  public static Map<String, String[]> savedHere() {
+  public static Applied findApplied() {
     Object there = System.getProperties().get(SLOT);
-    return there == null ? Collections.emptyMap() : (Map<String, String[]>) ask(there, SAVED, null);
+    if (there == null) {
+      return Applied.NOTHING;
+    }
+    return there instanceof LiveStore ? ((LiveStore) there).applied : readApplied(there);
   }
 
   /**
@@ -123,6 +118,11 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
       return null;
     }
     return there instanceof LiveStore ? ((LiveStore) there).set : read(there);
+  }
+
+  @SuppressWarnings("unchecked")
+  private static Applied readApplied(Object there) {
+    return Applied.fromMap((Map<String, String[]>) ask(there, SAVED, null));
   }
 
   /** Buckets that share a fetch there share one here. */
@@ -190,12 +190,21 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
   }
 
   /**
-   * What stood elsewhere before our first write, and what we wrote last: by place and name, two values, null for none.
+   * What the roles in use have written elsewhere.
    *
-   * @return the map itself, changed under the JVM-wide lock only
+   * @return the newest
    */
-  public Map<String, String[]> saved() {
-    return saved;
+  public Applied applied() {
+    return applied;
+  }
+
+  /**
+   * Keeps what the roles in use have written elsewhere. Called under the JVM-wide lock only.
+   *
+   * @param newer the new value
+   */
+  public void replace(Applied newer) {
+    this.applied = newer;
   }
 
   @Override
@@ -210,7 +219,7 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
         fetches.forEach((bucket, fetch) -> functions.put(bucket, fetch.toFunction()));
         return functions;
       case SAVED:
-        return saved;
+        return applied.toMap();
       case TIMES:
         return refresher.times(fetches.get((String) argument));
       default:

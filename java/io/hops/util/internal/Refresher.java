@@ -174,9 +174,7 @@ final class Refresher implements Runnable {
   /** Takes the newest credentials to every reader beside the store. */
   private void deliver(Due due, Set<String> buckets) {
     try {
-      for (Effect effect : Roles.effects()) {
-        effect.refresh(store);
-      }
+      Roles.refresh(store);
     } catch (CloudCredentialException | RuntimeException | Error e) {
       due.isFetched = true;
       complain(due, buckets, e.toString());
@@ -196,6 +194,12 @@ final class Refresher implements Runnable {
               + Instant.ofEpochMilli(binding.expirationMillis));
       due.failures = 0;
     }
+    try {
+      Roles.applyPending(store);
+    } catch (CloudCredentialException | RuntimeException | Error e) {
+      // No reason to fetch again: whoever reads there next tries once more.
+      LOG.log(Level.WARNING, "the roles in use could not be brought to the new SparkContext", e);
+    }
   }
 
   private void keepReason(Due due, Set<String> buckets, FetchFailed failure) {
@@ -208,9 +212,7 @@ final class Refresher implements Runnable {
     if (due.leftMillis(now) <= 0) {
       // Readers on executors then name the cause as well.
       try {
-        for (Effect effect : Roles.effects()) {
-          effect.refresh(store);
-        }
+        Roles.refresh(store);
       } catch (CloudCredentialException | RuntimeException e) {
         LOG.log(Level.FINE, "the reason did not reach the executors", e);
       }

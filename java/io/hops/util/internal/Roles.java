@@ -70,9 +70,7 @@ public final class Roles {
       if (HostLoader.host().findPending() != null) {
         LiveStore store = LiveStore.own();
         store.refresher().adopt();
-        for (Effect effect : effects()) {
-          effect.refresh(store);
-        }
+        applyPending(store);
       }
     }
   }
@@ -189,6 +187,21 @@ public final class Roles {
     return bindings.get(0).credentials();
   }
 
+  /** Brings the roles in use to a place that they have not reached, if there is one; or leaves it as it was. */
+  static void applyPending(LiveStore store) throws CloudCredentialException {
+    Effect pending = HostLoader.host().findPending();
+    if (pending != null) {
+      apply(store, store.set().buckets(), store.set(), Collections.singletonList(pending));
+    }
+  }
+
+  /** Takes newer credentials, or the reason why there are none, to every place that the roles in use have reached. */
+  static void refresh(LiveStore store) throws CloudCredentialException {
+    for (Effect effect : effects()) {
+      effect.refresh(store);
+    }
+  }
+
   /** Applies in order; undoes in reverse when one throws, that one included. */
   static void apply(LiveStore store, Set<String> buckets, LiveSet before, List<Effect> effects)
       throws CloudCredentialException {
@@ -199,7 +212,9 @@ public final class Roles {
         effect.apply(store, buckets);
       }
     } catch (CloudCredentialException | RuntimeException | Error e) {
-      store.replace(store.set().takeBack(before));
+      if (store.set() != before) {
+        store.replace(store.set().takeBack(before));
+      }
       for (Effect effect : begun) {
         try {
           effect.undo(store);
@@ -231,12 +246,12 @@ public final class Roles {
       for (Effect effect : effects()) {
         effect.release(store);
       }
-      store.saved().clear();
+      store.replace(Applied.NOTHING);
     }
   }
 
   /** Every place beside the store. */
-  static List<Effect> effects() throws CloudCredentialException {
+  private static List<Effect> effects() throws CloudCredentialException {
     List<Effect> effects = new ArrayList<>();
     effects.add(new EnvironmentEffect());
     effects.addAll(HostLoader.host().effects());

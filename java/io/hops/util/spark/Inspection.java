@@ -1,6 +1,7 @@
 package io.hops.util.spark;
 
 import io.hops.util.internal.Findings;
+import io.hops.util.internal.LiveSet;
 import io.hops.util.internal.LiveStore;
 import io.hops.util.s3a.Bridge;
 import io.hops.util.s3a.Keys;
@@ -42,7 +43,8 @@ final class Inspection {
     for (String override : Overrides.of(configuration)) {
       findings.problem("override", override);
     }
-    if (!LiveStore.savedHere().isEmpty()) {
+    LiveSet set = LiveStore.setHere();
+    if (set != null && !set.buckets().isEmpty()) {
       if (mode.equals(Mode.STATIC)) {
         findings.problem("mode", "mode=static: credentials are not refreshed in S3A; act on the other problems");
       } else {

@@ -1,5 +1,6 @@
 package io.hops.util.spark;
 
+import io.hops.util.internal.Applied;
 import io.hops.util.internal.Binding;
 import io.hops.util.internal.Effect;
 import io.hops.util.internal.LiveStore;
@@ -21,7 +22,18 @@ final class LaterContexts implements Effect {
   private static final String HADOOP = "spark.hadoop.";
   private static final String PLACE = "property:";
 
-  private SavedKeys keys;
+  private final SavedKeys keys =
+      new SavedKeys(
+          PLACE,
+          key -> System.getProperty(HADOOP + key),
+          (key, value) -> {
+            if (value == null) {
+              System.clearProperty(HADOOP + key);
+            } else {
+              System.setProperty(HADOOP + key, value);
+            }
+          });
+  private Applied appliedBefore;
 
   @Override
   public void apply(LiveStore store, Set<String> buckets) {
@@ -32,7 +44,6 @@ final class LaterContexts implements Effect {
       // Without S3A, or without a way into its class loader: the context itself will say so.
       return;
     }
-    keys = properties(store);
     Map<String, String> values = new LinkedHashMap<>();
     String fileSystem = System.getProperty(HADOOP + Keys.FILE_SYSTEM, Mode.STOCK_FILE_SYSTEM);
     mode.common(values, fileSystem, store.set().generation());
@@ -40,7 +51,8 @@ final class LaterContexts implements Effect {
       Binding binding = store.set().bound(bucket);
       mode.bind(values, bucket, binding);
     }
-    keys.write(values);
+    appliedBefore = store.applied();
+    store.replace(keys.write(appliedBefore, values, key -> System.getProperty(HADOOP + key)));
   }
 
   @Override
@@ -48,33 +60,19 @@ final class LaterContexts implements Effect {
 
   @Override
   public void undo(LiveStore store) {
-    if (keys != null) {
-      keys.undo();
+    keys.undo();
+    if (appliedBefore != null) {
+      store.replace(appliedBefore);
     }
   }
 
   @Override
   public void release(LiveStore store) {
-    properties(store).release();
+    keys.release(store.applied());
   }
 
-  /** What the property of a key held before the first role, and what we wrote last; null when it is not ours. */
-  static String[] saved(LiveStore store, String key) {
-    return store.saved().get(PLACE + key);
-  }
-
-  private static SavedKeys properties(LiveStore store) {
-    return new SavedKeys(
-        PLACE,
-        store.saved(),
-        key -> System.getProperty(HADOOP + key),
-        key -> System.getProperty(HADOOP + key),
-        (key, value) -> {
-          if (value == null) {
-            System.clearProperty(HADOOP + key);
-          } else {
-            System.setProperty(HADOOP + key, value);
-          }
-        });
+  /** What is known of the property behind a key; null when it is not ours. */
+  static Applied.Written find(Applied applied, String key) {
+    return applied.find(PLACE + key);
   }
 }

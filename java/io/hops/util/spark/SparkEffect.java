@@ -1,9 +1,10 @@
 package io.hops.util.spark;
 
 import io.hops.util.exceptions.CloudCredentialException;
+import io.hops.util.internal.Applied;
 import io.hops.util.internal.Binding;
 import io.hops.util.internal.Effect;
-import io.hops.util.internal.EnvironmentEffect;
+import io.hops.util.internal.LiveSet;
 import io.hops.util.internal.LiveStore;
 import io.hops.util.s3a.Keys;
 import io.hops.util.s3a.OpenFileSystems;
@@ -23,10 +24,9 @@ import org.apache.spark.SparkContext;
  * What roles do to the active SparkContext: its Hadoop configuration names our provider, its executors get the live set.
  */
 final class SparkEffect implements Effect {
-  /** Where {@link LiveStore#saved} keeps which application and mode the saved keys belong to. */
-  private static final String APPLICATION = "spark";
+  private static final String PLACE = "hadoop:";
 
-  /** In the order of {@link EnvironmentEffect#before}. */
+  /** In the order of {@link Applied#environment}. */
   private static final List<String> SECRETS =
       Arrays.asList(Keys.ACCESS_KEY, Keys.SECRET_KEY, Keys.SESSION_TOKEN);
 
@@ -34,106 +34,162 @@ final class SparkEffect implements Effect {
 
   private final SparkContext context;
   private final Configuration configuration;
-  private SavedKeys keys;
+  private final SavedKeys keys;
+  private Applied appliedBefore;
+  private boolean isPushed;
 
   SparkEffect(SparkContext context) {
     this.context = context;
     this.configuration = context.hadoopConfiguration();
+    this.keys =
+        new SavedKeys(
+            PLACE,
+            configuration::getRaw,
+            (key, value) -> {
+              if (value == null) {
+                configuration.unset(key);
+              } else {
+                configuration.set(key, value);
+              }
+            });
   }
 
-  /** Whether the roles in use have not reached this context. False without a role. */
+  /** Whether there are roles in use that have not reached this context. */
   static boolean isPending(SparkContext context) {
-    Map<String, String[]> saved = LiveStore.savedHere();
-    return !saved.isEmpty() && !isApplied(saved, context) && !LiveStore.setHere().buckets().isEmpty();
+    if (LiveStore.findApplied().hasReached(context.applicationId())) {
+      return false;
+    }
+    LiveSet set = LiveStore.setHere();
+    return set != null && !set.buckets().isEmpty();
   }
 
   /** The mode in which the roles in use reached this context; null when they have not. */
   static String appliedMode(SparkContext context) {
-    Map<String, String[]> saved = LiveStore.savedHere();
-    return isApplied(saved, context) ? saved.get(APPLICATION)[1] : null;
+    Applied applied = LiveStore.findApplied();
+    return applied.hasReached(context.applicationId()) ? applied.mode() : null;
   }
 
   @Override
   public void apply(LiveStore store, Set<String> buckets) throws CloudCredentialException {
-    keys = saved(store);
+    appliedBefore = store.applied();
+    boolean isReached = appliedBefore.hasReached(context.applicationId());
+    Set<String> bound = isReached ? buckets : store.set().buckets();
     Mode mode = Mode.of(context, configuration);
-    boolean isKnown = isApplied(store.saved(), context);
-    int[] earlier = EarlierJobs.of(context);
-    if (!isKnown) {
-      keys.forget();
-    }
-    Set<String> bound = isKnown ? buckets : store.set().buckets();
-    Set<String> foreign = new TreeSet<>();
-    Map<String, String> values = new LinkedHashMap<>();
-    mode.common(values, configuration.get(Keys.FILE_SYSTEM, Mode.STOCK_FILE_SYSTEM), store.set().generation());
-    for (String bucket : bound) {
-      Binding binding = store.set().bound(bucket);
-      mode.bind(values, bucket, binding);
-      if (!mode.isOurs(configuration, bucket)) {
-        foreign.add(bucket);
-      }
-      refuseSwitch(store, mode, bucket, binding);
-    }
+    refuseSwitch(store, mode, bound);
+
+    int[] jobsUnderWay = EarlierJobs.of(context);
     Set<String> executors =
         context.isLocal() || !mode.isLive() ? Collections.emptySet() : Eviction.executors(context);
-    keys.write(values);
-    store.saved().put(APPLICATION, new String[] {context.applicationId(), mode.name()});
+    Set<String> foreign = findForeign(mode, bound);
+    Applied applied =
+        writeKeys(store, mode, bound, isReached ? appliedBefore : appliedBefore.withoutKeys(PLACE));
     if (bound.contains(Binding.APPLICATION)) {
       Overrides.of(configuration).forEach(LOG::warning);
     }
-    if (!mode.isLive()) {
+    if (mode.isLive()) {
+      deliver();
+      openAnew(foreign, executors, jobsUnderWay);
+    } else {
       mode.warn(store.set().bound(bound.iterator().next()));
+    }
+    // Last: whoever finds this mark relies on all of the above.
+    store.replace(applied.withContext(context.applicationId(), mode.name()));
+  }
+
+  /** With static keys, S3A and the executors go on with the first role, whatever the keys say by then. */
+  private void refuseSwitch(LiveStore store, Mode mode, Set<String> bound)
+      throws CloudCredentialException {
+    if (mode.isLive() || appliedBefore.mode() == null) {
       return;
     }
+    for (String bucket : bound) {
+      String role = configuration.get(Keys.of(bucket, Keys.ROLE));
+      String wanted = store.set().bound(bucket).role();
+      if (role != null && !role.equals(wanted)) {
+        throw new CloudCredentialException(
+            "this application reads as "
+                + role
+                + " and cannot change to "
+                + wanted
+                + " in mode=static; start a new application");
+      }
+    }
+  }
+
+  /** The buckets that S3A does not read through our provider yet. */
+  private Set<String> findForeign(Mode mode, Set<String> bound) {
+    Set<String> foreign = new TreeSet<>(bound);
+    foreign.removeIf(bucket -> mode.isOurs(configuration, bucket));
+    return foreign;
+  }
+
+  private Applied writeKeys(LiveStore store, Mode mode, Set<String> bound, Applied applied) {
+    Map<String, String> values = new LinkedHashMap<>();
+    mode.common(values, configuration.get(Keys.FILE_SYSTEM, Mode.STOCK_FILE_SYSTEM), store.set().generation());
+    for (String bucket : bound) {
+      mode.bind(values, bucket, store.set().bound(bucket));
+    }
+    return keys.write(applied, values, key -> without(applied, key));
+  }
+
+  /** Takes our classes and the live set to the executors. */
+  private void deliver() throws CloudCredentialException {
     if (!context.isLocal()) {
       ProductJar.ensure(context);
+      isPushed = true;
       Delivery.push(context);
     }
-    if (!foreign.isEmpty()) {
-      OpenFileSystems.evictForeign(foreign);
-      if (!executors.isEmpty()) {
-        Eviction.on(context, executors, foreign);
-      }
-      EarlierJobs.follow(context, earlier);
+  }
+
+  /** Has buckets that are open under another identity opened anew at the next look-up, in every JVM. */
+  private void openAnew(Set<String> foreign, Set<String> executors, int[] jobsUnderWay)
+      throws CloudCredentialException {
+    if (foreign.isEmpty()) {
+      return;
     }
+    OpenFileSystems.evictForeign(foreign);
+    if (!executors.isEmpty()) {
+      Eviction.on(context, executors, foreign);
+    }
+    EarlierJobs.follow(context, jobsUnderWay);
   }
 
   @Override
   public void refresh(LiveStore store) throws CloudCredentialException {
-    if (!isApplied(store.saved(), context)) {
-      apply(store, store.set().buckets());
+    Applied applied = store.applied();
+    if (!applied.hasReached(context.applicationId())) {
       return;
     }
     Map<String, String> values = new LinkedHashMap<>();
     for (String bucket : store.set().buckets()) {
       Mode.secrets(values, bucket, store.set().bound(bucket).credentials());
     }
-    saved(store).overwrite(values);
-    if (!context.isLocal() && Mode.LIVE.equals(store.saved().get(APPLICATION)[1])) {
+    store.replace(keys.overwrite(applied, values));
+    if (!context.isLocal() && Mode.LIVE.equals(applied.mode())) {
       Delivery.push(context);
     }
   }
 
   @Override
   public void undo(LiveStore store) {
-    if (keys == null) {
-      return;
-    }
     keys.undo();
-    deliver(store);
+    if (appliedBefore != null) {
+      store.replace(appliedBefore);
+      pushStepBack(store);
+    }
   }
 
   @Override
   public void release(LiveStore store) {
-    deliver(store);
-    saved(store).release();
+    pushStepBack(store);
+    keys.release(store.applied());
     OpenFileSystems.evictOurs();
   }
 
   /** Pushes what holds after a step back, if executors can have more than that. */
-  private void deliver(LiveStore store) {
-    String[] known = store.saved().get(APPLICATION);
-    if (context.isLocal() || known == null || !Mode.LIVE.equals(known[1])) {
+  private void pushStepBack(LiveStore store) {
+    boolean isLive = isPushed || Mode.LIVE.equals(store.applied().mode());
+    if (context.isLocal() || !isLive) {
       return;
     }
     try {
@@ -143,55 +199,20 @@ final class SparkEffect implements Effect {
     }
   }
 
-  /** With static keys, S3A and the executors go on with the first role, whatever the keys say by then. */
-  private void refuseSwitch(LiveStore store, Mode mode, String bucket, Binding binding)
-      throws CloudCredentialException {
-    String[] known = store.saved().get(APPLICATION);
-    String role = configuration.get(Keys.of(bucket, Keys.ROLE));
-    if (!mode.isLive() && known != null && role != null && !role.equals(binding.role())) {
-      throw new CloudCredentialException(
-          "this application reads as "
-              + role
-              + " and cannot change to "
-              + binding.role()
-              + " in mode=static; start a new application");
-    }
-  }
-
-  private static boolean isApplied(Map<String, String[]> saved, SparkContext context) {
-    String[] known = saved.get(APPLICATION);
-    return known != null && known[0].equals(context.applicationId());
-  }
-
-  private SavedKeys saved(LiveStore store) {
-    return new SavedKeys(
-        "hadoop:",
-        store.saved(),
-        configuration::getRaw,
-        key -> without(store, key),
-        (key, value) -> {
-          if (value == null) {
-            configuration.unset(key);
-          } else {
-            configuration.set(key, value);
-          }
-        });
-  }
-
   /**
    * What would stand in this configuration without us. A context that was made after a role has copied our values from the
    * environment and from the system properties; without us it had copied what stood there before.
    */
-  private String without(LiveStore store, String key) {
-    String[] environment = EnvironmentEffect.before(store);
+  private String without(Applied applied, String key) {
+    String[] environment = applied.environment();
     String[] sources = configuration.getPropertySources(key);
     boolean isCopied =
         SECRETS.contains(key) && sources != null && sources.length > 0 && sources[sources.length - 1].contains(" from AWS_");
     if (isCopied && environment != null) {
       return environment[SECRETS.indexOf(key)];
     }
-    String[] property = LaterContexts.saved(store, key);
+    Applied.Written property = LaterContexts.find(applied, key);
     String value = configuration.getRaw(key);
-    return property != null && property[1].equals(value) ? property[0] : value;
+    return property != null && property.last.equals(value) ? property.before : value;
   }
 }

@@ -91,6 +91,19 @@ class RolesTest {
   }
 
   @Test
+  void aRefusingPlaceThatTheRolesReachLaterIsUndoneAndTheRolesStay() {
+    CloudCredentialException fault = new CloudCredentialException("refused");
+    LiveSet set = store.set();
+    assertEquals(
+        fault,
+        assertThrows(
+            Exception.class,
+            () -> Roles.apply(store, set.buckets(), set, Arrays.asList(effect("1", fault, null)))));
+    assertEquals(Arrays.asList("apply 1", "undo 1 with []"), story);
+    assertEquals(set, store.set());
+  }
+
+  @Test
   void aFailingUndoKeepsNeitherTheOthersFromBeingUndoneNorTheReasonFromTheCaller() {
     CloudCredentialException fault = new CloudCredentialException("refused");
     IllegalStateException stuck = new IllegalStateException("stuck");
