@@ -4,8 +4,8 @@ import com.amazonaws.SdkClientException;
 import com.amazonaws.auth.AWSCredentials;
 import com.amazonaws.auth.AWSCredentialsProvider;
 import com.amazonaws.auth.BasicSessionCredentials;
-import io.hops.util.internal.Answers;
 import io.hops.util.internal.Binding;
+import io.hops.util.internal.CurrentCredentials;
 import io.hops.util.s3a.BucketSource;
 import java.net.URI;
 import java.util.function.Supplier;
@@ -20,7 +20,7 @@ public final class CredentialsProviderV1 implements AWSCredentialsProvider {
 
   /** The role of the application. */
   public CredentialsProviderV1() {
-    this(new Answers(Binding.APPLICATION));
+    this(new CurrentCredentials(Binding.APPLICATION));
   }
 
   /**
@@ -44,7 +44,7 @@ public final class CredentialsProviderV1 implements AWSCredentialsProvider {
    * @return its provider
    */
   public static CredentialsProviderV1 forBucket(String bucket) {
-    return new CredentialsProviderV1(new Answers(bucket));
+    return new CredentialsProviderV1(new CurrentCredentials(bucket));
   }
 
   /**

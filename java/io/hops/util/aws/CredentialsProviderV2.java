@@ -1,7 +1,7 @@
 package io.hops.util.aws;
 
-import io.hops.util.internal.Answers;
 import io.hops.util.internal.Binding;
+import io.hops.util.internal.CurrentCredentials;
 import io.hops.util.s3a.BucketSource;
 import java.net.URI;
 import java.util.function.Supplier;
@@ -38,7 +38,7 @@ public final class CredentialsProviderV2 implements AwsCredentialsProvider {
    * @return its provider
    */
   public static CredentialsProviderV2 create() {
-    return new CredentialsProviderV2(new Answers(Binding.APPLICATION));
+    return new CredentialsProviderV2(new CurrentCredentials(Binding.APPLICATION));
   }
 
   /**
@@ -48,7 +48,7 @@ public final class CredentialsProviderV2 implements AwsCredentialsProvider {
    * @return its provider
    */
   public static CredentialsProviderV2 forBucket(String bucket) {
-    return new CredentialsProviderV2(new Answers(bucket));
+    return new CredentialsProviderV2(new CurrentCredentials(bucket));
   }
 
   /**

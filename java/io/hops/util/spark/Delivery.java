@@ -2,7 +2,7 @@ package io.hops.util.spark;
 
 import io.hops.util.exceptions.CloudCredentialException;
 import io.hops.util.internal.LiveStore;
-import io.hops.util.s3a.BucketSource;
+import io.hops.util.s3a.PushedCredentials;
 import java.io.ByteArrayInputStream;
 import java.io.DataInputStream;
 import java.io.IOException;
@@ -93,7 +93,7 @@ final class Delivery extends SparkListener {
       if (current != null && current.length > 0) {
         all.readTokenStorageStream(new DataInputStream(new ByteArrayInputStream(current)));
       }
-      all.addSecretKey(BucketSource.SECRET, newest);
+      all.addSecretKey(PushedCredentials.SECRET, newest);
       DataOutputBuffer out = new DataOutputBuffer();
       all.writeTokenStorageToStream(out);
       find(backend, "updateDelegationTokens")

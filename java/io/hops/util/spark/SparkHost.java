@@ -6,7 +6,7 @@ import io.hops.util.internal.EnvironmentEffect;
 import io.hops.util.internal.Findings;
 import io.hops.util.internal.Host;
 import io.hops.util.internal.LiveSet;
-import io.hops.util.s3a.BucketSource;
+import io.hops.util.s3a.PushedCredentials;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.InetAddress;
@@ -64,7 +64,7 @@ public final class SparkHost implements Host {
 
   @Override
   public LiveSet readPushed() throws IOException {
-    return isExecutor() ? BucketSource.pushedTo(UserGroupInformation.getCurrentUser()) : null;
+    return isExecutor() ? PushedCredentials.readSet(UserGroupInformation.getCurrentUser()) : null;
   }
 
   @Override
@@ -73,7 +73,7 @@ public final class SparkHost implements Host {
       return null;
     }
     try {
-      return new BucketSource(bucket, UserGroupInformation.getCurrentUser(), 0);
+      return new PushedCredentials(bucket, UserGroupInformation.getCurrentUser(), 0);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

@@ -3,7 +3,7 @@ package io.hops.util.internal;
 import java.util.function.Supplier;
 
 /** The credentials of one bucket, or of the application, at each call: on the driver, on executors and without Spark. */
-public final class Answers implements Supplier<Object[]> {
+public final class CurrentCredentials implements Supplier<Object[]> {
   private final String bucket;
   private volatile Supplier<Object[]> pushed;
 
@@ -12,12 +12,23 @@ public final class Answers implements Supplier<Object[]> {
    *
    * @param bucket the bucket, or {@link Binding#APPLICATION}
    */
-  public Answers(String bucket) {
-    this.bucket = bucket;
+  public CurrentCredentials(String bucket) {
+    this(bucket, null);
   }
 
   /**
-   * Those of this moment.
+   * Looks nowhere yet.
+   *
+   * @param bucket the bucket, or {@link Binding#APPLICATION}
+   * @param pushed where its credentials come to an executor; null for what the {@link Host} finds
+   */
+  public CurrentCredentials(String bucket, Supplier<Object[]> pushed) {
+    this.bucket = bucket;
+    this.pushed = pushed;
+  }
+
+  /**
+   * The credentials of this moment.
    *
    * @return see {@link LiveSet#answer}
    */
