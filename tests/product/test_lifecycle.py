@@ -17,7 +17,7 @@ from rig.spark import SPARK_3_5, SPARK_4_1, Spark, reports
 from tests.programs import compiled, plain
 
 PENDING = "mode=pending (until a SparkContext opens its first s3a:// path)"
-_OPENED = (
+OPENED = (
     "java.lang",
     "java.lang.invoke",
     "java.net",
@@ -38,7 +38,7 @@ def test_a_role_assumed_before_any_context_holds_in_each_until_it_is_released(st
     else:
         confs = {**Spark(SPARK_3_5, 17, site.s3.endpoint, tmp_path).options(), "spark.master": "local[2]", "spark.app.name": "lives"}
         options = [f"-D{key}={value}" for key, value in confs.items() if "Java" not in key]
-        options += [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENED]
+        options += [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in OPENED]
         class_path = f"{SPARK_3_5.home}/jars/*:{SPARK_3_5.s3a}"
         variables = {**site.variables(site.scientist), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_LOCAL_HOSTNAME": "localhost"}
         done = plain(tmp_path, variables, "contexts", role, class_path=class_path, options=tuple(options), main="Lifecycle")

@@ -92,6 +92,8 @@ def test_a_bucket_opened_as_somebody_else_is_read_as_the_role_from_then_on(maste
 
 def test_a_context_that_the_role_could_not_be_brought_to_gets_it_with_the_next_call(stage: Stage, tmp_path: Path) -> None:
     stranger = {
+        # With the session token that Spark takes from the environment the two keys would be nobody's.
+        "spark.hadoop.fs.s3a.aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
         "spark.hadoop.fs.s3a.access.key": stage.stranger.access_key_id,
         "spark.hadoop.fs.s3a.secret.key": stage.stranger.secret_access_key,
     }

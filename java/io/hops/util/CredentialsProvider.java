@@ -4,7 +4,7 @@ import io.hops.util.cloud.Credentials;
 import io.hops.util.cloud.RoleMapping;
 import io.hops.util.exceptions.CloudCredentialException;
 import io.hops.util.internal.Binding;
-import io.hops.util.internal.Configuration;
+import io.hops.util.internal.JvmSettings;
 import io.hops.util.internal.Look;
 import io.hops.util.internal.Native;
 import io.hops.util.internal.Roles;
@@ -136,7 +136,7 @@ public final class CredentialsProvider {
    */
   public static String getRole() throws CloudCredentialException {
     Roles.onDriver();
-    return Native.loaded().defaultRole(Configuration.read());
+    return Native.loaded().defaultRole(JvmSettings.readWithCertificates());
   }
 
   /**
@@ -149,7 +149,7 @@ public final class CredentialsProvider {
    */
   public static String getRole(Integer id) throws CloudCredentialException {
     Roles.onDriver();
-    return id == null ? getRole() : Native.loaded().role(Configuration.read(), id);
+    return id == null ? getRole() : Native.loaded().role(JvmSettings.readWithCertificates(), id);
   }
 
   /**
@@ -171,7 +171,7 @@ public final class CredentialsProvider {
   public static List<RoleMapping> getRoleMappings() throws CloudCredentialException {
     Roles.onDriver();
     return Collections.unmodifiableList(
-        Arrays.asList(Native.loaded().roleMappings(Configuration.read())));
+        Arrays.asList(Native.loaded().roleMappings(JvmSettings.readWithCertificates())));
   }
 
   /**

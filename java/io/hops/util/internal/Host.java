@@ -60,9 +60,9 @@ public interface Host {
   Supplier<Object[]> findPushed(String bucket);
 
   /**
-   * Lists the settings that the application brings.
+   * Lists the configuration of the application, in which settings may stand.
    *
-   * @return values by full name
+   * @return values by full name, secrets of others among them
    */
   Map<String, String> settings();
 

@@ -62,7 +62,7 @@ public final class Look {
   public static String doctor() throws CloudCredentialException {
     Roles.onDriver();
     Native library = Native.loaded();
-    Configuration configuration = Configuration.read();
+    JvmSettings settings = JvmSettings.readWithCertificates();
     Findings findings = new Findings();
     HostLoader.host().examine(findings);
     LiveSet here = LiveStore.setHere();
@@ -73,7 +73,7 @@ public final class Look {
         }
       }
     }
-    return library.examine(configuration, findings.flat());
+    return library.examine(settings, findings.flat());
   }
 
   /** On executors nothing of ours is native; there the driver is the source. */
@@ -82,7 +82,7 @@ public final class Look {
       return "the driver";
     }
     try {
-      return Native.loaded().source(Configuration.read());
+      return Native.loaded().source(JvmSettings.readWithCertificates());
     } catch (CloudCredentialException e) {
       return e.getMessage();
     }

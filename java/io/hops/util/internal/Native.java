@@ -52,79 +52,105 @@ public final class Native {
   }
 
   /**
-   * Names the JVM system properties that are settings.
+   * Lists every setting.
    *
-   * @return their names
+   * @return the core's table
    */
-  native String[] propertyNames();
+  native Setting[] settings();
+
+  /**
+   * Shows the value that counts of each setting that is set, without a secret.
+   *
+   * @param settings the settings
+   * @return one text
+   */
+  native String show(JvmSettings settings);
+
+  /**
+   * Whether the static {@code fs.s3a.*} keys are written.
+   *
+   * @param settings the settings
+   * @return true unless they are switched off
+   * @throws CloudCredentialException when the switch has a value that is neither true nor false
+   */
+  public native boolean hasStaticKeys(JvmSettings settings) throws CloudCredentialException;
+
+  /**
+   * Whether credentials that end without a refresh are refused.
+   *
+   * @param settings the settings
+   * @return false unless it is switched on
+   * @throws CloudCredentialException when the switch has a value that is neither true nor false
+   */
+  public native boolean requiresLive(JvmSettings settings) throws CloudCredentialException;
 
   /**
    * Finds the truststores that the settings name.
    *
-   * @param configuration the settings, still without certificates
+   * @param settings the settings, still without certificates
    * @return the domain's and the JVM's; null for one that is not set
    */
-  native TrustStore[] trustStores(Configuration configuration);
+  native TrustStore[] trustStores(JvmSettings settings);
 
   /**
    * Lists the role mappings, in the order of their ids.
    *
-   * @param configuration the settings
+   * @param settings the settings
    * @return the role mappings
    * @throws CloudCredentialException when there is no answer
    */
-  public native RoleMapping[] roleMappings(Configuration configuration)
+  public native RoleMapping[] roleMappings(JvmSettings settings)
       throws CloudCredentialException;
 
   /**
    * Finds a role by the id of its mapping.
    *
-   * @param configuration the settings
+   * @param settings the settings
    * @param id the id
    * @return its ARN
    * @throws CloudCredentialException when there is none, or no answer
    */
-  public native String role(Configuration configuration, int id) throws CloudCredentialException;
+  public native String role(JvmSettings settings, int id) throws CloudCredentialException;
 
   /**
    * Finds the caller's default role.
    *
-   * @param configuration the settings
+   * @param settings the settings
    * @return its ARN
    * @throws CloudCredentialException when there is none, or no answer
    */
-  public native String defaultRole(Configuration configuration) throws CloudCredentialException;
+  public native String defaultRole(JvmSettings settings) throws CloudCredentialException;
 
   /**
    * Fetches credentials and validates them; applies nothing.
    *
-   * @param configuration the settings
+   * @param settings the settings
    * @param request what is asked for
    * @param chance a random number from 0 to 1, which spreads the refreshes of many jobs
    * @return the credentials, and when they are due to be fetched anew
    * @throws CloudCredentialException when there are none
    */
-  native Fetched assumeRole(Configuration configuration, AssumeRoleRequest request, double chance)
+  native Fetched assumeRole(JvmSettings settings, AssumeRoleRequest request, double chance)
       throws CloudCredentialException;
 
   /**
    * Names where roles and credentials come from.
    *
-   * @param configuration the settings
+   * @param settings the settings
    * @return words for it
    * @throws CloudCredentialException when a setting is missing or cannot be used
    */
-  native String source(Configuration configuration) throws CloudCredentialException;
+  native String source(JvmSettings settings) throws CloudCredentialException;
 
   /**
    * Looks at everything that keeps roles from being assumed.
    *
-   * @param configuration the settings
+   * @param settings the settings
    * @param found see {@link Findings#flat}
    * @return a line for each finding, those of {@code found} included, and one that counts the problems
    * @throws CloudCredentialException when the operating system gives no network runtime
    */
-  native String examine(Configuration configuration, String[] found)
+  native String examine(JvmSettings settings, String[] found)
       throws CloudCredentialException;
 
   /**

@@ -15,7 +15,7 @@ final class RequestFetch extends Fetch {
   /** Fetches for the first time: the caller gets the exception itself. */
   Fetched fetchFirst() throws CloudCredentialException {
     double chance = ThreadLocalRandom.current().nextDouble();
-    return Native.loaded().assumeRole(Configuration.read(), request, chance);
+    return Native.loaded().assumeRole(JvmSettings.readWithCertificates(), request, chance);
   }
 
   @Override

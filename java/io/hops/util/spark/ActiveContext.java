@@ -43,19 +43,13 @@ final class ActiveContext {
     starting = context;
   }
 
-  /**
-   * The {@code spark.hops.*} entries of the active SparkConf.
-   *
-   * @return values by full name; empty without an active context
-   */
+  /** The entries of the active SparkConf by full name; none without an active context. */
   static Map<String, String> settings() {
     Map<String, String> settings = new LinkedHashMap<>();
     SparkContext context = get();
     if (context != null) {
       for (Tuple2<String, String> entry : context.getConf().getAll()) {
-        if (entry._1().startsWith("spark.hops.")) {
-          settings.put(entry._1(), entry._2());
-        }
+        settings.put(entry._1(), entry._2());
       }
     }
     return settings;

@@ -3,6 +3,8 @@ package io.hops.util.spark;
 import io.hops.util.cloud.Credentials;
 import io.hops.util.exceptions.CloudCredentialException;
 import io.hops.util.internal.Binding;
+import io.hops.util.internal.JvmSettings;
+import io.hops.util.internal.Native;
 import io.hops.util.s3a.Bridge;
 import io.hops.util.s3a.Keys;
 import java.io.IOException;
@@ -39,6 +41,10 @@ final class Mode {
   /** The mode that this context allows. */
   static Mode of(SparkContext context, Configuration configuration)
       throws CloudCredentialException {
+    JvmSettings settings = JvmSettings.read();
+    // Asked before anything is decided: a mistyped switch is refused also where it would make no difference.
+    boolean hasStaticKeys = Native.loaded().hasStaticKeys(settings);
+    boolean requiresLive = Native.loaded().requiresLive(settings);
     String bar;
     try {
       if (!context.isLocal() && !Delivery.hasChannel(context)) {
@@ -53,14 +59,14 @@ final class Mode {
           }
           provider = Bridge.visible();
         }
-        return new Mode(provider, isOn(context, "hops.credentials.static-keys", true), null);
+        return new Mode(provider, hasStaticKeys, null);
       }
     } catch (IOException e) {
       bar = e.getMessage();
     } catch (LinkageError e) {
       bar = withoutSdk(e);
     }
-    if (isOn(context, "hops.credentials.require-live", false)) {
+    if (requiresLive) {
       throw new CloudCredentialException(
           "hops.credentials.require-live is set, and credentials cannot be refreshed in S3A: " + bar);
     }
@@ -151,14 +157,5 @@ final class Mode {
     keys.put(Keys.of(bucket, Keys.ACCESS_KEY), credentials.getAccessKeyId());
     keys.put(Keys.of(bucket, Keys.SECRET_KEY), credentials.getSecretAccessKey());
     keys.put(Keys.of(bucket, Keys.SESSION_TOKEN), credentials.getSessionToken());
-  }
-
-  /** A switch, by the order of settings: active SparkConf, system property, environment. */
-  private static boolean isOn(SparkContext context, String name, boolean otherwise) {
-    String value = context.getConf().get("spark." + name, System.getProperty(name, ""));
-    if (value.isEmpty()) {
-      value = System.getenv(name.toUpperCase().replace('.', '_').replace('-', '_'));
-    }
-    return value == null || value.isEmpty() ? otherwise : Boolean.parseBoolean(value);
   }
 }

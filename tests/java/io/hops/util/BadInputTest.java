@@ -216,6 +216,24 @@ class BadInputTest {
         0);
   }
 
+  @Test
+  void aSwitchWithAValueThatIsNeitherTrueNorFalse() {
+    for (String name : new String[] {"require-live", "static-keys"}) {
+      System.setProperty("hops.credentials." + name, "yes");
+      try {
+        String variable = name.equals("require-live") ? "REQUIRE_LIVE" : "STATIC_KEYS";
+        CloudCredentialException refused =
+            check(
+                "hops.credentials." + name + " / HOPS_CREDENTIALS_" + variable + " is \"yes\"; set it to true or false",
+                0,
+                0);
+        assertEquals("NotConfigured", refused.getKind());
+      } finally {
+        System.clearProperty("hops.credentials." + name);
+      }
+    }
+  }
+
   private static void checkChild(String answer, ChildJvm jvm, String... program) throws Exception {
     assertEquals(answer, jvm.run(Program.class, program));
   }
