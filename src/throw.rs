@@ -18,10 +18,21 @@ use jni::{Env, bind_java_type};
 use hops_credentials_core::error;
 
 bind_java_type! {
+    pub JKind => "io.hops.util.exceptions.CloudCredentialException$Kind",
+    fields {
+        static not_configured { name = "NOT_CONFIGURED", sig = JKind, get = not_configured },
+        static refused { name = "REFUSED", sig = JKind, get = refused },
+        static unavailable { name = "UNAVAILABLE", sig = JKind, get = unavailable },
+        static bad_answer { name = "BAD_ANSWER", sig = JKind, get = bad_answer },
+    },
+}
+
+bind_java_type! {
     pub JCloudCredentialException => io.hops.util.exceptions.CloudCredentialException,
+    type_map = { JKind => "io.hops.util.exceptions.CloudCredentialException$Kind" },
     is_instance_of = { throwable: JThrowable },
     constructors {
-        fn new(message: JString, cause: JThrowable, code: jint, kind: JString, is_retryable: jboolean),
+        fn new(message: JString, cause: JThrowable, code: jint, kind: JKind, is_retryable: jboolean),
         fn below(message: JString, cause: JThrowable, code: jint),
     },
 }
@@ -66,23 +77,22 @@ impl<T: Default> ErrorPolicy<T, Error> for Throw {
 
 fn throwable<'local>(env: &mut Env<'local>, error: &Error) -> jni::errors::Result<JThrowable<'local>> {
     let message = env.new_string(error.to_string())?;
-    match error {
-        Error::Core(error::Error::InvalidArgument { .. }) => {
-            JIllegalArgumentException::new(env, &message).map(Into::into)
+    let core = match error {
+        Error::Core(core) => core,
+        Error::Jni(_) => return JRuntimeException::new(env, &message).map(Into::into),
+    };
+    let kind = match core {
+        error::Error::InvalidArgument { .. } => {
+            return JIllegalArgumentException::new(env, &message).map(Into::into);
         }
-        Error::Core(
-            core @ (error::Error::NotConfigured { .. }
-            | error::Error::Refused { .. }
-            | error::Error::Unavailable { .. }
-            | error::Error::BadAnswer { .. }),
-        ) => {
-            let cause = causes(env, core.source())?;
-            let code = i32::try_from(core.code()).expect("codes have six digits at most");
-            let kind = env.new_string(core.kind())?;
-            JCloudCredentialException::new(env, &message, &cause, code, &kind, core.is_retryable()).map(Into::into)
-        }
-        Error::Jni(_) => JRuntimeException::new(env, &message).map(Into::into),
-    }
+        error::Error::NotConfigured { .. } => JKind::not_configured(env)?,
+        error::Error::Refused { .. } => JKind::refused(env)?,
+        error::Error::Unavailable { .. } => JKind::unavailable(env)?,
+        error::Error::BadAnswer { .. } => JKind::bad_answer(env)?,
+    };
+    let cause = causes(env, core.source())?;
+    let code = i32::try_from(core.code()).expect("codes have six digits at most");
+    JCloudCredentialException::new(env, &message, &cause, code, &kind, core.is_retryable()).map(Into::into)
 }
 
 /// The errors below one of ours as a chain of Java causes; null when there are none.

@@ -14,15 +14,22 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from . import _errors, _native
-from ._errors import CloudCredentialError, NotConfiguredError
-from ._source import Fetched, NativeSource, NotRenewed, Request, Source, SourceGone
+from ._errors import BadAnswerError, CloudCredentialError, NotConfiguredError, RefusedError, UnavailableError
+from ._source import Fetched, NotRenewed, Request
 
 _Builder = TypeVar("_Builder")
 
-#: The exception in which the jar says who can act, and the one for an argument that no service would accept.
-_CREDENTIAL_EXCEPTION = "io.hops.util.exceptions.CloudCredentialException"
-_ARGUMENT_EXCEPTION = "java.lang.IllegalArgumentException"
+#: By the name of Java's `CloudCredentialException.Kind`.
+_KINDS: dict[str, type[CloudCredentialError]] = {
+    "NOT_CONFIGURED": NotConfiguredError,
+    "REFUSED": RefusedError,
+    "UNAVAILABLE": UnavailableError,
+    "BAD_ANSWER": BadAnswerError,
+}
+
+
+class Gone(UnavailableError):
+    """The JVM has ended."""
 
 
 class JvmSource(Source):
@@ -224,9 +231,9 @@ def _exception(thrown: Any) -> Exception:
         return ValueError(message)
     if name != _CREDENTIAL_EXCEPTION:
         return RuntimeError(f"{name}: {message}")
-    # Without a kind, the JVM itself is the obstacle.
-    exception: CloudCredentialError = getattr(_errors, f"{thrown.getKind() or 'CloudCredential'}Error")(message, thrown.getCode())
-    return exception
+    # Every other kind: the JVM itself is in the way.
+    kind = _KINDS.get(thrown.getKind().name(), CloudCredentialError)
+    return kind(message, thrown.getCode())
 
 
 class _ThreadFilter(logging.Filter):

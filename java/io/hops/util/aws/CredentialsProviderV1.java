@@ -58,13 +58,13 @@ public final class CredentialsProviderV1 implements AWSCredentialsProvider {
     if (answer.length == 3) {
       return new BasicSessionCredentials((String) answer[0], (String) answer[1], (String) answer[2]);
     }
-    boolean isPassing = (Boolean) answer[0];
+    boolean mayAskAgain = (Boolean) answer[0];
     throw new SdkClientException((String) answer[1]) {
       private static final long serialVersionUID = 1L;
 
       @Override
       public boolean isRetryable() {
-        return isPassing;
+        return mayAskAgain;
       }
     };
   }

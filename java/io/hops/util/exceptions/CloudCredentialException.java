@@ -11,8 +11,22 @@ public class CloudCredentialException extends Exception {
   /** 380000 to 380004, else the HTTP status, else 0. */
   private final int code;
 
-  private final String kind;
-  private final boolean isPassing;
+  private final Kind kind;
+  private final boolean isRetryable;
+
+  /** Who can act. Python has an exception of its own for each: {@code NotConfiguredError}, {@code RefusedError} and so on. */
+  public enum Kind {
+    /** Whoever starts the program: a setting or the base identity is missing, or cannot be used. */
+    NOT_CONFIGURED,
+    /** The administrator: the server or STS understood the request and said no. */
+    REFUSED,
+    /** Nobody: something could not be reached, or was busy. The same may succeed later. */
+    UNAVAILABLE,
+    /** Whoever runs what answered: the answer is not what the contract says. */
+    BAD_ANSWER,
+    /** Whoever the message names: this JVM or Spark is in the way. */
+    OTHER
+  }
 
   /**
    * Without a cause or a code.
@@ -31,8 +45,8 @@ public class CloudCredentialException extends Exception {
   public CloudCredentialException(Throwable cause) {
     super(cause);
     this.code = 0;
-    this.kind = "";
-    this.isPassing = false;
+    this.kind = Kind.OTHER;
+    this.isRetryable = false;
   }
 
   /**
@@ -43,16 +57,16 @@ public class CloudCredentialException extends Exception {
    * @param code what {@link #getCode} returns
    */
   public CloudCredentialException(String message, Throwable cause, int code) {
-    this(message, cause, code, "", false);
+    this(message, cause, code, Kind.OTHER, false);
   }
 
   /** Made by the native library. */
   private CloudCredentialException(
-      String message, Throwable cause, int code, String kind, boolean isPassing) {
+      String message, Throwable cause, int code, Kind kind, boolean isRetryable) {
     super(message, cause);
     this.code = code;
     this.kind = kind;
-    this.isPassing = isPassing;
+    this.isRetryable = isRetryable;
   }
 
   /**
@@ -66,12 +80,11 @@ public class CloudCredentialException extends Exception {
   }
 
   /**
-   * Says who can act. Python has an exception of its own for each, {@code RefusedError} and so on.
+   * Says who can act.
    *
-   * @return {@code NotConfigured} (whoever starts the program), {@code Refused} (an administrator), {@code Unavailable} (nobody;
-   *     something could not be reached) or {@code BadAnswer} (whoever runs what answered); empty for what is none of these
+   * @return the kind, never null
    */
-  public String getKind() {
+  public Kind getKind() {
     return kind;
   }
 
@@ -80,7 +93,7 @@ public class CloudCredentialException extends Exception {
    *
    * @return true when a server or STS could not be reached, or was busy; false for what Spark is in the way of
    */
-  public boolean isPassing() {
-    return isPassing;
+  public boolean isRetryable() {
+    return isRetryable;
   }
 }

@@ -25,7 +25,7 @@ final class RequestFetch extends Fetch {
     try {
       return fetchFirst();
     } catch (CloudCredentialException e) {
-      isRetryable = e.isPassing();
+      isRetryable = e.isRetryable();
       reason = e.getMessage();
     } catch (RuntimeException e) {
       isRetryable = false;

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertThrowsExactly;
 
 import io.hops.util.exceptions.CloudCredentialException;
+import io.hops.util.exceptions.CloudCredentialException.Kind;
 import java.io.IOException;
 import java.net.ServerSocket;
 import java.net.Socket;
@@ -61,8 +62,8 @@ class BadInputTest {
     CloudCredentialException refused =
         check(
             attempt + " was refused: HTTP " + status + ", code " + code + ": \"the server's reason\"; " + remedy, code, 1);
-    assertEquals("Refused", refused.getKind());
-    assertFalse(refused.isPassing());
+    assertEquals(Kind.REFUSED, refused.getKind());
+    assertFalse(refused.isRetryable());
   }
 
   @Test
@@ -227,7 +228,7 @@ class BadInputTest {
                 "hops.credentials." + name + " / HOPS_CREDENTIALS_" + variable + " is \"yes\"; set it to true or false",
                 0,
                 0);
-        assertEquals("NotConfigured", refused.getKind());
+        assertEquals(Kind.NOT_CONFIGURED, refused.getKind());
       } finally {
         System.clearProperty("hops.credentials." + name);
       }
