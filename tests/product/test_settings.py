@@ -22,7 +22,7 @@ def read(directory: Path, place: str, *arguments: str, variables: dict[str, str]
     class_path = f"{SPARK_3_5.home}/jars/*:{SPARK_3_5.s3a}" if place == "spark" else ""
     opened = tuple(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in OPENED) if place == "spark" else ()
     here = {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_LOCAL_HOSTNAME": "localhost"}
-    main = "io.hops.util.internal.Settings"
+    main = "Settings"
     done = plain(directory, {**here, **(variables or {})}, place, *arguments, class_path=class_path, options=(*opened, *options), main=main)
     assert done.returncode == 0, done.stdout + done.stderr
     return reports(done.stdout)

@@ -26,10 +26,10 @@ object Lifetimes {
     val run = s"s3a://lake/${context.applicationId}"
     new Path(run).getFileSystem(context.hadoopConfiguration).mkdirs(new Path(s"$run/in"))
 
-    var onDriver = Reads(0, Nil, Nil)
+    var requireDriver = Reads(0, Nil, Nil)
     var written = 0
     val threads = Seq(
-      new Thread(() => onDriver = readUntil(until, until, new Configuration(context.hadoopConfiguration))),
+      new Thread(() => requireDriver = readUntil(until, until, new Configuration(context.hadoopConfiguration))),
       new Thread(() => written = feedUntil(until, s"$run/in", context.hadoopConfiguration)),
       new Thread(() => {
         Thread.sleep(math.max(0, half - System.currentTimeMillis))
@@ -46,10 +46,10 @@ object Lifetimes {
     val batches = Try { query.processAllAvailable(); query.lastProgress.batchId }
     query.stop()
 
-    Report("driver", onDriver.failures)
+    Report("driver", requireDriver.failures)
     Report("tasks", inTasks.toSeq.flatMap(_.failures))
-    Report("reads", (onDriver +: inTasks.toSeq).map(_.count))
-    Report("keys", (onDriver +: inTasks.toSeq).map(_.keys.size))
+    Report("reads", (requireDriver +: inTasks.toSeq).map(_.count))
+    Report("keys", (requireDriver +: inTasks.toSeq).map(_.keys.size))
     Report("written", written)
     Report("streamed", Try(spark.read.csv(s"$run/out").count()).fold(thrown => Report.causes(thrown).mkString(" < "), identity))
     Report("batches", batches.fold(thrown => Report.causes(thrown).mkString(" < "), identity))

@@ -3,11 +3,12 @@ package io.hops.util;
 import io.hops.util.cloud.Credentials;
 import io.hops.util.cloud.RoleMapping;
 import io.hops.util.exceptions.CloudCredentialException;
-import io.hops.util.internal.Binding;
+import io.hops.util.internal.Doctor;
+import io.hops.util.internal.Explain;
+import io.hops.util.internal.LiveRole;
 import io.hops.util.internal.JvmSettings;
-import io.hops.util.internal.Look;
 import io.hops.util.internal.Native;
-import io.hops.util.internal.Roles;
+import io.hops.util.internal.LiveRoles;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
@@ -80,7 +81,7 @@ public final class CredentialsProvider {
    * @throws CloudCredentialException on an executor to which they came damaged
    */
   public static Credentials current() throws CloudCredentialException {
-    return Roles.current(Binding.APPLICATION);
+    return LiveRoles.current(LiveRole.APPLICATION);
   }
 
   /**
@@ -91,7 +92,7 @@ public final class CredentialsProvider {
    * @throws CloudCredentialException on an executor to which they came damaged
    */
   public static Credentials current(String bucket) throws CloudCredentialException {
-    return Roles.current(bucket);
+    return LiveRoles.current(bucket);
   }
 
   /**
@@ -101,7 +102,7 @@ public final class CredentialsProvider {
    * @throws CloudCredentialException on a Spark executor
    */
   public static void release() throws CloudCredentialException {
-    Roles.release();
+    LiveRoles.release();
   }
 
   /**
@@ -114,7 +115,7 @@ public final class CredentialsProvider {
    * @throws IllegalArgumentException when it is no such path
    */
   public static String explain(String path) throws CloudCredentialException {
-    return Look.explain(path);
+    return Explain.explain(path);
   }
 
   /**
@@ -125,7 +126,7 @@ public final class CredentialsProvider {
    * @throws CloudCredentialException on an executor, or when this JVM has no native library or an unreadable truststore
    */
   public static String doctor() throws CloudCredentialException {
-    return Look.doctor();
+    return Doctor.examine();
   }
 
   /**
@@ -135,7 +136,7 @@ public final class CredentialsProvider {
    * @throws CloudCredentialException when there is none, or no answer
    */
   public static String getRole() throws CloudCredentialException {
-    Roles.onDriver();
+    LiveRoles.requireDriver();
     return Native.loaded().defaultRole(JvmSettings.readWithCertificates());
   }
 
@@ -148,7 +149,7 @@ public final class CredentialsProvider {
    * @throws IllegalArgumentException when the id is negative
    */
   public static String getRole(Integer id) throws CloudCredentialException {
-    Roles.onDriver();
+    LiveRoles.requireDriver();
     return id == null ? getRole() : Native.loaded().role(JvmSettings.readWithCertificates(), id);
   }
 
@@ -169,7 +170,7 @@ public final class CredentialsProvider {
    * @throws CloudCredentialException when there is no answer
    */
   public static List<RoleMapping> getRoleMappings() throws CloudCredentialException {
-    Roles.onDriver();
+    LiveRoles.requireDriver();
     return Collections.unmodifiableList(
         Arrays.asList(Native.loaded().roleMappings(JvmSettings.readWithCertificates())));
   }
@@ -363,7 +364,7 @@ public final class CredentialsProvider {
      * @throws IllegalArgumentException when a field is none that AWS could accept, or one that the source cannot carry
      */
     public Credentials send() throws CloudCredentialException {
-      return Roles.assume(copy(), Arrays.asList(buckets));
+      return LiveRoles.assume(copy(), Arrays.asList(buckets));
     }
   }
 }

@@ -4,7 +4,7 @@ import com.amazonaws.SdkClientException;
 import com.amazonaws.auth.AWSCredentials;
 import com.amazonaws.auth.AWSCredentialsProvider;
 import com.amazonaws.auth.BasicSessionCredentials;
-import io.hops.util.internal.Binding;
+import io.hops.util.internal.LiveRole;
 import io.hops.util.internal.CurrentCredentials;
 import io.hops.util.s3a.BucketSource;
 import java.net.URI;
@@ -20,7 +20,7 @@ public final class CredentialsProviderV1 implements AWSCredentialsProvider {
 
   /** The role of the application. */
   public CredentialsProviderV1() {
-    this(new CurrentCredentials(Binding.APPLICATION));
+    this(new CurrentCredentials(LiveRole.APPLICATION));
   }
 
   /**

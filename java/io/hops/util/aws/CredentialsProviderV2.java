@@ -1,6 +1,6 @@
 package io.hops.util.aws;
 
-import io.hops.util.internal.Binding;
+import io.hops.util.internal.LiveRole;
 import io.hops.util.internal.CurrentCredentials;
 import io.hops.util.s3a.BucketSource;
 import java.net.URI;
@@ -38,7 +38,7 @@ public final class CredentialsProviderV2 implements AwsCredentialsProvider {
    * @return its provider
    */
   public static CredentialsProviderV2 create() {
-    return new CredentialsProviderV2(new CurrentCredentials(Binding.APPLICATION));
+    return new CredentialsProviderV2(new CurrentCredentials(LiveRole.APPLICATION));
   }
 
   /**

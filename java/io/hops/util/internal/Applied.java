@@ -22,9 +22,9 @@ public final class Applied {
   private final String[] environment;
   private final String context;
   private final String mode;
-  private final Map<String, Written> keys;
+  private final Map<String, WrittenKey> keys;
 
-  private Applied(String[] environment, String context, String mode, Map<String, Written> keys) {
+  private Applied(String[] environment, String context, String mode, Map<String, WrittenKey> keys) {
     this.environment = environment;
     this.context = context;
     this.mode = mode;
@@ -32,7 +32,7 @@ public final class Applied {
   }
 
   /** A key of ours in a place that others write to as well. */
-  public static final class Written {
+  public static final class WrittenKey {
     /** What it held before the first role; null for nothing. */
     public final String before;
 
@@ -45,7 +45,7 @@ public final class Applied {
      * @param before see {@link #before}
      * @param last see {@link #last}
      */
-    public Written(String before, String last) {
+    public WrittenKey(String before, String last) {
       this.before = before;
       this.last = last;
     }
@@ -86,7 +86,7 @@ public final class Applied {
    * @param name the name, which begins with that of its place
    * @return what is known of it; null when it is not ours
    */
-  public Written find(String name) {
+  public WrittenKey find(String name) {
     return keys.get(name);
   }
 
@@ -96,8 +96,8 @@ public final class Applied {
    * @param place the beginning of their names
    * @return the keys by the rest of their names
    */
-  public Map<String, Written> list(String place) {
-    Map<String, Written> found = new TreeMap<>();
+  public Map<String, WrittenKey> list(String place) {
+    Map<String, WrittenKey> found = new TreeMap<>();
     keys.forEach(
         (name, key) -> {
           if (name.startsWith(place)) {
@@ -129,8 +129,8 @@ public final class Applied {
    * @param written the keys by name
    * @return the new value
    */
-  public Applied withKeys(Map<String, Written> written) {
-    Map<String, Written> all = new HashMap<>(keys);
+  public Applied withKeys(Map<String, WrittenKey> written) {
+    Map<String, WrittenKey> all = new HashMap<>(keys);
     all.putAll(written);
     return new Applied(environment, context, mode, all);
   }
@@ -142,7 +142,7 @@ public final class Applied {
    * @return the new value
    */
   public Applied withoutKeys(String place) {
-    Map<String, Written> others = new HashMap<>(keys);
+    Map<String, WrittenKey> others = new HashMap<>(keys);
     others.keySet().removeIf(name -> name.startsWith(place));
     return new Applied(environment, context, mode, others);
   }
@@ -162,8 +162,8 @@ public final class Applied {
 
   /** Reads {@link #toMap} of another copy of this jar. */
   static Applied fromMap(Map<String, String[]> map) {
-    Map<String, Written> keys = new HashMap<>();
-    map.forEach((name, texts) -> keys.put(name, new Written(texts[0], texts[1])));
+    Map<String, WrittenKey> keys = new HashMap<>();
+    map.forEach((name, texts) -> keys.put(name, new WrittenKey(texts[0], texts[1])));
     keys.remove(ENVIRONMENT);
     keys.remove(CONTEXT);
     String[] context = map.getOrDefault(CONTEXT, new String[2]);

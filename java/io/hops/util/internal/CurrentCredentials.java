@@ -10,7 +10,7 @@ public final class CurrentCredentials implements Supplier<Object[]> {
   /**
    * Looks nowhere yet.
    *
-   * @param bucket the bucket, or {@link Binding#APPLICATION}
+   * @param bucket the bucket, or {@link LiveRole#APPLICATION}
    */
   public CurrentCredentials(String bucket) {
     this(bucket, null);
@@ -19,7 +19,7 @@ public final class CurrentCredentials implements Supplier<Object[]> {
   /**
    * Looks nowhere yet.
    *
-   * @param bucket the bucket, or {@link Binding#APPLICATION}
+   * @param bucket the bucket, or {@link LiveRole#APPLICATION}
    * @param pushed where its credentials come to an executor; null for what the {@link Host} finds
    */
   public CurrentCredentials(String bucket, Supplier<Object[]> pushed) {
@@ -43,6 +43,6 @@ public final class CurrentCredentials implements Supplier<Object[]> {
       source = HostLoader.host().findPushed(bucket);
       pushed = source;
     }
-    return source == null ? LiveSet.none().answer(bucket, 0) : source.get();
+    return source == null ? LiveSet.empty().answer(bucket, 0) : source.get();
   }
 }

@@ -14,7 +14,7 @@ public final class EnvironmentEffect implements Effect {
 
   @Override
   public void apply(LiveStore store, Set<String> buckets) throws CloudCredentialException {
-    if (!buckets.contains(Binding.APPLICATION)) {
+    if (!buckets.contains(LiveRole.APPLICATION)) {
       return;
     }
     HostLoader.host().refuseEnvironment();
@@ -47,7 +47,7 @@ public final class EnvironmentEffect implements Effect {
   }
 
   private static String[] write(LiveStore store) throws CloudCredentialException {
-    Credentials credentials = store.set().bound(Binding.APPLICATION).credentials();
+    Credentials credentials = store.current().findOwn(LiveRole.APPLICATION).credentials();
     return Native.loaded().environmentPut(credentials);
   }
 

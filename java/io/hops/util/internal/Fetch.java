@@ -18,7 +18,7 @@ abstract class Fetch implements Function<long[], Object[]> {
    * @param leftMillis how long the credentials in use are still valid
    * @param validForMillis for how long they were valid when they were fetched
    */
-  abstract Fetched fetch(long failures, long leftMillis, long validForMillis) throws FetchFailed;
+  abstract Fetched fetch(long failures, long leftMillis, long validForMillis) throws FetchFailure;
 
   /**
    * Fetches for another copy of this jar.
@@ -26,7 +26,7 @@ abstract class Fetch implements Function<long[], Object[]> {
    * @param arguments those of {@link #fetch}, in its order
    * @return access key id, secret access key, session token, role ARN, expiration in ms since 1970, {@link
    *     Fetched#refreshAfterMillis}, {@link Fetched#validForMillis} and session name or null; of a failure {@link
-   *     FetchFailed#isRetryable}, the reason and {@link FetchFailed#retryAfterMillis}
+   *     FetchFailure#isRetryable}, the reason and {@link FetchFailure#retryAfterMillis}
    */
   @Override
   public final Object[] apply(long[] arguments) {
@@ -43,7 +43,7 @@ abstract class Fetch implements Function<long[], Object[]> {
         fetched.validForMillis,
         fetched.sessionName
       };
-    } catch (FetchFailed e) {
+    } catch (FetchFailure e) {
       return new Object[] {e.isRetryable, e.getMessage(), e.retryAfterMillis};
     }
   }
@@ -73,10 +73,10 @@ abstract class Fetch implements Function<long[], Object[]> {
     }
 
     @Override
-    Fetched fetch(long failures, long leftMillis, long validForMillis) throws FetchFailed {
+    Fetched fetch(long failures, long leftMillis, long validForMillis) throws FetchFailure {
       Object[] answer = function.apply(new long[] {failures, leftMillis, validForMillis});
       if (answer.length == 3) {
-        throw new FetchFailed((Boolean) answer[0], (String) answer[1], (Long) answer[2]);
+        throw new FetchFailure((Boolean) answer[0], (String) answer[1], (Long) answer[2]);
       }
       Credentials credentials =
           new Credentials(

@@ -5,7 +5,7 @@ import java.util.List;
 
 /** What this JVM found when it looked at itself, in the words of the core's {@code doctor}. */
 public final class Findings {
-  private final List<String> flat = new ArrayList<>();
+  private final List<String> triples = new ArrayList<>();
 
   /**
    * Adds something that is as it should be.
@@ -28,13 +28,13 @@ public final class Findings {
   }
 
   private void add(String check, String isGood, String text) {
-    flat.add(check);
-    flat.add(isGood);
-    flat.add(text);
+    triples.add(check);
+    triples.add(isGood);
+    triples.add(text);
   }
 
   /** Check, whether it is good, text; check, … */
-  String[] flat() {
-    return flat.toArray(new String[0]);
+  String[] toTriples() {
+    return triples.toArray(new String[0]);
   }
 }

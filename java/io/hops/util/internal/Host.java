@@ -54,7 +54,7 @@ public interface Host {
   /**
    * Finds where the credentials of a bucket come to this executor.
    *
-   * @param bucket the bucket, or {@link Binding#APPLICATION}
+   * @param bucket the bucket, or {@link LiveRole#APPLICATION}
    * @return answers as {@link LiveSet#answer}; null on a JVM that is not an executor
    */
   Supplier<Object[]> findPushed(String bucket);

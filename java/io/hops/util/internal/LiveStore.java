@@ -35,7 +35,7 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
   /** Answer: {@link Applied#toMap}. */
   private static final String SAVED = "saved";
 
-  /** Argument: a bucket or {@link Binding#APPLICATION}. Answer: {@link Refresher#times}. */
+  /** Argument: a bucket or {@link LiveRole#APPLICATION}. Answer: {@link Refresher#times}. */
   private static final String TIMES = "times";
 
   private final Refresher refresher = new Refresher(this);
@@ -51,14 +51,14 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
 
   /** The store of this copy, which owns the slot from here on and has taken over what another copy left there. */
   static LiveStore own() {
-    synchronized (Roles.LOCK) {
+    synchronized (LiveRoles.LOCK) {
       Object there = System.getProperties().get(SLOT);
       if (there instanceof LiveStore) {
         return (LiveStore) there;
       }
       LiveStore store;
       if (there == null) {
-        store = new LiveStore(LiveSet.none(), new ConcurrentHashMap<>(), Applied.NOTHING);
+        store = new LiveStore(LiveSet.empty(), new ConcurrentHashMap<>(), Applied.NOTHING);
       } else {
         store = new LiveStore(read(there), readFetches(there), readApplied(there));
       }
@@ -83,7 +83,7 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
    *
    * @return the bytes; null without a store
    */
-  public static byte[] newest() {
+  public static byte[] findBytes() {
     Object there = System.getProperties().get(SLOT);
     return there == null ? null : (byte[]) ask(there, SET, null);
   }
@@ -112,7 +112,7 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
    *
    * @return the newest set; null without a store
    */
-  public static LiveSet setHere() {
+  public static LiveSet findCurrent() {
     Object there = System.getProperties().get(SLOT);
     if (there == null) {
       return null;
@@ -158,7 +158,7 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
    *
    * @return the newest set
    */
-  public LiveSet set() {
+  public LiveSet current() {
     return set;
   }
 

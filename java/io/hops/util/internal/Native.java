@@ -146,7 +146,7 @@ public final class Native {
    * Looks at everything that keeps roles from being assumed.
    *
    * @param settings the settings
-   * @param found see {@link Findings#flat}
+   * @param found see {@link Findings#toTriples}
    * @return a line for each finding, those of {@code found} included, and one that counts the problems
    * @throws CloudCredentialException when the operating system gives no network runtime
    */

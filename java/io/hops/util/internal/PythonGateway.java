@@ -22,7 +22,7 @@ public final class PythonGateway {
    * @throws CloudCredentialException when there are no credentials, or one place cannot be written; then all are as they were
    */
   public static String assume(AssumeRoleRequest request) throws CloudCredentialException {
-    return text(Roles.assume(request.copy(), Collections.emptyList()));
+    return text(LiveRoles.assume(request.copy(), Collections.emptyList()));
   }
 
   /**
@@ -33,12 +33,12 @@ public final class PythonGateway {
    * @throws CloudCredentialException when they cannot be brought to a SparkContext that was made after the role
    */
   public static String current() throws CloudCredentialException {
-    Credentials credentials = Roles.current(Binding.APPLICATION);
+    Credentials credentials = LiveRoles.current(LiveRole.APPLICATION);
     return credentials == null ? null : text(credentials);
   }
 
   private static String text(Credentials credentials) {
-    long[] times = LiveStore.refreshTimes(Binding.APPLICATION);
+    long[] times = LiveStore.refreshTimes(LiveRole.APPLICATION);
     long now = System.currentTimeMillis();
     return String.join(
         "\n",

@@ -12,7 +12,7 @@ import java.util.logging.Logger;
 /**
  * Fetches the credentials of every role in use anew, in time, on one daemon thread.
  *
- * <p>The core decides when, and says so with each {@link Fetched} and {@link FetchFailed}. A failed fetch leaves the
+ * <p>The core decides when, and says so with each {@link Fetched} and {@link FetchFailure}. A failed fetch leaves the
  * credentials in place for as long as they are valid.
  */
 final class Refresher implements Runnable {
@@ -21,7 +21,7 @@ final class Refresher implements Runnable {
   private static final long DELIVER_AGAIN_MILLIS = 1000;
 
   private final LiveStore store;
-  private final Map<Fetch, Due> schedule = new IdentityHashMap<>();
+  private final Map<Fetch, DueFetch> schedule = new IdentityHashMap<>();
   private Thread thread;
 
   Refresher(LiveStore store) {
@@ -29,7 +29,7 @@ final class Refresher implements Runnable {
   }
 
   /** When one fetch is due, and how it has fared since its last success. */
-  private static final class Due {
+  private static final class DueFetch {
     long atNanos;
     long refreshAtNanos;
     long endNanos;
@@ -48,7 +48,7 @@ final class Refresher implements Runnable {
   /** Has credentials just fetched refreshed in time. */
   synchronized void schedule(Fetch fetch, long refreshAfterMillis, long validForMillis) {
     long now = System.nanoTime();
-    Due due = new Due();
+    DueFetch due = new DueFetch();
     due.atNanos = now + TimeUnit.MILLISECONDS.toNanos(refreshAfterMillis);
     due.endNanos = now + TimeUnit.MILLISECONDS.toNanos(validForMillis);
     due.validForMillis = validForMillis;
@@ -65,7 +65,7 @@ final class Refresher implements Runnable {
 
   /** When it was last fetched anew, 0 for never, and when the next fetch is due; both in milliseconds since 1970. */
   synchronized long[] times(Fetch fetch) {
-    Due due = fetch == null ? null : schedule.get(fetch);
+    DueFetch due = fetch == null ? null : schedule.get(fetch);
     return due == null
         ? null
         : new long[] {
@@ -78,8 +78,8 @@ final class Refresher implements Runnable {
   synchronized void adopt() {
     for (Map.Entry<String, Fetch> entry : store.fetches().entrySet()) {
       if (!schedule.containsKey(entry.getValue())) {
-        Binding binding = store.set().bound(entry.getKey());
-        schedule(entry.getValue(), 0, binding.expirationMillis - System.currentTimeMillis());
+        LiveRole role = store.current().findOwn(entry.getKey());
+        schedule(entry.getValue(), 0, role.expirationMillis - System.currentTimeMillis());
       }
     }
   }
@@ -125,24 +125,24 @@ final class Refresher implements Runnable {
     return null;
   }
 
-  private synchronized Due due(Fetch fetch) {
+  private synchronized DueFetch due(Fetch fetch) {
     return schedule.get(fetch);
   }
 
   private void refresh(Fetch fetch) {
-    Due due = due(fetch);
+    DueFetch due = due(fetch);
     Fetched fetched = null;
-    FetchFailed failure = null;
+    FetchFailure failure = null;
     if (!due.isFetched) {
       try {
         fetched = fetch.fetch(due.failures, due.leftMillis(System.nanoTime()), due.validForMillis);
-      } catch (FetchFailed e) {
+      } catch (FetchFailure e) {
         failure = e;
       } catch (RuntimeException | Error e) {
-        failure = new FetchFailed(false, e.toString(), DELIVER_AGAIN_MILLIS);
+        failure = new FetchFailure(false, e.toString(), DELIVER_AGAIN_MILLIS);
       }
     }
-    synchronized (Roles.LOCK) {
+    synchronized (LiveRoles.LOCK) {
       Set<String> buckets = store.buckets(fetch);
       if (!store.isOwner() || buckets.isEmpty()) {
         return;
@@ -158,10 +158,10 @@ final class Refresher implements Runnable {
     }
   }
 
-  private void replace(Due due, Set<String> buckets, Fetched fetched) {
-    LiveSet set = store.set();
+  private void replace(DueFetch due, Set<String> buckets, Fetched fetched) {
+    LiveSet set = store.current();
     for (String bucket : buckets) {
-      set = set.refresh(Binding.from(bucket, fetched));
+      set = set.refresh(LiveRole.from(bucket, fetched));
     }
     store.replace(set);
     long now = System.nanoTime();
@@ -172,9 +172,9 @@ final class Refresher implements Runnable {
   }
 
   /** Takes the newest credentials to every reader beside the store. */
-  private void deliver(Due due, Set<String> buckets) {
+  private void deliver(DueFetch due, Set<String> buckets) {
     try {
-      Roles.refresh(store);
+      LiveRoles.refresh(store);
     } catch (CloudCredentialException | RuntimeException | Error e) {
       due.isFetched = true;
       complain(due, buckets, e.toString());
@@ -184,35 +184,35 @@ final class Refresher implements Runnable {
     due.isFetched = false;
     due.atNanos = due.refreshAtNanos;
     if (due.failures > 0) {
-      Binding binding = store.set().bound(buckets.iterator().next());
+      LiveRole role = store.current().findOwn(buckets.iterator().next());
       LOG.info(
           "recovered: refresh of "
-              + binding.role
+              + role.roleArn
               + " works again, access key "
-              + binding.accessKeyId
+              + role.accessKeyId
               + ", ends "
-              + Instant.ofEpochMilli(binding.expirationMillis));
+              + Instant.ofEpochMilli(role.expirationMillis));
       due.failures = 0;
     }
     try {
-      Roles.applyPending(store);
+      LiveRoles.applyPending(store);
     } catch (CloudCredentialException | RuntimeException | Error e) {
       // No reason to fetch again: whoever reads there next tries once more.
       LOG.log(Level.WARNING, "the roles in use could not be brought to the new SparkContext", e);
     }
   }
 
-  private void keepReason(Due due, Set<String> buckets, FetchFailed failure) {
-    LiveSet set = store.set();
+  private void keepReason(DueFetch due, Set<String> buckets, FetchFailure failure) {
+    LiveSet set = store.current();
     for (String bucket : buckets) {
-      set = set.refresh(set.bound(bucket).troubled(failure.getMessage(), !failure.isRetryable));
+      set = set.refresh(set.findOwn(bucket).withError(failure.getMessage(), !failure.isRetryable));
     }
     store.replace(set);
     long now = System.nanoTime();
     if (due.leftMillis(now) <= 0) {
       // Readers on executors then name the cause as well.
       try {
-        Roles.refresh(store);
+        LiveRoles.refresh(store);
       } catch (CloudCredentialException | RuntimeException e) {
         LOG.log(Level.FINE, "the reason did not reach the executors", e);
       }
@@ -222,20 +222,20 @@ final class Refresher implements Runnable {
   }
 
   /** One line at the first failure, and one every five minutes as long as it lasts. */
-  private void complain(Due due, Set<String> buckets, String reason) {
+  private void complain(DueFetch due, Set<String> buckets, String reason) {
     long now = System.nanoTime();
     if (due.failures == 0) {
       due.firstFailureMillis = System.currentTimeMillis();
     }
     if (due.failures == 0 || now - due.logAtNanos >= 0) {
-      Binding binding = store.set().bound(buckets.iterator().next());
+      LiveRole role = store.current().findOwn(buckets.iterator().next());
       LOG.warning(
           "refresh of "
-              + binding.role
+              + role.roleArn
               + " fails since "
               + Instant.ofEpochMilli(due.firstFailureMillis)
               + ", credentials end "
-              + Instant.ofEpochMilli(binding.expirationMillis)
+              + Instant.ofEpochMilli(role.expirationMillis)
               + ": "
               + reason);
       due.logAtNanos = now + REMIND_NANOS;

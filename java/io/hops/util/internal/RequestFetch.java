@@ -19,7 +19,7 @@ final class RequestFetch extends Fetch {
   }
 
   @Override
-  Fetched fetch(long failures, long leftMillis, long validForMillis) throws FetchFailed {
+  Fetched fetch(long failures, long leftMillis, long validForMillis) throws FetchFailure {
     boolean isRetryable;
     String reason;
     try {
@@ -35,7 +35,7 @@ final class RequestFetch extends Fetch {
     try {
       long retryAfterMillis =
           Native.loaded().retryAfterMillis(failures + 1, leftMillis, validForMillis, chance);
-      throw new FetchFailed(isRetryable, reason, retryAfterMillis);
+      throw new FetchFailure(isRetryable, reason, retryAfterMillis);
     } catch (CloudCredentialException e) {
       throw new IllegalStateException("the library that fetched is loaded", e);
     }

@@ -49,10 +49,10 @@ public final class Bridge {
         throw (LinkageError) cause;
       }
       if (isVisible()) {
-        return visible();
+        return visibleProvider();
       }
       throw new IOException(
-          "the class loader of S3A, " + home() + ", takes no class from us ("
+          "the class loader of S3A, " + loaderName() + ", takes no class from us ("
               + cause
               + "); put the jar of hops-credentials beside hadoop-aws, or run on Java 9 or later",
           cause);
@@ -87,7 +87,7 @@ public final class Bridge {
    *
    * @return the name of the class
    */
-  public static String visible() {
+  public static String visibleProvider() {
     return VISIBLE + (isSdk2(S3AFileSystem.class.getClassLoader()) ? "V2" : "V1");
   }
 
@@ -96,7 +96,7 @@ public final class Bridge {
    *
    * @return the name of its class
    */
-  public static String home() {
+  public static String loaderName() {
     return S3AFileSystem.class.getClassLoader().getClass().getSimpleName();
   }
 

@@ -2,7 +2,7 @@ package io.hops.util.s3a;
 
 import io.hops.util.exceptions.CloudCredentialException;
 import io.hops.util.internal.CurrentCredentials;
-import io.hops.util.internal.Roles;
+import io.hops.util.internal.LiveRoles;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URI;
@@ -44,7 +44,7 @@ public final class BucketSource implements Supplier<Object[]> {
   public Object[] get() {
     // A file system that an earlier SparkContext opened serves a later one, whose executors have nothing yet.
     try {
-      Roles.catchUp();
+      LiveRoles.applyToNewContext();
     } catch (CloudCredentialException e) {
       return new Object[] {true, e.getMessage()};
     }

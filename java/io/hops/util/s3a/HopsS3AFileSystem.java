@@ -1,7 +1,7 @@
 package io.hops.util.s3a;
 
 import io.hops.util.exceptions.CloudCredentialException;
-import io.hops.util.internal.Roles;
+import io.hops.util.internal.LiveRoles;
 import java.io.IOException;
 import java.net.URI;
 import org.apache.hadoop.conf.Configuration;
@@ -29,7 +29,7 @@ public final class HopsS3AFileSystem extends S3AFileSystem {
     }
     Bridge.ensure();
     try {
-      Roles.catchUp();
+      LiveRoles.applyToNewContext();
     } catch (CloudCredentialException e) {
       throw new IOException(e.getMessage(), e);
     }
@@ -41,9 +41,9 @@ public final class HopsS3AFileSystem extends S3AFileSystem {
     if (configuration.get(Keys.GENERATION) == null) {
       return Keys.GENERATION + " is missing";
     }
-    String own = configuration.get(Keys.of(bucket, Keys.PROVIDER));
-    if (configuration.get(Keys.of(bucket, Keys.ROLE)) != null && isNoChoice(own)) {
-      return Keys.of(bucket, Keys.PROVIDER) + " is missing beside the bucket's role";
+    String own = configuration.get(Keys.forBucket(bucket, Keys.PROVIDER));
+    if (configuration.get(Keys.forBucket(bucket, Keys.ROLE)) != null && isNoChoice(own)) {
+      return Keys.forBucket(bucket, Keys.PROVIDER) + " is missing beside the bucket's role";
     }
     String effective = own == null ? configuration.get(Keys.PROVIDER) : own;
     if (configuration.get(Keys.ROLE) != null && isNoChoice(effective)) {

@@ -44,7 +44,7 @@ public final class Keys {
    * @param key the key that holds for all
    * @return the bucket, or null when it is no such form
    */
-  public static String bucket(String written, String key) {
+  public static String findBucket(String written, String key) {
     String begin = "fs.s3a.bucket.";
     String end = key.substring("fs.s3a".length());
     boolean isForm = written.startsWith(begin) && written.endsWith(end) && written.length() > begin.length() + end.length();
@@ -58,7 +58,7 @@ public final class Keys {
    * @param key the key that holds for all
    * @return the key that S3A prefers for this bucket
    */
-  public static String of(String bucket, String key) {
+  public static String forBucket(String bucket, String key) {
     return bucket.isEmpty() ? key : "fs.s3a.bucket." + bucket + key.substring("fs.s3a".length());
   }
 }

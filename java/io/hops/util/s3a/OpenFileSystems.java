@@ -44,7 +44,7 @@ public final class OpenFileSystems {
     String bucket = fileSystem.getUri().getHost();
     return !Bridge.isOurs(configuration.get(Keys.PROVIDER))
         && (buckets.contains(bucket)
-            || buckets.contains("") && configuration.get(Keys.of(bucket, Keys.PROVIDER)) == null);
+            || buckets.contains("") && configuration.get(Keys.forBucket(bucket, Keys.PROVIDER)) == null);
   }
 
   /**

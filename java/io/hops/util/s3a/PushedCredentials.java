@@ -24,7 +24,7 @@ public final class PushedCredentials implements Supplier<Object[]> {
   private final String bucket;
   private final UserGroupInformation user;
   private final long generation;
-  private volatile Pushed pushed = new Pushed(null, null);
+  private volatile ParsedSet parsed = new ParsedSet(null, null);
 
   /**
    * Looks nowhere yet.
@@ -67,7 +67,7 @@ public final class PushedCredentials implements Supplier<Object[]> {
       if (System.nanoTime() - start > PATIENCE_NANOS) {
         return new Object[] {
           true,
-          "the credentials for " + LiveSet.named(bucket) + " have not reached this executor within 10 s: it has "
+          "the credentials for " + LiveSet.describe(bucket) + " have not reached this executor within 10 s: it has "
               + (set == null ? "none" : "those of generation " + set.generation())
               + ", the job needs generation " + generation
               + "; see the driver's log, and call assumeRole on the driver"
@@ -77,7 +77,7 @@ public final class PushedCredentials implements Supplier<Object[]> {
         Thread.sleep(LOOK_AGAIN_MILLIS);
       } catch (InterruptedException e) {
         Thread.currentThread().interrupt();
-        return new Object[] {true, "interrupted while the credentials for " + LiveSet.named(bucket) + " were on their way"};
+        return new Object[] {true, "interrupted while the credentials for " + LiveSet.describe(bucket) + " were on their way"};
       }
     }
   }
@@ -88,23 +88,23 @@ public final class PushedCredentials implements Supplier<Object[]> {
    */
   private LiveSet look() throws IOException {
     byte[] bytes = user.getCredentials().getSecretKey(SECRET);
-    Pushed held = pushed;
+    ParsedSet held = parsed;
     if (bytes != null && bytes != held.bytes) {
       LiveSet newer = LiveSet.fromBytes(bytes);
       if (held.set == null || newer.version() >= held.set.version()) {
-        held = new Pushed(bytes, newer);
-        pushed = held;
+        held = new ParsedSet(bytes, newer);
+        parsed = held;
       }
     }
     return held.set;
   }
 
   /** A set and the bytes it was read from, whose identity tells whether there are others by now. */
-  private static final class Pushed {
+  private static final class ParsedSet {
     final byte[] bytes;
     final LiveSet set;
 
-    Pushed(byte[] bytes, LiveSet set) {
+    ParsedSet(byte[] bytes, LiveSet set) {
       this.bytes = bytes;
       this.set = set;
     }

@@ -24,7 +24,7 @@ final class ActiveContext {
     {"org.apache.spark.sql.connect.service.SparkConnectServer", "Connect server"}
   };
 
-  private static final AtomicReference<SparkContext> ACTIVE = reference();
+  private static final AtomicReference<SparkContext> ACTIVE = findReference();
 
   /** A context that is being made, which Spark does not yet call active. */
   private static volatile SparkContext starting;
@@ -39,7 +39,7 @@ final class ActiveContext {
   }
 
   /** Takes a context as active while it is made; null when that is over. */
-  static void starting(SparkContext context) {
+  static void setStarting(SparkContext context) {
     starting = context;
   }
 
@@ -94,7 +94,7 @@ final class ActiveContext {
 
   /** Where {@code getActive()} looks, private in Scala; null when this Spark keeps the context elsewhere. */
   @SuppressWarnings("unchecked")
-  private static AtomicReference<SparkContext> reference() {
+  private static AtomicReference<SparkContext> findReference() {
     try {
       Method getter = SparkContext$.class.getMethod("org$apache$spark$SparkContext$$activeContext");
       return (AtomicReference<SparkContext>) getter.invoke(SparkContext$.MODULE$);

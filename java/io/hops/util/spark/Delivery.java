@@ -83,7 +83,7 @@ final class Delivery extends SparkListener {
 
   private void push() throws IOException, ReflectiveOperationException {
     synchronized (backend) {
-      byte[] newest = LiveStore.newest();
+      byte[] newest = LiveStore.findBytes();
       if (newest == null) {
         return;
       }

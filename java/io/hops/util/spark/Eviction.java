@@ -59,7 +59,7 @@ final class Eviction implements Function<Integer, String> {
    *
    * @throws CloudCredentialException when one has not answered within 15 s
    */
-  static void on(SparkContext context, Set<String> executors, Collection<String> buckets)
+  static void evictOn(SparkContext context, Set<String> executors, Collection<String> buckets)
       throws CloudCredentialException {
     Set<String> missing = Collections.synchronizedSet(new TreeSet<>(executors));
     FutureTask<Void> job =

@@ -2,7 +2,7 @@ package io.hops.util.spark;
 
 import io.hops.util.CredentialsProvider.AssumeRoleRequest;
 import io.hops.util.exceptions.CloudCredentialException;
-import io.hops.util.internal.Roles;
+import io.hops.util.internal.LiveRoles;
 import java.util.Collections;
 import java.util.Map;
 import org.apache.spark.SparkContext;
@@ -27,7 +27,7 @@ public final class HopsSparkPlugin implements SparkPlugin {
     return new DriverPlugin() {
       @Override
       public Map<String, String> init(SparkContext context, PluginContext plugin) {
-        ActiveContext.starting(context);
+        ActiveContext.setStarting(context);
         return Collections.emptyMap();
       }
 
@@ -37,10 +37,10 @@ public final class HopsSparkPlugin implements SparkPlugin {
         String role = plugin.conf().get("spark.hops.role", "");
         try {
           if (role.isEmpty()) {
-            Roles.catchUp();
+            LiveRoles.applyToNewContext();
           } else {
             String arn = role.equals("default") ? null : role;
-            Roles.assumeForOperator(AssumeRoleRequest.builder().setRoleArn(arn));
+            LiveRoles.assumeForOperator(AssumeRoleRequest.builder().setRoleArn(arn));
           }
         } catch (CloudCredentialException e) {
           throw new IllegalStateException("spark.hops.role cannot be assumed: " + e.getMessage(), e);
@@ -49,7 +49,7 @@ public final class HopsSparkPlugin implements SparkPlugin {
 
       @Override
       public void shutdown() {
-        ActiveContext.starting(null);
+        ActiveContext.setStarting(null);
       }
     };
   }

@@ -2,7 +2,7 @@ package io.hops.util.spark;
 
 import io.hops.util.cloud.Credentials;
 import io.hops.util.exceptions.CloudCredentialException;
-import io.hops.util.internal.Binding;
+import io.hops.util.internal.LiveRole;
 import io.hops.util.internal.JvmSettings;
 import io.hops.util.internal.Native;
 import io.hops.util.s3a.Bridge;
@@ -30,47 +30,47 @@ final class Mode {
 
   private final String provider;
   private final boolean hasStaticKeys;
-  private final String bar;
+  private final String whyStatic;
 
-  private Mode(String provider, boolean hasStaticKeys, String bar) {
+  private Mode(String provider, boolean hasStaticKeys, String whyStatic) {
     this.provider = provider;
     this.hasStaticKeys = hasStaticKeys;
-    this.bar = bar;
+    this.whyStatic = whyStatic;
   }
 
   /** The mode that this context allows. */
-  static Mode of(SparkContext context, Configuration configuration)
+  static Mode choose(SparkContext context, Configuration configuration)
       throws CloudCredentialException {
     JvmSettings settings = JvmSettings.read();
     // Asked before anything is decided: a mistyped switch is refused also where it would make no difference.
     boolean hasStaticKeys = Native.loaded().hasStaticKeys(settings);
     boolean requiresLive = Native.loaded().requiresLive(settings);
-    String bar;
+    String whyStatic;
     try {
       if (!context.isLocal() && !Delivery.hasChannel(context)) {
-        bar = withoutChannel(context);
+        whyStatic = explainMissingChannel(context);
       } else {
         String provider = Bridge.ensure();
         String fileSystem = configuration.get(Keys.FILE_SYSTEM, STOCK_FILE_SYSTEM);
         if (!context.isLocal() && isOwn(fileSystem)) {
           // Nobody would define the bridge on an executor.
           if (!Bridge.isVisible()) {
-            throw new CloudCredentialException(outOfReach(fileSystem));
+            throw new CloudCredentialException(explainOutOfReach(fileSystem));
           }
-          provider = Bridge.visible();
+          provider = Bridge.visibleProvider();
         }
         return new Mode(provider, hasStaticKeys, null);
       }
     } catch (IOException e) {
-      bar = e.getMessage();
+      whyStatic = e.getMessage();
     } catch (LinkageError e) {
-      bar = withoutSdk(e);
+      whyStatic = explainMissingSdk(e);
     }
     if (requiresLive) {
       throw new CloudCredentialException(
-          "hops.credentials.require-live is set, and credentials cannot be refreshed in S3A: " + bar);
+          "hops.credentials.require-live is set, and credentials cannot be refreshed in S3A: " + whyStatic);
     }
-    return new Mode(null, true, bar);
+    return new Mode(null, true, whyStatic);
   }
 
   /** The live mode with this provider, without static keys. */
@@ -83,7 +83,7 @@ final class Mode {
     return !fileSystem.equals(STOCK_FILE_SYSTEM) && !fileSystem.equals(HOPS_FILE_SYSTEM);
   }
 
-  static String outOfReach(String fileSystem) {
+  static String explainOutOfReach(String fileSystem) {
     return Keys.FILE_SYSTEM
         + " is "
         + fileSystem
@@ -91,13 +91,13 @@ final class Mode {
         + " spark.driver.extraClassPath and spark.executor.extraClassPath, or remove that setting";
   }
 
-  static String withoutChannel(SparkContext context) {
+  static String explainMissingChannel(SparkContext context) {
     return "master "
         + context.master()
         + " has no channel for secrets to its executors; run on YARN, Kubernetes, a standalone cluster or local[*]";
   }
 
-  static String withoutSdk(LinkageError missing) {
+  static String explainMissingSdk(LinkageError missing) {
     return "S3A or its AWS SDK is not on the class path ("
         + missing.getMessage()
         + " is missing); put hadoop-aws in the version of this Hadoop, "
@@ -110,14 +110,14 @@ final class Mode {
   }
 
   /** Says when the static keys of a role end, and what keeps them from being refreshed. */
-  void warn(Binding binding) {
+  void warn(LiveRole role) {
     LOG.warning(
         "credentials of "
-            + binding.role()
+            + role.roleArn()
             + " are not refreshed in S3A (mode=static) and end at "
-            + binding.credentials().getExpiration()
+            + role.credentials().getExpiration()
             + ": "
-            + bar);
+            + whyStatic);
   }
 
   String name() {
@@ -126,12 +126,12 @@ final class Mode {
 
   /** Whether S3A reads this bucket through our provider as the configuration stands. */
   boolean isOurs(Configuration configuration, String bucket) {
-    String own = bucket.isEmpty() ? null : configuration.get(Keys.of(bucket, Keys.PROVIDER));
+    String own = bucket.isEmpty() ? null : configuration.get(Keys.forBucket(bucket, Keys.PROVIDER));
     return isLive() && provider.equals(own == null ? configuration.get(Keys.PROVIDER) : own);
   }
 
   /** The keys that do not depend on the bucket. They change nothing for buckets without a role. */
-  void common(Map<String, String> keys, String fileSystem, long generation) {
+  void putCommonKeys(Map<String, String> keys, String fileSystem, long generation) {
     if (isLive()) {
       // A class of the user's own stays.
       if (!isOwn(fileSystem)) {
@@ -143,19 +143,19 @@ final class Mode {
   }
 
   /** The keys of one bucket, or of the application. */
-  void bind(Map<String, String> keys, String bucket, Binding binding) {
-    keys.put(Keys.of(bucket, Keys.PROVIDER), isLive() ? provider : Keys.TEMPORARY_PROVIDER);
-    keys.put(Keys.of(bucket, Keys.ROLE), binding.role());
-    boolean isApplication = bucket.equals(Binding.APPLICATION);
+  void putKeys(Map<String, String> keys, String bucket, LiveRole role) {
+    keys.put(Keys.forBucket(bucket, Keys.PROVIDER), isLive() ? provider : Keys.TEMPORARY_PROVIDER);
+    keys.put(Keys.forBucket(bucket, Keys.ROLE), role.roleArn());
+    boolean isApplication = bucket.equals(LiveRole.APPLICATION);
     if (!isLive() || isApplication && hasStaticKeys) {
-      secrets(keys, bucket, binding.credentials());
+      putStaticKeys(keys, bucket, role.credentials());
     }
   }
 
   /** The three keys of the original. */
-  static void secrets(Map<String, String> keys, String bucket, Credentials credentials) {
-    keys.put(Keys.of(bucket, Keys.ACCESS_KEY), credentials.getAccessKeyId());
-    keys.put(Keys.of(bucket, Keys.SECRET_KEY), credentials.getSecretAccessKey());
-    keys.put(Keys.of(bucket, Keys.SESSION_TOKEN), credentials.getSessionToken());
+  static void putStaticKeys(Map<String, String> keys, String bucket, Credentials credentials) {
+    keys.put(Keys.forBucket(bucket, Keys.ACCESS_KEY), credentials.getAccessKeyId());
+    keys.put(Keys.forBucket(bucket, Keys.SECRET_KEY), credentials.getSecretAccessKey());
+    keys.put(Keys.forBucket(bucket, Keys.SESSION_TOKEN), credentials.getSessionToken());
   }
 }

@@ -1,7 +1,7 @@
 package io.hops.util.spark;
 
 import io.hops.util.internal.Applied;
-import io.hops.util.internal.Applied.Written;
+import io.hops.util.internal.Applied.WrittenKey;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.BiConsumer;
@@ -36,13 +36,13 @@ final class SavedKeys {
    * @return what is known of the place now
    */
   Applied write(Applied applied, Map<String, String> keys, UnaryOperator<String> withoutUs) {
-    Map<String, Written> written = new LinkedHashMap<>();
+    Map<String, WrittenKey> written = new LinkedHashMap<>();
     keys.forEach(
         (name, value) -> {
           found.putIfAbsent(name, get.apply(name));
-          Written known = applied.find(place + name);
+          WrittenKey known = applied.find(place + name);
           String before = known == null ? withoutUs.apply(name) : known.before;
-          written.put(place + name, new Written(before, value));
+          written.put(place + name, new WrittenKey(before, value));
           put.accept(name, value);
         });
     return applied.withKeys(written);
@@ -50,12 +50,12 @@ final class SavedKeys {
 
   /** Overwrites those of the keys that still hold what we wrote last. Adds none. */
   Applied overwrite(Applied applied, Map<String, String> keys) {
-    Map<String, Written> written = new LinkedHashMap<>();
+    Map<String, WrittenKey> written = new LinkedHashMap<>();
     keys.forEach(
         (name, value) -> {
-          Written known = applied.find(place + name);
+          WrittenKey known = applied.find(place + name);
           if (known != null && known.last.equals(get.apply(name))) {
-            written.put(place + name, new Written(known.before, value));
+            written.put(place + name, new WrittenKey(known.before, value));
             put.accept(name, value);
           }
         });

@@ -2,7 +2,7 @@ package io.hops.util.spark;
 
 import io.hops.util.exceptions.CloudCredentialException;
 import io.hops.util.internal.Applied;
-import io.hops.util.internal.Binding;
+import io.hops.util.internal.LiveRole;
 import io.hops.util.internal.Effect;
 import io.hops.util.internal.LiveSet;
 import io.hops.util.internal.LiveStore;
@@ -59,7 +59,7 @@ final class SparkEffect implements Effect {
     if (LiveStore.findApplied().hasReached(context.applicationId())) {
       return false;
     }
-    LiveSet set = LiveStore.setHere();
+    LiveSet set = LiveStore.findCurrent();
     return set != null && !set.buckets().isEmpty();
   }
 
@@ -73,24 +73,24 @@ final class SparkEffect implements Effect {
   public void apply(LiveStore store, Set<String> buckets) throws CloudCredentialException {
     appliedBefore = store.applied();
     boolean isReached = appliedBefore.hasReached(context.applicationId());
-    Set<String> bound = isReached ? buckets : store.set().buckets();
-    Mode mode = Mode.of(context, configuration);
+    Set<String> bound = isReached ? buckets : store.current().buckets();
+    Mode mode = Mode.choose(context, configuration);
     refuseSwitch(store, mode, bound);
 
-    int[] jobsUnderWay = EarlierJobs.of(context);
+    int[] jobsInFlight = InFlightJobs.ids(context);
     Set<String> executors =
         context.isLocal() || !mode.isLive() ? Collections.emptySet() : Eviction.executors(context);
     Set<String> foreign = findForeign(mode, bound);
     Applied applied =
         writeKeys(store, mode, bound, isReached ? appliedBefore : appliedBefore.withoutKeys(PLACE));
-    if (bound.contains(Binding.APPLICATION)) {
-      Overrides.of(configuration).forEach(LOG::warning);
+    if (bound.contains(LiveRole.APPLICATION)) {
+      Overrides.list(configuration).forEach(LOG::warning);
     }
     if (mode.isLive()) {
       deliver();
-      openAnew(foreign, executors, jobsUnderWay);
+      reopenBuckets(foreign, executors, jobsInFlight);
     } else {
-      mode.warn(store.set().bound(bound.iterator().next()));
+      mode.warn(store.current().findOwn(bound.iterator().next()));
     }
     // Last: whoever finds this mark relies on all of the above.
     store.replace(applied.withContext(context.applicationId(), mode.name()));
@@ -103,8 +103,8 @@ final class SparkEffect implements Effect {
       return;
     }
     for (String bucket : bound) {
-      String role = configuration.get(Keys.of(bucket, Keys.ROLE));
-      String wanted = store.set().bound(bucket).role();
+      String role = configuration.get(Keys.forBucket(bucket, Keys.ROLE));
+      String wanted = store.current().findOwn(bucket).roleArn();
       if (role != null && !role.equals(wanted)) {
         throw new CloudCredentialException(
             "this application reads as "
@@ -125,11 +125,11 @@ final class SparkEffect implements Effect {
 
   private Applied writeKeys(LiveStore store, Mode mode, Set<String> bound, Applied applied) {
     Map<String, String> values = new LinkedHashMap<>();
-    mode.common(values, configuration.get(Keys.FILE_SYSTEM, Mode.STOCK_FILE_SYSTEM), store.set().generation());
+    mode.putCommonKeys(values, configuration.get(Keys.FILE_SYSTEM, Mode.STOCK_FILE_SYSTEM), store.current().generation());
     for (String bucket : bound) {
-      mode.bind(values, bucket, store.set().bound(bucket));
+      mode.putKeys(values, bucket, store.current().findOwn(bucket));
     }
-    return keys.write(applied, values, key -> without(applied, key));
+    return keys.write(applied, values, key -> valueWithoutUs(applied, key));
   }
 
   /** Takes our classes and the live set to the executors. */
@@ -142,16 +142,16 @@ final class SparkEffect implements Effect {
   }
 
   /** Has buckets that are open under another identity opened anew at the next look-up, in every JVM. */
-  private void openAnew(Set<String> foreign, Set<String> executors, int[] jobsUnderWay)
+  private void reopenBuckets(Set<String> foreign, Set<String> executors, int[] jobsInFlight)
       throws CloudCredentialException {
     if (foreign.isEmpty()) {
       return;
     }
     OpenFileSystems.evictForeign(foreign);
     if (!executors.isEmpty()) {
-      Eviction.on(context, executors, foreign);
+      Eviction.evictOn(context, executors, foreign);
     }
-    EarlierJobs.follow(context, jobsUnderWay);
+    InFlightJobs.watch(context, jobsInFlight);
   }
 
   @Override
@@ -161,8 +161,8 @@ final class SparkEffect implements Effect {
       return;
     }
     Map<String, String> values = new LinkedHashMap<>();
-    for (String bucket : store.set().buckets()) {
-      Mode.secrets(values, bucket, store.set().bound(bucket).credentials());
+    for (String bucket : store.current().buckets()) {
+      Mode.putStaticKeys(values, bucket, store.current().findOwn(bucket).credentials());
     }
     store.replace(keys.overwrite(applied, values));
     if (!context.isLocal() && Mode.LIVE.equals(applied.mode())) {
@@ -203,7 +203,7 @@ final class SparkEffect implements Effect {
    * What would stand in this configuration without us. A context that was made after a role has copied our values from the
    * environment and from the system properties; without us it had copied what stood there before.
    */
-  private String without(Applied applied, String key) {
+  private String valueWithoutUs(Applied applied, String key) {
     String[] environment = applied.environment();
     String[] sources = configuration.getPropertySources(key);
     boolean isCopied =
@@ -211,7 +211,7 @@ final class SparkEffect implements Effect {
     if (isCopied && environment != null) {
       return environment[SECRETS.indexOf(key)];
     }
-    Applied.Written property = LaterContexts.find(applied, key);
+    Applied.WrittenKey property = FutureContexts.find(applied, key);
     String value = configuration.getRaw(key);
     return property != null && property.last.equals(value) ? property.before : value;
   }

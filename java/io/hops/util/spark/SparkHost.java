@@ -51,9 +51,9 @@ public final class SparkHost implements Host {
   public List<Effect> effects() {
     SparkContext context = ActiveContext.get();
     return context == null
-        ? Collections.singletonList(new LaterContexts())
+        ? Collections.singletonList(new FutureContexts())
         // In this order: what the properties held when the context was made is what it copied from them.
-        : Arrays.asList(new SparkEffect(context), new LaterContexts());
+        : Arrays.asList(new SparkEffect(context), new FutureContexts());
   }
 
   @Override
@@ -97,7 +97,7 @@ public final class SparkHost implements Host {
   @Override
   public String findForeignProvider(String bucket) {
     SparkContext context = ActiveContext.get();
-    return context == null ? null : Overrides.foreignProvider(context.hadoopConfiguration(), bucket);
+    return context == null ? null : Overrides.findForeignProvider(context.hadoopConfiguration(), bucket);
   }
 
   @Override
@@ -108,6 +108,6 @@ public final class SparkHost implements Host {
     } catch (CloudCredentialException e) {
       findings.problem("host name", e.getMessage());
     }
-    Inspection.of(ActiveContext.get(), mode(), findings);
+    SparkDoctor.examine(ActiveContext.get(), mode(), findings);
   }
 }

@@ -6,7 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.hops.util.internal.Applied.Written;
+import io.hops.util.internal.Applied.WrittenKey;
 import java.util.Collections;
 import org.junit.jupiter.api.Test;
 
@@ -16,8 +16,8 @@ class AppliedTest {
   private static Applied all() {
     return Applied.NOTHING
         .withEnvironment(ENVIRONMENT)
-        .withKeys(Collections.singletonMap("hadoop:fs.s3a.secret.key", new Written(null, "canary-secret")))
-        .withKeys(Collections.singletonMap("property:fs.s3a.impl", new Written("before", "last")))
+        .withKeys(Collections.singletonMap("hadoop:fs.s3a.secret.key", new WrittenKey(null, "canary-secret")))
+        .withKeys(Collections.singletonMap("property:fs.s3a.impl", new WrittenKey("before", "last")))
         .withContext("app-1", "live");
   }
 

@@ -44,10 +44,10 @@ class EnvironmentEffectTest {
 
     private static void issue(LiveStore store, EnvironmentEffect effect, String accessKeyId)
         throws Exception {
-      Binding binding =
-          new Binding(Binding.APPLICATION, "role", accessKeyId, "b", "c", Long.MAX_VALUE);
-      store.replace(store.set().assume(Collections.singleton(binding)));
-      effect.apply(store, Collections.singleton(Binding.APPLICATION));
+      LiveRole role =
+          new LiveRole(LiveRole.APPLICATION, "role", accessKeyId, "b", "c", Long.MAX_VALUE);
+      store.replace(store.current().assume(Collections.singleton(role)));
+      effect.apply(store, Collections.singleton(LiveRole.APPLICATION));
     }
 
     private static void print(String when) throws Exception {

@@ -31,7 +31,7 @@ class FetchTest {
         AssumeRoleRequest.builder().setRoleArn(RoleMappingServer.READER);
     RequestFetch fetch = new RequestFetch(request);
     for (Fetch either : new Fetch[] {fetch, Fetch.fromOtherCopy(fetch::apply)}) {
-      FetchFailed failed = assertThrows(FetchFailed.class, () -> either.fetch(0, 60_000, 3_600_000));
+      FetchFailure failed = assertThrows(FetchFailure.class, () -> either.fetch(0, 60_000, 3_600_000));
       assertEquals(isRetryable, failed.isRetryable, failed.getMessage());
       assertTrue(failed.retryAfterMillis > 0 && failed.retryAfterMillis < 60_000);
     }

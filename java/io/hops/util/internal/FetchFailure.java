@@ -1,7 +1,7 @@
 package io.hops.util.internal;
 
 /** A fetch that brought no credentials: why, and when to try again. The message holds no secret. */
-final class FetchFailed extends Exception {
+final class FetchFailure extends Exception {
   private static final long serialVersionUID = 1L;
 
   /** Whether the same may succeed later without anybody acting. */
@@ -9,7 +9,7 @@ final class FetchFailed extends Exception {
 
   final long retryAfterMillis;
 
-  FetchFailed(boolean isRetryable, String reason, long retryAfterMillis) {
+  FetchFailure(boolean isRetryable, String reason, long retryAfterMillis) {
     super(reason);
     this.isRetryable = isRetryable;
     this.retryAfterMillis = retryAfterMillis;

@@ -13,12 +13,12 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
-class RolesTest {
-  private static final Binding READER =
-      new Binding("", "arn:aws:iam::123456789012:role/reader", "ASIA", "secret", "token", Long.MAX_VALUE);
+class LiveRolesTest {
+  private static final LiveRole READER =
+      new LiveRole("", "arn:aws:iam::123456789012:role/reader", "ASIA", "secret", "token", Long.MAX_VALUE);
 
   private final LiveStore store = LiveStore.own();
-  private final LiveSet before = store.set();
+  private final LiveSet before = store.current();
   private final List<String> story = new ArrayList<>();
 
   @BeforeEach
@@ -28,7 +28,7 @@ class RolesTest {
 
   @AfterEach
   void forget() {
-    store.replace(LiveSet.none());
+    store.replace(LiveSet.empty());
   }
 
   /** An effect that tells what happens to it; the faults are what the test is about. */
@@ -47,7 +47,7 @@ class RolesTest {
 
       @Override
       public void undo(LiveStore store) {
-        story.add("undo " + name + " with " + store.set().buckets());
+        story.add("undo " + name + " with " + store.current().buckets());
         if (onUndo != null) {
           throw onUndo;
         }
@@ -68,7 +68,7 @@ class RolesTest {
   private Exception thrown(Effect... effects) {
     return assertThrows(
         Exception.class,
-        () -> Roles.apply(store, Collections.singleton(""), before, Arrays.asList(effects)));
+        () -> LiveRoles.apply(store, Collections.singleton(""), before, Arrays.asList(effects)));
   }
 
   private void check(Exception fault) {
@@ -77,7 +77,7 @@ class RolesTest {
         thrown(effect("1", null, null), effect("2", fault, null), effect("3", null, null)));
     assertEquals(
         Arrays.asList("apply 1", "apply 2", "undo 2 with []", "undo 1 with []"), story);
-    assertEquals(before.generation() + 2, store.set().generation());
+    assertEquals(before.generation() + 2, store.current().generation());
   }
 
   @Test
@@ -93,14 +93,14 @@ class RolesTest {
   @Test
   void aRefusingPlaceThatTheRolesReachLaterIsUndoneAndTheRolesStay() {
     CloudCredentialException fault = new CloudCredentialException("refused");
-    LiveSet set = store.set();
+    LiveSet set = store.current();
     assertEquals(
         fault,
         assertThrows(
             Exception.class,
-            () -> Roles.apply(store, set.buckets(), set, Arrays.asList(effect("1", fault, null)))));
+            () -> LiveRoles.apply(store, set.buckets(), set, Arrays.asList(effect("1", fault, null)))));
     assertEquals(Arrays.asList("apply 1", "undo 1 with []"), story);
-    assertEquals(set, store.set());
+    assertEquals(set, store.current());
   }
 
   @Test

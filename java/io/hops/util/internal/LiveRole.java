@@ -8,52 +8,52 @@ import java.time.Instant;
  *
  * <p>The bucket {@link #APPLICATION} stands for every bucket without a role of its own.
  */
-public final class Binding {
+public final class LiveRole {
   /** The bucket of the application's role: no bucket has an empty name. */
   public static final String APPLICATION = "";
 
   final String bucket;
-  final String role;
+  final String roleArn;
   final String accessKeyId;
   final String secretAccessKey;
   final String sessionToken;
   final long expirationMillis;
-  final String trouble;
-  final boolean refused;
+  final String lastError;
+  final boolean errorIsFinal;
 
-  private Binding(
+  private LiveRole(
       String bucket,
-      String role,
+      String roleArn,
       String accessKeyId,
       String secretAccessKey,
       String sessionToken,
       long expirationMillis,
-      String trouble,
-      boolean refused) {
+      String lastError,
+      boolean errorIsFinal) {
     this.bucket = bucket;
-    this.role = role;
+    this.roleArn = roleArn;
     this.accessKeyId = accessKeyId;
     this.secretAccessKey = secretAccessKey;
     this.sessionToken = sessionToken;
     this.expirationMillis = expirationMillis;
-    this.trouble = trouble;
-    this.refused = refused;
+    this.lastError = lastError;
+    this.errorIsFinal = errorIsFinal;
   }
 
-  Binding(
+  LiveRole(
       String bucket,
-      String role,
+      String roleArn,
       String accessKeyId,
       String secretAccessKey,
       String sessionToken,
       long expirationMillis) {
-    this(bucket, role, accessKeyId, secretAccessKey, sessionToken, expirationMillis, "", false);
+    this(bucket, roleArn, accessKeyId, secretAccessKey, sessionToken, expirationMillis, "", false);
   }
 
   /** Binds a bucket to credentials just fetched. */
-  static Binding from(String bucket, Fetched fetched) {
+  static LiveRole from(String bucket, Fetched fetched) {
     Credentials credentials = fetched.credentials;
-    return new Binding(
+    return new LiveRole(
         bucket,
         credentials.getRoleArn(),
         credentials.getAccessKeyId(),
@@ -63,16 +63,16 @@ public final class Binding {
   }
 
   /** The same credentials, with the reason why the last refresh brought no new ones. */
-  Binding troubled(String reason, boolean isRefused) {
-    return new Binding(
+  LiveRole withError(String reason, boolean isFinal) {
+    return new LiveRole(
         bucket,
-        role,
+        roleArn,
         accessKeyId,
         secretAccessKey,
         sessionToken,
         expirationMillis,
         reason,
-        isRefused);
+        isFinal);
   }
 
   /**
@@ -80,8 +80,8 @@ public final class Binding {
    *
    * @return its ARN
    */
-  public String role() {
-    return role;
+  public String roleArn() {
+    return roleArn;
   }
 
   /**
@@ -95,12 +95,12 @@ public final class Binding {
         secretAccessKey,
         sessionToken,
         Instant.ofEpochMilli(expirationMillis),
-        role);
+        roleArn);
   }
 
   /** Shows bucket, role and access key id; never secret access key or session token. */
   @Override
   public String toString() {
-    return "Binding{bucket=" + bucket + ", role=" + role + ", accessKeyId=" + accessKeyId + "}";
+    return "LiveRole{bucket=" + bucket + ", roleArn=" + roleArn + ", accessKeyId=" + accessKeyId + "}";
   }
 }

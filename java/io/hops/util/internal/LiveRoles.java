@@ -20,7 +20,7 @@ import java.util.concurrent.FutureTask;
 import java.util.logging.Logger;
 
 /** The roles in use: the live store, the places beside it, and the refresh of all of them. All of it, or nothing. */
-public final class Roles {
+public final class LiveRoles {
   // A literal is one object in the whole JVM: copies of this class in two class loaders exclude each other.
   static final Object LOCK = "io.hops.util.internal.Roles";
 
@@ -30,7 +30,7 @@ public final class Roles {
   private static final Map<AssumeRoleRequest, FutureTask<Fetched>> FLIGHTS =
       new ConcurrentHashMap<>();
 
-  private Roles() {}
+  private LiveRoles() {}
 
   /**
    * Assumes the role of a request, and keeps its credentials fresh.
@@ -42,7 +42,7 @@ public final class Roles {
    */
   public static Credentials assume(AssumeRoleRequest request, Collection<String> buckets)
       throws CloudCredentialException {
-    onDriver();
+    requireDriver();
     HostLoader.host().refuseSharedServer();
     return fetchAndAssume(request, buckets);
   }
@@ -62,7 +62,7 @@ public final class Roles {
    *
    * @throws CloudCredentialException when one place cannot be written
    */
-  public static void catchUp() throws CloudCredentialException {
+  public static void applyToNewContext() throws CloudCredentialException {
     if (HostLoader.host().findPending() == null) {
       return;
     }
@@ -86,18 +86,23 @@ public final class Roles {
   /**
    * The credentials that a bucket reads with now.
    *
-   * @param bucket the bucket; {@link Binding#APPLICATION} for the role of the application
+   * @param bucket the bucket; {@link LiveRole#APPLICATION} for the role of the application
    * @return a snapshot; null when no role is in use
    * @throws CloudCredentialException on an executor to which they came damaged, or when they cannot be brought to a
    *     SparkContext that was made after the role
    */
   public static Credentials current(String bucket) throws CloudCredentialException {
-    catchUp();
+    applyToNewContext();
+    LiveRole role = find(bucket);
+    return role == null ? null : role.credentials();
+  }
+
+  /** The role that a bucket reads with now; null when no role is in use. Throws when it came damaged to this executor. */
+  static LiveRole find(String bucket) throws CloudCredentialException {
     try {
-      LiveSet here = LiveStore.setHere();
+      LiveSet here = LiveStore.findCurrent();
       LiveSet set = here == null ? HostLoader.host().readPushed() : here;
-      Binding binding = set == null ? null : set.binding(bucket);
-      return binding == null ? null : binding.credentials();
+      return set == null ? null : set.find(bucket);
     } catch (IOException e) {
       throw new CloudCredentialException(e.getMessage(), e, 0);
     }
@@ -108,7 +113,7 @@ public final class Roles {
    *
    * @throws CloudCredentialException on an executor
    */
-  public static void onDriver() throws CloudCredentialException {
+  public static void requireDriver() throws CloudCredentialException {
     if (HostLoader.host().isExecutor()) {
       throw new CloudCredentialException(
           "roles are assumed, listed and released on the driver, and this is an executor; call it on the driver, outside"
@@ -157,16 +162,16 @@ public final class Roles {
       Collection<String> buckets, Fetched fetched, Fetch fetch)
       throws CloudCredentialException {
     Set<String> bound =
-        buckets.isEmpty() ? Collections.singleton(Binding.APPLICATION) : new TreeSet<>(buckets);
-    List<Binding> bindings = new ArrayList<>();
+        buckets.isEmpty() ? Collections.singleton(LiveRole.APPLICATION) : new TreeSet<>(buckets);
+    List<LiveRole> roles = new ArrayList<>();
     for (String bucket : bound) {
-      bindings.add(Binding.from(bucket, fetched));
+      roles.add(LiveRole.from(bucket, fetched));
     }
     synchronized (LOCK) {
       LiveStore store = LiveStore.own();
-      LiveSet before = store.set();
+      LiveSet before = store.current();
       Map<String, Fetch> fetchesBefore = new HashMap<>(store.fetches());
-      store.replace(before.assume(bindings));
+      store.replace(before.assume(roles));
       for (String bucket : bound) {
         store.fetches().put(bucket, fetch);
       }
@@ -182,16 +187,16 @@ public final class Roles {
         throw e;
       }
       store.refresher().forgetUnused();
-      log(before, bindings, bound, fetched.sessionName);
+      log(before, roles, bound, fetched.sessionName);
     }
-    return bindings.get(0).credentials();
+    return roles.get(0).credentials();
   }
 
   /** Brings the roles in use to a place that they have not reached, if there is one; or leaves it as it was. */
   static void applyPending(LiveStore store) throws CloudCredentialException {
     Effect pending = HostLoader.host().findPending();
     if (pending != null) {
-      apply(store, store.set().buckets(), store.set(), Collections.singletonList(pending));
+      apply(store, store.current().buckets(), store.current(), Collections.singletonList(pending));
     }
   }
 
@@ -212,8 +217,8 @@ public final class Roles {
         effect.apply(store, buckets);
       }
     } catch (CloudCredentialException | RuntimeException | Error e) {
-      if (store.set() != before) {
-        store.replace(store.set().takeBack(before));
+      if (store.current() != before) {
+        store.replace(store.current().rollBackTo(before));
       }
       for (Effect effect : begun) {
         try {
@@ -232,17 +237,17 @@ public final class Roles {
    * @throws CloudCredentialException on an executor, or when the native library is not there
    */
   public static void release() throws CloudCredentialException {
-    onDriver();
+    requireDriver();
     HostLoader.host().refuseSharedServer();
     synchronized (LOCK) {
-      LiveSet here = LiveStore.setHere();
-      if (here == null || here.bindings().isEmpty()) {
+      LiveSet here = LiveStore.findCurrent();
+      if (here == null || here.roles().isEmpty()) {
         return;
       }
       LiveStore store = LiveStore.own();
       store.fetches().clear();
       store.refresher().forgetUnused();
-      store.replace(store.set().release());
+      store.replace(store.current().release());
       for (Effect effect : effects()) {
         effect.release(store);
       }
@@ -259,20 +264,20 @@ public final class Roles {
   }
 
   private static void log(
-      LiveSet before, List<Binding> bindings, Set<String> buckets, String sessionName) {
-    Binding binding = bindings.get(0);
-    Binding was = before.bound(binding.bucket);
+      LiveSet before, List<LiveRole> roles, Set<String> buckets, String sessionName) {
+    LiveRole role = roles.get(0);
+    LiveRole was = before.findOwn(role.bucket);
     LOG.info(
-        (was == null || was.role.equals(binding.role)
+        (was == null || was.roleArn.equals(role.roleArn)
                 ? "assumed "
-                : "switched from " + was.role + " to ")
-            + binding.role
-            + (binding.bucket.isEmpty() ? "" : " for " + String.join(", ", buckets))
+                : "switched from " + was.roleArn + " to ")
+            + role.roleArn
+            + (role.bucket.isEmpty() ? "" : " for " + String.join(", ", buckets))
             + (sessionName == null ? "" : ", session " + sessionName)
             + ", access key "
-            + binding.accessKeyId
+            + role.accessKeyId
             + ", ends "
-            + binding.credentials().getExpiration()
+            + role.credentials().getExpiration()
             + ", mode="
             + HostLoader.host().mode());
   }

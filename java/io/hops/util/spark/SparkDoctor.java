@@ -10,17 +10,17 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.SparkContext;
 
 /** What of Spark and S3A keeps roles from being refreshed or seen: class loaders, SDK, the way to the executors. */
-final class Inspection {
-  private Inspection() {}
+final class SparkDoctor {
+  private SparkDoctor() {}
 
   /** Looks at S3A in this JVM, and at the context if there is one. */
-  static void of(SparkContext context, String mode, Findings findings) {
+  static void examine(SparkContext context, String mode, Findings findings) {
     try {
       String provider = Bridge.ensure();
       findings.good("SDK line", "S3A takes " + provider);
-      findings.good("class loader", "our provider is beside S3A, in " + Bridge.home());
+      findings.good("class loader", "our provider is beside S3A, in " + Bridge.loaderName());
     } catch (LinkageError e) {
-      findings.problem("SDK line", Mode.withoutSdk(e));
+      findings.problem("SDK line", Mode.explainMissingSdk(e));
     } catch (IOException e) {
       findings.problem("class loader", e.getMessage());
     }
@@ -34,16 +34,16 @@ final class Inspection {
     } else if (Delivery.hasChannel(context)) {
       findings.good("token channel", "credentials reach the executors of master " + context.master());
     } else {
-      findings.problem("token channel", Mode.withoutChannel(context));
+      findings.problem("token channel", Mode.explainMissingChannel(context));
     }
     String fileSystem = configuration.get(Keys.FILE_SYSTEM, Mode.STOCK_FILE_SYSTEM);
     if (!context.isLocal() && Mode.isOwn(fileSystem) && !Bridge.isVisible()) {
-      findings.problem("file system", Mode.outOfReach(fileSystem));
+      findings.problem("file system", Mode.explainOutOfReach(fileSystem));
     }
-    for (String override : Overrides.of(configuration)) {
+    for (String override : Overrides.list(configuration)) {
       findings.problem("override", override);
     }
-    LiveSet set = LiveStore.setHere();
+    LiveSet set = LiveStore.findCurrent();
     if (set != null && !set.buckets().isEmpty()) {
       if (mode.equals(Mode.STATIC)) {
         findings.problem("mode", "mode=static: credentials are not refreshed in S3A; act on the other problems");

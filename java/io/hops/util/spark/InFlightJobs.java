@@ -22,28 +22,28 @@ import org.apache.spark.scheduler.SparkListenerJobEnd;
  * role is assumed opens its buckets as whoever it was before, also after open ones were taken out of Hadoop's cache, and
  * then every later job would read with what it opened. Solution: at the end of each job they are taken out again.
  */
-final class EarlierJobs extends SparkListener {
+final class InFlightJobs extends SparkListener {
   private static final Logger LOG = Logger.getLogger("io.hops.util");
 
-  private static WeakReference<EarlierJobs> last = new WeakReference<>(null);
+  private static WeakReference<InFlightJobs> last = new WeakReference<>(null);
 
   private final SparkContext context;
   private final Set<Integer> jobs = ConcurrentHashMap.newKeySet();
 
-  private EarlierJobs(SparkContext context) {
+  private InFlightJobs(SparkContext context) {
     this.context = context;
   }
 
   /** The jobs that are under way. */
-  static int[] of(SparkContext context) {
+  static int[] ids(SparkContext context) {
     return context.statusTracker().getActiveJobIds();
   }
 
   /** Cleans up after these jobs, and on the driver after every other one. */
-  static synchronized void follow(SparkContext context, int[] jobs) {
-    EarlierJobs here = last.get();
+  static synchronized void watch(SparkContext context, int[] jobs) {
+    InFlightJobs here = last.get();
     if (here == null || here.context != context) {
-      here = new EarlierJobs(context);
+      here = new InFlightJobs(context);
       context.addSparkListener(here);
       last = new WeakReference<>(here);
     }
@@ -54,20 +54,20 @@ final class EarlierJobs extends SparkListener {
 
   @Override
   public void onJobEnd(SparkListenerJobEnd end) {
-    LiveSet set = LiveStore.setHere();
+    LiveSet set = LiveStore.findCurrent();
     Set<String> buckets = set == null ? Collections.emptySet() : set.buckets();
     OpenFileSystems.evictEarlier(buckets);
     if (jobs.remove(end.jobId()) && !context.isLocal()) {
       // A job of ours, which must not be awaited by the thread that tells of its end.
-      Thread thread = new Thread(() -> onExecutors(buckets), "hops-credentials earlier jobs");
+      Thread thread = new Thread(() -> evictOnExecutors(buckets), "hops-credentials jobs in flight");
       thread.setDaemon(true);
       thread.start();
     }
   }
 
-  private void onExecutors(Collection<String> buckets) {
+  private void evictOnExecutors(Collection<String> buckets) {
     try {
-      Eviction.on(context, Eviction.executors(context), buckets);
+      Eviction.evictOn(context, Eviction.executors(context), buckets);
     } catch (CloudCredentialException e) {
       LOG.log(Level.WARNING, "a job that ran while the role was assumed may have left buckets open under another identity", e);
     }

@@ -1,7 +1,7 @@
 package io.hops.util.spark;
 
 import io.hops.util.internal.Applied;
-import io.hops.util.internal.Binding;
+import io.hops.util.internal.LiveRole;
 import io.hops.util.internal.Effect;
 import io.hops.util.internal.LiveStore;
 import io.hops.util.s3a.Bridge;
@@ -18,7 +18,7 @@ import java.util.Set;
  * each SparkConf, so the new context finds our file-system class and provider, none of them secret; that class brings the
  * rest when it opens its first bucket ({@link io.hops.util.s3a.HopsS3AFileSystem}).
  */
-final class LaterContexts implements Effect {
+final class FutureContexts implements Effect {
   private static final String HADOOP = "spark.hadoop.";
   private static final String PLACE = "property:";
 
@@ -46,10 +46,10 @@ final class LaterContexts implements Effect {
     }
     Map<String, String> values = new LinkedHashMap<>();
     String fileSystem = System.getProperty(HADOOP + Keys.FILE_SYSTEM, Mode.STOCK_FILE_SYSTEM);
-    mode.common(values, fileSystem, store.set().generation());
+    mode.putCommonKeys(values, fileSystem, store.current().generation());
     for (String bucket : buckets) {
-      Binding binding = store.set().bound(bucket);
-      mode.bind(values, bucket, binding);
+      LiveRole role = store.current().findOwn(bucket);
+      mode.putKeys(values, bucket, role);
     }
     appliedBefore = store.applied();
     store.replace(keys.write(appliedBefore, values, key -> System.getProperty(HADOOP + key)));
@@ -72,7 +72,7 @@ final class LaterContexts implements Effect {
   }
 
   /** What is known of the property behind a key; null when it is not ours. */
-  static Applied.Written find(Applied applied, String key) {
+  static Applied.WrittenKey find(Applied applied, String key) {
     return applied.find(PLACE + key);
   }
 }
