@@ -232,7 +232,7 @@ impl Settings {
         self
     }
 
-    /// The value that counts. A blank value is as good as none.
+    /// The value that counts. A blank value counts as unset.
     pub fn get(&self, setting: &Setting) -> Option<&str> {
         let of_spark = setting.spark.and_then(|name| filled(&self.spark, name));
         let of_property = || setting.property.and_then(|name| filled(&self.properties, name));
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blank_value_is_as_good_as_none() {
+    fn a_blank_value_counts_as_unset() {
         let found = settings(&[("spark.hops.projectid", "")], &[("hopsworks.projectid", " \n")], &[]);
         assert_eq!(found.get(&PROJECT_ID), None);
         let found = settings(&[("spark.hops.projectid", "")], &[], &[("HOPSWORKS_PROJECT_ID", "3")]);

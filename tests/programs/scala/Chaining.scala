@@ -2,8 +2,8 @@ import io.hops.util.CredentialsProvider.AssumeRoleRequest
 import io.hops.util.exceptions.CloudCredentialException
 
 /**
- * One `assumeRole` after the other in one JVM, each as an argument says: a role ARN and what else the request carries, as
- * `role;external id=...;policy=...;tag=key:value`. What each brought, and what a child JVM then gets for the first role.
+ * Calls `assumeRole` once for each argument, in one JVM. An argument holds a role ARN and the other fields of the request, as
+ * `role;external id=...;policy=...;tag=key:value`. Reports the result of each call, and what a child JVM then gets for the first role.
  */
 object Chaining {
   def main(arguments: Array[String]): Unit = {

@@ -5,10 +5,10 @@ import org.apache.spark.sql.SparkSession
 import scala.util.Try
 
 /**
- * Asks the doctor, and assumes the default role: once for each argument, after what the argument says has been done.
+ * Asks the doctor and assumes the default role, once for each argument, after doing what the argument says.
  *
- * An argument is a list of `name=value`, separated by semicolons, each of which sets a system property, or adds a line to a
- * file when the name is a path.
+ * An argument is a list of `name=value`, separated by semicolons. Each sets a system property, or appends a line to a file when
+ * the name is a path.
  */
 object Doctor {
   def main(arguments: Array[String]): Unit =
@@ -23,7 +23,7 @@ object Doctor {
     }
 }
 
-/** The doctor in a SparkContext. Arguments: a role, and another one. */
+/** Asks the doctor in a SparkContext. Arguments: a role, and another one. */
 object DoctorOfContext {
   def main(arguments: Array[String]): Unit = {
     val spark = SparkSession.builder.getOrCreate()
@@ -43,7 +43,7 @@ object DoctorOfContext {
     spark.conf.set("fs.s3a.aws.credentials.provider", anonymous)
     Report("public", explained("s3a://public/key"))
     Report("overridden", doctor())
-    // What the doctor says, to the letter.
+    // Follows the doctor's remedies to the letter.
     conf.unset("fs.s3a.bucket.public.aws.credentials.provider")
     conf.unset("fs.s3a.bucket.keyed.access.key")
     spark.conf.unset("fs.s3a.aws.credentials.provider")
@@ -58,7 +58,7 @@ object DoctorOfContext {
   private def explained(path: String): Seq[String] = CredentialsProvider.explain(path).split("\n").toSeq
 }
 
-/** What is said of a refresh that fails, and of one that works again, which it does as soon as there is the file that is the argument. */
+/** Reports what `explain` and `doctor` say of a refresh that fails, and again when it works, as soon as the file of the argument exists. */
 object DoctorOfRefresh {
   def main(arguments: Array[String]): Unit = {
     CredentialsProvider.assumeRole()
@@ -74,7 +74,7 @@ object DoctorOfRefresh {
     while (!isSo(CredentialsProvider.explain("s3a://b/k").split("\n").last)) Thread.sleep(20)
 }
 
-/** Runs another program in a class loader below that of the class path. Arguments: jars, class, its arguments. */
+/** Runs another program in a class loader below that of the class path. Arguments: jars, class, and the arguments of the class. */
 object Apart {
   def main(arguments: Array[String]): Unit = {
     val jars = arguments(0).split(":").map(path => Paths.get(path).toUri.toURL)

@@ -8,7 +8,7 @@ import org.apache.spark.sql.SparkSession
 import org.apache.spark.sql.streaming.Trigger
 import scala.util.{Failure, Success, Try}
 
-/** What users do, wherever the jars lie: read, be denied, stream with a checkpoint. Arguments: the roles for `resource` and `lake`. */
+/** Does what users do, wherever the jars lie: read, be denied, stream with a checkpoint. Arguments: the roles for `resource` and `lake`. */
 object Layout {
   def main(arguments: Array[String]): Unit = {
     val spark = SparkSession.builder.getOrCreate()
@@ -29,17 +29,17 @@ object Layout {
     Report("mode", CredentialsProvider.explain("s3a://resource/test.csv").split("\n").find(_.startsWith("mode=")))
     val provider = spark.sparkContext.hadoopConfiguration.get("fs.s3a.aws.credentials.provider")
     Report("provider", provider)
-    Report("driver", Loaders.of(provider))
+    Report("driver", Loaders.withProvider(provider))
     val conf = spark.sparkContext.broadcast(new SerializableWritable(new Configuration(spark.sparkContext.hadoopConfiguration)))
     Report("executors", spark.sparkContext.parallelize(1 to 8, 8).map { _ =>
-      // This executor may be a new one.
+      // A new executor has not opened the bucket yet.
       val path = new Path("s3a://resource/test.csv")
       path.getFileSystem(conf.value.value).getFileStatus(path)
-      Loaders.of(provider)
+      Loaders.withProvider(provider)
     }.distinct().collect().toSeq.flatten)
     spark.stop()
   }
 }
 
-/** A file system of the user's own. */
+/** A file-system class that the user chose. */
 class OwnFileSystem extends S3AFileSystem

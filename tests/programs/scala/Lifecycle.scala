@@ -3,7 +3,7 @@ import java.nio.file.{Files, Paths}
 import org.apache.spark.sql.SparkSession
 import scala.util.{Failure, Success, Try}
 
-/** Roles and the lives of contexts, sessions and JVMs: which comes first, and what is left when one ends. */
+/** Roles and the lives of contexts, sessions and JVMs: which comes first, and what remains when one ends. */
 object Lifecycle {
   private val keys = Seq("fs.s3a.impl", "fs.AbstractFileSystem.s3a.impl", "fs.s3a.aws.credentials.provider", "fs.s3a.hops.generation",
     "fs.s3a.hops.role", "fs.s3a.access.key", "fs.s3a.secret.key", "fs.s3a.session.token")
@@ -14,7 +14,7 @@ object Lifecycle {
     case "exit" => exit(arguments(1))
   }
 
-  /** A role before any context, a second context after the first, and one after the role. */
+  /** A role before any context, a second context after the first, and a third after the release. */
   private def contexts(role: String): Unit = {
     CredentialsProvider.assumeRole(role)
     Report("pending", mode())
@@ -23,7 +23,7 @@ object Lifecycle {
     Report("first", rows(first))
     Report("first mode", mode())
     Report("static", first.sparkContext.hadoopConfiguration.get("fs.s3a.access.key") == CredentialsProvider.current().getAccessKeyId)
-    // A notebook reruns its cell.
+    // As when a notebook reruns its cell.
     CredentialsProvider.assumeRole(role)
     Report("rerun", rows(first))
     Report("session", rows(first.newSession()))
@@ -43,7 +43,7 @@ object Lifecycle {
     third.stop()
   }
 
-  /** A role that only the operator's configuration names, in a server that many users share. */
+  /** A role that only the operator's configuration can name, in a server that many users share. */
   private def server(): Unit = {
     val spark = SparkSession.builder.getOrCreate()
     Report("reads", rows(spark))
@@ -68,7 +68,7 @@ object Lifecycle {
       case Failure(thrown) => Report.causes(thrown).mkString(" < ")
     }
 
-  /** The keys that a role sets, and a context has without one. */
+  /** Lists the keys of ours that a context still has without a role. */
   private def ours(spark: SparkSession): Seq[String] = {
     val conf = spark.sparkContext.hadoopConfiguration
     keys.filter(key => conf.get(key) != null && conf.get(key).matches(".*(?:[Hh]ops|ASIA).*|arn:.*|\\d+"))

@@ -58,7 +58,7 @@ object Lifetimes {
     spark.stop()
   }
 
-  /** How many reads went well, why others did not, and with which access keys. */
+  /** The number of reads that succeeded, the causes of those that did not, and the access keys in use meanwhile. */
   case class Reads(count: Int, failures: Seq[String], keys: Seq[String])
 
   private def readUntil(until: Long, death: Long, conf: Configuration): Reads = {
@@ -81,7 +81,7 @@ object Lifetimes {
     Reads(count, failures.toSeq.distinct, keys.toSeq)
   }
 
-  /** Another copy of the product, in a class loader of its own, as a notebook's second `--jars` makes it. */
+  /** Another copy of the product in its own class loader, as a notebook's second `--jars` makes one. */
   private object Copy {
     def assume(role: String): Unit = {
       val jar = Array(classOf[CredentialsProvider].getProtectionDomain.getCodeSource.getLocation)
@@ -91,7 +91,7 @@ object Lifetimes {
     }
   }
 
-  /** Gives the stream something to read; how many rows. */
+  /** Feeds the stream, and returns the number of rows. */
   private def feedUntil(until: Long, directory: String, conf: Configuration): Int = {
     val fileSystem = new Path(directory).getFileSystem(conf)
     var count = 0

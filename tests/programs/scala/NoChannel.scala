@@ -3,7 +3,7 @@ package org.apache.spark.scheduler
 import org.apache.spark.SparkContext
 import org.apache.spark.scheduler.local.LocalSchedulerBackend
 
-/** The cluster manager of master `spark-channelless`: it runs tasks, and takes no secret to anybody. */
+/** The cluster manager of master `spark-channelless`. It runs tasks, and cannot send secrets to executors. */
 class NoChannel extends ExternalClusterManager {
   override def canCreate(masterURL: String): Boolean = masterURL == "spark-channelless"
   override def createTaskScheduler(sc: SparkContext, masterURL: String): TaskScheduler = new TaskSchedulerImpl(sc, 1, true)

@@ -2,7 +2,7 @@ import io.hops.util.CredentialsProvider
 import io.hops.util.exceptions.CloudCredentialException
 import scala.util.Try
 
-/** The facade without a SparkContext: roles, credentials and environment, or the whole message of what went wrong. */
+/** Uses the facade without a SparkContext, and reports roles, credentials and environment, or the whole message of what went wrong. */
 object Plain {
   def main(arguments: Array[String]): Unit = {
     try {
@@ -22,7 +22,7 @@ object Plain {
         Report("refused", Report.causes(refused))
         Report("getenv by name", Option(System.getenv("AWS_ACCESS_KEY_ID")))
     }
-    // Spark's own "is a context running here", for when Spark is on the class path.
+    // With Spark on the class path, SparkEnv tells whether a context runs here.
     Report("spark environment", Try(Class.forName("org.apache.spark.SparkEnv")).toOption.map(_.getMethod("get").invoke(null) != null))
   }
 }

@@ -1,6 +1,6 @@
 package io.hops.util.internal
 
-/** What the refresher does with new credentials, as often as a test likes. */
+/** Does what the refresher does with new credentials, as often as a test likes. */
 object Refresh {
   def deliver(accessKeyId: String): Unit = LiveRoles.LOCK.synchronized {
     val store = LiveStore.own()

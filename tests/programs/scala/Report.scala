@@ -1,11 +1,11 @@
 import scala.collection.JavaConverters._
 import io.hops.util.cloud.Credentials
 
-/** What a test program tells its test, as lines `report NAME JSON`, separated by tabs. Secrets are compared here and never printed. */
+/** Prints what a test program reports, as lines `report NAME JSON`, separated by tabs. Compares secrets here and never prints them. */
 object Report {
   def apply(name: String, value: Any): Unit = println(s"report\t$name\t${json(value)}")
 
-  /** Reports whose credentials are in this process, and in the processes it starts. */
+  /** Reports whose credentials this process and its children hold. */
   def environment(credentials: Credentials): Unit = {
     Report("getenv", holder(credentials, System.getenv))
     Report("getenv by name", Option(System.getenv("AWS_ACCESS_KEY_ID")))
@@ -13,7 +13,7 @@ object Report {
     Report("Runtime.exec", holder(credentials, child(Runtime.getRuntime.exec(Array("/usr/bin/env")))))
   }
 
-  /** The access key id found under the names of the environment; None unless the three values are those of `credentials`. */
+  /** Finds the access key id in an environment; None unless its three values are those of `credentials`. */
   private def holder(credentials: Credentials, variables: java.util.Map[String, String]): Option[String] =
     Option(variables.get("AWS_ACCESS_KEY_ID")).filter(_ =>
       variables.get("AWS_ACCESS_KEY_ID") == credentials.getAccessKeyId &&
@@ -23,7 +23,7 @@ object Report {
   private def child(process: Process): java.util.Map[String, String] =
     lines(process).map(_.split("=", 2)).collect { case Array(name, value) => name -> value }.toMap.asJava
 
-  /** What a child process printed, errors included. */
+  /** Returns the output of a child process, errors included. */
   def output(command: ProcessBuilder): Seq[String] = lines(command.redirectErrorStream(true).start())
 
   private def lines(process: Process): List[String] = {
@@ -32,7 +32,7 @@ object Report {
     printed
   }
 
-  /** The classes and messages of an exception and its causes. */
+  /** Lists the classes and messages of an exception and its causes. */
   def causes(thrown: Throwable): Seq[String] =
     Iterator.iterate(thrown)(_.getCause).takeWhile(_ != null).map(_.toString).toSeq
 

@@ -3,7 +3,7 @@ import java.nio.file.{Files, Paths}
 import org.apache.spark.sql.SparkSession
 import scala.util.{Failure, Success, Try}
 
-/** The mission's program as a job, and what is to be seen in its JVMs afterwards. */
+/** Runs the mission's program as a job, and reports what its JVMs hold afterwards. */
 object Resource {
   def main(arguments: Array[String]): Unit = {
     val spark = SparkSession.builder.getOrCreate()
@@ -36,17 +36,17 @@ object Resource {
     spark.stop()
   }
 
-  /** The command lines of every process of Spark on this machine. */
+  /** Lists the command lines of all processes of Spark on this machine. */
   private def commandLines(): Seq[String] =
     Paths.get("/proc").toFile.list().toSeq.filter(_.forall(_.isDigit))
       .flatMap(pid => Try(new String(Files.readAllBytes(Paths.get("/proc", pid, "cmdline")))).toOption)
       .filter(_.contains("org.apache.spark")).map(_.replace('\u0000', ' '))
 }
 
-/** Which class loader holds our facade, and which S3A. */
+/** Names the class loaders that hold our facade and S3A. */
 object Loaders {
   /** Those of a provider as S3A finds it, of S3A, and of our facade. */
-  def of(provider: String): Seq[String] = {
+  def withProvider(provider: String): Seq[String] = {
     val s3a = Class.forName("org.apache.hadoop.fs.s3a.S3AFileSystem", false, Thread.currentThread.getContextClassLoader).getClassLoader
     Class.forName(provider, false, s3a).getClassLoader.getClass.getSimpleName +: names().reverse
   }

@@ -8,7 +8,7 @@ import scala.concurrent.{Await, Future}
 import scala.concurrent.duration.Duration
 import scala.util.{Failure, Success, Try}
 
-/** Roles that change while an application runs: who reads what, on the driver and on executors, with open buckets kept. */
+/** Changes roles while an application runs, and reports who reads what, on the driver and on executors, with buckets kept open. */
 object Roles {
   private lazy val spark = SparkSession.builder.getOrCreate()
 
@@ -43,7 +43,7 @@ object Roles {
     Report("loaders", executors(_ => Loaders.names()).flatten)
   }
 
-  /** Both buckets as whoever the configuration names, then a role: first while no executor has time, then when they have. */
+  /** Both buckets read under the identity of the configuration, then a role: first while no executor has time, then when they have. */
   private def opened(role: String, end: String): Unit = {
     Report("before", reads())
     if (!spark.sparkContext.isLocal) {
@@ -59,7 +59,7 @@ object Roles {
     Report("first", reads())
   }
 
-  /** A role from before a context that cannot be brought to it while no executor has time, nor can another one; then they have. */
+  /** A role from before a context. Neither it nor another one reaches the context while no executor has time; then they have. */
   private def notReached(other: String, end: String): Unit = {
     Report("before", reads())
     val busy = occupy(end)
@@ -83,7 +83,7 @@ object Roles {
     busy
   }
 
-  /** A job that is under way when a role is assumed, and opens a bucket only then; and what is read after its end. */
+  /** A job that is in flight when a role is assumed and opens a bucket only then, and what is read after its end. */
   private def underWay(role: String, go: String): Unit = {
     val before = new SerializableConfiguration(spark.sparkContext.hadoopConfiguration)
     val job = spark.sparkContext.parallelize(1 to 1, 1).mapPartitions { _ =>
@@ -95,7 +95,7 @@ object Roles {
     CredentialsProvider.assumeRole(role)
     new java.io.File(go).createNewFile()
     Report("under way", Try(Await.result(job, Duration.Inf).head > 0).getOrElse(false))
-    // The word of the job's end is on its way to all that listen.
+    // The listeners learn of the end of the job some time later.
     val until = System.nanoTime + 20L * 1000 * 1000 * 1000
     while ((reads() ++ inTasks()).count(_.endsWith(" rows")) > 2 && System.nanoTime < until) Thread.sleep(100)
     Report("first", reads() ++ inTasks())
@@ -113,7 +113,7 @@ object Roles {
     Report("signers", Seq("resource", "other").map(CredentialsProvider.current(_).getAccessKeyId))
   }
 
-  /** A role, and none after it. */
+  /** A role, and its release. */
   private def release(role: String): Unit = {
     val conf = spark.sparkContext.hadoopConfiguration
     val names = Seq("fs.s3a.impl", "fs.AbstractFileSystem.s3a.impl", "fs.s3a.aws.credentials.provider", "fs.s3a.hops.generation",
@@ -143,7 +143,7 @@ object Roles {
       .map(_.fold(_.getMessage, _ => "did it"))).flatten.distinct)
   }
 
-  /** Of each bucket, read as a job on the executors: its rows, or why not. */
+  /** Reads each bucket in a job on the executors, and returns the number of rows, or why there are none. */
   private def reads(): Seq[String] = Seq("resource", "other").map { bucket =>
     Try(spark.read.csv(s"s3a://$bucket/test.csv").collect().length) match {
       case Success(rows) => s"$rows rows"
@@ -151,7 +151,7 @@ object Roles {
     }
   }
 
-  /** Of each bucket, looked at in a task: `file rows`, or why not. */
+  /** Looks at each bucket in a task, and returns `file rows`, or why it could not. */
   private def inTasks(): Seq[String] = {
     val conf = new SerializableConfiguration(spark.sparkContext.hadoopConfiguration)
     executors(_ => Seq("resource", "other").map { bucket =>

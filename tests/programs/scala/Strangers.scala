@@ -8,8 +8,8 @@ import org.apache.spark.sql.SparkSession
 import scala.util.{Failure, Success, Try}
 
 /**
- * A role beside identities that may read everything and lie where Hadoop and the AWS SDK look for them: in the configuration, in the
- * environment, on the node. Arguments: the role, and a provider for each of these identities.
+ * Assumes a role beside identities that may read everything and stand where Hadoop and the AWS SDK look for them: in the
+ * configuration, in the environment, on the node. Arguments: the role, and a provider for each of these identities.
  */
 object Strangers {
   private val impl = "fs.s3a.impl"
@@ -44,20 +44,20 @@ object Strangers {
     spark.stop()
   }
 
-  /** Reads with each configuration that has lost one key of ours on its way. */
+  /** Reads with configurations that have each lost one key of ours on their way. */
   private def torn(whole: Configuration): Seq[String] = Seq(provider, generation, role, impl).map { lost =>
     val conf = once(whole)
     if (lost == impl) conf.set(impl, "org.apache.hadoop.fs.s3a.S3AFileSystem") else conf.unset(lost)
     opened("s3a://resource/test.csv", conf)
   }
 
-  /** Reads as a user to whom nothing was pushed. */
+  /** Reads as a user who received no push. */
   private def missed(conf: Configuration): String =
     UserGroupInformation.createRemoteUser("missed").doAs(new PrivilegedExceptionAction[String] {
       override def run(): String = opened("s3a://resource/test.csv", conf)
     })
 
-  /** Planned under a generation that has not been pushed. */
+  /** Returns the configuration of a job that was planned under a generation that has not been pushed. */
   private def later(conf: Configuration): Configuration = {
     conf.setLong(generation, conf.getLong(generation, 0) + 1)
     conf
@@ -69,7 +69,7 @@ object Strangers {
     copy
   }
 
-  /** A file system of its own, so that no earlier one answers: what it reads, or why not. */
+  /** Reads through a new file system, so that no earlier one answers, and returns how much it read, or why it could not. */
   private def opened(path: String, conf: Configuration): String =
     Try {
       val fileSystem = FileSystem.newInstance(new Path(path).toUri, conf)

@@ -6,7 +6,7 @@ import org.apache.hadoop.conf.Configuration
 import org.apache.spark.sql.SparkSession
 import scala.collection.JavaConverters._
 
-/** Writes the live Hadoop configuration, as every job does, while credentials are refreshed far more often than ever in earnest. */
+/** Serialises the live Hadoop configuration, as every job does, while credentials are refreshed far more often than in production. */
 object Writes {
   def main(arguments: Array[String]): Unit = {
     val conf = SparkSession.builder.getOrCreate().sparkContext.hadoopConfiguration

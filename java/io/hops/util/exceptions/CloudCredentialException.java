@@ -3,7 +3,7 @@ package io.hops.util.exceptions;
 /**
  * Why there are no credentials: what was attempted, what came back, and what to do.
  *
- * <p>The message holds no secret. What lies below it is the {@linkplain #getCause() cause}.
+ * <p>The message holds no secret. {@link #getCause()} is the error below it, if there is one.
  */
 public class CloudCredentialException extends Exception {
   private static final long serialVersionUID = 1L;
@@ -29,7 +29,7 @@ public class CloudCredentialException extends Exception {
   }
 
   /**
-   * Without a cause or a code.
+   * Makes one without a cause or a code.
    *
    * @param message one sentence, without secrets
    */
@@ -38,9 +38,9 @@ public class CloudCredentialException extends Exception {
   }
 
   /**
-   * With the text of its cause and no code.
+   * Makes one with the text of its cause and without a code.
    *
-   * @param cause what happened below
+   * @param cause the error below
    */
   public CloudCredentialException(Throwable cause) {
     super(cause);
@@ -50,17 +50,17 @@ public class CloudCredentialException extends Exception {
   }
 
   /**
-   * With a cause and a code.
+   * Makes one with a cause and a code.
    *
    * @param message one sentence, without secrets
-   * @param cause what happened below, or null
+   * @param cause the error below, or null
    * @param code what {@link #getCode} returns
    */
   public CloudCredentialException(String message, Throwable cause, int code) {
     this(message, cause, code, Kind.OTHER, false);
   }
 
-  /** Made by the native library. */
+  /** Called by the native library. */
   private CloudCredentialException(
       String message, Throwable cause, int code, Kind kind, boolean isRetryable) {
     super(message, cause);
@@ -70,7 +70,7 @@ public class CloudCredentialException extends Exception {
   }
 
   /**
-   * Says who refused, in the numbers of the role-mapping contract.
+   * Returns the code of the role-mapping contract, which tells who refused.
    *
    * @return 380000 (no cloud deployment), 380001 (STS refused), 380002 (role mapped, but not for the caller), 380003 (no
    *     such mapping) or 380004 (mapping exists); else the HTTP status of the answer; else 0
@@ -80,7 +80,7 @@ public class CloudCredentialException extends Exception {
   }
 
   /**
-   * Says who can act.
+   * Returns the kind, which tells who can act.
    *
    * @return the kind, never null
    */
@@ -89,9 +89,9 @@ public class CloudCredentialException extends Exception {
   }
 
   /**
-   * Says whether the same call may succeed later without anybody changing anything.
+   * Returns true if the same call may succeed later although nobody changes anything.
    *
-   * @return true when a server or STS could not be reached, or was busy; false for what Spark is in the way of
+   * @return true when a server or STS was busy or out of reach; false when Spark is in the way
    */
   public boolean isRetryable() {
     return isRetryable;

@@ -6,16 +6,16 @@ import java.util.Map;
 import java.util.TreeMap;
 
 /**
- * What the roles in use have written beside the {@link LiveStore}, and what stood there before the first of them.
+ * A record of what the roles in use have written beside the {@link LiveStore}, and of what stood there before the first role.
  *
- * <p>Does not change: whoever writes makes a new one, and puts it into the store when everything is written, last. Whoever
- * undoes puts the earlier one back.
+ * <p>Immutable. Whoever writes makes a new record, and puts it into the store last, when everything is written. Whoever undoes
+ * puts the earlier record back.
  */
 public final class Applied {
-  /** Nothing, as before the first role. */
+  /** The record before the first role: nothing is written. */
   static final Applied NOTHING = new Applied(null, null, null, Collections.emptyMap());
 
-  // Under these names the parts travel to another copy of this jar; every other name is that of a key.
+  // The names of these parts on their way to another copy of this jar. Every other name there is that of a key.
   private static final String ENVIRONMENT = "environment";
   private static final String CONTEXT = "spark";
 
@@ -31,12 +31,12 @@ public final class Applied {
     this.keys = keys;
   }
 
-  /** A key of ours in a place that others write to as well. */
+  /** A key that we wrote to a place where others write too. */
   public static final class WrittenKey {
-    /** What it held before the first role; null for nothing. */
+    /** Its value before the first role; null when there was none. */
     public final String before;
 
-    /** What we wrote last. */
+    /** The value that we wrote last. */
     public final String last;
 
     /**
@@ -52,29 +52,29 @@ public final class Applied {
   }
 
   /**
-   * The environment before the first role.
+   * Returns the environment before the first role.
    *
-   * @return access key id, secret access key, session token and mark, null for one that was not set; null while they are not
-   *     ours
+   * @return access key id, secret access key, session token and {@code HOPS_CREDENTIALS_ISSUED}, null for one that was not
+   *     set; null as a whole while we have not written the environment
    */
   public String[] environment() {
     return environment;
   }
 
   /**
-   * The mode in which the roles in use reached a context.
+   * Returns the mode in which the roles in use have reached a context.
    *
-   * @return the word; null when they have reached none
+   * @return the mode; null when they have reached no context
    */
   public String mode() {
     return mode;
   }
 
   /**
-   * Whether the roles in use have reached this context.
+   * Returns true if and only if the roles in use have reached this context.
    *
    * @param id the id of the context
-   * @return true when everything of theirs is there
+   * @return true when all of their effect is in place
    */
   public boolean hasReached(String id) {
     return id.equals(context);
@@ -84,14 +84,14 @@ public final class Applied {
    * Finds a key of ours.
    *
    * @param name the name, which begins with that of its place
-   * @return what is known of it; null when it is not ours
+   * @return the key; null when we have not written it
    */
   public WrittenKey find(String name) {
     return keys.get(name);
   }
 
   /**
-   * Lists the keys of ours in one place.
+   * Lists our keys in one place.
    *
    * @param place the beginning of their names
    * @return the keys by the rest of their names
@@ -107,27 +107,27 @@ public final class Applied {
     return found;
   }
 
-  /** The same, and the environment is ours; keeps what is known of it already. */
+  /** Returns a record in which we have written the environment. What stood there before the first role stays. */
   Applied withEnvironment(String[] before) {
     return new Applied(environment == null ? before : environment, context, mode, keys);
   }
 
   /**
-   * The same, and the roles in use have reached a context.
+   * Returns a record in which the roles in use have reached a context.
    *
    * @param id the id of the context
    * @param reachedIn see {@link #mode}
-   * @return the new value
+   * @return the new record
    */
   public Applied withContext(String id, String reachedIn) {
     return new Applied(environment, id, reachedIn, keys);
   }
 
   /**
-   * The same with these keys, which replace those of the same names.
+   * Returns a record with these keys, which replace those of the same names.
    *
    * @param written the keys by name
-   * @return the new value
+   * @return the new record
    */
   public Applied withKeys(Map<String, WrittenKey> written) {
     Map<String, WrittenKey> all = new HashMap<>(keys);
@@ -136,10 +136,10 @@ public final class Applied {
   }
 
   /**
-   * The same without the keys of one place.
+   * Returns a record without the keys of one place.
    *
    * @param place the beginning of their names
-   * @return the new value
+   * @return the new record
    */
   public Applied withoutKeys(String place) {
     Map<String, WrittenKey> others = new HashMap<>(keys);
@@ -147,7 +147,7 @@ public final class Applied {
     return new Applied(environment, context, mode, others);
   }
 
-  /** In JDK types, for another copy of this jar: by name two texts, of the environment four. */
+  /** Converts to JDK types, for another copy of this jar: two texts for each key, four for the environment. */
   Map<String, String[]> toMap() {
     Map<String, String[]> map = new HashMap<>();
     keys.forEach((name, key) -> map.put(name, new String[] {key.before, key.last}));
@@ -160,7 +160,7 @@ public final class Applied {
     return map;
   }
 
-  /** Reads {@link #toMap} of another copy of this jar. */
+  /** Converts back from what {@link #toMap} of another copy of this jar returned. */
   static Applied fromMap(Map<String, String[]> map) {
     Map<String, WrittenKey> keys = new HashMap<>();
     map.forEach((name, texts) -> keys.put(name, new WrittenKey(texts[0], texts[1])));

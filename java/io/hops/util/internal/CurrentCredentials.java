@@ -2,13 +2,13 @@ package io.hops.util.internal;
 
 import java.util.function.Supplier;
 
-/** The credentials of one bucket, or of the application, at each call: on the driver, on executors and without Spark. */
+/** Gives the current credentials of one bucket, or of the application: on the driver, on executors and without Spark. */
 public final class CurrentCredentials implements Supplier<Object[]> {
   private final String bucket;
   private volatile Supplier<Object[]> pushed;
 
   /**
-   * Looks nowhere yet.
+   * Makes the source that user code asks.
    *
    * @param bucket the bucket, or {@link LiveRole#APPLICATION}
    */
@@ -17,10 +17,10 @@ public final class CurrentCredentials implements Supplier<Object[]> {
   }
 
   /**
-   * Looks nowhere yet.
+   * Makes the source that a file system asks.
    *
    * @param bucket the bucket, or {@link LiveRole#APPLICATION}
-   * @param pushed where its credentials come to an executor; null for what the {@link Host} finds
+   * @param pushed gives its credentials on an executor; null for what the {@link Host} finds
    */
   public CurrentCredentials(String bucket, Supplier<Object[]> pushed) {
     this.bucket = bucket;
@@ -28,7 +28,7 @@ public final class CurrentCredentials implements Supplier<Object[]> {
   }
 
   /**
-   * The credentials of this moment.
+   * Returns the current credentials.
    *
    * @return see {@link LiveSet#answer}
    */

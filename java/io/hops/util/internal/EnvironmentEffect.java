@@ -5,8 +5,8 @@ import io.hops.util.exceptions.CloudCredentialException;
 import java.util.Set;
 
 /**
- * The environment of this process: what System.getenv, the C library and new child processes see. It has one set of
- * variables, so only the application's role is written there.
+ * Writes the environment of this process, which System.getenv, the C library and new child processes see. It has one set of
+ * variables, so only the application's role goes there.
  */
 public final class EnvironmentEffect implements Effect {
   private String[] before;

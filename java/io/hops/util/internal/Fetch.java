@@ -5,9 +5,9 @@ import java.time.Instant;
 import java.util.function.Function;
 
 /**
- * Fetches the credentials of one request anew.
+ * Brings newer credentials for one request.
  *
- * <p>Problem: another copy of this jar may take over what this one began, see {@link LiveStore}, and knows none of its
+ * <p>Problem: another copy of this jar may take over what this one began, see {@link LiveStore}, and does not know its
  * classes. Solution: a fetch is also a function over JDK types, which {@link #fromOtherCopy} turns back into a fetch.
  */
 abstract class Fetch implements Function<long[], Object[]> {
@@ -48,14 +48,14 @@ abstract class Fetch implements Function<long[], Object[]> {
     }
   }
 
-  /** The function as the copy of the jar that began it knows it. */
+  /** Returns the function as the copy of the jar that began it made it. */
   Function<long[], Object[]> toFunction() {
     return this;
   }
 
-  /** Makes a fetch of what a store of another copy of this jar holds. */
+  /** Converts back from the function that another copy of this jar holds. */
   static Fetch fromOtherCopy(Function<long[], Object[]> function) {
-    // What this copy began, another one took over, and this one takes over again.
+    // This copy began it, another one took it over, and now this one takes it back.
     return function instanceof Fetch ? (Fetch) function : new OtherCopy(function);
   }
 

@@ -1,10 +1,10 @@
 package io.hops.util.internal;
 
-/** A fetch that brought no credentials: why, and when to try again. The message holds no secret. */
+/** Why a fetch brought no credentials, and when to try again. The message holds no secret. */
 final class FetchFailure extends Exception {
   private static final long serialVersionUID = 1L;
 
-  /** Whether the same may succeed later without anybody acting. */
+  /** Whether the same may succeed later although nobody acts. */
   final boolean isRetryable;
 
   final long retryAfterMillis;

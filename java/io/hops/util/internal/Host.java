@@ -6,10 +6,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Supplier;
 
-/** What surrounds the roles in this JVM: {@link PlainHost}, or Spark. One for the whole JVM, see {@link HostLoader}. */
+/** The surroundings of the roles in this JVM: {@link PlainHost}, or Spark. {@link HostLoader} finds the one of this JVM. */
 public interface Host {
   /**
-   * Whether this JVM only reads with roles that another one assumes.
+   * Returns true if this JVM only reads with roles that another JVM assumes.
    *
    * @return true on an executor
    */
@@ -25,7 +25,7 @@ public interface Host {
   /**
    * Refuses to go on where {@code AWS_*} in the environment would do harm.
    *
-   * @throws CloudCredentialException when this machine's host name has no address and somebody looks it up
+   * @throws CloudCredentialException when somebody will look up this machine's host name and it has no address
    */
   void refuseEnvironment() throws CloudCredentialException;
 
@@ -37,32 +37,32 @@ public interface Host {
   List<Effect> effects();
 
   /**
-   * Finds a place that the roles in use have not reached. Asked at each request to S3.
+   * Finds a place that the roles in use have not reached. Called at each request to S3.
    *
    * @return a new effect on it; null when there is none
    */
   Effect findPending();
 
   /**
-   * Reads the roles in use as they came to this executor.
+   * Reads the roles in use as the driver pushed them to this executor.
    *
-   * @return the roles; null when none have come, and on a JVM that is not an executor
-   * @throws IOException when they came damaged
+   * @return the roles; null when none have arrived, and on a JVM that is not an executor
+   * @throws IOException when they arrived damaged
    */
   LiveSet readPushed() throws IOException;
 
   /**
-   * Finds where the credentials of a bucket come to this executor.
+   * Finds the place where the credentials of a bucket arrive on this executor.
    *
    * @param bucket the bucket, or {@link LiveRole#APPLICATION}
-   * @return answers as {@link LiveSet#answer}; null on a JVM that is not an executor
+   * @return gives the same as {@link LiveSet#answer}; null on a JVM that is not an executor
    */
   Supplier<Object[]> findPushed(String bucket);
 
   /**
    * Lists the configuration of the application, in which settings may stand.
    *
-   * @return values by full name, secrets of others among them
+   * @return values by full name; secrets of others may be among them
    */
   Map<String, String> settings();
 
@@ -82,9 +82,9 @@ public interface Host {
   String findForeignProvider(String bucket);
 
   /**
-   * Looks for what keeps roles from being assumed, refreshed or seen here.
+   * Checks everything here that can keep roles from being assumed, refreshed or seen.
    *
-   * @param findings where to put what is found
+   * @param findings receives the findings
    */
   void examine(Findings findings);
 }

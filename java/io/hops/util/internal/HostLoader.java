@@ -3,8 +3,8 @@ package io.hops.util.internal;
 /**
  * Finds the {@link Host} of this JVM, once.
  *
- * <p>Problem: Spark need not be on the class path, and then no class that names one of its types may be loaded. Solution:
- * nothing here names such a class but by a text.
+ * <p>Problem: Spark may be absent from the class path, and then no class that uses one of its types may be loaded. Solution:
+ * the one class that leads to all of these is named by a text.
  */
 final class HostLoader {
   private static final String SPARK_HOST = "io.hops.util.spark.SparkHost";
@@ -14,7 +14,7 @@ final class HostLoader {
   private HostLoader() {}
 
   static Host host() {
-    // Asked at each request to S3, and the answer takes a look into every jar.
+    // Kept, because callers ask at each request to S3 and a search looks into every jar.
     Host found = host;
     if (found == null) {
       found = load();

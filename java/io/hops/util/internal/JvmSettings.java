@@ -5,9 +5,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 
-/** The settings that only this JVM can see: the active SparkConf, system properties and truststores. */
+/** The settings that only this JVM can see: those in the active SparkConf, in system properties and in truststores. */
 public final class JvmSettings {
-  // Read by the native library: name, value, name, value, …
+  // The native library reads these: name, value, name, value, …
   private final String[] spark;
   private final String[] properties;
   private String domainCertificates;
@@ -60,13 +60,13 @@ public final class JvmSettings {
     }
   }
 
-  /** Shows each setting with the value that counts, environment included; never a secret. */
+  /** Shows each setting with the value that counts, those of the environment included; never a secret. */
   @Override
   public String toString() {
     try {
       return Native.loaded().show(this);
     } catch (CloudCredentialException e) {
-      throw new IllegalStateException("the library that told the names is loaded", e);
+      throw new IllegalStateException("the library that gave the names is loaded", e);
     }
   }
 }

@@ -4,12 +4,12 @@ import io.hops.util.cloud.Credentials;
 import java.time.Instant;
 
 /**
- * One role in use: which bucket reads with it, and its newest credentials. Does not change; a refresh makes a new one.
+ * A role in use: the bucket that reads with it, and its newest credentials. Immutable; a refresh makes a new one.
  *
  * <p>The bucket {@link #APPLICATION} stands for every bucket without a role of its own.
  */
 public final class LiveRole {
-  /** The bucket of the application's role: no bucket has an empty name. */
+  /** Stands for the application in place of a bucket, since no bucket has an empty name. */
   public static final String APPLICATION = "";
 
   final String bucket;
@@ -50,7 +50,7 @@ public final class LiveRole {
     this(bucket, roleArn, accessKeyId, secretAccessKey, sessionToken, expirationMillis, "", false);
   }
 
-  /** Binds a bucket to credentials just fetched. */
+  /** Makes a role in use of credentials just fetched. */
   static LiveRole from(String bucket, Fetched fetched) {
     Credentials credentials = fetched.credentials;
     return new LiveRole(
@@ -62,7 +62,7 @@ public final class LiveRole {
         credentials.getExpiration().toEpochMilli());
   }
 
-  /** The same credentials, with the reason why the last refresh brought no new ones. */
+  /** Returns the same credentials with the reason why the last refresh brought no newer ones. */
   LiveRole withError(String reason, boolean isFinal) {
     return new LiveRole(
         bucket,
@@ -76,16 +76,16 @@ public final class LiveRole {
   }
 
   /**
-   * The role.
+   * Returns the ARN of the role.
    *
-   * @return its ARN
+   * @return the ARN
    */
   public String roleArn() {
     return roleArn;
   }
 
   /**
-   * The credentials as users see them.
+   * Returns the credentials as users see them.
    *
    * @return a snapshot
    */

@@ -19,14 +19,15 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
 import java.util.logging.Logger;
 
-/** The roles in use: the live store, the places beside it, and the refresh of all of them. All of it, or nothing. */
+/** Assumes and releases roles: in the live store, in every place beside it, and in the refresher. All of it, or nothing. */
 public final class LiveRoles {
-  // A literal is one object in the whole JVM: copies of this class in two class loaders exclude each other.
+  // A literal is one object in the whole JVM, so copies of this class in two class loaders exclude each other. The text is
+  // part of what the copies agree on; it is not the name of a class.
   static final Object LOCK = "io.hops.util.internal.Roles";
 
   private static final Logger LOG = Logger.getLogger("io.hops.util");
 
-  /** Fetches under way: who asks for the same at the same time gets the same. */
+  /** The fetches in flight. Callers who ask for the same at the same time share one. */
   private static final Map<AssumeRoleRequest, FutureTask<Fetched>> FLIGHTS =
       new ConcurrentHashMap<>();
 
@@ -35,10 +36,10 @@ public final class LiveRoles {
   /**
    * Assumes the role of a request, and keeps its credentials fresh.
    *
-   * @param request what is asked for; nobody changes it any more
-   * @param buckets the buckets that read with it; none for the application
+   * @param request the request, which nobody changes any more
+   * @param buckets the buckets that read with the role; none for the application
    * @return the credentials
-   * @throws CloudCredentialException when there are none, or one place cannot be written; then all are as they were
+   * @throws CloudCredentialException when there are none, or a place cannot be written; then every place is as before
    */
   public static Credentials assume(AssumeRoleRequest request, Collection<String> buckets)
       throws CloudCredentialException {
@@ -50,17 +51,18 @@ public final class LiveRoles {
   /**
    * Assumes a role because the operator's configuration says so.
    *
-   * @param request what is asked for; nobody changes it any more
-   * @throws CloudCredentialException when there are no credentials, or one place cannot be written
+   * @param request the request, which nobody changes any more
+   * @throws CloudCredentialException when there are no credentials, or a place cannot be written; then every place is as
+   *     before
    */
   public static void assumeForOperator(AssumeRoleRequest request) throws CloudCredentialException {
     fetchAndAssume(request, Collections.emptyList());
   }
 
   /**
-   * Brings the roles in use to a SparkContext that was made after them. Without one, or without a role, does nothing.
+   * Applies the roles in use to a SparkContext that was made after them. Does nothing without such a context or a role.
    *
-   * @throws CloudCredentialException when one place cannot be written
+   * @throws CloudCredentialException when a place cannot be written; then the context is as before
    */
   public static void applyToNewContext() throws CloudCredentialException {
     if (HostLoader.host().findPending() == null) {
@@ -78,17 +80,17 @@ public final class LiveRoles {
   private static Credentials fetchAndAssume(AssumeRoleRequest request, Collection<String> buckets)
       throws CloudCredentialException {
     Fetched fetched = fetch(request);
-    // A default role that is moved meanwhile does not move this application to another role.
+    // By its name: an administrator may change the default role, which must not move this application to another one.
     AssumeRoleRequest same = request.copy().setRoleArn(fetched.credentials.getRoleArn());
     return assume(buckets, fetched, new RequestFetch(same));
   }
 
   /**
-   * The credentials that a bucket reads with now.
+   * Returns the credentials that a bucket reads with now.
    *
    * @param bucket the bucket; {@link LiveRole#APPLICATION} for the role of the application
    * @return a snapshot; null when no role is in use
-   * @throws CloudCredentialException on an executor to which they came damaged, or when they cannot be brought to a
+   * @throws CloudCredentialException on an executor that received them damaged, or when they cannot be applied to a
    *     SparkContext that was made after the role
    */
   public static Credentials current(String bucket) throws CloudCredentialException {
@@ -97,7 +99,7 @@ public final class LiveRoles {
     return role == null ? null : role.credentials();
   }
 
-  /** The role that a bucket reads with now; null when no role is in use. Throws when it came damaged to this executor. */
+  /** Finds the role that a bucket reads with now; null when no role is in use. Throws on an executor that received it damaged. */
   static LiveRole find(String bucket) throws CloudCredentialException {
     try {
       LiveSet here = LiveStore.findCurrent();
@@ -109,7 +111,7 @@ public final class LiveRoles {
   }
 
   /**
-   * Refuses to go on where roles are only read.
+   * Refuses to go on in a JVM that only reads with roles.
    *
    * @throws CloudCredentialException on an executor
    */
@@ -150,13 +152,13 @@ public final class LiveRoles {
   }
 
   /**
-   * Makes buckets, or the application, read with the credentials that a fetch brings, and keeps these fresh.
+   * Makes buckets, or the application, read with credentials, and keeps these fresh.
    *
    * @param buckets the buckets; none for the application
-   * @param fetched what the fetch brought the first time
-   * @param fetch how to fetch them anew
+   * @param fetched the credentials
+   * @param fetch brings newer ones
    * @return the credentials
-   * @throws CloudCredentialException when one place cannot be written; then all are as they were
+   * @throws CloudCredentialException when a place cannot be written; then every place is as before
    */
   static Credentials assume(
       Collection<String> buckets, Fetched fetched, Fetch fetch)
@@ -192,7 +194,7 @@ public final class LiveRoles {
     return roles.get(0).credentials();
   }
 
-  /** Brings the roles in use to a place that they have not reached, if there is one; or leaves it as it was. */
+  /** Applies the roles in use to a place that they have not reached, if there is one; leaves it as before when that fails. */
   static void applyPending(LiveStore store) throws CloudCredentialException {
     Effect pending = HostLoader.host().findPending();
     if (pending != null) {
@@ -207,7 +209,7 @@ public final class LiveRoles {
     }
   }
 
-  /** Applies in order; undoes in reverse when one throws, that one included. */
+  /** Applies the effects in order. When one throws, undoes it and those before it in reverse. */
   static void apply(LiveStore store, Set<String> buckets, LiveSet before, List<Effect> effects)
       throws CloudCredentialException {
     Deque<Effect> begun = new ArrayDeque<>();
@@ -232,7 +234,7 @@ public final class LiveRoles {
   }
 
   /**
-   * Ends the use of all roles; without one, does nothing.
+   * Ends the use of all roles. Does nothing when no role is in use.
    *
    * @throws CloudCredentialException on an executor, or when the native library is not there
    */
@@ -255,7 +257,7 @@ public final class LiveRoles {
     }
   }
 
-  /** Every place beside the store. */
+  /** Lists every place beside the store. */
   private static List<Effect> effects() throws CloudCredentialException {
     List<Effect> effects = new ArrayList<>();
     effects.add(new EnvironmentEffect());

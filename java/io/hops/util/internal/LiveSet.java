@@ -14,13 +14,13 @@ import java.util.Set;
 import java.util.TreeMap;
 
 /**
- * Every role in use at one moment, with a generation and a version. Does not change.
+ * Every role in use at one moment, with a generation and a version. Immutable.
  *
  * <p>{@code assumeRole} and {@code release} raise the generation, so that a job can say which one it was planned under. A
- * refresh raises only the version, so that a receiver can tell the newer of two sets. Travels to executors as bytes.
+ * refresh raises only the version, so that a receiver can tell the newer of two sets. A set travels to executors as bytes.
  */
 public final class LiveSet {
-  /** The longest form in which a set may travel. */
+  /** The most bytes in which a set may travel. */
   static final int MAX_BYTES = 1 << 20;
 
   private static final int MAGIC = 0x484f5053;
@@ -36,12 +36,12 @@ public final class LiveSet {
     this.roles = roles;
   }
 
-  /** No role in use, before the first. */
+  /** Returns the set before the first role. */
   static LiveSet empty() {
     return new LiveSet(0, 0, Collections.emptyMap());
   }
 
-  /** These roles on top of the ones in use; a later role for the same bucket replaces the earlier. */
+  /** Returns the next generation, with these roles added; a later role for the same bucket replaces the earlier one. */
   LiveSet assume(Collection<LiveRole> added) {
     Map<String, LiveRole> all = new TreeMap<>(roles);
     for (LiveRole role : added) {
@@ -50,17 +50,17 @@ public final class LiveSet {
     return new LiveSet(generation + 1, version + 1, all);
   }
 
-  /** No role in use, after these. */
+  /** Returns the next generation, without a role. */
   LiveSet release() {
     return new LiveSet(generation + 1, version + 1, Collections.emptyMap());
   }
 
-  /** The roles of an earlier set, in the generation after this one: an {@code assumeRole} that is taken back. */
+  /** Returns the next generation, with the roles of an earlier set: what follows an {@code assumeRole} that failed. */
   LiveSet rollBackTo(LiveSet earlier) {
     return new LiveSet(generation + 1, version + 1, earlier.roles);
   }
 
-  /** The same role with newer credentials, or with the reason why there are none. */
+  /** Returns the same generation, in which one role has newer credentials, or the reason why there are none. */
   LiveSet refresh(LiveRole role) {
     Map<String, LiveRole> all = new TreeMap<>(roles);
     all.put(role.bucket, role);
@@ -68,7 +68,7 @@ public final class LiveSet {
   }
 
   /**
-   * Raised by each {@code assumeRole} and {@code release}.
+   * Returns the generation, which each {@code assumeRole} and {@code release} raises.
    *
    * @return the number that jobs carry
    */
@@ -77,7 +77,7 @@ public final class LiveSet {
   }
 
   /**
-   * Raised by each change.
+   * Returns the version, which each change raises.
    *
    * @return the number that tells the newer of two sets
    */
@@ -90,7 +90,7 @@ public final class LiveSet {
   }
 
   /**
-   * The buckets that a role was assumed for.
+   * Lists the buckets that a role was assumed for.
    *
    * @return their names, {@link LiveRole#APPLICATION} among them
    */
@@ -99,7 +99,7 @@ public final class LiveSet {
   }
 
   /**
-   * The role that was assumed for exactly this bucket.
+   * Finds the role that was assumed for exactly this bucket.
    *
    * @param bucket the bucket, or {@link LiveRole#APPLICATION}
    * @return the role, or null
@@ -109,7 +109,7 @@ public final class LiveSet {
   }
 
   /**
-   * The role that a bucket reads with.
+   * Finds the role that a bucket reads with.
    *
    * @param bucket the bucket
    * @return its own, else the application's, else null
@@ -120,8 +120,8 @@ public final class LiveSet {
   }
 
   /**
-   * What a reader of a bucket gets, in the words of the bridge into S3A's class loader: access key id, secret access key and
-   * session token; or else {@code true} when a later call may succeed, {@code false} when not, and the reason.
+   * Returns what a reader of a bucket gets, in the form that the bridge into S3A's class loader takes: access key id, secret
+   * access key and session token; or else whether a later call may succeed, and the reason.
    *
    * @param bucket the bucket
    * @param nowMillis this instant, in milliseconds since 1970
@@ -157,16 +157,16 @@ public final class LiveSet {
   }
 
   /**
-   * A bucket as messages speak of it.
+   * Names a bucket as messages do.
    *
    * @param bucket the bucket, or {@link LiveRole#APPLICATION}
-   * @return words for it
+   * @return the bucket, or the application
    */
   public static String describe(String bucket) {
     return bucket.isEmpty() ? "the application" : "bucket " + bucket;
   }
 
-  /** The set as executors receive it. */
+  /** Converts the set to the form in which executors receive it. */
   byte[] toBytes() {
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
     DataOutputStream out = new DataOutputStream(bytes);
@@ -197,11 +197,11 @@ public final class LiveSet {
   }
 
   /**
-   * Reads what {@link #toBytes} wrote.
+   * Converts back from what {@link #toBytes} returned.
    *
    * @param bytes a set as it travels
    * @return the set
-   * @throws IOException when the bytes are no whole set in a form that this jar knows
+   * @throws IOException when the bytes are not a whole set in a form that this jar knows
    */
   public static LiveSet fromBytes(byte[] bytes) throws IOException {
     DataInputStream in = new DataInputStream(new ByteArrayInputStream(bytes));

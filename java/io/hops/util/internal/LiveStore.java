@@ -11,14 +11,14 @@ import java.util.function.BiFunction;
 import java.util.function.Function;
 
 /**
- * The roles in use in this JVM, and who keeps them fresh.
+ * The roles in use in this JVM, and the refresher that keeps them fresh.
  *
  * <p>Problem: two class loaders may hold two copies of this jar (sbt's second {@code run}, a notebook with {@code --jars},
  * system and user class path), and statics would make two stores that overwrite each other's work.
  *
- * <p>Solution: one slot of {@code System.getProperties()}. The copy that called {@code assumeRole} last owns it and has
- * taken over what was there; a copy that is not the owner writes nothing. Copies speak to the object in the slot in JDK
- * types only: {@code apply(question, argument)}, one question per constant below.
+ * <p>Solution: one slot of {@code System.getProperties()}. The copy that called {@code assumeRole} last owns the slot and has
+ * taken over the store that it found there; a copy that is not the owner writes nothing. Copies talk to the object in the
+ * slot in JDK types only: {@code apply(question, argument)}, with one question for each constant below.
  */
 public final class LiveStore implements BiFunction<String, Object, Object> {
   private static final String SLOT = "io.hops.util.live.1";
@@ -49,7 +49,7 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
     this.applied = applied;
   }
 
-  /** The store of this copy, which owns the slot from here on and has taken over what another copy left there. */
+  /** Makes this copy the owner of the slot, takes over what another copy left there, and returns the store. */
   static LiveStore own() {
     synchronized (LiveRoles.LOCK) {
       Object there = System.getProperties().get(SLOT);
@@ -68,10 +68,10 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
   }
 
   /**
-   * What a reader of a bucket in this JVM gets now, whichever copy owns the store.
+   * Returns what a reader of a bucket in this JVM gets now, whichever copy owns the store.
    *
    * @param bucket the bucket
-   * @return see {@link LiveSet#answer}; null without a store: this is no JVM that assumed a role
+   * @return see {@link LiveSet#answer}; null without a store: this JVM has not assumed a role
    */
   public static Object[] answer(String bucket) {
     Object there = System.getProperties().get(SLOT);
@@ -79,7 +79,7 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
   }
 
   /**
-   * The newest set in the form in which it travels, whichever copy owns the store.
+   * Returns the newest set in the form in which it travels, whichever copy owns the store.
    *
    * @return the bytes; null without a store
    */
@@ -88,16 +88,16 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
     return there == null ? null : (byte[]) ask(there, SET, null);
   }
 
-  /** When the credentials of a bucket were and will be fetched anew, see {@link Refresher#times}; null without a store. */
+  /** Returns when the credentials of a bucket were and will be refreshed, see {@link Refresher#times}; null without a store. */
   static long[] refreshTimes(String bucket) {
     Object there = System.getProperties().get(SLOT);
     return there == null ? null : (long[]) ask(there, TIMES, bucket);
   }
 
   /**
-   * What the roles in use have written elsewhere in this JVM, whichever copy owns the store.
+   * Returns what the roles in use have written elsewhere in this JVM, whichever copy owns the store.
    *
-   * @return the newest; nothing without a store
+   * @return the newest value; that of an untouched JVM without a store
    */
   public static Applied findApplied() {
     Object there = System.getProperties().get(SLOT);
@@ -108,7 +108,7 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
   }
 
   /**
-   * The roles in use in this JVM, whichever copy owns the store.
+   * Returns the roles in use in this JVM, whichever copy owns the store.
    *
    * @return the newest set; null without a store
    */
@@ -125,7 +125,7 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
     return Applied.fromMap((Map<String, String[]>) ask(there, SAVED, null));
   }
 
-  /** Buckets that share a fetch there share one here. */
+  /** Reads the fetches. Buckets that share one there share one here. */
   @SuppressWarnings("unchecked")
   private static Map<String, Fetch> readFetches(Object there) {
     Map<Function<long[], Object[]>, Fetch> known = new IdentityHashMap<>();
@@ -148,13 +148,13 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
     return ((BiFunction<String, Object, Object>) there).apply(question, argument);
   }
 
-  /** Whether this copy is still the owner. */
+  /** Returns true if this copy is still the owner of the slot. */
   boolean isOwner() {
     return System.getProperties().get(SLOT) == this;
   }
 
   /**
-   * The roles in use.
+   * Returns the roles in use.
    *
    * @return the newest set
    */
@@ -162,17 +162,17 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
     return set;
   }
 
-  /** Readers see the new set from their next request on. */
+  /** Replaces the set. Readers see the new one from their next request on. */
   void replace(LiveSet newer) {
     this.set = newer;
   }
 
-  /** By bucket, how to fetch its credentials anew, see {@link Refresher}. Buckets of one request share one. */
+  /** Returns, by bucket, the fetch that brings its credentials. Buckets of one request share one. */
   Map<String, Fetch> fetches() {
     return fetches;
   }
 
-  /** The buckets that one way of fetching serves. */
+  /** Lists the buckets that one fetch serves. */
   Set<String> buckets(Fetch fetch) {
     Set<String> buckets = new TreeSet<>();
     fetches.forEach(
@@ -184,22 +184,22 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
     return buckets;
   }
 
-  /** The one who fetches. */
+  /** Returns the refresher of this store. */
   Refresher refresher() {
     return refresher;
   }
 
   /**
-   * What the roles in use have written elsewhere.
+   * Returns what the roles in use have written elsewhere.
    *
-   * @return the newest
+   * @return the newest value
    */
   public Applied applied() {
     return applied;
   }
 
   /**
-   * Keeps what the roles in use have written elsewhere. Called under the JVM-wide lock only.
+   * Replaces the record of what the roles in use have written elsewhere. Call it under the JVM-wide lock only.
    *
    * @param newer the new value
    */
@@ -227,7 +227,7 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
     }
   }
 
-  /** Shows nothing: the slot is listed with the system properties. */
+  /** Shows nothing: whoever lists the system properties sees this text. */
   @Override
   public String toString() {
     return "***";

@@ -31,7 +31,7 @@ final class NativeLoader {
 
   private NativeLoader() {}
 
-  /** Loads it into the class loader of this class; throws UnsatisfiedLinkError with a remedy when that fails. */
+  /** Loads the library into the class loader of this class. Throws UnsatisfiedLinkError with a remedy when that fails. */
   static void load() {
     String path = PATH.find();
     if (path == null) {
@@ -42,7 +42,7 @@ final class NativeLoader {
   }
 
   private static void loadFile(Path file) {
-    String problem = ElfFile.problem(file);
+    String problem = ElfFile.findProblem(file);
     if (problem != null) {
       throw failed("cannot load " + file + ", which " + PATH.property + " names: " + problem, null);
     }
@@ -84,23 +84,23 @@ final class NativeLoader {
     return NativeLoader.class.getResource("/native/" + platform + "/lib" + NAME + ".so");
   }
 
-  /** The name of the jar's folder for this process: operating system, processor and C library. */
+  /** Names the folder of the jar for this process, by operating system, processor and C library. */
   private static String platform() {
     String system = System.getProperty("os.name").toLowerCase(Locale.ROOT).replace(' ', '-');
     String processor = System.getProperty("os.arch").replace("amd64", "x86_64");
     return system + "-" + processor + (isMusl() ? "-musl" : "");
   }
 
-  /** Asks what this very process is linked to: a machine can hold both C libraries. */
+  /** Returns true if this process is linked to musl. A machine can have both C libraries, so the process itself decides. */
   private static boolean isMusl() {
     try (Stream<String> maps = Files.lines(Paths.get("/proc/self/maps"))) {
       return maps.anyMatch(line -> line.contains("/ld-musl-"));
     } catch (IOException e) {
-      return false; // no Linux, or no /proc: then the bundled library is tried
+      return false; // not Linux, or without /proc: then the bundled library is tried
     }
   }
 
-  /** Loads a copy under a name of its own: one file can be loaded by one class loader only. */
+  /** Loads a copy with a new name: only one class loader can load a file. */
   private static void loadCopy(URL library) {
     String named = DIRECTORY.find();
     Path directory = Paths.get(named == null ? System.getProperty("java.io.tmpdir") : named);

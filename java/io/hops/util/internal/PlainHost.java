@@ -5,7 +5,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Supplier;
 
-/** A JVM without Spark: roles are written to the environment and nowhere else. */
+/** A JVM without Spark. Roles are written to the environment and nowhere else. */
 final class PlainHost implements Host {
   @Override
   public boolean isExecutor() {

@@ -10,7 +10,7 @@ import java.util.logging.Level;
 import java.util.logging.Logger;
 
 /**
- * Fetches the credentials of every role in use anew, in time, on one daemon thread.
+ * Fetches newer credentials for every role in use, in time, on one daemon thread.
  *
  * <p>The core decides when, and says so with each {@link Fetched} and {@link FetchFailure}. A failed fetch leaves the
  * credentials in place for as long as they are valid.
@@ -28,7 +28,7 @@ final class Refresher implements Runnable {
     this.store = store;
   }
 
-  /** When one fetch is due, and how it has fared since its last success. */
+  /** The next run of a fetch: when it is due, and what has happened since the last success. */
   private static final class DueFetch {
     long atNanos;
     long refreshAtNanos;
@@ -45,7 +45,7 @@ final class Refresher implements Runnable {
     }
   }
 
-  /** Has credentials just fetched refreshed in time. */
+  /** Schedules the refresh of credentials that have just been fetched. */
   synchronized void schedule(Fetch fetch, long refreshAfterMillis, long validForMillis) {
     long now = System.nanoTime();
     DueFetch due = new DueFetch();
@@ -56,14 +56,14 @@ final class Refresher implements Runnable {
     if (thread == null) {
       thread = new Thread(this, "hops-credentials refresh");
       thread.setDaemon(true);
-      // The context class loader of whoever calls first would be kept alive for ever.
+      // The thread would keep the context class loader of its first caller alive for ever.
       thread.setContextClassLoader(Refresher.class.getClassLoader());
       thread.start();
     }
     notifyAll();
   }
 
-  /** When it was last fetched anew, 0 for never, and when the next fetch is due; both in milliseconds since 1970. */
+  /** Returns when the last refresh was, 0 for never, and when the next is due; both in milliseconds since 1970. */
   synchronized long[] times(Fetch fetch) {
     DueFetch due = fetch == null ? null : schedule.get(fetch);
     return due == null
@@ -74,7 +74,7 @@ final class Refresher implements Runnable {
         };
   }
 
-  /** Sees to it that every role in use is scheduled. For one that is not, when it is due is not known: at once. */
+  /** Schedules every role in use that is not scheduled yet: at once, since nobody knows when it is due. */
   synchronized void adopt() {
     for (Map.Entry<String, Fetch> entry : store.fetches().entrySet()) {
       if (!schedule.containsKey(entry.getValue())) {
@@ -84,7 +84,7 @@ final class Refresher implements Runnable {
     }
   }
 
-  /** Drops what no role in use is fetched by. Not before an {@code assumeRole} can no longer be taken back. */
+  /** Drops the fetches that no role in use needs. Call it only when the {@code assumeRole} can no longer be undone. */
   synchronized void forgetUnused() {
     schedule.keySet().retainAll(store.fetches().values());
   }
@@ -98,7 +98,7 @@ final class Refresher implements Runnable {
     }
   }
 
-  /** Sleeps until a fetch is due; null, and the end of the thread, when there is nothing left to do. */
+  /** Sleeps until a fetch is due and returns it. Returns null, and ends the thread, when there is nothing left to do. */
   private synchronized Fetch await() {
     while (store.isOwner()) {
       Fetch next = null;
@@ -171,13 +171,13 @@ final class Refresher implements Runnable {
     due.endNanos = now + TimeUnit.MILLISECONDS.toNanos(due.validForMillis);
   }
 
-  /** Takes the newest credentials to every reader beside the store. */
+  /** Takes the newest credentials to every place beside the store. */
   private void deliver(DueFetch due, Set<String> buckets) {
     try {
       LiveRoles.refresh(store);
     } catch (CloudCredentialException | RuntimeException | Error e) {
       due.isFetched = true;
-      complain(due, buckets, e.toString());
+      logFailure(due, buckets, e.toString());
       due.atNanos = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(DELIVER_AGAIN_MILLIS);
       return;
     }
@@ -197,8 +197,11 @@ final class Refresher implements Runnable {
     try {
       LiveRoles.applyPending(store);
     } catch (CloudCredentialException | RuntimeException | Error e) {
-      // No reason to fetch again: whoever reads there next tries once more.
-      LOG.log(Level.WARNING, "the roles in use could not be brought to the new SparkContext", e);
+      // The next reader in that context tries again; the credentials themselves are fine.
+      LOG.log(
+          Level.WARNING,
+          "the roles in use could not be applied to the new SparkContext; the next read of s3a:// there tries again",
+          e);
     }
   }
 
@@ -210,19 +213,19 @@ final class Refresher implements Runnable {
     store.replace(set);
     long now = System.nanoTime();
     if (due.leftMillis(now) <= 0) {
-      // Readers on executors then name the cause as well.
+      // Readers on executors then name the cause too.
       try {
         LiveRoles.refresh(store);
       } catch (CloudCredentialException | RuntimeException e) {
         LOG.log(Level.FINE, "the reason did not reach the executors", e);
       }
     }
-    complain(due, buckets, failure.getMessage());
+    logFailure(due, buckets, failure.getMessage());
     due.atNanos = now + TimeUnit.MILLISECONDS.toNanos(failure.retryAfterMillis);
   }
 
-  /** One line at the first failure, and one every five minutes as long as it lasts. */
-  private void complain(DueFetch due, Set<String> buckets, String reason) {
+  /** Logs the first failure, and a reminder every five minutes as long as it lasts. */
+  private void logFailure(DueFetch due, Set<String> buckets, String reason) {
     long now = System.nanoTime();
     if (due.failures == 0) {
       due.firstFailureMillis = System.currentTimeMillis();

@@ -4,7 +4,7 @@ import io.hops.util.CredentialsProvider.AssumeRoleRequest;
 import io.hops.util.exceptions.CloudCredentialException;
 import java.util.concurrent.ThreadLocalRandom;
 
-/** A fetch that asks the source of this JVM, as the settings name it at that moment. */
+/** Asks the source that the settings of this JVM name at that moment. */
 final class RequestFetch extends Fetch {
   private final AssumeRoleRequest request;
 
@@ -12,7 +12,7 @@ final class RequestFetch extends Fetch {
     this.request = request;
   }
 
-  /** Fetches for the first time: the caller gets the exception itself. */
+  /** Fetches for the first time, when the caller gets the exception itself. */
   Fetched fetchFirst() throws CloudCredentialException {
     double chance = ThreadLocalRandom.current().nextDouble();
     return Native.loaded().assumeRole(JvmSettings.readWithCertificates(), request, chance);

@@ -3,8 +3,8 @@ package io.hops.util.internal;
 import java.util.Map;
 
 /**
- * One setting: the names under which it is looked for. The core has the table; the two settings that are needed to load the
- * core stand in {@link NativeLoader} as well, under the same names.
+ * One setting: the names under which to look for it. The core has the table of all settings; the two that are needed to load
+ * the core stand in {@link NativeLoader} too, with the same names.
  */
 final class Setting {
   final String spark;
@@ -12,7 +12,7 @@ final class Setting {
   final String[] variables;
 
   /**
-   * Keeps the names.
+   * Makes a row of the table.
    *
    * @param spark its key in a SparkConf, or null
    * @param property its JVM system property, or null
@@ -24,20 +24,20 @@ final class Setting {
     this.variables = variables;
   }
 
-  /** The value that counts, in the order in which the core looks; null when it is not set. A blank value counts as unset. */
+  /** Finds the value that counts, in the order of the core; null when it is not set. A blank value counts as unset. */
   String find() {
     Map<String, String> application = HostLoader.host().settings();
-    String found = spark == null ? null : filled(application.get(spark));
+    String found = spark == null ? null : nonBlank(application.get(spark));
     if (found == null && property != null) {
-      found = filled(System.getProperty(property));
+      found = nonBlank(System.getProperty(property));
     }
     for (int i = 0; found == null && i < variables.length; i++) {
-      found = filled(System.getenv(variables[i]));
+      found = nonBlank(System.getenv(variables[i]));
     }
     return found;
   }
 
-  private static String filled(String value) {
+  private static String nonBlank(String value) {
     return value == null || value.trim().isEmpty() ? null : value;
   }
 }

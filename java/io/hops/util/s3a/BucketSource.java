@@ -12,8 +12,8 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.security.UserGroupInformation;
 
 /**
- * Where one file system of S3A gets its credentials, at each request: bound to its bucket, its user and the generation of the
- * configuration it was opened with.
+ * Gives one file system of S3A its credentials, at each request. Bound to the bucket, the user, and the generation of the
+ * configuration that it was opened with.
  */
 public final class BucketSource implements Supplier<Object[]> {
   private final CurrentCredentials credentials;
@@ -26,7 +26,7 @@ public final class BucketSource implements Supplier<Object[]> {
   }
 
   /**
-   * What a provider calls when S3A opens a file system.
+   * Returns the function that a provider calls when S3A opens a file system.
    *
    * @return takes the URI and the Hadoop configuration of the file system
    */
@@ -42,7 +42,7 @@ public final class BucketSource implements Supplier<Object[]> {
 
   @Override
   public Object[] get() {
-    // A file system that an earlier SparkContext opened serves a later one, whose executors have nothing yet.
+    // A file system that an earlier SparkContext opened can serve a later one, whose executors have nothing yet.
     try {
       LiveRoles.applyToNewContext();
     } catch (CloudCredentialException e) {

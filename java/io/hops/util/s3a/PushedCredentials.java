@@ -8,11 +8,11 @@ import org.apache.hadoop.io.Text;
 import org.apache.hadoop.security.UserGroupInformation;
 
 /**
- * The credentials of one bucket on an executor, at each call. They come from the Hadoop secrets of a user, where the
- * driver's push puts them; nothing is fetched here.
+ * Gives the current credentials of one bucket on an executor. Reads them from the Hadoop secrets of a user, where the driver's
+ * push puts them; never fetches any.
  *
- * <p>Problem: a task can be ahead of the push, and must not read with the roles of before. Solution: a set that is absent or
- * of a lower generation than that of the job is not an answer; the push is awaited.
+ * <p>Problem: a task can be ahead of the push, and must not read with earlier roles. Solution: a set that is absent, or of a
+ * lower generation than the job, does not count; the reader waits for the push.
  */
 public final class PushedCredentials implements Supplier<Object[]> {
   /** The name of the Hadoop secret that carries the set to executors. */
@@ -27,11 +27,11 @@ public final class PushedCredentials implements Supplier<Object[]> {
   private volatile ParsedSet parsed = new ParsedSet(null, null);
 
   /**
-   * Looks nowhere yet.
+   * Makes the source of one bucket.
    *
    * @param bucket the bucket, or the empty name for the application
    * @param user whose secrets to look at
-   * @param generation the lowest that is taken; 0 for any
+   * @param generation the lowest generation that counts; 0 for any
    */
   public PushedCredentials(String bucket, UserGroupInformation user, long generation) {
     this.bucket = bucket;
@@ -44,7 +44,7 @@ public final class PushedCredentials implements Supplier<Object[]> {
    *
    * @param user whose secrets to look at
    * @return the set, or null when none has arrived
-   * @throws IOException when it is damaged
+   * @throws IOException when the set is damaged
    */
   public static LiveSet readSet(UserGroupInformation user) throws IOException {
     byte[] bytes = user.getCredentials().getSecretKey(SECRET);
@@ -57,7 +57,7 @@ public final class PushedCredentials implements Supplier<Object[]> {
     while (true) {
       LiveSet set;
       try {
-        set = look();
+        set = findNewest();
       } catch (IOException e) {
         return new Object[] {true, e.getMessage()};
       }
@@ -77,16 +77,16 @@ public final class PushedCredentials implements Supplier<Object[]> {
         Thread.sleep(LOOK_AGAIN_MILLIS);
       } catch (InterruptedException e) {
         Thread.currentThread().interrupt();
-        return new Object[] {true, "interrupted while the credentials for " + LiveSet.describe(bucket) + " were on their way"};
+        return new Object[] {true, "interrupted while waiting for the credentials for " + LiveSet.describe(bucket)};
       }
     }
   }
 
   /**
-   * The newest set pushed to this executor. Looks at the user's secrets at each request: a role switch holds for the next
-   * one, and the look costs less than a microsecond against the milliseconds of a request. Parses only what is new.
+   * Finds the newest set that was pushed to this executor. Looks at the user's secrets at each request: then a role switch
+   * holds for the next one, and the look costs less than a microsecond. Parses only what is new.
    */
-  private LiveSet look() throws IOException {
+  private LiveSet findNewest() throws IOException {
     byte[] bytes = user.getCredentials().getSecretKey(SECRET);
     ParsedSet held = parsed;
     if (bytes != null && bytes != held.bytes) {
@@ -99,7 +99,7 @@ public final class PushedCredentials implements Supplier<Object[]> {
     return held.set;
   }
 
-  /** A set and the bytes it was read from, whose identity tells whether there are others by now. */
+  /** A set and the bytes it was parsed from. Their identity tells whether other bytes have arrived since. */
   private static final class ParsedSet {
     final byte[] bytes;
     final LiveSet set;

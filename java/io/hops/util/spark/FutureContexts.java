@@ -12,11 +12,11 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * What roles do to a SparkContext that is made after them.
+ * Prepares SparkContexts that are made after a role.
  *
- * <p>Problem: nothing tells us when a context is made. Solution: Spark takes {@code spark.hadoop.*} system properties into
- * each SparkConf, so the new context finds our file-system class and provider, none of them secret; that class brings the
- * rest when it opens its first bucket ({@link io.hops.util.s3a.HopsS3AFileSystem}).
+ * <p>Problem: nothing tells us when a context is made. Solution: Spark copies {@code spark.hadoop.*} system properties into each
+ * SparkConf, so a new context finds our file-system class and provider, which are not secret. That class applies the rest when
+ * it opens its first bucket ({@link io.hops.util.s3a.HopsS3AFileSystem}).
  */
 final class FutureContexts implements Effect {
   private static final String HADOOP = "spark.hadoop.";
@@ -41,7 +41,7 @@ final class FutureContexts implements Effect {
     try {
       mode = Mode.live(Bridge.ensure());
     } catch (IOException | LinkageError e) {
-      // Without S3A, or without a way into its class loader: the context itself will say so.
+      // There is no S3A, or no way into its class loader. The effect on the context itself will say so.
       return;
     }
     Map<String, String> values = new LinkedHashMap<>();
@@ -71,7 +71,7 @@ final class FutureContexts implements Effect {
     keys.release(store.applied());
   }
 
-  /** What is known of the property behind a key; null when it is not ours. */
+  /** Finds the property behind a key; null when we have not written it. */
   static Applied.WrittenKey find(Applied applied, String key) {
     return applied.find(PLACE + key);
   }

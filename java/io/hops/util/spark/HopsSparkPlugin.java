@@ -15,11 +15,11 @@ import org.apache.spark.api.plugin.SparkPlugin;
  * Assumes a role from the configuration, without a line of code:
  * {@code spark.plugins=io.hops.util.spark.HopsSparkPlugin} and {@code spark.hops.role}, an ARN or {@code default}.
  *
- * <p>A context that cannot have its role does not start. Without {@code spark.hops.role} the plugin only brings roles that
- * were assumed before the context was made. In a Thrift or Connect server it is the only way to a role.
+ * <p>A context that cannot get its role does not start. Without {@code spark.hops.role} the plugin only applies roles that were
+ * assumed before the context was made. In a Thrift or Connect server the plugin is the only way to a role.
  */
 public final class HopsSparkPlugin implements SparkPlugin {
-  /** Made by Spark. */
+  /** Called by Spark. */
   public HopsSparkPlugin() {}
 
   @Override
@@ -31,7 +31,7 @@ public final class HopsSparkPlugin implements SparkPlugin {
         return Collections.emptyMap();
       }
 
-      /** The first call after the scheduler has started: before, nothing can be sent to executors. */
+      /** Assumes the role. This is the first call after the scheduler has started; earlier, nothing can be sent to executors. */
       @Override
       public void registerMetrics(String application, PluginContext plugin) {
         String role = plugin.conf().get("spark.hops.role", "");

@@ -16,11 +16,11 @@ import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerJobEnd;
 
 /**
- * What jobs leave behind that were planned before a role was assumed.
+ * Cleans up after jobs that were planned before a role was assumed.
  *
- * <p>Problem: a job carries the Hadoop configuration of the moment in which it was planned. One that is under way while a
- * role is assumed opens its buckets as whoever it was before, also after open ones were taken out of Hadoop's cache, and
- * then every later job would read with what it opened. Solution: at the end of each job they are taken out again.
+ * <p>Problem: a job carries the Hadoop configuration of the moment in which it was planned. When it is in flight while a role is
+ * assumed, it opens its buckets under the earlier identity, also after we took open buckets out of Hadoop's cache; and every
+ * later job would read from what it opened. Solution: take them out again at the end of each job.
  */
 final class InFlightJobs extends SparkListener {
   private static final Logger LOG = Logger.getLogger("io.hops.util");
@@ -34,12 +34,12 @@ final class InFlightJobs extends SparkListener {
     this.context = context;
   }
 
-  /** The jobs that are under way. */
+  /** Lists the jobs that are in flight. */
   static int[] ids(SparkContext context) {
     return context.statusTracker().getActiveJobIds();
   }
 
-  /** Cleans up after these jobs, and on the driver after every other one. */
+  /** Cleans up after these jobs, and on the driver after every other job too. */
   static synchronized void watch(SparkContext context, int[] jobs) {
     InFlightJobs here = last.get();
     if (here == null || here.context != context) {
@@ -58,7 +58,7 @@ final class InFlightJobs extends SparkListener {
     Set<String> buckets = set == null ? Collections.emptySet() : set.buckets();
     OpenFileSystems.evictEarlier(buckets);
     if (jobs.remove(end.jobId()) && !context.isLocal()) {
-      // A job of ours, which must not be awaited by the thread that tells of its end.
+      // The eviction is a job itself, and the thread that announces the end of jobs must not wait for it.
       Thread thread = new Thread(() -> evictOnExecutors(buckets), "hops-credentials jobs in flight");
       thread.setDaemon(true);
       thread.start();
@@ -69,7 +69,10 @@ final class InFlightJobs extends SparkListener {
     try {
       Eviction.evictOn(context, Eviction.executors(context), buckets);
     } catch (CloudCredentialException e) {
-      LOG.log(Level.WARNING, "a job that ran while the role was assumed may have left buckets open under another identity", e);
+      LOG.log(
+          Level.WARNING,
+          "a job that was in flight when the role was assumed may have left buckets open under another identity",
+          e);
     }
   }
 }

@@ -16,8 +16,8 @@ import org.apache.spark.SparkContext;
 /**
  * How S3A gets its credentials in one SparkContext.
  *
- * <p>Live: from our provider, at each request. Static: from the three keys, once per file system, as the original did it;
- * only where the way to the live mode is barred.
+ * <p>Live: from our provider, at each request. Static: from the three static keys, once for each file system, as hops-util did;
+ * only where the live mode is not possible.
  */
 final class Mode {
   static final String LIVE = "live";
@@ -38,11 +38,11 @@ final class Mode {
     this.whyStatic = whyStatic;
   }
 
-  /** The mode that this context allows. */
+  /** Chooses the mode that this context allows. */
   static Mode choose(SparkContext context, Configuration configuration)
       throws CloudCredentialException {
     JvmSettings settings = JvmSettings.read();
-    // Asked before anything is decided: a mistyped switch is refused also where it would make no difference.
+    // First of all, so that a mistyped switch is refused even where it makes no difference.
     boolean hasStaticKeys = Native.loaded().hasStaticKeys(settings);
     boolean requiresLive = Native.loaded().requiresLive(settings);
     String whyStatic;
@@ -52,8 +52,8 @@ final class Mode {
       } else {
         String provider = Bridge.ensure();
         String fileSystem = configuration.get(Keys.FILE_SYSTEM, STOCK_FILE_SYSTEM);
-        if (!context.isLocal() && isOwn(fileSystem)) {
-          // Nobody would define the bridge on an executor.
+        if (!context.isLocal() && isCustom(fileSystem)) {
+          // Nobody defines the bridge on an executor.
           if (!Bridge.isVisible()) {
             throw new CloudCredentialException(explainOutOfReach(fileSystem));
           }
@@ -73,13 +73,13 @@ final class Mode {
     return new Mode(null, true, whyStatic);
   }
 
-  /** The live mode with this provider, without static keys. */
+  /** Makes the live mode with this provider and without static keys. */
   static Mode live(String provider) {
     return new Mode(provider, false, null);
   }
 
-  /** Whether a file-system class is neither Hadoop's nor ours. */
-  static boolean isOwn(String fileSystem) {
+  /** Returns true if a file-system class is neither Hadoop's nor ours. */
+  static boolean isCustom(String fileSystem) {
     return !fileSystem.equals(STOCK_FILE_SYSTEM) && !fileSystem.equals(HOPS_FILE_SYSTEM);
   }
 
@@ -109,7 +109,7 @@ final class Mode {
     return provider != null;
   }
 
-  /** Says when the static keys of a role end, and what keeps them from being refreshed. */
+  /** Warns when the static keys of a role end, and why they are not refreshed. */
   void warn(LiveRole role) {
     LOG.warning(
         "credentials of "
@@ -124,17 +124,17 @@ final class Mode {
     return isLive() ? LIVE : STATIC;
   }
 
-  /** Whether S3A reads this bucket through our provider as the configuration stands. */
+  /** Returns true if, with this configuration, S3A reads the bucket through our provider. */
   boolean isOurs(Configuration configuration, String bucket) {
     String own = bucket.isEmpty() ? null : configuration.get(Keys.forBucket(bucket, Keys.PROVIDER));
     return isLive() && provider.equals(own == null ? configuration.get(Keys.PROVIDER) : own);
   }
 
-  /** The keys that do not depend on the bucket. They change nothing for buckets without a role. */
+  /** Puts the keys that do not depend on a bucket. They change nothing for buckets without a role. */
   void putCommonKeys(Map<String, String> keys, String fileSystem, long generation) {
     if (isLive()) {
-      // A class of the user's own stays.
-      if (!isOwn(fileSystem)) {
+      // A class that the user chose stays.
+      if (!isCustom(fileSystem)) {
         keys.put(Keys.FILE_SYSTEM, HOPS_FILE_SYSTEM);
       }
       keys.put(Keys.ABSTRACT_FILE_SYSTEM, HOPS_ABSTRACT_FILE_SYSTEM);
@@ -142,7 +142,7 @@ final class Mode {
     }
   }
 
-  /** The keys of one bucket, or of the application. */
+  /** Puts the keys of one bucket, or of the application. */
   void putKeys(Map<String, String> keys, String bucket, LiveRole role) {
     keys.put(Keys.forBucket(bucket, Keys.PROVIDER), isLive() ? provider : Keys.TEMPORARY_PROVIDER);
     keys.put(Keys.forBucket(bucket, Keys.ROLE), role.roleArn());
@@ -152,7 +152,7 @@ final class Mode {
     }
   }
 
-  /** The three keys of the original. */
+  /** Puts the three static keys, which hops-util set too. */
   static void putStaticKeys(Map<String, String> keys, String bucket, Credentials credentials) {
     keys.put(Keys.forBucket(bucket, Keys.ACCESS_KEY), credentials.getAccessKeyId());
     keys.put(Keys.forBucket(bucket, Keys.SECRET_KEY), credentials.getSecretAccessKey());

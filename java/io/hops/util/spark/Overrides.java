@@ -11,11 +11,11 @@ import java.util.TreeSet;
 import org.apache.hadoop.conf.Configuration;
 import scala.Option;
 
-/** Settings of the user's own beside the application's role: which of them win over it, and which lose against it. */
+/** The user's own settings beside the application's role: those that win over it, and those that lose. */
 final class Overrides {
   private Overrides() {}
 
-  /** One sentence for each. */
+  /** Lists one sentence for each. */
   static List<String> list(Configuration configuration) {
     List<String> found = new ArrayList<>();
     Set<String> buckets = new TreeSet<>();
@@ -50,18 +50,18 @@ final class Overrides {
     return found;
   }
 
-  /** The provider that the user chose for this bucket and no other; null when there is none, or it is ours. */
+  /** Finds the provider that the user chose for this bucket alone; null when there is none, or it is ours. */
   static String findForeignProvider(Configuration configuration, String bucket) {
     String provider = configuration.get(Keys.forBucket(bucket, Keys.PROVIDER));
     boolean isOurs =
         provider == null
             || Bridge.isOurs(provider)
-            // In the static mode.
+            // In the static mode we set the provider, which is S3A's own, beside the role.
             || configuration.get(Keys.forBucket(bucket, Keys.ROLE)) != null;
     return isOurs ? null : provider;
   }
 
-  /** A conf of the session of this thread, else of the default one; Spark SQL may not be there. */
+  /** Finds a conf in the session of this thread, else in the default one. Spark SQL may be absent. */
   private static String findInSession(String key) {
     try {
       Class<?> type = Class.forName("org.apache.spark.sql.SparkSession");

@@ -7,7 +7,7 @@ import java.util.Map;
 import java.util.function.BiConsumer;
 import java.util.function.UnaryOperator;
 
-/** Keys written to one place, with what stood there before, so that they can be put back one by one. */
+/** Writes keys to one place, and puts back one by one what stood there before. */
 final class SavedKeys {
   private final String place;
   private final UnaryOperator<String> get;
@@ -15,11 +15,11 @@ final class SavedKeys {
   private final Map<String, String> found = new LinkedHashMap<>();
 
   /**
-   * Writes nothing yet.
+   * Describes the place, and writes nothing yet.
    *
    * @param place the name of the place, with which the names of its keys begin in {@link Applied}
-   * @param get what a key holds there
-   * @param put sets a key there; null removes it
+   * @param get returns the value of a key there, or null
+   * @param put sets a key there; the value null removes it
    */
   SavedKeys(String place, UnaryOperator<String> get, BiConsumer<String, String> put) {
     this.place = place;
@@ -28,12 +28,12 @@ final class SavedKeys {
   }
 
   /**
-   * Writes the keys and keeps what stood there.
+   * Writes the keys, and remembers what stood there.
    *
-   * @param applied what is known of the place
+   * @param applied the record so far
    * @param keys the keys with their values
-   * @param withoutUs what a key that is not ours yet would hold without us
-   * @return what is known of the place now
+   * @param withoutUs returns the value that a key would have without us; asked for keys that we have not written before
+   * @return the record with these keys
    */
   Applied write(Applied applied, Map<String, String> keys, UnaryOperator<String> withoutUs) {
     Map<String, WrittenKey> written = new LinkedHashMap<>();
@@ -48,7 +48,7 @@ final class SavedKeys {
     return applied.withKeys(written);
   }
 
-  /** Overwrites those of the keys that still hold what we wrote last. Adds none. */
+  /** Overwrites those of the keys that still hold what we wrote last, and returns the record. Adds no key. */
   Applied overwrite(Applied applied, Map<String, String> keys) {
     Map<String, WrittenKey> written = new LinkedHashMap<>();
     keys.forEach(
@@ -68,7 +68,7 @@ final class SavedKeys {
     found.clear();
   }
 
-  /** Puts back what stood there before the first role, where what stands there is still ours. */
+  /** Restores what stood there before the first role, where the value is still ours. */
   void release(Applied applied) {
     applied
         .list(place)

@@ -9,11 +9,11 @@ import java.io.IOException;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.SparkContext;
 
-/** What of Spark and S3A keeps roles from being refreshed or seen: class loaders, SDK, the way to the executors. */
+/** Checks what in Spark and S3A can keep roles from being refreshed or seen: class loaders, SDK, the way to the executors. */
 final class SparkDoctor {
   private SparkDoctor() {}
 
-  /** Looks at S3A in this JVM, and at the context if there is one. */
+  /** Checks S3A in this JVM, and the context if there is one. */
   static void examine(SparkContext context, String mode, Findings findings) {
     try {
       String provider = Bridge.ensure();
@@ -37,7 +37,7 @@ final class SparkDoctor {
       findings.problem("token channel", Mode.explainMissingChannel(context));
     }
     String fileSystem = configuration.get(Keys.FILE_SYSTEM, Mode.STOCK_FILE_SYSTEM);
-    if (!context.isLocal() && Mode.isOwn(fileSystem) && !Bridge.isVisible()) {
+    if (!context.isLocal() && Mode.isCustom(fileSystem) && !Bridge.isVisible()) {
       findings.problem("file system", Mode.explainOutOfReach(fileSystem));
     }
     for (String override : Overrides.list(configuration)) {

@@ -21,7 +21,7 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.SparkContext;
 
 /**
- * What roles do to the active SparkContext: its Hadoop configuration names our provider, its executors get the live set.
+ * Applies roles to the active SparkContext: its Hadoop configuration names our provider, and its executors get the live set.
  */
 final class SparkEffect implements Effect {
   private static final String PLACE = "hadoop:";
@@ -54,7 +54,7 @@ final class SparkEffect implements Effect {
             });
   }
 
-  /** Whether there are roles in use that have not reached this context. */
+  /** Returns true if there are roles in use that have not reached this context. */
   static boolean isPending(SparkContext context) {
     if (LiveStore.findApplied().hasReached(context.applicationId())) {
       return false;
@@ -63,8 +63,8 @@ final class SparkEffect implements Effect {
     return set != null && !set.buckets().isEmpty();
   }
 
-  /** The mode in which the roles in use reached this context; null when they have not. */
-  static String appliedMode(SparkContext context) {
+  /** Finds the mode in which the roles in use have reached this context; null when they have not. */
+  static String findMode(SparkContext context) {
     Applied applied = LiveStore.findApplied();
     return applied.hasReached(context.applicationId()) ? applied.mode() : null;
   }
@@ -92,11 +92,11 @@ final class SparkEffect implements Effect {
     } else {
       mode.warn(store.current().findOwn(bound.iterator().next()));
     }
-    // Last: whoever finds this mark relies on all of the above.
+    // Last, because whoever finds this mark relies on all of the above.
     store.replace(applied.withContext(context.applicationId(), mode.name()));
   }
 
-  /** With static keys, S3A and the executors go on with the first role, whatever the keys say by then. */
+  /** Refuses another role in the static mode, where S3A and the executors go on with the first one whatever the keys say. */
   private void refuseSwitch(LiveStore store, Mode mode, Set<String> bound)
       throws CloudCredentialException {
     if (mode.isLive() || appliedBefore.mode() == null) {
@@ -116,7 +116,7 @@ final class SparkEffect implements Effect {
     }
   }
 
-  /** The buckets that S3A does not read through our provider yet. */
+  /** Lists the buckets that S3A does not read through our provider yet. */
   private Set<String> findForeign(Mode mode, Set<String> bound) {
     Set<String> foreign = new TreeSet<>(bound);
     foreign.removeIf(bucket -> mode.isOurs(configuration, bucket));
@@ -132,7 +132,7 @@ final class SparkEffect implements Effect {
     return keys.write(applied, values, key -> valueWithoutUs(applied, key));
   }
 
-  /** Takes our classes and the live set to the executors. */
+  /** Sends our classes and the live set to the executors. */
   private void deliver() throws CloudCredentialException {
     if (!context.isLocal()) {
       ProductJar.ensure(context);
@@ -141,7 +141,7 @@ final class SparkEffect implements Effect {
     }
   }
 
-  /** Has buckets that are open under another identity opened anew at the next look-up, in every JVM. */
+  /** Makes every JVM open the buckets again that are open under another identity. */
   private void reopenBuckets(Set<String> foreign, Set<String> executors, int[] jobsInFlight)
       throws CloudCredentialException {
     if (foreign.isEmpty()) {
@@ -175,19 +175,19 @@ final class SparkEffect implements Effect {
     keys.undo();
     if (appliedBefore != null) {
       store.replace(appliedBefore);
-      pushStepBack(store);
+      pushAgain(store);
     }
   }
 
   @Override
   public void release(LiveStore store) {
-    pushStepBack(store);
+    pushAgain(store);
     keys.release(store.applied());
     OpenFileSystems.evictOurs();
   }
 
-  /** Pushes what holds after a step back, if executors can have more than that. */
-  private void pushStepBack(LiveStore store) {
+  /** Pushes the set after an undo or a release, if executors may hold an earlier one. */
+  private void pushAgain(LiveStore store) {
     boolean isLive = isPushed || Mode.LIVE.equals(store.applied().mode());
     if (context.isLocal() || !isLive) {
       return;
@@ -200,8 +200,8 @@ final class SparkEffect implements Effect {
   }
 
   /**
-   * What would stand in this configuration without us. A context that was made after a role has copied our values from the
-   * environment and from the system properties; without us it had copied what stood there before.
+   * Returns the value that a key would have without us. A context that was made after a role has copied our values from the
+   * environment and from the system properties; without us it would have copied what stood there before.
    */
   private String valueWithoutUs(Applied applied, String key) {
     String[] environment = applied.environment();

@@ -24,7 +24,7 @@ public final class SparkHost implements Host {
   private static final String NO_ADDRESS =
       "with AWS_* in the environment Spark would fail: this machine's host name has no address; add it to /etc/hosts";
 
-  /** Made by its name. */
+  /** Called by {@code HostLoader}, which knows only the name of this class. */
   public SparkHost() {}
 
   @Override
@@ -37,7 +37,10 @@ public final class SparkHost implements Host {
     ActiveContext.refuseSharedServer();
   }
 
-  /** With {@code AWS_*} set Spark looks up the host's name whenever it makes a Hadoop configuration, and throws without an address. */
+  /**
+   * Refuses when this machine's host name has no address. With {@code AWS_*} set, Spark looks the name up whenever it makes a
+   * Hadoop configuration, and throws when there is no address.
+   */
   @Override
   public void refuseEnvironment() throws CloudCredentialException {
     try {
@@ -52,7 +55,7 @@ public final class SparkHost implements Host {
     SparkContext context = ActiveContext.get();
     return context == null
         ? Collections.singletonList(new FutureContexts())
-        // In this order: what the properties held when the context was made is what it copied from them.
+        // In this order: the context has copied what the properties held when it was made.
         : Arrays.asList(new SparkEffect(context), new FutureContexts());
   }
 
@@ -90,7 +93,7 @@ public final class SparkHost implements Host {
     if (context == null) {
       return isExecutor() ? Mode.LIVE : "pending (until a SparkContext opens its first s3a:// path)";
     }
-    String applied = SparkEffect.appliedMode(context);
+    String applied = SparkEffect.findMode(context);
     return applied == null ? "pending (until this SparkContext opens its first s3a:// path)" : applied;
   }
 

@@ -19,7 +19,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
-/** Every way in which no credentials come back has one clear message and changes nothing. */
+/** Every failure to get credentials has one clear message and changes nothing. */
 class BadInputTest {
   private static final String READER = RoleMappingServer.READER;
   private static final String FAILED = "io.hops.util.exceptions.CloudCredentialException: ";
@@ -96,7 +96,7 @@ class BadInputTest {
   }
 
   @Test
-  void aProjectOfWhichTheCallerIsNoMember() {
+  void aProjectOfWhichTheCallerIsNotAMember() {
     answer(403, RoleMappingServer.error(150068, "no access"));
     check(attempt + " was refused: HTTP 403, code 150068: \"no access\"; check hopsworks.projectid / HOPSWORKS_PROJECT_ID: only members of a project may ask", 403, 1);
   }
@@ -136,7 +136,7 @@ class BadInputTest {
   }
 
   @Test
-  void anAnswerThatIsNoUtf8() {
+  void anAnswerThatIsNotUtf8() {
     server.http.on(RoleMappingServer.TOKEN, 200, "application/json", new byte[] {'{', (byte) 0xff, '}'});
     check(attempt + " failed: the answer is not UTF-8" + CHECK_SERVER, 200, 1);
   }

@@ -16,7 +16,7 @@ import org.junit.jupiter.api.Test;
 
 /** Packages form a tree: spark uses s3a, both use internal, and internal knows neither Spark nor Hadoop. */
 class PackagesTest {
-  /** The classes of a package that name something in their constant pool, each with what it names. */
+  /** Lists the classes of a package whose constant pool holds one of the names. */
   private static List<String> users(String user, String... used) throws IOException {
     List<String> found = new ArrayList<>();
     int classes = 0;

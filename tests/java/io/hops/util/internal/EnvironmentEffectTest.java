@@ -25,7 +25,7 @@ class EnvironmentEffectTest {
         new ChildJvm().environment("AWS_ACCESS_KEY_ID", "AKIAOWN").run(Story.class));
   }
 
-  /** Applies two effects and undoes both, looking at Java's environment and at the C library's. */
+  /** Applies two effects and undoes both, and prints Java's environment and the C library's at each step. */
   public static final class Story {
     public static void main(String[] arguments) throws Exception {
       LiveStore store = LiveStore.own();

@@ -12,7 +12,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
-/** Whether a refresh that failed may succeed later without anybody acting, as S3A is told when the credentials have ended. */
+/** A failed refresh says whether it may succeed later although nobody acts. S3A gets that when the credentials have ended. */
 class FetchTest {
   private RoleMappingServer server;
 

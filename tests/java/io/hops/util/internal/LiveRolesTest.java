@@ -31,7 +31,7 @@ class LiveRolesTest {
     store.replace(LiveSet.empty());
   }
 
-  /** An effect that tells what happens to it; the faults are what the test is about. */
+  /** Makes an effect that records its calls, and fails as the test says. */
   private Effect effect(String name, Exception onApply, RuntimeException onUndo) {
     return new Effect() {
       @Override

@@ -48,7 +48,7 @@ class LiveSetTest {
   }
 
   @Test
-  void whatIsTakenBackIsNewerThanWhatItReplaces() {
+  void whatIsRolledBackIsNewerThanWhatItReplaces() {
     LiveSet before = readerForAllAndWriterForLake();
     LiveSet failed = before.assume(Collections.singleton(role("", WRITER, 2000)));
     LiveSet after = failed.rollBackTo(before);
