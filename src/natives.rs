@@ -152,8 +152,7 @@ impl JNativeNativeInterface for JNativeAPI {
             field: "role id",
             reason: format!("{id} is negative; ids begin at 1"),
         })?;
-        let mapping = ask(env, &settings, async |source| source.role_mapping(Some(id)).await)?;
-        Ok(env.new_string(mapping.role.as_str())?)
+        find_role(env, &settings, Some(id))
     }
 
     fn default_role<'local>(
@@ -161,8 +160,7 @@ impl JNativeNativeInterface for JNativeAPI {
         _this: JNative<'local>,
         settings: JJvmSettings<'local>,
     ) -> Result<JString<'local>, Error> {
-        let mapping = ask(env, &settings, async |source| source.role_mapping(None).await)?;
-        Ok(env.new_string(mapping.role.as_str())?)
+        find_role(env, &settings, None)
     }
 
     fn assume_role<'local>(
@@ -269,6 +267,16 @@ impl JNativeNativeInterface for JNativeAPI {
         Environment::adopt(pairs(env, &variables)?);
         Ok(())
     }
+}
+
+/// Finds a role by the id of its mapping, or the caller's default role.
+fn find_role<'local>(
+    env: &mut Env<'local>,
+    settings: &JJvmSettings,
+    id: Option<u32>,
+) -> Result<JString<'local>, Error> {
+    let mapping = ask(env, settings, async |source| source.role_mapping(id).await)?;
+    Ok(env.new_string(mapping.role.as_str())?)
 }
 
 /// Asks the source that the settings name, and passes its warnings on whatever the answer is.

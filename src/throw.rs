@@ -3,7 +3,7 @@
 //! | kind | exception |
 //! |---|---|
 //! | [`error::Error::InvalidArgument`] | `IllegalArgumentException` |
-//! | every other kind of [`error::Error`] | `CloudCredentialException`, with what the core says of it |
+//! | every other kind of [`error::Error`] | `CloudCredentialException`, with the name of its constant of `Kind` |
 //! | an error below it | `CloudCredentialException` |
 //! | a failed JNI call, a panic | `RuntimeException` |
 
@@ -18,21 +18,10 @@ use jni::{Env, bind_java_type};
 use hops_credentials_core::error;
 
 bind_java_type! {
-    pub JKind => "io.hops.util.exceptions.CloudCredentialException$Kind",
-    fields {
-        static not_configured { name = "NOT_CONFIGURED", sig = JKind, get = not_configured },
-        static refused { name = "REFUSED", sig = JKind, get = refused },
-        static unavailable { name = "UNAVAILABLE", sig = JKind, get = unavailable },
-        static bad_answer { name = "BAD_ANSWER", sig = JKind, get = bad_answer },
-    },
-}
-
-bind_java_type! {
     pub JCloudCredentialException => io.hops.util.exceptions.CloudCredentialException,
-    type_map = { JKind => "io.hops.util.exceptions.CloudCredentialException$Kind" },
     is_instance_of = { throwable: JThrowable },
     constructors {
-        fn new(message: JString, cause: JThrowable, code: jint, kind: JKind, is_retryable: jboolean),
+        fn new(message: JString, cause: JThrowable, code: jint, kind: JString, is_retryable: jboolean),
         fn below(message: JString, cause: JThrowable, code: jint),
     },
 }
@@ -55,24 +44,35 @@ impl<T: Default> ErrorPolicy<T, Error> for Throw {
     type Captures<'a: 'b, 'b> = ();
 
     fn on_error<'a: 'b, 'b>(env: &mut Env<'a>, _: &mut (), error: Error) -> jni::errors::Result<T> {
-        if !env.exception_check() {
-            let throwable = throwable(env, &error)?;
-            // jni answers Err(JavaException) when an exception has been thrown: that is success here.
-            let _ = env.throw(throwable);
-        }
+        throw_error(env, &error)?;
         Ok(T::default())
     }
 
     fn on_panic<'a: 'b, 'b>(env: &mut Env<'a>, _: &mut (), payload: Box<dyn Any + Send>) -> jni::errors::Result<T> {
-        if !env.exception_check() {
-            let text = payload.downcast_ref::<&str>().copied();
-            let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
-            let message = env.new_string(format!("panic in native code: {text}"))?;
-            let throwable = JRuntimeException::new(env, &message)?;
-            let _ = env.throw(JThrowable::from(throwable));
-        }
+        throw_panic(env, payload.as_ref())?;
         Ok(T::default())
     }
+}
+
+// Apart from the policy, which the compiler repeats for each type that a native returns.
+fn throw_error(env: &mut Env, error: &Error) -> jni::errors::Result<()> {
+    if !env.exception_check() {
+        let throwable = throwable(env, error)?;
+        // jni answers Err(JavaException) when an exception has been thrown: that is success here.
+        let _ = env.throw(throwable);
+    }
+    Ok(())
+}
+
+fn throw_panic(env: &mut Env, payload: &(dyn Any + Send)) -> jni::errors::Result<()> {
+    if !env.exception_check() {
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+        let message = env.new_string(format!("panic in native code: {text}"))?;
+        let throwable = JRuntimeException::new(env, &message)?;
+        let _ = env.throw(JThrowable::from(throwable));
+    }
+    Ok(())
 }
 
 fn throwable<'local>(env: &mut Env<'local>, error: &Error) -> jni::errors::Result<JThrowable<'local>> {
@@ -85,11 +85,12 @@ fn throwable<'local>(env: &mut Env<'local>, error: &Error) -> jni::errors::Resul
         error::Error::InvalidArgument { .. } => {
             return JIllegalArgumentException::new(env, &message).map(Into::into);
         }
-        error::Error::NotConfigured { .. } => JKind::not_configured(env)?,
-        error::Error::Refused { .. } => JKind::refused(env)?,
-        error::Error::Unavailable { .. } => JKind::unavailable(env)?,
-        error::Error::BadAnswer { .. } => JKind::bad_answer(env)?,
+        error::Error::NotConfigured { .. } => "NOT_CONFIGURED",
+        error::Error::Refused { .. } => "REFUSED",
+        error::Error::Unavailable { .. } => "UNAVAILABLE",
+        error::Error::BadAnswer { .. } => "BAD_ANSWER",
     };
+    let kind = env.new_string(kind)?;
     let cause = causes(env, core.source())?;
     let code = i32::try_from(core.code()).expect("codes have six digits at most");
     JCloudCredentialException::new(env, &message, &cause, code, &kind, core.is_retryable()).map(Into::into)

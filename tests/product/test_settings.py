@@ -12,13 +12,15 @@ from tests.programs import plain
 from tests.product.test_lifecycle import OPENED
 
 TURKISH = ("-Duser.language=tr", "-Duser.country=TR")
-#: The variables that a setting may stand in, by its property or else its first variable.
+#: Of each setting its key in a SparkConf, its JVM system property and its variables.
 Names = list[tuple[str | None, str | None, list[str]]]
 REQUIRE_LIVE = "hops.credentials.require-live"
 
 
-def read(directory: Path, place: str, *arguments: str, variables: dict[str, str] | None = None, options: tuple[str, ...]) -> dict[str, object]:
-    """What the program reports of one place."""
+def read(
+    directory: Path, place: str, *arguments: str, variables: dict[str, str] | None = None, options: tuple[str, ...]
+) -> dict[str, object]:
+    """Runs the program for one place, and returns its report."""
     class_path = f"{SPARK_3_5.home}/jars/*:{SPARK_3_5.s3a}" if place == "spark" else ""
     opened = tuple(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in OPENED) if place == "spark" else ()
     here = {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_LOCAL_HOSTNAME": "localhost"}
@@ -29,7 +31,7 @@ def read(directory: Path, place: str, *arguments: str, variables: dict[str, str]
 
 
 def check(shown: object, names: Names, place: int, particular: dict[str, str]) -> int:
-    """Each setting that has a name in this place is shown with the value that stands there; how many have."""
+    """Checks that each setting with a name in this place is shown with the value that stands there; returns how many have one."""
     count = 0
     for spark, prop, variables in names:
         written = [spark, prop, variables[0] if variables else None][place]

@@ -11,7 +11,7 @@ import scala.util.Try
 object Settings {
   def main(arguments: Array[String]): Unit = {
     val particular = arguments.tail.grouped(2).map { case Array(property, value) => property -> value }.toMap
-    // The library has two settings of its own, so they must stand in their place before it tells the names of all.
+    // Two settings are for loading the library, so they must be in place before it can list the names of all.
     arguments.head match {
       case "spark" =>
         val conf = new SparkConf().setMaster("local[1]").setAppName("settings").set("spark.ui.enabled", "false")

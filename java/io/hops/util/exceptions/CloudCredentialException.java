@@ -16,15 +16,15 @@ public class CloudCredentialException extends Exception {
 
   /** Who can act. Python has an exception of its own for each: {@code NotConfiguredError}, {@code RefusedError} and so on. */
   public enum Kind {
-    /** Whoever starts the program: a setting or the base identity is missing, or cannot be used. */
+    /** The operator: a setting or the base identity is missing, or cannot be used. */
     NOT_CONFIGURED,
     /** The administrator: the server or STS understood the request and said no. */
     REFUSED,
-    /** Nobody: something could not be reached, or was busy. The same may succeed later. */
+    /** Nobody: a service was busy or out of reach. The same call may succeed later. */
     UNAVAILABLE,
-    /** Whoever runs what answered: the answer is not what the contract says. */
+    /** The operator of the service: its answer is not what the contract says. */
     BAD_ANSWER,
-    /** Whoever the message names: this JVM or Spark is in the way. */
+    /** The message says who: this JVM or Spark is in the way. */
     OTHER
   }
 
@@ -60,7 +60,12 @@ public class CloudCredentialException extends Exception {
     this(message, cause, code, Kind.OTHER, false);
   }
 
-  /** Called by the native library. */
+  /** Called by the native library with the name of a {@link Kind}. */
+  private CloudCredentialException(
+      String message, Throwable cause, int code, String kind, boolean isRetryable) {
+    this(message, cause, code, Kind.valueOf(kind), isRetryable);
+  }
+
   private CloudCredentialException(
       String message, Throwable cause, int code, Kind kind, boolean isRetryable) {
     super(message, cause);

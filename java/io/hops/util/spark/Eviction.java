@@ -66,7 +66,7 @@ final class Eviction implements Function<Integer, String> {
         new FutureTask<>(
             () -> {
               context.setLocalProperty("spark.scheduler.pool", NAME);
-              context.setJobGroup(NAME, "open buckets anew under their role", true);
+              context.setJobGroup(NAME, "open buckets again under their role", true);
               JavaSparkContext java = JavaSparkContext.fromSparkContext(context);
               int tasks = Math.max(context.defaultParallelism(), executors.size());
               while (!missing.isEmpty() && !Thread.currentThread().isInterrupted()) {
@@ -98,7 +98,7 @@ final class Eviction implements Function<Integer, String> {
           0);
     } catch (ExecutionException e) {
       throw new CloudCredentialException(
-          "the executors could not be told to open their buckets anew: " + e.getCause(),
+          "the executors could not be told to open their buckets again: " + e.getCause(),
           e.getCause(),
           0);
     } catch (InterruptedException e) {
@@ -106,7 +106,7 @@ final class Eviction implements Function<Integer, String> {
       context.cancelJobGroup(NAME);
       Thread.currentThread().interrupt();
       throw new CloudCredentialException(
-          "interrupted while the executors were told to open their buckets anew", e, 0);
+          "interrupted while the executors were told to open their buckets again", e, 0);
     }
   }
 }

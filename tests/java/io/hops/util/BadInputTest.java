@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertThrowsExactly;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.hops.util.exceptions.CloudCredentialException;
 import io.hops.util.exceptions.CloudCredentialException.Kind;
@@ -111,7 +112,9 @@ class BadInputTest {
   void htmlOfAProxy() {
     server.http.on(
         RoleMappingServer.TOKEN, 200, "text/html", "<html>log in</html>".getBytes(StandardCharsets.UTF_8));
-    check(attempt + " failed: the answer is HTML, not JSON" + CHECK_SERVER, 200, 1);
+    CloudCredentialException failed = check(attempt + " failed: the answer is HTML, not JSON" + CHECK_SERVER, 200, 1);
+    assertEquals(Kind.BAD_ANSWER, failed.getKind());
+    assertFalse(failed.isRetryable());
   }
 
   @Test
@@ -172,7 +175,12 @@ class BadInputTest {
       url = "http://127.0.0.1:" + closed.getLocalPort();
     }
     System.setProperty("hopsworks.restendpoint", url);
-    assertNotNull(check(attempt.replace(server.http.url(), url) + " failed: no connection: Connection refused (os error 111)" + CHECK_NETWORK, 0, 0).getCause());
+    attempt = attempt.replace(server.http.url(), url);
+    CloudCredentialException failed =
+        check(attempt + " failed: no connection: Connection refused (os error 111)" + CHECK_NETWORK, 0, 0);
+    assertNotNull(failed.getCause());
+    assertEquals(Kind.UNAVAILABLE, failed.getKind());
+    assertTrue(failed.isRetryable());
   }
 
   @Test
