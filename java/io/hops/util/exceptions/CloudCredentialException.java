@@ -11,7 +11,10 @@ public class CloudCredentialException extends Exception {
   /** 380000 to 380004, else the HTTP status, else 0. */
   private final int code;
 
+  /** Who can act. */
   private final Kind kind;
+
+  /** Whether the same call may succeed later. */
   private final boolean isRetryable;
 
   /** Who can act. Python has an exception of its own for each: {@code NotConfiguredError}, {@code RefusedError} and so on. */
