@@ -26,8 +26,8 @@ pub fn refresh_after(valid_for: Duration, chance: f64) -> Duration {
 /// The wait after a failed fetch, the `failures`-th since the last success, when the credentials in use expire in `left`
 /// and were valid for `valid_for` at first.
 ///
-/// It doubles from one second up to a minute, and is at most an eighth of `left`, so that a source that is back when a
-/// fifth of the validity is left is in time. Chance makes it shorter by up to half.
+/// It doubles from one second up to a minute, and is at most the longer of `left / 8` and `valid_for / 60`, so that a
+/// source that is back when a fifth of the validity is left is in time. Chance makes it shorter by up to half.
 ///
 /// A host that waits for somebody else's renewal uses the wait after a first failure.
 pub fn retry_after(failures: u32, left: Duration, valid_for: Duration, chance: f64) -> Duration {

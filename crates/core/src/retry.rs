@@ -106,7 +106,7 @@ mod tests {
 
     use super::*;
 
-    fn passing() -> Error {
+    fn temporary() -> Error {
         Error::Unavailable {
             attempted: "trying".to_owned(),
             code: 503,
@@ -137,27 +137,28 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_temporary_failure_is_tried_three_times_with_growing_waits() {
-        assert_eq!(tries(&without_jitter(), Duration::ZERO, || passing().into()).await, [0.0, 0.5, 1.5]);
+        assert_eq!(tries(&without_jitter(), Duration::ZERO, || temporary().into()).await, [0.0, 0.5, 1.5]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn jitter_shortens_a_wait_by_up_to_half() {
         let retry = Retry { random: || 1.0, ..Retry::default() };
-        assert_eq!(tries(&retry, Duration::ZERO, || passing().into()).await, [0.0, 0.25, 0.75]);
+        assert_eq!(tries(&retry, Duration::ZERO, || temporary().into()).await, [0.0, 0.25, 0.75]);
         let drawn: Vec<f64> = (0..100).map(|_| random()).collect();
         assert!(drawn.iter().all(|number| (0.0..1.0).contains(number)), "{drawn:?}");
         assert!(drawn.windows(2).any(|pair| pair[0] != pair[1]), "{drawn:?}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_does_not_pass_is_tried_once() {
+    async fn a_lasting_failure_is_tried_once() {
         let refused = || FailedTry::from(Error::InvalidArgument { field: "role ARN", reason: "none".to_owned() });
         assert_eq!(tries(&without_jitter(), Duration::ZERO, refused).await, [0.0]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_wait_that_a_service_asks_for_is_kept_while_there_is_time() {
-        let asking = |seconds| move || FailedTry { error: passing(), retry_after: Some(Duration::from_secs(seconds)) };
+    async fn the_wait_that_a_service_asks_for_counts_while_there_is_time() {
+        let asking =
+            |seconds| move || FailedTry { error: temporary(), retry_after: Some(Duration::from_secs(seconds)) };
         assert_eq!(tries(&without_jitter(), Duration::ZERO, asking(12)).await, [0.0, 12.0, 24.0]);
         assert_eq!(tries(&without_jitter(), Duration::ZERO, asking(20)).await, [0.0, 20.0]);
         assert_eq!(tries(&without_jitter(), Duration::ZERO, asking(30)).await, [0.0]);
@@ -168,10 +169,10 @@ mod tests {
     async fn all_tries_together_take_no_longer_than_the_budget() {
         let start = Instant::now();
         let retry = Retry { tries: 100, ..without_jitter() };
-        tries(&retry, Duration::from_secs(3600), || passing().into()).await;
+        tries(&retry, Duration::from_secs(3600), || temporary().into()).await;
         assert_eq!(start.elapsed().as_secs(), 30);
         let start = Instant::now();
-        tries(&without_jitter(), Duration::from_secs(3600), || passing().into()).await;
+        tries(&without_jitter(), Duration::from_secs(3600), || temporary().into()).await;
         assert_eq!(start.elapsed().as_secs(), 30);
     }
 
@@ -184,7 +185,7 @@ mod tests {
                 tried += 1;
                 std::future::ready(match tried {
                     2 => Ok("here"),
-                    _ => Err(passing().into()),
+                    _ => Err(temporary().into()),
                 })
             })
             .await;
