@@ -1,4 +1,4 @@
-//! Whom the connection to STS trusts.
+//! The authorities that a connection to STS trusts.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
