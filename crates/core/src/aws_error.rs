@@ -1,7 +1,7 @@
 //! An error of STS as ours: its kind, and what to do about it.
 //!
-//! An error of the AWS SDK is never printed whole: its `Debug` holds the raw answer, credentials included. We take its code
-//! and message, and of a connection's error only texts that cannot repeat an answer.
+//! An error of the AWS SDK is never printed whole: its `Debug` holds the raw answer, credentials included. We take its
+//! code and message, and of a connection's error only texts that cannot repeat an answer.
 
 use std::error::Error as StdError;
 

@@ -1,8 +1,8 @@
 //! The base identity: whose credentials call AssumeRole, and where they are found.
 //!
-//! The chain of the AWS SDKs looks for it, in this order: environment, profile, web identity, container, instance metadata.
-//! The chain reads an [`Environment`], never the process's own variables. A provider that is configured but unusable ends
-//! the search with an error: a profile that does not exist must not turn into the role of the machine.
+//! The chain of the AWS SDKs looks for it, in this order: environment, profile, web identity, container, instance
+//! metadata. The chain reads an [`Environment`], never the process's own variables. A provider that is configured but
+//! unusable ends the search with an error: a profile that does not exist must not turn into the role of the machine.
 
 mod environment;
 mod error;
@@ -39,7 +39,7 @@ pub use self::provider::BaseProvider;
 use crate::error::Error;
 use crate::network::CONNECT_TIMEOUT;
 
-/// Whose credentials call AssumeRole, as STS sees them.
+/// The base identity as STS sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseIdentity {
     /// The provider that gave it.
@@ -60,7 +60,7 @@ pub(crate) struct BaseCredentials {
     pub is_role: bool,
     /// Its credentials.
     pub credentials: Credentials,
-    /// When to look for it anew.
+    /// The instant from which to look for it anew.
     pub fresh_until: SystemTime,
     /// Region, timeouts, tries and HTTP client of a client of STS.
     pub config: SdkConfig,
@@ -70,13 +70,13 @@ pub(crate) struct BaseCredentials {
     pub endpoint: Option<String>,
 }
 
-/// How long a call may take unless [`Sts::with_timeout`](crate::sts::Sts::with_timeout) says otherwise, the search for the
+/// The time for a call unless [`Sts::with_timeout`](crate::sts::Sts::with_timeout) says otherwise, the search for the
 /// base identity included.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long credentials without an expiration are used before they are looked for anew, as in the AWS SDKs.
+/// The time after which credentials without an expiration are looked for anew, as in the AWS SDKs.
 const UNDATED_FRESH_FOR: Duration = Duration::from_secs(15 * 60);
-/// How long before their expiration credentials are looked for anew. The metadata services have new ones five minutes
-/// before.
+/// The time before their expiration at which credentials are looked for anew. The metadata services have new ones five
+/// minutes before.
 const EXPIRATION_LEAD: Duration = Duration::from_secs(60);
 
 impl BaseCredentials {
@@ -126,8 +126,8 @@ impl BaseCredentials {
     }
 }
 
-/// The configuration of the AWS SDK, whose chain asks every provider but the instance metadata service. [`Metadata`] asks
-/// that one, because the SDK tries it up to four times.
+/// The configuration of the AWS SDK, whose chain asks every provider but the instance metadata service. [`Metadata`]
+/// asks that one, because the SDK tries it up to four times.
 async fn sdk_config(
     environment: &Environment,
     profiles: &Profiles,
@@ -139,8 +139,8 @@ async fn sdk_config(
     if !profiles.use_metadata_service() {
         overrides.push((METADATA_DISABLED, "true"));
     }
-    // The loader takes an explicit environment only with the feature `test-util`, which opens this one function. Without
-    // it the chain reads the process's own variables, which we may have written.
+    // The loader takes an explicit environment only with the feature `test-util`, which opens this one function.
+    // Without it the chain reads the process's own variables, which we may have written.
     aws_config::defaults(BehaviorVersion::latest())
         .env(environment.to_sdk_env(&overrides))
         .profile_files(profiles.files.clone())
@@ -161,10 +161,11 @@ pub(crate) fn timeout_config(total: Duration) -> TimeoutConfig {
         .build()
 }
 
-/// The URL of STS where it is not the region's own host, from the first that is set: `AWS_ENDPOINT_URL_STS`, the profile's
-/// `services`, `AWS_ENDPOINT_URL`, the profile's `endpoint_url`.
+/// The URL of STS where it is not the region's own host, from the first that is set: `AWS_ENDPOINT_URL_STS`, the
+/// profile's `services`, `AWS_ENDPOINT_URL`, the profile's `endpoint_url`.
 ///
-/// We check it, because an error of the AWS SDK about a bad one repeats the whole request, external id and policy included.
+/// We check it, because an error of the AWS SDK about a bad one repeats the whole request, external id and policy
+/// included.
 fn endpoint(config: &SdkConfig) -> Result<Option<String>, Error> {
     let key = ServiceConfigKey::builder().service_id("sts").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
     let key = key.expect("all three are there");

@@ -1,7 +1,7 @@
-//! What keeps roles from being assumed, found by trying: settings, server, login, clock, base identity.
+//! The checks that find what keeps roles from being assumed: settings, server, login, clock, base identity.
 //!
-//! These checks need no Spark; a binding adds findings that only its host can make. The doctor changes nothing, and drops
-//! the credentials that STS issues to it.
+//! These checks need no Spark; a binding adds findings that only its host can make. The doctor changes nothing, and
+//! drops the credentials that STS issues to it.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ pub struct Finding {
     pub check: String,
     /// Whether everything is as it should be.
     pub is_good: bool,
-    /// What the check found; for a problem its cause and, after a semicolon, what to do.
+    /// The result; for a problem its cause and, after a semicolon, what to do.
     pub text: String,
 }
 
@@ -134,7 +134,8 @@ async fn examine_sts(settings: &Settings, source: &Source, findings: &mut Vec<Fi
     }
 }
 
-/// Checks whether this process can do without role mappings, because it reaches a base identity that may assume the roles.
+/// Checks whether this process can do without role mappings, because it reaches a base identity that may assume the
+/// roles.
 async fn examine_bypass(settings: &Settings, mappings: &[RoleMapping]) -> Finding {
     const CHECK: &str = "bypass";
     let region = match mappings.first().map(|mapping| mapping.role.partition()) {
@@ -172,7 +173,7 @@ async fn examine_bypass(settings: &Settings, mappings: &[RoleMapping]) -> Findin
     Finding::good(CHECK, format!("this job reaches {}, which may assume none of the mapped roles", identity.arn))
 }
 
-/// How to keep a base identity from jobs.
+/// The advice on how to keep a base identity from jobs.
 fn protection(provider: BaseProvider) -> &'static str {
     match provider {
         BaseProvider::Environment => {

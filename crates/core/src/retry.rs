@@ -1,4 +1,4 @@
-//! Which failures are tried again, how often and for how long.
+//! The retries of a request: after which failures, how often and for how long.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -8,8 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::error::Error;
 
-/// How often and for how long a request is tried. [`Default`] is what every caller uses: 3 tries, 30 s in all, 10 s for
-/// an answer.
+/// The number of tries and their time. [`Default`] is what every caller uses: 3 tries, 30 s in all, 10 s for an answer.
 #[derive(Debug, Clone)]
 pub struct Retry {
     /// The number of tries, the first one included.
@@ -39,7 +38,7 @@ impl Default for Retry {
 /// A try that failed.
 #[derive(Debug)]
 pub struct FailedTry {
-    /// Why it failed.
+    /// The reason.
     pub error: Error,
     /// The wait that the service asks for (`Retry-After`). The longer of it and ours counts.
     pub retry_after: Option<Duration>,
@@ -94,8 +93,8 @@ fn time_left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
 }
 
-/// A number of at least 0 and less than 1, random enough to keep clients from coming back at the same moment: the keys of a
-/// hash map are random.
+/// A number of at least 0 and less than 1, random enough to keep clients from coming back at the same moment: the keys
+/// of a hash map are random.
 pub fn random() -> f64 {
     (RandomState::new().hash_one(()) >> 11) as f64 / (1_u64 << 53) as f64
 }

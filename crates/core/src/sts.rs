@@ -1,8 +1,8 @@
 //! AssumeRole: credentials of a role from STS itself, called with the base identity.
 //!
-//! [`crate::base_identity`] decides on endpoint, region and base identity, [`crate::network`] on proxy and authorities. A call
-//! is tried at most three times, within 30 s unless [`Sts::with_timeout`] says less, and only when STS throttles, has a
-//! temporary fault or cannot be reached. Nothing is cached here but the base identity.
+//! [`crate::base_identity`] decides on endpoint, region and base identity, [`crate::network`] on proxy and authorities.
+//! A call is tried at most three times, within 30 s unless [`Sts::with_timeout`] says less, and only when STS
+//! throttles, has a temporary fault or cannot be reached. Nothing is cached here but the base identity.
 
 mod answer;
 mod extras;
@@ -50,7 +50,7 @@ pub struct Issued {
     pub credentials: Credentials,
     /// The id by which AWS finds the request, if the answer has one.
     pub request_id: Option<String>,
-    /// What the operator should know although the call succeeded; one sentence each.
+    /// The warnings for the operator, although the call succeeded; one sentence each.
     pub warnings: Vec<String>,
 }
 
@@ -78,8 +78,8 @@ impl Sts {
     }
 
     /// Sets how long a call may take, its tries and the search for the base identity included, for a caller that has to
-    /// answer in time itself. A try takes at most half of the time left, so that a dead connection leaves time for a second
-    /// try.
+    /// answer in time itself. A try takes at most half of the time left, so that a dead connection leaves time for a
+    /// second try.
     pub fn with_timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }

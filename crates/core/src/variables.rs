@@ -20,8 +20,8 @@ use crate::text::quoted;
 /// A variable and its new value; `None` removes it.
 pub type Change = (&'static str, Option<Zeroizing<String>>);
 
-/// Variables that would mix other credentials with ours: an older name of the session token, which boto3 prefers, and the
-/// expiration of other credentials.
+/// Variables that would mix other credentials with ours: an older name of the session token, which boto3 prefers, and
+/// the expiration of other credentials.
 const FOREIGN_VARIABLES: [&str; 2] = ["AWS_SECURITY_TOKEN", "AWS_CREDENTIAL_EXPIRATION"];
 
 /// The changes by which readers find the credentials themselves. Readers see newer ones only where they look again.
@@ -42,8 +42,8 @@ pub fn for_credentials(credentials: &Credentials, get: impl Fn(&str) -> Option<S
     changes
 }
 
-/// The changes by which readers find an endpoint, which they ask whenever they need newer credentials. Everything that some
-/// reader prefers to an endpoint is removed.
+/// The changes by which readers find an endpoint, which they ask whenever they need newer credentials. Everything that
+/// some reader prefers to an endpoint is removed.
 ///
 /// # Errors
 /// [`Error::NotConfigured`] when the profile `[default]` holds credentials: some readers would prefer them and so use

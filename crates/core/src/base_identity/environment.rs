@@ -72,8 +72,8 @@ impl Environment {
         Environment::from_pairs(std::env::vars_os().filter_map(legible))
     }
 
-    /// Takes over what another copy of the library in this process saved ([`Environment::saved`]), because that copy may
-    /// have written variables already. Has no effect once this copy has read the environment itself.
+    /// Takes over what another copy of the library in this process saved ([`Environment::saved`]), because that copy
+    /// may have written variables already. Has no effect once this copy has read the environment itself.
     pub fn adopt(saved: Vec<(String, String)>) {
         AT_FIRST_USE.get_or_init(|| Environment::from_pairs(saved));
     }

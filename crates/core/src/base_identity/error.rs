@@ -154,7 +154,8 @@ fn unavailable(profile: &str, problem: String) -> Error {
     }
 }
 
-/// Joins the texts of the causes, outermost first. Cuts them where the output of a program begins, which may hold anything.
+/// Joins the texts of the causes, outermost first. Cuts them where the output of a program begins, which may hold
+/// anything.
 fn describe(causes: &[&(dyn StdError + 'static)]) -> String {
     let mut texts: Vec<String> = Vec::new();
     for cause in causes {

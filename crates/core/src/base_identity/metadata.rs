@@ -1,7 +1,7 @@
 //! The instance metadata service of EC2 (IMDSv2): the role of the machine, and its region.
 //!
-//! Most machines have none, so we try it once for one second and remember for a minute that it did not answer. No proxy is
-//! used for it.
+//! Most machines have none, so we try it once for one second and remember for a minute that it did not answer. No proxy
+//! is used for it.
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
@@ -24,15 +24,15 @@ use super::profile::Profiles;
 use crate::error::Error;
 use crate::text::quoted;
 
-/// How long it may take to answer.
+/// The time that it has to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long we do not ask it again after it did not answer.
+/// The time after a missing answer in which we do not ask again.
 const SILENCE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The endpoints that did not answer and when, process-wide: a binding makes everything else anew for each call.
 static SILENT: Mutex<BTreeMap<String, Instant>> = Mutex::new(BTreeMap::new());
 
-/// Why the instance metadata service has no answer.
+/// The reason why the instance metadata service gives nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Absence {
     /// The user switched it off.

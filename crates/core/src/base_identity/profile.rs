@@ -20,8 +20,8 @@ use crate::text::quoted;
 
 /// Tells a `credential_process` that it provides the base identity, so that ours does not look for its own.
 pub const IN_CREDENTIAL_PROCESS: &str = "HOPS_CREDENTIALS_IN_PROCESS";
-/// The variables that give way to our endpoint, since some reader prefers them. A program that the chain starts gets them
-/// back.
+/// The variables that give way to our endpoint, since some reader prefers them. A program that the chain starts gets
+/// them back.
 pub const REMOVED_FOR_ENDPOINT: [&str; 6] =
     [PROFILE[0], PROFILE[1], WEB_IDENTITY_ROLE, WEB_IDENTITY_SESSION_NAME, WEB_IDENTITY_TOKEN_FILE, CONTAINER_PATH];
 
@@ -59,8 +59,8 @@ impl Profiles {
     /// Reads both files.
     ///
     /// # Errors
-    /// [`Error::NotConfigured`] when a file cannot be read or is malformed, or when a variable names a profile that does not
-    /// exist.
+    /// [`Error::NotConfigured`] when a file cannot be read or is malformed, or when a variable names a profile that
+    /// does not exist.
     pub async fn read(environment: &Environment) -> Result<Self, Error> {
         let config = contents(environment, &CONFIG)?;
         let credentials = contents(environment, &CREDENTIALS)?;
@@ -99,7 +99,8 @@ impl Profiles {
     }
 }
 
-/// The file whose profile `[default]` holds credentials, if any: readers that ask profiles before an endpoint use these.
+/// The file whose profile `[default]` holds credentials, if any: readers that ask profiles before an endpoint use
+/// these.
 ///
 /// # Errors
 /// [`Error::NotConfigured`] when a file cannot be read or is malformed.

@@ -1,8 +1,8 @@
-//! Credentials that we issued never become the base identity: not at the next fetch, not for the next role, not in a child
-//! process.
+//! Credentials that we issued never become the base identity: not at the next fetch, not for the next role, not in a
+//! child process.
 //!
-//! These tests change the environment of a process, so each one starts this program again with an environment of its own,
-//! in which the same test plays the part that `PART` names.
+//! These tests change the environment of a process, so each one starts this program again with an environment of its
+//! own, in which the same test plays the part that `PART` names.
 
 use std::process::Command;
 

@@ -57,8 +57,8 @@ fn instant(instant: SystemTime) -> String {
     DateTime::from_secs(DateTime::from(instant).secs()).fmt(DateTimeFormat::DateTime).expect("a date of this century")
 }
 
-/// A machine with these variables of AWS only. The metadata service of the machine that runs the tests is switched off: a
-/// test that wants one starts its own.
+/// A machine with these variables of AWS only. The metadata service of the machine that runs the tests is switched off:
+/// a test that wants one starts its own.
 fn environment(variables: &[(&str, &str)]) -> Environment {
     let nothing = [
         ("AWS_CONFIG_FILE", "/nonexistent/config"),

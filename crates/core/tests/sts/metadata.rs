@@ -84,8 +84,8 @@ async fn the_message_says_that_the_metadata_service_refused_a_token() {
     assert!(message.contains("and the instance metadata service answered HTTP 403; "), "{message}");
 }
 
-// Time is not paused, because the promise is about real time. One of three tries is enough: a busy machine delays one or
-// the other, and a service that is too slow is too slow each time.
+// Time is not paused, because the promise is about real time. One of three tries is enough: a busy machine delays one
+// or the other, and a service that is too slow is too slow each time.
 #[tokio::test]
 async fn a_silent_metadata_service_is_abandoned_within_two_seconds_and_not_asked_again() {
     let mut took = Vec::new();
