@@ -171,7 +171,6 @@ impl JNativeNativeInterface for JNativeAPI {
         chance: jdouble,
     ) -> Result<JFetched<'local>, NativeError> {
         let request = to_request(env, &request)?;
-        to_settings(env, &settings)?.check_switches()?;
         let credentials = ask(env, &settings, async |source| {
             let request = source.with_default_role(request).await?;
             source.assume_role(&request).await
@@ -204,9 +203,6 @@ impl JNativeNativeInterface for JNativeAPI {
         let settings = to_settings(env, &settings)?;
         let found = require_all(strings(env, &found)?, "finding")?;
         let mut findings = block_on(async { Ok(doctor::examine(&settings).await) })?;
-        if let Err(error) = settings.check_switches() {
-            findings.push(Finding::problem("settings", error.to_string()));
-        }
         findings.extend(found.chunks_exact(3).map(|triple| Finding {
             check: triple[0].clone(),
             is_good: triple[1] == "true",

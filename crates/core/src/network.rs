@@ -21,9 +21,8 @@ use rustls::pki_types::pem::PemObject;
 
 use crate::error::{BoxError, Error};
 use crate::settings::{
-    AWS_CA_BUNDLE, HTTP_PROXY, HTTPS_PROXY, INSECURE, JVM_HTTP_PROXY_HOST, JVM_HTTP_PROXY_PORT, JVM_HTTPS_PROXY_HOST,
-    JVM_HTTPS_PROXY_PORT, JVM_NON_PROXY_HOSTS, JVM_TRUSTSTORE, NO_PROXY, REQUESTS_VERIFY, Setting, Settings,
-    TRUSTSTORE, TRUSTSTORE_PEM,
+    AWS_CA_BUNDLE, HTTP_PROXY, HTTPS_PROXY, JVM_HTTP_PROXY_HOST, JVM_HTTP_PROXY_PORT, JVM_HTTPS_PROXY_HOST,
+    JVM_HTTPS_PROXY_PORT, JVM_NON_PROXY_HOSTS, JVM_TRUSTSTORE, NO_PROXY, Setting, Settings, TRUSTSTORE, TRUSTSTORE_PEM,
 };
 
 /// The time that opening a connection may take.
@@ -42,6 +41,7 @@ pub struct Network {
     https_proxy: Option<String>,
     http_proxy: Option<String>,
     no_proxy: String,
+    is_insecure: bool,
     warnings: Vec<String>,
 }
 
@@ -49,7 +49,7 @@ impl Network {
     /// Reads the proxies. The client methods read the certificates.
     ///
     /// # Errors
-    /// [`Error::NotConfigured`] when a proxy is not the address of an HTTP proxy.
+    /// [`Error::NotConfigured`] when a proxy is not the address of an HTTP proxy, or a switch neither `true` nor `false`.
     pub fn from_settings(settings: &Settings) -> Result<Self, Error> {
         let mut warnings = Vec::new();
         let https = proxy_from_jvm(settings, &JVM_HTTPS_PROXY_HOST, &JVM_HTTPS_PROXY_PORT, "443")?;
@@ -60,6 +60,7 @@ impl Network {
                 .map_or_else(|| proxy_from_environment(settings, &HTTPS_PROXY), |found| Ok(Some(found)))?,
             http_proxy: http.map_or_else(|| proxy_from_environment(settings, &HTTP_PROXY), |found| Ok(Some(found)))?,
             no_proxy,
+            is_insecure: settings.is_insecure()?,
             warnings,
             settings: settings.clone(),
         })
@@ -117,10 +118,7 @@ impl Network {
 
     /// Whether the certificate of the role-mapping server is not checked. That of AWS always is.
     pub fn is_insecure(&self) -> bool {
-        let says = |setting: &Setting, word: &str| {
-            self.settings.get(setting).map(|value| value.trim().eq_ignore_ascii_case(word))
-        };
-        says(&INSECURE, "true").or_else(|| says(&REQUESTS_VERIFY, "false")).unwrap_or(false)
+        self.is_insecure
     }
 
     /// The warning for a truststore that only a JVM reads (JKS, PKCS12), in a process without one. We leave such a

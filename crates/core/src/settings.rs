@@ -256,13 +256,23 @@ impl Settings {
         self.is_on(&REQUIRE_LIVE, false)
     }
 
-    /// Refuses a switch of the JVM whose value is neither `true` nor `false`.
+    /// Whether the certificate of the Hopsworks server goes unchecked, see [`INSECURE`] and [`REQUESTS_VERIFY`].
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`] for a value that is neither `true` nor `false`.
+    pub(crate) fn is_insecure(&self) -> Result<bool, Error> {
+        let is_verified = self.is_on(&REQUESTS_VERIFY, true)?;
+        self.is_on(&INSECURE, !is_verified)
+    }
+
+    /// Refuses a switch whose value is neither `true` nor `false`, in every host, whether or not the host reads it.
     ///
     /// # Errors
     /// [`Error::NotConfigured`] for the first such switch.
-    pub fn check_switches(&self) -> Result<(), Error> {
+    pub(crate) fn check_switches(&self) -> Result<(), Error> {
         self.has_static_keys()?;
         self.requires_live()?;
+        self.is_insecure()?;
         Ok(())
     }
 
@@ -398,6 +408,15 @@ mod tests {
                 )
             );
             assert!(switched(value).check_switches().is_err(), "{value:?}");
+            for setting in [&STATIC_KEYS, &REQUIRE_LIVE, &INSECURE, &REQUESTS_VERIFY] {
+                let names = setting.property_name().into_iter().map(|name| settings(&[], &[(name, value)], &[]));
+                let names =
+                    names.chain(setting.variable_names().iter().map(|name| settings(&[], &[], &[(name, value)])));
+                for settings in names {
+                    let refused = settings.check_switches().expect_err(value);
+                    assert_eq!(refused.to_string(), format!("{setting} is \"{value}\"; set it to true or false"));
+                }
+            }
         }
         assert!(settings(&[], &[], &[]).has_static_keys().expect("unset"));
         assert!(!settings(&[], &[], &[("HOPS_CREDENTIALS_STATIC_KEYS", "false")]).has_static_keys().expect("false"));

@@ -29,6 +29,7 @@ impl Source {
     /// # Errors
     /// [`Error::NotConfigured`] when one is missing or cannot be used.
     pub fn from_settings(settings: &Settings) -> Result<Self, Error> {
+        settings.check_switches()?;
         match settings.get(&REST_ENDPOINT) {
             Some(_) => Ok(Source::Hopsworks(Hopsworks::from_settings(settings)?)),
             None => Ok(Source::Sts(Direct::from_settings(settings)?)),

@@ -176,7 +176,7 @@ fn an_authority_is_trusted_by_pem_file_or_by_what_the_jvm_read() {
 fn an_unchecked_certificate_gives_a_warning() {
     let (server, _) = with_tls();
     for (insecure, verify, is_checked) in
-        [("true", "true", false), ("", "False", false), ("false", "false", true), ("", "", true), ("", "0", true)]
+        [("true", "true", false), ("", "False", false), ("false", "false", true), ("", "", true), ("", "true", true)]
     {
         let property = [("hopsutil.insecure".to_owned(), insecure.to_owned())];
         let environment = [
