@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from rig.spark import SPARK_3_5, product_jar, reports
-from tests.programs import plain
 from tests.product.test_lifecycle import OPENED
+from tests.programs import plain
 
 TURKISH = ("-Duser.language=tr", "-Duser.country=TR")
 #: Of each setting its key in a SparkConf, its JVM system property and its variables.

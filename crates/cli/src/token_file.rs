@@ -29,10 +29,7 @@ impl TokenFile {
     }
 
     /// As [`TokenFile::create`], into `preferred` where that can be written, else into `other`.
-    ///
-    /// # Errors
-    /// [`Error::NotConfigured`] when neither directory can be written.
-    pub fn create_in_first(
+    fn create_in_first(
         endpoint: &CredentialsEndpoint,
         preferred: Option<PathBuf>,
         other: PathBuf,

@@ -37,12 +37,11 @@ impl Endpoint {
         session_token: String,
         expiration: f64,
         role: Option<String>,
-        directory: PathBuf,
     ) -> PyResult<Self> {
         let credentials = credentials(access_key_id, secret_access_key, session_token, expiration, role);
         let made = || {
             let (endpoint, socket) = CredentialsEndpoint::bind(credentials)?;
-            let token_file = TokenFile::create_in_first(&endpoint, None, directory)?;
+            let token_file = TokenFile::create(&endpoint)?;
             Ok((endpoint, socket, token_file))
         };
         Self::served(py, made().map_err(|error| exception(py, &error))?)

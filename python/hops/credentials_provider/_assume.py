@@ -6,9 +6,7 @@ import atexit
 import dataclasses
 import os
 import sys
-import tempfile
 import threading
-from pathlib import Path
 
 from . import _environment, _native, _refresher, _spark
 from ._credentials import Credentials, utc_text
@@ -96,7 +94,7 @@ def _use(asked: Request, source: Source, fetched: Fetched, refresh: bool) -> Cre
     before = state.role
     # Readers that ask an endpoint of this process go on asking there, so it stays.
     own = before.endpoint if before is not None and before.source.serves_endpoint else None
-    endpoint = (own or _serve(fetched)) if refresh else None
+    endpoint = (own or _native.Endpoint(*fetched.values())) if refresh else None
     role = Role(asked.pinned_to(fetched.role_arn), source, Renewal(fetched), endpoint)
     snapshot = _environment.snapshot()
     try:
@@ -123,13 +121,6 @@ def _use(asked: Request, source: Source, fetched: Fetched, refresh: bool) -> Cre
         role.mode(),
     )
     return fetched.to_credentials(role.mode())
-
-
-def _serve(fetched: Fetched) -> _native.Endpoint:
-    directory = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
-    if not directory.is_absolute() or not os.access(directory, os.W_OK):
-        directory = Path(tempfile.gettempdir())
-    return _native.Endpoint(*fetched.values(), directory)
 
 
 def _forget_cached_sessions() -> None:

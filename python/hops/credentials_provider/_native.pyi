@@ -16,7 +16,6 @@ class Endpoint:
         session_token: str,
         expiration: float,
         role: str | None,
-        directory: PathLike[str],
     ) -> Endpoint: ...
     @staticmethod
     def resume(

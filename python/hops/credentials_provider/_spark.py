@@ -14,8 +14,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from . import _native
 from ._errors import BadAnswerError, CloudCredentialError, NotConfiguredError, RefusedError, UnavailableError
-from ._source import Fetched, NotRenewed, Request
+from ._source import Fetched, NativeSource, NotRenewed, Request, Source, SourceGone
 
 _Builder = TypeVar("_Builder")
 
@@ -26,10 +27,9 @@ _KINDS: dict[str, type[CloudCredentialError]] = {
     "UNAVAILABLE": UnavailableError,
     "BAD_ANSWER": BadAnswerError,
 }
-
-
-class Gone(UnavailableError):
-    """The JVM has ended."""
+#: The exception in which the jar says who can act, and the one for an argument that no service would accept.
+_CREDENTIAL_EXCEPTION = "io.hops.util.exceptions.CloudCredentialException"
+_ARGUMENT_EXCEPTION = "java.lang.IllegalArgumentException"
 
 
 class JvmSource(Source):
@@ -231,7 +231,7 @@ def _exception(thrown: Any) -> Exception:
         return ValueError(message)
     if name != _CREDENTIAL_EXCEPTION:
         return RuntimeError(f"{name}: {message}")
-    # Every other kind: the JVM itself is in the way.
+    # For every other kind the JVM itself is the obstacle.
     kind = _KINDS.get(thrown.getKind().name(), CloudCredentialError)
     return kind(message, thrown.getCode())
 
