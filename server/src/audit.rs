@@ -10,7 +10,6 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use crate::database::Database;
-use crate::project::Project;
 
 /// On whose behalf something happens.
 #[derive(Debug, Clone)]
@@ -132,12 +131,12 @@ pub async fn record_session(
     Ok(())
 }
 
-/// Records a change with what stood there before and what stands there after it.
+/// Records a change to a project (id and name), or to none, with the state before and after it.
 pub async fn record_change(
     connection: &mut AnyConnection,
     actor: &Actor,
     action: Action,
-    project: Option<&Project>,
+    project: Option<(i64, &str)>,
     before: Option<Value>,
     after: Option<Value>,
 ) -> Result<(), sqlx::Error> {
@@ -150,8 +149,8 @@ pub async fn record_change(
     .bind(actor.name.as_str())
     .bind(actor.address.as_deref())
     .bind(action.name())
-    .bind(project.map(|project| project.id))
-    .bind(project.map(|project| project.name.as_str()))
+    .bind(project.map(|(id, _)| id))
+    .bind(project.map(|(_, name)| name))
     .bind(before.map(|state| state.to_string()))
     .bind(after.map(|state| state.to_string()))
     .execute(connection)

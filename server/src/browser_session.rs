@@ -9,8 +9,11 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use axum::http::{HeaderMap, HeaderValue, header};
+use hops_credentials_core::text::hex;
 use ring::digest::{SHA256, digest};
+use subtle::ConstantTimeEq;
 
+use crate::api_key;
 use crate::audit;
 use crate::database::Database;
 use crate::error::Error;
@@ -58,7 +61,7 @@ impl SessionId {
 
     /// Whether a form carried the token of this session.
     pub fn has_form_token(&self, token: &str) -> bool {
-        user::is_equal(self.form_token().as_bytes(), token.as_bytes())
+        self.form_token().as_bytes().ct_eq(token.as_bytes()).into()
     }
 
     fn hash(&self) -> String {
@@ -67,7 +70,7 @@ impl SessionId {
 }
 
 fn hash_of(prefix: &str, text: &str) -> String {
-    random::to_hex(digest(&SHA256, format!("{prefix}{text}").as_bytes()).as_ref())
+    hex(digest(&SHA256, format!("{prefix}{text}").as_bytes()).as_ref())
 }
 
 /// The cookie that carries the id.
@@ -151,7 +154,7 @@ pub async fn start(database: &Database, identity: &Identity, key: &str) -> Resul
             )
             .bind(id.hash())
             .bind(user_id)
-            .bind(user::prefix_of(key))
+            .bind(api_key::prefix_of(key))
             .bind(now)
             .execute(&mut *transaction)
             .await?;

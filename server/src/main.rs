@@ -8,7 +8,7 @@
 //! | `api` | the REST interface |
 //! | `pages`, `browser_session` | the pages; who is signed in to them |
 //! | `identity` | who the users are: those of this database, or of a Hopsworks cluster |
-//! | `user`, `project`, `mapping` | the nouns: rules and SQL |
+//! | `user`, `api_key`, `project`, `member`, `mapping` | the nouns: rules and SQL |
 //! | `audit` | what is on record |
 //! | `database` | SQLite or PostgreSQL, one set of SQL texts; migrations |
 //! | `flights` | one call for all who ask for the same at once |
@@ -18,6 +18,7 @@
 //! | `error` | why the server said no |
 
 mod api;
+mod api_key;
 mod app;
 mod audit;
 mod browser_session;
@@ -28,6 +29,7 @@ mod flights;
 mod http;
 mod identity;
 mod mapping;
+mod member;
 mod metrics;
 mod pages;
 mod project;

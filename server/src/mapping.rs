@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 
+use crate::api_key;
 use crate::database::Database;
 use crate::error::Error;
 use crate::project::{Project, stored_role};
@@ -136,12 +137,12 @@ pub async fn of_members_project(
          left join role_mappings on role_mappings.project_id = projects.id \
          where users.key_prefix = $1 order by role_mappings.id",
     )
-    .bind(user::prefix_of(key))
+    .bind(api_key::prefix_of(key))
     .bind(project_id)
     .fetch_all(database.pool())
     .await?;
     let Some(first) = rows.first() else { return Ok(None) };
-    if !user::has_hash(key, first.try_get(3)?) {
+    if !api_key::has_hash(key, first.try_get(3)?) {
         return Ok(None);
     }
     let user = user::stored(first.try_get(0)?, first.try_get(1)?, first.try_get(2)?);

@@ -1,4 +1,4 @@
-//! Projects and their members.
+//! Projects.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,6 @@ use sqlx::AnyConnection;
 use crate::audit::{self, Action, Actor};
 use crate::database::{Database, is_conflict, next_id};
 use crate::error::Error;
-use crate::user::{self, Email, Membership, User};
 
 /// A legal project name: 1 to 64 letters, digits and characters of `_.-`, and not digits only, since the command line takes
 /// an id in its place.
@@ -63,7 +62,15 @@ pub async fn add(database: &Database, actor: &Actor, name: &ProjectName) -> Resu
             |error| if is_conflict(&error) { Error::ProjectExists(name.to_string()) } else { Error::Database(error) },
         )?;
     let after = json!({"id": project.id, "name": project.name});
-    audit::record_change(&mut transaction, actor, Action::ProjectAdd, Some(&project), None, Some(after)).await?;
+    audit::record_change(
+        &mut transaction,
+        actor,
+        Action::ProjectAdd,
+        Some((project.id, &project.name)),
+        None,
+        Some(after),
+    )
+    .await?;
     transaction.commit().await?;
     Ok(project)
 }
@@ -122,29 +129,6 @@ pub async fn learn(database: &Database, id: i64, name: Option<&str>) -> Result<(
     Ok(())
 }
 
-/// The project and what the user is in it; `None` when there is no such project or the user is no member of it.
-pub async fn membership(
-    database: &Database,
-    project_id: i64,
-    user: &User,
-) -> Result<Option<(Project, ProjectRole)>, sqlx::Error> {
-    let user_id = match &user.membership {
-        Membership::Stored(id) => id,
-        Membership::Told(projects) => {
-            return Ok(projects.iter().find(|(project, _)| project.id == project_id).cloned());
-        }
-    };
-    let row: Option<(i64, String, String)> = sqlx::query_as(
-        "select projects.id, projects.name, members.project_role from members \
-         join projects on projects.id = members.project_id where members.project_id = $1 and members.user_id = $2",
-    )
-    .bind(project_id)
-    .bind(user_id)
-    .fetch_optional(database.pool())
-    .await?;
-    Ok(row.map(|(id, name, role)| (Project { id, name }, stored_role(&role))))
-}
-
 /// All projects with the number of their members, in the order of their names.
 pub async fn all(database: &Database) -> Result<Vec<(Project, i64)>, sqlx::Error> {
     let rows: Vec<(i64, String, i64)> = sqlx::query_as(
@@ -153,107 +137,6 @@ pub async fn all(database: &Database) -> Result<Vec<(Project, i64)>, sqlx::Error
     .fetch_all(database.pool())
     .await?;
     Ok(rows.into_iter().map(|(id, name, members)| (Project { id, name }, members)).collect())
-}
-
-/// The projects a user is in and what they are there, in the order of their names.
-pub async fn of_user(database: &Database, user: &User) -> Result<Vec<(Project, ProjectRole)>, sqlx::Error> {
-    let user_id = match &user.membership {
-        Membership::Stored(id) => id,
-        Membership::Told(projects) => {
-            let mut projects = projects.to_vec();
-            projects.sort_by(|(left, _), (right, _)| left.name.cmp(&right.name));
-            return Ok(projects);
-        }
-    };
-    let rows: Vec<(i64, String, String)> = sqlx::query_as(
-        "select projects.id, projects.name, members.project_role from members \
-         join projects on projects.id = members.project_id where members.user_id = $1 order by projects.name",
-    )
-    .bind(user_id)
-    .fetch_all(database.pool())
-    .await?;
-    Ok(rows.into_iter().map(|(id, name, role)| (Project { id, name }, stored_role(&role))).collect())
-}
-
-/// The members of a project and what they are in it, in the order of their names.
-pub async fn members(database: &Database, project_id: i64) -> Result<Vec<(String, ProjectRole)>, sqlx::Error> {
-    let rows: Vec<(String, String)> = sqlx::query_as(
-        "select users.email, members.project_role from members join users on users.id = members.user_id \
-         where members.project_id = $1 order by users.email",
-    )
-    .bind(project_id)
-    .fetch_all(database.pool())
-    .await?;
-    Ok(rows.into_iter().map(|(email, role)| (email, stored_role(&role))).collect())
-}
-
-/// Makes the user a member of the project with that project role, whatever they were.
-///
-/// # Errors
-/// [`Error::NoSuchProject`], [`Error::NoSuchUser`], [`Error::Database`]; nothing is changed then.
-pub async fn set_member(
-    database: &Database,
-    actor: &Actor,
-    project: &str,
-    email: &Email,
-    role: ProjectRole,
-) -> Result<(), Error> {
-    let mut transaction = database.begin_write().await?;
-    let project = named(&mut transaction, project).await?;
-    let project = hold(&mut transaction, project.id).await?;
-    let user_id = user::id_of(&mut transaction, email).await?;
-    let before = member_role(&mut transaction, project.id, user_id).await?;
-    sqlx::query(
-        "insert into members (project_id, user_id, project_role) values ($1, $2, $3) \
-         on conflict (project_id, user_id) do update set project_role = excluded.project_role",
-    )
-    .bind(project.id)
-    .bind(user_id)
-    .bind(role.query_name())
-    .execute(&mut *transaction)
-    .await?;
-    let state = |role: ProjectRole| json!({"email": email.as_str(), "projectRole": role.display_name()});
-    let (before, after) = (before.map(state), Some(state(role)));
-    audit::record_change(&mut transaction, actor, Action::MemberSet, Some(&project), before, after).await?;
-    transaction.commit().await?;
-    Ok(())
-}
-
-/// Ends a membership.
-///
-/// # Errors
-/// [`Error::NoSuchProject`], [`Error::NoSuchUser`], [`Error::NoSuchMember`], [`Error::Database`]; nothing is changed then.
-pub async fn remove_member(database: &Database, actor: &Actor, project: &str, email: &Email) -> Result<(), Error> {
-    let mut transaction = database.begin_write().await?;
-    let project = named(&mut transaction, project).await?;
-    let project = hold(&mut transaction, project.id).await?;
-    let user_id = user::id_of(&mut transaction, email).await?;
-    let Some(role) = member_role(&mut transaction, project.id, user_id).await? else {
-        return Err(Error::NoSuchMember { email: email.to_string(), project: project.name });
-    };
-    sqlx::query("delete from members where project_id = $1 and user_id = $2")
-        .bind(project.id)
-        .bind(user_id)
-        .execute(&mut *transaction)
-        .await?;
-    let before = Some(json!({"email": email.as_str(), "projectRole": role.display_name()}));
-    audit::record_change(&mut transaction, actor, Action::MemberRemove, Some(&project), before, None).await?;
-    transaction.commit().await?;
-    Ok(())
-}
-
-async fn member_role(
-    connection: &mut AnyConnection,
-    project_id: i64,
-    user_id: i64,
-) -> Result<Option<ProjectRole>, sqlx::Error> {
-    let role: Option<String> =
-        sqlx::query_scalar("select project_role from members where project_id = $1 and user_id = $2")
-            .bind(project_id)
-            .bind(user_id)
-            .fetch_optional(connection)
-            .await?;
-    Ok(role.map(|role| stored_role(&role)))
 }
 
 /// A project role as the database holds it.

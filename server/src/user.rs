@@ -1,22 +1,18 @@
-//! Users and their API keys.
-//!
-//! A key is `<prefix>.<secret>`: the prefix finds the user and may be shown, the secret is 32 random bytes. Only the SHA-256
-//! of the whole key is kept; a password hash would add nothing, since there is nothing to guess.
+//! Users: who may call the server.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use hops_credentials_core::role::ProjectRole;
-use ring::digest::{SHA256, digest};
 use serde_json::json;
 use sqlx::AnyConnection;
 
+use crate::api_key::{ApiKey, has_hash, hash_of, prefix_of};
 use crate::audit::{self, Action, Actor};
 use crate::database::{Database, is_conflict, next_id};
 use crate::error::Error;
 use crate::project::Project;
-use crate::random;
 
 /// An e-mail address, in lower case: the name of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,29 +70,6 @@ pub enum Membership {
     Stored(i64),
     /// In the cluster they belong to, which has just told.
     Told(Arc<[(Project, ProjectRole)]>),
-}
-
-/// A new API key. It is shown once; the database keeps only its hash.
-pub struct ApiKey(String);
-
-impl ApiKey {
-    fn generate() -> Self {
-        Self(format!("{}.{}", random::hex::<6>(), random::hex::<32>()))
-    }
-
-    /// The key itself. Secret.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-/// The part of a key that may be shown.
-pub fn prefix_of(key: &str) -> &str {
-    key.split_once('.').map_or("", |(prefix, _)| prefix)
-}
-
-fn hash_of(key: &str) -> String {
-    random::to_hex(digest(&SHA256, key.as_bytes()).as_ref())
 }
 
 /// Adds a user and gives them their first key.
@@ -159,11 +132,6 @@ pub async fn by_key(database: &Database, key: &str) -> Result<Option<User>, sqlx
         .map(|(id, email, is_admin, _)| stored(id, email, is_admin)))
 }
 
-/// Whether this is the key whose hash the database holds.
-pub fn has_hash(key: &str, key_hash: &str) -> bool {
-    is_equal(key_hash.as_bytes(), hash_of(key).as_bytes())
-}
-
 /// A user as the database holds them.
 pub fn stored(id: i64, email: String, is_admin: i64) -> User {
     User { email: Email(email), is_admin: is_admin == 1, membership: Membership::Stored(id) }
@@ -190,12 +158,6 @@ pub async fn id_of(connection: &mut AnyConnection, email: &Email) -> Result<i64,
     id.ok_or_else(|| Error::NoSuchUser(email.to_string()))
 }
 
-/// Compares without telling by the time it takes where two texts differ.
-pub fn is_equal(left: &[u8], right: &[u8]) -> bool {
-    let difference = left.iter().zip(right).fold(0, |difference, (left, right)| difference | (left ^ right));
-    left.len() == right.len() && std::hint::black_box(difference) == 0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,22 +169,6 @@ mod tests {
         assert_eq!(email.local_part(), "ada.lovelace");
         for text in ["", "ada", "@example.org", "ada@", "a da@example.org", "ada@example.org\n", &"a".repeat(300)] {
             assert!(text.parse::<Email>().is_err(), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn a_key_has_32_random_bytes_behind_its_prefix() {
-        let (one, other) = (ApiKey::generate(), ApiKey::generate());
-        let (prefix, secret) = one.reveal().split_once('.').expect("two parts");
-        assert_eq!((prefix.len(), secret.len()), (12, 64));
-        assert_ne!(one.reveal(), other.reveal());
-    }
-
-    #[test]
-    fn texts_are_equal_only_as_a_whole() {
-        assert!(is_equal(b"abc", b"abc"));
-        for other in [&b"abd"[..], b"ab", b"abcd", b""] {
-            assert!(!is_equal(b"abc", other));
         }
     }
 }

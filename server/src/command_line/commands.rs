@@ -29,7 +29,7 @@ use crate::mapping::file::{self, Others};
 use crate::mapping::{self, Mapping};
 use crate::project::Project;
 use crate::wrong_keys::WrongKeys;
-use crate::{api, pages, project, user};
+use crate::{api, member, pages, project, user};
 
 /// For one call of STS, so that the answer is there before the clients of the contract give up on it: they wait 10 s.
 const STS_LIMIT: Duration = Duration::from_secs(7);
@@ -56,10 +56,10 @@ pub async fn run(command: Command, address: &Address) -> Result<(), Error> {
             project::add(&database, &actor, &name).await.and_then(|project| print(&project.id))
         }
         Command::Member(MemberCommand::Set { project, email, project_role, .. }) => {
-            project::set_member(&database, &actor, &project, &email, project_role.into()).await
+            member::set(&database, &actor, &project, &email, project_role.into()).await
         }
         Command::Member(MemberCommand::Remove { project, email, .. }) => {
-            project::remove_member(&database, &actor, &project, &email).await
+            member::remove(&database, &actor, &project, &email).await
         }
         Command::Mapping(command) => mapping(&database, &actor, command).await,
         Command::Import(options) => import::run(&database, &actor, &options)

@@ -18,7 +18,8 @@ use crate::http::request_log::RequestId;
 use crate::identity::Identity;
 use crate::identity::login::Login;
 use crate::mapping::{self, Mapping};
-use crate::project::{self, Project};
+use crate::member;
+use crate::project::Project;
 use crate::user::{Membership, User};
 
 /// The address at the other end of the connection; `serve` puts it into the extensions of each request.
@@ -125,7 +126,7 @@ impl Member {
     /// # Errors
     /// [`Error::NotMember`], the same whether or not there is such a project.
     pub async fn of(app: &App, caller: Caller, project_id: i64) -> Result<Self, Error> {
-        match project::membership(&app.database, project_id, &caller.user).await? {
+        match member::find(&app.database, project_id, &caller.user).await? {
             Some((project, project_role)) => {
                 if let Identity::Hopsworks(cluster) = &app.identity {
                     cluster.learn(&app.database, &project).await?;

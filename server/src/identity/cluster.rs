@@ -18,12 +18,13 @@ use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::api_key::prefix_of;
 use crate::database::Database;
 use crate::error::Error;
 use crate::identity::answer_cache::{Answers, PATIENCE};
 use crate::identity::login::Login;
 use crate::project::{self, Project};
-use crate::user::{Email, Membership, User, prefix_of};
+use crate::user::{Email, Membership, User};
 
 /// An administrator has some thousand projects at most, of a few hundred bytes each.
 const MAXIMUM_ANSWER: usize = 16 * 1024 * 1024;

@@ -218,5 +218,5 @@ async fn record(
         Some(Value::Array(states)).filter(|states| *states != json!([]))
     };
     let (state_before, state_after) = (only_in(&before, &after), only_in(&after, &before));
-    audit::record_change(connection, actor, action, Some(project), state_before, state_after).await
+    audit::record_change(connection, actor, action, Some((project.id, &project.name)), state_before, state_after).await
 }

@@ -10,7 +10,7 @@ use super::path;
 use super::visitor::Visitor;
 use crate::app::App;
 use crate::http::parameters::Parameters;
-use crate::{mapping, project};
+use crate::{mapping, member, project};
 
 #[derive(Template)]
 #[template(path = "home.html")]
@@ -29,7 +29,7 @@ struct Entry {
 /// What this person can do here.
 pub async fn show(State(app): State<App>, visitor: Visitor, parameters: Parameters) -> Result<Response, PageError> {
     let user = &visitor.caller.user;
-    let projects = project::of_user(&app.database, user).await?.into_iter().map(|(project, project_role)| Entry {
+    let projects = member::list_projects(&app.database, user).await?.into_iter().map(|(project, project_role)| Entry {
         href: format!("/projects/{}", project.id),
         title: project.name,
         text: format!("You are a {}. See the roles you may assume.", project_role.display_name().to_lowercase()),

@@ -21,6 +21,7 @@ use crate::http::parameters::Parameters;
 use crate::identity::Identity;
 use crate::mapping::change;
 use crate::mapping::{self, Mapping};
+use crate::member;
 use crate::project;
 
 /// Rows of a page.
@@ -214,7 +215,7 @@ async fn learn_typed(app: &App, visitor: &Visitor, project: &str) -> Result<(), 
             other => other,
         });
     }
-    let own = project::of_user(&app.database, &visitor.caller.user).await?;
+    let own = member::list_projects(&app.database, &visitor.caller.user).await?;
     match own.iter().find(|(own, _)| own.name == project) {
         Some((own, _)) => cluster.learn(&app.database, own).await,
         // It may be known here already: a member has asked about it.
@@ -229,7 +230,7 @@ async fn learn_typed(app: &App, visitor: &Visitor, project: &str) -> Result<(), 
 async fn table(app: &App, visitor: Visitor, parameters: &Parameters, form: MappingForm) -> Result<Mappings, PageError> {
     if let Identity::Hopsworks(cluster) = &app.identity {
         // Those that the administrator is in can then be chosen by their names.
-        for (project, _) in project::of_user(&app.database, &visitor.caller.user).await? {
+        for (project, _) in member::list_projects(&app.database, &visitor.caller.user).await? {
             cluster.learn(&app.database, &project).await?;
         }
     }

@@ -9,10 +9,11 @@ use super::forms::Fields;
 use super::frame::{Frame, page};
 use super::path;
 use super::visitor::{LocalAdministrator, Visitor};
+use crate::api_key::ApiKey;
 use crate::app::App;
 use crate::error::Error;
 use crate::http::parameters::Parameters;
-use crate::user::{self, ApiKey, Email};
+use crate::user::{self, Email};
 
 #[derive(Template)]
 #[template(path = "new_key_confirm.html")]

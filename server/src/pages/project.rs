@@ -14,6 +14,7 @@ use super::visitor::{LocalAdministrator, Visitor};
 use crate::app::App;
 use crate::error::Error;
 use crate::http::parameters::{Parameters, ProjectId};
+use crate::member;
 use crate::project::{self, Project};
 use crate::user::{self, Email};
 
@@ -52,7 +53,7 @@ impl ProjectPage {
         let project = by_id(app, id).await?;
         let title = format!("Project {}", project.name);
         let frame = Frame::of(&title, path::PROJECTS, &visitor.caller, visitor.form_token).with_notice(parameters);
-        let members = project::members(&app.database, id).await?.into_iter().map(|(email, project_role)| Row {
+        let members = member::list(&app.database, id).await?.into_iter().map(|(email, project_role)| Row {
             remove_href: format!("{}/{id}/remove-member?{}", path::PROJECTS, query("email", &email)),
             email,
             project_role: project_role.display_name(),
@@ -121,7 +122,7 @@ async fn set_as_typed(app: &App, visitor: &Visitor, id: i64, fields: &Fields) ->
     if !ROLES.contains(&role) {
         return Err(Error::InvalidArgument("a member is a data owner or a data scientist".to_owned()));
     }
-    project::set_member(&app.database, &visitor.caller.actor, &id.to_string(), &email, role).await
+    member::set(&app.database, &visitor.caller.actor, &id.to_string(), &email, role).await
 }
 
 fn email_of(text: &str) -> Result<Email, Error> {
@@ -148,6 +149,6 @@ pub async fn remove_member(
     fields: Fields,
 ) -> Result<Response, PageError> {
     let email = email_of(&fields.text("email"))?;
-    project::remove_member(&app.database, &visitor.caller.actor, &id.to_string(), &email).await?;
+    member::remove(&app.database, &visitor.caller.actor, &id.to_string(), &email).await?;
     Ok(done(&format!("{}/{id}", path::PROJECTS), Notice::MemberRemoved))
 }
