@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hops_credentials_core::error::Error as CoreError;
 use hops_credentials_core::sts::{Issued, Sts};
 
-use crate::browser_session::Cookie;
+use crate::browser_session::cookie::Cookie;
 use crate::database::Database;
 use crate::flights::{Flights, SameCredentials};
 use crate::identity::Identity;

@@ -3,13 +3,13 @@
 //! A row is written in the transaction of the change it tells of; the row of a granted session is committed before the
 //! credentials leave. It holds no secret: neither API keys nor what STS hands out beside the access key id.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use serde_json::Value;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use crate::database::Database;
+use crate::database::{Database, milliseconds};
 
 /// On whose behalf something happens.
 #[derive(Debug, Clone)]
@@ -249,16 +249,6 @@ fn pattern(text: &str) -> String {
         pattern.push(character);
     }
     pattern + "%"
-}
-
-/// An instant as the database holds it: milliseconds since 1970.
-pub fn milliseconds(instant: SystemTime) -> i64 {
-    as_milliseconds(instant.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
-}
-
-/// A length of time in milliseconds.
-pub fn as_milliseconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
@@ -213,6 +213,12 @@ pub async fn next_id(connection: &mut AnyConnection, noun: &'static str) -> Resu
         .bind(noun)
         .fetch_one(connection)
         .await
+}
+
+/// An instant as the database holds it: milliseconds since 1970.
+pub fn milliseconds(instant: SystemTime) -> i64 {
+    let since = instant.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Whether a unique constraint or index refused the row.

@@ -28,6 +28,7 @@ mod error;
 mod flights;
 mod http;
 mod identity;
+mod log;
 mod mapping;
 mod member;
 mod metrics;

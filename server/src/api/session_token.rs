@@ -3,7 +3,7 @@
 //! Granted or refused, the request is on record before its answer leaves: no row, no credentials.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use axum::Json;
 use axum::extract::State;
@@ -11,9 +11,8 @@ use hops_credentials_core::credentials::Credentials;
 use hops_credentials_core::request::{Extras, SessionDuration, SessionName};
 use hops_credentials_core::role::RoleArn;
 use hops_credentials_core::sts::Issued;
+use hops_credentials_core::text::rfc3339;
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::app::App;
 use crate::audit::{self, Purpose, SessionRequest};
@@ -21,9 +20,8 @@ use crate::error::Error;
 use crate::flights::SameCredentials;
 use crate::http::auth::{Caller, Member};
 use crate::http::parameters::{Parameters, ProjectId};
-use crate::http::request_log;
-use crate::mapping;
 use crate::metrics::OneMore;
+use crate::{log, mapping};
 
 /// What the contract calls a session token. Secret: it has no `Debug`, and it lives only as long as its answer.
 #[derive(Serialize)]
@@ -48,13 +46,6 @@ impl SessionToken {
     }
 }
 
-/// Whole seconds in UTC, as AWS writes an expiration.
-pub fn rfc3339(instant: SystemTime) -> String {
-    let instant = OffsetDateTime::from(instant);
-    let seconds = instant.replace_nanosecond(0).expect("zero nanoseconds are legal");
-    seconds.format(&Rfc3339).expect("STS answers with years of four digits")
-}
-
 /// Decides, calls STS, records, answers.
 pub async fn issue(
     State(app): State<App>,
@@ -74,7 +65,7 @@ pub async fn issue(
         app.metrics.recorded(&outcome);
         let issued = outcome?;
         for warning in &issued.warnings {
-            request_log::note(&actor.request_id, warning);
+            log::note(&actor.request_id, warning);
         }
         Ok(Json(SessionToken::new(&issued.credentials)))
     })
@@ -136,7 +127,7 @@ async fn assume(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     #[test]
     fn an_expiration_is_written_in_whole_seconds_of_utc() {

@@ -13,7 +13,7 @@ use hops_credentials_core::sts::Sts;
 
 use crate::app::App;
 use crate::audit::Actor;
-use crate::browser_session::Cookie;
+use crate::browser_session::cookie::Cookie;
 use crate::command_line::import;
 use crate::command_line::options::{
     Command, HopsworksUrl, MappedRole, MappingCommand, MemberCommand, ProjectCommand, Serve, UserCommand,
@@ -29,7 +29,7 @@ use crate::mapping::file::{self, Others};
 use crate::mapping::{self, Mapping};
 use crate::project::Project;
 use crate::wrong_keys::WrongKeys;
-use crate::{api, member, pages, project, user};
+use crate::{api, log, member, pages, project, user};
 
 /// For one call of STS, so that the answer is there before the clients of the contract give up on it: they wait 10 s.
 const STS_LIMIT: Duration = Duration::from_secs(7);
@@ -169,11 +169,11 @@ async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
         match sts.base_identity().await {
             Ok(BaseIdentity { provider, is_role, arn, .. }) => {
                 let limit = if is_role { "; it is a role, so AWS ends every session after one hour" } else { "" };
-                request_log::line(&format_args!("base identity {arn}, from {provider}{limit}"));
+                log::line(&format_args!("base identity {arn}, from {provider}{limit}"));
             }
             Err(error) => {
                 let error = Error::from(error).with_sources();
-                request_log::line(&format_args!("no base identity, so no role can be assumed: {error}"));
+                log::line(&format_args!("no base identity, so no role can be assumed: {error}"));
             }
         }
     });

@@ -1,7 +1,7 @@
 //! Who calls and what they may do. A permission is an extractor: a handler that takes a [`DataOwner`] cannot be reached by
 //! anybody else. Each request is authorised by itself, against the database as it is then, or by the cluster.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Instant;
 
 use axum::extract::FromRequestParts;
@@ -13,6 +13,7 @@ use hops_credentials_core::role::ProjectRole;
 use crate::app::App;
 use crate::audit::Actor;
 use crate::error::Error;
+use crate::http::listen::Peer;
 use crate::http::parameters::ProjectId;
 use crate::http::request_log::RequestId;
 use crate::identity::Identity;
@@ -21,10 +22,6 @@ use crate::mapping::{self, Mapping};
 use crate::member;
 use crate::project::Project;
 use crate::user::{Membership, User};
-
-/// The address at the other end of the connection; `serve` puts it into the extensions of each request.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer(pub SocketAddr);
 
 /// Somebody with a valid API key, or a token of the cluster.
 pub struct Caller {

@@ -27,8 +27,7 @@ use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
 
 use crate::error::Error;
-use crate::http::auth::Peer;
-use crate::http::request_log;
+use crate::log;
 use crate::metrics::{Metrics, OneMore};
 
 /// For the TLS handshake, for the head of a request, between two requests of one connection, and for a client that does not
@@ -49,6 +48,10 @@ const GRACE: Duration = Duration::from_secs(3);
 
 /// After an accept that failed, for example for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// The address at the other end of the connection; [`Listener::serve`] puts it into the extensions of each request.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
 
 /// A bound socket.
 pub struct Listener {
@@ -114,7 +117,7 @@ impl Listener {
                         });
                     }
                     Err(error) => {
-                        request_log::line(&format_args!("cannot accept a connection: {error}"));
+                        log::line(&format_args!("cannot accept a connection: {error}"));
                         tokio::time::sleep(PAUSE).await;
                     }
                 },
@@ -123,7 +126,7 @@ impl Listener {
             }
         }
         drop(self.socket);
-        request_log::line(&"stopping");
+        log::line(&"stopping");
         let _ = tokio::time::timeout(GRACE, running.shutdown()).await;
         Ok(())
     }

@@ -2,21 +2,17 @@
 //!
 //! A line names method and path, never the query, a header or a body: they hold what only the caller may know.
 
-use std::fmt::Display;
-use std::io::Write;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use axum::body::HttpBody;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::app::App;
 use crate::error::Error;
-use crate::random;
+use crate::{log, random};
 
 /// No endpoint needs a body; what is larger is refused unread.
 const MAXIMUM_BODY: u64 = 64 * 1024;
@@ -53,24 +49,11 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
     let cause = response.extensions().get::<Cause>().map(|cause| format!(" cause={:?}", cause.0)).unwrap_or_default();
     app.metrics.answered(response.status(), started.elapsed());
     let (status, milliseconds) = (response.status().as_u16(), started.elapsed().as_millis());
-    line(&format_args!("request={id} method={method} path={path:?} status={status} ms={milliseconds}{cause}"));
+    log::line(&format_args!("request={id} method={method} path={path:?} status={status} ms={milliseconds}{cause}"));
     response
 }
 
 /// A body without a length is bounded too: nobody reads it, and the connection is closed after the answer.
 fn is_too_large(request: &Request) -> bool {
     request.body().size_hint().lower() > MAXIMUM_BODY
-}
-
-/// A line that belongs to a request.
-pub fn note(request_id: &str, text: &str) {
-    line(&format_args!("request={request_id} note={text:?}"));
-}
-
-/// A line in the log. A log nobody reads any more is no reason to stop serving.
-pub fn line(text: &dyn Display) {
-    let now = OffsetDateTime::from(SystemTime::now()).replace_nanosecond(0).expect("zero nanoseconds are legal");
-    let now = now.format(&Rfc3339).expect("the year has four digits");
-    // One write for the whole line: stderr has no buffer, and several servers may share a log.
-    let _ = std::io::stderr().lock().write_all(format!("{now} {text}\n").as_bytes());
 }

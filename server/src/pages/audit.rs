@@ -5,12 +5,12 @@ use std::time::{Duration, SystemTime};
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
+use hops_credentials_core::text::rfc3339;
 
 use super::error::PageError;
 use super::frame::{Frame, page};
 use super::path;
 use super::visitor::Administrator;
-use crate::api::session_token::rfc3339;
 use crate::app::App;
 use crate::audit::{self, Record};
 use crate::http::parameters::Parameters;

@@ -9,6 +9,7 @@ use axum::response::Response;
 use hops_credentials_core::base_identity::BaseIdentity;
 use hops_credentials_core::error::Error as CoreError;
 use hops_credentials_core::request::{Extras, SessionDuration, SessionName};
+use hops_credentials_core::text::rfc3339;
 
 use super::base_identity::Shown;
 use super::error::{PageError, sentence};
@@ -17,7 +18,6 @@ use super::mapping_form::shown;
 use super::path;
 use super::policies::Policies;
 use super::visitor::{Administrator, Visitor};
-use crate::api::session_token::rfc3339;
 use crate::app::App;
 use crate::audit::{self, Purpose, SessionRequest};
 use crate::error::Error;

@@ -11,7 +11,7 @@ use super::forms::Fields;
 use super::frame::{Frame, Notice, done, page};
 use super::path;
 use crate::app::App;
-use crate::browser_session;
+use crate::browser_session::session;
 use crate::error::Error;
 use crate::http::auth::wrong_key;
 use crate::http::parameters::Parameters;
@@ -33,14 +33,14 @@ pub async fn show(parameters: Parameters) -> Response {
 /// Starts a session. One that the browser had ends, so that nobody can slip in an id chosen before.
 pub async fn sign_in(State(app): State<App>, parts: Parts, fields: Fields) -> Result<Response, PageError> {
     let next = local(fields.parameters().all("next").next());
-    let id = match browser_session::start(&app.database, &app.identity, &fields.text("key")).await {
+    let id = match session::start(&app.database, &app.identity, &fields.text("key")).await {
         Ok(id) => id,
         Err(Error::Unauthenticated) => return Ok(refused(&wrong_key(&app, &parts), next)),
         Err(error @ Error::LoginNotAccepted) => return Ok(refused(&error, next)),
         Err(error) => return Err(error.into()),
     };
     if let Some(before) = app.cookie.read(&parts.headers) {
-        browser_session::end(&app.database, &before).await?;
+        session::end(&app.database, &before).await?;
     }
     Ok(([(header::SET_COOKIE, app.cookie.set(&id))], Redirect::to(&next)).into_response())
 }
@@ -62,7 +62,7 @@ fn refused(error: &Error, next: String) -> Response {
 /// Ends the session.
 pub async fn sign_out(State(app): State<App>, headers: HeaderMap) -> Result<Response, PageError> {
     if let Some(id) = app.cookie.read(&headers) {
-        browser_session::end(&app.database, &id).await?;
+        session::end(&app.database, &id).await?;
     }
     Ok(([(header::SET_COOKIE, app.cookie.clear())], done(path::SIGN_IN, Notice::SignedOut)).into_response())
 }

@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 
 use super::error::PageError;
 use crate::app::App;
-use crate::browser_session::{self, SignedIn};
+use crate::browser_session::session::{self, SignedIn};
 use crate::error::Error;
 use crate::http::auth::{Admin, Caller, DataOwner, Member};
 use crate::http::parameters::ProjectId;
@@ -35,7 +35,7 @@ impl FromRequestParts<App> for Visitor {
             _ => None,
         };
         let Some(id) = app.cookie.read(&parts.headers) else { return Err(PageError::NotSignedIn { back_to }) };
-        match browser_session::user_of(&app.database, &app.identity, &id, SystemTime::now()).await? {
+        match session::find_user(&app.database, &app.identity, &id, SystemTime::now()).await? {
             Some(SignedIn { user, login }) => {
                 Ok(Self { caller: Caller::of(app, parts, user), login, form_token: id.form_token() })
             }
