@@ -3,6 +3,7 @@
 //! How they change is the matter of `mapping_change`.
 
 pub mod change;
+pub mod entry;
 pub mod file;
 
 use hops_credentials_core::role::{ProjectRole, RoleArn};

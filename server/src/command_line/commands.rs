@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::middleware;
-use clap::ValueEnum;
 use hops_credentials_core::base_identity::BaseIdentity;
 use hops_credentials_core::settings::Settings;
 use hops_credentials_core::sts::Sts;
@@ -16,7 +15,7 @@ use crate::audit::Actor;
 use crate::browser_session::cookie::Cookie;
 use crate::command_line::import;
 use crate::command_line::options::{
-    Command, HopsworksUrl, MappedRole, MappingCommand, MemberCommand, ProjectCommand, Serve, UserCommand,
+    Command, HopsworksUrl, MappingCommand, MemberCommand, ProjectCommand, Serve, UserCommand,
 };
 use crate::database::{Address, Database};
 use crate::error::Error;
@@ -24,8 +23,8 @@ use crate::http::listen::Listener;
 use crate::http::{probes, request_log};
 use crate::identity::cluster::Cluster;
 use crate::identity::{self, Identity};
-use crate::mapping::change;
-use crate::mapping::file::{self, Others};
+use crate::mapping::change::{self, Others};
+use crate::mapping::file;
 use crate::mapping::{self, Mapping};
 use crate::project::Project;
 use crate::wrong_keys::WrongKeys;
@@ -56,7 +55,7 @@ pub async fn run(command: Command, address: &Address) -> Result<(), Error> {
             project::add(&database, &actor, &name).await.and_then(|project| print(&project.id))
         }
         Command::Member(MemberCommand::Set { project, email, project_role, .. }) => {
-            member::set(&database, &actor, &project, &email, project_role.into()).await
+            member::set(&database, &actor, &project, &email, project_role).await
         }
         Command::Member(MemberCommand::Remove { project, email, .. }) => {
             member::remove(&database, &actor, &project, &email).await
@@ -82,7 +81,7 @@ async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) ->
     match command {
         MappingCommand::Add { project, project_role, role_arn, default, .. } => {
             let project = project_for_mapping(database, &project).await?;
-            let added = change::add(database, actor, project.id, project_role.into(), &role_arn, default).await?;
+            let added = change::add(database, actor, project.id, project_role, &role_arn, default).await?;
             print(&added.id)
         }
         MappingCommand::List { project: None, .. } => list(&mapping::all(database).await?),
@@ -98,9 +97,9 @@ async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) ->
             })?;
             let wanted = file::read(&text)?;
             let differences = if dry_run {
-                file::preview(database, actor, &wanted, Others::Go).await?
+                file::preview(database, actor, &wanted, Others::Remove).await?
             } else {
-                file::apply(database, actor, &wanted, Others::Go).await?
+                file::apply(database, actor, &wanted, Others::Remove).await?
             };
             differences.iter().try_for_each(|difference| print(difference))
         }
@@ -118,13 +117,12 @@ async fn project_for_mapping(database: &Database, id_or_name: &str) -> Result<Pr
 
 fn list(mappings: &[Mapping]) -> Result<(), Error> {
     mappings.iter().try_for_each(|mapping| {
-        let project_role = MappedRole::from(mapping.project_role).to_possible_value().expect("no role is hidden");
         print(&format_args!(
             "{}\t{}\t{}\t{}\t{}\t{}",
             mapping.id,
             mapping.project.id,
             mapping.project.name,
-            project_role.get_name(),
+            mapping.project_role.command_line_name(),
             mapping.role,
             mapping.is_default
         ))

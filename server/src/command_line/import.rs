@@ -9,7 +9,9 @@ use crate::error::Error;
 use crate::identity;
 use crate::identity::cluster::{Cluster, Told};
 use crate::identity::login::Login;
-use crate::mapping::file::{self, Difference, Entry, Others};
+use crate::mapping::change::Others;
+use crate::mapping::entry::Entry;
+use crate::mapping::file::{self, Difference};
 use crate::project::{self, ProjectName};
 
 /// Takes over what is there, or says what that would change.
@@ -50,7 +52,7 @@ pub async fn run(database: &Database, actor: &Actor, options: &Import) -> Result
         }
     }
     if options.dry_run {
-        let mut differences = file::preview(database, actor, &known, Others::Stay).await?;
+        let mut differences = file::preview(database, actor, &known, Others::Keep).await?;
         differences.extend(unknown.into_iter().map(|(_, entry)| Difference::New(entry)));
         return Ok(differences);
     }
@@ -68,5 +70,5 @@ pub async fn run(database: &Database, actor: &Actor, options: &Import) -> Result
         }
         known.push(entry);
     }
-    file::apply(database, actor, &known, Others::Stay).await
+    file::apply(database, actor, &known, Others::Keep).await
 }

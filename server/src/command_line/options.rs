@@ -4,6 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hops_credentials_core::network::is_loopback;
 use hops_credentials_core::role::{ProjectRole, RoleArn};
@@ -175,7 +176,8 @@ pub enum MemberCommand {
         /// The user's e-mail address
         email: Email,
         /// What the user is in the project
-        project_role: MemberRole,
+        #[arg(value_parser = one_of(MEMBER_ROLES))]
+        project_role: ProjectRole,
         #[command(flatten)]
         database: DatabaseOption,
     },
@@ -198,7 +200,8 @@ pub enum MappingCommand {
         /// The project's id or name
         project: String,
         /// Whose members may assume the role
-        project_role: MappedRole,
+        #[arg(value_parser = one_of(MAPPED_ROLES))]
+        project_role: ProjectRole,
         /// The role, arn:aws:iam::<account>:role/<name>
         role_arn: RoleArn,
         /// The role is used when none is named; takes the place of the default there is for the same project role
@@ -238,53 +241,23 @@ pub enum MappingCommand {
     },
 }
 
-/// What a member is in a project.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum MemberRole {
-    /// May also move the default role mapping
-    DataOwner,
-    /// Works with the data
-    DataScientist,
-}
-
-impl From<MemberRole> for ProjectRole {
-    fn from(role: MemberRole) -> Self {
-        match role {
-            MemberRole::DataOwner => ProjectRole::DataOwner,
-            MemberRole::DataScientist => ProjectRole::DataScientist,
-        }
-    }
-}
-
 /// Whose members may assume a role.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum MappedRole {
-    /// Data owners only
-    DataOwner,
-    /// Data scientists only
-    DataScientist,
-    /// All members
-    All,
-}
+const MAPPED_ROLES: &[(ProjectRole, &str)] = &[
+    (ProjectRole::DataOwner, "Data owners only"),
+    (ProjectRole::DataScientist, "Data scientists only"),
+    (ProjectRole::All, "All members"),
+];
 
-impl From<MappedRole> for ProjectRole {
-    fn from(role: MappedRole) -> Self {
-        match role {
-            MappedRole::DataOwner => ProjectRole::DataOwner,
-            MappedRole::DataScientist => ProjectRole::DataScientist,
-            MappedRole::All => ProjectRole::All,
-        }
-    }
-}
+/// What a member is in a project.
+const MEMBER_ROLES: &[(ProjectRole, &str)] = &[
+    (ProjectRole::DataOwner, "May also move the default role mapping"),
+    (ProjectRole::DataScientist, "Works with the data"),
+];
 
-impl From<ProjectRole> for MappedRole {
-    fn from(role: ProjectRole) -> Self {
-        match role {
-            ProjectRole::DataOwner => MappedRole::DataOwner,
-            ProjectRole::DataScientist => MappedRole::DataScientist,
-            ProjectRole::All => MappedRole::All,
-        }
-    }
+/// Parses one of these project roles, which `--help` lists.
+fn one_of(roles: &'static [(ProjectRole, &'static str)]) -> impl TypedValueParser<Value = ProjectRole> {
+    let names = roles.iter().map(|(role, help)| PossibleValue::new(role.command_line_name()).help(*help));
+    PossibleValuesParser::new(names).try_map(|name| ProjectRole::from_command_line_name(&name))
 }
 
 impl Command {

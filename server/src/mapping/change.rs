@@ -10,7 +10,7 @@ use sqlx::AnyConnection;
 use crate::audit::{self, Action, Actor};
 use crate::database::{Database, is_conflict, next_id};
 use crate::error::Error;
-use crate::mapping::file::{Entry, Others};
+use crate::mapping::entry::Entry;
 use crate::mapping::{Mapping, in_project, no_such_id, with_id};
 use crate::project::{self, Project};
 
@@ -106,11 +106,20 @@ pub async fn remove(database: &Database, actor: &Actor, id: i64) -> Result<(), E
     Ok(())
 }
 
-/// Makes the role mappings of a project that is held those that are wanted; gives those before and those after it.
+/// What happens to the role mappings of a project that are not among the wanted ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Others {
+    /// Remove them.
+    Remove,
+    /// Keep them.
+    Keep,
+}
+
+/// Replaces the mappings of a locked project with `wanted`; returns the mappings before and after.
 ///
 /// # Errors
 /// [`Error::Database`].
-pub async fn set(
+pub async fn replace_all(
     connection: &mut AnyConnection,
     actor: &Actor,
     project: &Project,
@@ -120,7 +129,7 @@ pub async fn set(
     let before = in_project(connection, project.id).await?;
     for mapping in &before {
         match (wanted.iter().find(|entry| entry.role == mapping.role), others) {
-            (None, Others::Go) => {
+            (None, Others::Remove) => {
                 sqlx::query("delete from role_mappings where id = $1")
                     .bind(mapping.id)
                     .execute(&mut *connection)
@@ -136,7 +145,7 @@ pub async fn set(
                     .execute(&mut *connection)
                     .await?;
             }
-            (None, Others::Stay) | (Some(_), _) => {}
+            (None, Others::Keep) | (Some(_), _) => {}
         }
     }
     for entry in wanted {

@@ -6,69 +6,13 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
-use clap::ValueEnum;
-use hops_credentials_core::role::{ProjectRole, RoleArn};
-use serde::{Deserialize, Serialize};
-
 use crate::audit::Actor;
-use crate::command_line::options::MappedRole;
 use crate::database::{Database, Write};
 use crate::error::Error;
-use crate::mapping::change;
+use crate::mapping::change::{self, Others};
+use crate::mapping::entry::{Entry, Line};
 use crate::mapping::{self, Mapping};
 use crate::project;
-
-/// A line of the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// The name or the id of the project.
-    pub project: String,
-    /// Whose members may assume the role.
-    pub project_role: ProjectRole,
-    /// The role.
-    pub role: RoleArn,
-    /// Whether it is the one used when no role is named.
-    pub is_default: bool,
-}
-
-/// A line as JSON.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line {
-    project: String,
-    project_role: String,
-    role: String,
-    #[serde(default)]
-    default: bool,
-}
-
-impl From<&Mapping> for Entry {
-    fn from(mapping: &Mapping) -> Self {
-        Self {
-            project: mapping.project.name.clone(),
-            project_role: mapping.project_role,
-            role: mapping.role.clone(),
-            is_default: mapping.is_default,
-        }
-    }
-}
-
-impl fmt::Display for Entry {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let line = Line {
-            project: self.project.clone(),
-            project_role: command_line_name(self.project_role),
-            role: self.role.to_string(),
-            default: self.is_default,
-        };
-        formatter.write_str(&serde_json::to_string(&line).expect("texts and truth values are JSON"))
-    }
-}
-
-fn command_line_name(role: ProjectRole) -> String {
-    let value = MappedRole::from(role).to_possible_value().expect("no role is hidden");
-    value.get_name().to_owned()
-}
 
 /// The file for these role mappings.
 pub fn write(mappings: &[Mapping]) -> String {
@@ -86,42 +30,26 @@ pub fn read(text: &str) -> Result<Vec<Entry>, Error> {
     let lines: Vec<Line> = serde_json::from_str(text)
         .map_err(|error| Error::InvalidArgument(format!("the file is no list of role mappings: {error}")))?;
     let parse = |(index, line): (usize, Line)| {
-        let wrong = |problem: &dyn fmt::Display| {
-            Error::InvalidArgument(format!("role mapping {} of the file: {problem}", index + 1))
-        };
-        Ok(Entry {
-            project_role: MappedRole::from_str(&line.project_role, false).map_err(|error| wrong(&error))?.into(),
-            role: line.role.parse().map_err(|error: hops_credentials_core::error::Error| wrong(&error))?,
-            project: line.project,
-            is_default: line.default,
-        })
+        Entry::try_from(line)
+            .map_err(|error| Error::InvalidArgument(format!("role mapping {} of the file: {error}", index + 1)))
     };
     lines.into_iter().enumerate().map(parse).collect()
 }
 
-/// Whether these can be the role mappings of one project. The database would say it less well, or take the last of two
-/// defaults.
-fn check(of_project: &[&Entry]) -> Result<(), Error> {
+/// Refuses entries that cannot all be role mappings of one project. The database would explain it less well, or take the
+/// last of two defaults.
+fn check(entries: &[&Entry]) -> Result<(), Error> {
     let (mut roles, mut defaults) = (HashSet::new(), HashSet::new());
-    for entry in of_project {
+    for entry in entries {
         if !roles.insert(&entry.role) {
             return Err(Error::InvalidArgument(format!("{} is mapped to project {} twice", entry.role, entry.project)));
         }
         if entry.is_default && !defaults.insert(entry.project_role) {
-            let role = command_line_name(entry.project_role);
+            let role = entry.project_role.command_line_name();
             return Err(Error::InvalidArgument(format!("project {} has two defaults for {role}", entry.project)));
         }
     }
     Ok(())
-}
-
-/// What happens to the role mappings that are not among the wanted ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Others {
-    /// They go: the wanted ones are all there shall be.
-    Go,
-    /// They stay: the wanted ones come on top.
-    Stay,
 }
 
 /// What is different afterwards: a line that goes, or one that comes.
@@ -183,16 +111,16 @@ async fn try_to(
     for entry in wanted {
         projects.entry(project::named(&mut transaction, &entry.project).await?.id).or_default().push(entry);
     }
-    if others == Others::Go {
+    if others == Others::Remove {
         for id in mapping::projects(&mut transaction).await? {
             projects.entry(id).or_default();
         }
     }
     let mut differences = Vec::new();
-    for (id, of_project) in projects {
-        check(&of_project)?;
+    for (id, entries) in projects {
+        check(&entries)?;
         let project = project::hold(&mut transaction, id).await?;
-        let (before, after) = change::set(&mut transaction, &actor.again(), &project, &of_project, others).await?;
+        let (before, after) = change::replace_all(&mut transaction, &actor.again(), &project, &entries, others).await?;
         let only_in = |some: &[Entry], other: &[Entry]| -> Vec<Entry> {
             some.iter().filter(|entry| !other.contains(entry)).cloned().collect()
         };
