@@ -56,13 +56,13 @@ impl Listing {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] that names the parameter.
-    pub fn of(parameters: &Parameters) -> Result<Self, Error> {
+    pub fn from_parameters(parameters: &Parameters) -> Result<Self, Error> {
         Ok(Self {
             filters: parameters.all("filter_by").map(str::parse).collect::<Result<_, _>>()?,
             order: parameters
                 .all("sort_by")
                 .flat_map(|value| value.split(','))
-                .map(order_of)
+                .map(parse_order)
                 .collect::<Result<_, _>>()?,
             offset: parameters.one("offset")?.unwrap_or(0),
             limit: parameters.one("limit")?,
@@ -129,23 +129,23 @@ impl FromStr for Filter {
     }
 }
 
-fn order_of(text: &str) -> Result<(Field, Direction), Error> {
+fn parse_order(text: &str) -> Result<(Field, Direction), Error> {
     let (field, direction) = text.split_once(':').unwrap_or((text, "asc"));
     let field = match field {
         "id" => Field::Id,
         "project_id" => Field::ProjectId,
         "project_role" => Field::ProjectRole,
         "cloud_role" => Field::CloudRole,
-        _ => return Err(no_order(text)),
+        _ => return Err(not_an_order(text)),
     };
     match direction {
         "asc" => Ok((field, Direction::Ascending)),
         "desc" => Ok((field, Direction::Descending)),
-        _ => Err(no_order(text)),
+        _ => Err(not_an_order(text)),
     }
 }
 
-fn no_order(text: &str) -> Error {
+fn not_an_order(text: &str) -> Error {
     illegal(
         "sort_by",
         &format_args!(
@@ -178,7 +178,7 @@ mod tests {
     }
 
     fn check(query: &str, count: usize, ids: &[i64]) {
-        let page = Listing::of(&Parameters::of(query)).expect("legal").page(mappings());
+        let page = Listing::from_parameters(&Parameters::of(query)).expect("legal").page(mappings());
         let found: Vec<i64> = page.mappings.iter().map(|mapping| mapping.id).collect();
         assert_eq!((page.count, found.as_slice()), (count, ids), "{query}");
     }
@@ -223,7 +223,7 @@ mod tests {
             "offset=-1",
             "offset=1.5",
         ] {
-            assert_eq!(Listing::of(&Parameters::of(query)).expect_err(query).code(), 120_001, "{query}");
+            assert_eq!(Listing::from_parameters(&Parameters::of(query)).expect_err(query).code(), 120_001, "{query}");
         }
     }
 }
