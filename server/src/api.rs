@@ -14,7 +14,7 @@ use axum::{Json, Router};
 use serde::Serialize;
 
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{Error, with_sources};
 use crate::http::request_log::Cause;
 
 /// All paths of the interface.
@@ -76,7 +76,7 @@ impl IntoResponse for Error {
         if let Error::TooManyWrongKeys(seconds) = self {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        response.extensions_mut().insert(Cause(self.with_sources()));
+        response.extensions_mut().insert(Cause(with_sources(&self)));
         response
     }
 }

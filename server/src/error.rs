@@ -216,19 +216,40 @@ impl Error {
             _ => self.status().canonical_reason().unwrap_or("Error"),
         }
     }
+}
 
-    /// The error and all that is behind it in one line, for the operator: the log and the command line.
-    pub fn with_sources(&self) -> String {
-        let mut text = self.to_string();
-        let mut next = std::error::Error::source(self);
-        while let Some(source) = next {
-            let source_text = source.to_string();
-            if !text.ends_with(&source_text) {
-                text.push_str(": ");
-                text.push_str(&source_text);
-            }
-            next = source.source();
+/// The error and its sources in one line, for the operator: the log and the command line.
+pub fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    for source in std::iter::successors(error.source(), |source| source.source()) {
+        let source = source.to_string();
+        if !text.ends_with(&source) {
+            text.push_str(": ");
+            text.push_str(&source);
         }
-        text.replace(['\n', '\r'], " ")
+    }
+    text.replace(['\n', '\r'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Link {
+        text: &'static str,
+        source: Option<Box<Link>>,
+    }
+
+    #[test]
+    fn an_error_is_written_with_its_sources_in_one_line() {
+        let link = |text, source: Option<Link>| Link { text, source: source.map(Box::new) };
+        let last = link("line 1\nline 2", None);
+        let repeated = link("refused", Some(last));
+        assert_eq!(
+            with_sources(&link("cannot connect: refused", Some(repeated))),
+            "cannot connect: refused: line 1 line 2"
+        );
     }
 }

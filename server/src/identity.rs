@@ -5,6 +5,7 @@
 
 mod answer_cache;
 pub mod cluster;
+mod cluster_import;
 pub mod login;
 
 use axum::http::HeaderMap;

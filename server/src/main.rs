@@ -45,6 +45,7 @@ use clap::{CommandFactory, Parser};
 use tokio::runtime::Runtime;
 
 use crate::command_line::options::{Command, CommandLine};
+use crate::error::with_sources;
 
 fn main() -> ExitCode {
     let command = CommandLine::parse().command;
@@ -64,7 +65,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}", error.with_sources());
+            eprintln!("{}", with_sources(&error));
             ExitCode::FAILURE
         }
     }

@@ -101,15 +101,16 @@ pub async fn hold(connection: &mut AnyConnection, id: i64) -> Result<Project, Er
     row.map(|(id, name)| Project { id, name }).ok_or_else(|| Error::NoSuchProject(id.to_string()))
 }
 
-/// Notes what a project of the cluster is called; without a name, one that no project of Hopsworks can have.
+/// Remembers a project of a cluster under its name, or under a placeholder that no project of Hopsworks can have as a name. A
+/// name that is already known stays when there is no new one.
 ///
 /// # Errors
-/// [`Error::Database`]; nothing is changed then.
-pub async fn learn(database: &Database, id: i64, name: Option<&str>) -> Result<(), Error> {
+/// [`Error::Database`]; then nothing has changed.
+pub async fn remember_name(database: &Database, id: i64, name: Option<&str>) -> Result<(), Error> {
     let placeholder = |id: i64| format!("project-{id}");
     let mut transaction = database.begin_write().await?;
     if let Some(name) = name {
-        // A project of that name that was there before is gone: names are taken once in a cluster.
+        // Another project that had this name is gone: a cluster gives each name once.
         sqlx::query("update projects set name = 'project-' || cast(id as text) where name = $1 and id <> $2")
             .bind(name)
             .bind(id)

@@ -137,7 +137,7 @@ pub async fn add(
     let project_role: ProjectRole = parameters.required("projectRole")?;
     let is_default = parameters.one("defaultRole")?.unwrap_or(false);
     if let (Identity::Hopsworks(cluster), Some(login)) = (&app.identity, Login::of(&headers)) {
-        cluster.check_project(&app.database, &login, project_id).await?;
+        cluster.import_project(&app.database, &login, project_id).await?;
     }
     let mapping = change::add(&app.database, &caller.actor, project_id, project_role, &role, is_default).await?;
     Ok((StatusCode::CREATED, MappingBody::new(format!("{}/{}", uri.path(), mapping.id), mapping)))

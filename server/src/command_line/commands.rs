@@ -18,7 +18,7 @@ use crate::command_line::options::{
     Command, HopsworksUrl, MappingCommand, MemberCommand, ProjectCommand, Serve, UserCommand,
 };
 use crate::database::{Address, Database};
-use crate::error::Error;
+use crate::error::{Error, with_sources};
 use crate::http::listen::Listener;
 use crate::http::{probes, request_log};
 use crate::identity::cluster::Cluster;
@@ -110,7 +110,7 @@ async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) ->
 /// The project to map a role to. One of a cluster may be one that nobody has asked about yet.
 async fn project_for_mapping(database: &Database, id_or_name: &str) -> Result<Project, Error> {
     if let (Ok(id), Some(_)) = (id_or_name.parse(), identity::cluster_of(database).await?) {
-        project::learn(database, id, None).await?;
+        project::remember_name(database, id, None).await?;
     }
     project::named(&mut *database.pool().acquire().await?, id_or_name).await
 }
@@ -170,7 +170,7 @@ async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
                 log::line(&format_args!("base identity {arn}, from {provider}{limit}"));
             }
             Err(error) => {
-                let error = Error::from(error).with_sources();
+                let error = with_sources(&Error::from(error));
                 log::line(&format_args!("no base identity, so no role can be assumed: {error}"));
             }
         }

@@ -7,7 +7,7 @@ use crate::command_line::options::{HopsworksUrl, Import};
 use crate::database::Database;
 use crate::error::Error;
 use crate::identity;
-use crate::identity::cluster::{Cluster, Told};
+use crate::identity::cluster::{Cluster, RemoteMapping};
 use crate::identity::login::Login;
 use crate::mapping::change::Others;
 use crate::mapping::entry::Entry;
@@ -26,7 +26,7 @@ pub async fn run(database: &Database, actor: &Actor, options: &Import) -> Result
         ));
     };
     let HopsworksUrl(url) = &options.from;
-    let told =
+    let remote_mappings =
         Cluster::new(url, &settings)?.role_mappings(&Login::with_api_key(key)).await.map_err(|error| match error {
             Error::Unauthenticated => Error::InvalidArgument("nobody there has the key in API_KEY".to_owned()),
             Error::LoginNotAccepted => Error::InvalidArgument(
@@ -36,18 +36,18 @@ pub async fn run(database: &Database, actor: &Actor, options: &Import) -> Result
         })?;
     let is_of_cluster = identity::cluster_of(database).await?.is_some();
     // In a database of a cluster the ids are the same; else they are another server's, and only the names mean anything.
-    let entry = |told: &Told| Entry {
-        project: if is_of_cluster { told.project_id.to_string() } else { told.project_name.clone() },
-        project_role: told.project_role,
-        role: told.role.clone(),
-        is_default: told.is_default,
+    let entry = |remote: &RemoteMapping| Entry {
+        project: if is_of_cluster { remote.project_id.to_string() } else { remote.project_name.clone() },
+        project_role: remote.project_role,
+        role: remote.role.clone(),
+        is_default: remote.is_default,
     };
     let (mut known, mut unknown) = (Vec::new(), Vec::new());
-    for told in &told {
-        let entry = entry(told);
+    for remote in &remote_mappings {
+        let entry = entry(remote);
         match project::named(&mut *database.pool().acquire().await?, &entry.project).await {
             Ok(_) => known.push(entry),
-            Err(Error::NoSuchProject(_)) => unknown.push((told, entry)),
+            Err(Error::NoSuchProject(_)) => unknown.push((remote, entry)),
             Err(error) => return Err(error),
         }
     }
@@ -56,12 +56,12 @@ pub async fn run(database: &Database, actor: &Actor, options: &Import) -> Result
         differences.extend(unknown.into_iter().map(|(_, entry)| Difference::New(entry)));
         return Ok(differences);
     }
-    for (told, entry) in unknown {
+    for (remote, entry) in unknown {
         if is_of_cluster {
-            project::learn(database, told.project_id, Some(&told.project_name)).await?
+            project::remember_name(database, remote.project_id, Some(&remote.project_name)).await?
         } else {
-            let name: ProjectName = told.project_name.parse().map_err(|problem: &str| {
-                Error::InvalidArgument(format!("the project {:?} there: {problem}", told.project_name))
+            let name: ProjectName = remote.project_name.parse().map_err(|problem: &str| {
+                Error::InvalidArgument(format!("the project {:?} there: {problem}", remote.project_name))
             })?;
             match project::add(database, &actor.again(), &name).await {
                 Ok(_) | Err(Error::ProjectExists(_)) => {}

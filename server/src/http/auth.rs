@@ -126,7 +126,7 @@ impl Member {
         match member::find(&app.database, project_id, &caller.user).await? {
             Some((project, project_role)) => {
                 if let Identity::Hopsworks(cluster) = &app.identity {
-                    cluster.learn(&app.database, &project).await?;
+                    cluster.import_name(&app.database, &project).await?;
                 }
                 Ok(Self { caller, project, project_role })
             }

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{Error, with_sources};
 use crate::http::request_log::Cause;
 use crate::metrics::MEDIA_TYPE;
 
@@ -30,7 +30,7 @@ pub fn routes() -> Router<App> {
 async fn ready(State(app): State<App>) -> Response {
     let cause = match tokio::time::timeout(PATIENCE, app.database.answers()).await {
         Ok(Ok(())) => return "ready\n".into_response(),
-        Ok(Err(error)) => Error::from(error).with_sources(),
+        Ok(Err(error)) => with_sources(&Error::from(error)),
         Err(_) => "the database did not answer in time".to_owned(),
     };
     let mut response = (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response();

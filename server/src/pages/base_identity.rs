@@ -12,6 +12,7 @@ use super::frame::{Frame, page};
 use super::path;
 use super::visitor::Administrator;
 use crate::app::App;
+use crate::error::with_sources;
 
 /// How long a page that is about something else waits for STS.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -68,7 +69,7 @@ impl Panel {
         match app.sts.base_identity().await {
             Ok(identity) => Self { identity: Some(Shown::from(&identity)), problem: None },
             Err(error) => {
-                let error = crate::error::Error::from(error).with_sources();
+                let error = with_sources(&crate::error::Error::from(error));
                 Self { identity: None, problem: Some(sentence(&error)) }
             }
         }

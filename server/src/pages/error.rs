@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::frame::{Frame, Notice, done, page};
 use super::path;
-use crate::error::Error;
+use crate::error::{Error, with_sources};
 use crate::http::request_log::Cause;
 
 /// Why there is no page.
@@ -98,7 +98,7 @@ fn refused(error: &Error) -> Response {
         _ => ("That did not work", "Go back, correct it and try again."),
     };
     let mut response = (status, error_page(title, what, remedy)).into_response();
-    response.extensions_mut().insert(Cause(error.with_sources()));
+    response.extensions_mut().insert(Cause(with_sources(error)));
     response
 }
 

@@ -20,7 +20,7 @@ use super::policies::Policies;
 use super::visitor::{Administrator, Visitor};
 use crate::app::App;
 use crate::audit::{self, Purpose, SessionRequest};
-use crate::error::Error;
+use crate::error::{Error, with_sources};
 use crate::http::parameters::MappingId;
 use crate::mapping::{self, Mapping};
 
@@ -124,7 +124,7 @@ async fn assume(
         .sts
         .assume_role(&mapping.role, &session_name, duration, &Extras::default())
         .await
-        .map_err(|error: CoreError| Error::from(error).with_sources())?;
+        .map_err(|error: CoreError| with_sources(&Error::from(error)))?;
     let access_key_id = issued.credentials.access_key_id().to_owned();
     record.access_key_id = Some(access_key_id.clone());
     record.sts_request_id.clone_from(&issued.request_id);

@@ -210,14 +210,14 @@ async fn learn_typed(app: &App, visitor: &Visitor, project: &str) -> Result<(), 
     let (Identity::Hopsworks(cluster), Some(login)) = (&app.identity, &visitor.login) else { return Ok(()) };
     let unknown = |what: &str| Error::InvalidArgument(format!("{what} {project} in the cluster; give its id"));
     if let Ok(id) = project.parse() {
-        return cluster.check_project(&app.database, login, id).await.map_err(|error| match error {
+        return cluster.import_project(&app.database, login, id).await.map_err(|error| match error {
             Error::NoSuchProject(_) => unknown("there is no project"),
             other => other,
         });
     }
     let own = member::list_projects(&app.database, &visitor.caller.user).await?;
     match own.iter().find(|(own, _)| own.name == project) {
-        Some((own, _)) => cluster.learn(&app.database, own).await,
+        Some((own, _)) => cluster.import_name(&app.database, own).await,
         // It may be known here already: a member has asked about it.
         None => match project::named(&mut *app.database.pool().acquire().await?, project).await {
             Ok(_) => Ok(()),
@@ -231,7 +231,7 @@ async fn table(app: &App, visitor: Visitor, parameters: &Parameters, form: Mappi
     if let Identity::Hopsworks(cluster) = &app.identity {
         // Those that the administrator is in can then be chosen by their names.
         for (project, _) in member::list_projects(&app.database, &visitor.caller.user).await? {
-            cluster.learn(&app.database, &project).await?;
+            cluster.import_name(&app.database, &project).await?;
         }
     }
     let panel = Panel::quick(app);
