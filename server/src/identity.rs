@@ -35,7 +35,7 @@ impl Identity {
         let login = Login::of(headers).ok_or(Error::Unauthenticated)?;
         match self {
             Identity::Local => match login.api_key() {
-                Some(key) => user::by_key(database, key).await?.ok_or(Error::Unauthenticated),
+                Some(key) => user::find_by_key(database, key).await?.ok_or(Error::Unauthenticated),
                 None => Err(Error::Unauthenticated),
             },
             Identity::Hopsworks(cluster) => cluster.user(&login).await,

@@ -7,7 +7,7 @@ use sqlx::AnyConnection;
 use crate::audit::{self, Action, Actor};
 use crate::database::Database;
 use crate::error::Error;
-use crate::project::{self, Project, stored_role};
+use crate::project::{self, Project, parse_stored_role};
 use crate::user::{self, Email, Membership, User};
 
 /// Finds the project and the user's role in it; `None` when the project does not exist or the user is not a member of it.
@@ -30,7 +30,7 @@ pub async fn find(
     .bind(user_id)
     .fetch_optional(database.pool())
     .await?;
-    Ok(row.map(|(id, name, role)| (Project { id, name }, stored_role(&role))))
+    Ok(row.map(|(id, name, role)| (Project { id, name }, parse_stored_role(&role))))
 }
 
 /// Lists the projects of a user with the user's role in each, in the order of their names.
@@ -50,7 +50,7 @@ pub async fn list_projects(database: &Database, user: &User) -> Result<Vec<(Proj
     .bind(user_id)
     .fetch_all(database.pool())
     .await?;
-    Ok(rows.into_iter().map(|(id, name, role)| (Project { id, name }, stored_role(&role))).collect())
+    Ok(rows.into_iter().map(|(id, name, role)| (Project { id, name }, parse_stored_role(&role))).collect())
 }
 
 /// Lists the members of a project with their roles in it, in the order of their names.
@@ -62,7 +62,7 @@ pub async fn list(database: &Database, project_id: i64) -> Result<Vec<(String, P
     .bind(project_id)
     .fetch_all(database.pool())
     .await?;
-    Ok(rows.into_iter().map(|(email, role)| (email, stored_role(&role))).collect())
+    Ok(rows.into_iter().map(|(email, role)| (email, parse_stored_role(&role))).collect())
 }
 
 /// Makes the user a member of the project with that project role, or changes the role they have.
@@ -77,9 +77,9 @@ pub async fn set(
     role: ProjectRole,
 ) -> Result<(), Error> {
     let mut transaction = database.begin_write().await?;
-    let project = project::named(&mut transaction, project).await?;
-    let project = project::hold(&mut transaction, project.id).await?;
-    let user_id = user::id_of(&mut transaction, email).await?;
+    let project = project::find_by_id_or_name(&mut *transaction, project).await?;
+    let project = project::lock(&mut transaction, project.id).await?;
+    let user_id = user::find_id(&mut *transaction, email).await?;
     let before = find_role(&mut transaction, project.id, user_id).await?;
     sqlx::query(
         "insert into members (project_id, user_id, project_role) values ($1, $2, $3) \
@@ -104,9 +104,9 @@ pub async fn set(
 /// [`Error::NoSuchProject`], [`Error::NoSuchUser`], [`Error::NoSuchMember`], [`Error::Database`]; nothing is changed then.
 pub async fn remove(database: &Database, actor: &Actor, project: &str, email: &Email) -> Result<(), Error> {
     let mut transaction = database.begin_write().await?;
-    let project = project::named(&mut transaction, project).await?;
-    let project = project::hold(&mut transaction, project.id).await?;
-    let user_id = user::id_of(&mut transaction, email).await?;
+    let project = project::find_by_id_or_name(&mut *transaction, project).await?;
+    let project = project::lock(&mut transaction, project.id).await?;
+    let user_id = user::find_id(&mut *transaction, email).await?;
     let Some(role) = find_role(&mut transaction, project.id, user_id).await? else {
         return Err(Error::NoSuchMember { email: email.to_string(), project: project.name });
     };
@@ -140,5 +140,5 @@ async fn find_role(
             .bind(user_id)
             .fetch_optional(connection)
             .await?;
-    Ok(role.map(|role| stored_role(&role)))
+    Ok(role.map(|role| parse_stored_role(&role)))
 }

@@ -5,14 +5,14 @@ use std::str::FromStr;
 
 use hops_credentials_core::role::ProjectRole;
 use serde_json::json;
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, AnyExecutor};
 
 use crate::audit::{self, Action, Actor};
 use crate::database::{Database, is_conflict, next_id};
 use crate::error::Error;
 
 /// A legal project name: 1 to 64 letters, digits and characters of `_.-`, and not digits only, since the command line takes
-/// an id in its place.
+/// an id or a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProjectName(String);
 
@@ -75,30 +75,53 @@ pub async fn add(database: &Database, actor: &Actor, name: &ProjectName) -> Resu
     Ok(project)
 }
 
-/// The project of that id, or else of that name.
+/// Finds the project with this id.
 ///
 /// # Errors
 /// [`Error::NoSuchProject`], [`Error::Database`].
-pub async fn named(connection: &mut AnyConnection, id_or_name: &str) -> Result<Project, Error> {
-    let row: Option<(i64, String)> = sqlx::query_as("select id, name from projects where id = $1 or name = $2")
-        .bind(id_or_name.parse::<i64>().unwrap_or(0))
-        .bind(id_or_name)
-        .fetch_optional(connection)
-        .await?;
-    row.map(|(id, name)| Project { id, name }).ok_or_else(|| Error::NoSuchProject(id_or_name.to_owned()))
+pub async fn find_by_id(executor: impl AnyExecutor<'_>, id: i64) -> Result<Project, Error> {
+    let row = sqlx::query_as("select id, name from projects where id = $1").bind(id).fetch_optional(executor).await?;
+    row.map(from_row).ok_or_else(|| Error::NoSuchProject(id.to_string()))
 }
 
-/// The project of that id, held until the transaction ends: changes of its members and role mappings wait for each other.
+/// Finds the project with this name.
 ///
 /// # Errors
 /// [`Error::NoSuchProject`], [`Error::Database`].
-pub async fn hold(connection: &mut AnyConnection, id: i64) -> Result<Project, Error> {
-    // SQLite does not know `select for update`; both take a lock for an update that changes nothing.
-    let row: Option<(i64, String)> = sqlx::query_as("update projects set name = name where id = $1 returning id, name")
+pub async fn find_by_name(executor: impl AnyExecutor<'_>, name: &str) -> Result<Project, Error> {
+    let row =
+        sqlx::query_as("select id, name from projects where name = $1").bind(name).fetch_optional(executor).await?;
+    row.map(from_row).ok_or_else(|| Error::NoSuchProject(name.to_owned()))
+}
+
+/// Finds the project that the caller calls by its id or by its name, as the command line allows.
+///
+/// # Errors
+/// [`Error::NoSuchProject`], [`Error::Database`].
+pub async fn find_by_id_or_name(executor: impl AnyExecutor<'_>, id_or_name: &str) -> Result<Project, Error> {
+    let row = sqlx::query_as("select id, name from projects where id = $1 or name = $2")
+        .bind(id_or_name.parse::<i64>().unwrap_or(0))
+        .bind(id_or_name)
+        .fetch_optional(executor)
+        .await?;
+    row.map(from_row).ok_or_else(|| Error::NoSuchProject(id_or_name.to_owned()))
+}
+
+/// Locks the project with this id until the transaction ends: changes of its members and role mappings wait for each other.
+///
+/// # Errors
+/// [`Error::NoSuchProject`], [`Error::Database`].
+pub async fn lock(connection: &mut AnyConnection, id: i64) -> Result<Project, Error> {
+    // SQLite does not know `select for update`; both databases take a lock for an update that changes nothing.
+    let row = sqlx::query_as("update projects set name = name where id = $1 returning id, name")
         .bind(id)
         .fetch_optional(connection)
         .await?;
-    row.map(|(id, name)| Project { id, name }).ok_or_else(|| Error::NoSuchProject(id.to_string()))
+    row.map(from_row).ok_or_else(|| Error::NoSuchProject(id.to_string()))
+}
+
+fn from_row((id, name): (i64, String)) -> Project {
+    Project { id, name }
 }
 
 /// Remembers a project of a cluster under its name, or under a placeholder that no project of Hopsworks can have as a name. A
@@ -130,8 +153,8 @@ pub async fn remember_name(database: &Database, id: i64, name: Option<&str>) -> 
     Ok(())
 }
 
-/// All projects with the number of their members, in the order of their names.
-pub async fn all(database: &Database) -> Result<Vec<(Project, i64)>, sqlx::Error> {
+/// Lists all projects with the number of their members, in the order of their names.
+pub async fn list(database: &Database) -> Result<Vec<(Project, i64)>, sqlx::Error> {
     let rows: Vec<(i64, String, i64)> = sqlx::query_as(
         "select id, name, (select count(*) from members where project_id = projects.id) from projects order by name",
     )
@@ -140,8 +163,8 @@ pub async fn all(database: &Database) -> Result<Vec<(Project, i64)>, sqlx::Error
     Ok(rows.into_iter().map(|(id, name, members)| (Project { id, name }, members)).collect())
 }
 
-/// A project role as the database holds it.
-pub fn stored_role(text: &str) -> ProjectRole {
+/// Parses a project role as the database holds it.
+pub fn parse_stored_role(text: &str) -> ProjectRole {
     text.parse().expect("a check constraint holds project roles to the names of the contract")
 }
 
@@ -150,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_project_name_cannot_be_taken_for_an_id() {
+    fn a_project_name_is_never_mistaken_for_an_id() {
         for legal in ["churn", "2024_q1", "a", "A.b-c", &"p".repeat(64)] {
             assert_eq!(legal.parse::<ProjectName>().expect("legal").to_string(), legal);
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use hops_credentials_core::role::ProjectRole;
 use serde_json::json;
-use sqlx::AnyConnection;
+use sqlx::AnyExecutor;
 
 use crate::api_key::{ApiKey, has_hash, hash_of, prefix_of};
 use crate::audit::{self, Action, Actor};
@@ -104,7 +104,7 @@ pub async fn add(database: &Database, actor: &Actor, email: &Email, is_admin: bo
 pub async fn renew_key(database: &Database, actor: &Actor, email: &Email) -> Result<ApiKey, Error> {
     let key = ApiKey::generate();
     let mut transaction = database.begin_write().await?;
-    let id = id_of(&mut transaction, email).await?;
+    let id = find_id(&mut *transaction, email).await?;
     let before: String =
         sqlx::query_scalar("select key_prefix from users where id = $1").bind(id).fetch_one(&mut *transaction).await?;
     sqlx::query("update users set key_prefix = $1, key_hash = $2 where id = $3")
@@ -120,8 +120,8 @@ pub async fn renew_key(database: &Database, actor: &Actor, email: &Email) -> Res
     Ok(key)
 }
 
-/// Whose key this is.
-pub async fn by_key(database: &Database, key: &str) -> Result<Option<User>, sqlx::Error> {
+/// Finds whose API key this is.
+pub async fn find_by_key(database: &Database, key: &str) -> Result<Option<User>, sqlx::Error> {
     let row: Option<(i64, String, i64, String)> =
         sqlx::query_as("select id, email, is_admin, key_hash from users where key_prefix = $1")
             .bind(prefix_of(key))
@@ -129,31 +129,31 @@ pub async fn by_key(database: &Database, key: &str) -> Result<Option<User>, sqlx
             .await?;
     Ok(row
         .filter(|(_, _, _, key_hash)| has_hash(key, key_hash))
-        .map(|(id, email, is_admin, _)| stored(id, email, is_admin)))
+        .map(|(id, email, is_admin, _)| from_row(id, email, is_admin)))
 }
 
-/// A user as the database holds them.
-pub fn stored(id: i64, email: String, is_admin: i64) -> User {
+/// Makes a user from the columns of a row.
+pub fn from_row(id: i64, email: String, is_admin: i64) -> User {
     User { email: Email(email), is_admin: is_admin == 1, membership: Membership::Stored(id) }
 }
 
-/// All users with the prefixes of their keys, in the order of their names.
-pub async fn all(database: &Database) -> Result<Vec<(User, String)>, sqlx::Error> {
+/// Lists all users with the prefixes of their keys, in the order of their names.
+pub async fn list(database: &Database) -> Result<Vec<(User, String)>, sqlx::Error> {
     let rows: Vec<(i64, String, i64, String)> =
         sqlx::query_as("select id, email, is_admin, key_prefix from users order by email")
             .fetch_all(database.pool())
             .await?;
-    Ok(rows.into_iter().map(|(id, email, is_admin, prefix)| (stored(id, email, is_admin), prefix)).collect())
+    Ok(rows.into_iter().map(|(id, email, is_admin, prefix)| (from_row(id, email, is_admin), prefix)).collect())
 }
 
-/// The id of the user of that name.
+/// Finds the id of the user with this address.
 ///
 /// # Errors
 /// [`Error::NoSuchUser`], [`Error::Database`].
-pub async fn id_of(connection: &mut AnyConnection, email: &Email) -> Result<i64, Error> {
+pub async fn find_id(executor: impl AnyExecutor<'_>, email: &Email) -> Result<i64, Error> {
     let id = sqlx::query_scalar("select id from users where email = $1")
         .bind(email.as_str())
-        .fetch_optional(connection)
+        .fetch_optional(executor)
         .await?;
     id.ok_or_else(|| Error::NoSuchUser(email.to_string()))
 }

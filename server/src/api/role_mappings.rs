@@ -77,7 +77,7 @@ pub async fn find_in_project(
     MappingId(id): MappingId,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Json<MappingBody>, Error> {
-    Ok(MappingBody::new(uri.path().to_owned(), mapping::in_project_of(&app.database, &member.project, id).await?))
+    Ok(MappingBody::new(uri.path().to_owned(), mapping::find_in_project(&app.database, &member.project, id).await?))
 }
 
 /// `GET /project/{project}/cloud/role-mappings/default`
@@ -85,7 +85,7 @@ pub async fn find_default(
     MemberMappings { member, mappings }: MemberMappings,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Json<MappingBody>, Error> {
-    let mapping = mapping::default_for(&mappings, member.project_role)?;
+    let mapping = mapping::find_default(&mappings, member.project_role)?;
     Ok(MappingBody::new(uri.path().to_owned(), mapping.clone()))
 }
 
@@ -98,7 +98,7 @@ pub async fn set_default(
     parameters: Parameters,
 ) -> Result<Json<MappingBody>, Error> {
     let changes = Changes { is_default: Some(parameters.required("defaultRole")?), ..Changes::default() };
-    let mapping = mapping::in_project_of(&app.database, &member.project, id).await?;
+    let mapping = mapping::find_in_project(&app.database, &member.project, id).await?;
     let mapping = change::change(&app.database, &member.caller.actor, mapping.id, &changes).await?;
     Ok(MappingBody::new(uri.path().to_owned(), mapping))
 }
@@ -111,7 +111,7 @@ pub async fn list(
     parameters: Parameters,
 ) -> Result<Json<ListBody>, Error> {
     let listing = Listing::from_parameters(&parameters)?;
-    Ok(ListBody::new(uri.path(), listing.page(mapping::all(&app.database).await?)))
+    Ok(ListBody::new(uri.path(), listing.page(mapping::list(&app.database).await?)))
 }
 
 /// `GET /admin/cloud/role-mappings/{id}`
@@ -121,7 +121,7 @@ pub async fn find(
     MappingId(id): MappingId,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Json<MappingBody>, Error> {
-    Ok(MappingBody::new(uri.path().to_owned(), mapping::by_id(&app.database, id).await?))
+    Ok(MappingBody::new(uri.path().to_owned(), mapping::find(app.database.pool(), id).await?))
 }
 
 /// `POST /admin/cloud/role-mappings?cloudRole=…&projectId=…&projectRole=…`, optionally `&defaultRole=…`

@@ -95,10 +95,10 @@ async fn assume(
     };
     record.session_name = Some(session_name.to_string());
 
-    let mappings = mapping::of_project(&app.database, member.project.id).await?;
+    let mappings = mapping::list_in_project(app.database.pool(), member.project.id).await?;
     let mapping = match &asked {
-        Some(role) => mapping::of_role(&mappings, role, member.project_role)?,
-        None => mapping::default_for(&mappings, member.project_role)?,
+        Some(role) => mapping::find_for_role(&mappings, role, member.project_role)?,
+        None => mapping::find_default(&mappings, member.project_role)?,
     };
     record.role = Some(mapping.role.to_string());
 

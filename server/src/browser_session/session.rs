@@ -29,7 +29,7 @@ const GRAIN: Duration = Duration::from_secs(60);
 pub async fn start(database: &Database, identity: &Identity, key: &str) -> Result<SessionId, Error> {
     let login = Login::with_api_key(key);
     let user = match identity {
-        Identity::Local => user::by_key(database, key).await?.ok_or(Error::Unauthenticated)?,
+        Identity::Local => user::find_by_key(database, key).await?.ok_or(Error::Unauthenticated)?,
         Identity::Hopsworks(cluster) => cluster.user(&login).await?,
     };
     let id = SessionId::generate();
@@ -112,7 +112,7 @@ async fn find_local_user(database: &Database, id: &SessionId, now: SystemTime) -
     if used_at < milliseconds(now - GRAIN) {
         touch(database, "update browser_sessions set used_at = $1 where id_hash = $2", id, now).await?;
     }
-    Ok(Some(SignedIn { user: user::stored(user_id, email, is_admin), login: None }))
+    Ok(Some(SignedIn { user: user::from_row(user_id, email, is_admin), login: None }))
 }
 
 async fn find_cluster_user(

@@ -84,12 +84,12 @@ async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) ->
             let added = change::add(database, actor, project.id, project_role, &role_arn, default).await?;
             print(&added.id)
         }
-        MappingCommand::List { project: None, .. } => list(&mapping::all(database).await?),
+        MappingCommand::List { project: None, .. } => list(&mapping::list(database).await?),
         MappingCommand::List { project: Some(project), .. } => {
-            let project = project::named(&mut *database.pool().acquire().await?, &project).await?;
-            list(&mapping::of_project(database, project.id).await?)
+            let project = project::find_by_id_or_name(database.pool(), &project).await?;
+            list(&mapping::list_in_project(database.pool(), project.id).await?)
         }
-        MappingCommand::Export { .. } => print(&file::write(&mapping::all(database).await?)),
+        MappingCommand::Export { .. } => print(&file::write(&mapping::list(database).await?)),
         MappingCommand::Apply { file, dry_run, .. } => {
             let text = std::fs::read_to_string(&file).map_err(|error| Error::System {
                 attempted: format!("reading {}", file.display()),
@@ -112,7 +112,7 @@ async fn project_for_mapping(database: &Database, id_or_name: &str) -> Result<Pr
     if let (Ok(id), Some(_)) = (id_or_name.parse(), identity::cluster_of(database).await?) {
         project::remember_name(database, id, None).await?;
     }
-    project::named(&mut *database.pool().acquire().await?, id_or_name).await
+    project::find_by_id_or_name(database.pool(), id_or_name).await
 }
 
 fn list(mappings: &[Mapping]) -> Result<(), Error> {

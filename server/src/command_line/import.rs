@@ -45,7 +45,7 @@ pub async fn run(database: &Database, actor: &Actor, options: &Import) -> Result
     let (mut known, mut unknown) = (Vec::new(), Vec::new());
     for remote in &remote_mappings {
         let entry = entry(remote);
-        match project::named(&mut *database.pool().acquire().await?, &entry.project).await {
+        match project::find_by_id_or_name(database.pool(), &entry.project).await {
             Ok(_) => known.push(entry),
             Err(Error::NoSuchProject(_)) => unknown.push((remote, entry)),
             Err(error) => return Err(error),

@@ -18,7 +18,7 @@ use crate::http::parameters::ProjectId;
 use crate::http::request_log::RequestId;
 use crate::identity::Identity;
 use crate::identity::login::Login;
-use crate::mapping::{self, Mapping};
+use crate::mapping::{self, Mapping, MemberView};
 use crate::member;
 use crate::project::Project;
 use crate::user::{Membership, User};
@@ -161,17 +161,17 @@ impl FromRequestParts<App> for MemberMappings {
         let login = Login::of(&parts.headers);
         if let (Identity::Local, Some(key), Ok(ProjectId(project_id))) =
             (&app.identity, login.as_ref().and_then(Login::api_key), project_id)
-            && let Some(found) = mapping::of_members_project(&app.database, key, project_id).await?
+            && let Some(view) = mapping::load_member_view(&app.database, key, project_id).await?
         {
-            let (user, project, project_role, mappings) = found;
+            let MemberView { user, project, project_role, mappings } = view;
             return Ok(Self {
                 member: Member { caller: Caller::of(app, parts, user), project, project_role },
                 mappings,
             });
         }
-        // Whoever is refused is told why by the same rules as everywhere.
+        // The usual rules say why a caller is refused.
         let member = Member::from_request_parts(parts, app).await?;
-        let mappings = mapping::of_project(&app.database, member.project.id).await?;
+        let mappings = mapping::list_in_project(app.database.pool(), member.project.id).await?;
         Ok(Self { member, mappings })
     }
 }

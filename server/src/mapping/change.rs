@@ -11,7 +11,7 @@ use crate::audit::{self, Action, Actor};
 use crate::database::{Database, is_conflict, next_id};
 use crate::error::Error;
 use crate::mapping::entry::Entry;
-use crate::mapping::{Mapping, in_project, no_such_id, with_id};
+use crate::mapping::{self, Mapping, list_in_project, no_such_id};
 use crate::project::{self, Project};
 
 /// What a `PUT` may change; `None` leaves it.
@@ -38,8 +38,8 @@ pub async fn add(
     is_default: bool,
 ) -> Result<Mapping, Error> {
     let mut transaction = database.begin_write().await?;
-    let project = project::hold(&mut transaction, project_id).await?;
-    let before = in_project(&mut transaction, project_id).await?;
+    let project = project::lock(&mut transaction, project_id).await?;
+    let before = list_in_project(&mut *transaction, project_id).await?;
     if is_default {
         clear_default_of(&mut transaction, project_id, project_role).await?;
     }
@@ -48,7 +48,7 @@ pub async fn add(
         .await
         .map_err(|error| exists_already(error, &project, role))?;
     record(&mut transaction, actor, Action::MappingAdd, &project, before).await?;
-    let mapping = with_id(&mut transaction, id).await?;
+    let mapping = mapping::find(&mut *transaction, id).await?;
     transaction.commit().await?;
     Ok(mapping)
 }
@@ -60,10 +60,10 @@ pub async fn add(
 pub async fn change(database: &Database, actor: &Actor, id: i64, changes: &Changes) -> Result<Mapping, Error> {
     let mut transaction = database.begin_write().await?;
     // A mapping never moves to another project: that of the row read before the lock is that of the row read under it.
-    let project_id = with_id(&mut transaction, id).await?.project.id;
-    let project = project::hold(&mut transaction, project_id).await?;
-    let before = in_project(&mut transaction, project.id).await?;
-    let current = with_id(&mut transaction, id).await?;
+    let project_id = mapping::find(&mut *transaction, id).await?.project.id;
+    let project = project::lock(&mut transaction, project_id).await?;
+    let before = list_in_project(&mut *transaction, project.id).await?;
+    let current = mapping::find(&mut *transaction, id).await?;
     let project_role = changes.project_role.unwrap_or(current.project_role);
     let role = changes.role.as_ref().unwrap_or(&current.role);
     let is_default = changes.is_default.unwrap_or(current.is_default);
@@ -83,7 +83,7 @@ pub async fn change(database: &Database, actor: &Actor, id: i64, changes: &Chang
         (Some(_), _) | (None, Some(_)) => Action::MappingChange,
     };
     record(&mut transaction, actor, action, &project, before).await?;
-    let mapping = with_id(&mut transaction, id).await?;
+    let mapping = mapping::find(&mut *transaction, id).await?;
     transaction.commit().await?;
     Ok(mapping)
 }
@@ -94,9 +94,9 @@ pub async fn change(database: &Database, actor: &Actor, id: i64, changes: &Chang
 /// [`Error::NoSuchMapping`], [`Error::Database`]; nothing is changed then.
 pub async fn remove(database: &Database, actor: &Actor, id: i64) -> Result<(), Error> {
     let mut transaction = database.begin_write().await?;
-    let project_id = with_id(&mut transaction, id).await?.project.id;
-    let project = project::hold(&mut transaction, project_id).await?;
-    let before = in_project(&mut transaction, project.id).await?;
+    let project_id = mapping::find(&mut *transaction, id).await?.project.id;
+    let project = project::lock(&mut transaction, project_id).await?;
+    let before = list_in_project(&mut *transaction, project.id).await?;
     let removed = sqlx::query("delete from role_mappings where id = $1").bind(id).execute(&mut *transaction).await?;
     if removed.rows_affected() == 0 {
         return Err(no_such_id(id));
@@ -126,7 +126,7 @@ pub async fn replace_all(
     wanted: &[&Entry],
     others: Others,
 ) -> Result<(Vec<Mapping>, Vec<Mapping>), Error> {
-    let before = in_project(connection, project.id).await?;
+    let before = list_in_project(&mut *connection, project.id).await?;
     for mapping in &before {
         match (wanted.iter().find(|entry| entry.role == mapping.role), others) {
             (None, Others::Remove) => {
@@ -162,7 +162,7 @@ pub async fn replace_all(
             .execute(&mut *connection)
             .await?;
     }
-    let after = in_project(connection, project.id).await?;
+    let after = list_in_project(&mut *connection, project.id).await?;
     if before != after {
         record(connection, actor, Action::MappingChange, project, before.clone()).await?;
     }
@@ -221,7 +221,7 @@ async fn record(
     project: &Project,
     before: Vec<Mapping>,
 ) -> Result<(), sqlx::Error> {
-    let after = in_project(connection, project.id).await?;
+    let after = list_in_project(&mut *connection, project.id).await?;
     let only_in = |some: &[Mapping], other: &[Mapping]| {
         let states: Vec<Value> = some.iter().filter(|mapping| !other.contains(mapping)).map(Mapping::state).collect();
         Some(Value::Array(states)).filter(|states| *states != json!([]))

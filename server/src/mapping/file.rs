@@ -109,17 +109,20 @@ async fn try_to(
     // In the order of their ids, so that two who do this at once do not wait for each other in a circle.
     let mut projects: BTreeMap<i64, Vec<&Entry>> = BTreeMap::new();
     for entry in wanted {
-        projects.entry(project::named(&mut transaction, &entry.project).await?.id).or_default().push(entry);
+        projects
+            .entry(project::find_by_id_or_name(&mut *transaction, &entry.project).await?.id)
+            .or_default()
+            .push(entry);
     }
     if others == Others::Remove {
-        for id in mapping::projects(&mut transaction).await? {
+        for id in mapping::list_project_ids(&mut *transaction).await? {
             projects.entry(id).or_default();
         }
     }
     let mut differences = Vec::new();
     for (id, entries) in projects {
         check(&entries)?;
-        let project = project::hold(&mut transaction, id).await?;
+        let project = project::lock(&mut transaction, id).await?;
         let (before, after) = change::replace_all(&mut transaction, &actor.again(), &project, &entries, others).await?;
         let only_in = |some: &[Entry], other: &[Entry]| -> Vec<Entry> {
             some.iter().filter(|entry| !other.contains(entry)).cloned().collect()

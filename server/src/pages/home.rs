@@ -36,7 +36,7 @@ pub async fn show(State(app): State<App>, visitor: Visitor, parameters: Paramete
     });
     let projects = projects.collect();
     let mut administration = if user.is_admin {
-        administration(mapping::all(&app.database).await?.len(), project::all(&app.database).await?.len())
+        administration(mapping::list(&app.database).await?.len(), project::list(&app.database).await?.len())
     } else {
         Vec::new()
     };

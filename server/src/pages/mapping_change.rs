@@ -37,7 +37,7 @@ pub async fn show(
     Administrator(visitor): Administrator,
     MappingId(id): MappingId,
 ) -> Result<Response, PageError> {
-    let mapping = mapping::by_id(&app.database, id).await?;
+    let mapping = mapping::find(app.database.pool(), id).await?;
     Ok(page(&MappingChange::new(visitor, id, MappingForm::of(&mapping))))
 }
 
@@ -48,7 +48,7 @@ pub async fn change(
     MappingId(id): MappingId,
     fields: Fields,
 ) -> Result<Response, PageError> {
-    let mapping = mapping::by_id(&app.database, id).await?;
+    let mapping = mapping::find(app.database.pool(), id).await?;
     let form = MappingForm { project: mapping.project.name, ..MappingForm::typed(&fields) };
     match change_as_typed(&app, &visitor, id, &form).await {
         Ok(()) => Ok(done(path::MAPPINGS, Notice::MappingChanged)),

@@ -28,7 +28,7 @@ pub async fn show(
     Administrator(visitor): Administrator,
     MappingId(id): MappingId,
 ) -> Result<Response, PageError> {
-    let mapping = mapping::by_id(&app.database, id).await?;
+    let mapping = mapping::find(app.database.pool(), id).await?;
     let frame = Frame::of("Remove this role mapping?", path::MAPPINGS, &visitor.caller, visitor.form_token);
     Ok(page(&MappingRemove { frame, project_role: shown(mapping.project_role), mapping }))
 }

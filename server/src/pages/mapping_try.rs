@@ -67,7 +67,7 @@ pub async fn show(
     Administrator(visitor): Administrator,
     MappingId(id): MappingId,
 ) -> Result<Response, PageError> {
-    Ok(page(&MappingTry::untried(visitor, mapping::by_id(&app.database, id).await?)))
+    Ok(page(&MappingTry::untried(visitor, mapping::find(app.database.pool(), id).await?)))
 }
 
 /// What STS said.
@@ -78,7 +78,7 @@ pub async fn try_it(
 ) -> Result<Response, PageError> {
     // A task of its own: a browser that goes elsewhere cannot end it between STS and the record of it.
     tokio::spawn(async move {
-        let mapping = mapping::by_id(&app.database, id).await?;
+        let mapping = mapping::find(app.database.pool(), id).await?;
         let identity = app.sts.base_identity().await;
         let mut record = SessionRequest {
             project_id: mapping.project.id,

@@ -199,7 +199,7 @@ pub async fn add(
 async fn add_typed(app: &App, visitor: &Visitor, form: &MappingForm) -> Result<(), Error> {
     let meant = form.parse()?;
     learn_typed(app, visitor, &form.project).await?;
-    let project = project::named(&mut *app.database.pool().acquire().await?, &form.project).await?;
+    let project = project::find_by_id_or_name(app.database.pool(), &form.project).await?;
     let actor = &visitor.caller.actor;
     change::add(&app.database, actor, project.id, meant.project_role, &meant.role, form.is_default).await?;
     Ok(())
@@ -219,7 +219,7 @@ async fn learn_typed(app: &App, visitor: &Visitor, project: &str) -> Result<(), 
     match own.iter().find(|(own, _)| own.name == project) {
         Some((own, _)) => cluster.import_name(&app.database, own).await,
         // It may be known here already: a member has asked about it.
-        None => match project::named(&mut *app.database.pool().acquire().await?, project).await {
+        None => match project::find_by_name(app.database.pool(), project).await {
             Ok(_) => Ok(()),
             Err(Error::NoSuchProject(_)) => Err(unknown("you are in no project")),
             Err(error) => Err(error),
@@ -235,7 +235,7 @@ async fn table(app: &App, visitor: Visitor, parameters: &Parameters, form: Mappi
         }
     }
     let panel = Panel::quick(app);
-    let (panel, mappings, projects) = tokio::join!(panel, mapping::all(&app.database), project::all(&app.database));
+    let (panel, mappings, projects) = tokio::join!(panel, mapping::list(&app.database), project::list(&app.database));
     let mut view = View::of(parameters);
     let all = mappings?;
     let total = all.len();

@@ -52,7 +52,7 @@ pub async fn show(
     parameters: Parameters,
 ) -> Result<Response, PageError> {
     let email = email_of(&parameters)?;
-    user::id_of(&mut *app.database.pool().acquire().await?, &email).await?;
+    user::find_id(app.database.pool(), &email).await?;
     let frame = Frame::of("Make a new API key?", path::USERS, &visitor.caller, visitor.form_token);
     Ok(page(&Confirm { frame, email: email.to_string() }))
 }

@@ -58,7 +58,7 @@ impl ProjectPage {
             email,
             project_role: project_role.display_name(),
         });
-        let users = user::all(&app.database).await?.into_iter().map(|(user, _)| user.email.to_string());
+        let users = user::list(&app.database).await?.into_iter().map(|(user, _)| user.email.to_string());
         Ok(Self {
             frame,
             mappings_href: format!("{}?{}", path::MAPPINGS, query("q", &project.name)),
@@ -73,7 +73,7 @@ impl ProjectPage {
 }
 
 async fn by_id(app: &App, id: i64) -> Result<Project, Error> {
-    project::named(&mut *app.database.pool().acquire().await?, &id.to_string()).await
+    project::find_by_id(app.database.pool(), id).await
 }
 
 fn query(name: &str, value: &str) -> String {

@@ -62,8 +62,8 @@ pub async fn show(
     ProjectMember { member, form_token }: ProjectMember,
     parameters: Parameters,
 ) -> Result<Response, PageError> {
-    let mappings = mapping::of_project(&app.database, member.project.id).await?;
-    let default = mapping::default_for(&mappings, member.project_role).ok().map(|mapping| mapping.id);
+    let mappings = mapping::list_in_project(app.database.pool(), member.project.id).await?;
+    let default = mapping::find_default(&mappings, member.project_role).ok().map(|mapping| mapping.id);
     let (own, others): (Vec<_>, Vec<_>) = mappings.iter().partition(|mapping| mapping.is_for(member.project_role));
     let asked: Option<i64> = parameters.one("role")?;
     let chosen = own.iter().find(|mapping| Some(mapping.id) == asked.or(default)).or(own.first()).copied();
@@ -98,7 +98,7 @@ pub async fn move_default(
     ProjectOwner(member): ProjectOwner,
     fields: Fields,
 ) -> Result<Response, PageError> {
-    let mapping = mapping::in_project_of(&app.database, &member.project, fields.parameters().required("id")?).await?;
+    let mapping = mapping::find_in_project(&app.database, &member.project, fields.parameters().required("id")?).await?;
     let changes = Changes { is_default: Some(true), ..Changes::default() };
     change::change(&app.database, &member.caller.actor, mapping.id, &changes).await?;
     Ok(done(&format!("/projects/{}", member.project.id), Notice::DefaultMoved))

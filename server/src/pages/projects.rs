@@ -26,7 +26,7 @@ struct Projects {
 impl Projects {
     async fn new(app: &App, visitor: Visitor, parameters: &Parameters) -> Result<Self, PageError> {
         let frame = Frame::of("Projects", path::PROJECTS, &visitor.caller, visitor.form_token).with_notice(parameters);
-        Ok(Self { frame, projects: project::all(&app.database).await?, name: String::new(), problem: None })
+        Ok(Self { frame, projects: project::list(&app.database).await?, name: String::new(), problem: None })
     }
 }
 

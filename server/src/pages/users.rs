@@ -34,7 +34,7 @@ struct Row {
 impl Users {
     async fn new(app: &App, visitor: Visitor) -> Result<Self, PageError> {
         let frame = Frame::of("Users", path::USERS, &visitor.caller, visitor.form_token);
-        let users = user::all(&app.database).await?.into_iter().map(|(user, key_prefix)| Row {
+        let users = user::list(&app.database).await?.into_iter().map(|(user, key_prefix)| Row {
             new_key_href: super::new_key::href(&user.email),
             email: user.email.to_string(),
             office: if user.is_admin { "Administrator" } else { "User" },
