@@ -15,17 +15,17 @@ use crate::wrong_keys::WrongKeys;
 /// What every handler may use.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// Users, projects, members, role mappings, audit.
+    /// The database: users, projects, members, role mappings, audit.
     pub database: Database,
-    /// STS with the base identity of this machine; one for all requests.
+    /// STS with the base identity of this machine, shared by all requests.
     pub sts: Arc<Sts>,
-    /// The calls of STS that several requests may share.
+    /// The calls to STS that several requests may share.
     pub flights: Arc<Flights<SameCredentials, Result<Issued, Arc<CoreError>>>>,
     /// Who the users are.
     pub identity: Identity,
     /// The wrong keys of each address.
-    pub failures: WrongKeys,
-    /// What the server counts.
+    pub wrong_keys: WrongKeys,
+    /// The counters of the server.
     pub metrics: Arc<Metrics>,
     /// Whether the last hop of `X-Forwarded-For` is the client's address.
     pub is_behind_proxy: bool,

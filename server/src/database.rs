@@ -58,26 +58,26 @@ impl fmt::Display for Address {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The file or its directory.
-    #[error("cannot open the database {place}; its directory must exist and be readable and writable for this user")]
+    #[error("cannot open the database {database}; its directory must exist and be readable and writable for this user")]
     File {
         /// Which database.
-        place: String,
+        database: String,
         /// What the system said.
         source: std::io::Error,
     },
     /// The database itself.
-    #[error("cannot connect to the database {place}")]
+    #[error("cannot connect to the database {database}")]
     Connect {
         /// Which database.
-        place: String,
+        database: String,
         /// What the database said.
         source: sqlx::Error,
     },
     /// The schema, for example of a newer version of this program.
-    #[error("cannot migrate the schema of the database {place}")]
+    #[error("cannot migrate the schema of the database {database}")]
     Migrate {
         /// Which database.
-        place: String,
+        database: String,
         /// What the database said.
         source: sqlx::migrate::MigrateError,
     },
@@ -130,25 +130,25 @@ impl Database {
     pub async fn open(address: &Address) -> Result<Self, OpenError> {
         sqlx::any::install_drivers(&[sqlx::sqlite::any::DRIVER, sqlx::postgres::any::DRIVER])
             .expect("the database is opened once in a process");
-        let place = address.to_string();
+        let name = address.to_string();
         match address {
             Address::Sqlite(path) => {
-                let refused = |source| OpenError::File { place: place.clone(), source };
+                let refused = |source| OpenError::File { database: name.clone(), source };
                 // SQLite has no lock for "migrating": neither the change to WAL nor the migrator waits for another process.
                 let lock =
                     directory_of(path).and_then(|directory| directory.lock().map(|()| directory)).map_err(refused)?;
                 OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(refused)?;
                 let url = format!("sqlite://{}", path.display());
-                let database = Self::connect(&place, &url, Some(Arc::new(Semaphore::new(1)))).await?;
+                let database = Self::connect(&name, &url, Some(Arc::new(Semaphore::new(1)))).await?;
                 drop(lock);
                 Ok(database)
             }
-            Address::Postgres(url) => Self::connect(&place, url, None).await,
+            Address::Postgres(url) => Self::connect(&name, url, None).await,
         }
     }
 
-    async fn connect(place: &str, url: &str, turn: Option<Arc<Semaphore>>) -> Result<Self, OpenError> {
-        let refused = |source| OpenError::Connect { place: place.to_owned(), source };
+    async fn connect(name: &str, url: &str, turn: Option<Arc<Semaphore>>) -> Result<Self, OpenError> {
+        let refused = |source| OpenError::Connect { database: name.to_owned(), source };
         let is_sqlite = turn.is_some();
         // A connection of SQLite is a thread that computes: more of them than cores only wait for each other, measured as a p99
         // of 100 ms with eight on two cores, and of 7 ms with two. One of PostgreSQL waits for the network.
@@ -174,7 +174,7 @@ impl Database {
             .connect_with(url.parse::<AnyConnectOptions>().map_err(refused)?.disable_statement_logging())
             .await
             .map_err(refused)?;
-        migrations().run(&pool).await.map_err(|source| OpenError::Migrate { place: place.to_owned(), source })?;
+        migrations().run(&pool).await.map_err(|source| OpenError::Migrate { database: name.to_owned(), source })?;
         Ok(Self { pool, turn })
     }
 
@@ -197,7 +197,7 @@ impl Database {
     ///
     /// # Errors
     /// What it says instead.
-    pub async fn answers(&self) -> Result<(), sqlx::Error> {
+    pub async fn ping(&self) -> Result<(), sqlx::Error> {
         sqlx::query("select 1").execute(&self.pool).await.map(drop)
     }
 

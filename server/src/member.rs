@@ -18,7 +18,7 @@ pub async fn find(
 ) -> Result<Option<(Project, ProjectRole)>, sqlx::Error> {
     let user_id = match &user.membership {
         Membership::Stored(id) => id,
-        Membership::Told(projects) => {
+        Membership::FromCluster(projects) => {
             return Ok(projects.iter().find(|(project, _)| project.id == project_id).cloned());
         }
     };
@@ -37,7 +37,7 @@ pub async fn find(
 pub async fn list_projects(database: &Database, user: &User) -> Result<Vec<(Project, ProjectRole)>, sqlx::Error> {
     let user_id = match &user.membership {
         Membership::Stored(id) => id,
-        Membership::Told(projects) => {
+        Membership::FromCluster(projects) => {
             let mut projects = projects.to_vec();
             projects.sort_by(|(left, _), (right, _)| left.name.cmp(&right.name));
             return Ok(projects);

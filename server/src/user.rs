@@ -19,8 +19,8 @@ use crate::project::Project;
 pub struct Email(String);
 
 impl Email {
-    /// An address as a cluster writes it. It is compared letter by letter: two members of a cluster are never one here.
-    pub fn told(text: &str) -> Self {
+    /// Takes an address as a cluster writes it. It is compared letter by letter, so two users of a cluster never become one.
+    pub fn from_cluster(text: &str) -> Self {
         Self(text.to_owned())
     }
 
@@ -29,7 +29,7 @@ impl Email {
         &self.0
     }
 
-    /// What stands before the `@`.
+    /// The part before the `@`.
     pub fn local_part(&self) -> &str {
         self.0.rsplit_once('@').map_or("", |(local, _)| local)
     }
@@ -52,27 +52,27 @@ impl FromStr for Email {
     }
 }
 
-/// Somebody who may call the server.
+/// A user: somebody who may call the server.
 #[derive(Debug, Clone)]
 pub struct User {
-    /// The name.
+    /// The address.
     pub email: Email,
-    /// Whether the admin endpoints are open to them.
+    /// Whether the user is an administrator.
     pub is_admin: bool,
-    /// Where it is known which projects they are in.
+    /// Where the user's projects are known.
     pub membership: Membership,
 }
 
-/// Where it is known which projects a user is in.
+/// Where the projects of a user are known.
 #[derive(Debug, Clone)]
 pub enum Membership {
     /// In the database, under this id of the user.
     Stored(i64),
-    /// In the cluster they belong to, which has just told.
-    Told(Arc<[(Project, ProjectRole)]>),
+    /// In the cluster, which has just listed them.
+    FromCluster(Arc<[(Project, ProjectRole)]>),
 }
 
-/// Adds a user and gives them their first key.
+/// Adds a user and returns their first API key.
 ///
 /// # Errors
 /// [`Error::UserExists`], [`Error::Database`]; nothing is changed then.
@@ -97,7 +97,7 @@ pub async fn add(database: &Database, actor: &Actor, email: &Email, is_admin: bo
     Ok(key)
 }
 
-/// Gives a user a new key; the old one is void.
+/// Replaces the API key of a user; the old one is void.
 ///
 /// # Errors
 /// [`Error::NoSuchUser`], [`Error::Database`]; nothing is changed then.

@@ -178,7 +178,7 @@ mod tests {
     }
 
     fn check(query: &str, count: usize, ids: &[i64]) {
-        let page = Listing::from_parameters(&Parameters::of(query)).expect("legal").page(mappings());
+        let page = Listing::from_parameters(&Parameters::from_query(query)).expect("legal").page(mappings());
         let found: Vec<i64> = page.mappings.iter().map(|mapping| mapping.id).collect();
         assert_eq!((page.count, found.as_slice()), (count, ids), "{query}");
     }
@@ -223,7 +223,11 @@ mod tests {
             "offset=-1",
             "offset=1.5",
         ] {
-            assert_eq!(Listing::from_parameters(&Parameters::of(query)).expect_err(query).code(), 120_001, "{query}");
+            assert_eq!(
+                Listing::from_parameters(&Parameters::from_query(query)).expect_err(query).code(),
+                120_001,
+                "{query}"
+            );
         }
     }
 }

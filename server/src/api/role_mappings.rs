@@ -136,7 +136,7 @@ pub async fn add(
     let project_id: i64 = parameters.required("projectId")?;
     let project_role: ProjectRole = parameters.required("projectRole")?;
     let is_default = parameters.one("defaultRole")?.unwrap_or(false);
-    if let (Identity::Hopsworks(cluster), Some(login)) = (&app.identity, Login::of(&headers)) {
+    if let (Identity::Hopsworks(cluster), Some(login)) = (&app.identity, Login::from_headers(&headers)) {
         cluster.import_project(&app.database, &login, project_id).await?;
     }
     let mapping = change::add(&app.database, &caller.actor, project_id, project_role, &role, is_default).await?;

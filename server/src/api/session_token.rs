@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::flights::SameCredentials;
 use crate::http::auth::{Caller, Member};
 use crate::http::parameters::{Parameters, ProjectId};
-use crate::metrics::OneMore;
+use crate::metrics::GaugeGuard;
 use crate::{log, mapping};
 
 /// What the contract calls a session token. Secret: it has no `Debug`, and it lives only as long as its answer.
@@ -62,7 +62,7 @@ pub async fn issue(
         let mut transaction = app.database.begin_write().await?;
         audit::record_session(&mut transaction, &actor, Purpose::SessionToken, &record).await?;
         transaction.commit().await?;
-        app.metrics.recorded(&outcome);
+        app.metrics.count_session_token(&outcome);
         let issued = outcome?;
         for warning in &issued.warnings {
             log::note(&actor.request_id, warning);
@@ -80,7 +80,7 @@ async fn assume(
     parameters: &Parameters,
     record: &mut SessionRequest,
 ) -> Result<Issued, Error> {
-    let member = Member::of(app, caller, record.project_id).await?;
+    let member = Member::find(app, caller, record.project_id).await?;
     record.project_name = Some(member.project.name.clone());
     let asked: Option<RoleArn> = parameters.one("roleARN")?;
     record.role = asked.as_ref().map(RoleArn::to_string);
@@ -112,10 +112,10 @@ async fn assume(
     let call = async || {
         let begin = Instant::now();
         let result = app.sts.assume_role(&mapping.role, &session_name, duration, &Extras::default()).await;
-        app.metrics.called_sts(&result, begin.elapsed());
+        app.metrics.count_sts_call(&result, begin.elapsed());
         result.map_err(Arc::new)
     };
-    let waiting = OneMore::of(&app.metrics.waiting_for_sts);
+    let waiting = GaugeGuard::new(&app.metrics.waiting_for_sts);
     let issued = app.flights.join(same, call).await.map_err(Error::Assume)?;
     drop(waiting);
     record.access_key_id = Some(issued.credentials.access_key_id().to_owned());

@@ -58,7 +58,7 @@ pub async fn start(database: &Database, identity: &Identity, key: &str) -> Resul
             .execute(&mut *transaction)
             .await?;
         }
-        Membership::Told(_) => {
+        Membership::FromCluster(_) => {
             sqlx::query(
                 "insert into cluster_sessions (id_hash, sealed_login, started_at, used_at) values ($1, $2, $3, $3)",
             )

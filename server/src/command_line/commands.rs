@@ -109,7 +109,7 @@ async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) ->
 
 /// The project to map a role to. One of a cluster may be one that nobody has asked about yet.
 async fn project_for_mapping(database: &Database, id_or_name: &str) -> Result<Project, Error> {
-    if let (Ok(id), Some(_)) = (id_or_name.parse(), identity::cluster_of(database).await?) {
+    if let (Ok(id), Some(_)) = (id_or_name.parse(), identity::find_cluster(database).await?) {
         project::remember_name(database, id, None).await?;
     }
     project::find_by_id_or_name(database.pool(), id_or_name).await
@@ -140,13 +140,13 @@ async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
     let identity = match &options.hopsworks_url {
         None => {
             // Without its cluster the database would be open to nobody, and projects added to it would meet those of the cluster.
-            if let Some(url) = identity::cluster_of(database).await? {
+            if let Some(url) = identity::find_cluster(database).await? {
                 return Err(Error::OtherIdentity(format!("the Hopsworks cluster {url}")));
             }
             Identity::Local
         }
         Some(HopsworksUrl(url)) => {
-            identity::belong_to(database, url.as_str()).await?;
+            identity::claim_for_cluster(database, url.as_str()).await?;
             Identity::Hopsworks(Cluster::new(url, &Settings::from_environment())?)
         }
     };
@@ -157,7 +157,7 @@ async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
         sts: sts.clone(),
         flights: Arc::default(),
         identity,
-        failures: WrongKeys::default(),
+        wrong_keys: WrongKeys::default(),
         metrics: Arc::default(),
         is_behind_proxy: options.behind_proxy,
         cookie,
@@ -179,7 +179,7 @@ async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
     let router = api::routes()
         .merge(probes::routes())
         .merge(pages::routes(&app))
-        .layer(middleware::from_fn_with_state(app.clone(), request_log::around))
+        .layer(middleware::from_fn_with_state(app.clone(), request_log::wrap))
         .with_state(app);
     listener.serve(router, metrics).await
 }

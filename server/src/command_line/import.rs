@@ -34,7 +34,7 @@ pub async fn run(database: &Database, actor: &Actor, options: &Import) -> Result
             ),
             other => other,
         })?;
-    let is_of_cluster = identity::cluster_of(database).await?.is_some();
+    let is_of_cluster = identity::find_cluster(database).await?.is_some();
     // In a database of a cluster the ids are the same; else they are another server's, and only the names mean anything.
     let entry = |remote: &RemoteMapping| Entry {
         project: if is_of_cluster { remote.project_id.to_string() } else { remote.project_name.clone() },
@@ -63,7 +63,7 @@ pub async fn run(database: &Database, actor: &Actor, options: &Import) -> Result
             let name: ProjectName = remote.project_name.parse().map_err(|problem: &str| {
                 Error::InvalidArgument(format!("the project {:?} there: {problem}", remote.project_name))
             })?;
-            match project::add(database, &actor.again(), &name).await {
+            match project::add(database, &actor.for_another_row(), &name).await {
                 Ok(_) | Err(Error::ProjectExists(_)) => {}
                 Err(error) => return Err(error),
             }

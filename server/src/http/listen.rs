@@ -28,7 +28,7 @@ use tower_service::Service;
 
 use crate::error::Error;
 use crate::log;
-use crate::metrics::{Metrics, OneMore};
+use crate::metrics::{GaugeGuard, Metrics};
 
 /// For the TLS handshake, for the head of a request, between two requests of one connection, and for a client that does not
 /// read its answer.
@@ -111,8 +111,8 @@ impl Listener {
                         let (tls, router, metrics) = (self.tls.clone(), router.clone(), metrics.clone());
                         let watcher = running.watcher();
                         tokio::spawn(async move {
-                            let _open = OneMore::of(&metrics.connections);
-                            converse(stream, peer, tls, router, watcher).await;
+                            let _open = GaugeGuard::new(&metrics.connections);
+                            serve_connection(stream, peer, tls, router, watcher).await;
                             drop(permit);
                         });
                     }
@@ -133,23 +133,29 @@ impl Listener {
 }
 
 /// A connection, with TLS or without.
-async fn converse(stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, router: Router, watcher: Watcher) {
+async fn serve_connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    watcher: Watcher,
+) {
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(PATIENCE));
     let stream = Box::pin(stream);
     match tls {
-        None => answer(stream, peer, router, watcher).await,
+        None => serve_http(stream, peer, router, watcher).await,
         Some(tls) => {
             if let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, tls.accept(stream)).await {
-                answer(stream, peer, router, watcher).await;
+                serve_http(stream, peer, router, watcher).await;
             }
         }
     }
 }
 
 /// Serves one connection to its end. What breaks it is the client's affair.
-async fn answer<S>(stream: S, peer: SocketAddr, router: Router, watcher: Watcher)
+async fn serve_http<S>(stream: S, peer: SocketAddr, router: Router, watcher: Watcher)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

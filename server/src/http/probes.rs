@@ -28,7 +28,7 @@ pub fn routes() -> Router<App> {
 /// Ready is who can answer members: that takes the database. STS is not asked; when it is out of reach, another server
 /// beside this one fares no better.
 async fn ready(State(app): State<App>) -> Response {
-    let cause = match tokio::time::timeout(PATIENCE, app.database.answers()).await {
+    let cause = match tokio::time::timeout(PATIENCE, app.database.ping()).await {
         Ok(Ok(())) => return "ready\n".into_response(),
         Ok(Err(error)) => with_sources(&Error::from(error)),
         Err(_) => "the database did not answer in time".to_owned(),

@@ -29,7 +29,7 @@ pub struct RequestId(pub String);
 pub struct Cause(pub String);
 
 /// The outermost layer of the router.
-pub async fn around(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub async fn wrap(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = random::hex::<8>();
     request.extensions_mut().insert(RequestId(id.clone()));
@@ -47,7 +47,7 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
     headers
         .insert("x-request-id", HeaderValue::try_from(id.as_str()).expect("hexadecimal digits are legal in a header"));
     let cause = response.extensions().get::<Cause>().map(|cause| format!(" cause={:?}", cause.0)).unwrap_or_default();
-    app.metrics.answered(response.status(), started.elapsed());
+    app.metrics.count_answer(response.status(), started.elapsed());
     let (status, milliseconds) = (response.status().as_u16(), started.elapsed().as_millis());
     log::line(&format_args!("request={id} method={method} path={path:?} status={status} ms={milliseconds}{cause}"));
     response

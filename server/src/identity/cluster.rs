@@ -169,7 +169,11 @@ impl Cluster {
             let id = row.key.project_id;
             Some((Project { id, name: name.unwrap_or_else(|| format!("project-{id}")) }, project_role))
         });
-        Ok(User { email: Email::told(&email), is_admin: false, membership: Membership::Told(projects.collect()) })
+        Ok(User {
+            email: Email::from_cluster(&email),
+            is_admin: false,
+            membership: Membership::FromCluster(projects.collect()),
+        })
     }
 
     /// Fetches the name of a user without projects: no row tells it.

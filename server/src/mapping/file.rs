@@ -123,7 +123,8 @@ async fn try_to(
     for (id, entries) in projects {
         check(&entries)?;
         let project = project::lock(&mut transaction, id).await?;
-        let (before, after) = change::replace_all(&mut transaction, &actor.again(), &project, &entries, others).await?;
+        let (before, after) =
+            change::replace_all(&mut transaction, &actor.for_another_row(), &project, &entries, others).await?;
         let only_in = |some: &[Entry], other: &[Entry]| -> Vec<Entry> {
             some.iter().filter(|entry| !other.contains(entry)).cloned().collect()
         };

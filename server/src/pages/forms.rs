@@ -25,7 +25,7 @@ pub struct Fields(Bytes);
 impl Fields {
     /// The fields by name; an empty one is none.
     pub fn parameters(&self) -> Parameters {
-        Parameters::of(&String::from_utf8_lossy(&self.0))
+        Parameters::from_query(&String::from_utf8_lossy(&self.0))
     }
 
     /// The text of a field without the blanks around it; an absent field is an empty text.

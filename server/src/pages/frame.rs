@@ -50,7 +50,7 @@ impl Frame {
             (path::AUDIT, "Audit"),
         ];
         let shown = if caller.user.is_admin { for_administrators.as_slice() } else { &[] };
-        let is_ours = |path| caller.has_members_here() || ![path::PROJECTS, path::USERS].contains(path);
+        let is_ours = |path| caller.is_local_user() || ![path::PROJECTS, path::USERS].contains(path);
         let shown = shown.iter().filter(|(path, _)| is_ours(path));
         let links = for_all.iter().chain(shown).map(|(href, text)| Link { href, text, is_here: *href == here });
         Self {

@@ -40,7 +40,7 @@ pub async fn show(State(app): State<App>, visitor: Visitor, parameters: Paramete
     } else {
         Vec::new()
     };
-    if !visitor.caller.has_members_here() {
+    if !visitor.caller.is_local_user() {
         administration.retain(|entry| ![path::PROJECTS, path::USERS].contains(&entry.href.as_str()));
     }
     let frame = Frame::of("Home", path::HOME, &visitor.caller, visitor.form_token).with_notice(&parameters);

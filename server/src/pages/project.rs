@@ -109,7 +109,7 @@ pub async fn set_member(
                 email: fields.text("email"),
                 choices: project_roles(&ROLES, &fields.text("project_role")),
                 problem: Some(sentence(&problem)),
-                ..ProjectPage::new(&app, visitor, id, &Parameters::of("")).await?
+                ..ProjectPage::new(&app, visitor, id, &Parameters::from_query("")).await?
             };
             Ok(page_again(&shown, &error))
         }

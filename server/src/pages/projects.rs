@@ -54,7 +54,7 @@ pub async fn add(
         Ok(project) => Ok(done(&format!("{}/{}", path::PROJECTS, project.id), Notice::ProjectAdded)),
         Err(error) if error.status().is_server_error() => Err(error.into()),
         Err(error) => {
-            let shown = Projects::new(&app, visitor, &Parameters::of("")).await?;
+            let shown = Projects::new(&app, visitor, &Parameters::from_query("")).await?;
             Ok(page_again(&Projects { name, problem: Some(sentence(&error.to_string())), ..shown }, &error))
         }
     }

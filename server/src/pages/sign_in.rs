@@ -13,7 +13,7 @@ use super::path;
 use crate::app::App;
 use crate::browser_session::session;
 use crate::error::Error;
-use crate::http::auth::wrong_key;
+use crate::http::auth::count_wrong_key;
 use crate::http::parameters::Parameters;
 
 #[derive(Template)]
@@ -35,7 +35,7 @@ pub async fn sign_in(State(app): State<App>, parts: Parts, fields: Fields) -> Re
     let next = local(fields.parameters().all("next").next());
     let id = match session::start(&app.database, &app.identity, &fields.text("key")).await {
         Ok(id) => id,
-        Err(Error::Unauthenticated) => return Ok(refused(&wrong_key(&app, &parts), next)),
+        Err(Error::Unauthenticated) => return Ok(refused(&count_wrong_key(&app, &parts), next)),
         Err(error @ Error::LoginNotAccepted) => return Ok(refused(&error, next)),
         Err(error) => return Err(error.into()),
     };

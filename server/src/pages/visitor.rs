@@ -37,7 +37,7 @@ impl FromRequestParts<App> for Visitor {
         let Some(id) = app.cookie.read(&parts.headers) else { return Err(PageError::NotSignedIn { back_to }) };
         match session::find_user(&app.database, &app.identity, &id, SystemTime::now()).await? {
             Some(SignedIn { user, login }) => {
-                Ok(Self { caller: Caller::of(app, parts, user), login, form_token: id.form_token() })
+                Ok(Self { caller: Caller::new(app, parts, user), login, form_token: id.form_token() })
             }
             None => Err(PageError::SessionEnded { back_to }),
         }
@@ -52,7 +52,7 @@ impl FromRequestParts<App> for Administrator {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, PageError> {
         let Visitor { caller, login, form_token } = Visitor::from_request_parts(parts, app).await?;
-        let Admin(caller) = Admin::of(caller)?;
+        let Admin(caller) = Admin::from_caller(caller)?;
         Ok(Self(Visitor { caller, login, form_token }))
     }
 }
@@ -86,7 +86,7 @@ impl FromRequestParts<App> for ProjectMember {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, PageError> {
         let Visitor { caller, form_token, .. } = Visitor::from_request_parts(parts, app).await?;
         let ProjectId(project_id) = ProjectId::from_request_parts(parts, app).await?;
-        Ok(Self { member: Member::of(app, caller, project_id).await?, form_token })
+        Ok(Self { member: Member::find(app, caller, project_id).await?, form_token })
     }
 }
 
@@ -97,7 +97,7 @@ impl FromRequestParts<App> for ProjectOwner {
     type Rejection = PageError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, PageError> {
-        let DataOwner(member) = DataOwner::of(ProjectMember::from_request_parts(parts, app).await?.member)?;
+        let DataOwner(member) = DataOwner::from_member(ProjectMember::from_request_parts(parts, app).await?.member)?;
         Ok(Self(member))
     }
 }
