@@ -16,7 +16,7 @@ mod mapping_remove;
 mod mapping_try;
 mod mappings;
 mod new_key;
-mod policies;
+mod path;
 mod project;
 mod project_settings;
 mod projects;
@@ -32,18 +32,6 @@ use axum::response::Response;
 use axum::routing::{get, post};
 
 use crate::app::App;
-
-/// The paths of the pages, which links and forms name too.
-mod path {
-    pub const HOME: &str = "/";
-    pub const SIGN_IN: &str = "/sign-in";
-    pub const SIGN_OUT: &str = "/sign-out";
-    pub const MAPPINGS: &str = "/admin/role-mappings";
-    pub const BASE_IDENTITY: &str = "/admin/base-identity";
-    pub const PROJECTS: &str = "/admin/projects";
-    pub const USERS: &str = "/admin/users";
-    pub const AUDIT: &str = "/admin/audit";
-}
 
 /// Scripts, styles and pictures of this server only, none of them inline; no frame around a page, no form to elsewhere.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; \

@@ -8,15 +8,13 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::error::PageError;
+use super::frame::TOKEN_FIELD;
 use super::path;
 use crate::app::App;
 use crate::http::parameters::Parameters;
 
 /// The longest form has a role ARN of 2048 characters.
 const MAXIMUM_FORM: usize = 16 * 1024;
-
-/// The hidden field with the session's token.
-pub const TOKEN: &str = "form_token";
 
 /// The fields of a form. [`guard`] has let it in.
 #[derive(Clone)]
@@ -61,7 +59,7 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
     let Ok(body) = to_bytes(body, MAXIMUM_FORM).await else { return PageError::ForeignForm.into_response() };
     let fields = Fields(body);
     let is_let_in = parts.uri.path() == path::SIGN_IN
-        || app.cookie.read(&parts.headers).is_some_and(|id| id.has_form_token(&fields.text(TOKEN)));
+        || app.cookie.read(&parts.headers).is_some_and(|id| id.has_form_token(&fields.text(TOKEN_FIELD)));
     if !is_let_in {
         return PageError::ForeignForm.into_response();
     }

@@ -4,10 +4,13 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 
-use super::{forms, path};
+use super::path;
 use crate::error::Error;
 use crate::http::auth::Caller;
 use crate::http::parameters::Parameters;
+
+/// The hidden form field that carries the token of the session.
+pub const TOKEN_FIELD: &str = "form_token";
 
 /// What stands around a page.
 pub struct Frame {
@@ -67,11 +70,6 @@ impl Frame {
         let name = parameters.all("done").next();
         self.notice = NOTICES.iter().find(|notice| Some(notice.name()) == name).map(|notice| notice.sentence());
         self
-    }
-
-    /// The name of the field with the token.
-    pub fn token_field(&self) -> &'static str {
-        forms::TOKEN
     }
 }
 

@@ -15,13 +15,13 @@ use super::error::{PageError, sentence};
 use super::frame::{Frame, page};
 use super::mapping_form::shown;
 use super::path;
-use super::policies::Policies;
 use super::visitor::{Administrator, Visitor};
 use crate::api::session_token::rfc3339;
 use crate::app::App;
 use crate::audit::{self, Purpose, SessionRequest};
 use crate::error::Error;
 use crate::http::parameters::MappingId;
+use crate::mapping::policies::Policies;
 use crate::mapping::{self, Mapping};
 
 /// As short as STS allows: nobody uses the credentials.

@@ -1,7 +1,7 @@
-//! The two policies that let a base identity assume a role, filled in.
+//! The two IAM policies that a role mapping needs, filled in.
 //!
-//! AWS wants both: a statement of the base identity that allows `sts:AssumeRole` on the role, and a trust policy of the role
-//! that lets the base identity in. Its refusal does not tell which is missing.
+//! AWS requires both: a policy of the base identity that allows `sts:AssumeRole` on the role, and a trust policy of the role
+//! that names the base identity. When AWS refuses, it does not say which one is missing.
 
 use hops_credentials_core::base_identity::BaseIdentity;
 use hops_credentials_core::role::RoleArn;
