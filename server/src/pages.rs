@@ -34,7 +34,7 @@ use axum::routing::{get, post};
 use crate::app::App;
 
 /// Scripts, styles and pictures of this server only, none of them inline; no frame around a page, no form to elsewhere.
-const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; \
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; \
                       frame-ancestors 'none'; base-uri 'none'";
 
 /// All pages, and what answers where there is neither page nor REST interface.
@@ -60,14 +60,14 @@ pub fn routes(app: &App) -> Router<App> {
         .fallback(error::no_such_page)
         .method_not_allowed_fallback(error::wrong_method)
         .layer(middleware::from_fn_with_state(app.clone(), forms::guard))
-        .layer(middleware::from_fn(protect))
+        .layer(middleware::from_fn(add_security_headers))
 }
 
 /// What tells the browser to protect the page.
-async fn protect(request: Request, next: Next) -> Response {
+async fn add_security_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     // Not "no-referrer": with it a browser sends `Origin: null` with the forms of this very server.

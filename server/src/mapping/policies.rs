@@ -29,11 +29,11 @@ pub struct Policies {
 
 impl Policies {
     /// The policies by which this base identity may assume that role.
-    pub fn between(identity: &BaseIdentity, role: &RoleArn) -> Self {
-        let principal = principal_of(&identity.arn);
+    pub fn new(identity: &BaseIdentity, role: &RoleArn) -> Self {
+        let principal = to_principal(&identity.arn);
         let permission = Statement { resource: Some(role.as_str()), ..Statement::ALLOW };
         let trust = Statement { principal: Some(Principal { aws: &principal }), ..Statement::ALLOW };
-        let (permission, trust) = (document(permission), document(trust));
+        let (permission, trust) = (to_json(permission), to_json(trust));
         Self {
             may_have_path: principal != identity.arn,
             principal,
@@ -51,7 +51,7 @@ impl Policies {
 /// tomorrow.
 ///
 /// Source: IAM user guide, "AWS JSON policy elements: Principal".
-fn principal_of(arn: &str) -> String {
+fn to_principal(arn: &str) -> String {
     let parts: Vec<&str> = arn.splitn(6, ':').collect();
     match parts.as_slice() {
         [_, partition, "sts", _, account, resource] if resource.starts_with("assumed-role/") => {
@@ -91,7 +91,7 @@ impl Statement<'_> {
     const ALLOW: Self = Self { effect: "Allow", principal: None, action: "sts:AssumeRole", resource: None };
 }
 
-fn document(statement: Statement) -> String {
+fn to_json(statement: Statement) -> String {
     serde_json::to_string_pretty(&Document { version: "2012-10-17", statement: [statement] })
         .expect("texts can be written as JSON")
 }
@@ -108,7 +108,7 @@ mod tests {
             arn: arn.to_owned(),
             account: account.to_owned(),
         };
-        Policies::between(&identity, &"arn:aws:iam::111111111111:role/data/reader".parse().expect("a role ARN"))
+        Policies::new(&identity, &"arn:aws:iam::111111111111:role/data/reader".parse().expect("a role ARN"))
     }
 
     #[test]

@@ -14,18 +14,18 @@ use super::visitor::Administrator;
 use crate::app::App;
 
 /// How long a page that is about something else waits for STS.
-const PATIENCE: Duration = Duration::from_secs(2);
+const STS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What a page says about the base identity.
 pub struct Panel {
     /// The identity, if there is one and STS has said who it is.
-    pub identity: Option<Shown>,
+    pub identity: Option<IdentityView>,
     /// Why there is none.
     pub problem: Option<String>,
 }
 
 /// The base identity as a page shows it.
-pub struct Shown {
+pub struct IdentityView {
     /// Who it is.
     pub arn: String,
     /// Its account.
@@ -38,19 +38,19 @@ pub struct Shown {
     pub is_role: bool,
 }
 
-impl From<&BaseIdentity> for Shown {
+impl From<&BaseIdentity> for IdentityView {
     fn from(identity: &BaseIdentity) -> Self {
         Self {
             arn: identity.arn.clone(),
             account: identity.account.clone(),
             provider: identity.provider.display_name(),
-            explanation: explanation(identity.provider),
+            explanation: explain(identity.provider),
             is_role: identity.is_role,
         }
     }
 }
 
-fn explanation(provider: BaseProvider) -> &'static str {
+fn explain(provider: BaseProvider) -> &'static str {
     match provider {
         BaseProvider::Environment => "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment of the server",
         BaseProvider::Profile => "a profile of the AWS configuration files of the server's user",
@@ -64,9 +64,9 @@ fn explanation(provider: BaseProvider) -> &'static str {
 
 impl Panel {
     /// Asks STS, for as long as that takes.
-    pub async fn of(app: &App) -> Self {
+    pub async fn load(app: &App) -> Self {
         match app.sts.base_identity().await {
-            Ok(identity) => Self { identity: Some(Shown::from(&identity)), problem: None },
+            Ok(identity) => Self { identity: Some(IdentityView::from(&identity)), problem: None },
             Err(error) => {
                 let error = crate::error::Error::from(error).with_sources();
                 Self { identity: None, problem: Some(sentence(&error)) }
@@ -75,8 +75,8 @@ impl Panel {
     }
 
     /// Asks STS, and does not wait long.
-    pub async fn quick(app: &App) -> Self {
-        tokio::time::timeout(PATIENCE, Self::of(app)).await.unwrap_or_else(|_| Self {
+    pub async fn load_within_timeout(app: &App) -> Self {
+        tokio::time::timeout(STS_TIMEOUT, Self::load(app)).await.unwrap_or_else(|_| Self {
             identity: None,
             problem: Some("STS did not answer within two seconds. The page Base identity waits longer.".to_owned()),
         })
@@ -92,6 +92,6 @@ struct BaseIdentityPage {
 
 /// The page.
 pub async fn show(State(app): State<App>, Administrator(visitor): Administrator) -> Result<Response, PageError> {
-    let frame = Frame::of("Base identity", path::BASE_IDENTITY, &visitor.caller, visitor.form_token);
-    Ok(page(&BaseIdentityPage { frame, panel: Panel::of(&app).await }))
+    let frame = Frame::for_caller("Base identity", path::BASE_IDENTITY, &visitor.caller, visitor.form_token);
+    Ok(page(&BaseIdentityPage { frame, panel: Panel::load(&app).await }))
 }

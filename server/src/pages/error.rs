@@ -5,7 +5,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::frame::{Frame, Notice, done, page};
+use super::frame::{Frame, Notice, page, redirect_with_notice};
 use super::path;
 use crate::error::Error;
 use crate::http::request_log::Cause;
@@ -47,24 +47,26 @@ impl IntoResponse for PageError {
     fn into_response(self) -> Response {
         match self {
             PageError::NotSignedIn { back_to: None } => Redirect::to(path::SIGN_IN).into_response(),
-            PageError::NotSignedIn { back_to: Some(back_to) } => sign_in_for(&back_to, None),
-            PageError::SessionEnded { back_to: None } => done(path::SIGN_IN, Notice::SessionEnded),
-            PageError::SessionEnded { back_to: Some(back_to) } => sign_in_for(&back_to, Some(Notice::SessionEnded)),
+            PageError::NotSignedIn { back_to: Some(back_to) } => redirect_to_sign_in(&back_to, None),
+            PageError::SessionEnded { back_to: None } => redirect_with_notice(path::SIGN_IN, Notice::SessionEnded),
+            PageError::SessionEnded { back_to: Some(back_to) } => {
+                redirect_to_sign_in(&back_to, Some(Notice::SessionEnded))
+            }
             PageError::ForeignForm => {
-                let shown = error_page(
+                let page = error_page(
                     "This form is not valid any more",
                     "It was not sent from a page of your present session, so nothing was changed.".to_owned(),
                     "Go back, load the page anew and try again. If it happens again, cookies may be blocked, or a proxy may \
                      change the headers Host and Origin.",
                 );
-                (StatusCode::FORBIDDEN, shown).into_response()
+                (StatusCode::FORBIDDEN, page).into_response()
             }
-            PageError::Refused(error) => refused(&error),
+            PageError::Refused(error) => refusal_page(&error),
         }
     }
 }
 
-fn sign_in_for(back_to: &str, notice: Option<Notice>) -> Response {
+fn redirect_to_sign_in(back_to: &str, notice: Option<Notice>) -> Response {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.append_pair("next", back_to);
     if let Some(notice) = notice {
@@ -74,10 +76,10 @@ fn sign_in_for(back_to: &str, notice: Option<Notice>) -> Response {
 }
 
 fn error_page(title: &str, what: String, remedy: &'static str) -> Response {
-    page(&ErrorPage { frame: Frame::bare(title), what, remedy })
+    page(&ErrorPage { frame: Frame::anonymous(title), what, remedy })
 }
 
-fn refused(error: &Error) -> Response {
+fn refusal_page(error: &Error) -> Response {
     let status = error.status();
     let what = match status {
         StatusCode::INTERNAL_SERVER_ERROR => "The server failed, and nothing was changed.".to_owned(),
@@ -110,17 +112,17 @@ pub fn sentence(text: &str) -> String {
 
 /// Where there is neither page nor REST interface: a page for a browser, JSON for anybody else.
 pub async fn no_such_page(request: Request) -> Response {
-    answer(request.headers(), Error::NoSuchPath)
+    page_or_json(request.headers(), Error::NoSuchPath)
 }
 
 /// A page asked by a method that it does not know.
 pub async fn wrong_method(request: Request) -> Response {
-    answer(request.headers(), Error::MethodNotAllowed)
+    page_or_json(request.headers(), Error::MethodNotAllowed)
 }
 
-fn answer(headers: &HeaderMap, error: Error) -> Response {
+fn page_or_json(headers: &HeaderMap, error: Error) -> Response {
     let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if accepts.contains("text/html") { refused(&error) } else { error.into_response() }
+    if accepts.contains("text/html") { refusal_page(&error) } else { error.into_response() }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::http::parameters::Parameters;
 
 /// The longest form has a role ARN of 2048 characters.
-const MAXIMUM_FORM: usize = 16 * 1024;
+const MAX_FORM_BYTES: usize = 16 * 1024;
 
 /// The fields of a form. [`guard`] has let it in.
 #[derive(Clone)]
@@ -56,7 +56,7 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
         return PageError::ForeignForm.into_response();
     }
     let (mut parts, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, MAXIMUM_FORM).await else { return PageError::ForeignForm.into_response() };
+    let Ok(body) = to_bytes(body, MAX_FORM_BYTES).await else { return PageError::ForeignForm.into_response() };
     let fields = Fields(body);
     let is_let_in = parts.uri.path() == path::SIGN_IN
         || app.cookie.read(&parts.headers).is_some_and(|id| id.has_form_token(&fields.text(TOKEN_FIELD)));

@@ -38,12 +38,12 @@ pub struct Link {
 
 impl Frame {
     /// Around a page for somebody who is not signed in, or of whom nothing is known.
-    pub fn bare(title: &str) -> Self {
+    pub fn anonymous(title: &str) -> Self {
         Self { title: title.to_owned(), links: Vec::new(), email: None, form_token: String::new(), notice: None }
     }
 
     /// Around a page for somebody who is signed in. `here` is the path of the navigation's link to it.
-    pub fn of(title: &str, here: &str, caller: &Caller, form_token: String) -> Self {
+    pub fn for_caller(title: &str, here: &str, caller: &Caller, form_token: String) -> Self {
         let for_all = [(path::HOME, "Home")];
         let for_administrators = [
             (path::MAPPINGS, "Role mappings"),
@@ -52,10 +52,10 @@ impl Frame {
             (path::BASE_IDENTITY, "Base identity"),
             (path::AUDIT, "Audit"),
         ];
-        let shown = if caller.user.is_admin { for_administrators.as_slice() } else { &[] };
+        let admin_links = if caller.user.is_admin { for_administrators.as_slice() } else { &[] };
         let is_ours = |path| caller.has_members_here() || ![path::PROJECTS, path::USERS].contains(path);
-        let shown = shown.iter().filter(|(path, _)| is_ours(path));
-        let links = for_all.iter().chain(shown).map(|(href, text)| Link { href, text, is_here: *href == here });
+        let admin_links = admin_links.iter().filter(|(path, _)| is_ours(path));
+        let links = for_all.iter().chain(admin_links).map(|(href, text)| Link { href, text, is_here: *href == here });
         Self {
             title: title.to_owned(),
             links: links.collect(),
@@ -65,7 +65,7 @@ impl Frame {
         }
     }
 
-    /// With the notice that [`done`] put into the query.
+    /// With the notice that [`redirect_with_notice`] put into the query.
     pub fn with_notice(mut self, parameters: &Parameters) -> Self {
         let name = parameters.all("done").next();
         self.notice = NOTICES.iter().find(|notice| Some(notice.name()) == name).map(|notice| notice.sentence());
@@ -131,7 +131,7 @@ impl Notice {
 }
 
 /// Sends the browser to a page, which then says what has been done; loading that page anew does nothing anew.
-pub fn done(path: &str, notice: Notice) -> Response {
+pub fn redirect_with_notice(path: &str, notice: Notice) -> Response {
     Redirect::to(&format!("{path}?done={}", notice.name())).into_response()
 }
 
@@ -141,7 +141,7 @@ pub fn page(template: &impl Template) -> Response {
 }
 
 /// A page that says what is wrong with what was typed, which stands in its form as it was typed.
-pub fn page_again(template: &impl Template, error: &Error) -> Response {
+pub fn page_with_problem(template: &impl Template, error: &Error) -> Response {
     let status = match error.status() {
         StatusCode::NOT_FOUND => StatusCode::BAD_REQUEST,
         status => status,

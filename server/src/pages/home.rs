@@ -43,7 +43,7 @@ pub async fn show(State(app): State<App>, visitor: Visitor, parameters: Paramete
     if !visitor.caller.has_members_here() {
         administration.retain(|entry| ![path::PROJECTS, path::USERS].contains(&entry.href.as_str()));
     }
-    let frame = Frame::of("Home", path::HOME, &visitor.caller, visitor.form_token).with_notice(&parameters);
+    let frame = Frame::for_caller("Home", path::HOME, &visitor.caller, visitor.form_token).with_notice(&parameters);
     Ok(page(&Home { frame, administration, projects }))
 }
 

@@ -24,7 +24,7 @@ pub struct MappingForm {
 }
 
 /// What the fields mean.
-pub struct Meant {
+pub struct ParsedForm {
     /// The role.
     pub role: RoleArn,
     /// Whose members may assume it.
@@ -43,7 +43,7 @@ pub struct Choice {
 
 impl MappingForm {
     /// What was typed.
-    pub fn typed(fields: &Fields) -> Self {
+    pub fn from_fields(fields: &Fields) -> Self {
         Self {
             project: fields.text("project"),
             role: fields.text("role"),
@@ -54,7 +54,7 @@ impl MappingForm {
     }
 
     /// A role mapping as it stands.
-    pub fn of(mapping: &Mapping) -> Self {
+    pub fn from_mapping(mapping: &Mapping) -> Self {
         Self {
             project: mapping.project.name.clone(),
             role: mapping.role.to_string(),
@@ -68,12 +68,12 @@ impl MappingForm {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] that names the field.
-    pub fn parse(&self) -> Result<Meant, Error> {
-        Ok(Meant { role: self.role.parse()?, project_role: self.project_role.parse()? })
+    pub fn parse(&self) -> Result<ParsedForm, Error> {
+        Ok(ParsedForm { role: self.role.parse()?, project_role: self.project_role.parse()? })
     }
 
     /// With what is wrong with it.
-    pub fn refused(self, error: &Error) -> Self {
+    pub fn with_problem(self, error: &Error) -> Self {
         let problem = match error {
             // On a page, not on the command line, is where it is added.
             Error::NoSuchProject(name) if name.is_empty() => illegal("Project", &"choose one").to_string(),
@@ -85,22 +85,25 @@ impl MappingForm {
 
     /// The project roles to choose from.
     pub fn choices(&self) -> Vec<Choice> {
-        project_roles(&[ProjectRole::All, ProjectRole::DataOwner, ProjectRole::DataScientist], &self.project_role)
+        project_role_choices(
+            &[ProjectRole::All, ProjectRole::DataOwner, ProjectRole::DataScientist],
+            &self.project_role,
+        )
     }
 }
 
 /// Project roles as a list to choose from; `chosen` is the name in queries.
-pub fn project_roles(roles: &[ProjectRole], chosen: &str) -> Vec<Choice> {
+pub fn project_role_choices(roles: &[ProjectRole], chosen: &str) -> Vec<Choice> {
     let choice = |role: &ProjectRole| Choice {
         value: role.query_name(),
-        text: shown(*role),
+        text: label(*role),
         is_chosen: role.query_name() == chosen,
     };
     roles.iter().map(choice).collect()
 }
 
 /// A project role as pages show it.
-pub fn shown(project_role: ProjectRole) -> &'static str {
+pub fn label(project_role: ProjectRole) -> &'static str {
     match project_role {
         ProjectRole::All => "All members",
         ProjectRole::DataOwner | ProjectRole::DataScientist => project_role.display_name(),

@@ -10,10 +10,10 @@ use hops_credentials_core::base_identity::BaseIdentity;
 use hops_credentials_core::error::Error as CoreError;
 use hops_credentials_core::request::{Extras, SessionDuration, SessionName};
 
-use super::base_identity::Shown;
+use super::base_identity::IdentityView;
 use super::error::{PageError, sentence};
 use super::frame::{Frame, page};
-use super::mapping_form::shown;
+use super::mapping_form::label;
 use super::path;
 use super::visitor::{Administrator, Visitor};
 use crate::api::session_token::rfc3339;
@@ -25,7 +25,7 @@ use crate::mapping::policies::Policies;
 use crate::mapping::{self, Mapping};
 
 /// As short as STS allows: nobody uses the credentials.
-const SHORTEST: i64 = 900;
+const DURATION_SECONDS: i64 = 900;
 
 #[derive(Template)]
 #[template(path = "mapping_try.html")]
@@ -33,7 +33,7 @@ struct MappingTry {
     frame: Frame,
     mapping: Mapping,
     project_role: &'static str,
-    identity: Option<Shown>,
+    identity: Option<IdentityView>,
     success: Option<Success>,
     refusal: Option<String>,
     policies: Option<Policies>,
@@ -47,11 +47,11 @@ struct Success {
 }
 
 impl MappingTry {
-    fn untried(visitor: Visitor, mapping: Mapping) -> Self {
+    fn new(visitor: Visitor, mapping: Mapping) -> Self {
         let title = format!("Try role mapping {}", mapping.id);
         Self {
-            frame: Frame::of(&title, path::MAPPINGS, &visitor.caller, visitor.form_token),
-            project_role: shown(mapping.project_role),
+            frame: Frame::for_caller(&title, path::MAPPINGS, &visitor.caller, visitor.form_token),
+            project_role: label(mapping.project_role),
             mapping,
             identity: None,
             success: None,
@@ -67,7 +67,7 @@ pub async fn show(
     Administrator(visitor): Administrator,
     MappingId(id): MappingId,
 ) -> Result<Response, PageError> {
-    Ok(page(&MappingTry::untried(visitor, mapping::by_id(&app.database, id).await?)))
+    Ok(page(&MappingTry::new(visitor, mapping::by_id(&app.database, id).await?)))
 }
 
 /// What STS said.
@@ -84,7 +84,7 @@ pub async fn try_it(
             project_id: mapping.project.id,
             project_name: Some(mapping.project.name.clone()),
             role: Some(mapping.role.to_string()),
-            duration_seconds: Some(SHORTEST),
+            duration_seconds: Some(DURATION_SECONDS),
             ..SessionRequest::default()
         };
         let outcome = match &identity {
@@ -99,12 +99,12 @@ pub async fn try_it(
         let known: Option<&BaseIdentity> = identity.as_ref().ok();
         let policies = match &outcome {
             Ok(_) => None,
-            Err(_) => known.map(|identity| Policies::between(identity, &mapping.role)),
+            Err(_) => known.map(|identity| Policies::new(identity, &mapping.role)),
         };
-        let identity = known.map(Shown::from);
+        let identity = known.map(IdentityView::from);
         let refusal = outcome.as_ref().err().map(|text| sentence(text));
         let success = outcome.ok();
-        Ok(page(&MappingTry { identity, policies, refusal, success, ..MappingTry::untried(visitor, mapping) }))
+        Ok(page(&MappingTry { identity, policies, refusal, success, ..MappingTry::new(visitor, mapping) }))
     })
     .await
     .expect("the task neither panics nor is it cancelled")
@@ -119,7 +119,7 @@ async fn assume(
 ) -> Result<Success, String> {
     let session_name = SessionName::from_parts(visitor.caller.user.email.local_part(), "try");
     record.session_name = Some(session_name.to_string());
-    let duration = SessionDuration::from_seconds(SHORTEST).expect("STS takes 900 s");
+    let duration = SessionDuration::from_seconds(DURATION_SECONDS).expect("STS takes 900 s");
     let issued = app
         .sts
         .assume_role(&mapping.role, &session_name, duration, &Extras::default())

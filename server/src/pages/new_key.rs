@@ -10,7 +10,6 @@ use super::frame::{Frame, page};
 use super::path;
 use super::visitor::{LocalAdministrator, Visitor};
 use crate::app::App;
-use crate::error::Error;
 use crate::http::parameters::Parameters;
 use crate::user::{self, ApiKey, Email};
 
@@ -33,7 +32,7 @@ pub struct NewKey<'a> {
 impl<'a> NewKey<'a> {
     /// Shows this key of that user.
     pub fn new(visitor: Visitor, email: &'a str, key: &'a ApiKey) -> Self {
-        let frame = Frame::of("New API key", path::USERS, &visitor.caller, visitor.form_token);
+        let frame = Frame::for_caller("New API key", path::USERS, &visitor.caller, visitor.form_token);
         Self { frame, email, key: key.reveal() }
     }
 }
@@ -50,9 +49,9 @@ pub async fn show(
     LocalAdministrator(visitor): LocalAdministrator,
     parameters: Parameters,
 ) -> Result<Response, PageError> {
-    let email = email_of(&parameters)?;
+    let email: Email = parameters.required("email")?;
     user::id_of(&mut *app.database.pool().acquire().await?, &email).await?;
-    let frame = Frame::of("Make a new API key?", path::USERS, &visitor.caller, visitor.form_token);
+    let frame = Frame::for_caller("Make a new API key?", path::USERS, &visitor.caller, visitor.form_token);
     Ok(page(&Confirm { frame, email: email.to_string() }))
 }
 
@@ -62,11 +61,7 @@ pub async fn renew(
     LocalAdministrator(visitor): LocalAdministrator,
     fields: Fields,
 ) -> Result<Response, PageError> {
-    let email = email_of(&fields.parameters())?;
+    let email: Email = fields.parameters().required("email")?;
     let key = user::renew_key(&app.database, &visitor.caller.actor, &email).await?;
     Ok(page(&NewKey::new(visitor, email.as_str(), &key)))
-}
-
-fn email_of(parameters: &Parameters) -> Result<Email, Error> {
-    parameters.required("email")
 }

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::error::{PageError, sentence};
 use super::forms::Fields;
-use super::frame::{Frame, Notice, done, page};
+use super::frame::{Frame, Notice, page, redirect_with_notice};
 use super::path;
 use crate::app::App;
 use crate::browser_session;
@@ -26,17 +26,17 @@ struct SignIn {
 
 /// The form.
 pub async fn show(parameters: Parameters) -> Response {
-    let frame = Frame::bare("Sign in").with_notice(&parameters);
-    page(&SignIn { frame, next: local(parameters.all("next").next()), problem: None })
+    let frame = Frame::anonymous("Sign in").with_notice(&parameters);
+    page(&SignIn { frame, next: local_path(parameters.all("next").next()), problem: None })
 }
 
 /// Starts a session. One that the browser had ends, so that nobody can slip in an id chosen before.
 pub async fn sign_in(State(app): State<App>, parts: Parts, fields: Fields) -> Result<Response, PageError> {
-    let next = local(fields.parameters().all("next").next());
+    let next = local_path(fields.parameters().all("next").next());
     let id = match browser_session::start(&app.database, &app.identity, &fields.text("key")).await {
         Ok(id) => id,
-        Err(Error::Unauthenticated) => return Ok(refused(&wrong_key(&app, &parts), next)),
-        Err(error @ Error::LoginNotAccepted) => return Ok(refused(&error, next)),
+        Err(Error::Unauthenticated) => return Ok(refusal_page(&wrong_key(&app, &parts), next)),
+        Err(error @ Error::LoginNotAccepted) => return Ok(refusal_page(&error, next)),
         Err(error) => return Err(error.into()),
     };
     if let Some(before) = app.cookie.read(&parts.headers) {
@@ -45,8 +45,8 @@ pub async fn sign_in(State(app): State<App>, parts: Parts, fields: Fields) -> Re
     Ok(([(header::SET_COOKIE, app.cookie.set(&id))], Redirect::to(&next)).into_response())
 }
 
-fn refused(error: &Error, next: String) -> Response {
-    let again = |problem: String| page(&SignIn { frame: Frame::bare("Sign in"), next, problem: Some(problem) });
+fn refusal_page(error: &Error, next: String) -> Response {
+    let again = |problem: String| page(&SignIn { frame: Frame::anonymous("Sign in"), next, problem: Some(problem) });
     if let Error::TooManyWrongKeys(seconds) = error {
         let headers = [(header::RETRY_AFTER, HeaderValue::from(*seconds))];
         return (error.status(), headers, again(sentence(&error.to_string()))).into_response();
@@ -64,11 +64,12 @@ pub async fn sign_out(State(app): State<App>, headers: HeaderMap) -> Result<Resp
     if let Some(id) = app.cookie.read(&headers) {
         browser_session::end(&app.database, &id).await?;
     }
-    Ok(([(header::SET_COOKIE, app.cookie.clear())], done(path::SIGN_IN, Notice::SignedOut)).into_response())
+    Ok(([(header::SET_COOKIE, app.cookie.clear())], redirect_with_notice(path::SIGN_IN, Notice::SignedOut))
+        .into_response())
 }
 
 /// A path of this server; home for everything else, above all for `//evil.example.org`, which is another server's.
-fn local(next: Option<&str>) -> String {
+fn local_path(next: Option<&str>) -> String {
     next.filter(|next| {
         next.starts_with('/') && !next[1..].starts_with(['/', '\\']) && next.bytes().all(|byte| byte.is_ascii_graphic())
     })
@@ -82,12 +83,12 @@ mod tests {
 
     #[test]
     fn signing_in_leads_to_a_page_of_this_server_only() {
-        assert_eq!(local(Some("/admin/audit?q=ada")), "/admin/audit?q=ada");
+        assert_eq!(local_path(Some("/admin/audit?q=ada")), "/admin/audit?q=ada");
         for elsewhere in
             ["//evil.example.org", "/\\evil.example.org", "https://evil.example.org", "x", "/a\nb", "/\t/e"]
         {
-            assert_eq!(local(Some(elsewhere)), "/", "{elsewhere:?}");
+            assert_eq!(local_path(Some(elsewhere)), "/", "{elsewhere:?}");
         }
-        assert_eq!(local(None), "/");
+        assert_eq!(local_path(None), "/");
     }
 }

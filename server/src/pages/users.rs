@@ -6,7 +6,7 @@ use axum::response::Response;
 
 use super::error::{PageError, sentence};
 use super::forms::Fields;
-use super::frame::{Frame, page, page_again};
+use super::frame::{Frame, page, page_with_problem};
 use super::new_key::NewKey;
 use super::path;
 use super::visitor::{LocalAdministrator, Visitor};
@@ -33,7 +33,7 @@ struct Row {
 
 impl Users {
     async fn new(app: &App, visitor: Visitor) -> Result<Self, PageError> {
-        let frame = Frame::of("Users", path::USERS, &visitor.caller, visitor.form_token);
+        let frame = Frame::for_caller("Users", path::USERS, &visitor.caller, visitor.form_token);
         let users = user::all(&app.database).await?.into_iter().map(|(user, key_prefix)| Row {
             new_key_href: super::new_key::href(&user.email),
             email: user.email.to_string(),
@@ -71,8 +71,8 @@ pub async fn add(
                 Error::UserExists(email) => format!("user {email} exists already; you can give them a new key below"),
                 other => other.to_string(),
             };
-            let shown = Users::new(&app, visitor).await?;
-            Ok(page_again(&Users { email: text, is_admin, problem: Some(sentence(&problem)), ..shown }, &error))
+            let page = Users::new(&app, visitor).await?;
+            Ok(page_with_problem(&Users { email: text, is_admin, problem: Some(sentence(&problem)), ..page }, &error))
         }
     }
 }
