@@ -1,4 +1,4 @@
-//! *Admin › base identity*: whose credentials call AssumeRole, where they were found, and what follows from it.
+//! *Admin › base identity*: whose credentials call AssumeRole, where the server found them, and what follows from it.
 
 use std::time::Duration;
 
@@ -13,28 +13,28 @@ use super::path;
 use super::visitor::Administrator;
 use crate::app::App;
 
-/// How long a page that is about something else waits for STS.
+/// How long a page about another subject waits for STS.
 const STS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a page says about the base identity.
+/// The panel about the base identity.
 pub struct Panel {
-    /// The identity, if there is one and STS has said who it is.
+    /// The identity, if there is one and STS knows it.
     pub identity: Option<IdentityView>,
-    /// Why there is none.
+    /// The reason why there is none.
     pub problem: Option<String>,
 }
 
 /// The base identity as a page shows it.
 pub struct IdentityView {
-    /// Who it is.
+    /// Its ARN.
     pub arn: String,
     /// Its account.
     pub account: String,
-    /// Where it was found.
+    /// Where the server found it.
     pub provider: &'static str,
-    /// What is known about such a provider.
+    /// What such a provider is.
     pub explanation: &'static str,
-    /// Whether it is a role; then sessions end after one hour.
+    /// Whether it is a role. If so, sessions end after one hour.
     pub is_role: bool,
 }
 
@@ -63,7 +63,7 @@ fn explain(provider: BaseProvider) -> &'static str {
 }
 
 impl Panel {
-    /// Asks STS, for as long as that takes.
+    /// Asks STS and waits until it answers.
     pub async fn load(app: &App) -> Self {
         match app.sts.base_identity().await {
             Ok(identity) => Self { identity: Some(IdentityView::from(&identity)), problem: None },
@@ -74,11 +74,11 @@ impl Panel {
         }
     }
 
-    /// Asks STS, and does not wait long.
+    /// Asks STS and waits for at most [`STS_TIMEOUT`].
     pub async fn load_within_timeout(app: &App) -> Self {
         tokio::time::timeout(STS_TIMEOUT, Self::load(app)).await.unwrap_or_else(|_| Self {
             identity: None,
-            problem: Some("STS did not answer within two seconds. The page Base identity waits longer.".to_owned()),
+            problem: Some("STS did not answer within two seconds. The Base identity page waits longer.".to_owned()),
         })
     }
 }
@@ -90,7 +90,7 @@ struct BaseIdentityPage {
     panel: Panel,
 }
 
-/// The page.
+/// Shows the page.
 pub async fn show(State(app): State<App>, Administrator(visitor): Administrator) -> Result<Response, PageError> {
     let frame = Frame::for_caller("Base identity", path::BASE_IDENTITY, &visitor.caller, visitor.form_token);
     Ok(page(&BaseIdentityPage { frame, panel: Panel::load(&app).await }))

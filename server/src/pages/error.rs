@@ -1,4 +1,4 @@
-//! Pages for what went wrong: what happened and what to do.
+//! Error pages: they say what happened and what to do.
 
 use askama::Template;
 use axum::extract::Request;
@@ -10,22 +10,22 @@ use super::path;
 use crate::error::Error;
 use crate::http::request_log::Cause;
 
-/// Why there is no page.
+/// The reason why a page cannot be shown.
 #[derive(Debug)]
 pub enum PageError {
     /// Nobody is signed in.
     NotSignedIn {
-        /// The page that was asked for.
+        /// The page to return to after signing in.
         back_to: Option<String>,
     },
-    /// The session has ended, or never was.
+    /// The session has ended, or never existed.
     SessionEnded {
-        /// The page that was asked for.
+        /// The page to return to after signing in.
         back_to: Option<String>,
     },
-    /// A form that no page of this session has sent.
+    /// No page of this session sent this form.
     ForeignForm,
-    /// The server said no.
+    /// The server refused the request.
     Refused(Error),
 }
 
@@ -54,10 +54,10 @@ impl IntoResponse for PageError {
             }
             PageError::ForeignForm => {
                 let page = error_page(
-                    "This form is not valid any more",
-                    "It was not sent from a page of your present session, so nothing was changed.".to_owned(),
-                    "Go back, load the page anew and try again. If it happens again, cookies may be blocked, or a proxy may \
-                     change the headers Host and Origin.",
+                    "This form has expired",
+                    "It was not sent from a page of your current session. Nothing was changed.".to_owned(),
+                    "Go back, reload the page and try again. If this happens again, your browser may block cookies, or a proxy \
+                     may change the headers Host and Origin.",
                 );
                 (StatusCode::FORBIDDEN, page).into_response()
             }
@@ -82,40 +82,39 @@ fn error_page(title: &str, what: String, remedy: &'static str) -> Response {
 fn refusal_page(error: &Error) -> Response {
     let status = error.status();
     let what = match status {
-        StatusCode::INTERNAL_SERVER_ERROR => "The server failed, and nothing was changed.".to_owned(),
+        StatusCode::INTERNAL_SERVER_ERROR => "The server failed. Nothing was changed.".to_owned(),
         _ => sentence(&error.to_string()),
     };
     let (title, remedy) = match status {
-        StatusCode::FORBIDDEN => (
-            "This page is not for you",
-            "Go to the home page to see what is. If you should see more, ask an administrator.",
-        ),
-        StatusCode::NOT_FOUND => ("There is no such page", "Check the address, or start from the home page."),
-        StatusCode::CONFLICT => ("Not kept here", "What this server keeps are the role mappings and the audit."),
+        StatusCode::FORBIDDEN => {
+            ("You do not have access", "The home page shows what you can open. If you need more, ask an administrator.")
+        }
+        StatusCode::NOT_FOUND => ("Page not found", "Check the address, or start from the home page."),
+        StatusCode::CONFLICT => ("Not managed here", "This server manages only the role mappings and the audit."),
         StatusCode::INTERNAL_SERVER_ERROR => (
-            "Something broke",
-            "Try again. If it stays so, tell the operator: the server's log has the cause, under the id in the header \
-             X-Request-Id of this answer.",
+            "Something went wrong",
+            "Try again. If this happens again, tell the operator: the server's log has the cause under the id in the \
+             header X-Request-Id of this answer.",
         ),
-        _ => ("That did not work", "Go back, correct it and try again."),
+        _ => ("That did not work", "Go back, correct the input and try again."),
     };
     let mut response = (status, error_page(title, what, remedy)).into_response();
     response.extensions_mut().insert(Cause(error.with_sources()));
     response
 }
 
-/// An error's text as a sentence of a page: with a capital letter and a period.
+/// Turns the text of an error into a sentence: with a capital letter and a period.
 pub fn sentence(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map(|first| format!("{}{}.", first.to_uppercase(), characters.as_str())).unwrap_or_default()
 }
 
-/// Where there is neither page nor REST interface: a page for a browser, JSON for anybody else.
+/// Answers for a path that does not exist: with a page for a browser, with JSON for other clients.
 pub async fn no_such_page(request: Request) -> Response {
     page_or_json(request.headers(), Error::NoSuchPath)
 }
 
-/// A page asked by a method that it does not know.
+/// Answers for a page that does not support the method.
 pub async fn wrong_method(request: Request) -> Response {
     page_or_json(request.headers(), Error::MethodNotAllowed)
 }

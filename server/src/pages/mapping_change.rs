@@ -1,4 +1,4 @@
-//! *Admin › role mappings › change*.
+//! *Admin › role mappings › change*: edits one role mapping.
 
 use askama::Template;
 use axum::extract::State;
@@ -31,7 +31,7 @@ impl MappingChange {
     }
 }
 
-/// The form, filled in.
+/// Shows the form, filled in.
 pub async fn show(
     State(app): State<App>,
     Administrator(visitor): Administrator,

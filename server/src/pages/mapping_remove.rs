@@ -1,4 +1,4 @@
-//! *Admin › role mappings › remove*: asks first.
+//! *Admin › role mappings › remove*: asks for confirmation first.
 
 use askama::Template;
 use axum::extract::State;
@@ -22,7 +22,7 @@ struct MappingRemove {
     project_role: &'static str,
 }
 
-/// The question.
+/// Asks for confirmation.
 pub async fn show(
     State(app): State<App>,
     Administrator(visitor): Administrator,

@@ -1,7 +1,7 @@
-//! *Admin › role mappings › try it*: does the base identity reach this role?
+//! *Admin › role mappings › try it*: checks whether the base identity can assume this role.
 //!
-//! It asks STS as a member's request would, throws the credentials away, and leaves a row in the audit, since CloudTrail
-//! tells of the session too.
+//! It asks STS as a member's request does and discards the credentials. It writes an audit row, because CloudTrail records
+//! the session too.
 
 use askama::Template;
 use axum::extract::State;
@@ -24,7 +24,7 @@ use crate::http::parameters::MappingId;
 use crate::mapping::policies::Policies;
 use crate::mapping::{self, Mapping};
 
-/// As short as STS allows: nobody uses the credentials.
+/// The shortest duration that STS allows: nobody uses the credentials.
 const DURATION_SECONDS: i64 = 900;
 
 #[derive(Template)]
@@ -61,7 +61,7 @@ impl MappingTry {
     }
 }
 
-/// The role mapping, and a button.
+/// Shows the role mapping and a button.
 pub async fn show(
     State(app): State<App>,
     Administrator(visitor): Administrator,
@@ -70,13 +70,13 @@ pub async fn show(
     Ok(page(&MappingTry::new(visitor, mapping::by_id(&app.database, id).await?)))
 }
 
-/// What STS said.
+/// Asks STS and shows what it said.
 pub async fn try_it(
     State(app): State<App>,
     Administrator(visitor): Administrator,
     MappingId(id): MappingId,
 ) -> Result<Response, PageError> {
-    // A task of its own: a browser that goes elsewhere cannot end it between STS and the record of it.
+    // A separate task: a browser that disconnects cannot cancel it between the call of STS and its audit row.
     tokio::spawn(async move {
         let mapping = mapping::by_id(&app.database, id).await?;
         let identity = app.sts.base_identity().await;
@@ -110,7 +110,7 @@ pub async fn try_it(
     .expect("the task neither panics nor is it cancelled")
 }
 
-/// Notes in `record` what is known as soon as it is known. The error is the whole text: an administrator looks at it.
+/// Assumes the role and fills `record` on the way. The error is the full text, because an administrator reads it.
 async fn assume(
     app: &App,
     visitor: &Visitor,

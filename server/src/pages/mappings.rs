@@ -23,7 +23,6 @@ use crate::mapping::change;
 use crate::mapping::{self, Mapping};
 use crate::project;
 
-/// Rows of a page.
 const ROWS_PER_PAGE: usize = 25;
 
 #[derive(Template)]
@@ -96,7 +95,7 @@ impl Column {
     }
 }
 
-/// Which part of the table is shown, and how. What the query says wrongly counts as not said: it is a link that was bent.
+/// The part of the table to show, and its order. An illegal value in the query counts as absent: the link is damaged.
 #[derive(Debug, Clone)]
 struct View {
     text: String,
@@ -168,7 +167,7 @@ impl View {
     }
 }
 
-/// The table.
+/// Shows the table.
 pub async fn show(
     State(app): State<App>,
     Administrator(visitor): Administrator,
@@ -204,7 +203,7 @@ async fn add_from_form(app: &App, visitor: &Visitor, form: &MappingForm) -> Resu
     Ok(())
 }
 
-/// Of a cluster, a project is known here once a role is mapped to it.
+/// Remembers the name of a project of the cluster, so that a role can be mapped to it.
 async fn remember_project(app: &App, visitor: &Visitor, project: &str) -> Result<(), Error> {
     let (Identity::Hopsworks(cluster), Some(login)) = (&app.identity, &visitor.login) else { return Ok(()) };
     let unknown = |what: &str| Error::InvalidArgument(format!("{what} {project} in the cluster; give its id"));
@@ -217,10 +216,10 @@ async fn remember_project(app: &App, visitor: &Visitor, project: &str) -> Result
     let own = project::of_user(&app.database, &visitor.caller.user).await?;
     match own.iter().find(|(own, _)| own.name == project) {
         Some((own, _)) => cluster.learn(&app.database, own).await,
-        // It may be known here already: a member has asked about it.
+        // This server may know it already, because a member asked about it.
         None => match project::named(&mut *app.database.pool().acquire().await?, project).await {
             Ok(_) => Ok(()),
-            Err(Error::NoSuchProject(_)) => Err(unknown("you are in no project")),
+            Err(Error::NoSuchProject(_)) => Err(unknown("you are not a member of a project")),
             Err(error) => Err(error),
         },
     }
@@ -228,7 +227,7 @@ async fn remember_project(app: &App, visitor: &Visitor, project: &str) -> Result
 
 async fn table(app: &App, visitor: Visitor, parameters: &Parameters, form: MappingForm) -> Result<Mappings, PageError> {
     if let Identity::Hopsworks(cluster) = &app.identity {
-        // Those that the administrator is in can then be chosen by their names.
+        // The form can then offer the projects of this administrator by name.
         for (project, _) in project::of_user(&app.database, &visitor.caller.user).await? {
             cluster.learn(&app.database, &project).await?;
         }
@@ -248,7 +247,7 @@ async fn table(app: &App, visitor: Visitor, parameters: &Parameters, form: Mappi
         count => format!("{} to {last} of {count}", first + 1),
     };
     if found.len() < total {
-        write!(summary, ", {total} without the filter").expect("a text takes all that is written");
+        write!(summary, ", filtered from {total}").expect("a text takes all that is written");
     }
     let frame = Frame::for_caller("Role mappings", path::MAPPINGS, &visitor.caller, visitor.form_token);
     Ok(Mappings {

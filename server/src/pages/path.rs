@@ -1,4 +1,4 @@
-//! The paths of the pages that links and forms lead to.
+//! The paths of pages that links and forms lead to.
 
 pub const HOME: &str = "/";
 pub const SIGN_IN: &str = "/sign-in";

@@ -1,4 +1,4 @@
-//! *Admin › projects › one of them*: its members.
+//! *Admin › projects › one project*: its members.
 
 use askama::Template;
 use axum::extract::State;
@@ -44,7 +44,7 @@ struct MemberRemove {
     email: String,
 }
 
-/// What a member can be.
+/// The project roles that a member can have.
 const MEMBER_ROLES: [ProjectRole; 2] = [ProjectRole::DataScientist, ProjectRole::DataOwner];
 
 impl ProjectPage {
@@ -80,7 +80,7 @@ fn query(name: &str, value: &str) -> String {
     form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish()
 }
 
-/// The members, and the form that adds to them.
+/// Shows the members, and the form that adds one.
 pub async fn show(
     State(app): State<App>,
     LocalAdministrator(visitor): LocalAdministrator,
@@ -90,7 +90,7 @@ pub async fn show(
     Ok(page(&ProjectPage::new(&app, visitor, id, &parameters).await?))
 }
 
-/// Makes somebody a member, or changes what they are.
+/// Adds a member, or changes the project role of one.
 pub async fn set_member(
     State(app): State<App>,
     LocalAdministrator(visitor): LocalAdministrator,
@@ -120,7 +120,7 @@ async fn set_member_from_form(app: &App, visitor: &Visitor, id: i64, fields: &Fi
     let email = parse_email(&fields.text("email"))?;
     let role = fields.text("project_role").parse()?;
     if !MEMBER_ROLES.contains(&role) {
-        return Err(Error::InvalidArgument("a member is a data owner or a data scientist".to_owned()));
+        return Err(Error::InvalidArgument("a member must be a data owner or a data scientist".to_owned()));
     }
     project::set_member(&app.database, &visitor.caller.actor, &id.to_string(), &email, role).await
 }
@@ -129,7 +129,7 @@ fn parse_email(text: &str) -> Result<Email, Error> {
     text.parse().map_err(|problem: &str| Error::InvalidArgument(problem.to_owned()))
 }
 
-/// Asks before a membership ends.
+/// Asks for confirmation before a member is removed.
 pub async fn confirm_removal(
     State(app): State<App>,
     LocalAdministrator(visitor): LocalAdministrator,
@@ -141,7 +141,7 @@ pub async fn confirm_removal(
     Ok(page(&MemberRemove { frame, project: find_project(&app, id).await?, email }))
 }
 
-/// Ends a membership.
+/// Removes a member.
 pub async fn remove_member(
     State(app): State<App>,
     LocalAdministrator(visitor): LocalAdministrator,

@@ -1,4 +1,4 @@
-//! *Project › settings*: the roles this member may assume, how to do it, and for data owners where the default is.
+//! *Project › settings*: the roles that this member may assume, code that does it, and for data owners the default.
 
 use askama::Template;
 use axum::extract::State;
@@ -38,25 +38,25 @@ struct Row {
     is_shown: bool,
 }
 
-/// What a row says about the default.
+/// What a row says in the column *Default*.
 #[derive(PartialEq, Eq)]
 enum Mark {
-    /// It is the one this member gets when they name none.
+    /// This member gets it when they do not name a role.
     Yours,
-    /// It is the default of its project role, but another one is this member's.
+    /// It is the default of its project role, but this member gets another one.
     OfProjectRole,
-    /// It is none.
+    /// It is not a default.
     None,
 }
 
-/// How to assume a role, ready to copy.
+/// Code that assumes a role, ready to copy.
 struct Code {
     title: String,
     scala: String,
     python: String,
 }
 
-/// The roles.
+/// Shows the roles.
 pub async fn show(
     State(app): State<App>,
     ProjectMember { member, form_token }: ProjectMember,

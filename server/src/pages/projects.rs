@@ -31,7 +31,7 @@ impl Projects {
     }
 }
 
-/// The list.
+/// Shows the list.
 pub async fn show(
     State(app): State<App>,
     LocalAdministrator(visitor): LocalAdministrator,

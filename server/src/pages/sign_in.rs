@@ -1,4 +1,4 @@
-//! Signing in with an API key, and signing out.
+//! *Sign in* with an API key, and *Sign out*.
 
 use askama::Template;
 use axum::extract::State;
@@ -24,13 +24,13 @@ struct SignIn {
     problem: Option<String>,
 }
 
-/// The form.
+/// Shows the form.
 pub async fn show(parameters: Parameters) -> Response {
     let frame = Frame::anonymous("Sign in").with_notice(&parameters);
     page(&SignIn { frame, next: local_path(parameters.all("next").next()), problem: None })
 }
 
-/// Starts a session. One that the browser had ends, so that nobody can slip in an id chosen before.
+/// Starts a session. Ends the previous session of the browser, so that an attacker cannot plant a session id.
 pub async fn sign_in(State(app): State<App>, parts: Parts, fields: Fields) -> Result<Response, PageError> {
     let next = local_path(fields.parameters().all("next").next());
     let id = match browser_session::start(&app.database, &app.identity, &fields.text("key")).await {
@@ -54,8 +54,8 @@ fn refusal_page(error: &Error, next: String) -> Response {
     if let Error::LoginNotAccepted = error {
         return (error.status(), again(sentence(&error.to_string()))).into_response();
     }
-    let problem = "Nobody has this API key. Copy the whole key, or ask an administrator for a new one.";
-    // Not 401: that asks a browser for a password of its own.
+    let problem = "This API key is not valid. Copy the whole key, or ask an administrator for a new one.";
+    // Not 401: a browser answers it with its own password dialog.
     (StatusCode::FORBIDDEN, again(problem.to_owned())).into_response()
 }
 
@@ -68,7 +68,7 @@ pub async fn sign_out(State(app): State<App>, headers: HeaderMap) -> Result<Resp
         .into_response())
 }
 
-/// A path of this server; home for everything else, above all for `//evil.example.org`, which is another server's.
+/// Returns `next` if it is a path of this server, else the home page. `//evil.example.org` is on another server.
 fn local_path(next: Option<&str>) -> String {
     next.filter(|next| {
         next.starts_with('/') && !next[1..].starts_with(['/', '\\']) && next.bytes().all(|byte| byte.is_ascii_graphic())
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signing_in_leads_to_a_page_of_this_server_only() {
+    fn signing_in_leads_only_to_a_page_of_this_server() {
         assert_eq!(local_path(Some("/admin/audit?q=ada")), "/admin/audit?q=ada");
         for elsewhere in
             ["//evil.example.org", "/\\evil.example.org", "https://evil.example.org", "x", "/a\nb", "/\t/e"]

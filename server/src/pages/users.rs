@@ -26,7 +26,7 @@ struct Users {
 
 struct Row {
     email: String,
-    office: &'static str,
+    kind: &'static str,
     key_prefix: String,
     new_key_href: String,
 }
@@ -37,14 +37,14 @@ impl Users {
         let users = user::all(&app.database).await?.into_iter().map(|(user, key_prefix)| Row {
             new_key_href: super::new_key::href(&user.email),
             email: user.email.to_string(),
-            office: if user.is_admin { "Administrator" } else { "User" },
+            kind: if user.is_admin { "Administrator" } else { "User" },
             key_prefix,
         });
         Ok(Self { frame, users: users.collect(), email: String::new(), is_admin: false, problem: None })
     }
 }
 
-/// The list.
+/// Shows the list.
 pub async fn show(
     State(app): State<App>,
     LocalAdministrator(visitor): LocalAdministrator,
@@ -52,7 +52,7 @@ pub async fn show(
     Ok(page(&Users::new(&app, visitor).await?))
 }
 
-/// Adds a user and shows their key, this once.
+/// Adds a user and shows their API key, this one time.
 pub async fn add(
     State(app): State<App>,
     LocalAdministrator(visitor): LocalAdministrator,
@@ -68,7 +68,9 @@ pub async fn add(
         Err(error) if error.status().is_server_error() => Err(error.into()),
         Err(error) => {
             let problem = match &error {
-                Error::UserExists(email) => format!("user {email} exists already; you can give them a new key below"),
+                Error::UserExists(email) => {
+                    format!("user {email} already exists; you can create a new key for them above")
+                }
                 other => other.to_string(),
             };
             let page = Users::new(&app, visitor).await?;
