@@ -83,7 +83,7 @@ def test_every_answer_matches_the_description(pages: Site, described: dict[str, 
         named = {name: str(query.pop(name)) for name in re.findall(r"{(\w+)}", path)}
         answer, body = ask(pages, method, f"{path.format(**named)}?{urllib.parse.urlencode(query, doseq=True)}", key)
         assert answer.status == expected, (method, path, query, body)
-        (operation,) = [operation for other, place, operation in operations(described) if (other, place) == (method, path)]
+        (operation,) = [operation for *called, operation in operations(described) if called == [method, path]]
         response = resolved(operation["responses"][str(answer.status)])
         for name, header in response["headers"].items():
             Draft202012Validator(resolved(header)["schema"]).validate(answer.headers[name])
@@ -92,11 +92,11 @@ def test_every_answer_matches_the_description(pages: Site, described: dict[str, 
         if "content" not in response:
             assert body == b""
             return None
-        told = json.loads(body)
+        parsed = json.loads(body)
         schema = response["content"][answer.headers["Content-Type"]]["schema"]
-        Draft202012Validator({**schema, "components": described["components"]}).validate(told)
-        codes.update([told["errorCode"]] if answer.status >= 400 else [])
-        return told
+        Draft202012Validator({**schema, "components": described["components"]}).validate(parsed)
+        codes.update([parsed["errorCode"]] if answer.status >= 400 else [])
+        return parsed
 
     churn = pages.churn
     listed = check(
