@@ -5,6 +5,7 @@
 pub mod change;
 pub mod entry;
 pub mod file;
+pub mod policies;
 
 use hops_credentials_core::role::{ProjectRole, RoleArn};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! The home page: where an administrator and a member begin.
+//! The home page: the starting point for administrators and members.
 
 use askama::Template;
 use axum::extract::State;
@@ -26,7 +26,7 @@ struct Entry {
     text: String,
 }
 
-/// What this person can do here.
+/// Shows what this user can do here.
 pub async fn show(State(app): State<App>, visitor: Visitor, parameters: Parameters) -> Result<Response, PageError> {
     let user = &visitor.caller.user;
     let projects = member::list_projects(&app.database, user).await?.into_iter().map(|(project, project_role)| Entry {
@@ -43,7 +43,7 @@ pub async fn show(State(app): State<App>, visitor: Visitor, parameters: Paramete
     if !visitor.caller.is_local_user() {
         administration.retain(|entry| ![path::PROJECTS, path::USERS].contains(&entry.href.as_str()));
     }
-    let frame = Frame::of("Home", path::HOME, &visitor.caller, visitor.form_token).with_notice(&parameters);
+    let frame = Frame::for_caller("Home", path::HOME, &visitor.caller, visitor.form_token).with_notice(&parameters);
     Ok(page(&Home { frame, administration, projects }))
 }
 
@@ -52,13 +52,13 @@ fn administration(mappings: usize, projects: usize) -> Vec<Entry> {
     vec![
         entry(
             path::MAPPINGS,
-            "Cloud role mapping",
-            format!("Which AWS roles the members of a project may assume. {mappings} mapped."),
+            "Role mappings",
+            format!("Which AWS roles the members of a project may assume. Total: {mappings}."),
         ),
         entry(
             path::PROJECTS,
             "Projects and members",
-            format!("Who is in which project, and as what. {projects} here."),
+            format!("Who is in which project, with which project role. Total: {projects}."),
         ),
         entry(path::USERS, "Users", "Add people and give them API keys.".to_owned()),
         entry(path::BASE_IDENTITY, "Base identity", "Whose AWS credentials this server uses.".to_owned()),

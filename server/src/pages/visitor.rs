@@ -1,5 +1,6 @@
-//! Who looks at a page and what they may see: extractors, as those of the REST interface, but from the session behind the
-//! cookie. The rules are the same functions.
+//! Extractors that say who visits a page and what they may see.
+//!
+//! They read the session behind the cookie; the extractors of the REST interface read the API key. Both call the same rules.
 
 use std::time::SystemTime;
 
@@ -16,13 +17,13 @@ use crate::http::parameters::ProjectId;
 use crate::identity::Identity;
 use crate::identity::login::Login;
 
-/// Somebody who is signed in.
+/// A signed-in user.
 pub struct Visitor {
-    /// Who.
+    /// The user and where the request comes from.
     pub caller: Caller,
-    /// What they signed in with, for their cluster.
+    /// The login for the cluster, where users are those of a cluster.
     pub login: Option<Login>,
-    /// The token for the forms of their pages.
+    /// The token for the forms of this session.
     pub form_token: String,
 }
 
@@ -44,7 +45,7 @@ impl FromRequestParts<App> for Visitor {
     }
 }
 
-/// An administrator who is signed in.
+/// A signed-in administrator.
 pub struct Administrator(pub Visitor);
 
 impl FromRequestParts<App> for Administrator {
@@ -57,7 +58,7 @@ impl FromRequestParts<App> for Administrator {
     }
 }
 
-/// An administrator who is signed in where users, projects and members are those of this server.
+/// A signed-in administrator of a server that keeps users, projects and members itself.
 pub struct LocalAdministrator(pub Visitor);
 
 impl FromRequestParts<App> for LocalAdministrator {
@@ -72,11 +73,11 @@ impl FromRequestParts<App> for LocalAdministrator {
     }
 }
 
-/// A member of the project in the path who is signed in.
+/// A signed-in member of the project in the path.
 pub struct ProjectMember {
-    /// Who, of which project, as what.
+    /// The member: who, in which project, with which project role.
     pub member: Member,
-    /// The token for the forms of their pages.
+    /// The token for the forms of this session.
     pub form_token: String,
 }
 
@@ -90,7 +91,7 @@ impl FromRequestParts<App> for ProjectMember {
     }
 }
 
-/// A data owner of the project in the path who is signed in.
+/// A signed-in data owner of the project in the path.
 pub struct ProjectOwner(pub Member);
 
 impl FromRequestParts<App> for ProjectOwner {

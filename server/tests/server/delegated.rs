@@ -227,7 +227,7 @@ on_both_stores! {
         let token = home.split_once("name=\"form_token\" value=\"").expect("a token").1.split('"').next().expect("its end");
         for (project, answer) in [
             ("999", "There is no project 999 in the cluster; give its id."),
-            ("fraud", "You are in no project fraud in the cluster; give its id."),
+            ("fraud", "You are not a member of a project fraud in the cluster; give its id."),
         ] {
             let body = format!("project={project}&project_role=ALL&role={READER}&form_token={token}");
             let headers = [
