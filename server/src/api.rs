@@ -63,7 +63,7 @@ impl IntoResponse for Error {
         let status = self.status();
         let usr_msg = match status {
             StatusCode::INTERNAL_SERVER_ERROR => {
-                "the server failed; its log tells why, under the id in the header X-Request-Id".to_owned()
+                "the server failed; its log has the cause under the id in the header X-Request-Id".to_owned()
             }
             _ => self.to_string(),
         };

@@ -1,21 +1,22 @@
-//! The role-mapping server: maps AWS roles to projects and project roles, and hands out their temporary credentials.
+//! The role-mapping server: maps AWS roles to projects and project roles, and issues temporary credentials of those roles.
 //!
 //! | module | noun |
 //! |---|---|
 //! | `app` | what every handler may use |
 //! | `command_line` | its options, and what each command does and prints |
-//! | `http` | the socket, who calls on it, and what happens around each request |
+//! | `http` | the socket, who calls, and what happens around each request |
 //! | `api` | the REST interface |
 //! | `pages`, `browser_session` | the pages; who is signed in to them |
 //! | `identity` | who the users are: those of this database, or of a Hopsworks cluster |
 //! | `user`, `api_key`, `project`, `member`, `mapping` | the nouns: rules and SQL |
-//! | `audit` | what is on record |
-//! | `database` | SQLite or PostgreSQL, one set of SQL texts; migrations |
-//! | `flights` | one call for all who ask for the same at once |
-//! | `wrong_keys` | which addresses come with wrong keys |
+//! | `audit` | who got which role, and who changed what |
+//! | `database` | SQLite or PostgreSQL with the same SQL; migrations |
+//! | `flights` | one call for all who ask for the same at the same time |
+//! | `wrong_keys` | how many wrong keys each address has sent |
+//! | `log` | lines on stderr |
 //! | `metrics` | what the server counts |
 //! | `random` | random text that nobody can guess |
-//! | `error` | why the server said no |
+//! | `error` | why the server refuses or fails |
 
 mod api;
 mod api_key;
@@ -60,7 +61,7 @@ fn main() -> ExitCode {
     }
     let runtime = Runtime::new().expect("the system gives threads and an event queue");
     let outcome = runtime.block_on(command_line::commands::run(command, &address));
-    // Does not wait for what cannot be cancelled, such as the look-up of a host name.
+    // This does not wait for what cannot be cancelled, such as the look-up of a host name.
     runtime.shutdown_background();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -71,7 +72,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Says so as clap does and ends with 2.
+/// Prints the problem as clap does, and exits with 2.
 fn wrong_usage(problem: String) -> ! {
     CommandLine::command().error(ErrorKind::ValueValidation, problem).exit()
 }

@@ -68,7 +68,7 @@ pub async fn list(database: &Database, project_id: i64) -> Result<Vec<(String, P
 /// Makes the user a member of the project with that project role, or changes the role they have.
 ///
 /// # Errors
-/// [`Error::NoSuchProject`], [`Error::NoSuchUser`], [`Error::Database`]; nothing is changed then.
+/// [`Error::NoSuchProject`], [`Error::NoSuchUser`], [`Error::Database`]; then nothing has changed.
 pub async fn set(
     database: &Database,
     actor: &Actor,
@@ -101,7 +101,7 @@ pub async fn set(
 /// Ends a membership.
 ///
 /// # Errors
-/// [`Error::NoSuchProject`], [`Error::NoSuchUser`], [`Error::NoSuchMember`], [`Error::Database`]; nothing is changed then.
+/// [`Error::NoSuchProject`], [`Error::NoSuchUser`], [`Error::NoSuchMember`], [`Error::Database`]; then nothing has changed.
 pub async fn remove(database: &Database, actor: &Actor, project: &str, email: &Email) -> Result<(), Error> {
     let mut transaction = database.begin_write().await?;
     let project = project::find_by_id_or_name(&mut *transaction, project).await?;

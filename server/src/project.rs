@@ -49,7 +49,7 @@ pub struct Project {
 /// Adds a project.
 ///
 /// # Errors
-/// [`Error::ProjectExists`], [`Error::Database`]; nothing is changed then.
+/// [`Error::ProjectExists`], [`Error::Database`]; then nothing has changed.
 pub async fn add(database: &Database, actor: &Actor, name: &ProjectName) -> Result<Project, Error> {
     let mut transaction = database.begin_write().await?;
     let project = Project { id: next_id(&mut transaction, "project").await?, name: name.to_string() };

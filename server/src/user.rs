@@ -75,7 +75,7 @@ pub enum Membership {
 /// Adds a user and returns their first API key.
 ///
 /// # Errors
-/// [`Error::UserExists`], [`Error::Database`]; nothing is changed then.
+/// [`Error::UserExists`], [`Error::Database`]; then nothing has changed.
 pub async fn add(database: &Database, actor: &Actor, email: &Email, is_admin: bool) -> Result<ApiKey, Error> {
     let key = ApiKey::generate();
     let mut transaction = database.begin_write().await?;
@@ -100,7 +100,7 @@ pub async fn add(database: &Database, actor: &Actor, email: &Email, is_admin: bo
 /// Replaces the API key of a user; the old one is void.
 ///
 /// # Errors
-/// [`Error::NoSuchUser`], [`Error::Database`]; nothing is changed then.
+/// [`Error::NoSuchUser`], [`Error::Database`]; then nothing has changed.
 pub async fn renew_key(database: &Database, actor: &Actor, email: &Email) -> Result<ApiKey, Error> {
     let key = ApiKey::generate();
     let mut transaction = database.begin_write().await?;

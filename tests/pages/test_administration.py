@@ -77,7 +77,7 @@ def test_a_refused_form_keeps_what_the_user_typed(pages: Site) -> None:
         for project, role, problem in [
             ("churn", "reader", "is not of the form arn:<partition>:iam::<account of 12 digits>:role/<path and name>."),
             ("nowhere", READER, 'There is no project "nowhere"; add it under Projects first.'),
-            ("churn", READER, f"Project churn has a role mapping for {READER} already; change or remove that one."),
+            ("churn", READER, f"Project churn already has a role mapping for {READER}; change or remove it."),
         ]:
             add(page, project, "Data scientist", role)
             expect(page.get_by_role("alert")).to_contain_text(problem)

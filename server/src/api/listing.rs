@@ -1,7 +1,7 @@
-//! Which part of a list of role mappings is asked for: `filter_by`, then `sort_by`, then `offset` and `limit`.
+//! The part of a list of role mappings that a request wants: `filter_by`, then `sort_by`, then `offset` and `limit`.
 //!
-//! A project has a handful of mappings and a cluster some thousands, so this is done on the rows, not in SQL: the order
-//! does not depend on the collation of a database.
+//! A project has a handful of mappings and a cluster some thousands, so they are filtered and sorted here and not in SQL: the
+//! order does not depend on the collation of a database.
 
 use std::cmp::Ordering;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::http::parameters::{Parameters, illegal};
 use crate::mapping::Mapping;
 
-/// Which part of a list is asked for.
+/// The part of a list that a request wants.
 #[derive(Debug)]
 pub struct Listing {
     filters: Vec<Filter>,
@@ -21,12 +21,12 @@ pub struct Listing {
     limit: Option<usize>,
 }
 
-/// A list of role mappings as asked for.
+/// A page of a list of role mappings.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Page {
-    /// How many passed the filters, before paging.
+    /// The number of mappings that passed the filters, before paging.
     pub count: usize,
-    /// Those of this page.
+    /// The mappings of this page.
     pub mappings: Vec<Mapping>,
 }
 
@@ -52,7 +52,7 @@ enum Filter {
 }
 
 impl Listing {
-    /// Reads `filter_by` (repeated, each narrows), `sort_by` (separated by commas), `offset` and `limit` (none = all).
+    /// Reads `filter_by` (each one narrows the list), `sort_by` (separated by commas), `offset` and `limit` (absent: all).
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] that names the parameter.
@@ -69,7 +69,7 @@ impl Listing {
         })
     }
 
-    /// Picks the page out of all mappings, which come in the order of their ids.
+    /// Picks the page out of all mappings, which are in the order of their ids.
     pub fn page(&self, mut mappings: Vec<Mapping>) -> Page {
         mappings.retain(|mapping| self.filters.iter().all(|filter| filter.passes(mapping)));
         mappings.sort_by(|left, right| {
@@ -115,7 +115,7 @@ impl FromStr for Filter {
             Some(("project_id", id)) => id
                 .parse()
                 .map(Filter::ProjectId)
-                .map_err(|_| illegal("filter_by", &format_args!("project_id:{id} names no number"))),
+                .map_err(|_| illegal("filter_by", &format_args!("{id:?} in project_id:{id} is not a number"))),
             Some(("project_role", role)) => role
                 .parse()
                 .map(Filter::ProjectRole)
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn several_filters_narrow() {
+    fn each_filter_narrows_the_list() {
         check("", 4, &[1, 2, 3, 4]);
         check("filter_by=project_id:119", 3, &[2, 3, 4]);
         check("filter_by=project_id:119&filter_by=project_role:DATA_SCIENTIST", 2, &[2, 4]);
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn sorting_goes_by_each_field_in_turn() {
+    fn sorting_uses_each_field_in_turn() {
         check("sort_by=cloud_role:asc", 4, &[3, 1, 2, 4]);
         check("sort_by=id:desc", 4, &[4, 3, 2, 1]);
         check("sort_by=project_id:asc,id:desc", 4, &[4, 3, 2, 1]);
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn the_count_is_that_before_paging_and_a_limit_of_zero_is_none() {
+    fn the_count_ignores_paging_and_a_limit_of_zero_gives_no_items() {
         check("offset=1&limit=2", 4, &[2, 3]);
         check("limit=0", 4, &[]);
         check("offset=9", 4, &[]);
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_field_or_a_number_that_is_none_is_refused() {
+    fn an_unknown_field_or_an_illegal_number_is_refused() {
         for query in [
             "filter_by=colour:red",
             "filter_by=project_id",

@@ -1,6 +1,6 @@
 //! `GET /project/{project}/cloud/aws/session-token`: credentials of a mapped role for a member who may assume it.
 //!
-//! Granted or refused, the request is on record before its answer leaves: no row, no credentials.
+//! The request is in the audit before its answer leaves, granted or refused: no row, no credentials.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,7 +23,7 @@ use crate::http::parameters::{Parameters, ProjectId};
 use crate::metrics::GaugeGuard;
 use crate::{log, mapping};
 
-/// What the contract calls a session token. Secret: it has no `Debug`, and it lives only as long as its answer.
+/// Credentials as the contract writes them. Secret: it has no `Debug`, and it lives only as long as its response.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionToken {
@@ -46,14 +46,14 @@ impl SessionToken {
     }
 }
 
-/// Decides, calls STS, records, answers.
+/// Authorises the request, calls STS, writes the audit row, answers.
 pub async fn issue(
     State(app): State<App>,
     caller: Caller,
     ProjectId(project_id): ProjectId,
     parameters: Parameters,
 ) -> Result<Json<SessionToken>, Error> {
-    // A task of its own: a client that hangs up cannot end a request between STS and the record of it.
+    // A task of its own: a client that hangs up cannot end a request between STS and the audit row.
     tokio::spawn(async move {
         let actor = caller.actor.clone();
         let mut record = SessionRequest { project_id, ..SessionRequest::default() };
@@ -73,7 +73,7 @@ pub async fn issue(
     .expect("the task neither panics nor is it cancelled")
 }
 
-/// Notes in `record` what is known as soon as it is known.
+/// Fills `record` step by step, so that a refusal is recorded with everything known by then.
 async fn assume(
     app: &App,
     caller: Caller,

@@ -30,16 +30,16 @@ use crate::project::Project;
 use crate::wrong_keys::WrongKeys;
 use crate::{api, log, member, pages, project, user};
 
-/// For one call of STS, so that the answer is there before the clients of the contract give up on it: they wait 10 s.
+/// The longest call to STS. Clients of the contract wait 10 s, and get the answer before that.
 const STS_LIMIT: Duration = Duration::from_secs(7);
 
-/// For what is still being written when the command ends.
+/// The longest wait for the database to close when the command ends.
 const CLOSING: Duration = Duration::from_secs(1);
 
 /// Opens the database, creating or migrating it, and runs the command.
 ///
 /// # Errors
-/// [`Error`]; nothing is changed then.
+/// [`Error`]; then nothing has changed.
 pub async fn run(command: Command, address: &Address) -> Result<(), Error> {
     let database = Database::open(address).await?;
     let actor = Actor::command_line();
@@ -107,7 +107,7 @@ async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) ->
     }
 }
 
-/// The project to map a role to. One of a cluster may be one that nobody has asked about yet.
+/// Finds the project to map a role to. A project of a cluster may be unknown here so far.
 async fn project_for_mapping(database: &Database, id_or_name: &str) -> Result<Project, Error> {
     if let (Ok(id), Some(_)) = (id_or_name.parse(), identity::find_cluster(database).await?) {
         project::remember_name(database, id, None).await?;
@@ -129,7 +129,7 @@ fn list(mappings: &[Mapping]) -> Result<(), Error> {
     })
 }
 
-/// One line on stdout, or an error instead of a key that nobody saw.
+/// Prints a line on stdout. Fails when nobody can read it: the line may be a new API key.
 fn print(line: &dyn Display) -> Result<(), Error> {
     writeln!(std::io::stdout(), "{line}")
         .map_err(|error| Error::System { attempted: "writing to stdout".to_owned(), source: error.into() })
@@ -139,7 +139,7 @@ async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
     let sts = Arc::new(Sts::new(&Settings::from_environment())?.with_limit(STS_LIMIT));
     let identity = match &options.hopsworks_url {
         None => {
-            // Without its cluster the database would be open to nobody, and projects added to it would meet those of the cluster.
+            // Without its cluster the database has no users, and new projects would get the ids of projects of the cluster.
             if let Some(url) = identity::find_cluster(database).await? {
                 return Err(Error::OtherIdentity(format!("the Hopsworks cluster {url}")));
             }
@@ -162,7 +162,7 @@ async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
         is_behind_proxy: options.behind_proxy,
         cookie,
     };
-    // Beside the listener: finding out that there is none takes seconds, and the role mappings can be managed without one.
+    // In a task of its own: to find no base identity takes seconds, and role mappings can be managed without one.
     tokio::spawn(async move {
         match sts.base_identity().await {
             Ok(BaseIdentity { provider, is_role, arn, .. }) => {

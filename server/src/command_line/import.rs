@@ -1,4 +1,4 @@
-//! `import`: the role mappings of another server of the contract, or of a Hopsworks cluster that has the endpoints.
+//! `import`: takes over the role mappings of another server, or of a Hopsworks cluster that has the same endpoints.
 
 use hops_credentials_core::settings::{API_KEY, Settings};
 
@@ -14,7 +14,7 @@ use crate::mapping::entry::Entry;
 use crate::mapping::file::{self, Difference};
 use crate::project::{self, ProjectName};
 
-/// Takes over what is there, or says what that would change.
+/// Imports the role mappings, or with `--dry-run` returns what that would change.
 ///
 /// # Errors
 /// [`Error::InvalidArgument`], [`Error::Cluster`], [`Error::Database`].
@@ -22,20 +22,20 @@ pub async fn run(database: &Database, actor: &Actor, options: &Import) -> Result
     let settings = Settings::from_environment();
     let Some(key) = settings.get(&API_KEY) else {
         return Err(Error::InvalidArgument(
-            "the variable API_KEY holds no key; set it to that of an administrator there".to_owned(),
+            "the variable API_KEY is not set; set it to the API key of an administrator of that server".to_owned(),
         ));
     };
     let HopsworksUrl(url) = &options.from;
     let remote_mappings =
         Cluster::new(url, &settings)?.role_mappings(&Login::with_api_key(key)).await.map_err(|error| match error {
-            Error::Unauthenticated => Error::InvalidArgument("nobody there has the key in API_KEY".to_owned()),
+            Error::Unauthenticated => Error::InvalidArgument("that server does not know the key in API_KEY".to_owned()),
             Error::LoginNotAccepted => Error::InvalidArgument(
                 "the key in API_KEY is not an administrator's, or lacks the scope ADMIN".to_owned(),
             ),
             other => other,
         })?;
     let is_of_cluster = identity::find_cluster(database).await?.is_some();
-    // In a database of a cluster the ids are the same; else they are another server's, and only the names mean anything.
+    // A database of a cluster has the ids of that cluster. Otherwise the ids are another server's, so only names count.
     let entry = |remote: &RemoteMapping| Entry {
         project: if is_of_cluster { remote.project_id.to_string() } else { remote.project_name.clone() },
         project_role: remote.project_role,
@@ -53,7 +53,7 @@ pub async fn run(database: &Database, actor: &Actor, options: &Import) -> Result
     }
     if options.dry_run {
         let mut differences = file::preview(database, actor, &known, Others::Keep).await?;
-        differences.extend(unknown.into_iter().map(|(_, entry)| Difference::New(entry)));
+        differences.extend(unknown.into_iter().map(|(_, entry)| Difference::Added(entry)));
         return Ok(differences);
     }
     for (remote, entry) in unknown {
@@ -61,7 +61,7 @@ pub async fn run(database: &Database, actor: &Actor, options: &Import) -> Result
             project::remember_name(database, remote.project_id, Some(&remote.project_name)).await?
         } else {
             let name: ProjectName = remote.project_name.parse().map_err(|problem: &str| {
-                Error::InvalidArgument(format!("the project {:?} there: {problem}", remote.project_name))
+                Error::InvalidArgument(format!("the project {:?} of that server: {problem}", remote.project_name))
             })?;
             match project::add(database, &actor.for_another_row(), &name).await {
                 Ok(_) | Err(Error::ProjectExists(_)) => {}

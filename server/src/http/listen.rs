@@ -1,5 +1,5 @@
-//! The socket: accepts connections, with or without TLS, bounds what a client may do before its request is read, and stops
-//! in time when the system asks.
+//! The listener: accepts connections with or without TLS, limits what a client may do before its request is read, and stops in
+//! time when the system asks.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -30,26 +30,26 @@ use crate::error::Error;
 use crate::log;
 use crate::metrics::{GaugeGuard, Metrics};
 
-/// For the TLS handshake, for the head of a request, between two requests of one connection, and for a client that does not
+/// The longest wait for a TLS handshake, for the head of a request, for the next request of a connection, and for a client to
 /// read its answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// File descriptors that no connection of a client takes: the database, STS, the cluster.
+/// File descriptors for everything but connections of clients: the database, STS, the cluster.
 const RESERVED: u64 = 128;
 
-/// So many file descriptors are asked of the system, within what it allows.
+/// The number of file descriptors to ask the system for; it may allow fewer.
 const DESCRIPTORS: u64 = 16 * 1024;
 
-/// For the request line and the headers; a token of a cluster takes some KiB.
-const MAXIMUM_HEAD: usize = 32 * 1024;
+/// The longest head of a request: its first line and its headers. A token of a cluster takes some KiB.
+const MAX_HEAD_BYTES: usize = 32 * 1024;
 
-/// For running requests after the signal to stop; the system's patience is not endless either.
+/// The time for running requests to end after the signal to stop.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// After an accept that failed, for example for want of file descriptors.
+/// The pause after a failed accept, for example when no file descriptor is free.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The address at the other end of the connection; [`Listener::serve`] puts it into the extensions of each request.
+/// The client's end of the connection. Each request carries it as an extension.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub SocketAddr);
 
@@ -57,7 +57,7 @@ pub struct Peer(pub SocketAddr);
 pub struct Listener {
     socket: TcpListener,
     tls: Option<TlsAcceptor>,
-    /// As many as there may be connections. Whoever comes on top of them waits in the queue of the system.
+    /// One permit for each possible connection. A client without a permit waits in the queue of the system.
     permits: Arc<Semaphore>,
 }
 
@@ -82,17 +82,17 @@ impl Listener {
         Ok(Self { socket, tls, permits: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))) })
     }
 
-    /// The next connection, once there may be one more.
+    /// Accepts the next connection once a permit is free.
     async fn accept(&self) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
         let permit = self.permits.clone().acquire_owned().await.expect("it is never closed");
         let (stream, peer) = self.socket.accept().await?;
         Ok((stream, peer, permit))
     }
 
-    /// Says on stdout where it listens, serves until SIGTERM or SIGINT, and then lets running requests end, for 3 s at most.
+    /// Prints the address on stdout, serves until SIGTERM or SIGINT, and then waits at most 3 s for running requests.
     ///
     /// # Errors
-    /// [`Error::System`] when the system gives no signals or no address; not for what a client does.
+    /// [`Error::System`] when the system gives no signals or no address; never because of a client.
     pub async fn serve(self, router: Router, metrics: Arc<Metrics>) -> Result<(), Error> {
         let refused =
             |source: std::io::Error| Error::System { attempted: "starting to serve".to_owned(), source: source.into() };
@@ -132,7 +132,7 @@ impl Listener {
     }
 }
 
-/// A connection, with TLS or without.
+/// Serves a connection, with or without TLS.
 async fn serve_connection(
     stream: TcpStream,
     peer: SocketAddr,
@@ -154,7 +154,7 @@ async fn serve_connection(
     }
 }
 
-/// Serves one connection to its end. What breaks it is the client's affair.
+/// Serves HTTP on a connection to its end. Errors of a connection are not ours.
 async fn serve_http<S>(stream: S, peer: SocketAddr, router: Router, watcher: Watcher)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -167,7 +167,7 @@ where
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
-        .max_header_size(MAXIMUM_HEAD)
+        .max_header_size(MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service);
     let _ = watcher.watch(connection).await;
 }

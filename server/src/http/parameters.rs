@@ -1,4 +1,4 @@
-//! The query of a request and the segments of its path, with JSON errors that name the parameter.
+//! The query of a request and the segments of its path. Errors name the parameter.
 
 use std::convert::Infallible;
 use std::fmt::Display;
@@ -44,7 +44,7 @@ impl Parameters {
         }
     }
 
-    /// The value of a parameter that may not be missing.
+    /// The value of a required parameter.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] when it is missing, illegal or given twice.
@@ -53,7 +53,7 @@ impl Parameters {
     }
 }
 
-/// The error for the value of a parameter or path segment.
+/// Makes the error for an illegal parameter or path segment.
 pub fn illegal(name: &'static str, reason: &dyn Display) -> Error {
     Error::InvalidArgument(format!("{name}: {reason}"))
 }

@@ -1,5 +1,5 @@
-//! What the machinery around the server asks: is it alive, is it ready, what has it counted. Open to everybody who reaches
-//! the server: nothing here tells who or what.
+//! What orchestration and monitoring ask: is the server alive, is it ready, what has it counted. Open to everybody who reaches
+//! the server: nothing here names a user or a role.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::error::{Error, with_sources};
 use crate::http::request_log::Cause;
 use crate::metrics::MEDIA_TYPE;
 
-/// For the database, when somebody wants to know whether the server is ready.
+/// The longest wait for the database.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// `/healthz`, `/readyz` and `/metrics`.
@@ -25,8 +25,8 @@ pub fn routes() -> Router<App> {
         .route("/metrics", get(metrics))
 }
 
-/// Ready is who can answer members: that takes the database. STS is not asked; when it is out of reach, another server
-/// beside this one fares no better.
+/// Reports whether the server can answer members, which takes the database. It does not ask STS: when STS cannot be reached,
+/// another server beside this one cannot reach it either.
 async fn ready(State(app): State<App>) -> Response {
     let cause = match tokio::time::timeout(PATIENCE, app.database.ping()).await {
         Ok(Ok(())) => return "ready\n".into_response(),

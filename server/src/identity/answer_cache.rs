@@ -24,14 +24,14 @@ type Hash = [u8; 32];
 /// The answers of a cluster, by login.
 #[derive(Debug)]
 pub struct AnswerCache<T, E> {
-    entries: Mutex<HashMap<Hash, Entry<T>>>,
+    entries: Mutex<HashMap<Hash, Cached<T>>>,
     flights: Flights<Hash, Result<T, E>>,
 }
 
 #[derive(Debug)]
-enum Entry<T> {
-    Fresh { answer: T, until: Instant },
-    Refused { at: Instant },
+enum Cached<T> {
+    Answer { answer: T, until: Instant },
+    Refusal { at: Instant },
 }
 
 impl<T, E> Default for AnswerCache<T, E> {
@@ -60,17 +60,17 @@ impl<T: Clone, E: Clone> AnswerCache<T, E> {
 
     fn find(&self, hash: &Hash, now: Instant) -> Option<T> {
         match self.entries.lock().expect("nobody panics while holding it").get(hash)? {
-            Entry::Fresh { answer, until } if now < *until => Some(answer.clone()),
-            Entry::Fresh { .. } | Entry::Refused { .. } => None,
+            Cached::Answer { answer, until } if now < *until => Some(answer.clone()),
+            Cached::Answer { .. } | Cached::Refusal { .. } => None,
         }
     }
 
     /// Caches an answer from the instant it was requested on, unless the login has been refused since.
     fn keep(&self, hash: Hash, requested: Instant, answer: T) {
         let mut entries = self.with_room();
-        let was_refused = matches!(entries.get(&hash), Some(Entry::Refused { at }) if *at >= requested);
+        let was_refused = matches!(entries.get(&hash), Some(Cached::Refusal { at }) if *at >= requested);
         if !was_refused && entries.len() < MAX_LOGINS {
-            entries.insert(hash, Entry::Fresh { answer, until: requested + FRESH });
+            entries.insert(hash, Cached::Answer { answer, until: requested + FRESH });
         }
     }
 
@@ -81,17 +81,17 @@ impl<T: Clone, E: Clone> AnswerCache<T, E> {
             // Then the cluster is asked about everybody again, which is safe.
             entries.clear();
         }
-        entries.insert(login.hash(), Entry::Refused { at: Instant::now() });
+        entries.insert(login.hash(), Cached::Refusal { at: Instant::now() });
     }
 
-    fn with_room(&self) -> MutexGuard<'_, HashMap<Hash, Entry<T>>> {
+    fn with_room(&self) -> MutexGuard<'_, HashMap<Hash, Cached<T>>> {
         let mut entries = self.entries.lock().expect("nobody panics while holding it");
         if entries.len() >= MAX_LOGINS {
             let now = Instant::now();
             entries.retain(|_, entry| match entry {
-                Entry::Fresh { until, .. } => now < *until,
+                Cached::Answer { until, .. } => now < *until,
                 // By then no answer that was requested before the refusal is still on its way.
-                Entry::Refused { at } => now < *at + PATIENCE,
+                Cached::Refusal { at } => now < *at + PATIENCE,
             });
         }
         entries

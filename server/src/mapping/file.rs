@@ -1,7 +1,7 @@
-//! Role mappings as a file that lies in git: all of them, one a line, in an order that does not depend on when they were made.
+//! Role mappings as a file for git: all of them, one a line, in an order that does not depend on when they were added.
 //!
-//! A file says what there is, not what to do. Making it so changes what differs and nothing else, in one transaction; a mapping
-//! that stays keeps its id, whatever else of it changes.
+//! A file describes a state, not steps. Applying it changes only what differs, in one transaction; a role that stays mapped to a
+//! project keeps the id of its mapping.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -14,10 +14,10 @@ use crate::mapping::entry::{Entry, Line};
 use crate::mapping::{self, Mapping};
 use crate::project;
 
-/// The file for these role mappings.
+/// Writes the file for these role mappings.
 pub fn write(mappings: &[Mapping]) -> String {
     let mut lines: Vec<String> = mappings.iter().map(|mapping| Entry::from(mapping).to_string()).collect();
-    // By project, project role and role: a line begins with them.
+    // A line begins with project, project role and role, so this sorts by them.
     lines.sort();
     if lines.is_empty() { "[]".to_owned() } else { format!("[\n{}\n]", lines.join(",\n")) }
 }
@@ -25,10 +25,10 @@ pub fn write(mappings: &[Mapping]) -> String {
 /// Reads such a file.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`] that says which entry is wrong, counted from 1, and how.
+/// [`Error::InvalidArgument`] that says which entry is wrong, counted from 1, and why.
 pub fn read(text: &str) -> Result<Vec<Entry>, Error> {
     let lines: Vec<Line> = serde_json::from_str(text)
-        .map_err(|error| Error::InvalidArgument(format!("the file is no list of role mappings: {error}")))?;
+        .map_err(|error| Error::InvalidArgument(format!("the file is not a list of role mappings: {error}")))?;
     let parse = |(index, line): (usize, Line)| {
         Entry::try_from(line)
             .map_err(|error| Error::InvalidArgument(format!("role mapping {} of the file: {error}", index + 1)))
@@ -52,41 +52,41 @@ fn check(entries: &[&Entry]) -> Result<(), Error> {
     Ok(())
 }
 
-/// What is different afterwards: a line that goes, or one that comes.
+/// A difference between the states before and after: a removed or an added line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Difference {
-    /// It is there no more.
-    Gone(Entry),
-    /// It is there now.
-    New(Entry),
+    /// The entry is removed.
+    Removed(Entry),
+    /// The entry is added.
+    Added(Entry),
 }
 
 impl fmt::Display for Difference {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Difference::Gone(entry) => write!(formatter, "- {entry}"),
-            Difference::New(entry) => write!(formatter, "+ {entry}"),
+            Difference::Removed(entry) => write!(formatter, "- {entry}"),
+            Difference::Added(entry) => write!(formatter, "+ {entry}"),
         }
     }
 }
 
-/// Makes it so; gives what is different now.
+/// Makes the role mappings those of the entries; returns the differences.
 ///
 /// # Errors
-/// [`Error::NoSuchProject`], [`Error::InvalidArgument`] when two entries contradict each other, [`Error::Database`]; nothing is
-/// changed then.
+/// [`Error::NoSuchProject`], [`Error::InvalidArgument`] when two entries contradict each other, [`Error::Database`]; then nothing
+/// has changed.
 pub async fn apply(
     database: &Database,
     actor: &Actor,
     wanted: &[Entry],
     others: Others,
 ) -> Result<Vec<Difference>, Error> {
-    let (transaction, differences) = try_to(database, actor, wanted, others).await?;
+    let (transaction, differences) = apply_uncommitted(database, actor, wanted, others).await?;
     transaction.commit().await?;
     Ok(differences)
 }
 
-/// What [`apply`] would change. Nothing is changed.
+/// Returns what [`apply`] would change, and changes nothing.
 ///
 /// # Errors
 /// Those of [`apply`].
@@ -96,17 +96,17 @@ pub async fn preview(
     wanted: &[Entry],
     others: Others,
 ) -> Result<Vec<Difference>, Error> {
-    try_to(database, actor, wanted, others).await.map(|(_, differences)| differences)
+    apply_uncommitted(database, actor, wanted, others).await.map(|(_, differences)| differences)
 }
 
-async fn try_to(
+async fn apply_uncommitted(
     database: &Database,
     actor: &Actor,
     wanted: &[Entry],
     others: Others,
 ) -> Result<(Write, Vec<Difference>), Error> {
     let mut transaction = database.begin_write().await?;
-    // In the order of their ids, so that two who do this at once do not wait for each other in a circle.
+    // Projects are locked in the order of their ids, so that two transactions never wait for each other.
     let mut projects: BTreeMap<i64, Vec<&Entry>> = BTreeMap::new();
     for entry in wanted {
         projects
@@ -129,8 +129,8 @@ async fn try_to(
             some.iter().filter(|entry| !other.contains(entry)).cloned().collect()
         };
         let [before, after] = [before, after].map(|some| some.iter().map(Entry::from).collect::<Vec<_>>());
-        let gone = only_in(&before, &after).into_iter().map(Difference::Gone);
-        differences.extend(gone.chain(only_in(&after, &before).into_iter().map(Difference::New)));
+        let removed = only_in(&before, &after).into_iter().map(Difference::Removed);
+        differences.extend(removed.chain(only_in(&after, &before).into_iter().map(Difference::Added)));
     }
     Ok((transaction, differences))
 }
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_with_an_entry_that_is_none_is_refused_with_the_place() {
+    fn a_file_with_an_illegal_entry_is_refused_with_the_number_of_the_entry() {
         let line = |role: &str, more: &str| {
             format!(
                 "{{\"project\":\"churn\",\"project_role\":\"{role}\",\"role\":\"arn:aws:iam::123456789012:role/a\"{more}}}"
@@ -155,6 +155,6 @@ mod tests {
         assert_eq!(read(&file(std::slice::from_ref(&one))).expect("legal").len(), 1);
         assert!(problem(&file(&[one, line("boss", "")])).starts_with("role mapping 2 of the file: "));
         assert!(problem(&file(&[line("all", ",\"defualt\":true")])).contains("unknown field `defualt`"));
-        assert!(problem("{}").starts_with("the file is no list of role mappings: "));
+        assert!(problem("{}").starts_with("the file is not a list of role mappings: "));
     }
 }

@@ -95,7 +95,7 @@ on_both_stores! {
                 (
                     400,
                     380_004,
-                    "project churn has a role mapping for arn:aws:iam::123456789012:role/a already; change or remove that one",
+                    "project churn already has a role mapping for arn:aws:iam::123456789012:role/a; change or remove it",
                 ),
             ),
         ] {
@@ -134,7 +134,7 @@ on_both_stores! {
             (
                 400,
                 380_004,
-                "project churn has a role mapping for arn:aws:iam::123456789012:role/c already; change or remove that one"
+                "project churn already has a role mapping for arn:aws:iam::123456789012:role/c; change or remove it"
             )
         );
         assert_eq!(office.put(2, "projectRole=boss").status, 400);

@@ -41,7 +41,7 @@ on_both_stores! {
         world.done(&["user", "add", "ada@example.org"]);
         assert_eq!(
             world.failed(&["user", "add", "Ada@Example.org"]),
-            "user ada@example.org exists already; a new key is made by: role-mapping-server user key ada@example.org"
+            "user ada@example.org already exists; make a new key with: role-mapping-server user key ada@example.org"
         );
     }
 
@@ -54,7 +54,7 @@ on_both_stores! {
         assert_eq!(server.get("/admin/cloud/role-mappings/isAvailable", &new).status, 200);
         assert_eq!(
             world.failed(&["user", "key", "bob@example.org"]),
-            "there is no user bob@example.org; add one with: role-mapping-server user add EMAIL"
+            "there is no user bob@example.org; add them with: role-mapping-server user add EMAIL"
         );
     }
 
@@ -62,7 +62,7 @@ on_both_stores! {
         let ran = world.run(&["project", "add", "churn"]);
         assert_eq!(ran, Ran { code: Some(0), stdout: "1\n".to_owned(), stderr: String::new() });
         assert_eq!(world.done(&["project", "add", "fraud"]), "2");
-        assert_eq!(world.failed(&["project", "add", "churn"]), "project churn exists already");
+        assert_eq!(world.failed(&["project", "add", "churn"]), "project churn already exists");
     }
 
     fn member_set_replaces_and_member_remove_ends(world: &World) {
@@ -77,13 +77,13 @@ on_both_stores! {
         );
         assert_eq!(
             world.failed(&["member", "set", "churn", "bob@example.org", "data-owner"]),
-            "there is no user bob@example.org; add one with: role-mapping-server user add EMAIL"
+            "there is no user bob@example.org; add them with: role-mapping-server user add EMAIL"
         );
         assert_eq!(world.done(&["member", "remove", "churn", "ada@example.org"]), "");
         assert_eq!(world.sql("select project_id from members"), Vec::<Vec<String>>::new());
         assert_eq!(
             world.failed(&["member", "remove", "churn", "ada@example.org"]),
-            "ada@example.org is no member of project churn"
+            "ada@example.org is not a member of project churn"
         );
     }
 
@@ -121,7 +121,7 @@ on_both_stores! {
         );
         assert_eq!(
             world.failed(&["mapping", "add", "churn", "data-owner", READER, "--default"]),
-            format!("project churn has a role mapping for {READER} already; change or remove that one")
+            format!("project churn already has a role mapping for {READER}; change or remove it")
         );
     }
 

@@ -116,7 +116,7 @@ on_both_stores! {
             email: "gone@hopsworks.ai", is_admin: false, good_for: &["api"], rows: vec![(119, "churn", "Under removal")],
         });
         for login in ["Bearer going", ADMIN_JWT] {
-            let text = "you are no member of project 119; a project's administrator can add you";
+            let text = "you are not a member of project 119; ask an administrator of the project to add you";
             assert_eq!(this.get(LIST, login).error(), (403, 160_000, text), "{login}");
             assert_eq!(this.get(TOKEN, login).error(), (403, 160_000, text), "{login}");
         }
@@ -190,7 +190,7 @@ on_both_stores! {
     fn users_projects_and_members_are_the_clusters(world: &World) {
         let this = delegated(world);
         let url = format!("{}/hopsworks-api/api/", this.cluster.url());
-        let text = format!("members live in the cluster {url}, with users, projects and API keys; change them there");
+        let text = format!("members live in the cluster {url}, as do users, projects and API keys; change them there");
         for command in [
             &["user", "add", "ada@example.org"][..],
             &["user", "key", "ada@example.org"],
@@ -257,7 +257,7 @@ on_both_stores! {
         this.server.signal("TERM");
         let url = format!("{}/hopsworks-api/api/", this.cluster.url());
         let text = format!(
-            "this database is that of the Hopsworks cluster {url}; projects are known by their ids, so another identity needs \
+            "this database serves the Hopsworks cluster {url}; projects are known by their ids, so another identity needs \
              a database of its own"
         );
         assert_eq!(world.failed(&["serve", "--listen", "127.0.0.1:0"]), text);
@@ -276,7 +276,7 @@ fn a_database_with_users_of_its_own_is_not_given_to_a_cluster() {
     let serve = ["serve", "--listen", "127.0.0.1:0", "--identity", "hopsworks", "--hopsworks-url", &deserted()];
     assert_eq!(
         world.failed(&serve),
-        "this database is that of users and projects of its own; projects are known by their ids, so another identity needs a \
+        "this database serves users and projects of its own; projects are known by their ids, so another identity needs a \
          database of its own"
     );
 }
@@ -336,7 +336,7 @@ fn what_the_cluster_does_not_say_lets_nobody_in() {
         let answer = this.get(LIST, OWNER_JWT);
         let (status, code, text) = answer.error();
         assert_eq!((status, code), (502, 502), "{mood:?}: {text}");
-        assert!(text.starts_with("the Hopsworks cluster could not be asked: ") && text.contains(problem), "{text}");
+        assert!(text.starts_with("asking the Hopsworks cluster failed: ") && text.contains(problem), "{text}");
         assert_eq!(this.get(ADMIN, ADMIN_JWT).status, 502, "{mood:?}");
     }
     assert!(seen.lock().expect("no panic").is_empty(), "a redirect was followed");
@@ -350,7 +350,8 @@ fn what_the_cluster_does_not_say_lets_nobody_in() {
             rows: vec![(119, "churn", "Data owner")],
         },
     );
-    let text = "the cluster does not say by this token who you are: a JWT needs the audience api or job, an API key the scope PROJECT";
+    let text =
+        "the cluster does not accept this token: a JWT needs the audience api or job, an API key the scope PROJECT";
     assert_eq!(this.get(LIST, "Bearer git").error(), (403, 320_004, text));
     let log = this.server.stop();
     assert!(!log.contains("canary"), "{log}");
@@ -391,7 +392,7 @@ fn a_cluster_needs_its_url_and_only_a_cluster_does() {
     let world = World::sqlite();
     for (options, text) in [
         (&["--identity", "hopsworks"][..], "--hopsworks-url <URL>"),
-        (&["--hopsworks-url", "https://hops.example.org"], "--hopsworks-url goes with --identity hopsworks"),
+        (&["--hopsworks-url", "https://hops.example.org"], "--hopsworks-url requires --identity hopsworks"),
         (
             &["--identity", "hopsworks", "--hopsworks-url", "http://hops.example.org"],
             "tokens must not travel in the clear",

@@ -130,7 +130,7 @@ on_both_stores! {
         assert_eq!(import(&key, &[]), (Some(0), String::new(), String::new()));
         let refused = (Some(1), String::new(), "the key in API_KEY is not an administrator's, or lacks the scope ADMIN\n".to_owned());
         assert_eq!(import(&stranger, &[]), refused);
-        assert_eq!(import("no.body", &[]).2, "nobody there has the key in API_KEY\n");
-        assert_eq!(import("", &[]).2, "the variable API_KEY holds no key; set it to that of an administrator there\n");
+        assert_eq!(import("no.body", &[]).2, "that server does not know the key in API_KEY\n");
+        assert_eq!(import("", &[]).2, "the variable API_KEY is not set; set it to the API key of an administrator of that server\n");
     }
 }

@@ -135,7 +135,7 @@ on_both_stores! {
         let churn = churn(world);
         assert_eq!(
             churn.server.ask("PUT", &format!("{LIST}/3?defaultRole=true"), &churn.scientist).error(),
-            (403, 150_068, "only data owners of the project may move its default role mapping")
+            (403, 150_068, "only data owners of the project may change its default role mapping")
         );
         assert_eq!(defaults(world), [["1"], ["2"]]);
     }
@@ -153,7 +153,7 @@ on_both_stores! {
             for key in [&churn.stranger, &churn.admin] {
                 for project in [1, 77] {
                     let answer = churn.server.ask(method, &path.replace('N', &project.to_string()), key);
-                    let text = format!("you are no member of project {project}; a project's administrator can add you");
+                    let text = format!("you are not a member of project {project}; ask an administrator of the project to add you");
                     let expected = json!({"errorCode": 160_000, "errorMsg": "No role in this project", "usrMsg": text});
                     assert_eq!((answer.status, answer.json), (403, expected), "{path}");
                 }

@@ -72,7 +72,7 @@ on_both_stores! {
         let admin = Visit::sign_in(&server, &admin_key);
 
         assert_eq!(admin.send_form("/admin/projects", &[("name", "churn")]), "/admin/projects/1?done=project-added");
-        assert!(admin.post("/admin/projects", &[("name", "churn")]).text.contains("Project churn exists already"));
+        assert!(admin.post("/admin/projects", &[("name", "churn")]).text.contains("Project churn already exists"));
         let made = admin.post("/admin/users", &[("email", "Ada@Example.org")]);
         assert_eq!(made.status, 200, "{}", made.text);
         let key = made.text.split_once("data-copy>").and_then(|(_, rest)| rest.split('<').next());

@@ -120,7 +120,7 @@ fn every_error_is_json_and_nothing_is_cached() {
     let wrong = server.send("DELETE", &list, &[]);
     assert_eq!(
         wrong.error(),
-        (405, 405, "this path does not answer to this method; the header Allow names those it does")
+        (405, 405, "this path does not support this method; the header Allow lists those it does")
     );
     assert_eq!(wrong.header("allow"), "GET,HEAD,POST");
     let large = server.send("POST", &list, &["Content-Length: 65537"]);

@@ -119,7 +119,7 @@ on_both_stores! {
         assert_eq!(
             churn.get("roleARN=arn:aws:iam::123456789012:role/scientists", &churn.owner).error().1,
             380_002,
-            "a data owner is no data scientist"
+            "a data owner is not a data scientist"
         );
         assert_eq!(
             churn.get(&format!("roleARN={other}"), &churn.scientist).error(),
@@ -137,7 +137,7 @@ on_both_stores! {
             audit(world).into_iter().map(|row| (row[3].clone(), row[11].split(';').next().unwrap_or_default().to_owned())).collect();
         assert_eq!(refusals.len(), 5, "{refusals:?}");
         assert!(refusals.iter().all(|(outcome, reason)| outcome == "refused" && reason != "-"), "{refusals:?}");
-        assert!(refusals.contains(&("refused".to_owned(), "you are no member of project 1".to_owned())));
+        assert!(refusals.contains(&("refused".to_owned(), "you are not a member of project 1".to_owned())));
     }
 
     fn an_illegal_parameter_is_refused_and_sts_is_not_asked(world: &World) {
@@ -249,7 +249,7 @@ on_both_stores! {
         let answer = churn.get("", &churn.scientist);
         assert_eq!(
             answer.error(),
-            (500, 500, "the server failed; its log tells why, under the id in the header X-Request-Id")
+            (500, 500, "the server failed; its log has the cause under the id in the header X-Request-Id")
         );
         assert!(!answer.text.contains("ASIAGRANTED"), "{}", answer.text);
         assert_eq!(churn.sts.asked().len(), 1);
