@@ -5,6 +5,7 @@
 pub mod change;
 pub mod entry;
 pub mod file;
+pub mod order;
 pub mod policies;
 
 use hops_credentials_core::role::{ProjectRole, RoleArn};

@@ -1,9 +1,7 @@
 //! The part of a list of role mappings that a request wants: `filter_by`, then `sort_by`, then `offset` and `limit`.
 //!
-//! A project has a handful of mappings and a cluster some thousands, so they are filtered and sorted here and not in SQL: the
-//! order does not depend on the collation of a database.
+//! A project has a handful of mappings and a cluster some thousands, so they are filtered and sorted here and not in SQL.
 
-use std::cmp::Ordering;
 use std::str::FromStr;
 
 use hops_credentials_core::role::ProjectRole;
@@ -11,12 +9,13 @@ use hops_credentials_core::role::ProjectRole;
 use crate::error::Error;
 use crate::http::parameters::{Parameters, illegal};
 use crate::mapping::Mapping;
+use crate::mapping::order::{self, Direction, Key};
 
 /// The part of a list that a request wants.
 #[derive(Debug)]
 pub struct Listing {
     filters: Vec<Filter>,
-    order: Vec<(Field, Direction)>,
+    order: Vec<(Key, Direction)>,
     offset: usize,
     limit: Option<usize>,
 }
@@ -28,20 +27,6 @@ pub struct Page {
     pub count: usize,
     /// The mappings of this page.
     pub mappings: Vec<Mapping>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Field {
-    Id,
-    ProjectId,
-    ProjectRole,
-    CloudRole,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Direction {
-    Ascending,
-    Descending,
 }
 
 #[derive(Debug)]
@@ -72,28 +57,10 @@ impl Listing {
     /// Picks the page out of all mappings, which are in the order of their ids.
     pub fn page(&self, mut mappings: Vec<Mapping>) -> Page {
         mappings.retain(|mapping| self.filters.iter().all(|filter| filter.passes(mapping)));
-        mappings.sort_by(|left, right| {
-            self.order.iter().fold(Ordering::Equal, |order, (field, direction)| {
-                order.then_with(|| match direction {
-                    Direction::Ascending => field.compare(left, right),
-                    Direction::Descending => field.compare(right, left),
-                })
-            })
-        });
+        order::sort(&mut mappings, &self.order);
         let count = mappings.len();
         let mappings = mappings.into_iter().skip(self.offset).take(self.limit.unwrap_or(usize::MAX)).collect();
         Page { count, mappings }
-    }
-}
-
-impl Field {
-    fn compare(self, left: &Mapping, right: &Mapping) -> Ordering {
-        match self {
-            Field::Id => left.id.cmp(&right.id),
-            Field::ProjectId => left.project.id.cmp(&right.project.id),
-            Field::ProjectRole => left.project_role.query_name().cmp(right.project_role.query_name()),
-            Field::CloudRole => left.role.as_str().cmp(right.role.as_str()),
-        }
     }
 }
 
@@ -129,18 +96,18 @@ impl FromStr for Filter {
     }
 }
 
-fn parse_order(text: &str) -> Result<(Field, Direction), Error> {
+fn parse_order(text: &str) -> Result<(Key, Direction), Error> {
     let (field, direction) = text.split_once(':').unwrap_or((text, "asc"));
-    let field = match field {
-        "id" => Field::Id,
-        "project_id" => Field::ProjectId,
-        "project_role" => Field::ProjectRole,
-        "cloud_role" => Field::CloudRole,
+    let key = match field {
+        "id" => Key::Id,
+        "project_id" => Key::ProjectId,
+        "project_role" => Key::ProjectRole,
+        "cloud_role" => Key::Role,
         _ => return Err(not_an_order(text)),
     };
     match direction {
-        "asc" => Ok((field, Direction::Ascending)),
-        "desc" => Ok((field, Direction::Descending)),
+        "asc" => Ok((key, Direction::Ascending)),
+        "desc" => Ok((key, Direction::Descending)),
         _ => Err(not_an_order(text)),
     }
 }

@@ -1,6 +1,5 @@
 //! *Admin › role mappings*: the table, and the form that adds to it.
 
-use std::cmp::Ordering;
 use std::fmt::Write;
 
 use askama::Template;
@@ -20,6 +19,7 @@ use crate::error::Error;
 use crate::http::parameters::Parameters;
 use crate::identity::Identity;
 use crate::mapping::change;
+use crate::mapping::order::{self, Direction, Key};
 use crate::mapping::{self, Mapping};
 use crate::member;
 use crate::project;
@@ -85,14 +85,13 @@ impl Column {
         }
     }
 
-    fn compare(self, left: &Mapping, right: &Mapping) -> Ordering {
+    fn key(self) -> Key {
         match self {
-            Column::Id => left.id.cmp(&right.id),
-            Column::Project => left.project.name.cmp(&right.project.name),
-            Column::ProjectRole => label(left.project_role).cmp(label(right.project_role)),
-            Column::Role => left.role.as_str().cmp(right.role.as_str()),
+            Column::Id => Key::Id,
+            Column::Project => Key::ProjectName,
+            Column::ProjectRole => Key::ProjectRole,
+            Column::Role => Key::Role,
         }
-        .then(left.id.cmp(&right.id))
     }
 }
 
@@ -129,9 +128,8 @@ impl View {
 
     fn apply(&self, mut mappings: Vec<Mapping>) -> Vec<Mapping> {
         mappings.retain(|mapping| self.passes(mapping));
-        mappings.sort_by(|left, right| {
-            if self.is_descending { self.column.compare(right, left) } else { self.column.compare(left, right) }
-        });
+        let direction = if self.is_descending { Direction::Descending } else { Direction::Ascending };
+        order::sort(&mut mappings, &[(self.column.key(), direction), (Key::Id, direction)]);
         mappings
     }
 
