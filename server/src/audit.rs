@@ -131,7 +131,7 @@ pub async fn record_session(
     Ok(())
 }
 
-/// Records a change to a project (id and name), or to none, with the state before and after it.
+/// Records a change with the state before and after it, and with the id and name of its project, if it has one.
 pub async fn record_change(
     connection: &mut AnyConnection,
     actor: &Actor,

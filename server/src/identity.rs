@@ -69,7 +69,7 @@ pub async fn claim_for_cluster(database: &Database, url: &str) -> Result<(), Err
         sqlx::query_scalar("select hopsworks_url from identity").fetch_optional(&mut *transaction).await?;
     match known {
         Some(known) if known == url => return Ok(()),
-        Some(known) => return Err(Error::OtherIdentity(format!("the Hopsworks cluster {known}"))),
+        Some(known) => return Err(belongs_to_cluster(&known)),
         None => {}
     }
     let own: i64 = sqlx::query_scalar("select (select count(*) from users) + (select count(*) from projects)")
@@ -87,10 +87,15 @@ pub async fn claim_for_cluster(database: &Database, url: &str) -> Result<(), Err
             drop(transaction);
             match find_cluster(database).await? {
                 Some(known) if known == url => Ok(()),
-                Some(known) => Err(Error::OtherIdentity(format!("the Hopsworks cluster {known}"))),
+                Some(known) => Err(belongs_to_cluster(&known)),
                 None => Err(error.into()),
             }
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Makes the error for a database that belongs to this cluster.
+pub fn belongs_to_cluster(url: &str) -> Error {
+    Error::OtherIdentity(format!("the Hopsworks cluster {url}"))
 }

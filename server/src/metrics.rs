@@ -54,27 +54,27 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("role_mapping_server");
         let answers = Family::default();
-        registry.register("answers", "Answers by HTTP status", answers.clone());
+        registry.register("answers", "HTTP responses by status", answers.clone());
         let durations = Histogram::new(BUCKETS);
         registry.register_with_unit(
             "answer_duration",
-            "From the head of a request to its answer",
+            "Time from the head of a request to its response",
             Unit::Seconds,
             durations.clone(),
         );
         let sts = Family::default();
-        registry.register("sts_calls", "Calls of STS for credentials, shared ones once", sts.clone());
+        registry.register("sts_calls", "Calls to STS for credentials; a shared call counts once", sts.clone());
         let sts_durations = Histogram::new(BUCKETS);
         registry.register_with_unit(
             "sts_call_duration",
-            "Such calls with their tries",
+            "Time of such a call with its retries",
             Unit::Seconds,
             sts_durations.clone(),
         );
         let sessions = Family::default();
-        registry.register("session_tokens", "Session-token requests that are on record", sessions.clone());
+        registry.register("session_tokens", "Session-token requests in the audit", sessions.clone());
         let connections = Gauge::default();
-        registry.register("connections", "Connections that are open", connections.clone());
+        registry.register("connections", "Open connections", connections.clone());
         let waiting_for_sts = Gauge::default();
         registry.register("waiting_for_sts", "Session-token requests that wait for STS", waiting_for_sts.clone());
         let wrong_keys = Counter::default();
@@ -84,7 +84,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Counts an answer.
+    /// Counts a response.
     pub fn count_answer(&self, status: StatusCode, took: Duration) {
         self.answers.get_or_create(&Status { status: status.as_u16() }).inc();
         self.durations.observe(took.as_secs_f64());
@@ -97,7 +97,7 @@ impl Metrics {
         self.sts_durations.observe(took.as_secs_f64());
     }
 
-    /// Counts a session-token request that is on record.
+    /// Counts a session-token request that is in the audit.
     pub fn count_session_token<T, E>(&self, result: &Result<T, E>) {
         let outcome = if result.is_ok() { "granted" } else { "refused" };
         self.sessions.get_or_create(&Outcome { outcome }).inc();

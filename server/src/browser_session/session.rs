@@ -18,14 +18,13 @@ const IDLE: Duration = Duration::from_secs(30 * 60);
 /// A session ends after this time, however much it is used.
 const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// The precision of the last use: not every page is worth a write.
+/// The precision of the last use, so that not every page costs a write.
 const GRAIN: Duration = Duration::from_secs(60);
 
 /// Starts a session for the owner of an API key.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`] when nobody has that key, what a cluster says instead, [`Error::Database`]; then no session
-/// starts.
+/// [`Error::Unauthenticated`] when nobody has this key, an error of the cluster, [`Error::Database`]; then no session starts.
 pub async fn start(database: &Database, identity: &Identity, key: &str) -> Result<SessionId, Error> {
     let login = Login::with_api_key(key);
     let user = match identity {

@@ -141,7 +141,7 @@ async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
         None => {
             // Without its cluster the database has no users, and new projects would get the ids of projects of the cluster.
             if let Some(url) = identity::find_cluster(database).await? {
-                return Err(Error::OtherIdentity(format!("the Hopsworks cluster {url}")));
+                return Err(identity::belongs_to_cluster(&url));
             }
             Identity::Local
         }

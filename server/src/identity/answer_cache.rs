@@ -16,7 +16,7 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 /// How long an answer counts.
 const FRESH: Duration = Duration::from_secs(10);
 
-/// The number of logins in the cache. While it is full, the cluster is asked about other logins at each request.
+/// The number of logins in the cache. While it is full, the server asks the cluster about other logins at each request.
 const MAX_LOGINS: usize = 10_000;
 
 type Hash = [u8; 32];
@@ -78,7 +78,7 @@ impl<T: Clone, E: Clone> AnswerCache<T, E> {
     pub fn refuse(&self, login: &Login) {
         let mut entries = self.with_room();
         if entries.len() >= MAX_LOGINS {
-            // Then the cluster is asked about everybody again, which is safe.
+            // Then the server asks the cluster about everybody again, which is safe.
             entries.clear();
         }
         entries.insert(login.hash(), Cached::Refusal { at: Instant::now() });
