@@ -12,7 +12,8 @@ from tests.pages.site import ADMIN, OWNER, Site, Visit, follow
 
 SHOTS = BUILD / "pictures"
 PICTURES = ROOT / "docs" / "pictures"
-#: The pictures of the guides. A missing one is made anew: delete a picture after a change of its page, run this test, and look at it.
+#: The pictures of the guides; the test makes a missing one. After a change of a page, delete its picture, run this file alone, and look
+#: at the new picture.
 GUIDE_PICTURES = {"home-admin": "home.png", "mappings": "role-mappings.png", "settings": "project-roles.png", "refused": "try-it.png"}
 
 #: Lists what is wrong with a page: fields without a label, text with poor contrast, headings out of order, ids given twice.

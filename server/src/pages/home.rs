@@ -53,12 +53,12 @@ fn administration(mappings: usize, projects: usize) -> Vec<Entry> {
         entry(
             path::MAPPINGS,
             "Role mappings",
-            format!("Which AWS roles the members of a project may assume. Total: {mappings}."),
+            format!("Which AWS roles the members of a project may assume. Role mappings: {mappings}."),
         ),
         entry(
             path::PROJECTS,
             "Projects and members",
-            format!("Who is in which project, with which project role. Total: {projects}."),
+            format!("Who is in which project, with which project role. Projects: {projects}."),
         ),
         entry(path::USERS, "Users", "Add people and give them API keys.".to_owned()),
         entry(path::BASE_IDENTITY, "Base identity", "Whose AWS credentials this server uses.".to_owned()),

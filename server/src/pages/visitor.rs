@@ -1,6 +1,7 @@
 //! Extractors that say who visits a page and what they may see.
 //!
-//! They read the session behind the cookie; the extractors of the REST interface read the API key. Both call the same rules.
+//! They read the session behind the cookie; the extractors of the REST interface read the header `Authorization`. Both call the
+//! same rules.
 
 use std::time::SystemTime;
 
