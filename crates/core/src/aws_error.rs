@@ -8,7 +8,7 @@ use std::error::Error as StdError;
 use aws_sdk_sts::config::http::HttpResponse;
 use aws_sdk_sts::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 
-use crate::base_identity::BaseProvider;
+use crate::base_identity::provider::BaseProvider;
 use crate::error::Error;
 use crate::network::aws::Unfinished;
 use crate::role::RoleArn;

@@ -8,9 +8,9 @@ mod environment;
 mod error;
 mod metadata;
 mod profile;
+pub(crate) mod provider;
 pub(crate) mod region;
 
-use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use aws_config::BehaviorVersion;
@@ -32,42 +32,9 @@ pub(crate) use self::error::too_late;
 use self::metadata::Metadata;
 use self::profile::Profiles;
 pub use self::profile::{IN_PROCESS, TAKEN_OUT, default_profile_with_credentials};
+pub use self::provider::BaseProvider;
 use crate::error::Error;
 use crate::network::CONNECT_TIMEOUT;
-
-/// Where the base identity was found, in the order in which it is looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum BaseProvider {
-    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`.
-    Environment,
-    /// A profile of `~/.aws/config` or `~/.aws/credentials`.
-    Profile,
-    /// `AWS_WEB_IDENTITY_TOKEN_FILE` and `AWS_ROLE_ARN`: a service account of EKS.
-    WebIdentity,
-    /// `AWS_CONTAINER_CREDENTIALS_*`: an ECS task or EKS Pod Identity.
-    Container,
-    /// The instance metadata service of EC2.
-    InstanceProfile,
-}
-
-impl BaseProvider {
-    /// How people read it.
-    pub fn display_name(self) -> &'static str {
-        match self {
-            BaseProvider::Environment => "environment",
-            BaseProvider::Profile => "profile",
-            BaseProvider::WebIdentity => "web identity",
-            BaseProvider::Container => "container",
-            BaseProvider::InstanceProfile => "instance profile",
-        }
-    }
-}
-
-impl fmt::Display for BaseProvider {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.display_name())
-    }
-}
 
 /// Whose credentials call AssumeRole, as STS sees them.
 #[derive(Debug, Clone, PartialEq, Eq)]
