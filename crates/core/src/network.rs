@@ -9,6 +9,7 @@ pub(crate) mod aws;
 
 use std::fmt;
 use std::fs;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use aws_sdk_sts::config::SharedHttpClient;
@@ -160,6 +161,12 @@ fn plain_client() -> ClientBuilder {
         .redirect(Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
         .user_agent(concat!("hops-credentials/", env!("CARGO_PKG_VERSION")))
+}
+
+/// Whether the host of `url` is this machine: `localhost` or a loopback address.
+pub fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 /// A client for an endpoint of ours on this machine.

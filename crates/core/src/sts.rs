@@ -8,7 +8,6 @@ mod answer;
 mod extras;
 
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -26,7 +25,7 @@ use crate::aws_error::{self, Asked};
 use crate::base_identity::{self, BaseCredentials, BaseIdentity, Environment, LIMIT, region, timeouts};
 use crate::credentials::Credentials;
 use crate::error::Error;
-use crate::network::Network;
+use crate::network::{Network, is_loopback};
 use crate::request::{Extras, SessionDuration, SessionName};
 use crate::role::RoleArn;
 use crate::settings::Settings;
@@ -276,9 +275,7 @@ fn check_partition(role: &RoleArn, base: &BaseCredentials) -> Result<(), Error> 
 
 fn unencrypted(base: &BaseCredentials) -> Option<String> {
     let url = reqwest::Url::parse(base.endpoint.as_ref()?).ok()?;
-    let host = url.host_str()?.trim_matches(['[', ']']);
-    let is_loopback = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
-    (url.scheme() == "http" && !is_loopback)
+    (url.scheme() == "http" && !is_loopback(&url))
         .then(|| format!("credentials travel unencrypted: the endpoint of STS is {}", place(base)))
 }
 

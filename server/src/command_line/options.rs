@@ -1,10 +1,11 @@
 //! The command line. Others script against it: names, stdout, stderr and exit codes are fixed.
 
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use hops_credentials_core::network::is_loopback;
 use hops_credentials_core::role::{ProjectRole, RoleArn};
 use reqwest::Url;
 
@@ -122,13 +123,9 @@ impl FromStr for HopsworksUrl {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let place = text.trim_end_matches('/').trim_end_matches("/hopsworks-api/api").trim_end_matches('/');
         let url = Url::parse(&format!("{place}/hopsworks-api/api/")).map_err(|_| "write it as https://host")?;
-        let is_loopback = match url.host_str().map(|host| host.trim_matches(['[', ']'])) {
-            Some(host) => host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback()),
-            None => false,
-        };
         match (url.scheme(), url.username(), url.password(), url.query(), url.fragment()) {
             ("https", "", None, None, None) => Ok(Self(url)),
-            ("http", "", None, None, None) if is_loopback => Ok(Self(url)),
+            ("http", "", None, None, None) if is_loopback(&url) => Ok(Self(url)),
             _ => Err("write it as https://host: tokens must not travel in the clear, and the URL holds nothing else"),
         }
     }

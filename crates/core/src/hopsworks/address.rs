@@ -1,11 +1,11 @@
 //! The address of a role-mapping server.
 
 use std::fmt;
-use std::net::IpAddr;
 
 use reqwest::Url;
 
 use crate::error::Error;
+use crate::network::is_loopback;
 use crate::settings::REST_ENDPOINT;
 use crate::text::quoted;
 
@@ -56,13 +56,7 @@ impl ServerAddress {
 
     /// Whether what is sent there can be read on the way.
     pub(super) fn is_exposed(&self) -> bool {
-        let host = self.0.host_str().unwrap_or_default();
-        let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
-        let is_loopback = match address {
-            Some(address) => address.is_loopback(),
-            None => host == "localhost",
-        };
-        self.0.scheme() == "http" && !is_loopback
+        self.0.scheme() == "http" && !is_loopback(&self.0)
     }
 }
 
