@@ -13,7 +13,6 @@ use std::fmt;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_sts::primitives::{DateTime, DateTimeFormat};
 use reqwest::header::{ACCEPT, AUTHORIZATION};
 use reqwest::{Client, Response, StatusCode, Url};
 use serde_json::{Map, Value};
@@ -22,20 +21,17 @@ use tokio::time::Instant;
 use self::address::ServerAddress;
 use self::answer::{Answer, Exchange};
 use self::login::{Login, Logins};
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, MIN_VALID_FOR};
 use crate::error::Error;
 use crate::network::Network;
 use crate::request::{AssumeRole, Extras};
 use crate::retry::{Failed, Retry};
 use crate::role::RoleMapping;
 use crate::settings::{PROJECT_ID, PROJECT_NAME, REST_ENDPOINT, Settings};
-use crate::text::quoted;
+use crate::text::{parse_rfc3339, quoted, rfc3339};
 
 /// Role mappings asked for at once.
 const PAGE: usize = 100;
-
-/// Credentials with less left are as good as expired: they would be before they are used.
-const SHORTEST_LIFE: Duration = Duration::from_secs(2);
 
 /// From this difference on, a wrong clock is worth a word.
 const TOLERATED_SKEW: Duration = Duration::from_secs(300);
@@ -221,7 +217,7 @@ impl Hopsworks {
         let there = date?;
         let difference = there.duration_since(now).unwrap_or_else(|error| error.duration());
         (difference > TOLERATED_SKEW).then(|| {
-            let (here, there) = (DateTime::from(now), DateTime::from(there));
+            let (here, there) = (rfc3339(now), rfc3339(there));
             format!("clocks differ: here it is {here}, at {} it is {there}; set the one that is wrong", self.address)
         })
     }
@@ -307,22 +303,21 @@ fn credentials(
         Some(value) => (
             value
                 .as_str()
-                .and_then(|text| DateTime::from_str(text, DateTimeFormat::DateTimeWithOffset).ok())
-                .and_then(|instant| instant.try_into().ok())
+                .and_then(parse_rfc3339)
                 .ok_or_else(|| bad("the field expiration is no time of RFC 3339".to_owned()))?,
             answer.date.unwrap_or(now),
         ),
     };
-    let life = expiration.duration_since(made).unwrap_or_default();
-    if life < SHORTEST_LIFE {
+    let valid_for = expiration.duration_since(made).unwrap_or_default();
+    if valid_for < MIN_VALID_FOR {
         return Err(bad(format!(
             "the credentials in the answer end at {}, and it was made at {}",
-            DateTime::from(expiration),
-            DateTime::from(made)
+            rfc3339(expiration),
+            rfc3339(made)
         )));
     }
     // Not every server tells which name it gave the session. One that is none is not worth refusing credentials for.
     let told = fields.get("roleSessionName").and_then(Value::as_str).and_then(|name| name.parse().ok());
     let session_name = told.or_else(|| request.session_name.clone());
-    Ok(Credentials::new(id, secret, token, expiration, life, request.role.clone()).with_session_name(session_name))
+    Ok(Credentials::new(id, secret, token, expiration, valid_for, request.role.clone()).with_session_name(session_name))
 }

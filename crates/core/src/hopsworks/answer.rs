@@ -7,7 +7,6 @@ use std::error::Error as StdError;
 use std::io;
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_sts::primitives::{DateTime, DateTimeFormat};
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode, Url};
 use serde_json::{Map, Value};
@@ -17,6 +16,7 @@ use super::login::Login;
 use crate::error::Error;
 use crate::retry::Failed;
 use crate::settings::{PROJECT_ID, REST_ENDPOINT, TRUSTSTORE, TRUSTSTORE_PEM};
+use crate::text::parse_http_date;
 
 /// The largest answer that is read. A page of role mappings has some tens of kilobytes.
 const LARGEST: usize = 1024 * 1024;
@@ -221,8 +221,7 @@ fn redirect_target(headers: &HeaderMap) -> String {
 }
 
 fn http_date(headers: &HeaderMap, name: &str) -> Option<SystemTime> {
-    let text = headers.get(name)?.to_str().ok()?;
-    DateTime::from_str(text, DateTimeFormat::HttpDate).ok()?.try_into().ok()
+    parse_http_date(headers.get(name)?.to_str().ok()?)
 }
 
 /// Source: RFC 9110, section 10.2.3: seconds or a date.
