@@ -9,7 +9,7 @@ use aws_sdk_sts::config::http::HttpResponse;
 use aws_sdk_sts::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 
 use crate::base_identity::provider::BaseProvider;
-use crate::error::Error;
+use crate::error::{Error, causes};
 use crate::network::aws::Unfinished;
 use crate::role::RoleArn;
 
@@ -153,8 +153,7 @@ fn remedy(code: Option<&str>, answer: &str, asked: Asked<'_>) -> String {
 }
 
 fn unconnected(attempted: String, error: &ConnectorError) -> Error {
-    let causes = std::iter::successors(Some(error as &(dyn StdError + 'static)), |cause| (**cause).source());
-    let innermost = causes.last().expect("it begins with the error itself");
+    let innermost: &dyn StdError = causes(error).last().unwrap_or(error);
     if let Some(unfinished) = error.source().and_then(|source| source.downcast_ref::<Unfinished>()) {
         return Error::BadAnswer {
             attempted,

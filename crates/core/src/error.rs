@@ -72,6 +72,13 @@ pub enum Error {
     },
 }
 
+/// The errors below `error`, outermost first.
+pub fn causes<'error>(
+    error: &'error (dyn StdError + 'static),
+) -> impl Iterator<Item = &'error (dyn StdError + 'static)> {
+    std::iter::successors(error.source(), |&cause| cause.source())
+}
+
 impl Error {
     /// 380000 to 380004 of the role-mapping contract, else the HTTP status of the answer, else 0.
     pub fn code(&self) -> u32 {

@@ -11,7 +11,7 @@ use super::environment::Environment;
 use super::metadata::Absence;
 use super::profile;
 use crate::aws_error::{self, Asked, NO_ANSWER};
-use crate::error::Error;
+use crate::error::{Error, causes};
 use crate::text::quoted;
 
 const ATTEMPTED: &str = "loading the base identity";
@@ -80,8 +80,7 @@ pub(super) fn no_region() -> Error {
 
 /// A link of the chain is configured and failed.
 pub(super) fn from_chain(environment: &Environment, profile: &str, error: CredentialsError) -> Error {
-    let causes: Vec<&(dyn StdError + 'static)> =
-        std::iter::successors(error.source(), |cause| (**cause).source()).collect();
+    let causes: Vec<&(dyn StdError + 'static)> = causes(&error).collect();
     for cause in &causes {
         if let Some(error) = cause.downcast_ref::<SdkError<AssumeRoleWithWebIdentityError>>() {
             let token_file = environment.get("AWS_WEB_IDENTITY_TOKEN_FILE").unwrap_or("of the profile");

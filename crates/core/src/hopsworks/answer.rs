@@ -3,7 +3,6 @@
 //! No message holds the answer itself: a success is made of secrets. Of an error answer it holds code and message, cut
 //! to a length that fits a log line, without control characters and without the caller's own token.
 
-use std::error::Error as StdError;
 use std::io;
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +12,7 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::login::Login;
-use crate::error::Error;
+use crate::error::{Error, causes};
 use crate::retry::Failed;
 use crate::settings::{PROJECT_ID, REST_ENDPOINT, TRUSTSTORE, TRUSTSTORE_PEM};
 use crate::text::parse_http_date;
@@ -245,8 +244,4 @@ fn within(error: &io::Error) -> Option<&rustls::Error> {
 
 fn innermost(error: &reqwest::Error) -> String {
     causes(error).last().map_or_else(|| error.to_string(), ToString::to_string)
-}
-
-fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
-    std::iter::successors(error.source(), |&cause| cause.source())
 }
