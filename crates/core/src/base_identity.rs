@@ -25,9 +25,12 @@ use aws_types::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
 
 pub use self::environment::{
-    ACCESS_KEY_ID, CONTAINER_TOKEN, CONTAINER_TOKEN_FILE, CONTAINER_URL, SECRET_ACCESS_KEY, SESSION_TOKEN,
+    ACCESS_KEY_ID, CONTAINER_TOKEN, CONTAINER_TOKEN_FILE, CONTAINER_URL, Environment, ISSUED, SECRET_ACCESS_KEY,
+    SESSION_TOKEN,
 };
-pub use self::environment::{Environment, ISSUED};
+pub(crate) use self::environment::{
+    CONTAINER_PATH, METADATA_DISABLED, PROFILE, REGION, WEB_IDENTITY_ROLE, WEB_IDENTITY_TOKEN_FILE,
+};
 pub(crate) use self::error::too_late;
 use self::metadata::Metadata;
 use self::profile::Profiles;
@@ -88,7 +91,7 @@ impl BaseCredentials {
         environment.check()?;
         let profiles = Profiles::read(environment).await?;
         let metadata = Metadata::new(environment, &profiles, direct)?;
-        let region = match environment.first(&["AWS_REGION", "AWS_DEFAULT_REGION"]).or_else(|| profiles.get("region")) {
+        let region = match environment.first(&REGION).or_else(|| profiles.get("region")) {
             Some(region) => Some(region::parse(region)?.to_owned()),
             None => metadata.region().await.ok(),
         };
@@ -128,10 +131,10 @@ async fn sdk_config(
     region: Option<&str>,
     http: &SharedHttpClient,
 ) -> SdkConfig {
-    let mut instead = vec![("AWS_PROFILE", profiles.name.as_str())];
-    instead.extend(region.map(|region| ("AWS_REGION", region)));
+    let mut instead = vec![(PROFILE[0], profiles.name.as_str())];
+    instead.extend(region.map(|region| (REGION[0], region)));
     if !profiles.have_metadata_as_source() {
-        instead.push((metadata::DISABLED, "true"));
+        instead.push((METADATA_DISABLED, "true"));
     }
     // The loader takes an explicit environment only with the feature `test-util`, which opens this one function; without
     // it the chain reads the process's own variables, which by then are ours.

@@ -9,25 +9,40 @@ use zeroize::Zeroizing;
 
 use crate::error::Error;
 
-/// The variable by which a child process knows what we wrote: the bindings set it, beside `AWS_*`, to the access key id
-/// of the credentials they put there, or to the URL of our own endpoint when they named that instead
-/// (`AWS_CONTAINER_CREDENTIALS_FULL_URI`).
+/// Tells a child process which variables we wrote: the bindings set it, beside `AWS_*`, to the access key id of the
+/// credentials they put there, or to the URL of our own endpoint when they put that there instead ([`CONTAINER_URL`]).
 pub const ISSUED: &str = "HOPS_CREDENTIALS_ISSUED";
 
 /// Access key id. Not secret.
 pub const ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
-/// Secret access key.
+/// Secret access key. Secret.
 pub const SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
-/// Session token of temporary credentials.
+/// Session token of temporary credentials. Secret.
 pub const SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
 /// URL of a container-credentials endpoint.
 pub const CONTAINER_URL: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
-/// What a request to [`CONTAINER_URL`] carries as its `Authorization`.
+/// Token that a request to [`CONTAINER_URL`] carries as its `Authorization`. Secret.
 pub const CONTAINER_TOKEN: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN";
 /// File that holds [`CONTAINER_TOKEN`]; readers prefer it.
 pub const CONTAINER_TOKEN_FILE: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
-const WEB_IDENTITY_TOKEN_FILE: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
-const WEB_IDENTITY_ROLE: &str = "AWS_ROLE_ARN";
+/// Path of a container-credentials endpoint at the host that ECS gives.
+pub(crate) const CONTAINER_PATH: &str = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
+/// Profile that counts, the first that is set.
+pub(crate) const PROFILE: [&str; 2] = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"];
+/// Region, the first that is set.
+pub(crate) const REGION: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+/// File that holds the token of a web identity.
+pub(crate) const WEB_IDENTITY_TOKEN_FILE: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
+/// Role that a web identity assumes.
+pub(crate) const WEB_IDENTITY_ROLE: &str = "AWS_ROLE_ARN";
+/// Session name of [`WEB_IDENTITY_ROLE`].
+pub(super) const WEB_IDENTITY_SESSION_NAME: &str = "AWS_ROLE_SESSION_NAME";
+/// Switches the instance metadata service off when `true`.
+///
+/// Source: AWS SDKs and Tools reference guide, "IMDS credential provider".
+pub(crate) const METADATA_DISABLED: &str = "AWS_EC2_METADATA_DISABLED";
+/// URL of the instance metadata service.
+pub(super) const METADATA_URL: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
 const KUBERNETES: &str = "KUBERNETES_SERVICE_HOST";
 pub(super) const HOME: &str = "HOME";
 
@@ -77,8 +92,8 @@ impl Environment {
     /// The same, with this region where none is set.
     pub(crate) fn with_region(&self, region: &str) -> Self {
         let mut all = self.clone();
-        if self.first(&["AWS_REGION", "AWS_DEFAULT_REGION"]).is_none() {
-            all.variables.insert("AWS_REGION".to_owned(), Zeroizing::new(region.to_owned()));
+        if self.first(&REGION).is_none() {
+            all.variables.insert(REGION[0].to_owned(), Zeroizing::new(region.to_owned()));
         }
         all
     }

@@ -7,7 +7,7 @@ use aws_sdk_sts::error::{ConnectorError, SdkError};
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
 
-use super::environment::Environment;
+use super::environment::{Environment, METADATA_URL, WEB_IDENTITY_TOKEN_FILE};
 use super::metadata::Absence;
 use super::profile;
 use crate::aws_error::{self, Asked, NO_ANSWER};
@@ -25,7 +25,7 @@ pub(super) fn not_found(environment: &Environment, profile: &str, absence: &Abse
             attempted: ATTEMPTED.to_owned(),
             code: 200,
             problem: absence.to_string(),
-            remedy: "check what answers at AWS_EC2_METADATA_SERVICE_ENDPOINT".to_owned(),
+            remedy: format!("check what answers at {METADATA_URL}"),
             source: None,
         };
     }
@@ -83,7 +83,7 @@ pub(super) fn from_chain(environment: &Environment, profile: &str, error: Creden
     let causes: Vec<&(dyn StdError + 'static)> = causes(&error).collect();
     for cause in &causes {
         if let Some(error) = cause.downcast_ref::<SdkError<AssumeRoleWithWebIdentityError>>() {
-            let token_file = environment.get("AWS_WEB_IDENTITY_TOKEN_FILE").unwrap_or("of the profile");
+            let token_file = environment.get(WEB_IDENTITY_TOKEN_FILE).unwrap_or("of the profile");
             return aws_error::from_sdk(
                 format!("{ATTEMPTED} with the web identity token {token_file}"),
                 Asked::Base,

@@ -19,13 +19,11 @@ use aws_sdk_sts::config::SharedHttpClient;
 use aws_sdk_sts::config::http::HttpResponse;
 use aws_sdk_sts::error::SdkError;
 
-use super::environment::Environment;
+use super::environment::{Environment, METADATA_DISABLED, METADATA_URL};
 use super::profile::Profiles;
 use crate::error::Error;
 use crate::text::quoted;
 
-/// Switches it off when `true`. Source: AWS SDKs and Tools reference guide, "IMDS credential provider".
-pub(super) const DISABLED: &str = "AWS_EC2_METADATA_DISABLED";
 /// How long it has for an answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// For how long it is not asked again after it did not answer.
@@ -52,7 +50,9 @@ pub(super) enum Absence {
 impl fmt::Display for Absence {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Absence::Disabled => write!(formatter, "the instance metadata service is switched off ({DISABLED})"),
+            Absence::Disabled => {
+                write!(formatter, "the instance metadata service is switched off ({METADATA_DISABLED})")
+            }
             Absence::Silent(endpoint) => write!(
                 formatter,
                 "the instance metadata service at {endpoint} did not answer within {} s",
@@ -77,9 +77,7 @@ pub(super) struct Metadata {
 impl Metadata {
     /// Reads where it is. Nothing is sent.
     pub fn new(environment: &Environment, profiles: &Profiles, direct: &SharedHttpClient) -> Result<Self, Error> {
-        let endpoint = environment
-            .get("AWS_EC2_METADATA_SERVICE_ENDPOINT")
-            .or_else(|| profiles.get("ec2_metadata_service_endpoint"));
+        let endpoint = environment.get(METADATA_URL).or_else(|| profiles.get("ec2_metadata_service_endpoint"));
         let mode = environment
             .get("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE")
             .or_else(|| profiles.get("ec2_metadata_service_endpoint_mode"));
@@ -95,12 +93,12 @@ impl Metadata {
             .operation_timeout(PATIENCE)
             .endpoint(&endpoint)
             .map_err(|_| Error::NotConfigured {
-                problem: format!("AWS_EC2_METADATA_SERVICE_ENDPOINT {} is no URL", quoted(&endpoint)),
+                problem: format!("{METADATA_URL} {} is not a URL", quoted(&endpoint)),
                 remedy: "set it to a URL such as http://169.254.169.254, or remove it".to_owned(),
                 source: None,
             })?
             .build();
-        let is_disabled = environment.get(DISABLED).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        let is_disabled = environment.get(METADATA_DISABLED).is_some_and(|value| value.eq_ignore_ascii_case("true"));
         Ok(Self { client, endpoint, is_disabled })
     }
 

@@ -11,22 +11,18 @@ use aws_config::profile::ProfileSet;
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_types::os_shim_internal::Fs;
 
-use super::environment::{Environment, HOME, WRITTEN};
+use super::environment::{
+    CONTAINER_PATH, Environment, HOME, PROFILE, WEB_IDENTITY_ROLE, WEB_IDENTITY_SESSION_NAME, WEB_IDENTITY_TOKEN_FILE,
+    WRITTEN,
+};
 use crate::error::Error;
 use crate::text::quoted;
 
-const PROFILE: [&str; 2] = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"];
 /// Tells a `credential_process` that it is asked for the base identity, so that ours does not ask for its own.
 pub const IN_PROCESS: &str = "HOPS_CREDENTIALS_IN_PROCESS";
 /// What our endpoint mode takes out of the environment; a program that the chain starts gets it back.
-pub const TAKEN_OUT: [&str; 6] = [
-    PROFILE[0],
-    PROFILE[1],
-    "AWS_ROLE_ARN",
-    "AWS_ROLE_SESSION_NAME",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-];
+pub const TAKEN_OUT: [&str; 6] =
+    [PROFILE[0], PROFILE[1], WEB_IDENTITY_ROLE, WEB_IDENTITY_SESSION_NAME, WEB_IDENTITY_TOKEN_FILE, CONTAINER_PATH];
 
 /// Where a profile gets credentials from. Any of these in `[default]` gives readers an identity.
 ///
