@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::credentials_endpoint::TokenFile;
 use crate::renewing_endpoint::RenewingEndpoint;
 use crate::serve::directory;
-use crate::{ANY_PORT, Failure, RoleOption, ask, request, say};
+use crate::{ANY_PORT, Failure, RoleOption, request, say};
 use hops_credentials_core::blocking::block_on;
 use hops_credentials_core::settings::Settings;
 use hops_credentials_core::source::Source;
@@ -37,7 +37,7 @@ pub(crate) fn run(settings: &Settings, exec: &Exec) -> Result<(), Failure> {
         beside_an_endpoint(settings, exec, command)
     } else {
         let credentials =
-            ask(settings, async |source| source.assume_role(&request(source, &exec.option).await?).await)?;
+            Source::ask(settings, say, async |source| source.assume_role(&request(source, &exec.option).await?).await)?;
         apply(&mut command, &variables::for_credentials(&credentials, |name| std::env::var(name).ok()));
         Err(not_started(exec, &command.exec()))
     }
@@ -95,6 +95,6 @@ fn apply(command: &mut Command, changes: &[Change]) {
 }
 
 fn not_started(exec: &Exec, error: &io::Error) -> Failure {
-    say(&format!("{:?} cannot be started: {error}", exec.command[0]));
+    say(format_args!("{:?} cannot be started: {error}", exec.command[0]));
     Failure::Code(1)
 }

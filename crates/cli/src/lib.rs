@@ -13,6 +13,7 @@ mod runtime_dir;
 mod serve;
 
 use std::ffi::OsString;
+use std::fmt;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -153,7 +154,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Ok(()) => 0,
         Err(Failure::Code(code)) => code,
         Err(Failure::Error(error)) => {
-            say(&error.to_string());
+            say(&error);
             exit_code(&error)
         }
     }
@@ -169,7 +170,7 @@ fn exit_code(error: &Error) -> i32 {
 }
 
 /// A line for people.
-fn say(line: &str) {
+fn say(line: impl fmt::Display) {
     let _ = writeln!(std::io::stderr(), "hops-credentials: {line}");
 }
 
@@ -183,7 +184,7 @@ fn print(text: &str) -> Result<(), Failure> {
 }
 
 fn roles(settings: &Settings, json: bool) -> Result<(), Failure> {
-    let mappings = ask(settings, async |source| source.role_mappings().await)?;
+    let mappings = Source::ask(settings, say, async |source| source.role_mappings().await)?;
     if json {
         let rows = mappings.iter().map(|mapping| {
             json!({
@@ -203,7 +204,7 @@ fn roles(settings: &Settings, json: bool) -> Result<(), Failure> {
 }
 
 fn whoami(settings: &Settings, json: bool) -> Result<(), Failure> {
-    let facts = ask(settings, async |source| {
+    let facts = Source::ask(settings, say, async |source| {
         let mut facts = vec![("source", source.to_string())];
         match source {
             Source::Hopsworks(_) => facts.push(("defaultRole", default_role(source).await?)),
@@ -250,7 +251,8 @@ fn doctor(settings: &Settings, json: bool) -> Result<(), Failure> {
 }
 
 fn env(settings: &Settings, option: &RoleOption, json: bool) -> Result<(), Failure> {
-    let credentials = ask(settings, async |source| source.assume_role(&request(source, option).await?).await)?;
+    let credentials =
+        Source::ask(settings, say, async |source| source.assume_role(&request(source, option).await?).await)?;
     let changes = variables::for_credentials(&credentials, |name| std::env::var(name).ok());
     if json {
         let object = changes.iter().map(|(name, value)| {
@@ -268,16 +270,6 @@ fn shell(changes: &[variables::Change]) -> String {
         None => format!("unset {name}"),
     });
     lines.collect::<Vec<_>>().join("\n")
-}
-
-/// Asks the source that the settings name, and passes its warnings on whatever the answer is.
-fn ask<T>(settings: &Settings, question: impl AsyncFnOnce(&Source) -> Result<T, Error>) -> Result<T, Error> {
-    block_on(async {
-        let source = Source::from_settings(settings)?;
-        let answer = question(&source).await;
-        source.take_warnings().iter().for_each(|warning| say(warning));
-        answer
-    })
 }
 
 /// What the options ask for, by the ARN of the role.

@@ -10,13 +10,14 @@ use zeroize::Zeroizing;
 use crate::private_file;
 use crate::runtime_dir::RuntimeDir;
 use crate::serve::ServedAt;
-use crate::{Failure, RoleOption, ask, print, request};
+use crate::{Failure, RoleOption, print, request, say};
 use hops_credentials_core::base_identity::IN_PROCESS;
 use hops_credentials_core::credentials::Credentials;
 use hops_credentials_core::error::Error;
 use hops_credentials_core::renewal;
 use hops_credentials_core::retry::random;
 use hops_credentials_core::settings::Settings;
+use hops_credentials_core::source::Source;
 use hops_credentials_core::text::rfc3339;
 
 /// For a `serve` on this machine to answer.
@@ -78,7 +79,8 @@ pub(crate) fn run(settings: &Settings, option: &RoleOption) -> Result<(), Failur
 }
 
 fn fetch(settings: &Settings, option: &RoleOption) -> Result<Answer, Error> {
-    let credentials = ask(settings, async |source| source.assume_role(&request(source, option).await?).await)?;
+    let credentials =
+        Source::ask(settings, say, async |source| source.assume_role(&request(source, option).await?).await)?;
     let answer = Answer {
         version: 1,
         access_key_id: credentials.access_key_id().to_owned(),

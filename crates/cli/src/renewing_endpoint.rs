@@ -31,7 +31,7 @@ impl RenewingEndpoint {
     /// Fetches the first credentials and listens.
     pub(crate) async fn start(source: Source, request: AssumeRole, address: SocketAddr) -> Result<Self, Error> {
         let credentials = source.assume_role(&request).await?;
-        source.take_warnings().iter().for_each(|warning| say(warning));
+        source.take_warnings().into_iter().for_each(say);
         let life = credentials.valid_for();
         let (endpoint, socket) = CredentialsEndpoint::bind_to(address, credentials)?;
         Ok(Self { source, request, endpoint, socket, life })
@@ -66,7 +66,7 @@ async fn renew(source: Source, request: AssumeRole, endpoint: Arc<CredentialsEnd
                 end = Instant::now() + life;
                 due = Instant::now() + renewal::refresh_after(life, random());
                 if failures > 0 {
-                    say(&format!("renewed again, access key {}", credentials.access_key_id()));
+                    say(format_args!("renewed again, access key {}", credentials.access_key_id()));
                 }
                 failures = 0;
                 said = None;
@@ -76,7 +76,7 @@ async fn renew(source: Source, request: AssumeRole, endpoint: Arc<CredentialsEnd
                 failures = failures.saturating_add(1);
                 let left = end.saturating_duration_since(Instant::now());
                 if said.is_none_or(|said| said.elapsed() > REMIND) {
-                    say(&format!("renewing fails, the credentials end in {} s: {error}", left.as_secs()));
+                    say(format_args!("renewing fails, the credentials end in {} s: {error}", left.as_secs()));
                     said = Some(Instant::now());
                 }
                 endpoint.note(error.to_string());

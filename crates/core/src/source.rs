@@ -1,10 +1,11 @@
 //! Where role mappings and credentials come from: a role-mapping server, or AWS STS directly.
 //!
 //! A server when [`REST_ENDPOINT`] is set, STS otherwise; never the one because the other failed. A `Source` belongs to
-//! one runtime: a binding makes one for each call, inside of [`block_on`](crate::blocking::block_on).
+//! one runtime: a host that blocks makes one for each question, with [`Source::ask`].
 
 use std::fmt;
 
+use crate::blocking::block_on;
 use crate::credentials::Credentials;
 use crate::direct::Direct;
 use crate::error::Error;
@@ -32,6 +33,24 @@ impl Source {
             Some(_) => Ok(Source::Hopsworks(Hopsworks::from_settings(settings)?)),
             None => Ok(Source::Sts(Direct::from_settings(settings)?)),
         }
+    }
+
+    /// Blocks the caller's thread while it asks the source that the settings name, and hands every warning to `warn`
+    /// whatever the answer is.
+    ///
+    /// # Errors
+    /// As [`Source::from_settings`], [`block_on`] and `question`.
+    pub fn ask<T>(
+        settings: &Settings,
+        warn: impl FnMut(String),
+        question: impl AsyncFnOnce(&Source) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        block_on(async {
+            let source = Self::from_settings(settings)?;
+            let answer = question(&source).await;
+            source.take_warnings().into_iter().for_each(warn);
+            answer
+        })
     }
 
     /// All role mappings, in the order of their ids. Which of them the caller may assume the service decides.
@@ -105,7 +124,6 @@ impl fmt::Display for Source {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::blocking::block_on;
     use crate::role::ProjectRole;
 
     const READER: &str = "arn:aws:iam::123456789012:role/reader";
