@@ -10,7 +10,6 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::credentials_endpoint::TokenFile;
 use crate::renewing_endpoint::RenewingEndpoint;
-use crate::serve::directory;
 use crate::{ANY_PORT, Failure, RoleOption, request, say};
 use hops_credentials_core::blocking::block_on;
 use hops_credentials_core::settings::Settings;
@@ -49,7 +48,7 @@ fn beside_an_endpoint(settings: &Settings, exec: &Exec, mut command: Command) ->
         let request = request(&source, &exec.option).await?;
         let renewing = RenewingEndpoint::start(source, request, ANY_PORT).await?;
         let endpoint = renewing.endpoint();
-        let token_file = TokenFile::create(&endpoint, &directory())?;
+        let token_file = TokenFile::create(&endpoint)?;
         apply(&mut command, &variables::for_endpoint(endpoint.url(), endpoint.token(), token_file.path()).await?);
         let kept = tokio::spawn(renewing.run());
         let ended = attended(&mut command).await;

@@ -58,7 +58,7 @@ pub(crate) fn run(settings: &Settings, serve: &Serve, json: bool) -> Result<(), 
         let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
         let renewing = RenewingEndpoint::start(source, request, serve.listen).await?;
         let endpoint = renewing.endpoint();
-        let token_file = TokenFile::create(&endpoint, &directory())?;
+        let token_file = TokenFile::create(&endpoint)?;
         let changes = variables::for_endpoint(endpoint.url(), endpoint.token(), token_file.path()).await?;
         let _announcement = RuntimeDir::open(settings, &serve.option).map(|place| {
             let served =
@@ -104,12 +104,4 @@ impl Drop for Announcement {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }
-}
-
-/// Where the file of the token lies: the user's own directory in memory, else that of temporary files.
-pub(crate) fn directory() -> PathBuf {
-    std::env::var_os("XDG_RUNTIME_DIR")
-        .map(PathBuf::from)
-        .filter(|directory| directory.is_dir())
-        .unwrap_or_else(std::env::temp_dir)
 }

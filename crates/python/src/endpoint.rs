@@ -40,7 +40,7 @@ impl Endpoint {
         let credentials = credentials(access_key_id, secret_access_key, session_token, expiration, role);
         let made = || {
             let (endpoint, socket) = CredentialsEndpoint::bind(credentials)?;
-            let token_file = TokenFile::create(&endpoint, &directory)?;
+            let token_file = TokenFile::create_in_first(&endpoint, None, directory)?;
             Ok((endpoint, socket, token_file))
         };
         Self::served(py, made().map_err(|error| exception(py, &error))?)
