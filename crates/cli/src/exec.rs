@@ -8,10 +8,11 @@ use std::process::{Command, ExitStatus};
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::credentials_endpoint::{ANY_PORT, TokenFile};
+use crate::credentials_endpoint::ANY_PORT;
 use crate::output::{Failure, say};
 use crate::renewing_endpoint::RenewingEndpoint;
 use crate::role_option::RoleOption;
+use crate::token_file::TokenFile;
 use hops_credentials_core::blocking::block_on;
 use hops_credentials_core::settings::Settings;
 use hops_credentials_core::source::Source;

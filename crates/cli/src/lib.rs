@@ -6,6 +6,7 @@
 //! | module | noun |
 //! |---|---|
 //! | [`credentials_endpoint`] | a container-credentials endpoint on loopback |
+//! | [`token_file`] | the file in which readers find its token |
 //! | `renewing_endpoint` | the same endpoint with a role whose credentials are renewed |
 //! | `runtime_dir` | the directory in which `serve` and `process` of one user meet |
 //! | `private_file` | files that only this user reads and writes |
@@ -26,6 +27,7 @@ mod role_option;
 mod roles;
 mod runtime_dir;
 mod serve;
+pub mod token_file;
 mod whoami;
 
 use std::ffi::OsString;

@@ -9,12 +9,13 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
-use crate::credentials_endpoint::{ANY_PORT, CredentialsEndpoint, TokenFile};
+use crate::credentials_endpoint::{ANY_PORT, CredentialsEndpoint};
 use crate::output::{Failure, print, shell_commands};
 use crate::private_file;
 use crate::renewing_endpoint::RenewingEndpoint;
 use crate::role_option::RoleOption;
 use crate::runtime_dir::RuntimeDir;
+use crate::token_file::TokenFile;
 use hops_credentials_core::base_identity::CONTAINER_TOKEN;
 use hops_credentials_core::blocking::block_on;
 use hops_credentials_core::error::Error;

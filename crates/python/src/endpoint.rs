@@ -11,7 +11,8 @@ use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use super::{credentials, exception, plain};
-use hops_credentials_cli::credentials_endpoint::{self, CredentialsEndpoint, TokenFile};
+use hops_credentials_cli::credentials_endpoint::{self, CredentialsEndpoint};
+use hops_credentials_cli::token_file::TokenFile;
 use hops_credentials_core::blocking::block_on;
 use hops_credentials_core::variables::{self, Change};
 
