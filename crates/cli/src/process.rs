@@ -12,7 +12,7 @@ use crate::private_file;
 use crate::role_option::RoleOption;
 use crate::runtime_dir::RuntimeDir;
 use crate::serve::ServedAt;
-use hops_credentials_core::base_identity::IN_PROCESS;
+use hops_credentials_core::base_identity::IN_CREDENTIAL_PROCESS;
 use hops_credentials_core::blocking::block_on;
 use hops_credentials_core::credentials::Credentials;
 use hops_credentials_core::error::Error;
@@ -86,7 +86,7 @@ impl CachedOutput {
 }
 
 pub(crate) fn run(settings: &Settings, option: &RoleOption) -> Result<(), Failure> {
-    if std::env::var_os(IN_PROCESS).is_some() {
+    if std::env::var_os(IN_CREDENTIAL_PROCESS).is_some() {
         return Err(Failure::Error(Error::NotConfigured {
             problem: "the profile of this credential_process would be its own base identity".to_owned(),
             remedy: "name another profile: credential_process = env AWS_PROFILE=<base> hops-credentials process"

@@ -25,16 +25,16 @@ use crate::credentials::{Credentials, MIN_VALID_FOR};
 use crate::error::Error;
 use crate::network::Network;
 use crate::request::{AssumeRole, Extras};
-use crate::retry::{Failed, Retry};
+use crate::retry::{FailedTry, Retry};
 use crate::role::RoleMapping;
 use crate::settings::{PROJECT_ID, PROJECT_NAME, REST_ENDPOINT, Settings};
 use crate::text::{parse_rfc3339, quoted, rfc3339};
 
 /// Role mappings asked for at once.
-const PAGE: usize = 100;
+const PAGE_SIZE: usize = 100;
 
 /// From this difference on, a wrong clock is worth a word.
-const TOLERATED_SKEW: Duration = Duration::from_secs(300);
+const MAX_SKEW: Duration = Duration::from_secs(300);
 
 /// One member of one project at one server. `Debug` shows no login.
 pub struct Hopsworks {
@@ -61,7 +61,7 @@ impl Hopsworks {
             source: None,
         })?;
         let mut warnings = network.warnings().to_vec();
-        warnings.extend(network.unread_truststore());
+        warnings.extend(network.unread_truststore_warning());
         if address.is_exposed() {
             warnings.push(format!("{address} is reached without TLS: whoever is in between can read the credentials"));
         }
@@ -106,8 +106,8 @@ impl Hopsworks {
         let deadline = self.retry.deadline();
         let mut found = BTreeMap::new();
         loop {
-            let (offset, limit) = (found.len().to_string(), PAGE.to_string());
-            let url = self.at(&["cloud", "role-mappings"], &[("offset", &offset), ("limit", &limit)]);
+            let (offset, limit) = (found.len().to_string(), PAGE_SIZE.to_string());
+            let url = self.url(&["cloud", "role-mappings"], &[("offset", &offset), ("limit", &limit)]);
             let page = self.ask(&exchange, url, deadline).await?;
             let known = found.len();
             for item in items(&exchange, &page)? {
@@ -117,7 +117,7 @@ impl Hopsworks {
             let count = page.fields.get("count").and_then(Value::as_u64);
             // A page that brings nothing new is the last one, whatever the count says.
             if found.len() == known || count.is_some_and(|count| found.len() as u64 >= count) {
-                return Ok((found.into_values().collect(), self.skew(page.date, SystemTime::now())));
+                return Ok((found.into_values().collect(), self.skew_warning(page.date, SystemTime::now())));
             }
         }
     }
@@ -134,7 +134,7 @@ impl Hopsworks {
             ),
             None => ("default".to_owned(), self.exchange("reading the default role mapping", NO_DEFAULT)),
         };
-        let url = self.at(&["cloud", "role-mappings", &name], &[]);
+        let url = self.url(&["cloud", "role-mappings", &name], &[]);
         let answer = self.ask(&exchange, url, self.retry.deadline()).await?;
         role_mapping(&exchange, &answer.fields)
     }
@@ -158,10 +158,10 @@ impl Hopsworks {
         query.extend(request.role.as_ref().map(|role| ("roleARN", role.as_str())));
         query.extend(request.session_name.as_ref().map(|name| ("roleSessionName", name.as_str())));
         let asked = SystemTime::now();
-        let url = self.at(&["cloud", "aws", "session-token"], &query);
+        let url = self.url(&["cloud", "aws", "session-token"], &query);
         let answer = self.ask(&exchange, url, self.retry.deadline()).await?;
         let now = SystemTime::now();
-        self.warnings.lock().expect("no holder panics").extend(self.skew(answer.date, now));
+        self.warnings.lock().expect("no holder panics").extend(self.skew_warning(answer.date, now));
         credentials(&exchange, answer, request, asked, now)
     }
 
@@ -178,9 +178,9 @@ impl Hopsworks {
         Exchange { attempted: format!("{doing} for project {project} at {}", self.address), if_unmapped }
     }
 
-    fn at(&self, segments: &[&str], query: &[(&str, &str)]) -> Url {
+    fn url(&self, segments: &[&str], query: &[(&str, &str)]) -> Url {
         let project = self.project.to_string();
-        self.address.at(&[&["project", &project], segments].concat(), query)
+        self.address.url(&[&["project", &project], segments].concat(), query)
     }
 
     /// Asks, and asks again what may be asked again.
@@ -189,7 +189,7 @@ impl Hopsworks {
     }
 
     /// Asks; after a 401 the token file is read once more, since it may just have been replaced.
-    async fn ask_once(&self, exchange: &Exchange, url: &Url, time: Duration) -> Result<Answer, Failed> {
+    async fn ask_once(&self, exchange: &Exchange, url: &Url, time: Duration) -> Result<Answer, FailedTry> {
         let end = Instant::now() + time;
         let login = self.logins.read()?;
         let response = self.send(exchange, url, &login, end).await?;
@@ -201,7 +201,7 @@ impl Hopsworks {
         exchange.read(response, &login, time).await
     }
 
-    async fn send(&self, exchange: &Exchange, url: &Url, login: &Login, end: Instant) -> Result<Response, Failed> {
+    async fn send(&self, exchange: &Exchange, url: &Url, login: &Login, end: Instant) -> Result<Response, FailedTry> {
         let time = end.saturating_duration_since(Instant::now());
         self.client
             .get(url.clone())
@@ -213,10 +213,10 @@ impl Hopsworks {
             .map_err(|error| exchange.unreachable(error, time).into())
     }
 
-    fn skew(&self, date: Option<SystemTime>, now: SystemTime) -> Option<String> {
+    fn skew_warning(&self, date: Option<SystemTime>, now: SystemTime) -> Option<String> {
         let there = date?;
         let difference = there.duration_since(now).unwrap_or_else(|error| error.duration());
-        (difference > TOLERATED_SKEW).then(|| {
+        (difference > MAX_SKEW).then(|| {
             let (here, there) = (rfc3339(now), rfc3339(there));
             format!("clocks differ: here it is {here}, at {} it is {there}; set the one that is wrong", self.address)
         })
@@ -262,24 +262,28 @@ pub(crate) fn check_supported(extras: &Extras) -> Result<(), Error> {
 }
 
 fn items<'page>(exchange: &Exchange, page: &'page Answer) -> Result<Vec<&'page Map<String, Value>>, Error> {
-    let bad = || exchange.bad_answer(StatusCode::OK, "the field items is no list of role mappings");
+    let bad_answer = || exchange.bad_answer(StatusCode::OK, "the field items is no list of role mappings");
     match page.fields.get("items") {
         None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::Array(items)) => items.iter().map(|item| item.as_object().ok_or_else(bad)).collect(),
-        Some(_) => Err(bad()),
+        Some(Value::Array(items)) => items.iter().map(|item| item.as_object().ok_or_else(bad_answer)).collect(),
+        Some(_) => Err(bad_answer()),
     }
 }
 
 fn role_mapping(exchange: &Exchange, fields: &Map<String, Value>) -> Result<RoleMapping, Error> {
-    let bad = |field: &str| {
+    let bad_answer = |field: &str| {
         exchange.bad_answer(StatusCode::OK, format!("the field {field} of a role mapping is missing or illegal"))
     };
-    let text = |field: &str| fields.get(field).and_then(Value::as_str).ok_or_else(|| bad(field));
+    let text = |field: &str| fields.get(field).and_then(Value::as_str).ok_or_else(|| bad_answer(field));
     Ok(RoleMapping {
-        id: fields.get("id").and_then(Value::as_u64).and_then(|id| id.try_into().ok()).ok_or_else(|| bad("id"))?,
-        role: text("cloudRole")?.parse().map_err(|_| bad("cloudRole"))?,
-        project_role: text("projectRole")?.parse().map_err(|_| bad("projectRole"))?,
-        is_default: fields.get("defaultRole").and_then(Value::as_bool).ok_or_else(|| bad("defaultRole"))?,
+        id: fields
+            .get("id")
+            .and_then(Value::as_u64)
+            .and_then(|id| id.try_into().ok())
+            .ok_or_else(|| bad_answer("id"))?,
+        role: text("cloudRole")?.parse().map_err(|_| bad_answer("cloudRole"))?,
+        project_role: text("projectRole")?.parse().map_err(|_| bad_answer("projectRole"))?,
+        is_default: fields.get("defaultRole").and_then(Value::as_bool).ok_or_else(|| bad_answer("defaultRole"))?,
     })
 }
 
@@ -291,11 +295,11 @@ fn credentials(
     asked: SystemTime,
     now: SystemTime,
 ) -> Result<Credentials, Error> {
-    let bad = |problem: String| exchange.bad_answer(StatusCode::OK, problem);
+    let bad_answer = |problem: String| exchange.bad_answer(StatusCode::OK, problem);
     let mut fields = answer.fields;
     let mut text = |field: &str| match fields.remove(field) {
         Some(Value::String(value)) if !value.is_empty() => Ok(value),
-        Some(_) | None => Err(bad(format!("the field {field} is missing or empty"))),
+        Some(_) | None => Err(bad_answer(format!("the field {field} is missing or empty"))),
     };
     let (id, secret, token) = (text("accessKeyId")?, text("secretAccessKey")?, text("sessionToken")?);
     let (expiration, made) = match fields.get("expiration") {
@@ -304,20 +308,20 @@ fn credentials(
             value
                 .as_str()
                 .and_then(parse_rfc3339)
-                .ok_or_else(|| bad("the field expiration is no time of RFC 3339".to_owned()))?,
+                .ok_or_else(|| bad_answer("the field expiration is no time of RFC 3339".to_owned()))?,
             answer.date.unwrap_or(now),
         ),
     };
     let valid_for = expiration.duration_since(made).unwrap_or_default();
     if valid_for < MIN_VALID_FOR {
-        return Err(bad(format!(
+        return Err(bad_answer(format!(
             "the credentials in the answer end at {}, and it was made at {}",
             rfc3339(expiration),
             rfc3339(made)
         )));
     }
     // Not every server tells which name it gave the session. One that is none is not worth refusing credentials for.
-    let told = fields.get("roleSessionName").and_then(Value::as_str).and_then(|name| name.parse().ok());
-    let session_name = told.or_else(|| request.session_name.clone());
+    let from_server = fields.get("roleSessionName").and_then(Value::as_str).and_then(|name| name.parse().ok());
+    let session_name = from_server.or_else(|| request.session_name.clone());
     Ok(Credentials::new(id, secret, token, expiration, valid_for, request.role.clone()).with_session_name(session_name))
 }

@@ -32,7 +32,7 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Loopback, link-local, and the IPv6 addresses of the metadata and pod-identity services.
 ///
 /// Source: EC2 user guide, "Use the Instance Metadata Service"; EKS user guide, "EKS Pod Identity".
-const NEVER_PROXIED: &str = "localhost,127.0.0.0/8,::1,169.254.0.0/16,fe80::/10,fd00:ec2::/32";
+const DIRECT_HOSTS: &str = "localhost,127.0.0.0/8,::1,169.254.0.0/16,fe80::/10,fd00:ec2::/32";
 
 /// How we reach out. `Debug` shows no password of a proxy.
 #[derive(Clone)]
@@ -51,12 +51,13 @@ impl Network {
     /// [`Error::NotConfigured`] when a proxy is not the address of an HTTP proxy.
     pub fn from_settings(settings: &Settings) -> Result<Self, Error> {
         let mut warnings = Vec::new();
-        let https = jvm_proxy(settings, &JVM_HTTPS_PROXY_HOST, &JVM_HTTPS_PROXY_PORT, "443")?;
-        let http = jvm_proxy(settings, &JVM_HTTP_PROXY_HOST, &JVM_HTTP_PROXY_PORT, "80")?;
+        let https = proxy_from_jvm(settings, &JVM_HTTPS_PROXY_HOST, &JVM_HTTPS_PROXY_PORT, "443")?;
+        let http = proxy_from_jvm(settings, &JVM_HTTP_PROXY_HOST, &JVM_HTTP_PROXY_PORT, "80")?;
         let no_proxy = no_proxy(settings, &mut warnings);
         Ok(Self {
-            https_proxy: https.map_or_else(|| proxy(settings, &HTTPS_PROXY), |found| Ok(Some(found)))?,
-            http_proxy: http.map_or_else(|| proxy(settings, &HTTP_PROXY), |found| Ok(Some(found)))?,
+            https_proxy: https
+                .map_or_else(|| proxy_from_environment(settings, &HTTPS_PROXY), |found| Ok(Some(found)))?,
+            http_proxy: http.map_or_else(|| proxy_from_environment(settings, &HTTP_PROXY), |found| Ok(Some(found)))?,
             no_proxy,
             warnings,
             settings: settings.clone(),
@@ -74,7 +75,7 @@ impl Network {
     /// [`Error::NotConfigured`] when a file cannot be read or holds no certificate.
     pub fn aws_client(&self) -> Result<SharedHttpClient, Error> {
         let client = self.client()?.tls_certs_merge(self.certificates(None, &AWS_CA_BUNDLE)?);
-        Ok(aws::over(client.build().map_err(no_client)?))
+        Ok(aws::to_sdk_client(client.build().map_err(client_error)?))
     }
 
     /// A client for the instance metadata service of AWS, which no proxy reaches and which has no TLS.
@@ -83,8 +84,8 @@ impl Network {
     /// [`Error::NotConfigured`] when the operating system gives no client.
     pub fn metadata_client() -> Result<SharedHttpClient, Error> {
         // Reading the system's certificates takes longer than the service to answer.
-        let client = plain_client().tls_certs_only([]).build().map_err(no_client)?;
-        Ok(aws::over(client))
+        let client = plain_client().tls_certs_only([]).build().map_err(client_error)?;
+        Ok(aws::to_sdk_client(client))
     }
 
     /// A client for the role-mapping server.
@@ -92,23 +93,23 @@ impl Network {
     /// # Errors
     /// [`Error::NotConfigured`] when a truststore cannot be read or holds no certificate.
     pub fn reqwest_client(&self) -> Result<Client, Error> {
-        let of_truststore = self.settings.hopsworks_pem().map(|pem| (pem, &TRUSTSTORE));
+        let from_truststore = self.settings.hopsworks_pem().map(|pem| (pem, &TRUSTSTORE));
         let client = if self.is_insecure() {
             self.client()?.tls_danger_accept_invalid_certs(true)
         } else {
-            self.client()?.tls_certs_merge(self.certificates(of_truststore, &TRUSTSTORE_PEM)?)
+            self.client()?.tls_certs_merge(self.certificates(from_truststore, &TRUSTSTORE_PEM)?)
         };
-        client.build().map_err(no_client)
+        client.build().map_err(client_error)
     }
 
     fn client(&self) -> Result<ClientBuilder, Error> {
         let no_proxy = || NoProxy::from_string(&self.no_proxy);
         let mut client = plain_client();
         if let Some(address) = &self.https_proxy {
-            client = client.proxy(Proxy::https(address).map_err(no_client)?.no_proxy(no_proxy()));
+            client = client.proxy(Proxy::https(address).map_err(client_error)?.no_proxy(no_proxy()));
         }
         if let Some(address) = &self.http_proxy {
-            client = client.proxy(Proxy::http(address).map_err(no_client)?.no_proxy(no_proxy()));
+            client = client.proxy(Proxy::http(address).map_err(client_error)?.no_proxy(no_proxy()));
         }
         Ok(client)
     }
@@ -123,7 +124,7 @@ impl Network {
 
     /// What is worth a word when a truststore is named that only a JVM reads (JKS, PKCS12), and this is none. It is left
     /// out then, which can only make us trust less.
-    pub fn unread_truststore(&self) -> Option<String> {
+    pub fn unread_truststore_warning(&self) -> Option<String> {
         let is_read = self.settings.hopsworks_pem().is_some() || self.settings.get(&TRUSTSTORE_PEM).is_some();
         (self.settings.get(&TRUSTSTORE).is_some() && !is_read).then(|| {
             format!("{TRUSTSTORE} names a Java truststore, which only a JVM reads; name a PEM file by {TRUSTSTORE_PEM}")
@@ -136,13 +137,13 @@ impl Network {
         handed_over: Option<(&str, &Setting)>,
         setting: &Setting,
     ) -> Result<Vec<Certificate>, Error> {
-        let of_jvm = self.settings.jvm_pem().map(|pem| (pem, &JVM_TRUSTSTORE));
+        let from_jvm = self.settings.jvm_pem().map(|pem| (pem, &JVM_TRUSTSTORE));
         let mut found = Vec::new();
-        for (pem, from) in of_jvm.into_iter().chain(handed_over) {
-            found.extend(authorities(pem, &named(&self.settings, from))?);
+        for (pem, from) in from_jvm.into_iter().chain(handed_over) {
+            found.extend(parse_authorities(pem, &file_label(&self.settings, from))?);
         }
-        found.extend(authorities_of(&self.settings, setting)?);
-        found.iter().map(|der| Certificate::from_der(der).map_err(no_client)).collect()
+        found.extend(read_authorities(&self.settings, setting)?);
+        found.iter().map(|der| Certificate::from_der(der).map_err(client_error)).collect()
     }
 }
 
@@ -173,11 +174,11 @@ pub fn is_loopback(url: &Url) -> bool {
 ///
 /// # Errors
 /// [`Error::NotConfigured`] when no client can be made.
-pub fn loopback_client(answer: Duration) -> Result<Client, Error> {
-    plain_client().timeout(answer).build().map_err(no_client)
+pub fn loopback_client(answer_timeout: Duration) -> Result<Client, Error> {
+    plain_client().timeout(answer_timeout).build().map_err(client_error)
 }
 
-fn no_client(error: reqwest::Error) -> Error {
+fn client_error(error: reqwest::Error) -> Error {
     Error::NotConfigured {
         problem: "no client for HTTPS can be made".to_owned(),
         remedy: format!("install the system's certificates (ca-certificates), or name a PEM file by {TRUSTSTORE_PEM}"),
@@ -185,14 +186,14 @@ fn no_client(error: reqwest::Error) -> Error {
     }
 }
 
-fn jvm_proxy(settings: &Settings, host: &Setting, port: &Setting, usual: &str) -> Result<Option<String>, Error> {
+fn proxy_from_jvm(settings: &Settings, host: &Setting, port: &Setting, usual: &str) -> Result<Option<String>, Error> {
     let Some(name) = settings.get(host) else { return Ok(None) };
     let name = if name.contains(':') && !name.starts_with('[') { format!("[{name}]") } else { name.to_owned() };
     let port_number = settings.get(port).unwrap_or(usual).trim();
     proxy_address(&format!("{}:{port_number}", name.trim()), host).map(Some)
 }
 
-fn proxy(settings: &Settings, setting: &Setting) -> Result<Option<String>, Error> {
+fn proxy_from_environment(settings: &Settings, setting: &Setting) -> Result<Option<String>, Error> {
     settings.get(setting).map(|value| proxy_address(value.trim(), setting)).transpose()
 }
 
@@ -210,11 +211,12 @@ fn proxy_address(written: &str, setting: &Setting) -> Result<String, Error> {
 }
 
 fn no_proxy(settings: &Settings, warnings: &mut Vec<String>) -> String {
-    let mut rules = vec![NEVER_PROXIED.to_owned()];
-    let of_jvm = settings.get(&JVM_NON_PROXY_HOSTS).unwrap_or_default().split('|');
-    let of_environment = settings.get(&NO_PROXY).unwrap_or_default().split(',');
-    for (setting, pattern) in
-        of_jvm.map(|pattern| (&JVM_NON_PROXY_HOSTS, pattern)).chain(of_environment.map(|pattern| (&NO_PROXY, pattern)))
+    let mut rules = vec![DIRECT_HOSTS.to_owned()];
+    let from_jvm = settings.get(&JVM_NON_PROXY_HOSTS).unwrap_or_default().split('|');
+    let from_environment = settings.get(&NO_PROXY).unwrap_or_default().split(',');
+    for (setting, pattern) in from_jvm
+        .map(|pattern| (&JVM_NON_PROXY_HOSTS, pattern))
+        .chain(from_environment.map(|pattern| (&NO_PROXY, pattern)))
     {
         match direct_rule(pattern.trim()) {
             Some(rule) => rules.push(rule),
@@ -248,22 +250,22 @@ fn direct_rule(pattern: &str) -> Option<String> {
     }
 }
 
-fn named(settings: &Settings, setting: &Setting) -> String {
+fn file_label(settings: &Settings, setting: &Setting) -> String {
     format!("{} ({setting})", settings.get(setting).unwrap_or("the truststore").trim())
 }
 
-fn authorities_of(settings: &Settings, setting: &Setting) -> Result<Vec<CertificateDer<'static>>, Error> {
+fn read_authorities(settings: &Settings, setting: &Setting) -> Result<Vec<CertificateDer<'static>>, Error> {
     let Some(path) = settings.get(setting) else { return Ok(Vec::new()) };
-    let place = named(settings, setting);
+    let label = file_label(settings, setting);
     match fs::read(path.trim()) {
-        Ok(bytes) => authorities(&String::from_utf8_lossy(&bytes), &place),
-        Err(error) => Err(untrusted(format!("{place} cannot be read: {error}"), Some(Box::new(error)))),
+        Ok(bytes) => parse_authorities(&String::from_utf8_lossy(&bytes), &label),
+        Err(error) => Err(truststore_error(format!("{label} cannot be read: {error}"), Some(Box::new(error)))),
     }
 }
 
 /// The certificates that can be trusted. What else there is (keys, comments, a certificate that rustls does not
 /// understand, as some bundles of systems have) is passed over.
-fn authorities(pem: &str, place: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
+fn parse_authorities(pem: &str, label: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
     const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
     const END: &str = "-----END CERTIFICATE-----";
     let found: Vec<CertificateDer<'static>> = pem
@@ -276,10 +278,10 @@ fn authorities(pem: &str, place: &str) -> Result<Vec<CertificateDer<'static>>, E
             Some(der)
         })
         .collect();
-    if found.is_empty() { Err(untrusted(format!("{place} holds no certificate"), None)) } else { Ok(found) }
+    if found.is_empty() { Err(truststore_error(format!("{label} holds no certificate"), None)) } else { Ok(found) }
 }
 
-fn untrusted(problem: String, source: Option<BoxError>) -> Error {
+fn truststore_error(problem: String, source: Option<BoxError>) -> Error {
     Error::NotConfigured {
         problem,
         remedy: "it must hold the certificates of the authorities to trust; correct the setting or unset it".to_owned(),
@@ -327,7 +329,7 @@ mod tests {
         assert_eq!(
             found.no_proxy,
             format!(
-                "{NEVER_PROXIED},.hops.local,10.0.0.0/8,192.168.7.0/24,fd00::1,node,.corp,.example.com,172.16.0.0/12"
+                "{DIRECT_HOSTS},.hops.local,10.0.0.0/8,192.168.7.0/24,fd00::1,node,.corp,.example.com,172.16.0.0/12"
             )
         );
         let without_effect = |entry: &str| {

@@ -6,43 +6,43 @@
 use std::time::Duration;
 
 /// The credentials of a short session are not fetched anew in its first half.
-const LONG_LEAD: Duration = Duration::from_secs(60);
+const MIN_LEAD: Duration = Duration::from_secs(60);
 /// The first try after a failure, while time is not pressing.
-const FIRST_RETRY: Duration = Duration::from_secs(1);
+const FIRST_RETRY_WAIT: Duration = Duration::from_secs(1);
 /// Nobody is asked more often than this.
-const SHORTEST_RETRY: Duration = Duration::from_millis(200);
+const MIN_RETRY_WAIT: Duration = Duration::from_millis(200);
 /// A source that is back is noticed within this.
-const LONGEST_RETRY: Duration = Duration::from_secs(60);
+const MAX_RETRY_WAIT: Duration = Duration::from_secs(60);
 
-/// How long after the answer the credentials are fetched anew, when `life` was left of them in the answer.
+/// How long after the answer the credentials are fetched anew, when `valid_for` was left of them in the answer.
 ///
-/// A third of the life ahead of the end; of lives below three minutes a minute, or half the life if that is less. Up to
-/// a twentieth of the life earlier by chance, never later.
-pub fn refresh_after(life: Duration, chance: f64) -> Duration {
-    let lead = (life / 3).max((life / 2).min(LONG_LEAD));
-    (life - lead).saturating_sub((life / 20).mul_f64(chance.clamp(0.0, 1.0)))
+/// A third of the valid_for ahead of the end; of lives below three minutes a minute, or half the valid_for if that is less. Up to
+/// a twentieth of the valid_for earlier by chance, never later.
+pub fn refresh_after(valid_for: Duration, chance: f64) -> Duration {
+    let lead = (valid_for / 3).max((valid_for / 2).min(MIN_LEAD));
+    (valid_for - lead).saturating_sub((valid_for / 20).mul_f64(chance.clamp(0.0, 1.0)))
 }
 
 /// How long to wait after a failed fetch: the `failures`-th since the last success, when `left` is left of the credentials
-/// in use, whose life was `life`.
+/// in use, whose valid_for was `valid_for`.
 ///
 /// Doubles from a second up, and is never longer than an eighth of what is left, so that a source that is back when a
-/// fifth of the life is left is in time. Up to half of it earlier by chance.
+/// fifth of the valid_for is left is in time. Up to half of it earlier by chance.
 ///
 /// Who follows somebody else that has not renewed them yet waits as after a first failure.
-pub fn retry_after(failures: u32, left: Duration, life: Duration, chance: f64) -> Duration {
-    let doubled = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
-    let longest = (left / 8).max(life / 60).clamp(SHORTEST_RETRY, LONGEST_RETRY);
-    doubled.min(longest).mul_f64(1.0 - chance.clamp(0.0, 1.0) / 2.0).max(SHORTEST_RETRY)
+pub fn retry_after(failures: u32, left: Duration, valid_for: Duration, chance: f64) -> Duration {
+    let doubled = FIRST_RETRY_WAIT.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
+    let longest = (left / 8).max(valid_for / 60).clamp(MIN_RETRY_WAIT, MAX_RETRY_WAIT);
+    doubled.min(longest).mul_f64(1.0 - chance.clamp(0.0, 1.0) / 2.0).max(MIN_RETRY_WAIT)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn left_at_refresh(life: u64, chance: f64) -> f64 {
-        let life = Duration::from_secs(life);
-        (life - refresh_after(life, chance)).as_secs_f64()
+    fn left_at_refresh(valid_for: u64, chance: f64) -> f64 {
+        let valid_for = Duration::from_secs(valid_for);
+        (valid_for - refresh_after(valid_for, chance)).as_secs_f64()
     }
 
     #[test]
@@ -78,21 +78,21 @@ mod tests {
 
     #[test]
     fn a_source_that_is_back_with_a_fifth_of_the_life_left_is_in_time() {
-        for life in [10, 60, 900, 3600, 43_200].map(Duration::from_secs) {
-            let mut left = life - refresh_after(life, 0.0);
+        for valid_for in [10, 60, 900, 3600, 43_200].map(Duration::from_secs) {
+            let mut left = valid_for - refresh_after(valid_for, 0.0);
             let mut failures = 0;
-            while left > life / 5 {
+            while left > valid_for / 5 {
                 failures += 1;
-                left = left.saturating_sub(retry_after(failures, left, life, 0.0));
+                left = left.saturating_sub(retry_after(failures, left, valid_for, 0.0));
             }
-            assert!(left > life / 10, "{life:?}: asked only when {left:?} were left");
+            assert!(left > valid_for / 10, "{valid_for:?}: asked only when {left:?} were left");
         }
     }
 
     #[test]
     fn nobody_is_asked_more_often_than_five_times_a_second() {
         for chance in [0.0, 1.0] {
-            assert_eq!(retry_after(1, Duration::ZERO, Duration::from_secs(3), chance), SHORTEST_RETRY);
+            assert_eq!(retry_after(1, Duration::ZERO, Duration::from_secs(3), chance), MIN_RETRY_WAIT);
         }
     }
 }

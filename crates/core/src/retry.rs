@@ -17,7 +17,7 @@ pub struct Retry {
     /// For all tries and the waits between them.
     pub budget: Duration,
     /// For the answer to one try.
-    pub answer: Duration,
+    pub answer_timeout: Duration,
     /// Before the second try; it doubles with each further one. Jitter takes up to half of it away.
     pub first_wait: Duration,
     /// Where the jitter comes from: at least 0, less than 1.
@@ -29,7 +29,7 @@ impl Default for Retry {
         Self {
             tries: 3,
             budget: Duration::from_secs(30),
-            answer: Duration::from_secs(10),
+            answer_timeout: Duration::from_secs(10),
             first_wait: Duration::from_millis(500),
             random,
         }
@@ -38,14 +38,14 @@ impl Default for Retry {
 
 /// One try that brought nothing.
 #[derive(Debug)]
-pub struct Failed {
+pub struct FailedTry {
     /// Why.
     pub error: Error,
     /// The wait that the service asked for (`Retry-After`); it is never shorter than ours.
     pub retry_after: Option<Duration>,
 }
 
-impl From<Error> for Failed {
+impl From<Error> for FailedTry {
     fn from(error: Error) -> Self {
         Self { error, retry_after: None }
     }
@@ -67,17 +67,17 @@ impl Retry {
         mut attempt: impl FnMut(Duration) -> Attempt,
     ) -> Result<T, Error>
     where
-        Attempt: Future<Output = Result<T, Failed>>,
+        Attempt: Future<Output = Result<T, FailedTry>>,
     {
         let mut tried = 0;
         loop {
-            let failed = match attempt(self.answer.min(left(deadline))).await {
+            let failed = match attempt(self.answer_timeout.min(time_left(deadline))).await {
                 Ok(value) => return Ok(value),
                 Err(failed) => failed,
             };
             tried += 1;
             let wait = self.wait_after(tried).max(failed.retry_after.unwrap_or_default());
-            if tried >= self.tries || !failed.error.is_retryable() || wait >= left(deadline) {
+            if tried >= self.tries || !failed.error.is_retryable() || wait >= time_left(deadline) {
                 return Err(failed.error);
             }
             sleep(wait).await;
@@ -90,7 +90,7 @@ impl Retry {
     }
 }
 
-fn left(deadline: Instant) -> Duration {
+fn time_left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
 }
 
@@ -120,7 +120,7 @@ mod tests {
     }
 
     /// The seconds at which tries began, when each takes `taking` and fails as `failure` says.
-    async fn tries(retry: &Retry, taking: Duration, failure: impl Fn() -> Failed) -> Vec<f64> {
+    async fn tries(retry: &Retry, taking: Duration, failure: impl Fn() -> FailedTry) -> Vec<f64> {
         let start = Instant::now();
         let began = RefCell::new(Vec::new());
         let result: Result<(), Error> = retry
@@ -150,13 +150,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_does_not_pass_is_tried_once() {
-        let refused = || Failed::from(Error::InvalidArgument { field: "role ARN", reason: "none".to_owned() });
+        let refused = || FailedTry::from(Error::InvalidArgument { field: "role ARN", reason: "none".to_owned() });
         assert_eq!(tries(&without_jitter(), Duration::ZERO, refused).await, [0.0]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_wait_that_a_service_asks_for_is_kept_while_there_is_time() {
-        let asking = |seconds| move || Failed { error: passing(), retry_after: Some(Duration::from_secs(seconds)) };
+        let asking = |seconds| move || FailedTry { error: passing(), retry_after: Some(Duration::from_secs(seconds)) };
         assert_eq!(tries(&without_jitter(), Duration::ZERO, asking(12)).await, [0.0, 12.0, 24.0]);
         assert_eq!(tries(&without_jitter(), Duration::ZERO, asking(20)).await, [0.0, 20.0]);
         assert_eq!(tries(&without_jitter(), Duration::ZERO, asking(30)).await, [0.0]);

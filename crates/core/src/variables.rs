@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::base_identity::{
     ACCESS_KEY_ID, CONTAINER_PATH, CONTAINER_TOKEN, CONTAINER_TOKEN_FILE, CONTAINER_URL, Environment, ISSUED,
-    METADATA_DISABLED, PROFILE, SECRET_ACCESS_KEY, SESSION_TOKEN, TAKEN_OUT, WEB_IDENTITY_ROLE,
+    METADATA_DISABLED, PROFILE, REMOVED_FOR_ENDPOINT, SECRET_ACCESS_KEY, SESSION_TOKEN, WEB_IDENTITY_ROLE,
     WEB_IDENTITY_TOKEN_FILE, default_profile_with_credentials,
 };
 use crate::credentials::Credentials;
@@ -21,7 +21,7 @@ use crate::text::quoted;
 pub type Change = (&'static str, Option<Zeroizing<String>>);
 
 /// The older name of the session token, which boto3 prefers, and an expiration that belongs to other credentials.
-const OF_OTHERS: [&str; 2] = ["AWS_SECURITY_TOKEN", "AWS_CREDENTIAL_EXPIRATION"];
+const FOREIGN_VARIABLES: [&str; 2] = ["AWS_SECURITY_TOKEN", "AWS_CREDENTIAL_EXPIRATION"];
 
 /// Readers find the credentials themselves, and see newer ones only where they look again.
 ///
@@ -34,7 +34,7 @@ pub fn for_credentials(credentials: &Credentials, get: impl Fn(&str) -> Option<S
         (SESSION_TOKEN, value(credentials.session_token())),
         (ISSUED, value(credentials.access_key_id())),
     ];
-    changes.extend(OF_OTHERS.map(|name| (name, None)));
+    changes.extend(FOREIGN_VARIABLES.map(|name| (name, None)));
     if get(CONTAINER_URL).is_some_and(|url| get(ISSUED) == Some(url)) {
         changes.extend([CONTAINER_URL, CONTAINER_TOKEN, CONTAINER_TOKEN_FILE].map(|name| (name, None)));
     }
@@ -64,7 +64,7 @@ pub async fn for_endpoint(url: &str, token: &str, token_file: &Path) -> Result<V
     }
     let value = |text: &str| Some(Zeroizing::new(text.to_owned()));
     let mut changes: Vec<Change> = [ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN].map(|name| (name, None)).to_vec();
-    changes.extend(OF_OTHERS.iter().chain(&TAKEN_OUT).map(|name| (*name, None)));
+    changes.extend(FOREIGN_VARIABLES.iter().chain(&REMOVED_FOR_ENDPOINT).map(|name| (*name, None)));
     changes.extend([
         (CONTAINER_URL, value(url)),
         (CONTAINER_TOKEN, value(token)),

@@ -138,7 +138,7 @@ fn print(line: &dyn Display) -> Result<(), Error> {
 }
 
 async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
-    let sts = Arc::new(Sts::new(&Settings::from_environment())?.with_limit(STS_LIMIT));
+    let sts = Arc::new(Sts::new(&Settings::from_environment())?.with_timeout(STS_LIMIT));
     let identity = match &options.hopsworks_url {
         None => {
             // Without its cluster the database would be open to nobody, and projects added to it would meet those of the cluster.

@@ -10,7 +10,7 @@ use crate::settings::REST_ENDPOINT;
 use crate::text::quoted;
 
 /// Where the contract's paths begin.
-const BASE: [&str; 2] = ["hopsworks-api", "api"];
+const API_PATH: [&str; 2] = ["hopsworks-api", "api"];
 
 /// The address of a role-mapping server; shown without the path of the contract.
 #[derive(Debug, Clone)]
@@ -39,15 +39,15 @@ impl ServerAddress {
             return Err(unusable());
         }
         let path = url.path().trim_end_matches('/');
-        let path = path.strip_suffix(&format!("/{}/{}", BASE[0], BASE[1])).unwrap_or(path).to_owned();
+        let path = path.strip_suffix(&format!("/{}/{}", API_PATH[0], API_PATH[1])).unwrap_or(path).to_owned();
         url.set_path(&path);
         Ok(Self(url))
     }
 
     /// The address of `segments` below the contract's base, each of them percent-encoded.
-    pub(super) fn at(&self, segments: &[&str], query: &[(&str, &str)]) -> Url {
+    pub(super) fn url(&self, segments: &[&str], query: &[(&str, &str)]) -> Url {
         let mut url = self.0.clone();
-        url.path_segments_mut().expect("http and https have paths").pop_if_empty().extend(BASE).extend(segments);
+        url.path_segments_mut().expect("http and https have paths").pop_if_empty().extend(API_PATH).extend(segments);
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
@@ -86,15 +86,15 @@ mod tests {
     fn the_end_of_an_address_may_be_written_in_any_way() {
         for written in ["https://h", "https://h/", "https://h/hopsworks-api/api", "https://h/hopsworks-api/api/"] {
             let address = ServerAddress::parse(written).expect("an address");
-            assert_eq!(address.at(&["project", "1"], &[]).as_str(), "https://h/hopsworks-api/api/project/1");
+            assert_eq!(address.url(&["project", "1"], &[]).as_str(), "https://h/hopsworks-api/api/project/1");
         }
         let address = ServerAddress::parse("https://gateway/hops/").expect("an address");
-        assert_eq!(address.at(&["project"], &[]).as_str(), "https://gateway/hops/hopsworks-api/api/project");
+        assert_eq!(address.url(&["project"], &[]).as_str(), "https://gateway/hops/hopsworks-api/api/project");
     }
 
     #[test]
     fn every_path_segment_and_query_value_is_percent_encoded() {
-        let url = ServerAddress::parse("h").expect("an address").at(&["a/b?c"], &[("roleARN", "arn:role/+=,.@-é &x")]);
+        let url = ServerAddress::parse("h").expect("an address").url(&["a/b?c"], &[("roleARN", "arn:role/+=,.@-é &x")]);
         assert_eq!(
             url.as_str(),
             "https://h/hopsworks-api/api/a%2Fb%3Fc?roleARN=arn%3Arole%2F%2B%3D%2C.%40-%C3%A9+%26x"

@@ -13,15 +13,15 @@ use zeroize::Zeroizing;
 
 use super::login::Login;
 use crate::error::{Error, causes};
-use crate::retry::Failed;
+use crate::retry::FailedTry;
 use crate::settings::{PROJECT_ID, REST_ENDPOINT, TRUSTSTORE, TRUSTSTORE_PEM};
 use crate::text::parse_http_date;
 
 /// The largest answer that is read. A page of role mappings has some tens of kilobytes.
-const LARGEST: usize = 1024 * 1024;
+const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
 /// The longest message of a server that is shown, in characters.
-const LONGEST_MESSAGE: usize = 300;
+const MAX_MESSAGE_CHARACTERS: usize = 300;
 
 /// What is asked, as messages speak of it.
 pub(super) struct Exchange {
@@ -101,11 +101,16 @@ impl Exchange {
     }
 
     /// Reads `response`, the body of which may take until `time` is over.
-    pub(super) async fn read(&self, mut response: Response, login: &Login, time: Duration) -> Result<Answer, Failed> {
+    pub(super) async fn read(
+        &self,
+        mut response: Response,
+        login: &Login,
+        time: Duration,
+    ) -> Result<Answer, FailedTry> {
         let status = response.status();
         let mut body = Zeroizing::new(Vec::new());
         while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(error, time))? {
-            if body.len() + chunk.len() > LARGEST {
+            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
                 return Err(self.bad_answer(status, "the answer is larger than 1 MiB").into());
             }
             body.extend_from_slice(&chunk);
@@ -115,7 +120,7 @@ impl Exchange {
             let fields = self.fields(status, &body, is_html(headers, &body))?;
             Ok(Answer { fields, date: http_date(headers, DATE.as_str()) })
         } else {
-            Err(Failed {
+            Err(FailedTry {
                 error: self.refused(status, headers, &body, login),
                 retry_after: retry_after(headers, SystemTime::now()),
             })
@@ -145,7 +150,7 @@ impl Exchange {
             Ok(_) | Err(_) => Map::new(),
         };
         let sent = fields.get("errorCode").and_then(Value::as_u64);
-        let message = ["usrMsg", "errorMsg"].iter().find_map(|name| shown(fields.get(*name)?.as_str()?, login));
+        let message = ["usrMsg", "errorMsg"].iter().find_map(|name| clean_message(fields.get(*name)?.as_str()?, login));
         let answer = [
             Some(format!("HTTP {}", status.as_u16())),
             sent.map(|code| format!(", code {code}")),
@@ -194,11 +199,11 @@ impl Exchange {
 }
 
 /// A message of the server, fit for a log line; `None` when nothing is left of it.
-fn shown(message: &str, login: &Login) -> Option<String> {
+fn clean_message(message: &str, login: &Login) -> Option<String> {
     let cleaned = message.replace(login.secret.as_str(), "***");
     let words: Vec<&str> = cleaned.split(|letter: char| letter.is_whitespace() || letter.is_control()).collect();
     let line = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
-    let cut: String = line.chars().take(LONGEST_MESSAGE).collect();
+    let cut: String = line.chars().take(MAX_MESSAGE_CHARACTERS).collect();
     if cut.len() < line.len() { Some(cut + "…") } else { (!cut.is_empty()).then_some(cut) }
 }
 
@@ -233,13 +238,13 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 }
 
 fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
-    causes(error).find_map(|cause| cause.downcast_ref().or_else(|| within(cause.downcast_ref()?)))
+    causes(error).find_map(|cause| cause.downcast_ref().or_else(|| tls_error_within(cause.downcast_ref()?)))
 }
 
 /// An `io::Error` hides its own content from the chain of sources, and that content may be one again.
-fn within(error: &io::Error) -> Option<&rustls::Error> {
+fn tls_error_within(error: &io::Error) -> Option<&rustls::Error> {
     let content = error.get_ref()?;
-    content.downcast_ref().or_else(|| within(content.downcast_ref()?))
+    content.downcast_ref().or_else(|| tls_error_within(content.downcast_ref()?))
 }
 
 fn innermost(error: &reqwest::Error) -> String {

@@ -48,7 +48,7 @@ impl Logins {
     pub(super) fn read(&self) -> Result<Login, Error> {
         for file in &self.files {
             match fs::read_to_string(file) {
-                Ok(token) => return of_file(file, Zeroizing::new(token)),
+                Ok(token) => return login_from_file(file, Zeroizing::new(token)),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => {
                     return Err(Error::NotConfigured {
@@ -68,7 +68,7 @@ impl Logins {
             });
         };
         Ok(Login {
-            header: header("ApiKey", key).ok_or_else(|| Error::NotConfigured {
+            header: authorization("ApiKey", key).ok_or_else(|| Error::NotConfigured {
                 problem: format!("{API_KEY} is no API key: it holds characters that no key has"),
                 remedy: "copy the key again".to_owned(),
                 source: None,
@@ -79,7 +79,7 @@ impl Logins {
     }
 }
 
-fn of_file(file: &Path, content: Zeroizing<String>) -> Result<Login, Error> {
+fn login_from_file(file: &Path, content: Zeroizing<String>) -> Result<Login, Error> {
     let token = content.trim();
     if token.is_empty() {
         return Err(Error::Unavailable {
@@ -91,7 +91,7 @@ fn of_file(file: &Path, content: Zeroizing<String>) -> Result<Login, Error> {
         });
     }
     Ok(Login {
-        header: header("Bearer", token).ok_or_else(|| Error::NotConfigured {
+        header: authorization("Bearer", token).ok_or_else(|| Error::NotConfigured {
             problem: format!("the token file {} holds no token", file.display()),
             remedy: format!("log in again, or remove it and set {API_KEY}"),
             source: None,
@@ -101,7 +101,7 @@ fn of_file(file: &Path, content: Zeroizing<String>) -> Result<Login, Error> {
     })
 }
 
-fn header(scheme: &str, secret: &str) -> Option<HeaderValue> {
+fn authorization(scheme: &str, secret: &str) -> Option<HeaderValue> {
     if !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
         return None;
     }

@@ -13,12 +13,12 @@ use aws_smithy_types::retry::ErrorKind;
 use reqwest::{Client, Request};
 
 /// The longest answer that is read, in bytes. A real one has about 2 000.
-const LENGTH_MAXIMUM: usize = 1 << 20;
+const MAX_ANSWER_BYTES: usize = 1 << 20;
 
 /// An answer that had begun and was not read to its end.
 #[derive(Debug, thiserror::Error)]
 #[error("the answer broke off or is too long")]
-pub(crate) struct Unfinished {
+pub(crate) struct BrokenAnswer {
     /// The status it began with.
     pub status: u16,
     source: Option<reqwest::Error>,
@@ -26,40 +26,44 @@ pub(crate) struct Unfinished {
 
 /// The SDK's view of `client`. How long a connection may take, `client` knows itself. How long an answer may take, the SDK
 /// says here to some services, a container's among them, and bounds each try of the others.
-pub(super) fn over(client: Client) -> SharedHttpClient {
+pub(super) fn to_sdk_client(client: Client) -> SharedHttpClient {
     http_client_fn(move |settings, _| {
-        SharedHttpConnector::new(Connector { client: client.clone(), answer: settings.read_timeout() })
+        SharedHttpConnector::new(Connector { client: client.clone(), answer_timeout: settings.read_timeout() })
     })
 }
 
 #[derive(Debug)]
 struct Connector {
     client: Client,
-    answer: Option<Duration>,
+    answer_timeout: Option<Duration>,
 }
 
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let (client, answer) = (self.client.clone(), self.answer);
-        HttpConnectorFuture::new(async move { send(&client, answer, request).await })
+        let (client, answer_timeout) = (self.client.clone(), self.answer_timeout);
+        HttpConnectorFuture::new(async move { send(&client, answer_timeout, request).await })
     }
 }
 
-async fn send(client: &Client, answer: Option<Duration>, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+async fn send(
+    client: &Client,
+    answer_timeout: Option<Duration>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ConnectorError> {
     let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?.map(|body| {
         // Every request of STS and of the credential services is a form or nothing, in memory.
         body.bytes().map(<[u8]>::to_vec).unwrap_or_default()
     });
     let mut request = Request::try_from(request).map_err(|error| ConnectorError::user(error.into()))?;
-    *request.timeout_mut() = answer;
-    let mut response = client.execute(request).await.map_err(unconnected)?;
+    *request.timeout_mut() = answer_timeout;
+    let mut response = client.execute(request).await.map_err(to_connector_error)?;
     let mut body = Vec::new();
     let status = response.status().as_u16();
-    let unfinished =
-        |source| ConnectorError::other(Box::new(Unfinished { status, source }), Some(ErrorKind::TransientError));
-    while let Some(chunk) = response.chunk().await.map_err(|error| unfinished(Some(error)))? {
-        if body.len() + chunk.len() > LENGTH_MAXIMUM {
-            return Err(unfinished(None));
+    let broken =
+        |source| ConnectorError::other(Box::new(BrokenAnswer { status, source }), Some(ErrorKind::TransientError));
+    while let Some(chunk) = response.chunk().await.map_err(|error| broken(Some(error)))? {
+        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+            return Err(broken(None));
         }
         body.extend_from_slice(&chunk);
     }
@@ -73,7 +77,7 @@ async fn send(client: &Client, answer: Option<Duration>, request: HttpRequest) -
     Ok(answer)
 }
 
-fn unconnected(error: reqwest::Error) -> ConnectorError {
+fn to_connector_error(error: reqwest::Error) -> ConnectorError {
     // An address can hold what only the SDK knows.
     let error = error.without_url();
     if error.is_timeout() { ConnectorError::timeout(error.into()) } else { ConnectorError::io(error.into()) }

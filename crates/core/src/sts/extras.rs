@@ -7,7 +7,7 @@ use crate::request::Extras;
 use crate::text::{is_name_character, quoted};
 
 /// The longest session policy, and the longest session policy with the ARNs of the managed ones.
-const POLICY_MAXIMUM: usize = 2048;
+const MAX_POLICY_CHARACTERS: usize = 2048;
 
 /// Refuses what STS would refuse as it stands.
 ///
@@ -52,8 +52,8 @@ fn check_policies(extras: &Extras) -> Result<(), Error> {
     }
     let length = extras.policy.as_ref().map_or(0, |policy| policy.chars().count())
         + extras.policy_arns.iter().map(String::len).sum::<usize>();
-    require(length <= POLICY_MAXIMUM, "session policy", || {
-        format!("it has {length} characters, policy ARNs included, and STS takes {POLICY_MAXIMUM}")
+    require(length <= MAX_POLICY_CHARACTERS, "session policy", || {
+        format!("it has {length} characters, policy ARNs included, and STS takes {MAX_POLICY_CHARACTERS}")
     })
 }
 

@@ -298,7 +298,7 @@ fn a_server_that_does_not_answer_is_given_up_in_time() {
             std::thread::park();
         }
     });
-    let retry = Retry { tries: 2, answer: Duration::from_secs(1), ..quick() };
+    let retry = Retry { tries: 2, answer_timeout: Duration::from_secs(1), ..quick() };
     let error = assume(&server, retry).expect_err("no answer");
     assert_eq!(message(&error, &server.endpoint), format!("{FAILED}: no answer within 1 s; {REACH}"));
     assert_eq!(server.requests().len(), 2);

@@ -314,7 +314,7 @@ async fn an_sts_that_does_not_answer_ends_after_thirty_seconds() {
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_has_to_answer_in_time_itself_sets_the_limit_and_still_gets_two_tries() {
     let sts = Fake::start(|_| Reply::Silence).await;
-    let client = sts_of(&keys_for(&sts)).with_limit(Duration::from_secs(7));
+    let client = sts_of(&keys_for(&sts)).with_timeout(Duration::from_secs(7));
     let began = tokio::time::Instant::now();
     let error = assume(&client, ROLE, 3600, &Extras::default()).await.expect_err("no answer");
     assert!(error.is_retryable(), "{error}");

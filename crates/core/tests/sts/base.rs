@@ -239,7 +239,7 @@ async fn a_container_that_takes_the_request_and_keeps_silent_is_asked_again_with
         let container = Fake::start(|_| Reply::Silence).await;
         let url = format!("{}/role", container.url());
         let base = with_sts(&sts, &[("AWS_REGION", "eu-north-1"), ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &url)]);
-        let client = sts_of(&base).with_limit(Duration::from_secs(limit));
+        let client = sts_of(&base).with_timeout(Duration::from_secs(limit));
         let began = tokio::time::Instant::now();
         let error = assume(&client, ROLE, 3600, &Extras::default()).await.expect_err("no base identity");
         let took = began.elapsed();
