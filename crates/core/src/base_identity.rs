@@ -176,7 +176,7 @@ fn endpoint(config: &SdkConfig) -> Result<Option<String>, Error> {
         Ok(Some(endpoint))
     } else {
         Err(Error::NotConfigured {
-            problem: "the endpoint of STS is no URL of the form https://host or http://host:port".to_owned(),
+            problem: "the endpoint of STS is not a URL of the form https://host or http://host:port".to_owned(),
             remedy: "correct or remove AWS_ENDPOINT_URL_STS, AWS_ENDPOINT_URL or the profile's endpoint_url".to_owned(),
             source: None,
         })

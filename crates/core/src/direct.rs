@@ -92,7 +92,7 @@ fn no_role() -> Error {
 
 fn illegal_role(written: &str, error: Error) -> Error {
     Error::NotConfigured {
-        problem: format!("{ROLES} lists {}, which is no role ARN", quoted(written)),
+        problem: format!("{ROLES} lists {}, which is not a role ARN", quoted(written)),
         remedy: "list ARNs of the form arn:<partition>:iam::<account of 12 digits>:role/<path and name>, separated by \
                  commas"
             .to_owned(),

@@ -72,7 +72,7 @@ impl Hopsworks {
         }
         Ok(Self {
             project: project.trim().parse().map_err(|_| Error::NotConfigured {
-                problem: format!("{PROJECT_ID} is {}, which is no number", quoted(project)),
+                problem: format!("{PROJECT_ID} is {}, which is not a number", quoted(project)),
                 remedy: "set it to the number of the project, not its name".to_owned(),
                 source: None,
             })?,
@@ -262,7 +262,7 @@ pub(crate) fn check_supported(extras: &Extras) -> Result<(), Error> {
 }
 
 fn items<'page>(exchange: &Exchange, page: &'page Answer) -> Result<Vec<&'page Map<String, Value>>, Error> {
-    let bad_answer = || exchange.bad_answer(StatusCode::OK, "the field items is no list of role mappings");
+    let bad_answer = || exchange.bad_answer(StatusCode::OK, "the field items is not a list of role mappings");
     match page.fields.get("items") {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::Array(items)) => items.iter().map(|item| item.as_object().ok_or_else(bad_answer)).collect(),
@@ -308,7 +308,7 @@ fn credentials(
             value
                 .as_str()
                 .and_then(parse_rfc3339)
-                .ok_or_else(|| bad_answer("the field expiration is no time of RFC 3339".to_owned()))?,
+                .ok_or_else(|| bad_answer("the field expiration is not an RFC 3339 time".to_owned()))?,
             answer.date.unwrap_or(now),
         ),
     };

@@ -180,7 +180,7 @@ pub fn loopback_client(answer_timeout: Duration) -> Result<Client, Error> {
 
 fn client_error(error: reqwest::Error) -> Error {
     Error::NotConfigured {
-        problem: "no client for HTTPS can be made".to_owned(),
+        problem: "an HTTPS client cannot be made".to_owned(),
         remedy: format!("install the system's certificates (ca-certificates), or name a PEM file by {TRUSTSTORE_PEM}"),
         source: Some(Box::new(error)),
     }

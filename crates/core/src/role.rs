@@ -143,7 +143,7 @@ impl FromStr for ProjectRole {
             .find(|role| text == role.display_name() || text == role.query_name())
             .ok_or_else(|| Error::InvalidArgument {
                 field: "project role",
-                reason: format!("{} is none of DATA_OWNER, DATA_SCIENTIST and ALL", quoted(text)),
+                reason: format!("{} is not DATA_OWNER, DATA_SCIENTIST or ALL", quoted(text)),
             })
     }
 }

@@ -204,7 +204,7 @@ mod tests {
     fn a_listed_text_that_is_no_arn_is_named() {
         assert_eq!(
             message(source(&[("HOPS_CLOUD_ROLES", &format!("{READER},writer"))])),
-            "hops.cloud.roles / HOPS_CLOUD_ROLES lists \"writer\", which is no role ARN; list ARNs of the form \
+            "hops.cloud.roles / HOPS_CLOUD_ROLES lists \"writer\", which is not a role ARN; list ARNs of the form \
              arn:<partition>:iam::<account of 12 digits>:role/<path and name>, separated by commas"
         );
     }
@@ -218,7 +218,7 @@ mod tests {
         );
         assert_eq!(
             message(source(&[("REST_ENDPOINT", "https://hops"), ("HOPSWORKS_PROJECT_ID", "churn")])),
-            "hopsworks.projectid / HOPSWORKS_PROJECT_ID is \"churn\", which is no number; set it to the number of the \
+            "hopsworks.projectid / HOPSWORKS_PROJECT_ID is \"churn\", which is not a number; set it to the number of the \
              project, not its name"
         );
     }

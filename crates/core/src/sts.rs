@@ -106,7 +106,7 @@ impl Sts {
         let mut warnings = Vec::from_iter(plaintext_warning(&base));
         let shortened = |duration: SessionDuration| {
             format!(
-                "{} s were asked for and {} s are what AWS gives, because the base identity ({}) is itself a role",
+                "{} s were requested, but AWS gives {} s, because the base identity ({}) is itself a role",
                 duration.seconds(),
                 SessionDuration::CHAINED_MAXIMUM.seconds(),
                 base.provider
@@ -167,7 +167,7 @@ impl Sts {
                 arn: arn.to_owned(),
                 account: account.to_owned(),
             }),
-            (Some(_) | None, _) => Err(answer::damaged(attempted, "the answer names nobody".to_owned())),
+            (Some(_) | None, _) => Err(answer::damaged(attempted, "the answer names no identity".to_owned())),
         }
     }
 
@@ -263,7 +263,7 @@ fn check_partition(role: &RoleArn, base: &BaseCredentials) -> Result<(), Error> 
     } else {
         Err(Error::NotConfigured {
             problem: format!(
-                "role {role} is of partition {}, and the region {} is of partition {partition}",
+                "role {role} belongs to partition {}, and the region {} belongs to partition {partition}",
                 role.partition(),
                 base.region
             ),

@@ -154,7 +154,7 @@ impl Environment {
         ] {
             if self.get(set).is_some() && self.get(missing).is_none() {
                 return Err(Error::NotConfigured {
-                    problem: format!("the base identity is set by half: {set} is there, {missing} is not"),
+                    problem: format!("the base identity is incomplete: {set} is set, {missing} is not"),
                     remedy: format!("set {missing}, or remove {set}"),
                     source: None,
                 });
@@ -244,17 +244,17 @@ mod tests {
         let cases: [(&[(&str, &str)], &str); 3] = [
             (
                 &[(ACCESS_KEY_ID, "AKIAOWN"), (SECRET_ACCESS_KEY, " ")],
-                "the base identity is set by half: AWS_ACCESS_KEY_ID is there, AWS_SECRET_ACCESS_KEY is not; set \
+                "the base identity is incomplete: AWS_ACCESS_KEY_ID is set, AWS_SECRET_ACCESS_KEY is not; set \
                  AWS_SECRET_ACCESS_KEY, or remove AWS_ACCESS_KEY_ID",
             ),
             (
                 &[(SECRET_ACCESS_KEY, "canary-secret")],
-                "the base identity is set by half: AWS_SECRET_ACCESS_KEY is there, AWS_ACCESS_KEY_ID is not; set \
+                "the base identity is incomplete: AWS_SECRET_ACCESS_KEY is set, AWS_ACCESS_KEY_ID is not; set \
                  AWS_ACCESS_KEY_ID, or remove AWS_SECRET_ACCESS_KEY",
             ),
             (
                 &[(WEB_IDENTITY_TOKEN_FILE, "/var/run/token")],
-                "the base identity is set by half: AWS_WEB_IDENTITY_TOKEN_FILE is there, AWS_ROLE_ARN is not; set \
+                "the base identity is incomplete: AWS_WEB_IDENTITY_TOKEN_FILE is set, AWS_ROLE_ARN is not; set \
                  AWS_ROLE_ARN, or remove AWS_WEB_IDENTITY_TOKEN_FILE",
             ),
         ];

@@ -135,7 +135,7 @@ impl Exchange {
             // serde's own message may quote the answer.
             Ok(text) => match serde_json::from_str(text) {
                 Ok(Value::Object(fields)) => return Ok(fields),
-                Ok(_) => "the answer is no JSON object",
+                Ok(_) => "the answer is not a JSON object",
                 Err(error) if error.is_eof() => "the answer is cut off",
                 Err(_) => "the answer is not JSON",
             },

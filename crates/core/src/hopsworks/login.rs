@@ -69,7 +69,7 @@ impl Logins {
         };
         Ok(Login {
             header: authorization("ApiKey", key).ok_or_else(|| Error::NotConfigured {
-                problem: format!("{API_KEY} is no API key: it holds characters that no key has"),
+                problem: format!("{API_KEY} is not an API key: it holds characters that no API key has"),
                 remedy: "copy the key again".to_owned(),
                 source: None,
             })?,
@@ -116,7 +116,7 @@ impl Login {
         match &self.file {
             Some(file) => format!("the token in {} is not accepted: log in again, or restart the job", file.display()),
             None => format!(
-                "{API_KEY} is not accepted: create a new API key; an old Hopsworks takes nothing but a token file here"
+                "{API_KEY} is not accepted: create a new API key; an old Hopsworks accepts only a token file here"
             ),
         }
     }

@@ -65,7 +65,7 @@ pub(super) fn credentials(
         }
         // They end up in headers and environment variables.
         if !value.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(format!("the {name} in the answer is not legible"));
+            return Err(format!("the {name} in the answer is not readable"));
         }
     }
     // The AWS SDK says 1970 when the field is missing.

@@ -169,7 +169,7 @@ fn an_answer_that_is_no_json_object_is_named_for_what_it_is() {
         (json("200 OK", &valid[..30]), "the answer is cut off"),
         (json("200 OK", "canary"), "the answer is not JSON"),
         (json("200 OK", &format!("{valid}{valid}")), "the answer is not JSON"),
-        (json("200 OK", "[\"canary\"]"), "the answer is no JSON object"),
+        (json("200 OK", "[\"canary\"]"), "the answer is not a JSON object"),
         (answer("200 OK", "", b"{\"accessKeyId\":\"\xff canary\"}"), "the answer is not UTF-8"),
     ] {
         let code = if bytes.starts_with(b"HTTP/1.1 204") { 204 } else { 200 };
@@ -218,7 +218,7 @@ fn credentials_lack_no_field() {
     let body = r#"{"accessKeyId":"A","secretAccessKey":"canary","sessionToken":"canary","expiration":"canary"}"#;
     check(
         vec![json("200 OK", body)],
-        &format!("{FAILED}: the field expiration is no time of RFC 3339; {CHECK}"),
+        &format!("{FAILED}: the field expiration is not an RFC 3339 time; {CHECK}"),
         200,
         1,
     );
@@ -270,7 +270,7 @@ fn a_role_mapping_lacks_no_field() {
     assert_eq!(
         message(&error, &server.endpoint),
         format!(
-            "listing the role mappings for project 119 at <server> failed: the field items is no list of role mappings; \
+            "listing the role mappings for project 119 at <server> failed: the field items is not a list of role mappings; \
              {CHECK}"
         )
     );

@@ -93,7 +93,7 @@ async fn a_damaged_success_is_no_success() {
         (empty("SessionToken").into_bytes(), "the answer holds no session token", DAMAGED),
         (
             whole.replace("canary-issued-token", "canary\ntoken").into_bytes(),
-            "the session token in the answer is not legible",
+            "the session token in the answer is not readable",
             DAMAGED,
         ),
         (
