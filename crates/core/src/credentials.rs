@@ -26,7 +26,7 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Keeps the answer of a source. The caller has checked that no text is empty and that `valid_for` is at least
+    /// Takes what a source answered. The source has checked that no text is empty and that `valid_for` is at least
     /// [`MIN_VALID_FOR`].
     ///
     /// `valid_for` counts from the answer to the expiration by the clock of the service (its `Date`), so that a wrong

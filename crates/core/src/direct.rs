@@ -75,11 +75,11 @@ fn role_mapping(id: u32, role: &RoleArn) -> RoleMapping {
     RoleMapping { id, role: role.clone(), project_role: ProjectRole::All, is_default: id == 1 }
 }
 
-/// `<user>-<application or project>`, so that CloudTrail can tell who it was.
+/// Makes `<user>-<application or project>`, so that CloudTrail tells who the caller was.
 fn session_name(settings: &Settings) -> SessionName {
     let user = settings.get(&HADOOP_USER_NAME).or(settings.get(&USER_NAME)).unwrap_or_default();
-    let place = settings.get(&APPLICATION_NAME).or(settings.get(&PROJECT_NAME)).unwrap_or("hops");
-    SessionName::from_parts(user.trim(), place.trim())
+    let context = settings.get(&APPLICATION_NAME).or(settings.get(&PROJECT_NAME)).unwrap_or("hops");
+    SessionName::from_parts(user.trim(), context.trim())
 }
 
 fn no_role() -> Error {

@@ -1,8 +1,8 @@
 //! The client of the role-mapping contract, which Hopsworks and our role-mapping server speak.
 //!
 //! Settings: [`REST_ENDPOINT`], [`PROJECT_ID`], a login ([`SECRETS_DIR`](crate::settings::SECRETS_DIR),
-//! [`API_KEY`](crate::settings::API_KEY)), and those of [`network`](crate::network). Without a session name in the
-//! request none is sent: the server knows who asks, and makes one from that.
+//! [`API_KEY`](crate::settings::API_KEY)), and those of [`network`](crate::network). A request without a session name is
+//! sent without one: the server knows the caller and makes a name.
 
 mod address;
 mod answer;
@@ -30,13 +30,13 @@ use crate::role::RoleMapping;
 use crate::settings::{PROJECT_ID, PROJECT_NAME, REST_ENDPOINT, Settings};
 use crate::text::{parse_rfc3339, quoted, rfc3339};
 
-/// Role mappings asked for at once.
+/// How many role mappings one request asks for.
 const PAGE_SIZE: usize = 100;
 
-/// From this difference on, a wrong clock is worth a word.
+/// The clock skew from which we warn.
 const MAX_SKEW: Duration = Duration::from_secs(300);
 
-/// One member of one project at one server. `Debug` shows no login.
+/// A member of a project at a server. `Debug` shows no login.
 pub struct Hopsworks {
     address: ServerAddress,
     project: u32,
@@ -85,22 +85,22 @@ impl Hopsworks {
         })
     }
 
-    /// Tries as `retry` says instead of as usual.
+    /// Replaces [`Retry::default`] by `retry`.
     pub fn with_retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
     }
 
-    /// The role mappings of the project, in the order of their ids.
+    /// Lists the role mappings of the project, in the order of their ids.
     ///
     /// # Errors
-    /// [`Error::Refused`] when the server says no, [`Error::Unavailable`] when it may work later, [`Error::BadAnswer`]
+    /// [`Error::Refused`] when the server refuses, [`Error::Unavailable`] when a later call may succeed, [`Error::BadAnswer`]
     /// when an answer breaks the contract, [`Error::NotConfigured`] without a login.
     pub async fn role_mappings(&self) -> Result<Vec<RoleMapping>, Error> {
         Ok(self.list_with_skew().await?.0)
     }
 
-    /// The role mappings, and a sentence about the clocks of this machine and the server when they differ.
+    /// Lists the role mappings, and returns a warning when the clocks of this machine and the server differ.
     pub(crate) async fn list_with_skew(&self) -> Result<(Vec<RoleMapping>, Option<String>), Error> {
         let exchange = self.exchange("listing the role mappings", "ask the administrator of the server");
         let deadline = self.retry.deadline();
@@ -115,14 +115,14 @@ impl Hopsworks {
                 found.insert(mapping.id, mapping);
             }
             let count = page.fields.get("count").and_then(Value::as_u64);
-            // A page that brings nothing new is the last one, whatever the count says.
+            // A page without a new mapping is the last one, whatever the count says.
             if found.len() == known || count.is_some_and(|count| found.len() as u64 >= count) {
                 return Ok((found.into_values().collect(), self.skew_warning(page.date, SystemTime::now())));
             }
         }
     }
 
-    /// One role mapping; `None` is the caller's default.
+    /// Reads one role mapping; `None` is the caller's default.
     ///
     /// # Errors
     /// As [`Hopsworks::role_mappings`]; [`Error::Refused`] with code 380003 when there is none.
@@ -139,10 +139,10 @@ impl Hopsworks {
         role_mapping(&exchange, &answer.fields)
     }
 
-    /// Credentials of a role.
+    /// Fetches credentials of a role.
     ///
     /// # Errors
-    /// As [`Hopsworks::role_mappings`]; [`Error::InvalidArgument`] when `request` holds what the contract cannot carry
+    /// As [`Hopsworks::role_mappings`]; [`Error::InvalidArgument`] when `request` holds a field that the contract lacks
     /// (nothing is sent).
     pub async fn assume_role(&self, request: &AssumeRole) -> Result<Credentials, Error> {
         check_supported(&request.extras)?;
@@ -165,7 +165,7 @@ impl Hopsworks {
         credentials(&exchange, answer, request, asked, now)
     }
 
-    /// What the user should know though nothing failed, since somebody last asked.
+    /// Takes the warnings since the last call: what the user should know although nothing failed. One sentence each.
     pub fn take_warnings(&self) -> Vec<String> {
         std::mem::take(&mut *self.warnings.lock().expect("no holder panics"))
     }
@@ -183,12 +183,13 @@ impl Hopsworks {
         self.address.url(&[&["project", &project], segments].concat(), query)
     }
 
-    /// Asks, and asks again what may be asked again.
+    /// Sends a request and retries where that may help.
     async fn ask(&self, exchange: &Exchange, url: Url, deadline: Instant) -> Result<Answer, Error> {
         self.retry.run(deadline, |time| self.ask_once(exchange, &url, time)).await
     }
 
-    /// Asks; after a 401 the token file is read once more, since it may just have been replaced.
+    /// Sends a request once. After a 401 it reads the token file and sends once more, since the platform may just have
+    /// replaced the file.
     async fn ask_once(&self, exchange: &Exchange, url: &Url, time: Duration) -> Result<Answer, FailedTry> {
         let end = Instant::now() + time;
         let login = self.logins.read()?;
@@ -241,7 +242,7 @@ impl fmt::Debug for Hopsworks {
 
 const NO_DEFAULT: &str = "name a role, or ask a data owner of the project to set a default";
 
-/// Refuses what only STS itself takes.
+/// Refuses the fields that only STS itself takes.
 pub(crate) fn check_supported(extras: &Extras) -> Result<(), Error> {
     let given = [
         (extras.external_id.is_some(), "external id"),
@@ -287,7 +288,8 @@ fn role_mapping(exchange: &Exchange, fields: &Map<String, Value>) -> Result<Role
     })
 }
 
-/// `asked` and `now` are of our clock, the expiration and the date of the answer are of the server's.
+/// Reads the credentials in an answer. `asked` and `now` are times of our clock, the expiration and the date of the answer
+/// are times of the server's.
 fn credentials(
     exchange: &Exchange,
     answer: Answer,
@@ -320,7 +322,7 @@ fn credentials(
             rfc3339(made)
         )));
     }
-    // Not every server tells which name it gave the session. One that is none is not worth refusing credentials for.
+    // Not every server returns the session name, and an illegal one is not a reason to refuse credentials.
     let from_server = fields.get("roleSessionName").and_then(Value::as_str).and_then(|name| name.parse().ok());
     let session_name = from_server.or_else(|| request.session_name.clone());
     Ok(Credentials::new(id, secret, token, expiration, valid_for, request.role.clone()).with_session_name(session_name))

@@ -1,9 +1,9 @@
-//! How we reach out, to a role-mapping server as well as to AWS: proxies and trusted authorities.
+//! The network as role-mapping servers and AWS are reached over it: proxies, trusted authorities, HTTP clients.
 //!
-//! Proxies: a JVM's own settings (`https.proxyHost`, …) win over `HTTPS_PROXY` and `HTTP_PROXY`; hosts that either
-//! `http.nonProxyHosts` or `NO_PROXY` excepts are reached directly, and so are loopback, link-local addresses and the
-//! metadata services of AWS, always. Authorities: those of the system, of the JVM's truststore and of the truststore of
-//! the source at hand, together. No certificate reaches a client before we have read it, so that an error names its file.
+//! Proxies: a JVM's own settings (`https.proxyHost`, …) win over `HTTPS_PROXY` and `HTTP_PROXY`. Hosts that
+//! `http.nonProxyHosts` or `NO_PROXY` lists are reached directly; loopback, link-local addresses and the metadata services
+//! of AWS always are. Authorities: those of the system, of the JVM's truststore and of the service's own truststore,
+//! together. We parse every certificate before a client gets it, so that an error names its file.
 
 pub(crate) mod aws;
 
@@ -26,15 +26,15 @@ use crate::settings::{
     TRUSTSTORE, TRUSTSTORE_PEM,
 };
 
-/// For a connection to be made.
+/// How long a connection may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Loopback, link-local, and the IPv6 addresses of the metadata and pod-identity services.
+/// The hosts that no proxy serves: loopback, link-local, and the IPv6 addresses of the metadata and pod-identity services.
 ///
 /// Source: EC2 user guide, "Use the Instance Metadata Service"; EKS user guide, "EKS Pod Identity".
 const DIRECT_HOSTS: &str = "localhost,127.0.0.0/8,::1,169.254.0.0/16,fe80::/10,fd00:ec2::/32";
 
-/// How we reach out. `Debug` shows no password of a proxy.
+/// The proxies and authorities of one process. `Debug` shows no password of a proxy.
 #[derive(Clone)]
 pub struct Network {
     settings: Settings,
@@ -45,7 +45,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// Reads the proxies and notes where certificates are to be found.
+    /// Reads the proxies. The client methods read the certificates.
     ///
     /// # Errors
     /// [`Error::NotConfigured`] when a proxy is not the address of an HTTP proxy.
@@ -64,12 +64,12 @@ impl Network {
         })
     }
 
-    /// What the user should know about the proxy settings.
+    /// What the user should know about the proxy settings; one sentence each.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// A client for AWS. It trusts `AWS_CA_BUNDLE` too.
+    /// Makes a client for AWS. It also trusts the authorities of `AWS_CA_BUNDLE`.
     ///
     /// # Errors
     /// [`Error::NotConfigured`] when a file cannot be read or holds no certificate.
@@ -78,17 +78,17 @@ impl Network {
         Ok(aws::to_sdk_client(client.build().map_err(client_error)?))
     }
 
-    /// A client for the instance metadata service of AWS, which no proxy reaches and which has no TLS.
+    /// Makes a client for the instance metadata service of AWS, which no proxy reaches and which has no TLS.
     ///
     /// # Errors
-    /// [`Error::NotConfigured`] when the operating system gives no client.
+    /// [`Error::NotConfigured`] when the client cannot be made.
     pub fn metadata_client() -> Result<SharedHttpClient, Error> {
-        // Reading the system's certificates takes longer than the service to answer.
+        // Reading the system's certificates takes longer than an answer of the service.
         let client = plain_client().tls_certs_only([]).build().map_err(client_error)?;
         Ok(aws::to_sdk_client(client))
     }
 
-    /// A client for the role-mapping server.
+    /// Makes a client for the role-mapping server.
     ///
     /// # Errors
     /// [`Error::NotConfigured`] when a truststore cannot be read or holds no certificate.
@@ -114,7 +114,7 @@ impl Network {
         Ok(client)
     }
 
-    /// Whether the certificate of the role-mapping server goes unchecked. Never true of AWS.
+    /// Whether the certificate of the role-mapping server is not checked. That of AWS always is.
     pub fn is_insecure(&self) -> bool {
         let says = |setting: &Setting, word: &str| {
             self.settings.get(setting).map(|value| value.trim().eq_ignore_ascii_case(word))
@@ -122,8 +122,8 @@ impl Network {
         says(&INSECURE, "true").or_else(|| says(&REQUESTS_VERIFY, "false")).unwrap_or(false)
     }
 
-    /// What is worth a word when a truststore is named that only a JVM reads (JKS, PKCS12), and this is none. It is left
-    /// out then, which can only make us trust less.
+    /// The warning for a truststore that only a JVM reads (JKS, PKCS12), in a process without one. We leave such a
+    /// truststore out, so we can only trust less.
     pub fn unread_truststore_warning(&self) -> Option<String> {
         let is_read = self.settings.hopsworks_pem().is_some() || self.settings.get(&TRUSTSTORE_PEM).is_some();
         (self.settings.get(&TRUSTSTORE).is_some() && !is_read).then(|| {
@@ -131,7 +131,8 @@ impl Network {
         })
     }
 
-    /// Those of the JVM's truststore, of `handed_over` (PEM, and where it is from), and of the file that `setting` names.
+    /// Reads the authorities of the JVM's truststore, of `handed_over` (PEM, and the setting it comes from), and of the file
+    /// that `setting` names.
     fn certificates(
         &self,
         handed_over: Option<(&str, &Setting)>,
@@ -153,9 +154,9 @@ impl fmt::Debug for Network {
     }
 }
 
-/// Without a proxy. It does not follow redirects: they would carry the caller's token, or a signature, along.
+/// A client without a proxy. It does not follow redirects: they would carry the caller's token or a signature along.
 fn plain_client() -> ClientBuilder {
-    // Whoever was first keeps its place; ours is only there so that reqwest finds one.
+    // The first provider that a process installs stays; ours makes sure that reqwest finds one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()
         .no_proxy()
@@ -170,10 +171,10 @@ pub fn is_loopback(url: &Url) -> bool {
     host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
-/// A client for an endpoint of ours on this machine.
+/// Makes a client for an endpoint of ours on this machine, which must answer within `answer_timeout`.
 ///
 /// # Errors
-/// [`Error::NotConfigured`] when no client can be made.
+/// [`Error::NotConfigured`] when the client cannot be made.
 pub fn loopback_client(answer_timeout: Duration) -> Result<Client, Error> {
     plain_client().timeout(answer_timeout).build().map_err(client_error)
 }
@@ -197,7 +198,7 @@ fn proxy_from_environment(settings: &Settings, setting: &Setting) -> Result<Opti
     settings.get(setting).map(|value| proxy_address(value.trim(), setting)).transpose()
 }
 
-/// Takes `host:port` and `http(s)://[user:password@]host[:port]`. The message does not show it: it may hold a password.
+/// Parses `host:port` and `http(s)://[user:password@]host[:port]`. The error does not repeat it: it may hold a password.
 fn proxy_address(written: &str, setting: &Setting) -> Result<String, Error> {
     let address = if written.contains("://") { written.to_owned() } else { format!("http://{written}") };
     match Url::parse(&address) {
@@ -230,13 +231,13 @@ fn no_proxy(settings: &Settings, warnings: &mut Vec<String>) -> String {
     rules.join(",")
 }
 
-/// `*.example.com`, `10.20.*`, `[::1]` and all that has no star, as a rule of curl.
+/// Turns `*.example.com`, `10.20.*`, `[::1]` or a pattern without a star into a rule of curl; `None` for other patterns.
 fn direct_rule(pattern: &str) -> Option<String> {
     let pattern = pattern.trim_start_matches('[').trim_end_matches(']');
     match pattern.split_once('*') {
         None if pattern.is_empty() => None,
         None => Some(pattern.to_owned()),
-        // The star of curl's rules is one for names, not for addresses.
+        // The star of curl's rules matches names only, not addresses.
         Some(("", "")) => Some("*,0.0.0.0/0,::/0".to_owned()),
         Some(("", domain)) if !domain.contains('*') => Some(domain.to_owned()),
         Some((numbers, "")) => {
@@ -263,8 +264,8 @@ fn read_authorities(settings: &Settings, setting: &Setting) -> Result<Vec<Certif
     }
 }
 
-/// The certificates that can be trusted. What else there is (keys, comments, a certificate that rustls does not
-/// understand, as some bundles of systems have) is passed over.
+/// Reads the certificates that can be trusted. It skips everything else: keys, comments, and certificates that rustls does
+/// not understand, which some system bundles hold.
 fn parse_authorities(pem: &str, label: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
     const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
     const END: &str = "-----END CERTIFICATE-----";

@@ -1,4 +1,4 @@
-//! Trying again what may be tried again, and nothing else.
+//! Which failures are tried again, how often and for how long.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -8,19 +8,19 @@ use tokio::time::{Instant, sleep};
 
 use crate::error::Error;
 
-/// How often and for how long something is tried. [`Default`] is what every caller uses: 3 tries, 30 s in all, 10 s for
+/// How often and for how long a request is tried. [`Default`] is what every caller uses: 3 tries, 30 s in all, 10 s for
 /// an answer.
 #[derive(Debug, Clone)]
 pub struct Retry {
-    /// Tries, the first one included.
+    /// The number of tries, the first one included.
     pub tries: u32,
-    /// For all tries and the waits between them.
+    /// The time for all tries and the waits between them.
     pub budget: Duration,
-    /// For the answer to one try.
+    /// The time for the answer to one try.
     pub answer_timeout: Duration,
-    /// Before the second try; it doubles with each further one. Jitter takes up to half of it away.
+    /// The wait before the second try. It doubles with each further try; jitter shortens it by up to half.
     pub first_wait: Duration,
-    /// Where the jitter comes from: at least 0, less than 1.
+    /// The source of the jitter: numbers of at least 0 and less than 1.
     pub random: fn() -> f64,
 }
 
@@ -36,12 +36,12 @@ impl Default for Retry {
     }
 }
 
-/// One try that brought nothing.
+/// A try that failed.
 #[derive(Debug)]
 pub struct FailedTry {
-    /// Why.
+    /// Why it failed.
     pub error: Error,
-    /// The wait that the service asked for (`Retry-After`); it is never shorter than ours.
+    /// The wait that the service asks for (`Retry-After`). The longer of it and ours counts.
     pub retry_after: Option<Duration>,
 }
 
@@ -52,15 +52,15 @@ impl From<Error> for FailedTry {
 }
 
 impl Retry {
-    /// The end of the budget of a call that begins now, however many requests it needs.
+    /// The end of the budget for a call that begins now, however many requests the call needs.
     pub fn deadline(&self) -> Instant {
         Instant::now() + self.budget
     }
 
-    /// Calls `attempt`, which gets the time it may take, until it succeeds, fails for good, or no time or try is left.
+    /// Calls `attempt` with the time that it may take, until it succeeds, fails for good, or no time or try is left.
     ///
     /// # Errors
-    /// That of the last try.
+    /// The error of the last try.
     pub async fn run<T, Attempt>(
         &self,
         deadline: Instant,
@@ -94,7 +94,8 @@ fn time_left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
 }
 
-/// Enough to keep many clients from coming back at the same moment: the keys of a hash map are random.
+/// A number of at least 0 and less than 1, random enough to keep clients from coming back at the same moment: the keys of a
+/// hash map are random.
 pub fn random() -> f64 {
     (RandomState::new().hash_one(()) >> 11) as f64 / (1_u64 << 53) as f64
 }
@@ -135,12 +136,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_may_pass_is_tried_three_times_with_growing_waits() {
+    async fn a_temporary_failure_is_tried_three_times_with_growing_waits() {
         assert_eq!(tries(&without_jitter(), Duration::ZERO, || passing().into()).await, [0.0, 0.5, 1.5]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn jitter_takes_up_to_half_of_a_wait_away() {
+    async fn jitter_shortens_a_wait_by_up_to_half() {
         let retry = Retry { random: || 1.0, ..Retry::default() };
         assert_eq!(tries(&retry, Duration::ZERO, || passing().into()).await, [0.0, 0.25, 0.75]);
         let drawn: Vec<f64> = (0..100).map(|_| random()).collect();

@@ -1,6 +1,6 @@
 //! Where role mappings and credentials come from: a role-mapping server, or AWS STS directly.
 //!
-//! A server when [`REST_ENDPOINT`] is set, STS otherwise; never the one because the other failed. A `Source` belongs to
+//! A server when [`REST_ENDPOINT`] is set, STS otherwise; neither one replaces the other when that fails. A `Source` belongs to
 //! one runtime: a host that blocks makes one for each question, with [`Source::ask`].
 
 use std::fmt;
@@ -53,7 +53,7 @@ impl Source {
         })
     }
 
-    /// All role mappings, in the order of their ids. Which of them the caller may assume the service decides.
+    /// Lists all role mappings, in the order of their ids. The service decides which of them the caller may assume.
     ///
     /// # Errors
     /// As [`Hopsworks::role_mappings`]; from STS [`Error::NotConfigured`] when no role is listed.
@@ -64,7 +64,7 @@ impl Source {
         }
     }
 
-    /// One role mapping; `None` is the caller's default.
+    /// Reads one role mapping; `None` is the caller's default.
     ///
     /// # Errors
     /// As [`Source::role_mappings`]; [`Error::Refused`] with code 380003 when there is no such id.
@@ -75,8 +75,8 @@ impl Source {
         }
     }
 
-    /// The same request with a role: the caller's default where it names none. A program that asks again with it keeps its
-    /// role when the default is moved.
+    /// Adds the caller's default role to a request that names none. A program that repeats the returned request keeps its
+    /// role when the default changes.
     ///
     /// # Errors
     /// As [`Source::role_mapping`] for the default; [`Error::InvalidArgument`] when the source cannot carry the request
@@ -91,10 +91,10 @@ impl Source {
         }
     }
 
-    /// Credentials of a role.
+    /// Fetches credentials of a role.
     ///
     /// # Errors
-    /// As [`Hopsworks::assume_role`] or [`Sts::assume_role`]; from STS [`Error::NotConfigured`] when neither the request
+    /// As [`Hopsworks::assume_role`] or [`Sts::assume_role`](crate::sts::Sts::assume_role); from STS [`Error::NotConfigured`] when neither the request
     /// nor the settings name a role.
     pub async fn assume_role(&self, request: &AssumeRole) -> Result<Credentials, Error> {
         match self {
@@ -103,7 +103,8 @@ impl Source {
         }
     }
 
-    /// What the user should know though nothing failed, since somebody last asked; one sentence each, no secrets.
+    /// Takes the warnings since the last call: what the user should know although nothing failed. One sentence each,
+    /// without secrets.
     pub fn take_warnings(&self) -> Vec<String> {
         match self {
             Source::Hopsworks(hopsworks) => hopsworks.take_warnings(),
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn listed_roles_count_from_one_and_the_first_is_the_default() {
+    fn ids_of_listed_roles_begin_at_one_and_the_first_is_the_default() {
         let source = source(&[("HOPS_CLOUD_ROLES", &format!("{READER}, {WRITER},"))]).expect("settings");
         let reader = RoleMapping {
             id: 1,
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_without_a_role_is_named_after_the_default_and_another_stays_as_it_is() {
+    fn a_request_without_a_role_gets_the_default_and_another_stays_as_it_is() {
         let source = source(&[("HOPS_CLOUD_ROLES", &format!("{READER},{WRITER}"))]).expect("settings");
         let role = |text: &str| Some(text.parse().expect("an ARN"));
         let named = |role| {
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listed_text_that_is_no_arn_is_named() {
+    fn the_message_names_a_listed_text_that_is_not_an_arn() {
         assert_eq!(
             message(source(&[("HOPS_CLOUD_ROLES", &format!("{READER},writer"))])),
             "hops.cloud.roles / HOPS_CLOUD_ROLES lists \"writer\", which is not a role ARN; list ARNs of the form \

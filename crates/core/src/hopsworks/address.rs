@@ -9,21 +9,21 @@ use crate::network::is_loopback;
 use crate::settings::REST_ENDPOINT;
 use crate::text::quoted;
 
-/// Where the contract's paths begin.
+/// The path below which the contract's paths begin.
 const API_PATH: [&str; 2] = ["hopsworks-api", "api"];
 
-/// The address of a role-mapping server; shown without the path of the contract.
+/// The address of a role-mapping server. `Display` leaves the path of the contract out.
 #[derive(Debug, Clone)]
 pub(super) struct ServerAddress(Url);
 
 impl ServerAddress {
-    /// Takes `host[:port]`, which means https, and `http(s)://host[:port][/path]`. A slash or `/hopsworks-api/api` at
-    /// the end may be there or not.
+    /// Parses `host[:port]`, which means https, and `http(s)://host[:port][/path]`. A slash or `/hopsworks-api/api` at the
+    /// end is optional.
     pub(super) fn parse(written: &str) -> Result<Self, Error> {
         let written = written.trim();
         let with_scheme = if written.contains("://") { written.to_owned() } else { format!("https://{written}") };
         let unusable = || Error::NotConfigured {
-            // A password may be what is wrong with it.
+            // The message must not repeat a password.
             problem: if written.contains('@') {
                 format!("{REST_ENDPOINT} holds a user name or a password")
             } else {
@@ -44,7 +44,7 @@ impl ServerAddress {
         Ok(Self(url))
     }
 
-    /// The address of `segments` below the contract's base, each of them percent-encoded.
+    /// The URL of `segments` below the contract's path, each of them percent-encoded.
     pub(super) fn url(&self, segments: &[&str], query: &[(&str, &str)]) -> Url {
         let mut url = self.0.clone();
         url.path_segments_mut().expect("http and https have paths").pop_if_empty().extend(API_PATH).extend(segments);
@@ -54,7 +54,7 @@ impl ServerAddress {
         url
     }
 
-    /// Whether what is sent there can be read on the way.
+    /// Whether somebody on the way can read what is sent there.
     pub(super) fn is_exposed(&self) -> bool {
         self.0.scheme() == "http" && !is_loopback(&self.0)
     }
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_an_address_may_be_written_in_any_way() {
+    fn the_end_of_an_address_is_optional() {
         for written in ["https://h", "https://h/", "https://h/hopsworks-api/api", "https://h/hopsworks-api/api/"] {
             let address = ServerAddress::parse(written).expect("an address");
             assert_eq!(address.url(&["project", "1"], &[]).as_str(), "https://h/hopsworks-api/api/project/1");
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_and_a_password_not_shown() {
+    fn a_text_that_is_not_an_address_is_refused_and_a_password_not_shown() {
         for written in ["ftp://h", "https://", "h ost", "https://h?x=1", "https://h/#x"] {
             assert_eq!(
                 shown(written),
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn only_http_beyond_this_machine_is_exposed() {
+    fn only_http_to_another_machine_is_exposed() {
         for (written, exposed) in [
             ("http://hops", true),
             ("http://10.0.0.7", true),

@@ -1,7 +1,7 @@
-//! What a role-mapping server answered: the fields of a success, or the one error that says what went wrong.
+//! The answer of a role-mapping server: the fields of a success, or the one error that says what went wrong.
 //!
-//! No message holds the answer itself: a success is made of secrets. Of an error answer it holds code and message, cut
-//! to a length that fits a log line, without control characters and without the caller's own token.
+//! No error message repeats a success, which consists of secrets. Of an error answer it repeats code and message, cut to
+//! a length that fits a log line, without control characters and without the caller's own token.
 
 use std::io;
 use std::time::{Duration, SystemTime};
@@ -17,17 +17,17 @@ use crate::retry::FailedTry;
 use crate::settings::{PROJECT_ID, REST_ENDPOINT, TRUSTSTORE, TRUSTSTORE_PEM};
 use crate::text::parse_http_date;
 
-/// The largest answer that is read. A page of role mappings has some tens of kilobytes.
+/// The largest answer that we read. A page of role mappings has some tens of kilobytes.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
-/// The longest message of a server that is shown, in characters.
+/// The longest message of a server that we show.
 const MAX_MESSAGE_CHARACTERS: usize = 300;
 
-/// What is asked, as messages speak of it.
+/// A request as error messages describe it.
 pub(super) struct Exchange {
     /// `assuming role arn:… for project 119 at https://…`
     pub(super) attempted: String,
-    /// What to do when the server knows no such role mapping.
+    /// The remedy when the server has no such role mapping.
     pub(super) if_unmapped: &'static str,
 }
 
@@ -35,12 +35,12 @@ pub(super) struct Exchange {
 pub(super) struct Answer {
     /// The fields of its JSON object.
     pub(super) fields: Map<String, Value>,
-    /// When the server made it, by its own clock.
+    /// When the server sent it, by its own clock.
     pub(super) date: Option<SystemTime>,
 }
 
 impl Exchange {
-    /// The answer breaks the contract.
+    /// The error for an answer that breaks the contract.
     pub(super) fn bad_answer(&self, status: StatusCode, problem: impl Into<String>) -> Error {
         Error::BadAnswer {
             attempted: self.attempted.clone(),
@@ -51,7 +51,7 @@ impl Exchange {
         }
     }
 
-    /// No answer came.
+    /// The error when no answer came within `time`.
     pub(super) fn unreachable(&self, error: reqwest::Error, time: Duration) -> Error {
         let check = format!("check {REST_ENDPOINT}, the network and the proxy settings");
         let error = error.without_url();
@@ -79,8 +79,8 @@ impl Exchange {
                 (false, false) => innermost(&error),
             },
         };
-        // The texts of hyper's errors, whose type is not ours to name: an answer that does not parse, and a greeting that
-        // came before we asked.
+        // hyper's errors have a private type, so only their texts tell: an answer that does not parse, and a greeting before
+        // the request.
         if problem.starts_with("invalid HTTP") || problem.starts_with("received unexpected message") {
             Error::BadAnswer {
                 attempted: self.attempted.clone(),
@@ -100,7 +100,7 @@ impl Exchange {
         }
     }
 
-    /// Reads `response`, the body of which may take until `time` is over.
+    /// Reads `response`, whose body may take `time`.
     pub(super) async fn read(
         &self,
         mut response: Response,
@@ -132,7 +132,7 @@ impl Exchange {
             Err(_) => "the answer is not UTF-8",
             Ok(text) if text.trim().is_empty() => "the answer is empty",
             Ok(_) if is_html => "the answer is HTML, not JSON",
-            // serde's own message may quote the answer.
+            // serde's message may quote the answer.
             Ok(text) => match serde_json::from_str(text) {
                 Ok(Value::Object(fields)) => return Ok(fields),
                 Ok(_) => "the answer is not a JSON object",
@@ -143,7 +143,7 @@ impl Exchange {
         Err(self.bad_answer(status, problem))
     }
 
-    /// The server, or something before it, said no.
+    /// The error for a status that is not a success, from the server or something before it.
     fn refused(&self, status: StatusCode, headers: &HeaderMap, body: &[u8], login: &Login) -> Error {
         let fields = match serde_json::from_slice(body) {
             Ok(Value::Object(fields)) => fields,
@@ -198,7 +198,7 @@ impl Exchange {
     }
 }
 
-/// A message of the server, fit for a log line; `None` when nothing is left of it.
+/// Cleans a message of the server for a log line; `None` when nothing is left of it.
 fn clean_message(message: &str, login: &Login) -> Option<String> {
     let cleaned = message.replace(login.secret.as_str(), "***");
     let words: Vec<&str> = cleaned.split(|letter: char| letter.is_whitespace() || letter.is_control()).collect();
@@ -215,7 +215,7 @@ fn is_html(headers: &HeaderMap, body: &[u8]) -> bool {
     is_declared || body.trim_ascii_start().starts_with(b"<")
 }
 
-/// Scheme and host only: the rest of a login page's address may hold a secret.
+/// The scheme and host of a redirect. The rest of a login page's address may hold a secret.
 fn redirect_target(headers: &HeaderMap) -> String {
     let target = headers.get(LOCATION).and_then(|value| value.to_str().ok()).and_then(|value| Url::parse(value).ok());
     match target {
@@ -228,7 +228,9 @@ fn http_date(headers: &HeaderMap, name: &str) -> Option<SystemTime> {
     parse_http_date(headers.get(name)?.to_str().ok()?)
 }
 
-/// Source: RFC 9110, section 10.2.3: seconds or a date.
+/// The wait that a server asks for, in seconds or as a date.
+///
+/// Source: RFC 9110, section 10.2.3.
 fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
     match text.trim().parse() {
@@ -241,7 +243,7 @@ fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
     causes(error).find_map(|cause| cause.downcast_ref().or_else(|| tls_error_within(cause.downcast_ref()?)))
 }
 
-/// An `io::Error` hides its own content from the chain of sources, and that content may be one again.
+/// Looks into an `io::Error`, which hides its content from the chain of sources; the content may be an `io::Error` again.
 fn tls_error_within(error: &io::Error) -> Option<&rustls::Error> {
     let content = error.get_ref()?;
     content.downcast_ref().or_else(|| tls_error_within(content.downcast_ref()?))

@@ -1,7 +1,7 @@
-//! How the caller proves who it is: a JWT from a file, else an API key.
+//! The login of the caller: a JWT from a file, else an API key.
 //!
-//! The platform rewrites the file before the token in it ends, so it is read anew for every request. The file wins over
-//! the key, since `API_KEY` may be somebody else's variable.
+//! The platform rewrites the file before its token ends, so every request reads it anew. The file wins over the key,
+//! because another program may use a variable `API_KEY`.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -15,20 +15,20 @@ use crate::settings::{API_KEY, SECRETS_DIR, Settings};
 
 const TOKEN_FILE: &str = "token.jwt";
 
-/// Where to look for a login.
+/// The places of a login, in their order.
 #[derive(Clone)]
 pub(super) struct Logins {
     files: Vec<PathBuf>,
     api_key: Option<Zeroizing<String>>,
 }
 
-/// One login, as it was when it was read.
+/// A login at the moment it was read.
 pub(super) struct Login {
     /// The value of the header `Authorization`; marked as sensitive, so that no `Debug` shows it.
     pub(super) header: HeaderValue,
-    /// The bare token or key, so that a message can be cleaned of it.
+    /// The bare token or key, to be cut out of messages.
     pub(super) secret: Zeroizing<String>,
-    /// The file it came from; `None`: it is the API key.
+    /// The file it comes from; `None` for the API key.
     pub(super) file: Option<PathBuf>,
 }
 
@@ -41,10 +41,10 @@ impl Logins {
         }
     }
 
-    /// The login that counts at this moment.
+    /// Reads the login that counts now.
     ///
     /// # Errors
-    /// [`Error::NotConfigured`] when there is none, [`Error::Unavailable`] while the file is empty: it is being written.
+    /// [`Error::NotConfigured`] when there is none, [`Error::Unavailable`] while the file is empty, because the platform may be writing it.
     pub(super) fn read(&self) -> Result<Login, Error> {
         for file in &self.files {
             match fs::read_to_string(file) {
@@ -111,7 +111,7 @@ fn authorization(scheme: &str, secret: &str) -> Option<HeaderValue> {
 }
 
 impl Login {
-    /// What to do when the server does not accept it.
+    /// The remedy when the server does not accept it.
     pub(super) fn remedy(&self) -> String {
         match &self.file {
             Some(file) => format!("the token in {} is not accepted: log in again, or restart the job", file.display()),

@@ -1,6 +1,6 @@
-//! The HTTP client of the AWS SDK, over reqwest: one HTTP stack in the library, under the same rules for every host.
+//! The HTTP client of the AWS SDK, over reqwest: one HTTP stack in the library, with the same rules for every host.
 //!
-//! The SDK's own client brings HTTP/2 and a second copy of everything below it, which is a tenth of the library.
+//! The SDK's own client would bring HTTP/2 and a second copy of everything below it, a tenth of the library's size.
 
 use std::time::Duration;
 
@@ -12,20 +12,20 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::ErrorKind;
 use reqwest::{Client, Request};
 
-/// The longest answer that is read, in bytes. A real one has about 2 000.
+/// The largest answer that we read. A real one has about 2 000 bytes.
 const MAX_ANSWER_BYTES: usize = 1 << 20;
 
-/// An answer that had begun and was not read to its end.
+/// An answer that began and could not be read to its end.
 #[derive(Debug, thiserror::Error)]
 #[error("the answer broke off or is too long")]
 pub(crate) struct BrokenAnswer {
-    /// The status it began with.
+    /// The HTTP status it began with.
     pub status: u16,
     source: Option<reqwest::Error>,
 }
 
-/// The SDK's view of `client`. How long a connection may take, `client` knows itself. How long an answer may take, the SDK
-/// says here to some services, a container's among them, and bounds each try of the others.
+/// Wraps `client` for the SDK. `client` bounds the time of a connection itself. The time of an answer comes from the SDK:
+/// as a read timeout here for some services, a container's endpoint among them; for the others it bounds each try itself.
 pub(super) fn to_sdk_client(client: Client) -> SharedHttpClient {
     http_client_fn(move |settings, _| {
         SharedHttpConnector::new(Connector { client: client.clone(), answer_timeout: settings.read_timeout() })
@@ -51,7 +51,7 @@ async fn send(
     request: HttpRequest,
 ) -> Result<HttpResponse, ConnectorError> {
     let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?.map(|body| {
-        // Every request of STS and of the credential services is a form or nothing, in memory.
+        // Every body for STS and the credential services is a form in memory, or empty.
         body.bytes().map(<[u8]>::to_vec).unwrap_or_default()
     });
     let mut request = Request::try_from(request).map_err(|error| ConnectorError::user(error.into()))?;
@@ -69,7 +69,7 @@ async fn send(
     }
     let mut answer = HttpResponse::new(status.try_into().expect("reqwest parsed it"), SdkBody::from(body));
     for (name, value) in response.headers() {
-        // A header that is no text means nothing to the SDK.
+        // The SDK has no use for a header that is not text.
         if let Ok(value) = value.to_str() {
             answer.headers_mut().append(name.as_str().to_owned(), value.to_owned());
         }
@@ -78,7 +78,7 @@ async fn send(
 }
 
 fn to_connector_error(error: reqwest::Error) -> ConnectorError {
-    // An address can hold what only the SDK knows.
+    // A URL can hold secrets that only the SDK knows.
     let error = error.without_url();
     if error.is_timeout() { ConnectorError::timeout(error.into()) } else { ConnectorError::io(error.into()) }
 }
