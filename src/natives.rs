@@ -244,12 +244,7 @@ fn ask<T>(
 ) -> Result<T, Error> {
     let settings = settings_of(env, configuration)?;
     let mut warnings = Vec::new();
-    let answer = block_on(async {
-        let source = Source::from_settings(&settings)?;
-        let answer = question(&source).await;
-        warnings = source.take_warnings();
-        answer
-    });
+    let answer = Source::ask(&settings, |warning| warnings.push(warning), question);
     for warning in warnings {
         let text = env.new_string(warning)?;
         JNative::warn(env, &text)?;

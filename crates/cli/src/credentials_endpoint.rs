@@ -1,68 +1,90 @@
-//! A container-credentials endpoint on loopback: how readers that know nothing of us get credentials that are renewed.
+//! A container-credentials endpoint on loopback: it gives renewed credentials to readers that know nothing of us.
 //!
-//! It hands out the set it was given last ([`CredentialsEndpoint::publish`]) and fetches nothing itself, so it answers at once and
-//! gives everybody the same set. Readers find it by the variables of [`hops_credentials_core::variables`] and prove themselves by a
-//! random token. Which credentials, and when they are fetched anew, whoever made it decides.
+//! It hands out the set that was published last ([`CredentialsEndpoint::publish`]) and fetches nothing itself, so it answers
+//! at once and gives everybody the same set. Readers find it by the variables of [`hops_credentials_core::variables`] and
+//! prove themselves by a random token. Its owner decides which credentials it hands out, and when they are fetched anew.
 //!
 //! Source: Amazon ECS developer guide, "Task IAM role", and AWS SDKs reference guide, "Container credential provider".
 
 use std::fmt;
-use std::io::{self, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
+use hyper::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ring::rand::{SecureRandom, SystemRandom};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::private_file;
 use hops_credentials_core::credentials::Credentials;
 use hops_credentials_core::error::Error;
 use hops_credentials_core::text::{hex, rfc3339};
 
 const PATH: &str = "/credentials";
-/// For the head of a request, and between two requests of one connection.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// After an accept that failed, for example for want of file descriptors.
-const PAUSE: Duration = Duration::from_millis(100);
+/// How long a connection may take to send the head of a request, or stay idle between two requests.
+const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long to wait after an accept that failed, for example because file descriptors ran out.
+const ACCEPT_RETRY_WAIT: Duration = Duration::from_millis(100);
 
-/// What is handed out, by whom it may be asked, and where. `Debug` shows no token.
+/// A loopback address and port; the system chooses the port.
+pub const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// An endpoint, its token, and the credentials that it hands out. `Debug` shows no secret.
 pub struct CredentialsEndpoint {
     url: String,
     token: Zeroizing<String>,
-    handed_out: Mutex<HandedOut>,
+    current: Mutex<Current>,
 }
 
-struct HandedOut {
+struct Current {
     credentials: Credentials,
-    /// Why no newer ones have come; shown once these have expired.
-    trouble: String,
+    /// Why no newer credentials have come; shown once these have expired.
+    last_error: Option<String>,
+}
+
+/// The JSON that readers get.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct EndpointCredentials {
+    pub(crate) access_key_id: String,
+    pub(crate) secret_access_key: Zeroizing<String>,
+    pub(crate) token: Zeroizing<String>,
+    pub(crate) expiration: String,
+}
+
+impl From<&Credentials> for EndpointCredentials {
+    fn from(credentials: &Credentials) -> Self {
+        Self {
+            access_key_id: credentials.access_key_id().to_owned(),
+            secret_access_key: Zeroizing::new(credentials.secret_access_key().to_owned()),
+            token: Zeroizing::new(credentials.session_token().to_owned()),
+            expiration: rfc3339(credentials.expiration()),
+        }
+    }
 }
 
 impl CredentialsEndpoint {
-    /// Listens on loopback, on a port that the system chooses. Nobody is answered before [`serve`].
+    /// Listens on loopback, on a port that the system chooses. [`serve`] answers.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the system gives no socket or no random bytes.
     pub fn bind(credentials: Credentials) -> Result<(Arc<Self>, TcpListener), Error> {
-        Self::bind_to(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), credentials)
+        Self::bind_to(ANY_PORT, credentials)
     }
 
-    /// As [`CredentialsEndpoint::bind`], in the place of one that another process served and that has ended with it: at its address,
-    /// for its token.
+    /// As [`CredentialsEndpoint::bind`], in place of an endpoint whose process has ended: with its URL and its token.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the address is taken: by the process itself, or by another one that was faster.
+    /// [`Error::InvalidArgument`] when `url` does not belong to such an endpoint; [`Error::Unavailable`] when its port is
+    /// taken, because that process still runs or another one was faster.
     pub fn resume(
         url: &str,
         token: Zeroizing<String>,
@@ -71,7 +93,7 @@ impl CredentialsEndpoint {
         let address = url.strip_prefix("http://").and_then(|rest| rest.strip_suffix(PATH)?.parse().ok());
         let address = address.ok_or_else(|| Error::InvalidArgument {
             field: "URL",
-            reason: "it is not that of an endpoint of ours".to_owned(),
+            reason: "it does not belong to an endpoint of hops-credentials".to_owned(),
         })?;
         Self::listen(address, token, credentials)
     }
@@ -79,7 +101,7 @@ impl CredentialsEndpoint {
     /// As [`CredentialsEndpoint::bind`], on the port of a loopback address.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] when it is no loopback address; [`Error::Unavailable`] when it is taken.
+    /// [`Error::InvalidArgument`] when it is not a loopback address; [`Error::Unavailable`] when it is taken.
     pub fn bind_to(address: SocketAddr, credentials: Credentials) -> Result<(Arc<Self>, TcpListener), Error> {
         let mut bytes = Zeroizing::new([0; 32]);
         SystemRandom::new().fill(&mut *bytes).map_err(|_| Error::Unavailable {
@@ -113,38 +135,38 @@ impl CredentialsEndpoint {
         let listener = TcpListener::bind(address).map_err(refused)?;
         listener.set_nonblocking(true).map_err(refused)?;
         let url = format!("http://{}{PATH}", listener.local_addr().map_err(refused)?);
-        let handed_out = Mutex::new(HandedOut { credentials, trouble: String::new() });
-        Ok((Arc::new(Self { url, token, handed_out }), listener))
+        let current = Mutex::new(Current { credentials, last_error: None });
+        Ok((Arc::new(Self { url, token, current }), listener))
     }
 
-    /// Where it answers: `http://127.0.0.1:<port>/credentials`.
+    /// The URL at which it answers: `http://127.0.0.1:<port>/credentials`.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// What a request must hold as its `Authorization`. Secret.
+    /// The token that a request must carry as its `Authorization`. Secret.
     pub fn token(&self) -> &str {
         &self.token
     }
 
-    /// Hands these out from now on.
+    /// Hands out `credentials` from now on.
     pub fn publish(&self, credentials: Credentials) {
-        *self.handed_out.lock().expect("no holder panics") = HandedOut { credentials, trouble: String::new() };
+        *self.current.lock().expect("no holder panics") = Current { credentials, last_error: None };
     }
 
-    /// Notes why no newer credentials have come, for those who ask when there are none left. It must hold no secret.
-    pub fn note(&self, trouble: String) {
-        self.handed_out.lock().expect("no holder panics").trouble = trouble;
+    /// Notes why no newer credentials have come, for readers that ask after the expiration. `error` must hold no secret.
+    pub fn note(&self, error: String) {
+        self.current.lock().expect("no holder panics").last_error = Some(error);
     }
 
-    fn answer(&self, request: &Request<Incoming>, now: SystemTime) -> Response<Full<Bytes>> {
+    fn respond(&self, request: &Request<Incoming>, now: SystemTime) -> Response<Full<Bytes>> {
         if request.uri().path() != PATH {
             return refusal(StatusCode::NOT_FOUND, "NotFound", "there is nothing here");
         }
         if request.method() != Method::GET {
-            let mut answer = refusal(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "only GET is answered");
-            answer.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET"));
-            return answer;
+            let mut response = refusal(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "only GET is answered");
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
+            return response;
         }
         let token = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes()).unwrap_or_default();
         if !bool::from(token.ct_eq(self.token.as_bytes())) {
@@ -154,17 +176,14 @@ impl CredentialsEndpoint {
                 "the Authorization of the request is not the token of this endpoint",
             );
         }
-        let handed_out = self.handed_out.lock().expect("no holder panics");
-        if handed_out.credentials.expiration() <= now {
-            let role = handed_out.credentials.role().map_or("the default role".to_owned(), ToString::to_string);
-            let trouble = match handed_out.trouble.as_str() {
-                "" => "no newer ones have come",
-                trouble => trouble,
-            };
-            let message = format!("the credentials of {role} have expired: {trouble}");
+        let current = self.current.lock().expect("no holder panics");
+        if current.credentials.expiration() <= now {
+            let role = current.credentials.role().map_or("the default role".to_owned(), ToString::to_string);
+            let error = current.last_error.as_deref().unwrap_or("no newer ones have come");
+            let message = format!("the credentials of {role} have expired: {error}");
             return refusal(StatusCode::SERVICE_UNAVAILABLE, "ExpiredCredentials", &message);
         }
-        let body = Zeroizing::new(json(&handed_out.credentials));
+        let body = Zeroizing::new(json(&current.credentials));
         with_body(StatusCode::OK, body.as_bytes())
     }
 }
@@ -182,7 +201,7 @@ impl fmt::Debug for CredentialsEndpoint {
 /// Answers on a socket of [`CredentialsEndpoint::bind`] until the future is dropped.
 ///
 /// # Errors
-/// [`Error::Unavailable`] when the runtime does not take the socket.
+/// [`Error::Unavailable`] when the runtime refuses the socket.
 pub async fn serve(endpoint: Arc<CredentialsEndpoint>, listener: TcpListener) -> Result<(), Error> {
     let listener = tokio::net::TcpListener::from_std(listener).map_err(|source| Error::Unavailable {
         attempted: format!("serving {}", endpoint.url),
@@ -193,100 +212,29 @@ pub async fn serve(endpoint: Arc<CredentialsEndpoint>, listener: TcpListener) ->
     })?;
     loop {
         let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(ACCEPT_RETRY_WAIT).await;
             continue;
         };
         let _ = stream.set_nodelay(true);
         let endpoint = endpoint.clone();
         let service = service_fn(move |request: Request<Incoming>| {
-            let answer = endpoint.answer(&request, SystemTime::now());
-            async move { Ok::<_, std::convert::Infallible>(answer) }
+            let response = endpoint.respond(&request, SystemTime::now());
+            async move { Ok::<_, std::convert::Infallible>(response) }
         });
         tokio::spawn(
             http1::Builder::new()
                 .timer(TokioTimer::new())
-                .header_read_timeout(PATIENCE)
+                .header_read_timeout(REQUEST_HEAD_TIMEOUT)
                 .serve_connection(TokioIo::new(stream), service),
         );
     }
 }
 
-/// The token in a file that only this user reads, as some readers want it. Removed when dropped by the process that made
-/// it.
-#[derive(Debug)]
-pub struct TokenFile {
-    path: PathBuf,
-    process: u32,
-}
-
-impl TokenFile {
-    /// Writes it below `directory`, under a name that nobody can guess.
-    ///
-    /// # Errors
-    /// [`Error::NotConfigured`] when the directory cannot be written.
-    pub fn create(endpoint: &CredentialsEndpoint, directory: &Path) -> Result<Self, Error> {
-        let mut bytes = [0; 8];
-        let random = SystemRandom::new().fill(&mut bytes).map_err(|_| io::Error::other("there are no random bytes"));
-        let path = directory.join(format!("hops-credentials-{}.token", hex(&bytes)));
-        random.and_then(|()| write_token(&path, endpoint)).map_err(|source| unwritten(directory, source))?;
-        Ok(Self { path, process: std::process::id() })
-    }
-
-    /// Writes it anew where another process had it.
-    ///
-    /// # Errors
-    /// [`Error::NotConfigured`] when its directory cannot be written.
-    pub fn resume(endpoint: &CredentialsEndpoint, path: PathBuf) -> Result<Self, Error> {
-        let _ = std::fs::remove_file(&path);
-        write_token(&path, endpoint).map_err(|source| unwritten(&path, source))?;
-        Ok(Self { path, process: std::process::id() })
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl Drop for TokenFile {
-    fn drop(&mut self) {
-        if self.process == std::process::id() {
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
-}
-
-fn write_token(path: &Path, endpoint: &CredentialsEndpoint) -> io::Result<()> {
-    private_file::create(path)?.write_all(endpoint.token().as_bytes())
-}
-
-fn unwritten(place: &Path, source: io::Error) -> Error {
-    Error::NotConfigured {
-        problem: format!("the token of the endpoint cannot be written to {}: {source}", place.display()),
-        remedy: "point XDG_RUNTIME_DIR or TMPDIR to a directory of yours".to_owned(),
-        source: Some(Box::new(source)),
-    }
-}
-
 fn json(credentials: &Credentials) -> String {
-    #[derive(Serialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Answer<'credentials> {
-        access_key_id: &'credentials str,
-        secret_access_key: &'credentials str,
-        token: &'credentials str,
-        expiration: String,
-    }
-    serde_json::to_string(&Answer {
-        access_key_id: credentials.access_key_id(),
-        secret_access_key: credentials.secret_access_key(),
-        token: credentials.session_token(),
-        expiration: rfc3339(credentials.expiration()),
-    })
-    .expect("texts are JSON")
+    serde_json::to_string(&EndpointCredentials::from(credentials)).expect("texts are JSON")
 }
 
-/// Readers print the body of a refusal, so there is nothing secret in one.
+/// A refusal. Readers print its body, so it holds no secret.
 fn refusal(status: StatusCode, code: &str, message: &str) -> Response<Full<Bytes>> {
     with_body(status, serde_json::json!({ "code": code, "message": message }).to_string().as_bytes())
 }
@@ -326,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn another_process_goes_on_at_the_same_place_once_the_first_one_has_ended() {
+    fn another_process_takes_over_the_url_once_the_first_one_has_ended() {
         let (first, socket) = CredentialsEndpoint::bind(credentials()).expect("loopback has a port");
         let again =
             || CredentialsEndpoint::resume(first.url(), Zeroizing::new(first.token().to_owned()), credentials());
@@ -357,18 +305,5 @@ mod tests {
             "{\"AccessKeyId\":\"ASIAEXAMPLE\",\"SecretAccessKey\":\"canary-secret\",\"Token\":\"canary-token\",\
              \"Expiration\":\"2023-11-14T22:13:20Z\"}"
         );
-    }
-
-    #[test]
-    fn the_file_of_the_token_is_private_and_goes_with_its_owner() {
-        use std::os::unix::fs::PermissionsExt;
-
-        let (endpoint, _socket) = CredentialsEndpoint::bind(credentials()).expect("loopback has a port");
-        let file = TokenFile::create(&endpoint, &std::env::temp_dir()).expect("a directory that can be written");
-        let path = file.path().to_owned();
-        assert_eq!(std::fs::metadata(&path).expect("it is there").permissions().mode() & 0o777, 0o600);
-        assert_eq!(std::fs::read_to_string(&path).expect("it is there"), endpoint.token());
-        drop(file);
-        assert!(!path.exists());
     }
 }

@@ -8,10 +8,11 @@ use std::process::{Command, ExitStatus};
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::credentials_endpoint::TokenFile;
+use crate::credentials_endpoint::ANY_PORT;
+use crate::output::{Failure, say};
 use crate::renewing_endpoint::RenewingEndpoint;
-use crate::serve::directory;
-use crate::{ANY_PORT, Failure, RoleOption, ask, request, say};
+use crate::role_option::RoleOption;
+use crate::token_file::TokenFile;
 use hops_credentials_core::blocking::block_on;
 use hops_credentials_core::settings::Settings;
 use hops_credentials_core::source::Source;
@@ -22,7 +23,7 @@ use hops_credentials_core::variables::{self, Change};
 pub(crate) struct Exec {
     #[command(flatten)]
     option: RoleOption,
-    /// Lead the command to an endpoint that renews the credentials for as long as it runs
+    /// Give the command an endpoint that renews the credentials for as long as it runs
     #[arg(long)]
     refresh: bool,
     /// The command and its arguments
@@ -34,30 +35,33 @@ pub(crate) fn run(settings: &Settings, exec: &Exec) -> Result<(), Failure> {
     let mut command = Command::new(&exec.command[0]);
     command.args(&exec.command[1..]);
     if exec.refresh {
-        beside_an_endpoint(settings, exec, command)
+        run_with_endpoint(settings, exec, command)
     } else {
+        let option = &exec.option;
         let credentials =
-            ask(settings, async |source| source.assume_role(&request(source, &exec.option).await?).await)?;
-        apply(&mut command, &variables::for_credentials(&credentials, |name| std::env::var(name).ok()));
-        Err(not_started(exec, &command.exec()))
+            Source::ask(settings, say, async |source| source.assume_role(&option.to_request(source).await?).await)?;
+        change_environment(&mut command, &variables::for_credentials(&credentials, |name| std::env::var(name).ok()));
+        Err(report_not_started(exec, &command.exec()))
     }
 }
 
-fn beside_an_endpoint(settings: &Settings, exec: &Exec, mut command: Command) -> Result<(), Failure> {
-    let ended = block_on(async {
+/// Runs the command beside an endpoint that ends with it.
+fn run_with_endpoint(settings: &Settings, exec: &Exec, mut command: Command) -> Result<(), Failure> {
+    let status = block_on(async {
         let source = Source::from_settings(settings)?;
-        let request = request(&source, &exec.option).await?;
+        let request = exec.option.to_request(&source).await?;
         let renewing = RenewingEndpoint::start(source, request, ANY_PORT).await?;
         let endpoint = renewing.endpoint();
-        let token_file = TokenFile::create(&endpoint, &directory())?;
-        apply(&mut command, &variables::for_endpoint(endpoint.url(), endpoint.token(), token_file.path()).await?);
-        let kept = tokio::spawn(renewing.run());
-        let ended = attended(&mut command).await;
-        kept.abort();
-        Ok(ended)
+        let token_file = TokenFile::create(&endpoint)?;
+        let changes = variables::for_endpoint(endpoint.url(), endpoint.token(), token_file.path()).await?;
+        change_environment(&mut command, &changes);
+        let serving = tokio::spawn(renewing.run());
+        let status = run_to_end(&mut command).await;
+        serving.abort();
+        Ok(status)
     })?;
-    match ended {
-        Err(error) => Err(not_started(exec, &error)),
+    match status {
+        Err(error) => Err(report_not_started(exec, &error)),
         Ok(status) => match status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(1) {
             0 => Ok(()),
             code => Err(Failure::Code(code)),
@@ -65,8 +69,8 @@ fn beside_an_endpoint(settings: &Settings, exec: &Exec, mut command: Command) ->
     }
 }
 
-/// Runs the command to its end. What a terminal sends reaches it directly; what is sent to us is passed on.
-async fn attended(command: &mut Command) -> io::Result<ExitStatus> {
+/// Runs the command to its end. Signals of a terminal reach it directly; SIGTERM and SIGHUP to this process are passed on.
+async fn run_to_end(command: &mut Command) -> io::Result<ExitStatus> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;
     let _interrupt = signal(SignalKind::interrupt())?;
@@ -75,17 +79,17 @@ async fn attended(command: &mut Command) -> io::Result<ExitStatus> {
     let process = child.id();
     let mut ended = tokio::task::spawn_blocking(move || child.wait());
     loop {
-        let number = tokio::select! {
+        let signal = tokio::select! {
             ended = &mut ended => return ended.map_err(io::Error::other)?,
             _ = terminate.recv() => "-TERM",
             _ = hang_up.recv() => "-HUP",
         };
         // The standard library sends no signals but SIGKILL.
-        let _ = Command::new("kill").args([number, &process.to_string()]).status();
+        let _ = Command::new("kill").args([signal, &process.to_string()]).status();
     }
 }
 
-fn apply(command: &mut Command, changes: &[Change]) {
+fn change_environment(command: &mut Command, changes: &[Change]) {
     for (name, value) in changes {
         match value {
             Some(value) => command.env(name, value.as_str()),
@@ -94,7 +98,7 @@ fn apply(command: &mut Command, changes: &[Change]) {
     }
 }
 
-fn not_started(exec: &Exec, error: &io::Error) -> Failure {
-    say(&format!("{:?} cannot be started: {error}", exec.command[0]));
+fn report_not_started(exec: &Exec, error: &io::Error) -> Failure {
+    say(format_args!("{:?} cannot be started: {error}", exec.command[0]));
     Failure::Code(1)
 }

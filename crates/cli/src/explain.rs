@@ -1,6 +1,6 @@
-//! `explain`: whose credentials a program started here finds, by the order in which AWS SDKs look.
+//! `explain`: whose credentials a program started here finds, in the order in which AWS SDKs look.
 
-use crate::{Failure, print_facts};
+use crate::output::{Failure, print_facts};
 use hops_credentials_core::base_identity::{Environment, default_profile_with_credentials};
 use hops_credentials_core::blocking::block_on;
 use hops_credentials_core::variables;

@@ -1,4 +1,4 @@
-//! Credentials behind an endpoint, fetched anew in time for as long as a program runs.
+//! An endpoint whose credentials are renewed in time for as long as a program runs.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -7,44 +7,43 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use crate::credentials_endpoint::{self, CredentialsEndpoint};
-use crate::say;
-use hops_credentials_core::credentials::Credentials;
+use crate::output::say;
 use hops_credentials_core::error::Error;
 use hops_credentials_core::renewal;
 use hops_credentials_core::request::AssumeRole;
 use hops_credentials_core::retry::random;
 use hops_credentials_core::source::Source;
 
-/// Not more than one line about the same trouble in this time.
-const REMIND: Duration = Duration::from_secs(300);
+/// How long a failure that lasts goes unmentioned after a line about it.
+const REMINDER_INTERVAL: Duration = Duration::from_secs(300);
 
-/// A role whose credentials are handed out and renewed.
+/// An endpoint that hands out the credentials of a role and renews them.
 pub(crate) struct RenewingEndpoint {
     source: Source,
     request: AssumeRole,
     endpoint: Arc<CredentialsEndpoint>,
     socket: TcpListener,
-    life: Duration,
+    valid_for: Duration,
 }
 
 impl RenewingEndpoint {
     /// Fetches the first credentials and listens.
     pub(crate) async fn start(source: Source, request: AssumeRole, address: SocketAddr) -> Result<Self, Error> {
         let credentials = source.assume_role(&request).await?;
-        source.take_warnings().iter().for_each(|warning| say(warning));
-        let life = credentials.valid_for();
+        source.take_warnings().into_iter().for_each(say);
+        let valid_for = credentials.valid_for();
         let (endpoint, socket) = CredentialsEndpoint::bind_to(address, credentials)?;
-        Ok(Self { source, request, endpoint, socket, life })
+        Ok(Self { source, request, endpoint, socket, valid_for })
     }
 
-    /// Where readers are led.
+    /// The endpoint that readers ask.
     pub(crate) fn endpoint(&self) -> Arc<CredentialsEndpoint> {
         self.endpoint.clone()
     }
 
     /// Answers and renews until the future is dropped.
     pub(crate) async fn run(self) -> Result<(), Error> {
-        let renewing = renew(self.source, self.request, self.endpoint.clone(), self.life);
+        let renewing = renew(self.source, self.request, self.endpoint.clone(), self.valid_for);
         tokio::select! {
             ended = credentials_endpoint::serve(self.endpoint, self.socket) => ended,
             () = renewing => Ok(()),
@@ -52,35 +51,36 @@ impl RenewingEndpoint {
     }
 }
 
-async fn renew(source: Source, request: AssumeRole, endpoint: Arc<CredentialsEndpoint>, mut life: Duration) {
-    let mut end = Instant::now() + life;
-    let mut due = Instant::now() + renewal::refresh_after(life, random());
-    let (mut failures, mut said): (u32, Option<Instant>) = (0, None);
+async fn renew(source: Source, request: AssumeRole, endpoint: Arc<CredentialsEndpoint>, mut valid_for: Duration) {
+    let mut end = Instant::now() + valid_for;
+    let mut due = Instant::now() + renewal::refresh_after(valid_for, random());
+    let mut failures: u32 = 0;
+    let mut last_report: Option<Instant> = None;
     loop {
         sleep_until(due).await;
-        let answer: Result<Credentials, Error> = source.assume_role(&request).await;
+        let fetched = source.assume_role(&request).await;
         source.take_warnings();
-        match answer {
+        match fetched {
             Ok(credentials) => {
-                life = credentials.valid_for();
-                end = Instant::now() + life;
-                due = Instant::now() + renewal::refresh_after(life, random());
+                valid_for = credentials.valid_for();
+                end = Instant::now() + valid_for;
+                due = Instant::now() + renewal::refresh_after(valid_for, random());
                 if failures > 0 {
-                    say(&format!("renewed again, access key {}", credentials.access_key_id()));
+                    say(format_args!("renewed again, access key {}", credentials.access_key_id()));
                 }
                 failures = 0;
-                said = None;
+                last_report = None;
                 endpoint.publish(credentials);
             }
             Err(error) => {
                 failures = failures.saturating_add(1);
                 let left = end.saturating_duration_since(Instant::now());
-                if said.is_none_or(|said| said.elapsed() > REMIND) {
-                    say(&format!("renewing fails, the credentials end in {} s: {error}", left.as_secs()));
-                    said = Some(Instant::now());
+                if last_report.is_none_or(|last_report| last_report.elapsed() > REMINDER_INTERVAL) {
+                    say(format_args!("renewing fails, the credentials end in {} s: {error}", left.as_secs()));
+                    last_report = Some(Instant::now());
                 }
                 endpoint.note(error.to_string());
-                due = Instant::now() + renewal::retry_after(failures, left, life, random());
+                due = Instant::now() + renewal::retry_after(failures, left, valid_for, random());
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The directory in which `serve` and `process` of one user meet: `$XDG_RUNTIME_DIR/hops-credentials`.
 //!
-//! It lives in memory and ends with the user's session. It is used only when it belongs to this user and nobody else can
+//! It lies in memory and ends with the user's session. We use it only when it belongs to this user and nobody else can
 //! look into it.
 
 use std::io::ErrorKind;
@@ -9,19 +9,20 @@ use std::path::PathBuf;
 
 use ring::digest::{SHA256, digest};
 
-use crate::RoleOption;
+use crate::role_option::RoleOption;
 use hops_credentials_core::base_identity::Environment;
 use hops_credentials_core::settings::{API_KEY, PROJECT_ID, REST_ENDPOINT, ROLES, SECRETS_DIR, Settings};
 use hops_credentials_core::text::hex;
 
-/// The directory, and the name of what is asked for in it.
+/// The directory, and the name in it of one request by one caller.
 pub(crate) struct RuntimeDir {
     directory: PathBuf,
     name: String,
 }
 
 impl RuntimeDir {
-    /// None without `XDG_RUNTIME_DIR`, or when the directory there is not this user's alone.
+    /// Opens the directory, and makes it where there is none; `None` without `XDG_RUNTIME_DIR`, or when the directory is
+    /// not this user's alone.
     pub(crate) fn open(settings: &Settings, option: &RoleOption) -> Option<Self> {
         let parent = PathBuf::from(std::env::var_os("XDG_RUNTIME_DIR")?);
         let directory = parent.join("hops-credentials");
@@ -36,23 +37,23 @@ impl RuntimeDir {
         is_private.then(|| Self { directory, name: name(settings, option) })
     }
 
-    /// Where `serve` says how it is reached.
-    pub(crate) fn served(&self) -> PathBuf {
+    /// The file in which `serve` says how it is reached.
+    pub(crate) fn announcement(&self) -> PathBuf {
         self.directory.join(format!("{}.serve", self.name))
     }
 
-    /// Where `process` keeps credentials.
-    pub(crate) fn kept(&self) -> PathBuf {
+    /// The file in which `process` keeps credentials.
+    pub(crate) fn cache(&self) -> PathBuf {
         self.directory.join(format!("{}.kept", self.name))
     }
 
-    /// Held while one of several fetches.
+    /// The file whose lock one `process` holds while it fetches.
     pub(crate) fn lock(&self) -> PathBuf {
         self.directory.join(format!("{}.lock", self.name))
     }
 }
 
-/// Different for everything that could make the credentials differ: who asks, of whom, for what.
+/// A name that differs wherever the credentials could: by who asks, whom, and for what.
 fn name(settings: &Settings, option: &RoleOption) -> String {
     let mut text = String::new();
     for setting in [&REST_ENDPOINT, &PROJECT_ID, &API_KEY, &SECRETS_DIR, &ROLES] {

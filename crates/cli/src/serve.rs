@@ -9,11 +9,13 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
-use crate::credentials_endpoint::TokenFile;
+use crate::credentials_endpoint::{ANY_PORT, CredentialsEndpoint};
+use crate::output::{Failure, print, shell_commands};
 use crate::private_file;
 use crate::renewing_endpoint::RenewingEndpoint;
+use crate::role_option::RoleOption;
 use crate::runtime_dir::RuntimeDir;
-use crate::{ANY_PORT, Failure, RoleOption, print, request, shell};
+use crate::token_file::TokenFile;
 use hops_credentials_core::base_identity::CONTAINER_TOKEN;
 use hops_credentials_core::blocking::block_on;
 use hops_credentials_core::error::Error;
@@ -23,7 +25,7 @@ use hops_credentials_core::variables::{self, Change};
 
 /// Serve the credentials of a role to programs on this machine, until SIGTERM
 ///
-/// Prints `listening on <URL>` and then the shell commands that lead a program there. `hops-credentials process` of the same
+/// Prints `listening on <URL>` and then the shell commands that lead a program to it. `hops-credentials process` of the same
 /// user and for the same role finds it by itself.
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
@@ -34,19 +36,19 @@ pub(crate) struct Serve {
     listen: SocketAddr,
 }
 
-/// How a running `serve` is reached.
+/// How `process` reaches a running `serve`.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct ServedAt {
-    /// Where.
+    /// The URL of its endpoint.
     pub(crate) url: String,
-    /// With what.
+    /// The token of its endpoint. Secret.
     pub(crate) token: Zeroizing<String>,
 }
 
 pub(crate) fn run(settings: &Settings, serve: &Serve, json: bool) -> Result<(), Failure> {
     block_on(async {
         let source = Source::from_settings(settings)?;
-        let request = request(&source, &serve.option).await?;
+        let request = serve.option.to_request(&source).await?;
         let no_signals = |source: std::io::Error| Error::Unavailable {
             attempted: "starting to serve".to_owned(),
             code: 0,
@@ -58,19 +60,16 @@ pub(crate) fn run(settings: &Settings, serve: &Serve, json: bool) -> Result<(), 
         let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
         let renewing = RenewingEndpoint::start(source, request, serve.listen).await?;
         let endpoint = renewing.endpoint();
-        let token_file = TokenFile::create(&endpoint, &directory())?;
+        let token_file = TokenFile::create(&endpoint)?;
         let changes = variables::for_endpoint(endpoint.url(), endpoint.token(), token_file.path()).await?;
-        let _announcement = RuntimeDir::open(settings, &serve.option).map(|place| {
-            let served =
-                ServedAt { url: endpoint.url().to_owned(), token: Zeroizing::new(endpoint.token().to_owned()) };
-            Announcement::write(&place.served(), &served)
-        });
-        let said = if json {
+        let _announcement = RuntimeDir::open(settings, &serve.option)
+            .map(|runtime_dir| Announcement::write(runtime_dir.announcement(), &endpoint));
+        let text = if json {
             json!({ "url": endpoint.url(), "tokenFile": token_file.path() }).to_string()
         } else {
-            format!("listening on {}\n{}", endpoint.url(), lines(&changes, token_file.path()))
+            format!("listening on {}\n{}", endpoint.url(), shell_commands_of_reader(&changes, token_file.path()))
         };
-        if print(&said).is_err() {
+        if print(&text).is_err() {
             return Ok(());
         }
         tokio::select! {
@@ -82,21 +81,23 @@ pub(crate) fn run(settings: &Settings, serve: &Serve, json: bool) -> Result<(), 
     .map_err(Failure::from)
 }
 
-/// The commands of a shell that leads programs here. It takes the token from its file: logs keep what a service prints.
-fn lines(changes: &[Change], token_file: &Path) -> String {
+/// The shell commands that lead a program to the endpoint. They read the token from its file, because logs keep what a
+/// service prints.
+fn shell_commands_of_reader(changes: &[Change], token_file: &Path) -> String {
     let others: Vec<Change> = changes.iter().filter(|(name, _)| *name != CONTAINER_TOKEN).cloned().collect();
-    format!("{}\nexport {CONTAINER_TOKEN}=\"$(cat '{}')\"", shell(&others), token_file.display())
+    format!("{}\nexport {CONTAINER_TOKEN}=\"$(cat '{}')\"", shell_commands(&others), token_file.display())
 }
 
-/// The file by which `process` finds a running `serve`; it goes when that ends.
+/// The file by which `process` finds a running `serve`. It is removed on drop.
 struct Announcement(PathBuf);
 
 impl Announcement {
-    fn write(path: &Path, served: &ServedAt) -> Self {
-        let text = Zeroizing::new(serde_json::to_string(served).expect("texts are JSON"));
-        // Without it `process` fetches by itself.
-        let _ = private_file::replace(path, text.as_bytes());
-        Self(path.to_owned())
+    fn write(path: PathBuf, endpoint: &CredentialsEndpoint) -> Self {
+        let served_at = ServedAt { url: endpoint.url().to_owned(), token: Zeroizing::new(endpoint.token().to_owned()) };
+        let text = Zeroizing::new(serde_json::to_string(&served_at).expect("texts are JSON"));
+        // Without the file `process` fetches by itself.
+        let _ = private_file::replace(&path, text.as_bytes());
+        Self(path)
     }
 }
 
@@ -104,12 +105,4 @@ impl Drop for Announcement {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }
-}
-
-/// Where the file of the token lies: the user's own directory in memory, else that of temporary files.
-pub(crate) fn directory() -> PathBuf {
-    std::env::var_os("XDG_RUNTIME_DIR")
-        .map(PathBuf::from)
-        .filter(|directory| directory.is_dir())
-        .unwrap_or_else(std::env::temp_dir)
 }

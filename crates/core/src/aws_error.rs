@@ -8,40 +8,40 @@ use std::error::Error as StdError;
 use aws_sdk_sts::config::http::HttpResponse;
 use aws_sdk_sts::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 
-use crate::base_identity::BaseProvider;
-use crate::error::Error;
-use crate::network::aws::Unfinished;
+use crate::base_identity::provider::BaseProvider;
+use crate::error::{Error, causes};
+use crate::network::aws::BrokenAnswer;
 use crate::role::RoleArn;
 
 /// What was asked of STS, for the remedy.
 #[derive(Clone, Copy)]
-pub(crate) enum Asked<'a> {
+pub(crate) enum StsCall<'a> {
     /// Credentials of a role, with the base identity that this provider gave.
-    Role(&'a RoleArn, BaseProvider),
+    AssumeRole(&'a RoleArn, BaseProvider),
     /// Who the base identity is.
-    Identity(BaseProvider),
+    GetCallerIdentity(BaseProvider),
     /// The base identity itself, which is a role that a profile or a web identity assumes.
-    Base,
+    AssumeBaseRole,
 }
 
 /// The problem when the time was over.
 pub(crate) const NO_ANSWER: &str = "no answer in time";
 
 /// How long a message of a service may be in ours.
-const MESSAGE_MAXIMUM: usize = 400;
+const MAX_MESSAGE_CHARACTERS: usize = 400;
 
 /// The failure of a call.
 ///
 /// `secrets` are cut out of what STS said: it can repeat what it was sent, the session token among it.
-pub(crate) fn from_sdk<E>(attempted: String, asked: Asked<'_>, secrets: &[&str], error: &SdkError<E>) -> Error
+pub(crate) fn from_sdk<E>(attempted: String, call: StsCall<'_>, secrets: &[&str], error: &SdkError<E>) -> Error
 where
     E: ProvideErrorMetadata,
 {
     match error {
-        SdkError::ServiceError(answer) => from_service(attempted, asked, secrets, answer.err(), answer.raw()),
+        SdkError::ServiceError(answer) => from_service(attempted, call, secrets, answer.err(), answer.raw()),
         SdkError::TimeoutError(_) => unreachable(attempted, NO_ANSWER.to_owned()),
         SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
-            Some(error) => unconnected(attempted, error),
+            Some(error) => from_connector(attempted, error),
             None => unreachable(attempted, "the request was not sent".to_owned()),
         },
         _ => unreachable(attempted, "the request was not sent".to_owned()),
@@ -49,18 +49,21 @@ where
 }
 
 /// The code of an answer that is an error, if it has one.
-pub(crate) fn code_of<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Option<String> {
+pub(crate) fn service_code<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Option<String> {
     match error {
-        SdkError::ServiceError(answer) => {
-            answer.err().code().map(str::to_owned).or_else(|| tag(answer.raw(), "Code")).filter(|code| is_code(code))
-        }
+        SdkError::ServiceError(answer) => answer
+            .err()
+            .code()
+            .map(str::to_owned)
+            .or_else(|| xml_text(answer.raw(), "Code"))
+            .filter(|code| is_code(code)),
         _ => None,
     }
 }
 
 /// Whether STS refused the duration because the caller is itself a role.
 pub(crate) fn is_role_chaining<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
-    let is_validation = code_of(error).as_deref() == Some("ValidationError");
+    let is_validation = service_code(error).as_deref() == Some("ValidationError");
     is_validation && error.message().is_some_and(|message| message.contains("role chaining"))
 }
 
@@ -68,15 +71,16 @@ const REMEDY_ELSEWHERE: &str = "check what answers there: AWS_ENDPOINT_URL_STS, 
 
 fn from_service<E: ProvideErrorMetadata>(
     attempted: String,
-    asked: Asked<'_>,
+    call: StsCall<'_>,
     secrets: &[&str],
     error: &E,
     raw: &HttpResponse,
 ) -> Error {
     let status = raw.status().as_u16();
-    let code = error.code().map(str::to_owned).or_else(|| tag(raw, "Code")).filter(|code| is_code(code));
-    let message = error.message().map(str::to_owned).or_else(|| tag(raw, "Message"));
-    let answer = match (&code, message.map(|message| legible(&message, secrets)).filter(|text| !text.is_empty())) {
+    let code = error.code().map(str::to_owned).or_else(|| xml_text(raw, "Code")).filter(|code| is_code(code));
+    let message = error.message().map(str::to_owned).or_else(|| xml_text(raw, "Message"));
+    let answer = match (&code, message.map(|message| clean_message(&message, secrets)).filter(|text| !text.is_empty()))
+    {
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(code), None) => code.clone(),
         (None, _) => format!("HTTP {status} without an error code of STS"),
@@ -103,26 +107,28 @@ fn from_service<E: ProvideErrorMetadata>(
             source: None,
         },
         (code, _) => {
-            let remedy = remedy(code, &answer, asked);
+            let remedy = remedy(code, &answer, call);
             Error::Refused { attempted, code: status.into(), answer, remedy }
         }
     }
 }
 
-fn remedy(code: Option<&str>, answer: &str, asked: Asked<'_>) -> String {
-    let base = match asked {
-        Asked::Role(_, provider) | Asked::Identity(provider) => format!("the base identity ({provider})"),
-        Asked::Base => "the identity that the base role is assumed with".to_owned(),
+fn remedy(code: Option<&str>, answer: &str, call: StsCall<'_>) -> String {
+    let base = match call {
+        StsCall::AssumeRole(_, provider) | StsCall::GetCallerIdentity(provider) => {
+            format!("the base identity ({provider})")
+        }
+        StsCall::AssumeBaseRole => "the identity that the base role is assumed with".to_owned(),
     };
     match code.unwrap_or_default() {
-        "AccessDenied" | "AccessDeniedException" => match asked {
-            Asked::Role(role, provider) => format!(
+        "AccessDenied" | "AccessDeniedException" => match call {
+            StsCall::AssumeRole(role, provider) => format!(
                 "check both policies: the base identity ({provider}) must be allowed sts:AssumeRole on {role}, and the \
                  trust policy of that role must name the base identity and hold for this request (external id, tags, \
                  source identity)"
             ),
-            Asked::Identity(_) => format!("check the policies of {base}"),
-            Asked::Base => "check the trust policy of the base role, and what it asks for".to_owned(),
+            StsCall::GetCallerIdentity(_) => format!("check the policies of {base}"),
+            StsCall::AssumeBaseRole => "check the trust policy of the base role, and what it asks for".to_owned(),
         },
         "ExpiredToken" | "ExpiredTokenException" => format!("renew the credentials of {base}"),
         "InvalidClientTokenId" | "UnrecognizedClientException" | "InvalidAccessKeyId" => {
@@ -152,14 +158,13 @@ fn remedy(code: Option<&str>, answer: &str, asked: Asked<'_>) -> String {
     }
 }
 
-fn unconnected(attempted: String, error: &ConnectorError) -> Error {
-    let causes = std::iter::successors(Some(error as &(dyn StdError + 'static)), |cause| (**cause).source());
-    let innermost = causes.last().expect("it begins with the error itself");
-    if let Some(unfinished) = error.source().and_then(|source| source.downcast_ref::<Unfinished>()) {
+fn from_connector(attempted: String, error: &ConnectorError) -> Error {
+    let innermost: &dyn StdError = causes(error).last().unwrap_or(error);
+    if let Some(broken) = error.source().and_then(|source| source.downcast_ref::<BrokenAnswer>()) {
         return Error::BadAnswer {
             attempted,
-            code: unfinished.status.into(),
-            problem: unfinished.to_string(),
+            code: broken.status.into(),
+            problem: broken.to_string(),
             remedy: REMEDY_ELSEWHERE.to_owned(),
             source: None,
         };
@@ -171,7 +176,7 @@ fn unconnected(attempted: String, error: &ConnectorError) -> Error {
     let problem = if error.is_timeout() {
         "no connection within 3 s".to_owned()
     } else {
-        format!("no connection: {}", legible(&innermost.to_string(), &[]))
+        format!("no connection: {}", clean_message(&innermost.to_string(), &[]))
     };
     if problem.contains("certificate") {
         Error::NotConfigured {
@@ -197,14 +202,14 @@ fn unreachable(attempted: String, problem: String) -> Error {
 }
 
 /// One line of what a service said, not endless, without control characters and without what it was sent.
-fn legible(text: &str, secrets: &[&str]) -> String {
+fn clean_message(text: &str, secrets: &[&str]) -> String {
     // SignatureDoesNotMatch goes on with the canonical request, which holds the session token.
     let line = text.trim_start().lines().next().unwrap_or_default();
     let mut line = line.split("The Canonical String").next().unwrap_or_default().trim_end().to_owned();
     for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
         line = line.replace(secret, "***");
     }
-    line.chars().filter(|character| !character.is_control()).take(MESSAGE_MAXIMUM).collect()
+    line.chars().filter(|character| !character.is_control()).take(MAX_MESSAGE_CHARACTERS).collect()
 }
 
 fn is_code(text: &str) -> bool {
@@ -212,7 +217,7 @@ fn is_code(text: &str) -> bool {
 }
 
 /// The text of an element of an error in XML that the AWS SDK does not take for one of STS, as Ceph's `<Error>`.
-fn tag(raw: &HttpResponse, name: &str) -> Option<String> {
+fn xml_text(raw: &HttpResponse, name: &str) -> Option<String> {
     let body = std::str::from_utf8(raw.body().bytes()?).ok()?;
     let start = body.find("<Error>")?;
     let (_, rest) = body[start..].split_once(&format!("<{name}>"))?;

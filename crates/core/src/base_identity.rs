@@ -8,9 +8,9 @@ mod environment;
 mod error;
 mod metadata;
 mod profile;
+pub(crate) mod provider;
 pub(crate) mod region;
 
-use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use aws_config::BehaviorVersion;
@@ -25,49 +25,19 @@ use aws_types::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
 
 pub use self::environment::{
-    ACCESS_KEY_ID, CONTAINER_TOKEN, CONTAINER_TOKEN_FILE, CONTAINER_URL, SECRET_ACCESS_KEY, SESSION_TOKEN,
+    ACCESS_KEY_ID, CONTAINER_TOKEN, CONTAINER_TOKEN_FILE, CONTAINER_URL, Environment, ISSUED, SECRET_ACCESS_KEY,
+    SESSION_TOKEN,
 };
-pub use self::environment::{Environment, ISSUED};
-pub(crate) use self::error::too_late;
+pub(crate) use self::environment::{
+    CONTAINER_PATH, METADATA_DISABLED, PROFILE, REGION, WEB_IDENTITY_ROLE, WEB_IDENTITY_TOKEN_FILE,
+};
+pub(crate) use self::error::timed_out;
 use self::metadata::Metadata;
 use self::profile::Profiles;
-pub use self::profile::{IN_PROCESS, TAKEN_OUT, default_profile_with_credentials};
+pub use self::profile::{IN_CREDENTIAL_PROCESS, REMOVED_FOR_ENDPOINT, default_profile_with_credentials};
+pub use self::provider::BaseProvider;
 use crate::error::Error;
 use crate::network::CONNECT_TIMEOUT;
-
-/// Where the base identity was found, in the order in which it is looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum BaseProvider {
-    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`.
-    Environment,
-    /// A profile of `~/.aws/config` or `~/.aws/credentials`.
-    Profile,
-    /// `AWS_WEB_IDENTITY_TOKEN_FILE` and `AWS_ROLE_ARN`: a service account of EKS.
-    WebIdentity,
-    /// `AWS_CONTAINER_CREDENTIALS_*`: an ECS task or EKS Pod Identity.
-    Container,
-    /// The instance metadata service of EC2.
-    InstanceProfile,
-}
-
-impl BaseProvider {
-    /// How people read it.
-    pub fn display_name(self) -> &'static str {
-        match self {
-            BaseProvider::Environment => "environment",
-            BaseProvider::Profile => "profile",
-            BaseProvider::WebIdentity => "web identity",
-            BaseProvider::Container => "container",
-            BaseProvider::InstanceProfile => "instance profile",
-        }
-    }
-}
-
-impl fmt::Display for BaseProvider {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.display_name())
-    }
-}
 
 /// Whose credentials call AssumeRole, as STS sees them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,11 +71,11 @@ pub(crate) struct BaseCredentials {
 }
 
 /// How long one call may take unless its caller says otherwise, the search for the base identity included.
-pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// For how long credentials without an expiration are taken as they are; the AWS SDKs do the same.
-const FRESH: Duration = Duration::from_secs(15 * 60);
+const UNDATED_FRESH_FOR: Duration = Duration::from_secs(15 * 60);
 /// How long before their expiration credentials are fetched anew. The metadata services have new ones five minutes before.
-const AHEAD: Duration = Duration::from_secs(60);
+const EXPIRATION_LEAD: Duration = Duration::from_secs(60);
 
 impl BaseCredentials {
     /// Looks for the base identity, and for the region of STS.
@@ -118,10 +88,10 @@ impl BaseCredentials {
         http: &SharedHttpClient,
         direct: &SharedHttpClient,
     ) -> Result<Self, Error> {
-        environment.check()?;
+        environment.check_complete()?;
         let profiles = Profiles::read(environment).await?;
         let metadata = Metadata::new(environment, &profiles, direct)?;
-        let region = match environment.first(&["AWS_REGION", "AWS_DEFAULT_REGION"]).or_else(|| profiles.get("region")) {
+        let region = match environment.get_first(&REGION).or_else(|| profiles.get("region")) {
             Some(region) => Some(region::parse(region)?.to_owned()),
             None => metadata.region().await.ok(),
         };
@@ -129,7 +99,7 @@ impl BaseCredentials {
         let endpoint = endpoint(&config)?;
         let chain = config.credentials_provider().expect("the loader makes a chain");
         let (provider, credentials) = match chain.provide_credentials().await {
-            Ok(credentials) => (provider_of(&credentials), credentials),
+            Ok(credentials) => (provider_from(&credentials), credentials),
             Err(CredentialsError::CredentialsNotLoaded(_)) => match metadata.credentials().await {
                 Ok(credentials) => (BaseProvider::InstanceProfile, credentials),
                 Err(absence) => return Err(error::not_found(environment, &profiles.name, &absence)),
@@ -143,7 +113,8 @@ impl BaseCredentials {
             BaseProvider::WebIdentity | BaseProvider::Container | BaseProvider::InstanceProfile => true,
         };
         let now = SystemTime::now();
-        let fresh_until = credentials.expiry().map_or(now + FRESH, |expiration| expiration - AHEAD);
+        let fresh_until =
+            credentials.expiry().map_or(now + UNDATED_FRESH_FOR, |expiration| expiration - EXPIRATION_LEAD);
         Ok(Self { provider, is_role, credentials, fresh_until, config, region, endpoint })
     }
 
@@ -161,30 +132,30 @@ async fn sdk_config(
     region: Option<&str>,
     http: &SharedHttpClient,
 ) -> SdkConfig {
-    let mut instead = vec![("AWS_PROFILE", profiles.name.as_str())];
-    instead.extend(region.map(|region| ("AWS_REGION", region)));
-    if !profiles.have_metadata_as_source() {
-        instead.push((metadata::DISABLED, "true"));
+    let mut overrides = vec![(PROFILE[0], profiles.name.as_str())];
+    overrides.extend(region.map(|region| (REGION[0], region)));
+    if !profiles.use_metadata_service() {
+        overrides.push((METADATA_DISABLED, "true"));
     }
     // The loader takes an explicit environment only with the feature `test-util`, which opens this one function; without
     // it the chain reads the process's own variables, which by then are ours.
     aws_config::defaults(BehaviorVersion::latest())
-        .env(environment.seen_by_sdk(&instead))
+        .env(environment.to_sdk_env(&overrides))
         .profile_files(profiles.files.clone())
         .http_client(http.clone())
         .retry_config(RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(500)))
-        .timeout_config(timeouts(LIMIT))
+        .timeout_config(timeout_config(CALL_TIMEOUT))
         .identity_cache(aws_sdk_sts::config::IdentityCache::no_cache())
         .load()
         .await
 }
 
 /// For a connection, for one try, and for all tries with the waits between them.
-pub(crate) fn timeouts(all: Duration) -> TimeoutConfig {
+pub(crate) fn timeout_config(total: Duration) -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
-        .operation_attempt_timeout(Duration::from_secs(10).min(all / 2))
-        .operation_timeout(all)
+        .operation_attempt_timeout(Duration::from_secs(10).min(total / 2))
+        .operation_timeout(total)
         .build()
 }
 
@@ -205,7 +176,7 @@ fn endpoint(config: &SdkConfig) -> Result<Option<String>, Error> {
         Ok(Some(endpoint))
     } else {
         Err(Error::NotConfigured {
-            problem: "the endpoint of STS is no URL of the form https://host or http://host:port".to_owned(),
+            problem: "the endpoint of STS is not a URL of the form https://host or http://host:port".to_owned(),
             remedy: "correct or remove AWS_ENDPOINT_URL_STS, AWS_ENDPOINT_URL or the profile's endpoint_url".to_owned(),
             source: None,
         })
@@ -213,7 +184,7 @@ fn endpoint(config: &SdkConfig) -> Result<Option<String>, Error> {
 }
 
 /// Which link of the chain answered; the AWS SDK notes it for its user agent.
-fn provider_of(credentials: &Credentials) -> BaseProvider {
+fn provider_from(credentials: &Credentials) -> BaseProvider {
     let features = credentials.get_property::<Vec<AwsCredentialFeature>>();
     let has = |feature| features.is_some_and(|features| features.contains(&feature));
     if has(AwsCredentialFeature::CredentialsProfile) {

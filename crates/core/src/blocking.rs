@@ -1,16 +1,16 @@
-//! For the bindings, whose callers block: one runtime per call.
+//! Blocking calls, for hosts whose callers wait: one runtime per call.
 //!
-//! Nothing is pooled across calls: a connection outlives the runtime that drives it and then fails. Whoever calls
-//! [`block_on`] makes its [`Source`](crate::source::Source) anew for each call.
+//! Nothing is pooled across calls: a connection that outlives the runtime which drives it fails. Make everything that
+//! holds connections anew inside of each call.
 
 use crate::error::Error;
 
 /// Runs `future` to its end on a runtime of its own, on the caller's thread.
 ///
-/// Must not be called from within another runtime.
+/// Panics when called from within another runtime.
 ///
 /// # Errors
-/// That of `future`; [`Error::Unavailable`] when the operating system gives no runtime (out of file descriptors).
+/// As `future`; [`Error::Unavailable`] when the operating system refuses a runtime (out of file descriptors).
 pub fn block_on<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().map_err(|source| {

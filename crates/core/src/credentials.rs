@@ -1,4 +1,4 @@
-//! What STS hands out for a role.
+//! The temporary credentials that STS issues for a role.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -8,7 +8,10 @@ use zeroize::Zeroizing;
 use crate::request::SessionName;
 use crate::role::RoleArn;
 
-/// Temporary credentials of one role. They do not change; a refresh makes new ones.
+/// The shortest validity of credentials worth handing out: shorter ones expire before a reader has used them.
+pub const MIN_VALID_FOR: Duration = Duration::from_secs(2);
+
+/// Temporary credentials of one role. They never change; a refresh makes new ones.
 ///
 /// `Debug` shows the role, the access key id and the expiration. Secret access key and session token are zeroed on drop.
 #[derive(Clone)]
@@ -17,23 +20,24 @@ pub struct Credentials {
     secret_access_key: Zeroizing<String>,
     session_token: Zeroizing<String>,
     expiration: SystemTime,
-    life: Duration,
+    valid_for: Duration,
     role: Option<RoleArn>,
     session_name: Option<SessionName>,
 }
 
 impl Credentials {
-    /// Keeps what a source answered. The caller has checked that no text is empty and that the credentials are still
-    /// good for some time.
+    /// Takes what a source answered. The source has checked that no text is empty and that `valid_for` is at least
+    /// [`MIN_VALID_FOR`].
     ///
-    /// `life` is what was left when the answer was made, by the clock of the service (its `Date`), so that a wrong clock
-    /// here does not shift the refresh. `role` is `None` when the source chose its default and did not say which.
+    /// `valid_for` counts from the answer to the expiration by the clock of the service (its `Date`), so that a wrong
+    /// clock on this machine does not shift the refresh. `role` is `None` when the source chose its default and did not
+    /// say which.
     pub fn new(
         access_key_id: String,
         secret_access_key: String,
         session_token: String,
         expiration: SystemTime,
-        life: Duration,
+        valid_for: Duration,
         role: Option<RoleArn>,
     ) -> Self {
         Self {
@@ -41,13 +45,13 @@ impl Credentials {
             secret_access_key: Zeroizing::new(secret_access_key),
             session_token: Zeroizing::new(session_token),
             expiration,
-            life,
+            valid_for,
             role,
             session_name: None,
         }
     }
 
-    /// With the name of their session, where it is known.
+    /// Adds the session name, where it is known.
     pub fn with_session_name(self, session_name: Option<SessionName>) -> Self {
         Self { session_name, ..self }
     }
@@ -67,22 +71,22 @@ impl Credentials {
         &self.session_token
     }
 
-    /// The instant from which AWS refuses them.
+    /// The instant from which AWS refuses the credentials.
     pub fn expiration(&self) -> SystemTime {
         self.expiration
     }
 
-    /// How long they were good for when the answer was made.
+    /// The time from the answer of the source to the expiration.
     pub fn valid_for(&self) -> Duration {
-        self.life
+        self.valid_for
     }
 
-    /// The role they belong to, if known.
+    /// The role, if known.
     pub fn role(&self) -> Option<&RoleArn> {
         self.role.as_ref()
     }
 
-    /// The session name, under which CloudTrail shows what they are used for; if known.
+    /// The session name, under which CloudTrail shows every use of the credentials; if known.
     pub fn session_name(&self) -> Option<&SessionName> {
         self.session_name.as_ref()
     }

@@ -75,11 +75,11 @@ fn role_mapping(id: u32, role: &RoleArn) -> RoleMapping {
     RoleMapping { id, role: role.clone(), project_role: ProjectRole::All, is_default: id == 1 }
 }
 
-/// `<user>-<application or project>`, so that CloudTrail can tell who it was.
+/// Makes `<user>-<application or project>`, so that CloudTrail tells who the caller was.
 fn session_name(settings: &Settings) -> SessionName {
     let user = settings.get(&HADOOP_USER_NAME).or(settings.get(&USER_NAME)).unwrap_or_default();
-    let place = settings.get(&APPLICATION_NAME).or(settings.get(&PROJECT_NAME)).unwrap_or("hops");
-    SessionName::from_parts(user.trim(), place.trim())
+    let context = settings.get(&APPLICATION_NAME).or(settings.get(&PROJECT_NAME)).unwrap_or("hops");
+    SessionName::from_parts(user.trim(), context.trim())
 }
 
 fn no_role() -> Error {
@@ -92,7 +92,7 @@ fn no_role() -> Error {
 
 fn illegal_role(written: &str, error: Error) -> Error {
     Error::NotConfigured {
-        problem: format!("{ROLES} lists {}, which is no role ARN", quoted(written)),
+        problem: format!("{ROLES} lists {}, which is not a role ARN", quoted(written)),
         remedy: "list ARNs of the form arn:<partition>:iam::<account of 12 digits>:role/<path and name>, separated by \
                  commas"
             .to_owned(),

@@ -64,21 +64,21 @@ pub async fn examine(settings: &Settings) -> Vec<Finding> {
     let mut findings = vec![Finding::good("settings", format!("roles come from {source}"))];
     match &source {
         Source::Hopsworks(hopsworks) => {
-            let mappings = list_with_skew(hopsworks, &mut findings).await;
-            findings.push(bypass(settings, &mappings).await);
+            let mappings = examine_server(hopsworks, &mut findings).await;
+            findings.push(examine_bypass(settings, &mappings).await);
         }
-        Source::Sts(_) => direct(settings, &source, &mut findings).await,
+        Source::Sts(_) => examine_sts(settings, &source, &mut findings).await,
     }
     findings.extend(source.take_warnings().into_iter().map(|warning| Finding::problem("network", warning)));
     findings
 }
 
 /// Asks the server for the role mappings: an answer shows that endpoint, login, project and feature are right.
-async fn list_with_skew(hopsworks: &Hopsworks, findings: &mut Vec<Finding>) -> Vec<RoleMapping> {
+async fn examine_server(hopsworks: &Hopsworks, findings: &mut Vec<Finding>) -> Vec<RoleMapping> {
     let (mappings, skew) = match hopsworks.list_with_skew().await {
-        Ok(list_with_skew) => list_with_skew,
+        Ok(listed) => listed,
         Err(error) => {
-            findings.push(Finding::problem(place_of(&error), error.to_string()));
+            findings.push(Finding::problem(check_of_error(&error), error.to_string()));
             return Vec::new();
         }
     };
@@ -98,7 +98,7 @@ async fn list_with_skew(hopsworks: &Hopsworks, findings: &mut Vec<Finding>) -> V
 }
 
 /// Which check an error of the server belongs to.
-fn place_of(error: &Error) -> &'static str {
+fn check_of_error(error: &Error) -> &'static str {
     match error.code() {
         380_000 => "feature",
         401 => "login",
@@ -110,7 +110,7 @@ fn place_of(error: &Error) -> &'static str {
     }
 }
 
-async fn direct(settings: &Settings, source: &Source, findings: &mut Vec<Finding>) {
+async fn examine_sts(settings: &Settings, source: &Source, findings: &mut Vec<Finding>) {
     let sts = match Sts::new(settings) {
         Ok(sts) => sts,
         Err(error) => return findings.push(Finding::problem("network", error.to_string())),
@@ -135,7 +135,7 @@ async fn direct(settings: &Settings, source: &Source, findings: &mut Vec<Finding
 }
 
 /// Whether this process needs no role mapping at all, because it reaches a base identity that may assume the roles.
-async fn bypass(settings: &Settings, mappings: &[RoleMapping]) -> Finding {
+async fn examine_bypass(settings: &Settings, mappings: &[RoleMapping]) -> Finding {
     const CHECK: &str = "bypass";
     let region = match mappings.first().map(|mapping| mapping.role.partition()) {
         Some("aws-cn") => "cn-north-1",

@@ -1,11 +1,11 @@
 //! Why no credentials came back.
 //!
 //! Each kind names who can act on it. A message is one sentence: what was attempted, what came back (a code and a
-//! message, never a body), and what to do. It holds no secret, and the source of an error is not repeated in it.
+//! message, never a body), and what to do. It holds no secret and does not repeat the source of the error.
 
 use std::error::Error as StdError;
 
-/// An error of a library below us, kept as the source of ours.
+/// An error of a library, kept as the source of ours.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Why no credentials came back. Each kind names who can act on it.
@@ -19,8 +19,8 @@ pub enum Error {
         /// What is wrong with it and what would be right.
         reason: String,
     },
-    /// The operator: a setting is missing, contradicts another one or cannot be used. Nothing was sent, or only to find
-    /// a base identity.
+    /// The operator: a setting is missing, contradicts another one or cannot be used. Nothing was sent, except to find a
+    /// base identity.
     #[error("{problem}; {remedy}")]
     NotConfigured {
         /// What is missing or unusable.
@@ -30,26 +30,26 @@ pub enum Error {
         /// The library error behind it, if any.
         source: Option<BoxError>,
     },
-    /// The administrator: the service understood and said no.
+    /// The administrator: the service understood the request and refused it.
     #[error("{attempted} was refused: {answer}; {remedy}")]
     Refused {
         /// What was asked of whom: `assuming role arn:… at https://…`.
         attempted: String,
-        /// 380000 to 380004 of the role-mapping contract, else the HTTP status.
+        /// The code of the role-mapping contract, 380000 to 380004, else the HTTP status.
         code: u32,
         /// Code and message as the service sent them.
         answer: String,
         /// What to do about it.
         remedy: String,
     },
-    /// Nobody yet: it may work later, so it may be tried again.
+    /// Nobody yet: the same request may succeed later.
     #[error("{attempted} failed: {problem}; {remedy}")]
     Unavailable {
         /// What was asked of whom.
         attempted: String,
         /// The HTTP status if there was an answer, else 0.
         code: u32,
-        /// What happened: no connection, no answer in time, throttled, a passing fault of the service.
+        /// What happened: no connection, no answer in time, throttling, a temporary fault of the service.
         problem: String,
         /// What to do if it lasts.
         remedy: String,
@@ -63,17 +63,24 @@ pub enum Error {
         attempted: String,
         /// The HTTP status of the answer.
         code: u32,
-        /// In which way the answer is wrong. Never the answer itself.
+        /// What is wrong with the answer. Never the answer itself.
         problem: String,
         /// What to do about it.
         remedy: String,
-        /// The library error behind it, if any and if its text cannot hold the answer.
+        /// The library error behind it, if any and if its text cannot repeat the answer.
         source: Option<BoxError>,
     },
 }
 
+/// The errors below `error`, outermost first.
+pub fn causes<'error>(
+    error: &'error (dyn StdError + 'static),
+) -> impl Iterator<Item = &'error (dyn StdError + 'static)> {
+    std::iter::successors(error.source(), |&cause| cause.source())
+}
+
 impl Error {
-    /// 380000 to 380004 of the role-mapping contract, else the HTTP status of the answer, else 0.
+    /// The code of the role-mapping contract, 380000 to 380004, else the HTTP status of the answer, else 0.
     pub fn code(&self) -> u32 {
         match self {
             Error::InvalidArgument { .. } | Error::NotConfigured { .. } => 0,
@@ -81,7 +88,7 @@ impl Error {
         }
     }
 
-    /// The name of the kind, for hosts that have a class of their own for each.
+    /// The name of the kind, for hosts that have a class for each.
     pub fn kind(&self) -> &'static str {
         match self {
             Error::InvalidArgument { .. } => "InvalidArgument",
@@ -92,7 +99,7 @@ impl Error {
         }
     }
 
-    /// Whether the same request may succeed later without anybody changing anything.
+    /// Whether the same request may succeed later although nobody changes anything.
     pub fn is_retryable(&self) -> bool {
         match self {
             Error::Unavailable { .. } => true,

@@ -1,8 +1,8 @@
 //! The client of the role-mapping contract, which Hopsworks and our role-mapping server speak.
 //!
 //! Settings: [`REST_ENDPOINT`], [`PROJECT_ID`], a login ([`SECRETS_DIR`](crate::settings::SECRETS_DIR),
-//! [`API_KEY`](crate::settings::API_KEY)), and those of [`network`](crate::network). Without a session name in the
-//! request none is sent: the server knows who asks, and makes one from that.
+//! [`API_KEY`](crate::settings::API_KEY)), and those of [`network`](crate::network). A request without a session name is
+//! sent without one: the server knows the caller and makes a name.
 
 mod address;
 mod answer;
@@ -13,7 +13,6 @@ use std::fmt;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_sts::primitives::{DateTime, DateTimeFormat};
 use reqwest::header::{ACCEPT, AUTHORIZATION};
 use reqwest::{Client, Response, StatusCode, Url};
 use serde_json::{Map, Value};
@@ -22,25 +21,22 @@ use tokio::time::Instant;
 use self::address::ServerAddress;
 use self::answer::{Answer, Exchange};
 use self::login::{Login, Logins};
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, MIN_VALID_FOR};
 use crate::error::Error;
 use crate::network::Network;
 use crate::request::{AssumeRole, Extras};
-use crate::retry::{Failed, Retry};
+use crate::retry::{FailedTry, Retry};
 use crate::role::RoleMapping;
 use crate::settings::{PROJECT_ID, PROJECT_NAME, REST_ENDPOINT, Settings};
-use crate::text::quoted;
+use crate::text::{parse_rfc3339, quoted, rfc3339};
 
-/// Role mappings asked for at once.
-const PAGE: usize = 100;
+/// How many role mappings one request asks for.
+const PAGE_SIZE: usize = 100;
 
-/// Credentials with less left are as good as expired: they would be before they are used.
-const SHORTEST_LIFE: Duration = Duration::from_secs(2);
+/// The clock skew from which we warn.
+const MAX_SKEW: Duration = Duration::from_secs(300);
 
-/// From this difference on, a wrong clock is worth a word.
-const TOLERATED_SKEW: Duration = Duration::from_secs(300);
-
-/// One member of one project at one server. `Debug` shows no login.
+/// A member of a project at a server. `Debug` shows no login.
 pub struct Hopsworks {
     address: ServerAddress,
     project: u32,
@@ -65,7 +61,7 @@ impl Hopsworks {
             source: None,
         })?;
         let mut warnings = network.warnings().to_vec();
-        warnings.extend(network.unread_truststore());
+        warnings.extend(network.unread_truststore_warning());
         if address.is_exposed() {
             warnings.push(format!("{address} is reached without TLS: whoever is in between can read the credentials"));
         }
@@ -76,7 +72,7 @@ impl Hopsworks {
         }
         Ok(Self {
             project: project.trim().parse().map_err(|_| Error::NotConfigured {
-                problem: format!("{PROJECT_ID} is {}, which is no number", quoted(project)),
+                problem: format!("{PROJECT_ID} is {}, which is not a number", quoted(project)),
                 remedy: "set it to the number of the project, not its name".to_owned(),
                 source: None,
             })?,
@@ -89,29 +85,29 @@ impl Hopsworks {
         })
     }
 
-    /// Tries as `retry` says instead of as usual.
+    /// Replaces [`Retry::default`] by `retry`.
     pub fn with_retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
     }
 
-    /// The role mappings of the project, in the order of their ids.
+    /// Lists the role mappings of the project, in the order of their ids.
     ///
     /// # Errors
-    /// [`Error::Refused`] when the server says no, [`Error::Unavailable`] when it may work later, [`Error::BadAnswer`]
+    /// [`Error::Refused`] when the server refuses, [`Error::Unavailable`] when a later call may succeed, [`Error::BadAnswer`]
     /// when an answer breaks the contract, [`Error::NotConfigured`] without a login.
     pub async fn role_mappings(&self) -> Result<Vec<RoleMapping>, Error> {
         Ok(self.list_with_skew().await?.0)
     }
 
-    /// The role mappings, and a sentence about the clocks of this machine and the server when they differ.
+    /// Lists the role mappings, and returns a warning when the clocks of this machine and the server differ.
     pub(crate) async fn list_with_skew(&self) -> Result<(Vec<RoleMapping>, Option<String>), Error> {
         let exchange = self.exchange("listing the role mappings", "ask the administrator of the server");
         let deadline = self.retry.deadline();
         let mut found = BTreeMap::new();
         loop {
-            let (offset, limit) = (found.len().to_string(), PAGE.to_string());
-            let url = self.at(&["cloud", "role-mappings"], &[("offset", &offset), ("limit", &limit)]);
+            let (offset, limit) = (found.len().to_string(), PAGE_SIZE.to_string());
+            let url = self.url(&["cloud", "role-mappings"], &[("offset", &offset), ("limit", &limit)]);
             let page = self.ask(&exchange, url, deadline).await?;
             let known = found.len();
             for item in items(&exchange, &page)? {
@@ -119,14 +115,14 @@ impl Hopsworks {
                 found.insert(mapping.id, mapping);
             }
             let count = page.fields.get("count").and_then(Value::as_u64);
-            // A page that brings nothing new is the last one, whatever the count says.
+            // A page without a new mapping is the last one, whatever the count says.
             if found.len() == known || count.is_some_and(|count| found.len() as u64 >= count) {
-                return Ok((found.into_values().collect(), self.skew(page.date, SystemTime::now())));
+                return Ok((found.into_values().collect(), self.skew_warning(page.date, SystemTime::now())));
             }
         }
     }
 
-    /// One role mapping; `None` is the caller's default.
+    /// Reads one role mapping; `None` is the caller's default.
     ///
     /// # Errors
     /// As [`Hopsworks::role_mappings`]; [`Error::Refused`] with code 380003 when there is none.
@@ -138,15 +134,15 @@ impl Hopsworks {
             ),
             None => ("default".to_owned(), self.exchange("reading the default role mapping", NO_DEFAULT)),
         };
-        let url = self.at(&["cloud", "role-mappings", &name], &[]);
+        let url = self.url(&["cloud", "role-mappings", &name], &[]);
         let answer = self.ask(&exchange, url, self.retry.deadline()).await?;
         role_mapping(&exchange, &answer.fields)
     }
 
-    /// Credentials of a role.
+    /// Fetches credentials of a role.
     ///
     /// # Errors
-    /// As [`Hopsworks::role_mappings`]; [`Error::InvalidArgument`] when `request` holds what the contract cannot carry
+    /// As [`Hopsworks::role_mappings`]; [`Error::InvalidArgument`] when `request` holds a field that the contract lacks
     /// (nothing is sent).
     pub async fn assume_role(&self, request: &AssumeRole) -> Result<Credentials, Error> {
         check_supported(&request.extras)?;
@@ -162,14 +158,14 @@ impl Hopsworks {
         query.extend(request.role.as_ref().map(|role| ("roleARN", role.as_str())));
         query.extend(request.session_name.as_ref().map(|name| ("roleSessionName", name.as_str())));
         let asked = SystemTime::now();
-        let url = self.at(&["cloud", "aws", "session-token"], &query);
+        let url = self.url(&["cloud", "aws", "session-token"], &query);
         let answer = self.ask(&exchange, url, self.retry.deadline()).await?;
         let now = SystemTime::now();
-        self.warnings.lock().expect("no holder panics").extend(self.skew(answer.date, now));
+        self.warnings.lock().expect("no holder panics").extend(self.skew_warning(answer.date, now));
         credentials(&exchange, answer, request, asked, now)
     }
 
-    /// What the user should know though nothing failed, since somebody last asked.
+    /// Takes the warnings since the last call: what the user should know although nothing failed. One sentence each.
     pub fn take_warnings(&self) -> Vec<String> {
         std::mem::take(&mut *self.warnings.lock().expect("no holder panics"))
     }
@@ -182,18 +178,19 @@ impl Hopsworks {
         Exchange { attempted: format!("{doing} for project {project} at {}", self.address), if_unmapped }
     }
 
-    fn at(&self, segments: &[&str], query: &[(&str, &str)]) -> Url {
+    fn url(&self, segments: &[&str], query: &[(&str, &str)]) -> Url {
         let project = self.project.to_string();
-        self.address.at(&[&["project", &project], segments].concat(), query)
+        self.address.url(&[&["project", &project], segments].concat(), query)
     }
 
-    /// Asks, and asks again what may be asked again.
+    /// Sends a request and retries where that may help.
     async fn ask(&self, exchange: &Exchange, url: Url, deadline: Instant) -> Result<Answer, Error> {
         self.retry.run(deadline, |time| self.ask_once(exchange, &url, time)).await
     }
 
-    /// Asks; after a 401 the token file is read once more, since it may just have been replaced.
-    async fn ask_once(&self, exchange: &Exchange, url: &Url, time: Duration) -> Result<Answer, Failed> {
+    /// Sends a request once. After a 401 it reads the token file and sends once more, since the platform may just have
+    /// replaced the file.
+    async fn ask_once(&self, exchange: &Exchange, url: &Url, time: Duration) -> Result<Answer, FailedTry> {
         let end = Instant::now() + time;
         let login = self.logins.read()?;
         let response = self.send(exchange, url, &login, end).await?;
@@ -205,7 +202,7 @@ impl Hopsworks {
         exchange.read(response, &login, time).await
     }
 
-    async fn send(&self, exchange: &Exchange, url: &Url, login: &Login, end: Instant) -> Result<Response, Failed> {
+    async fn send(&self, exchange: &Exchange, url: &Url, login: &Login, end: Instant) -> Result<Response, FailedTry> {
         let time = end.saturating_duration_since(Instant::now());
         self.client
             .get(url.clone())
@@ -217,11 +214,11 @@ impl Hopsworks {
             .map_err(|error| exchange.unreachable(error, time).into())
     }
 
-    fn skew(&self, date: Option<SystemTime>, now: SystemTime) -> Option<String> {
+    fn skew_warning(&self, date: Option<SystemTime>, now: SystemTime) -> Option<String> {
         let there = date?;
         let difference = there.duration_since(now).unwrap_or_else(|error| error.duration());
-        (difference > TOLERATED_SKEW).then(|| {
-            let (here, there) = (DateTime::from(now), DateTime::from(there));
+        (difference > MAX_SKEW).then(|| {
+            let (here, there) = (rfc3339(now), rfc3339(there));
             format!("clocks differ: here it is {here}, at {} it is {there}; set the one that is wrong", self.address)
         })
     }
@@ -245,7 +242,7 @@ impl fmt::Debug for Hopsworks {
 
 const NO_DEFAULT: &str = "name a role, or ask a data owner of the project to set a default";
 
-/// Refuses what only STS itself takes.
+/// Refuses the fields that only STS itself takes.
 pub(crate) fn check_supported(extras: &Extras) -> Result<(), Error> {
     let given = [
         (extras.external_id.is_some(), "external id"),
@@ -266,28 +263,33 @@ pub(crate) fn check_supported(extras: &Extras) -> Result<(), Error> {
 }
 
 fn items<'page>(exchange: &Exchange, page: &'page Answer) -> Result<Vec<&'page Map<String, Value>>, Error> {
-    let bad = || exchange.bad_answer(StatusCode::OK, "the field items is no list of role mappings");
+    let bad_answer = || exchange.bad_answer(StatusCode::OK, "the field items is not a list of role mappings");
     match page.fields.get("items") {
         None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::Array(items)) => items.iter().map(|item| item.as_object().ok_or_else(bad)).collect(),
-        Some(_) => Err(bad()),
+        Some(Value::Array(items)) => items.iter().map(|item| item.as_object().ok_or_else(bad_answer)).collect(),
+        Some(_) => Err(bad_answer()),
     }
 }
 
 fn role_mapping(exchange: &Exchange, fields: &Map<String, Value>) -> Result<RoleMapping, Error> {
-    let bad = |field: &str| {
+    let bad_answer = |field: &str| {
         exchange.bad_answer(StatusCode::OK, format!("the field {field} of a role mapping is missing or illegal"))
     };
-    let text = |field: &str| fields.get(field).and_then(Value::as_str).ok_or_else(|| bad(field));
+    let text = |field: &str| fields.get(field).and_then(Value::as_str).ok_or_else(|| bad_answer(field));
     Ok(RoleMapping {
-        id: fields.get("id").and_then(Value::as_u64).and_then(|id| id.try_into().ok()).ok_or_else(|| bad("id"))?,
-        role: text("cloudRole")?.parse().map_err(|_| bad("cloudRole"))?,
-        project_role: text("projectRole")?.parse().map_err(|_| bad("projectRole"))?,
-        is_default: fields.get("defaultRole").and_then(Value::as_bool).ok_or_else(|| bad("defaultRole"))?,
+        id: fields
+            .get("id")
+            .and_then(Value::as_u64)
+            .and_then(|id| id.try_into().ok())
+            .ok_or_else(|| bad_answer("id"))?,
+        role: text("cloudRole")?.parse().map_err(|_| bad_answer("cloudRole"))?,
+        project_role: text("projectRole")?.parse().map_err(|_| bad_answer("projectRole"))?,
+        is_default: fields.get("defaultRole").and_then(Value::as_bool).ok_or_else(|| bad_answer("defaultRole"))?,
     })
 }
 
-/// `asked` and `now` are of our clock, the expiration and the date of the answer are of the server's.
+/// Reads the credentials in an answer. `asked` and `now` are times of our clock, the expiration and the date of the answer
+/// are times of the server's.
 fn credentials(
     exchange: &Exchange,
     answer: Answer,
@@ -295,11 +297,11 @@ fn credentials(
     asked: SystemTime,
     now: SystemTime,
 ) -> Result<Credentials, Error> {
-    let bad = |problem: String| exchange.bad_answer(StatusCode::OK, problem);
+    let bad_answer = |problem: String| exchange.bad_answer(StatusCode::OK, problem);
     let mut fields = answer.fields;
     let mut text = |field: &str| match fields.remove(field) {
         Some(Value::String(value)) if !value.is_empty() => Ok(value),
-        Some(_) | None => Err(bad(format!("the field {field} is missing or empty"))),
+        Some(_) | None => Err(bad_answer(format!("the field {field} is missing or empty"))),
     };
     let (id, secret, token) = (text("accessKeyId")?, text("secretAccessKey")?, text("sessionToken")?);
     let (expiration, made) = match fields.get("expiration") {
@@ -307,22 +309,21 @@ fn credentials(
         Some(value) => (
             value
                 .as_str()
-                .and_then(|text| DateTime::from_str(text, DateTimeFormat::DateTimeWithOffset).ok())
-                .and_then(|instant| instant.try_into().ok())
-                .ok_or_else(|| bad("the field expiration is no time of RFC 3339".to_owned()))?,
+                .and_then(parse_rfc3339)
+                .ok_or_else(|| bad_answer("the field expiration is not an RFC 3339 time".to_owned()))?,
             answer.date.unwrap_or(now),
         ),
     };
-    let life = expiration.duration_since(made).unwrap_or_default();
-    if life < SHORTEST_LIFE {
-        return Err(bad(format!(
+    let valid_for = expiration.duration_since(made).unwrap_or_default();
+    if valid_for < MIN_VALID_FOR {
+        return Err(bad_answer(format!(
             "the credentials in the answer end at {}, and it was made at {}",
-            DateTime::from(expiration),
-            DateTime::from(made)
+            rfc3339(expiration),
+            rfc3339(made)
         )));
     }
-    // Not every server tells which name it gave the session. One that is none is not worth refusing credentials for.
-    let told = fields.get("roleSessionName").and_then(Value::as_str).and_then(|name| name.parse().ok());
-    let session_name = told.or_else(|| request.session_name.clone());
-    Ok(Credentials::new(id, secret, token, expiration, life, request.role.clone()).with_session_name(session_name))
+    // Not every server returns the session name, and an illegal one is not a reason to refuse credentials.
+    let from_server = fields.get("roleSessionName").and_then(Value::as_str).and_then(|name| name.parse().ok());
+    let session_name = from_server.or_else(|| request.session_name.clone());
+    Ok(Credentials::new(id, secret, token, expiration, valid_for, request.role.clone()).with_session_name(session_name))
 }

@@ -1,30 +1,29 @@
 //! Temporary AWS credentials for the roles mapped to a project.
 //!
 //! The core answers three questions: which roles may the caller assume, what are the credentials of one of them, and
-//! when are they due to be fetched anew. It knows no JVM, no Python and no Spark; the bindings convert, call and convert
-//! back.
+//! when are they due to be fetched anew. It knows no JVM, no Python, no Spark, no HTTP server and no command line; the
+//! hosts convert, call and convert back.
 //!
 //! | module | noun |
 //! |---|---|
-//! | [`credentials`] | what STS hands out: access key id, secret access key, session token, expiration |
+//! | [`error`] | why no credentials came back, and who can act on it |
 //! | [`role`] | role ARN, role mapping, project role |
 //! | [`request`] | one AssumeRole request, its session name and duration |
+//! | [`credentials`] | what STS issues: access key id, secret access key, session token, expiration |
+//! | [`text`] | text as messages and protocols write it |
+//! | [`settings`] | the one table of setting names, and which value counts |
+//! | [`network`] | proxies, trusted authorities, HTTP clients |
+//! | [`retry`] | which failures are tried again, how often and for how long |
+//! | [`blocking`] | one runtime per call, for hosts whose callers wait |
+//! | [`base_identity`] | whose credentials call AssumeRole, and where they are found |
+//! | `aws_error` | an error of STS as ours, with its remedy |
 //! | [`sts`] | AssumeRole, called with the base identity |
-//! | [`base`] | the base identity: whose credentials call AssumeRole |
-//! | [`settings`] | the one table of names, and which value counts |
-//! | [`source`] | where role mappings and credentials come from |
 //! | [`hopsworks`] | the client of the role-mapping contract |
+//! | [`direct`] | roles that a setting lists, without a role-mapping server |
+//! | [`source`] | where role mappings and credentials come from: `hopsworks` or `direct` |
+//! | [`renewal`] | when credentials are fetched anew, and when a failed fetch is tried again |
 //! | [`doctor`] | what keeps roles from being assumed |
-//! | [`session`] | when credentials in use are fetched anew |
-//! | [`network`] | proxies and trusted authorities |
-//! | [`retry`] | trying again what may be tried again |
-//! | [`block`] | one runtime per call, for the bindings |
-//! | `endpoint` | a container-credentials endpoint on loopback |
-//! | `variables` | what a process's environment must hold so that readers find credentials |
-//! | `jvm` | what Java calls |
-//! | `python` | what Python calls |
-//! | `cli` | the command line |
-//! | [`error`] | why there are none, and who can act on it |
+//! | [`variables`] | the environment variables by which readers find credentials |
 
 mod aws_error;
 pub mod base_identity;

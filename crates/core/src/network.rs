@@ -1,9 +1,9 @@
-//! How we reach out, to a role-mapping server as well as to AWS: proxies and trusted authorities.
+//! The network as role-mapping servers and AWS are reached over it: proxies, trusted authorities, HTTP clients.
 //!
-//! Proxies: a JVM's own settings (`https.proxyHost`, …) win over `HTTPS_PROXY` and `HTTP_PROXY`; hosts that either
-//! `http.nonProxyHosts` or `NO_PROXY` excepts are reached directly, and so are loopback, link-local addresses and the
-//! metadata services of AWS, always. Authorities: those of the system, of the JVM's truststore and of the truststore of
-//! the source at hand, together. No certificate reaches a client before we have read it, so that an error names its file.
+//! Proxies: a JVM's own settings (`https.proxyHost`, …) win over `HTTPS_PROXY` and `HTTP_PROXY`. Hosts that
+//! `http.nonProxyHosts` or `NO_PROXY` lists are reached directly; loopback, link-local addresses and the metadata services
+//! of AWS always are. Authorities: those of the system, of the JVM's truststore and of the service's own truststore,
+//! together. We parse every certificate before a client gets it, so that an error names its file.
 
 pub(crate) mod aws;
 
@@ -26,15 +26,15 @@ use crate::settings::{
     TRUSTSTORE, TRUSTSTORE_PEM,
 };
 
-/// For a connection to be made.
+/// How long a connection may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Loopback, link-local, and the IPv6 addresses of the metadata and pod-identity services.
+/// The hosts that no proxy serves: loopback, link-local, and the IPv6 addresses of the metadata and pod-identity services.
 ///
 /// Source: EC2 user guide, "Use the Instance Metadata Service"; EKS user guide, "EKS Pod Identity".
-const NEVER_PROXIED: &str = "localhost,127.0.0.0/8,::1,169.254.0.0/16,fe80::/10,fd00:ec2::/32";
+const DIRECT_HOSTS: &str = "localhost,127.0.0.0/8,::1,169.254.0.0/16,fe80::/10,fd00:ec2::/32";
 
-/// How we reach out. `Debug` shows no password of a proxy.
+/// The proxies and authorities of one process. `Debug` shows no password of a proxy.
 #[derive(Clone)]
 pub struct Network {
     settings: Settings,
@@ -45,75 +45,76 @@ pub struct Network {
 }
 
 impl Network {
-    /// Reads the proxies and notes where certificates are to be found.
+    /// Reads the proxies. The client methods read the certificates.
     ///
     /// # Errors
     /// [`Error::NotConfigured`] when a proxy is not the address of an HTTP proxy.
     pub fn from_settings(settings: &Settings) -> Result<Self, Error> {
         let mut warnings = Vec::new();
-        let https = jvm_proxy(settings, &JVM_HTTPS_PROXY_HOST, &JVM_HTTPS_PROXY_PORT, "443")?;
-        let http = jvm_proxy(settings, &JVM_HTTP_PROXY_HOST, &JVM_HTTP_PROXY_PORT, "80")?;
+        let https = proxy_from_jvm(settings, &JVM_HTTPS_PROXY_HOST, &JVM_HTTPS_PROXY_PORT, "443")?;
+        let http = proxy_from_jvm(settings, &JVM_HTTP_PROXY_HOST, &JVM_HTTP_PROXY_PORT, "80")?;
         let no_proxy = no_proxy(settings, &mut warnings);
         Ok(Self {
-            https_proxy: https.map_or_else(|| proxy(settings, &HTTPS_PROXY), |found| Ok(Some(found)))?,
-            http_proxy: http.map_or_else(|| proxy(settings, &HTTP_PROXY), |found| Ok(Some(found)))?,
+            https_proxy: https
+                .map_or_else(|| proxy_from_environment(settings, &HTTPS_PROXY), |found| Ok(Some(found)))?,
+            http_proxy: http.map_or_else(|| proxy_from_environment(settings, &HTTP_PROXY), |found| Ok(Some(found)))?,
             no_proxy,
             warnings,
             settings: settings.clone(),
         })
     }
 
-    /// What the user should know about the proxy settings.
+    /// What the user should know about the proxy settings; one sentence each.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// A client for AWS. It trusts `AWS_CA_BUNDLE` too.
+    /// Makes a client for AWS. It also trusts the authorities of `AWS_CA_BUNDLE`.
     ///
     /// # Errors
     /// [`Error::NotConfigured`] when a file cannot be read or holds no certificate.
     pub fn aws_client(&self) -> Result<SharedHttpClient, Error> {
         let client = self.client()?.tls_certs_merge(self.certificates(None, &AWS_CA_BUNDLE)?);
-        Ok(aws::over(client.build().map_err(no_client)?))
+        Ok(aws::to_sdk_client(client.build().map_err(client_error)?))
     }
 
-    /// A client for the instance metadata service of AWS, which no proxy reaches and which has no TLS.
+    /// Makes a client for the instance metadata service of AWS, which no proxy reaches and which has no TLS.
     ///
     /// # Errors
-    /// [`Error::NotConfigured`] when the operating system gives no client.
+    /// [`Error::NotConfigured`] when the client cannot be made.
     pub fn metadata_client() -> Result<SharedHttpClient, Error> {
-        // Reading the system's certificates takes longer than the service to answer.
-        let client = plain_client().tls_certs_only([]).build().map_err(no_client)?;
-        Ok(aws::over(client))
+        // Reading the system's certificates takes longer than an answer of the service.
+        let client = plain_client().tls_certs_only([]).build().map_err(client_error)?;
+        Ok(aws::to_sdk_client(client))
     }
 
-    /// A client for the role-mapping server.
+    /// Makes a client for the role-mapping server.
     ///
     /// # Errors
     /// [`Error::NotConfigured`] when a truststore cannot be read or holds no certificate.
     pub fn reqwest_client(&self) -> Result<Client, Error> {
-        let of_truststore = self.settings.hopsworks_pem().map(|pem| (pem, &TRUSTSTORE));
+        let from_truststore = self.settings.hopsworks_pem().map(|pem| (pem, &TRUSTSTORE));
         let client = if self.is_insecure() {
             self.client()?.tls_danger_accept_invalid_certs(true)
         } else {
-            self.client()?.tls_certs_merge(self.certificates(of_truststore, &TRUSTSTORE_PEM)?)
+            self.client()?.tls_certs_merge(self.certificates(from_truststore, &TRUSTSTORE_PEM)?)
         };
-        client.build().map_err(no_client)
+        client.build().map_err(client_error)
     }
 
     fn client(&self) -> Result<ClientBuilder, Error> {
         let no_proxy = || NoProxy::from_string(&self.no_proxy);
         let mut client = plain_client();
         if let Some(address) = &self.https_proxy {
-            client = client.proxy(Proxy::https(address).map_err(no_client)?.no_proxy(no_proxy()));
+            client = client.proxy(Proxy::https(address).map_err(client_error)?.no_proxy(no_proxy()));
         }
         if let Some(address) = &self.http_proxy {
-            client = client.proxy(Proxy::http(address).map_err(no_client)?.no_proxy(no_proxy()));
+            client = client.proxy(Proxy::http(address).map_err(client_error)?.no_proxy(no_proxy()));
         }
         Ok(client)
     }
 
-    /// Whether the certificate of the role-mapping server goes unchecked. Never true of AWS.
+    /// Whether the certificate of the role-mapping server is not checked. That of AWS always is.
     pub fn is_insecure(&self) -> bool {
         let says = |setting: &Setting, word: &str| {
             self.settings.get(setting).map(|value| value.trim().eq_ignore_ascii_case(word))
@@ -121,28 +122,29 @@ impl Network {
         says(&INSECURE, "true").or_else(|| says(&REQUESTS_VERIFY, "false")).unwrap_or(false)
     }
 
-    /// What is worth a word when a truststore is named that only a JVM reads (JKS, PKCS12), and this is none. It is left
-    /// out then, which can only make us trust less.
-    pub fn unread_truststore(&self) -> Option<String> {
+    /// The warning for a truststore that only a JVM reads (JKS, PKCS12), in a process without one. We leave such a
+    /// truststore out, so we can only trust less.
+    pub fn unread_truststore_warning(&self) -> Option<String> {
         let is_read = self.settings.hopsworks_pem().is_some() || self.settings.get(&TRUSTSTORE_PEM).is_some();
         (self.settings.get(&TRUSTSTORE).is_some() && !is_read).then(|| {
             format!("{TRUSTSTORE} names a Java truststore, which only a JVM reads; name a PEM file by {TRUSTSTORE_PEM}")
         })
     }
 
-    /// Those of the JVM's truststore, of `handed_over` (PEM, and where it is from), and of the file that `setting` names.
+    /// Reads the authorities of the JVM's truststore, of `handed_over` (PEM, and the setting it comes from), and of the file
+    /// that `setting` names.
     fn certificates(
         &self,
         handed_over: Option<(&str, &Setting)>,
         setting: &Setting,
     ) -> Result<Vec<Certificate>, Error> {
-        let of_jvm = self.settings.jvm_pem().map(|pem| (pem, &JVM_TRUSTSTORE));
+        let from_jvm = self.settings.jvm_pem().map(|pem| (pem, &JVM_TRUSTSTORE));
         let mut found = Vec::new();
-        for (pem, from) in of_jvm.into_iter().chain(handed_over) {
-            found.extend(authorities(pem, &named(&self.settings, from))?);
+        for (pem, from) in from_jvm.into_iter().chain(handed_over) {
+            found.extend(parse_authorities(pem, &file_label(&self.settings, from))?);
         }
-        found.extend(authorities_of(&self.settings, setting)?);
-        found.iter().map(|der| Certificate::from_der(der).map_err(no_client)).collect()
+        found.extend(read_authorities(&self.settings, setting)?);
+        found.iter().map(|der| Certificate::from_der(der).map_err(client_error)).collect()
     }
 }
 
@@ -152,9 +154,9 @@ impl fmt::Debug for Network {
     }
 }
 
-/// Without a proxy. It does not follow redirects: they would carry the caller's token, or a signature, along.
+/// A client without a proxy. It does not follow redirects: they would carry the caller's token or a signature along.
 fn plain_client() -> ClientBuilder {
-    // Whoever was first keeps its place; ours is only there so that reqwest finds one.
+    // The first provider that a process installs stays; ours makes sure that reqwest finds one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()
         .no_proxy()
@@ -169,34 +171,34 @@ pub fn is_loopback(url: &Url) -> bool {
     host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
-/// A client for an endpoint of ours on this machine.
+/// Makes a client for an endpoint of ours on this machine, which must answer within `answer_timeout`.
 ///
 /// # Errors
-/// [`Error::NotConfigured`] when no client can be made.
-pub fn loopback_client(answer: Duration) -> Result<Client, Error> {
-    plain_client().timeout(answer).build().map_err(no_client)
+/// [`Error::NotConfigured`] when the client cannot be made.
+pub fn loopback_client(answer_timeout: Duration) -> Result<Client, Error> {
+    plain_client().timeout(answer_timeout).build().map_err(client_error)
 }
 
-fn no_client(error: reqwest::Error) -> Error {
+fn client_error(error: reqwest::Error) -> Error {
     Error::NotConfigured {
-        problem: "no client for HTTPS can be made".to_owned(),
+        problem: "an HTTPS client cannot be made".to_owned(),
         remedy: format!("install the system's certificates (ca-certificates), or name a PEM file by {TRUSTSTORE_PEM}"),
         source: Some(Box::new(error)),
     }
 }
 
-fn jvm_proxy(settings: &Settings, host: &Setting, port: &Setting, usual: &str) -> Result<Option<String>, Error> {
+fn proxy_from_jvm(settings: &Settings, host: &Setting, port: &Setting, usual: &str) -> Result<Option<String>, Error> {
     let Some(name) = settings.get(host) else { return Ok(None) };
     let name = if name.contains(':') && !name.starts_with('[') { format!("[{name}]") } else { name.to_owned() };
     let port_number = settings.get(port).unwrap_or(usual).trim();
     proxy_address(&format!("{}:{port_number}", name.trim()), host).map(Some)
 }
 
-fn proxy(settings: &Settings, setting: &Setting) -> Result<Option<String>, Error> {
+fn proxy_from_environment(settings: &Settings, setting: &Setting) -> Result<Option<String>, Error> {
     settings.get(setting).map(|value| proxy_address(value.trim(), setting)).transpose()
 }
 
-/// Takes `host:port` and `http(s)://[user:password@]host[:port]`. The message does not show it: it may hold a password.
+/// Parses `host:port` and `http(s)://[user:password@]host[:port]`. The error does not repeat it: it may hold a password.
 fn proxy_address(written: &str, setting: &Setting) -> Result<String, Error> {
     let address = if written.contains("://") { written.to_owned() } else { format!("http://{written}") };
     match Url::parse(&address) {
@@ -210,11 +212,12 @@ fn proxy_address(written: &str, setting: &Setting) -> Result<String, Error> {
 }
 
 fn no_proxy(settings: &Settings, warnings: &mut Vec<String>) -> String {
-    let mut rules = vec![NEVER_PROXIED.to_owned()];
-    let of_jvm = settings.get(&JVM_NON_PROXY_HOSTS).unwrap_or_default().split('|');
-    let of_environment = settings.get(&NO_PROXY).unwrap_or_default().split(',');
-    for (setting, pattern) in
-        of_jvm.map(|pattern| (&JVM_NON_PROXY_HOSTS, pattern)).chain(of_environment.map(|pattern| (&NO_PROXY, pattern)))
+    let mut rules = vec![DIRECT_HOSTS.to_owned()];
+    let from_jvm = settings.get(&JVM_NON_PROXY_HOSTS).unwrap_or_default().split('|');
+    let from_environment = settings.get(&NO_PROXY).unwrap_or_default().split(',');
+    for (setting, pattern) in from_jvm
+        .map(|pattern| (&JVM_NON_PROXY_HOSTS, pattern))
+        .chain(from_environment.map(|pattern| (&NO_PROXY, pattern)))
     {
         match direct_rule(pattern.trim()) {
             Some(rule) => rules.push(rule),
@@ -228,13 +231,13 @@ fn no_proxy(settings: &Settings, warnings: &mut Vec<String>) -> String {
     rules.join(",")
 }
 
-/// `*.example.com`, `10.20.*`, `[::1]` and all that has no star, as a rule of curl.
+/// Turns `*.example.com`, `10.20.*`, `[::1]` or a pattern without a star into a rule of curl; `None` for other patterns.
 fn direct_rule(pattern: &str) -> Option<String> {
     let pattern = pattern.trim_start_matches('[').trim_end_matches(']');
     match pattern.split_once('*') {
         None if pattern.is_empty() => None,
         None => Some(pattern.to_owned()),
-        // The star of curl's rules is one for names, not for addresses.
+        // The star of curl's rules matches names only, not addresses.
         Some(("", "")) => Some("*,0.0.0.0/0,::/0".to_owned()),
         Some(("", domain)) if !domain.contains('*') => Some(domain.to_owned()),
         Some((numbers, "")) => {
@@ -248,22 +251,22 @@ fn direct_rule(pattern: &str) -> Option<String> {
     }
 }
 
-fn named(settings: &Settings, setting: &Setting) -> String {
+fn file_label(settings: &Settings, setting: &Setting) -> String {
     format!("{} ({setting})", settings.get(setting).unwrap_or("the truststore").trim())
 }
 
-fn authorities_of(settings: &Settings, setting: &Setting) -> Result<Vec<CertificateDer<'static>>, Error> {
+fn read_authorities(settings: &Settings, setting: &Setting) -> Result<Vec<CertificateDer<'static>>, Error> {
     let Some(path) = settings.get(setting) else { return Ok(Vec::new()) };
-    let place = named(settings, setting);
+    let label = file_label(settings, setting);
     match fs::read(path.trim()) {
-        Ok(bytes) => authorities(&String::from_utf8_lossy(&bytes), &place),
-        Err(error) => Err(untrusted(format!("{place} cannot be read: {error}"), Some(Box::new(error)))),
+        Ok(bytes) => parse_authorities(&String::from_utf8_lossy(&bytes), &label),
+        Err(error) => Err(truststore_error(format!("{label} cannot be read: {error}"), Some(Box::new(error)))),
     }
 }
 
-/// The certificates that can be trusted. What else there is (keys, comments, a certificate that rustls does not
-/// understand, as some bundles of systems have) is passed over.
-fn authorities(pem: &str, place: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
+/// Reads the certificates that can be trusted. It skips everything else: keys, comments, and certificates that rustls does
+/// not understand, which some system bundles hold.
+fn parse_authorities(pem: &str, label: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
     const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
     const END: &str = "-----END CERTIFICATE-----";
     let found: Vec<CertificateDer<'static>> = pem
@@ -276,10 +279,10 @@ fn authorities(pem: &str, place: &str) -> Result<Vec<CertificateDer<'static>>, E
             Some(der)
         })
         .collect();
-    if found.is_empty() { Err(untrusted(format!("{place} holds no certificate"), None)) } else { Ok(found) }
+    if found.is_empty() { Err(truststore_error(format!("{label} holds no certificate"), None)) } else { Ok(found) }
 }
 
-fn untrusted(problem: String, source: Option<BoxError>) -> Error {
+fn truststore_error(problem: String, source: Option<BoxError>) -> Error {
     Error::NotConfigured {
         problem,
         remedy: "it must hold the certificates of the authorities to trust; correct the setting or unset it".to_owned(),
@@ -327,7 +330,7 @@ mod tests {
         assert_eq!(
             found.no_proxy,
             format!(
-                "{NEVER_PROXIED},.hops.local,10.0.0.0/8,192.168.7.0/24,fd00::1,node,.corp,.example.com,172.16.0.0/12"
+                "{DIRECT_HOSTS},.hops.local,10.0.0.0/8,192.168.7.0/24,fd00::1,node,.corp,.example.com,172.16.0.0/12"
             )
         );
         let without_effect = |entry: &str| {

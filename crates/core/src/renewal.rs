@@ -1,48 +1,48 @@
-//! One role in use: when its credentials are fetched anew, and when a fetch that failed is tried again.
+//! The renewal of credentials in use: when they are fetched anew, and when a failed fetch is tried again.
 //!
-//! Pure functions of what the host has measured on its monotonic clock. `chance` is a random number from 0 to 1 that the
-//! host draws, so that many applications that started together do not ask together.
+//! Pure functions of what the host measures on its monotonic clock. `chance` is a random number from 0 to 1 that the host
+//! draws, so that applications which start together do not ask together.
 
 use std::time::Duration;
 
-/// The credentials of a short session are not fetched anew in its first half.
-const LONG_LEAD: Duration = Duration::from_secs(60);
-/// The first try after a failure, while time is not pressing.
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-/// Nobody is asked more often than this.
-const SHORTEST_RETRY: Duration = Duration::from_millis(200);
-/// A source that is back is noticed within this.
-const LONGEST_RETRY: Duration = Duration::from_secs(60);
+/// The shortest time between refresh and expiration, unless half of the validity is shorter.
+const MIN_LEAD: Duration = Duration::from_secs(60);
+/// The wait after a first failure, while enough time is left.
+const FIRST_RETRY_WAIT: Duration = Duration::from_secs(1);
+/// The shortest wait: no source is asked more often.
+const MIN_RETRY_WAIT: Duration = Duration::from_millis(200);
+/// The longest wait: a source that is back is noticed within this time.
+const MAX_RETRY_WAIT: Duration = Duration::from_secs(60);
 
-/// How long after the answer the credentials are fetched anew, when `life` was left of them in the answer.
+/// The time from an answer to the refresh of its credentials, which are valid for `valid_for` from the answer on.
 ///
-/// A third of the life ahead of the end; of lives below three minutes a minute, or half the life if that is less. Up to
-/// a twentieth of the life earlier by chance, never later.
-pub fn refresh_after(life: Duration, chance: f64) -> Duration {
-    let lead = (life / 3).max((life / 2).min(LONG_LEAD));
-    (life - lead).saturating_sub((life / 20).mul_f64(chance.clamp(0.0, 1.0)))
+/// The refresh is a third of `valid_for` ahead of the expiration, but at least a minute, or half of `valid_for` where that
+/// is less. Chance makes it earlier by up to a twentieth of `valid_for`, never later.
+pub fn refresh_after(valid_for: Duration, chance: f64) -> Duration {
+    let lead = (valid_for / 3).max((valid_for / 2).min(MIN_LEAD));
+    (valid_for - lead).saturating_sub((valid_for / 20).mul_f64(chance.clamp(0.0, 1.0)))
 }
 
-/// How long to wait after a failed fetch: the `failures`-th since the last success, when `left` is left of the credentials
-/// in use, whose life was `life`.
+/// The wait after a failed fetch, the `failures`-th since the last success, when the credentials in use expire in `left`
+/// and were valid for `valid_for` at first.
 ///
-/// Doubles from a second up, and is never longer than an eighth of what is left, so that a source that is back when a
-/// fifth of the life is left is in time. Up to half of it earlier by chance.
+/// It doubles from one second up to a minute, and is at most an eighth of `left`, so that a source that is back when a
+/// fifth of the validity is left is in time. Chance makes it shorter by up to half.
 ///
-/// Who follows somebody else that has not renewed them yet waits as after a first failure.
-pub fn retry_after(failures: u32, left: Duration, life: Duration, chance: f64) -> Duration {
-    let doubled = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
-    let longest = (left / 8).max(life / 60).clamp(SHORTEST_RETRY, LONGEST_RETRY);
-    doubled.min(longest).mul_f64(1.0 - chance.clamp(0.0, 1.0) / 2.0).max(SHORTEST_RETRY)
+/// A host that waits for somebody else's renewal uses the wait after a first failure.
+pub fn retry_after(failures: u32, left: Duration, valid_for: Duration, chance: f64) -> Duration {
+    let doubled = FIRST_RETRY_WAIT.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
+    let longest = (left / 8).max(valid_for / 60).clamp(MIN_RETRY_WAIT, MAX_RETRY_WAIT);
+    doubled.min(longest).mul_f64(1.0 - chance.clamp(0.0, 1.0) / 2.0).max(MIN_RETRY_WAIT)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn left_at_refresh(life: u64, chance: f64) -> f64 {
-        let life = Duration::from_secs(life);
-        (life - refresh_after(life, chance)).as_secs_f64()
+    fn left_at_refresh(valid_for: u64, chance: f64) -> f64 {
+        let valid_for = Duration::from_secs(valid_for);
+        (valid_for - refresh_after(valid_for, chance)).as_secs_f64()
     }
 
     #[test]
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_life_is_refreshed_a_minute_or_half_of_it_ahead() {
+    fn short_credentials_are_refreshed_a_minute_or_half_of_their_validity_ahead() {
         assert_eq!(left_at_refresh(900, 0.0), 300.0);
         assert_eq!(left_at_refresh(150, 0.0), 60.0);
         assert_eq!(left_at_refresh(12, 0.0), 6.0);
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn no_life_and_no_chance_makes_the_instant_negative() {
+    fn the_time_to_the_refresh_is_never_negative() {
         for chance in [-1.0, 0.0, 0.5, 1.0, 2.0] {
             assert_eq!(refresh_after(Duration::ZERO, chance), Duration::ZERO);
             assert!(refresh_after(Duration::from_secs(2), chance) <= Duration::from_secs(1));
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn tries_double_from_a_second_to_a_minute_while_time_is_not_pressing() {
+    fn waits_double_from_a_second_to_a_minute_while_enough_time_is_left() {
         let hour = Duration::from_secs(3600);
         let waits: Vec<u64> = (1..=9).map(|failures| retry_after(failures, hour / 3, hour, 0.0).as_secs()).collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
@@ -77,22 +77,22 @@ mod tests {
     }
 
     #[test]
-    fn a_source_that_is_back_with_a_fifth_of_the_life_left_is_in_time() {
-        for life in [10, 60, 900, 3600, 43_200].map(Duration::from_secs) {
-            let mut left = life - refresh_after(life, 0.0);
+    fn a_source_that_is_back_with_a_fifth_of_the_validity_left_is_in_time() {
+        for valid_for in [10, 60, 900, 3600, 43_200].map(Duration::from_secs) {
+            let mut left = valid_for - refresh_after(valid_for, 0.0);
             let mut failures = 0;
-            while left > life / 5 {
+            while left > valid_for / 5 {
                 failures += 1;
-                left = left.saturating_sub(retry_after(failures, left, life, 0.0));
+                left = left.saturating_sub(retry_after(failures, left, valid_for, 0.0));
             }
-            assert!(left > life / 10, "{life:?}: asked only when {left:?} were left");
+            assert!(left > valid_for / 10, "{valid_for:?}: asked only when {left:?} were left");
         }
     }
 
     #[test]
-    fn nobody_is_asked_more_often_than_five_times_a_second() {
+    fn no_source_is_asked_more_often_than_five_times_a_second() {
         for chance in [0.0, 1.0] {
-            assert_eq!(retry_after(1, Duration::ZERO, Duration::from_secs(3), chance), SHORTEST_RETRY);
+            assert_eq!(retry_after(1, Duration::ZERO, Duration::from_secs(3), chance), MIN_RETRY_WAIT);
         }
     }
 }

@@ -8,31 +8,31 @@ use crate::error::Error;
 use crate::role::RoleArn;
 use crate::text::{is_name_character, quoted};
 
-/// One AssumeRole request. [`Default`] asks for the default role for an hour under a session name of ours.
+/// One AssumeRole request. [`Default`] asks for the default role for one hour, under a session name that the source makes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct AssumeRole {
     /// The role; `None` asks for the caller's default.
     pub role: Option<RoleArn>,
-    /// The session name; `None` asks for one made from the user and the project.
+    /// The session name; `None` asks for one that names the user and the project.
     pub session_name: Option<SessionName>,
-    /// For how long the credentials shall be good.
+    /// How long the credentials are to be valid.
     pub duration: SessionDuration,
-    /// What only STS itself takes. A role-mapping server carries none of it.
+    /// Fields that only STS itself takes.
     pub extras: Extras,
 }
 
-/// The fields of AssumeRole that a role-mapping server does not carry.
+/// The fields of AssumeRole that a role-mapping server does not pass on.
 ///
 /// Source: AWS STS API reference, `AssumeRole`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Extras {
-    /// What the role's trust policy asks for as `sts:ExternalId`; 2 to 1224 characters of `[\w+=,.@:/-]`.
+    /// The value that the role's trust policy compares with `sts:ExternalId`; 2 to 1224 characters of `[\w+=,.@:/-]`.
     pub external_id: Option<String>,
-    /// A session policy, JSON; the session may do what both it and the role allow.
+    /// A session policy, a JSON object; the session may do what both it and the role allow.
     pub policy: Option<String>,
-    /// ARNs of managed policies used as session policies; ten at most.
+    /// ARNs of managed policies used as session policies; at most 10.
     pub policy_arns: Vec<String>,
-    /// Session tags, key and value; fifty at most.
+    /// Session tags, key and value; at most 50.
     pub tags: Vec<(String, String)>,
     /// The STS attribute `SourceIdentity`; 2 to 64 characters of `[\w+=,.@-]`, not beginning with `aws:`.
     pub source_identity: Option<String>,
@@ -45,29 +45,31 @@ pub struct Extras {
 pub struct SessionName(String);
 
 impl SessionName {
-    /// Makes `<user>-<place>` legal: an illegal character becomes `-`, and what is too long loses the end of the longer
-    /// part. CloudTrail shows it, so it should tell a person who it was.
-    pub fn from_parts(user: &str, place: &str) -> Self {
+    /// Makes `<user>-<context>` a legal name: replaces illegal characters by `-` and cuts the longer part at its end.
+    ///
+    /// CloudTrail shows the name, so it should tell a person who the caller was. `context` is the application, the project
+    /// or whatever else the user runs; an empty part becomes `hops`.
+    pub fn from_parts(user: &str, context: &str) -> Self {
         let legal = |text: &str| -> String {
             text.chars().map(|character| if is_name_character(character) { character } else { '-' }).collect()
         };
-        let (mut user, mut place) = (legal(user), legal(place));
-        while user.len() + place.len() + 1 > 64 {
-            if user.len() > place.len() {
+        let (mut user, mut context) = (legal(user), legal(context));
+        while user.len() + context.len() + 1 > 64 {
+            if user.len() > context.len() {
                 user.pop()
             } else {
-                place.pop()
+                context.pop()
             };
         }
-        match (user.is_empty(), place.is_empty()) {
+        match (user.is_empty(), context.is_empty()) {
             (true, true) => Self("hops".to_owned()),
-            (true, false) => Self(format!("hops-{}", &place[..place.len().min(59)])),
+            (true, false) => Self(format!("hops-{}", &context[..context.len().min(59)])),
             (false, true) => Self(format!("{}-hops", &user[..user.len().min(59)])),
-            (false, false) => Self(format!("{user}-{place}")),
+            (false, false) => Self(format!("{user}-{context}")),
         }
     }
 
-    /// The session name as STS takes it.
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -96,20 +98,20 @@ impl FromStr for SessionName {
     }
 }
 
-/// A `DurationSeconds` that STS may accept: 900 to 43 200 seconds; one hour unless said otherwise.
+/// A `DurationSeconds` that STS may accept: 900 to 43 200 seconds. [`Default`] is one hour.
 ///
 /// STS refuses more than 3 600 s to a caller that is itself a role (role chaining), and more than the role's own maximum
-/// session duration to anybody.
+/// session duration to every caller.
 ///
 /// Source: AWS STS API reference, `AssumeRole`, `DurationSeconds`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionDuration(u32);
 
 impl SessionDuration {
-    /// The longest session that AWS gives to a caller that is itself a role.
+    /// The longest session that STS gives to a caller that is itself a role: 3 600 s.
     pub const CHAINED_MAXIMUM: Self = Self(3600);
 
-    /// Takes 900 to 43 200 whole seconds.
+    /// Makes a duration of 900 to 43 200 whole seconds.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] outside that range.
@@ -123,7 +125,7 @@ impl SessionDuration {
         }
     }
 
-    /// Whole seconds.
+    /// The duration in whole seconds.
     pub fn seconds(self) -> u32 {
         self.0
     }
@@ -164,8 +166,8 @@ mod tests {
         assert_eq!(SessionName::from_parts("u", "").as_str(), "u-hops");
         let long = SessionName::from_parts(&"u".repeat(100), "churn");
         assert_eq!(long.as_str(), format!("{}-churn", "u".repeat(58)));
-        for (user, place) in [("u".repeat(100), "p".repeat(100)), (String::new(), "p".repeat(100))] {
-            let name = SessionName::from_parts(&user, &place);
+        for (user, context) in [("u".repeat(100), "p".repeat(100)), (String::new(), "p".repeat(100))] {
+            let name = SessionName::from_parts(&user, &context);
             assert!(name.as_str().parse::<SessionName>().is_ok(), "{name}");
         }
     }

@@ -1,4 +1,4 @@
-//! Trying again what may be tried again, and nothing else.
+//! Which failures are tried again, how often and for how long.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -8,19 +8,19 @@ use tokio::time::{Instant, sleep};
 
 use crate::error::Error;
 
-/// How often and for how long something is tried. [`Default`] is what every caller uses: 3 tries, 30 s in all, 10 s for
+/// How often and for how long a request is tried. [`Default`] is what every caller uses: 3 tries, 30 s in all, 10 s for
 /// an answer.
 #[derive(Debug, Clone)]
 pub struct Retry {
-    /// Tries, the first one included.
+    /// The number of tries, the first one included.
     pub tries: u32,
-    /// For all tries and the waits between them.
+    /// The time for all tries and the waits between them.
     pub budget: Duration,
-    /// For the answer to one try.
-    pub answer: Duration,
-    /// Before the second try; it doubles with each further one. Jitter takes up to half of it away.
+    /// The time for the answer to one try.
+    pub answer_timeout: Duration,
+    /// The wait before the second try. It doubles with each further try; jitter shortens it by up to half.
     pub first_wait: Duration,
-    /// Where the jitter comes from: at least 0, less than 1.
+    /// The source of the jitter: numbers of at least 0 and less than 1.
     pub random: fn() -> f64,
 }
 
@@ -29,55 +29,55 @@ impl Default for Retry {
         Self {
             tries: 3,
             budget: Duration::from_secs(30),
-            answer: Duration::from_secs(10),
+            answer_timeout: Duration::from_secs(10),
             first_wait: Duration::from_millis(500),
             random,
         }
     }
 }
 
-/// One try that brought nothing.
+/// A try that failed.
 #[derive(Debug)]
-pub struct Failed {
-    /// Why.
+pub struct FailedTry {
+    /// Why it failed.
     pub error: Error,
-    /// The wait that the service asked for (`Retry-After`); it is never shorter than ours.
+    /// The wait that the service asks for (`Retry-After`). The longer of it and ours counts.
     pub retry_after: Option<Duration>,
 }
 
-impl From<Error> for Failed {
+impl From<Error> for FailedTry {
     fn from(error: Error) -> Self {
         Self { error, retry_after: None }
     }
 }
 
 impl Retry {
-    /// The end of the budget of a call that begins now, however many requests it needs.
+    /// The end of the budget for a call that begins now, however many requests the call needs.
     pub fn deadline(&self) -> Instant {
         Instant::now() + self.budget
     }
 
-    /// Calls `attempt`, which gets the time it may take, until it succeeds, fails for good, or no time or try is left.
+    /// Calls `attempt` with the time that it may take, until it succeeds, fails for good, or no time or try is left.
     ///
     /// # Errors
-    /// That of the last try.
+    /// The error of the last try.
     pub async fn run<T, Attempt>(
         &self,
         deadline: Instant,
         mut attempt: impl FnMut(Duration) -> Attempt,
     ) -> Result<T, Error>
     where
-        Attempt: Future<Output = Result<T, Failed>>,
+        Attempt: Future<Output = Result<T, FailedTry>>,
     {
         let mut tried = 0;
         loop {
-            let failed = match attempt(self.answer.min(left(deadline))).await {
+            let failed = match attempt(self.answer_timeout.min(time_left(deadline))).await {
                 Ok(value) => return Ok(value),
                 Err(failed) => failed,
             };
             tried += 1;
             let wait = self.wait_after(tried).max(failed.retry_after.unwrap_or_default());
-            if tried >= self.tries || !failed.error.is_retryable() || wait >= left(deadline) {
+            if tried >= self.tries || !failed.error.is_retryable() || wait >= time_left(deadline) {
                 return Err(failed.error);
             }
             sleep(wait).await;
@@ -90,11 +90,12 @@ impl Retry {
     }
 }
 
-fn left(deadline: Instant) -> Duration {
+fn time_left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
 }
 
-/// Enough to keep many clients from coming back at the same moment: the keys of a hash map are random.
+/// A number of at least 0 and less than 1, random enough to keep clients from coming back at the same moment: the keys of a
+/// hash map are random.
 pub fn random() -> f64 {
     (RandomState::new().hash_one(()) >> 11) as f64 / (1_u64 << 53) as f64
 }
@@ -120,7 +121,7 @@ mod tests {
     }
 
     /// The seconds at which tries began, when each takes `taking` and fails as `failure` says.
-    async fn tries(retry: &Retry, taking: Duration, failure: impl Fn() -> Failed) -> Vec<f64> {
+    async fn tries(retry: &Retry, taking: Duration, failure: impl Fn() -> FailedTry) -> Vec<f64> {
         let start = Instant::now();
         let began = RefCell::new(Vec::new());
         let result: Result<(), Error> = retry
@@ -135,12 +136,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_may_pass_is_tried_three_times_with_growing_waits() {
+    async fn a_temporary_failure_is_tried_three_times_with_growing_waits() {
         assert_eq!(tries(&without_jitter(), Duration::ZERO, || passing().into()).await, [0.0, 0.5, 1.5]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn jitter_takes_up_to_half_of_a_wait_away() {
+    async fn jitter_shortens_a_wait_by_up_to_half() {
         let retry = Retry { random: || 1.0, ..Retry::default() };
         assert_eq!(tries(&retry, Duration::ZERO, || passing().into()).await, [0.0, 0.25, 0.75]);
         let drawn: Vec<f64> = (0..100).map(|_| random()).collect();
@@ -150,13 +151,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_does_not_pass_is_tried_once() {
-        let refused = || Failed::from(Error::InvalidArgument { field: "role ARN", reason: "none".to_owned() });
+        let refused = || FailedTry::from(Error::InvalidArgument { field: "role ARN", reason: "none".to_owned() });
         assert_eq!(tries(&without_jitter(), Duration::ZERO, refused).await, [0.0]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_wait_that_a_service_asks_for_is_kept_while_there_is_time() {
-        let asking = |seconds| move || Failed { error: passing(), retry_after: Some(Duration::from_secs(seconds)) };
+        let asking = |seconds| move || FailedTry { error: passing(), retry_after: Some(Duration::from_secs(seconds)) };
         assert_eq!(tries(&without_jitter(), Duration::ZERO, asking(12)).await, [0.0, 12.0, 24.0]);
         assert_eq!(tries(&without_jitter(), Duration::ZERO, asking(20)).await, [0.0, 20.0]);
         assert_eq!(tries(&without_jitter(), Duration::ZERO, asking(30)).await, [0.0]);

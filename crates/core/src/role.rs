@@ -1,6 +1,6 @@
 //! Roles and who may assume them: role ARN, project role, role mapping.
 //!
-//! Everything here is parsed once, at the edge; whoever holds a [`RoleArn`] holds a legal one.
+//! Text is parsed once, at the edge: every [`RoleArn`] is a legal one.
 
 use std::fmt;
 use std::str::FromStr;
@@ -93,19 +93,19 @@ fn is_partition(text: &str) -> bool {
     text.starts_with("aws") && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
 }
 
-/// What a member is in a project, and for whom a role mapping is meant.
+/// The role of a member in a project, and the members whom a role mapping is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ProjectRole {
-    /// May also move the default mapping.
+    /// May also change the default mapping.
     DataOwner,
     /// Works with the data.
     DataScientist,
-    /// Every member, whatever the role. Only of mappings, never of members.
+    /// Every member, whatever their role. Mappings have it, members never do.
     All,
 }
 
 impl ProjectRole {
-    /// How people read it, and how the role-mapping contract writes it in answers.
+    /// The spelling for people, and of answers in the role-mapping contract.
     pub fn display_name(self) -> &'static str {
         match self {
             ProjectRole::DataOwner => "Data owner",
@@ -114,7 +114,7 @@ impl ProjectRole {
         }
     }
 
-    /// How the role-mapping contract writes it in queries.
+    /// The spelling of queries in the role-mapping contract.
     pub fn query_name(self) -> &'static str {
         match self {
             ProjectRole::DataOwner => "DATA_OWNER",
@@ -166,21 +166,21 @@ impl FromStr for ProjectRole {
             .find(|role| text == role.display_name() || text == role.query_name())
             .ok_or_else(|| Error::InvalidArgument {
                 field: "project role",
-                reason: format!("{} is none of DATA_OWNER, DATA_SCIENTIST and ALL", quoted(text)),
+                reason: format!("{} is not DATA_OWNER, DATA_SCIENTIST or ALL", quoted(text)),
             })
     }
 }
 
-/// "Members with this project role may assume this role."
+/// A rule: members with this project role may assume this role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoleMapping {
-    /// The id by which a member asks for it, from 1.
+    /// The id by which members ask for it; ids begin at 1.
     pub id: u32,
     /// The role.
     pub role: RoleArn,
     /// Who may assume it.
     pub project_role: ProjectRole,
-    /// Whether it is the one used when no role is named.
+    /// Whether it applies when a request names no role.
     pub is_default: bool,
 }
 
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_names_no_role_is_refused() {
+    fn a_text_that_is_not_a_role_arn_is_refused() {
         for text in [
             "",
             "reader",
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn the_message_of_a_refused_arn_says_what_a_role_arn_looks_like() {
-        let error = "reader".parse::<RoleArn>().expect_err("no ARN");
+        let error = "reader".parse::<RoleArn>().expect_err("not an ARN");
         assert_eq!(
             error.to_string(),
             "invalid role ARN: \"reader\" is not of the form arn:<partition>:iam::<account of 12 digits>:role/<path and name>"

@@ -1,10 +1,11 @@
 //! Where role mappings and credentials come from: a role-mapping server, or AWS STS directly.
 //!
-//! A server when [`REST_ENDPOINT`] is set, STS otherwise; never the one because the other failed. A `Source` belongs to
-//! one runtime: a binding makes one for each call, inside of [`block_on`](crate::blocking::block_on).
+//! A server when [`REST_ENDPOINT`] is set, STS otherwise; neither one replaces the other when that fails. A `Source` belongs to
+//! one runtime: a host that blocks makes one for each question, with [`Source::ask`].
 
 use std::fmt;
 
+use crate::blocking::block_on;
 use crate::credentials::Credentials;
 use crate::direct::Direct;
 use crate::error::Error;
@@ -34,7 +35,25 @@ impl Source {
         }
     }
 
-    /// All role mappings, in the order of their ids. Which of them the caller may assume the service decides.
+    /// Blocks the caller's thread while it asks the source that the settings name, and hands every warning to `warn`
+    /// whatever the answer is.
+    ///
+    /// # Errors
+    /// As [`Source::from_settings`], [`block_on`] and `question`.
+    pub fn ask<T>(
+        settings: &Settings,
+        warn: impl FnMut(String),
+        question: impl AsyncFnOnce(&Source) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        block_on(async {
+            let source = Self::from_settings(settings)?;
+            let answer = question(&source).await;
+            source.take_warnings().into_iter().for_each(warn);
+            answer
+        })
+    }
+
+    /// Lists all role mappings, in the order of their ids. The service decides which of them the caller may assume.
     ///
     /// # Errors
     /// As [`Hopsworks::role_mappings`]; from STS [`Error::NotConfigured`] when no role is listed.
@@ -45,7 +64,7 @@ impl Source {
         }
     }
 
-    /// One role mapping; `None` is the caller's default.
+    /// Reads one role mapping; `None` is the caller's default.
     ///
     /// # Errors
     /// As [`Source::role_mappings`]; [`Error::Refused`] with code 380003 when there is no such id.
@@ -56,8 +75,8 @@ impl Source {
         }
     }
 
-    /// The same request with a role: the caller's default where it names none. A program that asks again with it keeps its
-    /// role when the default is moved.
+    /// Adds the caller's default role to a request that names none. A program that repeats the returned request keeps its
+    /// role when the default changes.
     ///
     /// # Errors
     /// As [`Source::role_mapping`] for the default; [`Error::InvalidArgument`] when the source cannot carry the request
@@ -72,10 +91,10 @@ impl Source {
         }
     }
 
-    /// Credentials of a role.
+    /// Fetches credentials of a role.
     ///
     /// # Errors
-    /// As [`Hopsworks::assume_role`] or [`Sts::assume_role`]; from STS [`Error::NotConfigured`] when neither the request
+    /// As [`Hopsworks::assume_role`] or [`Sts::assume_role`](crate::sts::Sts::assume_role); from STS [`Error::NotConfigured`] when neither the request
     /// nor the settings name a role.
     pub async fn assume_role(&self, request: &AssumeRole) -> Result<Credentials, Error> {
         match self {
@@ -84,7 +103,8 @@ impl Source {
         }
     }
 
-    /// What the user should know though nothing failed, since somebody last asked; one sentence each, no secrets.
+    /// Takes the warnings since the last call: what the user should know although nothing failed. One sentence each,
+    /// without secrets.
     pub fn take_warnings(&self) -> Vec<String> {
         match self {
             Source::Hopsworks(hopsworks) => hopsworks.take_warnings(),
@@ -105,7 +125,6 @@ impl fmt::Display for Source {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::blocking::block_on;
     use crate::role::ProjectRole;
 
     const READER: &str = "arn:aws:iam::123456789012:role/reader";
@@ -125,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn listed_roles_count_from_one_and_the_first_is_the_default() {
+    fn ids_of_listed_roles_begin_at_one_and_the_first_is_the_default() {
         let source = source(&[("HOPS_CLOUD_ROLES", &format!("{READER}, {WRITER},"))]).expect("settings");
         let reader = RoleMapping {
             id: 1,
@@ -145,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_without_a_role_is_named_after_the_default_and_another_stays_as_it_is() {
+    fn a_request_without_a_role_gets_the_default_and_another_stays_as_it_is() {
         let source = source(&[("HOPS_CLOUD_ROLES", &format!("{READER},{WRITER}"))]).expect("settings");
         let role = |text: &str| Some(text.parse().expect("an ARN"));
         let named = |role| {
@@ -183,10 +202,10 @@ mod tests {
     }
 
     #[test]
-    fn a_listed_text_that_is_no_arn_is_named() {
+    fn the_message_names_a_listed_text_that_is_not_an_arn() {
         assert_eq!(
             message(source(&[("HOPS_CLOUD_ROLES", &format!("{READER},writer"))])),
-            "hops.cloud.roles / HOPS_CLOUD_ROLES lists \"writer\", which is no role ARN; list ARNs of the form \
+            "hops.cloud.roles / HOPS_CLOUD_ROLES lists \"writer\", which is not a role ARN; list ARNs of the form \
              arn:<partition>:iam::<account of 12 digits>:role/<path and name>, separated by commas"
         );
     }
@@ -200,7 +219,7 @@ mod tests {
         );
         assert_eq!(
             message(source(&[("REST_ENDPOINT", "https://hops"), ("HOPSWORKS_PROJECT_ID", "churn")])),
-            "hopsworks.projectid / HOPSWORKS_PROJECT_ID is \"churn\", which is no number; set it to the number of the \
+            "hopsworks.projectid / HOPSWORKS_PROJECT_ID is \"churn\", which is not a number; set it to the number of the \
              project, not its name"
         );
     }

@@ -1,7 +1,7 @@
 //! AssumeRole: credentials of a role from STS itself, called with the base identity.
 //!
 //! Which endpoint, which region and which base identity: [`crate::base_identity`]. Which proxy and which authorities:
-//! [`crate::network`]. A call is tried three times at most, 30 s in all unless [`Sts::with_limit`] says less, and only when
+//! [`crate::network`]. A call is tried three times at most, 30 s in all unless [`Sts::with_timeout`] says less, and only when
 //! STS throttles, has a passing fault or cannot be reached. Nothing is cached here but the base identity.
 
 mod answer;
@@ -21,8 +21,8 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use self::answer::DateInterceptor;
-use crate::aws_error::{self, Asked};
-use crate::base_identity::{self, BaseCredentials, BaseIdentity, Environment, LIMIT, region, timeouts};
+use crate::aws_error::{self, StsCall};
+use crate::base_identity::{self, BaseCredentials, BaseIdentity, CALL_TIMEOUT, Environment, region, timeout_config};
 use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::network::{Network, is_loopback};
@@ -40,7 +40,7 @@ pub struct Sts {
     /// For the instance metadata service, which no proxy reaches.
     direct: SharedHttpClient,
     base: Arc<Mutex<Option<Arc<BaseCredentials>>>>,
-    limit: Duration,
+    timeout: Duration,
 }
 
 /// What STS handed out.
@@ -73,15 +73,15 @@ impl Sts {
             http: Network::from_settings(settings)?.aws_client()?,
             direct: Network::metadata_client()?,
             base: Arc::default(),
-            limit: LIMIT,
+            timeout: CALL_TIMEOUT,
         })
     }
 
     /// With another bound on one call, its tries and the search for the base identity included, for a caller that has to
     /// answer in time itself. One try takes no more than half of what is left, so that a connection that has died
     /// unnoticed leaves time for a second one.
-    pub fn with_limit(self, limit: Duration) -> Self {
-        Self { limit, ..self }
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
     }
 
     /// Asks STS for credentials of a role. The role may be in any account that trusts the base identity.
@@ -100,13 +100,13 @@ impl Sts {
         extras: &Extras,
     ) -> Result<Issued, Error> {
         extras::check(extras)?;
-        let deadline = Instant::now() + self.limit;
-        let base = self.base(deadline).await?;
+        let deadline = Instant::now() + self.timeout;
+        let base = self.base_credentials(deadline).await?;
         check_partition(role, &base)?;
-        let mut warnings = Vec::from_iter(unencrypted(&base));
+        let mut warnings = Vec::from_iter(plaintext_warning(&base));
         let shortened = |duration: SessionDuration| {
             format!(
-                "{} s were asked for and {} s are what AWS gives, because the base identity ({}) is itself a role",
+                "{} s were requested, but AWS gives {} s, because the base identity ({}) is itself a role",
                 duration.seconds(),
                 SessionDuration::CHAINED_MAXIMUM.seconds(),
                 base.provider
@@ -124,14 +124,14 @@ impl Sts {
             let client = client(&base, &date_interceptor, deadline);
             answer = send(&client, role, session_name, SessionDuration::CHAINED_MAXIMUM, extras).await;
         }
-        let attempted = format!("assuming role {role} at {}", place(&base));
+        let attempted = format!("assuming role {role} at {}", endpoint_label(&base));
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
                 self.forget_refused(&error).await;
                 return Err(aws_error::from_sdk(
                     attempted,
-                    Asked::Role(role, base.provider),
+                    StsCall::AssumeRole(role, base.provider),
                     &secrets(&base, extras),
                     &error,
                 ));
@@ -149,15 +149,15 @@ impl Sts {
     /// # Errors
     /// As [`Sts::assume_role`], without `InvalidArgument`.
     pub async fn base_identity(&self) -> Result<BaseIdentity, Error> {
-        let deadline = Instant::now() + self.limit;
-        let base = self.base(deadline).await?;
-        let attempted = format!("asking who the base identity ({}) is at {}", base.provider, place(&base));
+        let deadline = Instant::now() + self.timeout;
+        let base = self.base_credentials(deadline).await?;
+        let attempted = format!("asking who the base identity ({}) is at {}", base.provider, endpoint_label(&base));
         let answer = match client(&base, &DateInterceptor::default(), deadline).get_caller_identity().send().await {
             Ok(answer) => answer,
             Err(error) => {
                 self.forget_refused(&error).await;
-                let asked = Asked::Identity(base.provider);
-                return Err(aws_error::from_sdk(attempted, asked, &secrets(&base, &Extras::default()), &error));
+                let call = StsCall::GetCallerIdentity(base.provider);
+                return Err(aws_error::from_sdk(attempted, call, &secrets(&base, &Extras::default()), &error));
             }
         };
         match (answer.arn(), answer.account()) {
@@ -167,13 +167,13 @@ impl Sts {
                 arn: arn.to_owned(),
                 account: account.to_owned(),
             }),
-            (Some(_) | None, _) => Err(answer::damaged(attempted, "the answer names nobody".to_owned())),
+            (Some(_) | None, _) => Err(answer::damaged(attempted, "the answer names no identity".to_owned())),
         }
     }
 
-    async fn base(&self, deadline: Instant) -> Result<Arc<BaseCredentials>, Error> {
-        let mut kept = self.base.lock().await;
-        if let Some(base) = kept.as_ref().filter(|base| SystemTime::now() < base.fresh_until) {
+    async fn base_credentials(&self, deadline: Instant) -> Result<Arc<BaseCredentials>, Error> {
+        let mut cached = self.base.lock().await;
+        if let Some(base) = cached.as_ref().filter(|base| SystemTime::now() < base.fresh_until) {
             return Ok(base.clone());
         }
         let found =
@@ -181,11 +181,11 @@ impl Sts {
                 .await
             {
                 Ok(found) => found.map(Arc::new),
-                Err(_) => Err(base_identity::too_late(&self.environment)),
+                Err(_) => Err(base_identity::timed_out(&self.environment)),
             };
-        match (found, kept.as_ref()) {
+        match (found, cached.as_ref()) {
             (Ok(found), _) => {
-                *kept = Some(found.clone());
+                *cached = Some(found.clone());
                 Ok(found)
             }
             (Err(error), Some(base)) if error.is_retryable() && base.is_good(SystemTime::now()) => Ok(base.clone()),
@@ -196,7 +196,7 @@ impl Sts {
     /// Credentials that STS does not take are looked for anew at the next call.
     async fn forget_refused<E: aws_sdk_sts::error::ProvideErrorMetadata>(&self, error: &SdkError<E>) {
         let refused = ["ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "SignatureDoesNotMatch"];
-        if aws_error::code_of(error).is_some_and(|code| refused.contains(&code.as_str())) {
+        if aws_error::service_code(error).is_some_and(|code| refused.contains(&code.as_str())) {
             *self.base.lock().await = None;
         }
     }
@@ -228,20 +228,20 @@ async fn send(
         .duration_seconds(seconds)
         .set_external_id(extras.external_id.clone())
         .set_policy(extras.policy.clone())
-        .set_policy_arns(filled(arns.collect()))
-        .set_tags(filled(tags.collect()))
+        .set_policy_arns(non_empty(arns.collect()))
+        .set_tags(non_empty(tags.collect()))
         .set_source_identity(extras.source_identity.clone())
         .send()
         .await
 }
 
-fn filled<T>(list: Vec<T>) -> Option<Vec<T>> {
+fn non_empty<T>(list: Vec<T>) -> Option<Vec<T>> {
     (!list.is_empty()).then_some(list)
 }
 
 fn client(base: &BaseCredentials, date_interceptor: &DateInterceptor, deadline: Instant) -> Client {
     let config = Builder::from(&base.config)
-        .timeout_config(timeouts(deadline.saturating_duration_since(Instant::now())))
+        .timeout_config(timeout_config(deadline.saturating_duration_since(Instant::now())))
         .credentials_provider(base.credentials.clone())
         .interceptor(date_interceptor.clone());
     let config = match &base.endpoint {
@@ -251,7 +251,7 @@ fn client(base: &BaseCredentials, date_interceptor: &DateInterceptor, deadline: 
     Client::from_conf(config.build())
 }
 
-fn place(base: &BaseCredentials) -> String {
+fn endpoint_label(base: &BaseCredentials) -> String {
     base.endpoint.clone().unwrap_or_else(|| format!("STS in {}", base.region))
 }
 
@@ -263,7 +263,7 @@ fn check_partition(role: &RoleArn, base: &BaseCredentials) -> Result<(), Error> 
     } else {
         Err(Error::NotConfigured {
             problem: format!(
-                "role {role} is of partition {}, and the region {} is of partition {partition}",
+                "role {role} belongs to partition {}, and the region {} belongs to partition {partition}",
                 role.partition(),
                 base.region
             ),
@@ -273,10 +273,10 @@ fn check_partition(role: &RoleArn, base: &BaseCredentials) -> Result<(), Error> 
     }
 }
 
-fn unencrypted(base: &BaseCredentials) -> Option<String> {
+fn plaintext_warning(base: &BaseCredentials) -> Option<String> {
     let url = reqwest::Url::parse(base.endpoint.as_ref()?).ok()?;
     (url.scheme() == "http" && !is_loopback(&url))
-        .then(|| format!("credentials travel unencrypted: the endpoint of STS is {}", place(base)))
+        .then(|| format!("credentials travel unencrypted: the endpoint of STS is {}", endpoint_label(base)))
 }
 
 fn secrets<'a>(base: &'a BaseCredentials, extras: &'a Extras) -> Vec<&'a str> {

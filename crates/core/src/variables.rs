@@ -9,8 +9,9 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use crate::base_identity::{
-    ACCESS_KEY_ID, CONTAINER_TOKEN, CONTAINER_TOKEN_FILE, CONTAINER_URL, Environment, ISSUED, SECRET_ACCESS_KEY,
-    SESSION_TOKEN, TAKEN_OUT,
+    ACCESS_KEY_ID, CONTAINER_PATH, CONTAINER_TOKEN, CONTAINER_TOKEN_FILE, CONTAINER_URL, Environment, ISSUED,
+    METADATA_DISABLED, PROFILE, REMOVED_FOR_ENDPOINT, SECRET_ACCESS_KEY, SESSION_TOKEN, WEB_IDENTITY_ROLE,
+    WEB_IDENTITY_TOKEN_FILE, default_profile_with_credentials,
 };
 use crate::credentials::Credentials;
 use crate::error::Error;
@@ -20,7 +21,7 @@ use crate::text::quoted;
 pub type Change = (&'static str, Option<Zeroizing<String>>);
 
 /// The older name of the session token, which boto3 prefers, and an expiration that belongs to other credentials.
-const OF_OTHERS: [&str; 2] = ["AWS_SECURITY_TOKEN", "AWS_CREDENTIAL_EXPIRATION"];
+const FOREIGN_VARIABLES: [&str; 2] = ["AWS_SECURITY_TOKEN", "AWS_CREDENTIAL_EXPIRATION"];
 
 /// Readers find the credentials themselves, and see newer ones only where they look again.
 ///
@@ -33,7 +34,7 @@ pub fn for_credentials(credentials: &Credentials, get: impl Fn(&str) -> Option<S
         (SESSION_TOKEN, value(credentials.session_token())),
         (ISSUED, value(credentials.access_key_id())),
     ];
-    changes.extend(OF_OTHERS.map(|name| (name, None)));
+    changes.extend(FOREIGN_VARIABLES.map(|name| (name, None)));
     if get(CONTAINER_URL).is_some_and(|url| get(ISSUED) == Some(url)) {
         changes.extend([CONTAINER_URL, CONTAINER_TOKEN, CONTAINER_TOKEN_FILE].map(|name| (name, None)));
     }
@@ -47,7 +48,7 @@ pub fn for_credentials(credentials: &Credentials, get: impl Fn(&str) -> Option<S
 /// somebody else.
 pub async fn for_endpoint(url: &str, token: &str, token_file: &Path) -> Result<Vec<Change>, Error> {
     let now = Environment::from_process();
-    if let Some(file) = crate::base_identity::default_profile_with_credentials(&now).await? {
+    if let Some(file) = default_profile_with_credentials(&now).await? {
         return Err(Error::NotConfigured {
             problem: format!(
                 "the profile [default] of {} holds credentials, which some readers prefer to an endpoint, so they would \
@@ -63,7 +64,7 @@ pub async fn for_endpoint(url: &str, token: &str, token_file: &Path) -> Result<V
     }
     let value = |text: &str| Some(Zeroizing::new(text.to_owned()));
     let mut changes: Vec<Change> = [ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN].map(|name| (name, None)).to_vec();
-    changes.extend(OF_OTHERS.iter().chain(&TAKEN_OUT).map(|name| (*name, None)));
+    changes.extend(FOREIGN_VARIABLES.iter().chain(&REMOVED_FOR_ENDPOINT).map(|name| (*name, None)));
     changes.extend([
         (CONTAINER_URL, value(url)),
         (CONTAINER_TOKEN, value(token)),
@@ -88,13 +89,13 @@ pub fn explain(get: impl Fn(&str) -> Option<String>, default_profile: Option<&Pa
             format!("access key {key}, from {ACCESS_KEY_ID}; not ours")
         };
     }
-    if let Some(profile) = get("AWS_PROFILE").or_else(|| get("AWS_DEFAULT_PROFILE")) {
+    if let Some(profile) = PROFILE.into_iter().find_map(get) {
         return format!("the profile {}; not ours", quoted(&profile));
     }
     if let Some(file) = default_profile {
         return format!("the profile [default] of {}; not ours", file.display());
     }
-    if let Some(role) = get("AWS_ROLE_ARN").filter(|_| get("AWS_WEB_IDENTITY_TOKEN_FILE").is_some()) {
+    if let Some(role) = get(WEB_IDENTITY_ROLE).filter(|_| get(WEB_IDENTITY_TOKEN_FILE).is_some()) {
         return format!("the service account's role {}; not ours", quoted(&role));
     }
     match get(CONTAINER_URL) {
@@ -102,8 +103,8 @@ pub fn explain(get: impl Fn(&str) -> Option<String>, default_profile: Option<&Pa
             format!("an endpoint of ours at {url}, which renews the credentials of a role for as long as it runs")
         }
         Some(url) => format!("the container's endpoint at {}; not ours", quoted(&url)),
-        None if get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI").is_some() => "the container's role; not ours".to_owned(),
-        None if get("AWS_EC2_METADATA_DISABLED").is_some_and(|text| text.eq_ignore_ascii_case("true")) => {
+        None if get(CONTAINER_PATH).is_some() => "the container's role; not ours".to_owned(),
+        None if get(METADATA_DISABLED).is_some_and(|text| text.eq_ignore_ascii_case("true")) => {
             "nothing: no credentials in the environment, in a profile or at an endpoint, and instance metadata is switched off"
                 .to_owned()
         }

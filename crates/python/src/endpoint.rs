@@ -11,7 +11,8 @@ use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use super::{credentials, exception, plain};
-use hops_credentials_cli::credentials_endpoint::{self, CredentialsEndpoint, TokenFile};
+use hops_credentials_cli::credentials_endpoint::{self, CredentialsEndpoint};
+use hops_credentials_cli::token_file::TokenFile;
 use hops_credentials_core::blocking::block_on;
 use hops_credentials_core::variables::{self, Change};
 
@@ -40,7 +41,7 @@ impl Endpoint {
         let credentials = credentials(access_key_id, secret_access_key, session_token, expiration, role);
         let made = || {
             let (endpoint, socket) = CredentialsEndpoint::bind(credentials)?;
-            let token_file = TokenFile::create(&endpoint, &directory)?;
+            let token_file = TokenFile::create_in_first(&endpoint, None, directory)?;
             Ok((endpoint, socket, token_file))
         };
         Self::served(py, made().map_err(|error| exception(py, &error))?)

@@ -66,12 +66,7 @@ impl Call {
     fn begin(question: impl AsyncFnOnce(&Source) -> Result<Answer, Error> + Send + 'static) -> PyResult<Self> {
         Self::begin_job(move |settings| {
             let mut warnings = Vec::new();
-            let answer = block_on(async {
-                let source = Source::from_settings(settings)?;
-                let answer = question(&source).await;
-                warnings = source.take_warnings();
-                answer
-            });
+            let answer = Source::ask(settings, |warning| warnings.push(warning), question);
             Answered { answer, warnings }
         })
     }

@@ -136,7 +136,7 @@ fn print(line: &dyn Display) -> Result<(), Error> {
 }
 
 async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
-    let sts = Arc::new(Sts::new(&Settings::from_environment())?.with_limit(STS_LIMIT));
+    let sts = Arc::new(Sts::new(&Settings::from_environment())?.with_timeout(STS_LIMIT));
     let identity = match &options.hopsworks_url {
         None => {
             // Without its cluster the database has no users, and new projects would get the ids of projects of the cluster.

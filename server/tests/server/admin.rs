@@ -83,7 +83,7 @@ on_both_stores! {
                 (
                     400,
                     120_001,
-                    "projectRole: invalid project role: \"boss\" is none of DATA_OWNER, DATA_SCIENTIST and ALL",
+                    "projectRole: invalid project role: \"boss\" is not DATA_OWNER, DATA_SCIENTIST or ALL",
                 ),
             ),
             (

@@ -9,30 +9,45 @@ use zeroize::Zeroizing;
 
 use crate::error::Error;
 
-/// The variable by which a child process knows what we wrote: the bindings set it, beside `AWS_*`, to the access key id
-/// of the credentials they put there, or to the URL of our own endpoint when they named that instead
-/// (`AWS_CONTAINER_CREDENTIALS_FULL_URI`).
+/// Tells a child process which variables we wrote: the bindings set it, beside `AWS_*`, to the access key id of the
+/// credentials they put there, or to the URL of our own endpoint when they put that there instead ([`CONTAINER_URL`]).
 pub const ISSUED: &str = "HOPS_CREDENTIALS_ISSUED";
 
 /// Access key id. Not secret.
 pub const ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
-/// Secret access key.
+/// Secret access key. Secret.
 pub const SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
-/// Session token of temporary credentials.
+/// Session token of temporary credentials. Secret.
 pub const SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
 /// URL of a container-credentials endpoint.
 pub const CONTAINER_URL: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
-/// What a request to [`CONTAINER_URL`] carries as its `Authorization`.
+/// Token that a request to [`CONTAINER_URL`] carries as its `Authorization`. Secret.
 pub const CONTAINER_TOKEN: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN";
 /// File that holds [`CONTAINER_TOKEN`]; readers prefer it.
 pub const CONTAINER_TOKEN_FILE: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
-const WEB_IDENTITY_TOKEN_FILE: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
-const WEB_IDENTITY_ROLE: &str = "AWS_ROLE_ARN";
+/// Path of a container-credentials endpoint at the host that ECS gives.
+pub(crate) const CONTAINER_PATH: &str = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
+/// Profile that counts, the first that is set.
+pub(crate) const PROFILE: [&str; 2] = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"];
+/// Region, the first that is set.
+pub(crate) const REGION: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+/// File that holds the token of a web identity.
+pub(crate) const WEB_IDENTITY_TOKEN_FILE: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
+/// Role that a web identity assumes.
+pub(crate) const WEB_IDENTITY_ROLE: &str = "AWS_ROLE_ARN";
+/// Session name of [`WEB_IDENTITY_ROLE`].
+pub(super) const WEB_IDENTITY_SESSION_NAME: &str = "AWS_ROLE_SESSION_NAME";
+/// Switches the instance metadata service off when `true`.
+///
+/// Source: AWS SDKs and Tools reference guide, "IMDS credential provider".
+pub(crate) const METADATA_DISABLED: &str = "AWS_EC2_METADATA_DISABLED";
+/// URL of the instance metadata service.
+pub(super) const METADATA_URL: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
 const KUBERNETES: &str = "KUBERNETES_SERVICE_HOST";
 pub(super) const HOME: &str = "HOME";
 
 /// What the bindings write: a program that the chain starts must not see it.
-pub(super) const WRITTEN: [&str; 7] =
+pub(super) const OUR_VARIABLES: [&str; 7] =
     [ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN, CONTAINER_URL, CONTAINER_TOKEN, CONTAINER_TOKEN_FILE, ISSUED];
 
 /// The variables that decide the base identity, as they were before we wrote anything. `Debug` shows names only.
@@ -77,8 +92,8 @@ impl Environment {
     /// The same, with this region where none is set.
     pub(crate) fn with_region(&self, region: &str) -> Self {
         let mut all = self.clone();
-        if self.first(&["AWS_REGION", "AWS_DEFAULT_REGION"]).is_none() {
-            all.variables.insert("AWS_REGION".to_owned(), Zeroizing::new(region.to_owned()));
+        if self.get_first(&REGION).is_none() {
+            all.variables.insert(REGION[0].to_owned(), Zeroizing::new(region.to_owned()));
         }
         all
     }
@@ -89,19 +104,19 @@ impl Environment {
     }
 
     /// What we issued and this process inherited: an access key id or the URL of our endpoint.
-    pub(super) fn inherited(&self) -> Option<&str> {
-        let issued = self.raw(ISSUED)?;
-        let is_inherited = self.raw(ACCESS_KEY_ID) == Some(issued) || self.raw(CONTAINER_URL) == Some(issued);
+    pub(super) fn inherited_mark(&self) -> Option<&str> {
+        let issued = self.get_raw(ISSUED)?;
+        let is_inherited = self.get_raw(ACCESS_KEY_ID) == Some(issued) || self.get_raw(CONTAINER_URL) == Some(issued);
         is_inherited.then_some(issued)
     }
 
     /// The value of a variable that is the process's own, not written by us.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.raw(name).filter(|_| !self.is_inherited(name))
+        self.get_raw(name).filter(|_| !self.is_inherited(name))
     }
 
     /// The first of these variables that is set.
-    pub(super) fn first(&self, names: &[&str]) -> Option<&str> {
+    pub(super) fn get_first(&self, names: &[&str]) -> Option<&str> {
         names.iter().find_map(|name| self.get(name))
     }
 
@@ -119,19 +134,19 @@ impl Environment {
     }
 
     /// What the AWS SDK gets to see: the process's own variables, these values instead where one is given.
-    pub(super) fn seen_by_sdk(&self, instead: &[(&str, &str)]) -> Env {
-        let mut seen: HashMap<String, String> = self
+    pub(super) fn to_sdk_env(&self, overrides: &[(&str, &str)]) -> Env {
+        let mut variables: HashMap<String, String> = self
             .variables
             .iter()
             .filter(|(name, _)| !self.is_inherited(name))
             .map(|(name, value)| (name.clone(), value.to_string()))
             .collect();
-        seen.extend(instead.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        Env::from(seen)
+        variables.extend(overrides.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        Env::from(variables)
     }
 
     /// Refuses what is set by half: the AWS SDK would go on to the next provider, which is another identity.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    pub(super) fn check_complete(&self) -> Result<(), Error> {
         for (set, missing) in [
             (ACCESS_KEY_ID, SECRET_ACCESS_KEY),
             (SECRET_ACCESS_KEY, ACCESS_KEY_ID),
@@ -139,7 +154,7 @@ impl Environment {
         ] {
             if self.get(set).is_some() && self.get(missing).is_none() {
                 return Err(Error::NotConfigured {
-                    problem: format!("the base identity is set by half: {set} is there, {missing} is not"),
+                    problem: format!("the base identity is incomplete: {set} is set, {missing} is not"),
                     remedy: format!("set {missing}, or remove {set}"),
                     source: None,
                 });
@@ -148,17 +163,19 @@ impl Environment {
         Ok(())
     }
 
-    fn raw(&self, name: &str) -> Option<&str> {
+    fn get_raw(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(|value| value.as_str())
     }
 
     fn is_inherited(&self, name: &str) -> bool {
-        let issued = self.raw(ISSUED);
+        let issued = self.get_raw(ISSUED);
         match name {
             ISSUED => true,
-            ACCESS_KEY_ID | SECRET_ACCESS_KEY | SESSION_TOKEN => issued.is_some() && issued == self.raw(ACCESS_KEY_ID),
+            ACCESS_KEY_ID | SECRET_ACCESS_KEY | SESSION_TOKEN => {
+                issued.is_some() && issued == self.get_raw(ACCESS_KEY_ID)
+            }
             CONTAINER_URL | CONTAINER_TOKEN | CONTAINER_TOKEN_FILE => {
-                issued.is_some() && issued == self.raw(CONTAINER_URL)
+                issued.is_some() && issued == self.get_raw(CONTAINER_URL)
             }
             _ => false,
         }
@@ -189,16 +206,16 @@ mod tests {
         ]);
         for name in [ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN] {
             assert_eq!(inherited.get(name), None, "{name}");
-            assert!(inherited.seen_by_sdk(&[]).get(name).is_err(), "{name}");
+            assert!(inherited.to_sdk_env(&[]).get(name).is_err(), "{name}");
         }
-        assert_eq!(inherited.inherited(), Some("ASIAISSUED"));
+        assert_eq!(inherited.inherited_mark(), Some("ASIAISSUED"));
     }
 
     #[test]
     fn keys_that_somebody_set_after_us_are_the_base() {
         let own = environment(&[(ACCESS_KEY_ID, "AKIAOWN"), (SECRET_ACCESS_KEY, "secret"), (ISSUED, "ASIAISSUED")]);
         assert_eq!(own.get(ACCESS_KEY_ID), Some("AKIAOWN"));
-        assert_eq!(own.inherited(), None);
+        assert_eq!(own.inherited_mark(), None);
     }
 
     #[test]
@@ -207,7 +224,7 @@ mod tests {
         let inherited = environment(&[(CONTAINER_URL, url), (CONTAINER_TOKEN, "canary-token"), (ISSUED, url)]);
         assert_eq!(inherited.get(CONTAINER_URL), None);
         assert_eq!(inherited.get(CONTAINER_TOKEN), None);
-        assert_eq!(inherited.inherited(), Some(url));
+        assert_eq!(inherited.inherited_mark(), Some(url));
         let own = environment(&[(CONTAINER_URL, "http://169.254.170.23/v1/credentials"), (ISSUED, url)]);
         assert_eq!(own.get(CONTAINER_URL), Some("http://169.254.170.23/v1/credentials"));
     }
@@ -227,26 +244,26 @@ mod tests {
         let cases: [(&[(&str, &str)], &str); 3] = [
             (
                 &[(ACCESS_KEY_ID, "AKIAOWN"), (SECRET_ACCESS_KEY, " ")],
-                "the base identity is set by half: AWS_ACCESS_KEY_ID is there, AWS_SECRET_ACCESS_KEY is not; set \
+                "the base identity is incomplete: AWS_ACCESS_KEY_ID is set, AWS_SECRET_ACCESS_KEY is not; set \
                  AWS_SECRET_ACCESS_KEY, or remove AWS_ACCESS_KEY_ID",
             ),
             (
                 &[(SECRET_ACCESS_KEY, "canary-secret")],
-                "the base identity is set by half: AWS_SECRET_ACCESS_KEY is there, AWS_ACCESS_KEY_ID is not; set \
+                "the base identity is incomplete: AWS_SECRET_ACCESS_KEY is set, AWS_ACCESS_KEY_ID is not; set \
                  AWS_ACCESS_KEY_ID, or remove AWS_SECRET_ACCESS_KEY",
             ),
             (
                 &[(WEB_IDENTITY_TOKEN_FILE, "/var/run/token")],
-                "the base identity is set by half: AWS_WEB_IDENTITY_TOKEN_FILE is there, AWS_ROLE_ARN is not; set \
+                "the base identity is incomplete: AWS_WEB_IDENTITY_TOKEN_FILE is set, AWS_ROLE_ARN is not; set \
                  AWS_ROLE_ARN, or remove AWS_WEB_IDENTITY_TOKEN_FILE",
             ),
         ];
         for (variables, message) in cases {
-            let error = environment(variables).check().expect_err("set by half");
+            let error = environment(variables).check_complete().expect_err("set by half");
             assert_eq!(error.to_string(), message);
         }
-        environment(&[]).check().expect("nothing is set");
-        environment(&[(ACCESS_KEY_ID, "a"), (SECRET_ACCESS_KEY, "b")]).check().expect("both are set");
+        environment(&[]).check_complete().expect("nothing is set");
+        environment(&[(ACCESS_KEY_ID, "a"), (SECRET_ACCESS_KEY, "b")]).check_complete().expect("both are set");
     }
 
     #[test]

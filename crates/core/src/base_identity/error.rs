@@ -7,11 +7,11 @@ use aws_sdk_sts::error::{ConnectorError, SdkError};
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
 
-use super::environment::Environment;
+use super::environment::{Environment, METADATA_URL, WEB_IDENTITY_TOKEN_FILE};
 use super::metadata::Absence;
 use super::profile;
-use crate::aws_error::{self, Asked, NO_ANSWER};
-use crate::error::Error;
+use crate::aws_error::{self, NO_ANSWER, StsCall};
+use crate::error::{Error, causes};
 use crate::text::quoted;
 
 const ATTEMPTED: &str = "loading the base identity";
@@ -25,7 +25,7 @@ pub(super) fn not_found(environment: &Environment, profile: &str, absence: &Abse
             attempted: ATTEMPTED.to_owned(),
             code: 200,
             problem: absence.to_string(),
-            remedy: "check what answers at AWS_EC2_METADATA_SERVICE_ENDPOINT".to_owned(),
+            remedy: format!("check what answers at {METADATA_URL}"),
             source: None,
         };
     }
@@ -38,7 +38,7 @@ pub(super) fn not_found(environment: &Environment, profile: &str, absence: &Abse
             source: None,
         };
     }
-    if let Some(issued) = environment.inherited() {
+    if let Some(issued) = environment.inherited_mark() {
         return Error::NotConfigured {
             problem: format!(
                 "this process has no base identity of its own: its environment holds only credentials that were issued \
@@ -80,14 +80,13 @@ pub(super) fn no_region() -> Error {
 
 /// A link of the chain is configured and failed.
 pub(super) fn from_chain(environment: &Environment, profile: &str, error: CredentialsError) -> Error {
-    let causes: Vec<&(dyn StdError + 'static)> =
-        std::iter::successors(error.source(), |cause| (**cause).source()).collect();
+    let causes: Vec<&(dyn StdError + 'static)> = causes(&error).collect();
     for cause in &causes {
         if let Some(error) = cause.downcast_ref::<SdkError<AssumeRoleWithWebIdentityError>>() {
-            let token_file = environment.get("AWS_WEB_IDENTITY_TOKEN_FILE").unwrap_or("of the profile");
+            let token_file = environment.get(WEB_IDENTITY_TOKEN_FILE).unwrap_or("of the profile");
             return aws_error::from_sdk(
                 format!("{ATTEMPTED} with the web identity token {token_file}"),
-                Asked::Base,
+                StsCall::AssumeBaseRole,
                 &[],
                 error,
             );
@@ -95,13 +94,13 @@ pub(super) fn from_chain(environment: &Environment, profile: &str, error: Creden
         if let Some(error) = cause.downcast_ref::<SdkError<AssumeRoleError>>() {
             return aws_error::from_sdk(
                 format!("{ATTEMPTED} with the role of the profile {}", quoted(profile)),
-                Asked::Base,
+                StsCall::AssumeBaseRole,
                 &[],
                 error,
             );
         }
     }
-    let text = text_of(&causes);
+    let text = describe(&causes);
     if text.contains("enabled: sso") || text.contains("enabled: credentials-login") {
         return Error::NotConfigured {
             problem: format!(
@@ -134,8 +133,8 @@ pub(super) fn from_chain(environment: &Environment, profile: &str, error: Creden
 }
 
 /// The time was over, whichever link of the chain it was waiting for.
-pub(crate) fn too_late(environment: &Environment) -> Error {
-    unavailable(profile::name(environment), NO_ANSWER.to_owned())
+pub(crate) fn timed_out(environment: &Environment) -> Error {
+    unavailable(profile::profile_name(environment), NO_ANSWER.to_owned())
 }
 
 fn unavailable(profile: &str, problem: String) -> Error {
@@ -153,7 +152,7 @@ fn unavailable(profile: &str, problem: String) -> Error {
 }
 
 /// What the causes say, outermost first. Cut where a program's own output begins, which may be anything.
-fn text_of(causes: &[&(dyn StdError + 'static)]) -> String {
+fn describe(causes: &[&(dyn StdError + 'static)]) -> String {
     let mut texts: Vec<String> = Vec::new();
     for cause in causes {
         // Its Display prints the raw answer.

@@ -19,17 +19,15 @@ use aws_sdk_sts::config::SharedHttpClient;
 use aws_sdk_sts::config::http::HttpResponse;
 use aws_sdk_sts::error::SdkError;
 
-use super::environment::Environment;
+use super::environment::{Environment, METADATA_DISABLED, METADATA_URL};
 use super::profile::Profiles;
 use crate::error::Error;
 use crate::text::quoted;
 
-/// Switches it off when `true`. Source: AWS SDKs and Tools reference guide, "IMDS credential provider".
-pub(super) const DISABLED: &str = "AWS_EC2_METADATA_DISABLED";
 /// How long it has for an answer.
-const PATIENCE: Duration = Duration::from_secs(1);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 /// For how long it is not asked again after it did not answer.
-const REMEMBERED: Duration = Duration::from_secs(60);
+const SILENCE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The services that did not answer, process-wide: a binding makes everything else anew for each call.
 static SILENT: Mutex<BTreeMap<String, Instant>> = Mutex::new(BTreeMap::new());
@@ -52,11 +50,13 @@ pub(super) enum Absence {
 impl fmt::Display for Absence {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Absence::Disabled => write!(formatter, "the instance metadata service is switched off ({DISABLED})"),
+            Absence::Disabled => {
+                write!(formatter, "the instance metadata service is switched off ({METADATA_DISABLED})")
+            }
             Absence::Silent(endpoint) => write!(
                 formatter,
                 "the instance metadata service at {endpoint} did not answer within {} s",
-                PATIENCE.as_secs()
+                ANSWER_TIMEOUT.as_secs()
             ),
             Absence::NoRole => formatter.write_str("the instance metadata service has no role for this machine"),
             Absence::Answered(status) => write!(formatter, "the instance metadata service answered HTTP {status}"),
@@ -77,30 +77,28 @@ pub(super) struct Metadata {
 impl Metadata {
     /// Reads where it is. Nothing is sent.
     pub fn new(environment: &Environment, profiles: &Profiles, direct: &SharedHttpClient) -> Result<Self, Error> {
-        let endpoint = environment
-            .get("AWS_EC2_METADATA_SERVICE_ENDPOINT")
-            .or_else(|| profiles.get("ec2_metadata_service_endpoint"));
+        let endpoint = environment.get(METADATA_URL).or_else(|| profiles.get("ec2_metadata_service_endpoint"));
         let mode = environment
             .get("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE")
             .or_else(|| profiles.get("ec2_metadata_service_endpoint_mode"));
         let is_ipv6 = mode.is_some_and(|mode| mode.eq_ignore_ascii_case("ipv6"));
-        let usual = if is_ipv6 { "http://[fd00:ec2::254]" } else { "http://169.254.169.254" };
-        let endpoint = endpoint.unwrap_or(usual).trim_end_matches('/').to_owned();
+        let default_endpoint = if is_ipv6 { "http://[fd00:ec2::254]" } else { "http://169.254.169.254" };
+        let endpoint = endpoint.unwrap_or(default_endpoint).trim_end_matches('/').to_owned();
         let client = Client::builder()
             .configure(&ProviderConfig::without_region().with_http_client(direct.clone()))
             .max_attempts(1)
-            .connect_timeout(PATIENCE)
-            .read_timeout(PATIENCE)
-            .operation_attempt_timeout(PATIENCE)
-            .operation_timeout(PATIENCE)
+            .connect_timeout(ANSWER_TIMEOUT)
+            .read_timeout(ANSWER_TIMEOUT)
+            .operation_attempt_timeout(ANSWER_TIMEOUT)
+            .operation_timeout(ANSWER_TIMEOUT)
             .endpoint(&endpoint)
             .map_err(|_| Error::NotConfigured {
-                problem: format!("AWS_EC2_METADATA_SERVICE_ENDPOINT {} is no URL", quoted(&endpoint)),
+                problem: format!("{METADATA_URL} {} is not a URL", quoted(&endpoint)),
                 remedy: "set it to a URL such as http://169.254.169.254, or remove it".to_owned(),
                 source: None,
             })?
             .build();
-        let is_disabled = environment.get(DISABLED).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        let is_disabled = environment.get(METADATA_DISABLED).is_some_and(|value| value.eq_ignore_ascii_case("true"));
         Ok(Self { client, endpoint, is_disabled })
     }
 
@@ -132,7 +130,7 @@ impl Metadata {
             return Err(silent());
         }
         // The token and the value are two requests, each with its own timeout: one second is for both.
-        let answer = match tokio::time::timeout(PATIENCE, self.client.get(path)).await {
+        let answer = match tokio::time::timeout(ANSWER_TIMEOUT, self.client.get(path)).await {
             Ok(Ok(value)) => Ok(String::from(value)),
             Ok(Err(error)) => Err(self.absence(&error)),
             Err(_) => Err(silent()),
@@ -166,7 +164,7 @@ impl Metadata {
 }
 
 fn is_silent(silent: &BTreeMap<String, Instant>, endpoint: &str, now: Instant) -> bool {
-    silent.get(endpoint).is_some_and(|since| now.saturating_duration_since(*since) < REMEMBERED)
+    silent.get(endpoint).is_some_and(|since| now.saturating_duration_since(*since) < SILENCE_INTERVAL)
 }
 
 #[cfg(test)]

@@ -11,27 +11,23 @@ use aws_config::profile::ProfileSet;
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_types::os_shim_internal::Fs;
 
-use super::environment::{Environment, HOME, WRITTEN};
+use super::environment::{
+    CONTAINER_PATH, Environment, HOME, OUR_VARIABLES, PROFILE, WEB_IDENTITY_ROLE, WEB_IDENTITY_SESSION_NAME,
+    WEB_IDENTITY_TOKEN_FILE,
+};
 use crate::error::Error;
 use crate::text::quoted;
 
-const PROFILE: [&str; 2] = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"];
 /// Tells a `credential_process` that it is asked for the base identity, so that ours does not ask for its own.
-pub const IN_PROCESS: &str = "HOPS_CREDENTIALS_IN_PROCESS";
+pub const IN_CREDENTIAL_PROCESS: &str = "HOPS_CREDENTIALS_IN_PROCESS";
 /// What our endpoint mode takes out of the environment; a program that the chain starts gets it back.
-pub const TAKEN_OUT: [&str; 6] = [
-    PROFILE[0],
-    PROFILE[1],
-    "AWS_ROLE_ARN",
-    "AWS_ROLE_SESSION_NAME",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-];
+pub const REMOVED_FOR_ENDPOINT: [&str; 6] =
+    [PROFILE[0], PROFILE[1], WEB_IDENTITY_ROLE, WEB_IDENTITY_SESSION_NAME, WEB_IDENTITY_TOKEN_FILE, CONTAINER_PATH];
 
 /// Where a profile gets credentials from. Any of these in `[default]` gives readers an identity.
 ///
 /// Source: AWS SDKs and tools reference guide, "Settings reference".
-const OF_CREDENTIALS: [&str; 10] = [
+const CREDENTIAL_PROPERTIES: [&str; 10] = [
     "aws_access_key_id",
     "credential_process",
     "credential_source",
@@ -45,8 +41,8 @@ const OF_CREDENTIALS: [&str; 10] = [
 ];
 
 /// Which profile counts.
-pub(super) fn name(environment: &Environment) -> &str {
-    environment.first(&PROFILE).unwrap_or("default")
+pub(super) fn profile_name(environment: &Environment) -> &str {
+    environment.get_first(&PROFILE).unwrap_or("default")
 }
 
 /// The profiles, and the one that counts.
@@ -67,9 +63,9 @@ impl Profiles {
             .with_contents(EnvConfigFileKind::Config, with_clean_processes(&config, environment))
             .with_contents(EnvConfigFileKind::Credentials, with_clean_processes(&credentials, environment))
             .build();
-        let named = environment.first(&PROFILE);
-        let name = name(environment).to_owned();
-        let no_variables = environment.seen_by_sdk(&[]);
+        let named = environment.get_first(&PROFILE);
+        let name = profile_name(environment).to_owned();
+        let no_variables = environment.to_sdk_env(&[]);
         let set = aws_config::profile::load(&Fs::real(), &no_variables, &files, Some(name.clone().into()))
             .await
             .map_err(malformed)?;
@@ -92,7 +88,7 @@ impl Profiles {
     }
 
     /// Whether some profile has the machine's role as its source.
-    pub fn have_metadata_as_source(&self) -> bool {
+    pub fn use_metadata_service(&self) -> bool {
         let source = |name| self.set.get_profile(name)?.get("credential_source");
         self.set.profiles().filter_map(source).any(|source| source.eq_ignore_ascii_case("Ec2InstanceMetadata"))
     }
@@ -106,10 +102,10 @@ impl Profiles {
 pub async fn default_profile_with_credentials(environment: &Environment) -> Result<Option<PathBuf>, Error> {
     for (file, kind) in [(&CONFIG, EnvConfigFileKind::Config), (&CREDENTIALS, EnvConfigFileKind::Credentials)] {
         let files = EnvConfigFiles::builder().with_contents(kind, contents(environment, file)?).build();
-        let set = aws_config::profile::load(&Fs::real(), &environment.seen_by_sdk(&[]), &files, Some("default".into()))
+        let set = aws_config::profile::load(&Fs::real(), &environment.to_sdk_env(&[]), &files, Some("default".into()))
             .await
             .map_err(malformed)?;
-        if OF_CREDENTIALS.iter().any(|property| set.get(property).is_some()) {
+        if CREDENTIAL_PROPERTIES.iter().any(|property| set.get(property).is_some()) {
             return Ok(Some(path(environment, file)));
         }
     }
@@ -119,14 +115,15 @@ pub async fn default_profile_with_credentials(environment: &Environment) -> Resu
 /// A file of profiles: the variable that names it, and where it is otherwise.
 struct ProfileFile {
     variable: &'static str,
-    usual: &'static str,
+    default_path: &'static str,
 }
 
-const CONFIG: ProfileFile = ProfileFile { variable: "AWS_CONFIG_FILE", usual: "~/.aws/config" };
-const CREDENTIALS: ProfileFile = ProfileFile { variable: "AWS_SHARED_CREDENTIALS_FILE", usual: "~/.aws/credentials" };
+const CONFIG: ProfileFile = ProfileFile { variable: "AWS_CONFIG_FILE", default_path: "~/.aws/config" };
+const CREDENTIALS: ProfileFile =
+    ProfileFile { variable: "AWS_SHARED_CREDENTIALS_FILE", default_path: "~/.aws/credentials" };
 
 fn path(environment: &Environment, file: &ProfileFile) -> PathBuf {
-    let path = environment.get(file.variable).unwrap_or(file.usual);
+    let path = environment.get(file.variable).unwrap_or(file.default_path);
     match (path.strip_prefix("~/"), environment.get(HOME)) {
         (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
         (Some(_), None) | (None, _) => PathBuf::from(path),
@@ -148,9 +145,9 @@ fn contents(environment: &Environment, file: &ProfileFile) -> Result<String, Err
 
 /// Lets each `credential_process` start with the environment that was there before we wrote anything.
 fn with_clean_processes(contents: &str, environment: &Environment) -> String {
-    let unset = WRITTEN.into_iter().filter(|name| environment.get(name).is_none());
-    let mut prefix = format!("unset {}; export {IN_PROCESS}=1;", unset.collect::<Vec<_>>().join(" "));
-    for name in TAKEN_OUT {
+    let unset = OUR_VARIABLES.into_iter().filter(|name| environment.get(name).is_none());
+    let mut prefix = format!("unset {}; export {IN_CREDENTIAL_PROCESS}=1;", unset.collect::<Vec<_>>().join(" "));
+    for name in REMOVED_FOR_ENDPOINT {
         if let Some(value) = environment.get(name) {
             prefix.push_str(&format!(" export {name}='{}';", value.replace('\'', r"'\''")));
         }

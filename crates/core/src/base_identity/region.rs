@@ -16,7 +16,7 @@ pub(crate) fn parse(text: &str) -> Result<&str, Error> {
         Ok(text)
     } else {
         Err(Error::NotConfigured {
-            problem: format!("{} is no AWS region", quoted(text)),
+            problem: format!("{} is not an AWS region", quoted(text)),
             remedy: "set AWS_REGION to a region such as eu-north-1".to_owned(),
             source: None,
         })
@@ -53,7 +53,7 @@ mod tests {
         }
         assert_eq!(
             parse("eu_north").expect_err("no region").to_string(),
-            "\"eu_north\" is no AWS region; set AWS_REGION to a region such as eu-north-1"
+            "\"eu_north\" is not an AWS region; set AWS_REGION to a region such as eu-north-1"
         );
     }
 

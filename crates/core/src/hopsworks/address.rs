@@ -9,21 +9,21 @@ use crate::network::is_loopback;
 use crate::settings::REST_ENDPOINT;
 use crate::text::quoted;
 
-/// Where the contract's paths begin.
-const BASE: [&str; 2] = ["hopsworks-api", "api"];
+/// The path below which the contract's paths begin.
+const API_PATH: [&str; 2] = ["hopsworks-api", "api"];
 
-/// The address of a role-mapping server; shown without the path of the contract.
+/// The address of a role-mapping server. `Display` leaves the path of the contract out.
 #[derive(Debug, Clone)]
 pub(super) struct ServerAddress(Url);
 
 impl ServerAddress {
-    /// Takes `host[:port]`, which means https, and `http(s)://host[:port][/path]`. A slash or `/hopsworks-api/api` at
-    /// the end may be there or not.
+    /// Parses `host[:port]`, which means https, and `http(s)://host[:port][/path]`. A slash or `/hopsworks-api/api` at the
+    /// end is optional.
     pub(super) fn parse(written: &str) -> Result<Self, Error> {
         let written = written.trim();
         let with_scheme = if written.contains("://") { written.to_owned() } else { format!("https://{written}") };
         let unusable = || Error::NotConfigured {
-            // A password may be what is wrong with it.
+            // The message must not repeat a password.
             problem: if written.contains('@') {
                 format!("{REST_ENDPOINT} holds a user name or a password")
             } else {
@@ -39,22 +39,22 @@ impl ServerAddress {
             return Err(unusable());
         }
         let path = url.path().trim_end_matches('/');
-        let path = path.strip_suffix(&format!("/{}/{}", BASE[0], BASE[1])).unwrap_or(path).to_owned();
+        let path = path.strip_suffix(&format!("/{}/{}", API_PATH[0], API_PATH[1])).unwrap_or(path).to_owned();
         url.set_path(&path);
         Ok(Self(url))
     }
 
-    /// The address of `segments` below the contract's base, each of them percent-encoded.
-    pub(super) fn at(&self, segments: &[&str], query: &[(&str, &str)]) -> Url {
+    /// The URL of `segments` below the contract's path, each of them percent-encoded.
+    pub(super) fn url(&self, segments: &[&str], query: &[(&str, &str)]) -> Url {
         let mut url = self.0.clone();
-        url.path_segments_mut().expect("http and https have paths").pop_if_empty().extend(BASE).extend(segments);
+        url.path_segments_mut().expect("http and https have paths").pop_if_empty().extend(API_PATH).extend(segments);
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
         url
     }
 
-    /// Whether what is sent there can be read on the way.
+    /// Whether somebody on the way can read what is sent there.
     pub(super) fn is_exposed(&self) -> bool {
         self.0.scheme() == "http" && !is_loopback(&self.0)
     }
@@ -83,18 +83,18 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_an_address_may_be_written_in_any_way() {
+    fn the_end_of_an_address_is_optional() {
         for written in ["https://h", "https://h/", "https://h/hopsworks-api/api", "https://h/hopsworks-api/api/"] {
             let address = ServerAddress::parse(written).expect("an address");
-            assert_eq!(address.at(&["project", "1"], &[]).as_str(), "https://h/hopsworks-api/api/project/1");
+            assert_eq!(address.url(&["project", "1"], &[]).as_str(), "https://h/hopsworks-api/api/project/1");
         }
         let address = ServerAddress::parse("https://gateway/hops/").expect("an address");
-        assert_eq!(address.at(&["project"], &[]).as_str(), "https://gateway/hops/hopsworks-api/api/project");
+        assert_eq!(address.url(&["project"], &[]).as_str(), "https://gateway/hops/hopsworks-api/api/project");
     }
 
     #[test]
     fn every_path_segment_and_query_value_is_percent_encoded() {
-        let url = ServerAddress::parse("h").expect("an address").at(&["a/b?c"], &[("roleARN", "arn:role/+=,.@-é &x")]);
+        let url = ServerAddress::parse("h").expect("an address").url(&["a/b?c"], &[("roleARN", "arn:role/+=,.@-é &x")]);
         assert_eq!(
             url.as_str(),
             "https://h/hopsworks-api/api/a%2Fb%3Fc?roleARN=arn%3Arole%2F%2B%3D%2C.%40-%C3%A9+%26x"
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_and_a_password_not_shown() {
+    fn a_text_that_is_not_an_address_is_refused_and_a_password_not_shown() {
         for written in ["ftp://h", "https://", "h ost", "https://h?x=1", "https://h/#x"] {
             assert_eq!(
                 shown(written),
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn only_http_beyond_this_machine_is_exposed() {
+    fn only_http_to_another_machine_is_exposed() {
         for (written, exposed) in [
             ("http://hops", true),
             ("http://10.0.0.7", true),

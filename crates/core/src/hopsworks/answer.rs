@@ -1,34 +1,33 @@
-//! What a role-mapping server answered: the fields of a success, or the one error that says what went wrong.
+//! The answer of a role-mapping server: the fields of a success, or the one error that says what went wrong.
 //!
-//! No message holds the answer itself: a success is made of secrets. Of an error answer it holds code and message, cut
-//! to a length that fits a log line, without control characters and without the caller's own token.
+//! No error message repeats a success, which consists of secrets. Of an error answer it repeats code and message, cut to
+//! a length that fits a log line, without control characters and without the caller's own token.
 
-use std::error::Error as StdError;
 use std::io;
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_sts::primitives::{DateTime, DateTimeFormat};
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode, Url};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::login::Login;
-use crate::error::Error;
-use crate::retry::Failed;
+use crate::error::{Error, causes};
+use crate::retry::FailedTry;
 use crate::settings::{PROJECT_ID, REST_ENDPOINT, TRUSTSTORE, TRUSTSTORE_PEM};
+use crate::text::parse_http_date;
 
-/// The largest answer that is read. A page of role mappings has some tens of kilobytes.
-const LARGEST: usize = 1024 * 1024;
+/// The largest answer that we read. A page of role mappings has some tens of kilobytes.
+const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
-/// The longest message of a server that is shown, in characters.
-const LONGEST_MESSAGE: usize = 300;
+/// The longest message of a server that we show.
+const MAX_MESSAGE_CHARACTERS: usize = 300;
 
-/// What is asked, as messages speak of it.
+/// A request as error messages describe it.
 pub(super) struct Exchange {
     /// `assuming role arn:… for project 119 at https://…`
     pub(super) attempted: String,
-    /// What to do when the server knows no such role mapping.
+    /// The remedy when the server has no such role mapping.
     pub(super) if_unmapped: &'static str,
 }
 
@@ -36,12 +35,12 @@ pub(super) struct Exchange {
 pub(super) struct Answer {
     /// The fields of its JSON object.
     pub(super) fields: Map<String, Value>,
-    /// When the server made it, by its own clock.
+    /// When the server sent it, by its own clock.
     pub(super) date: Option<SystemTime>,
 }
 
 impl Exchange {
-    /// The answer breaks the contract.
+    /// The error for an answer that breaks the contract.
     pub(super) fn bad_answer(&self, status: StatusCode, problem: impl Into<String>) -> Error {
         Error::BadAnswer {
             attempted: self.attempted.clone(),
@@ -52,7 +51,7 @@ impl Exchange {
         }
     }
 
-    /// No answer came.
+    /// The error when no answer came within `time`.
     pub(super) fn unreachable(&self, error: reqwest::Error, time: Duration) -> Error {
         let check = format!("check {REST_ENDPOINT}, the network and the proxy settings");
         let error = error.without_url();
@@ -80,8 +79,8 @@ impl Exchange {
                 (false, false) => innermost(&error),
             },
         };
-        // The texts of hyper's errors, whose type is not ours to name: an answer that does not parse, and a greeting that
-        // came before we asked.
+        // hyper's errors have a private type, so only their texts tell: an answer that does not parse, and a greeting before
+        // the request.
         if problem.starts_with("invalid HTTP") || problem.starts_with("received unexpected message") {
             Error::BadAnswer {
                 attempted: self.attempted.clone(),
@@ -101,12 +100,17 @@ impl Exchange {
         }
     }
 
-    /// Reads `response`, the body of which may take until `time` is over.
-    pub(super) async fn read(&self, mut response: Response, login: &Login, time: Duration) -> Result<Answer, Failed> {
+    /// Reads `response`, whose body may take `time`.
+    pub(super) async fn read(
+        &self,
+        mut response: Response,
+        login: &Login,
+        time: Duration,
+    ) -> Result<Answer, FailedTry> {
         let status = response.status();
         let mut body = Zeroizing::new(Vec::new());
         while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(error, time))? {
-            if body.len() + chunk.len() > LARGEST {
+            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
                 return Err(self.bad_answer(status, "the answer is larger than 1 MiB").into());
             }
             body.extend_from_slice(&chunk);
@@ -116,7 +120,7 @@ impl Exchange {
             let fields = self.fields(status, &body, is_html(headers, &body))?;
             Ok(Answer { fields, date: http_date(headers, DATE.as_str()) })
         } else {
-            Err(Failed {
+            Err(FailedTry {
                 error: self.refused(status, headers, &body, login),
                 retry_after: retry_after(headers, SystemTime::now()),
             })
@@ -128,10 +132,10 @@ impl Exchange {
             Err(_) => "the answer is not UTF-8",
             Ok(text) if text.trim().is_empty() => "the answer is empty",
             Ok(_) if is_html => "the answer is HTML, not JSON",
-            // serde's own message may quote the answer.
+            // serde's message may quote the answer.
             Ok(text) => match serde_json::from_str(text) {
                 Ok(Value::Object(fields)) => return Ok(fields),
-                Ok(_) => "the answer is no JSON object",
+                Ok(_) => "the answer is not a JSON object",
                 Err(error) if error.is_eof() => "the answer is cut off",
                 Err(_) => "the answer is not JSON",
             },
@@ -139,14 +143,14 @@ impl Exchange {
         Err(self.bad_answer(status, problem))
     }
 
-    /// The server, or something before it, said no.
+    /// The error for a status that is not a success, from the server or something before it.
     fn refused(&self, status: StatusCode, headers: &HeaderMap, body: &[u8], login: &Login) -> Error {
         let fields = match serde_json::from_slice(body) {
             Ok(Value::Object(fields)) => fields,
             Ok(_) | Err(_) => Map::new(),
         };
         let sent = fields.get("errorCode").and_then(Value::as_u64);
-        let message = ["usrMsg", "errorMsg"].iter().find_map(|name| shown(fields.get(*name)?.as_str()?, login));
+        let message = ["usrMsg", "errorMsg"].iter().find_map(|name| clean_message(fields.get(*name)?.as_str()?, login));
         let answer = [
             Some(format!("HTTP {}", status.as_u16())),
             sent.map(|code| format!(", code {code}")),
@@ -194,12 +198,12 @@ impl Exchange {
     }
 }
 
-/// A message of the server, fit for a log line; `None` when nothing is left of it.
-fn shown(message: &str, login: &Login) -> Option<String> {
+/// Cleans a message of the server for a log line; `None` when nothing is left of it.
+fn clean_message(message: &str, login: &Login) -> Option<String> {
     let cleaned = message.replace(login.secret.as_str(), "***");
     let words: Vec<&str> = cleaned.split(|letter: char| letter.is_whitespace() || letter.is_control()).collect();
     let line = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
-    let cut: String = line.chars().take(LONGEST_MESSAGE).collect();
+    let cut: String = line.chars().take(MAX_MESSAGE_CHARACTERS).collect();
     if cut.len() < line.len() { Some(cut + "…") } else { (!cut.is_empty()).then_some(cut) }
 }
 
@@ -211,7 +215,7 @@ fn is_html(headers: &HeaderMap, body: &[u8]) -> bool {
     is_declared || body.trim_ascii_start().starts_with(b"<")
 }
 
-/// Scheme and host only: the rest of a login page's address may hold a secret.
+/// The scheme and host of a redirect. The rest of a login page's address may hold a secret.
 fn redirect_target(headers: &HeaderMap) -> String {
     let target = headers.get(LOCATION).and_then(|value| value.to_str().ok()).and_then(|value| Url::parse(value).ok());
     match target {
@@ -221,11 +225,12 @@ fn redirect_target(headers: &HeaderMap) -> String {
 }
 
 fn http_date(headers: &HeaderMap, name: &str) -> Option<SystemTime> {
-    let text = headers.get(name)?.to_str().ok()?;
-    DateTime::from_str(text, DateTimeFormat::HttpDate).ok()?.try_into().ok()
+    parse_http_date(headers.get(name)?.to_str().ok()?)
 }
 
-/// Source: RFC 9110, section 10.2.3: seconds or a date.
+/// The wait that a server asks for, in seconds or as a date.
+///
+/// Source: RFC 9110, section 10.2.3.
 fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
     match text.trim().parse() {
@@ -235,19 +240,15 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 }
 
 fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
-    causes(error).find_map(|cause| cause.downcast_ref().or_else(|| within(cause.downcast_ref()?)))
+    causes(error).find_map(|cause| cause.downcast_ref().or_else(|| tls_error_within(cause.downcast_ref()?)))
 }
 
-/// An `io::Error` hides its own content from the chain of sources, and that content may be one again.
-fn within(error: &io::Error) -> Option<&rustls::Error> {
+/// Looks into an `io::Error`, which hides its content from the chain of sources; the content may be an `io::Error` again.
+fn tls_error_within(error: &io::Error) -> Option<&rustls::Error> {
     let content = error.get_ref()?;
-    content.downcast_ref().or_else(|| within(content.downcast_ref()?))
+    content.downcast_ref().or_else(|| tls_error_within(content.downcast_ref()?))
 }
 
 fn innermost(error: &reqwest::Error) -> String {
     causes(error).last().map_or_else(|| error.to_string(), ToString::to_string)
-}
-
-fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
-    std::iter::successors(error.source(), |&cause| cause.source())
 }

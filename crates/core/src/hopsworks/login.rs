@@ -1,7 +1,7 @@
-//! How the caller proves who it is: a JWT from a file, else an API key.
+//! The login of the caller: a JWT from a file, else an API key.
 //!
-//! The platform rewrites the file before the token in it ends, so it is read anew for every request. The file wins over
-//! the key, since `API_KEY` may be somebody else's variable.
+//! The platform rewrites the file before its token ends, so every request reads it anew. The file wins over the key,
+//! because another program may use a variable `API_KEY`.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -15,20 +15,20 @@ use crate::settings::{API_KEY, SECRETS_DIR, Settings};
 
 const TOKEN_FILE: &str = "token.jwt";
 
-/// Where to look for a login.
+/// The places of a login, in their order.
 #[derive(Clone)]
 pub(super) struct Logins {
     files: Vec<PathBuf>,
     api_key: Option<Zeroizing<String>>,
 }
 
-/// One login, as it was when it was read.
+/// A login at the moment it was read.
 pub(super) struct Login {
     /// The value of the header `Authorization`; marked as sensitive, so that no `Debug` shows it.
     pub(super) header: HeaderValue,
-    /// The bare token or key, so that a message can be cleaned of it.
+    /// The bare token or key, to be cut out of messages.
     pub(super) secret: Zeroizing<String>,
-    /// The file it came from; `None`: it is the API key.
+    /// The file it comes from; `None` for the API key.
     pub(super) file: Option<PathBuf>,
 }
 
@@ -41,14 +41,14 @@ impl Logins {
         }
     }
 
-    /// The login that counts at this moment.
+    /// Reads the login that counts now.
     ///
     /// # Errors
-    /// [`Error::NotConfigured`] when there is none, [`Error::Unavailable`] while the file is empty: it is being written.
+    /// [`Error::NotConfigured`] when there is none, [`Error::Unavailable`] while the file is empty, because the platform may be writing it.
     pub(super) fn read(&self) -> Result<Login, Error> {
         for file in &self.files {
             match fs::read_to_string(file) {
-                Ok(token) => return of_file(file, Zeroizing::new(token)),
+                Ok(token) => return login_from_file(file, Zeroizing::new(token)),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => {
                     return Err(Error::NotConfigured {
@@ -68,8 +68,8 @@ impl Logins {
             });
         };
         Ok(Login {
-            header: header("ApiKey", key).ok_or_else(|| Error::NotConfigured {
-                problem: format!("{API_KEY} is no API key: it holds characters that no key has"),
+            header: authorization("ApiKey", key).ok_or_else(|| Error::NotConfigured {
+                problem: format!("{API_KEY} is not an API key: it holds characters that no API key has"),
                 remedy: "copy the key again".to_owned(),
                 source: None,
             })?,
@@ -79,7 +79,7 @@ impl Logins {
     }
 }
 
-fn of_file(file: &Path, content: Zeroizing<String>) -> Result<Login, Error> {
+fn login_from_file(file: &Path, content: Zeroizing<String>) -> Result<Login, Error> {
     let token = content.trim();
     if token.is_empty() {
         return Err(Error::Unavailable {
@@ -91,7 +91,7 @@ fn of_file(file: &Path, content: Zeroizing<String>) -> Result<Login, Error> {
         });
     }
     Ok(Login {
-        header: header("Bearer", token).ok_or_else(|| Error::NotConfigured {
+        header: authorization("Bearer", token).ok_or_else(|| Error::NotConfigured {
             problem: format!("the token file {} holds no token", file.display()),
             remedy: format!("log in again, or remove it and set {API_KEY}"),
             source: None,
@@ -101,7 +101,7 @@ fn of_file(file: &Path, content: Zeroizing<String>) -> Result<Login, Error> {
     })
 }
 
-fn header(scheme: &str, secret: &str) -> Option<HeaderValue> {
+fn authorization(scheme: &str, secret: &str) -> Option<HeaderValue> {
     if !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
         return None;
     }
@@ -111,12 +111,12 @@ fn header(scheme: &str, secret: &str) -> Option<HeaderValue> {
 }
 
 impl Login {
-    /// What to do when the server does not accept it.
+    /// The remedy when the server does not accept it.
     pub(super) fn remedy(&self) -> String {
         match &self.file {
             Some(file) => format!("the token in {} is not accepted: log in again, or restart the job", file.display()),
             None => format!(
-                "{API_KEY} is not accepted: create a new API key; an old Hopsworks takes nothing but a token file here"
+                "{API_KEY} is not accepted: create a new API key; an old Hopsworks accepts only a token file here"
             ),
         }
     }

@@ -1,6 +1,6 @@
-//! The HTTP client of the AWS SDK, over reqwest: one HTTP stack in the library, under the same rules for every host.
+//! The HTTP client of the AWS SDK, over reqwest: one HTTP stack in the library, with the same rules for every host.
 //!
-//! The SDK's own client brings HTTP/2 and a second copy of everything below it, which is a tenth of the library.
+//! The SDK's own client would bring HTTP/2 and a second copy of everything below it, a tenth of the library's size.
 
 use std::time::Duration;
 
@@ -12,60 +12,64 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::ErrorKind;
 use reqwest::{Client, Request};
 
-/// The longest answer that is read, in bytes. A real one has about 2 000.
-const LENGTH_MAXIMUM: usize = 1 << 20;
+/// The largest answer that we read. A real one has about 2 000 bytes.
+const MAX_ANSWER_BYTES: usize = 1 << 20;
 
-/// An answer that had begun and was not read to its end.
+/// An answer that began and could not be read to its end.
 #[derive(Debug, thiserror::Error)]
 #[error("the answer broke off or is too long")]
-pub(crate) struct Unfinished {
-    /// The status it began with.
+pub(crate) struct BrokenAnswer {
+    /// The HTTP status it began with.
     pub status: u16,
     source: Option<reqwest::Error>,
 }
 
-/// The SDK's view of `client`. How long a connection may take, `client` knows itself. How long an answer may take, the SDK
-/// says here to some services, a container's among them, and bounds each try of the others.
-pub(super) fn over(client: Client) -> SharedHttpClient {
+/// Wraps `client` for the SDK. `client` bounds the time of a connection itself. The time of an answer comes from the SDK:
+/// as a read timeout here for some services, a container's endpoint among them; for the others it bounds each try itself.
+pub(super) fn to_sdk_client(client: Client) -> SharedHttpClient {
     http_client_fn(move |settings, _| {
-        SharedHttpConnector::new(Connector { client: client.clone(), answer: settings.read_timeout() })
+        SharedHttpConnector::new(Connector { client: client.clone(), answer_timeout: settings.read_timeout() })
     })
 }
 
 #[derive(Debug)]
 struct Connector {
     client: Client,
-    answer: Option<Duration>,
+    answer_timeout: Option<Duration>,
 }
 
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let (client, answer) = (self.client.clone(), self.answer);
-        HttpConnectorFuture::new(async move { send(&client, answer, request).await })
+        let (client, answer_timeout) = (self.client.clone(), self.answer_timeout);
+        HttpConnectorFuture::new(async move { send(&client, answer_timeout, request).await })
     }
 }
 
-async fn send(client: &Client, answer: Option<Duration>, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+async fn send(
+    client: &Client,
+    answer_timeout: Option<Duration>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ConnectorError> {
     let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?.map(|body| {
-        // Every request of STS and of the credential services is a form or nothing, in memory.
+        // Every body for STS and the credential services is a form in memory, or empty.
         body.bytes().map(<[u8]>::to_vec).unwrap_or_default()
     });
     let mut request = Request::try_from(request).map_err(|error| ConnectorError::user(error.into()))?;
-    *request.timeout_mut() = answer;
-    let mut response = client.execute(request).await.map_err(unconnected)?;
+    *request.timeout_mut() = answer_timeout;
+    let mut response = client.execute(request).await.map_err(to_connector_error)?;
     let mut body = Vec::new();
     let status = response.status().as_u16();
-    let unfinished =
-        |source| ConnectorError::other(Box::new(Unfinished { status, source }), Some(ErrorKind::TransientError));
-    while let Some(chunk) = response.chunk().await.map_err(|error| unfinished(Some(error)))? {
-        if body.len() + chunk.len() > LENGTH_MAXIMUM {
-            return Err(unfinished(None));
+    let broken =
+        |source| ConnectorError::other(Box::new(BrokenAnswer { status, source }), Some(ErrorKind::TransientError));
+    while let Some(chunk) = response.chunk().await.map_err(|error| broken(Some(error)))? {
+        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+            return Err(broken(None));
         }
         body.extend_from_slice(&chunk);
     }
     let mut answer = HttpResponse::new(status.try_into().expect("reqwest parsed it"), SdkBody::from(body));
     for (name, value) in response.headers() {
-        // A header that is no text means nothing to the SDK.
+        // The SDK has no use for a header that is not text.
         if let Ok(value) = value.to_str() {
             answer.headers_mut().append(name.as_str().to_owned(), value.to_owned());
         }
@@ -73,8 +77,8 @@ async fn send(client: &Client, answer: Option<Duration>, request: HttpRequest) -
     Ok(answer)
 }
 
-fn unconnected(error: reqwest::Error) -> ConnectorError {
-    // An address can hold what only the SDK knows.
+fn to_connector_error(error: reqwest::Error) -> ConnectorError {
+    // A URL can hold secrets that only the SDK knows.
     let error = error.without_url();
     if error.is_timeout() { ConnectorError::timeout(error.into()) } else { ConnectorError::io(error.into()) }
 }

@@ -1,20 +1,17 @@
 //! What STS answered, checked: the AWS SDK takes a damaged success for a success.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use aws_sdk_sts::config::interceptors::BeforeDeserializationInterceptorContextRef;
 use aws_sdk_sts::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_sts::error::BoxError;
 use aws_sdk_sts::operation::assume_role::AssumeRoleOutput;
-use aws_sdk_sts::primitives::{DateTime, DateTimeFormat};
 
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, MIN_VALID_FOR};
 use crate::error::Error;
 use crate::role::RoleArn;
-
-/// Credentials that end sooner are of no use to anybody.
-const LIFE_MINIMUM: Duration = Duration::from_secs(2);
+use crate::text::{parse_http_date, rfc3339};
 
 /// Keeps the `Date` of an answer, which the AWS SDK does not hand out.
 #[derive(Debug, Clone, Default)]
@@ -40,13 +37,8 @@ impl Intercept for DateInterceptor {
         _components: &RuntimeComponents,
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let date = context
-            .response()
-            .headers()
-            .get("date")
-            .and_then(|date| DateTime::from_str(date, DateTimeFormat::HttpDate).ok());
         *self.date.lock().unwrap_or_else(PoisonError::into_inner) =
-            date.and_then(|date| SystemTime::try_from(date).ok());
+            context.response().headers().get("date").and_then(parse_http_date);
         Ok(())
     }
 }
@@ -73,18 +65,18 @@ pub(super) fn credentials(
         }
         // They end up in headers and environment variables.
         if !value.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(format!("the {name} in the answer is not legible"));
+            return Err(format!("the {name} in the answer is not readable"));
         }
     }
     // The AWS SDK says 1970 when the field is missing.
     let expiration = SystemTime::try_from(*found.expiration()).ok().filter(|instant| *instant > SystemTime::UNIX_EPOCH);
     let Some(expiration) = expiration else { return Err("the answer holds no expiration".to_owned()) };
-    let life = expiration.duration_since(answered_at).unwrap_or_default();
-    if life < LIFE_MINIMUM {
+    let valid_for = expiration.duration_since(answered_at).unwrap_or_default();
+    if valid_for < MIN_VALID_FOR {
         return Err(format!(
             "the credentials in the answer end at {}, and it was made at {}",
-            shown(expiration),
-            shown(answered_at)
+            rfc3339(expiration),
+            rfc3339(answered_at)
         ));
     }
     Ok(Credentials::new(
@@ -92,7 +84,7 @@ pub(super) fn credentials(
         found.secret_access_key().to_owned(),
         found.session_token().to_owned(),
         expiration,
-        life,
+        valid_for,
         Some(role.clone()),
     ))
 }
@@ -106,8 +98,4 @@ pub(super) fn damaged(attempted: String, problem: String) -> Error {
         remedy: "check what answers there: AWS_ENDPOINT_URL_STS, a proxy, and the clocks of both machines".to_owned(),
         source: None,
     }
-}
-
-fn shown(instant: SystemTime) -> String {
-    DateTime::from(instant).fmt(DateTimeFormat::DateTime).unwrap_or_else(|_| "an instant out of range".to_owned())
 }

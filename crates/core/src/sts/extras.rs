@@ -7,7 +7,7 @@ use crate::request::Extras;
 use crate::text::{is_name_character, quoted};
 
 /// The longest session policy, and the longest session policy with the ARNs of the managed ones.
-const POLICY_MAXIMUM: usize = 2048;
+const MAX_POLICY_CHARACTERS: usize = 2048;
 
 /// Refuses what STS would refuse as it stands.
 ///
@@ -35,10 +35,10 @@ pub(super) fn check(extras: &Extras) -> Result<(), Error> {
 fn check_policies(extras: &Extras) -> Result<(), Error> {
     if let Some(policy) = &extras.policy {
         let is_object = serde_json::from_str(policy).is_ok_and(|value: serde_json::Value| value.is_object());
-        require(is_object, "session policy", || "it is no JSON object".to_owned())?;
+        require(is_object, "session policy", || "it is not a JSON object".to_owned())?;
     }
     require(extras.policy_arns.len() <= 10, "policy ARNs", || {
-        format!("there are {} and STS takes ten", extras.policy_arns.len())
+        format!("there are {} and STS takes at most 10", extras.policy_arns.len())
     })?;
     for arn in &extras.policy_arns {
         let is_policy = (20..=2048).contains(&arn.len())
@@ -52,13 +52,13 @@ fn check_policies(extras: &Extras) -> Result<(), Error> {
     }
     let length = extras.policy.as_ref().map_or(0, |policy| policy.chars().count())
         + extras.policy_arns.iter().map(String::len).sum::<usize>();
-    require(length <= POLICY_MAXIMUM, "session policy", || {
-        format!("it has {length} characters, policy ARNs included, and STS takes {POLICY_MAXIMUM}")
+    require(length <= MAX_POLICY_CHARACTERS, "session policy", || {
+        format!("it has {length} characters, policy ARNs included, and STS takes at most {MAX_POLICY_CHARACTERS}")
     })
 }
 
 fn check_tags(tags: &[(String, String)]) -> Result<(), Error> {
-    require(tags.len() <= 50, "tags", || format!("there are {} and STS takes fifty", tags.len()))?;
+    require(tags.len() <= 50, "tags", || format!("there are {} and STS takes at most 50", tags.len()))?;
     let is_legal = |character: char| character.is_alphanumeric() || character == ' ' || "_.:/=+-@".contains(character);
     for (index, (key, value)) in tags.iter().enumerate() {
         let (key_length, value_length) = (key.chars().count(), value.chars().count());
@@ -70,7 +70,7 @@ fn check_tags(tags: &[(String, String)]) -> Result<(), Error> {
         })?;
         // STS compares keys without regard to case.
         let is_first = !tags[..index].iter().any(|(earlier, _)| earlier.to_lowercase() == key.to_lowercase());
-        require(is_first, "tags", || format!("the key {} is there twice", quoted(key)))?;
+        require(is_first, "tags", || format!("the key {} appears twice", quoted(key)))?;
     }
     Ok(())
 }
@@ -131,13 +131,13 @@ mod tests {
     #[test]
     fn a_session_policy_is_json_of_2048_characters_at_most_with_its_arns() {
         assert_eq!(message(policy(r#"{"Version":"2012-10-17"}"#, &["arn:aws:iam::aws:policy/ReadOnlyAccess"])), "");
-        assert_eq!(message(policy("canary", &[])), "invalid session policy: it is no JSON object");
+        assert_eq!(message(policy("canary", &[])), "invalid session policy: it is not a JSON object");
         let long = format!(r#"{{"a":"{}"}}"#, "b".repeat(2040));
         assert_eq!(long.len(), 2048);
         assert_eq!(message(policy(&long, &[])), "");
         assert_eq!(
             message(policy(&long, &["arn:aws:iam::aws:policy/R"])),
-            "invalid session policy: it has 2073 characters, policy ARNs included, and STS takes 2048"
+            "invalid session policy: it has 2073 characters, policy ARNs included, and STS takes at most 2048"
         );
     }
 
@@ -145,7 +145,7 @@ mod tests {
     fn there_are_ten_policy_arns_at_most_and_each_names_a_policy() {
         let arn = "arn:aws-cn:iam::123456789012:policy/team/read";
         assert_eq!(message(policy("{}", &[arn; 10])), "");
-        assert_eq!(message(policy("{}", &[arn; 11])), "invalid policy ARNs: there are 11 and STS takes ten");
+        assert_eq!(message(policy("{}", &[arn; 11])), "invalid policy ARNs: there are 11 and STS takes at most 10");
         assert_eq!(
             message(policy("{}", &["arn:aws:iam::123456789012:role/reader"])),
             "invalid policy ARNs: \"arn:aws:iam::123456789012:role/reader\" is not of the form \
@@ -164,9 +164,9 @@ mod tests {
             message(tags(&[("a", "canary;")])),
             "invalid tags: the value of \"a\" is not 0 to 256 letters, digits, spaces and characters of _.:/=+-@"
         );
-        assert_eq!(message(tags(&[("Team", "a"), ("team", "b")])), "invalid tags: the key \"team\" is there twice");
+        assert_eq!(message(tags(&[("Team", "a"), ("team", "b")])), "invalid tags: the key \"team\" appears twice");
         let many: Vec<String> = (0..51).map(|number| number.to_string()).collect();
         let many: Vec<(&str, &str)> = many.iter().map(|key| (key.as_str(), "")).collect();
-        assert_eq!(message(tags(&many)), "invalid tags: there are 51 and STS takes fifty");
+        assert_eq!(message(tags(&many)), "invalid tags: there are 51 and STS takes at most 50");
     }
 }

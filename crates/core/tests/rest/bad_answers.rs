@@ -169,7 +169,7 @@ fn an_answer_that_is_no_json_object_is_named_for_what_it_is() {
         (json("200 OK", &valid[..30]), "the answer is cut off"),
         (json("200 OK", "canary"), "the answer is not JSON"),
         (json("200 OK", &format!("{valid}{valid}")), "the answer is not JSON"),
-        (json("200 OK", "[\"canary\"]"), "the answer is no JSON object"),
+        (json("200 OK", "[\"canary\"]"), "the answer is not a JSON object"),
         (answer("200 OK", "", b"{\"accessKeyId\":\"\xff canary\"}"), "the answer is not UTF-8"),
     ] {
         let code = if bytes.starts_with(b"HTTP/1.1 204") { 204 } else { 200 };
@@ -218,7 +218,7 @@ fn credentials_lack_no_field() {
     let body = r#"{"accessKeyId":"A","secretAccessKey":"canary","sessionToken":"canary","expiration":"canary"}"#;
     check(
         vec![json("200 OK", body)],
-        &format!("{FAILED}: the field expiration is no time of RFC 3339; {CHECK}"),
+        &format!("{FAILED}: the field expiration is not an RFC 3339 time; {CHECK}"),
         200,
         1,
     );
@@ -228,7 +228,7 @@ fn credentials_lack_no_field() {
 fn credentials_that_have_ended_by_the_date_of_the_answer_are_refused() {
     for (expiration, shown) in [
         ("2030-01-01T12:00:00Z", "2030-01-01T12:00:00Z"),
-        ("2030-01-01T14:00:01.5+02:00", "2030-01-01T12:00:01.5Z"),
+        ("2030-01-01T14:00:01.5+02:00", "2030-01-01T12:00:01Z"),
         ("1970-01-01T00:00:00Z", "1970-01-01T00:00:00Z"),
     ] {
         let body = format!(
@@ -270,7 +270,7 @@ fn a_role_mapping_lacks_no_field() {
     assert_eq!(
         message(&error, &server.endpoint),
         format!(
-            "listing the role mappings for project 119 at <server> failed: the field items is no list of role mappings; \
+            "listing the role mappings for project 119 at <server> failed: the field items is not a list of role mappings; \
              {CHECK}"
         )
     );
@@ -298,7 +298,7 @@ fn a_server_that_does_not_answer_is_given_up_in_time() {
             std::thread::park();
         }
     });
-    let retry = Retry { tries: 2, answer: Duration::from_secs(1), ..quick() };
+    let retry = Retry { tries: 2, answer_timeout: Duration::from_secs(1), ..quick() };
     let error = assume(&server, retry).expect_err("no answer");
     assert_eq!(message(&error, &server.endpoint), format!("{FAILED}: no answer within 1 s; {REACH}"));
     assert_eq!(server.requests().len(), 2);

@@ -80,7 +80,7 @@ fn an_api_key_that_is_not_accepted_is_sent_once() {
     assert_eq!(
         message(&error, &server.endpoint),
         format!(
-            "{REFUSED}; hopsworks.apikey / API_KEY is not accepted: create a new API key; an old Hopsworks takes nothing but \
+            "{REFUSED}; hopsworks.apikey / API_KEY is not accepted: create a new API key; an old Hopsworks accepts only \
              a token file here"
         )
     );
@@ -147,7 +147,7 @@ fn a_token_file_without_a_token_is_named() {
 fn an_api_key_with_illegal_characters_is_not_sent() {
     check_unsent(
         &[("API_KEY", "canary\r\nX-Injected: 1")],
-        "hopsworks.apikey / API_KEY is no API key: it holds characters that no key has; copy the key again",
+        "hopsworks.apikey / API_KEY is not an API key: it holds characters that no API key has; copy the key again",
     );
 }
 

@@ -9,7 +9,7 @@ mod reaching;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hops_credentials_core::error::Error;
+use hops_credentials_core::error::{Error, causes};
 use hops_credentials_core::hopsworks::Hopsworks;
 use hops_credentials_core::retry::Retry;
 use hops_credentials_core::settings::Settings;
@@ -46,10 +46,8 @@ pub(crate) fn directory(name: &str) -> PathBuf {
 /// The message with the server's address as `<server>`, after a look for canaries in all that an error can show.
 pub(crate) fn message(error: &Error, endpoint: &str) -> String {
     let mut shown = format!("{error} {error:?}");
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        shown += &format!(" {error} {error:?}");
-        cause = error.source();
+    for cause in causes(error) {
+        shown += &format!(" {cause} {cause:?}");
     }
     assert!(!shown.contains("canary"), "a secret is shown: {shown}");
     error.to_string().replace(endpoint, "<server>")

@@ -93,7 +93,7 @@ async fn a_damaged_success_is_no_success() {
         (empty("SessionToken").into_bytes(), "the answer holds no session token", DAMAGED),
         (
             whole.replace("canary-issued-token", "canary\ntoken").into_bytes(),
-            "the session token in the answer is not legible",
+            "the session token in the answer is not readable",
             DAMAGED,
         ),
         (
@@ -314,7 +314,7 @@ async fn an_sts_that_does_not_answer_ends_after_thirty_seconds() {
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_has_to_answer_in_time_itself_sets_the_limit_and_still_gets_two_tries() {
     let sts = Fake::start(|_| Reply::Silence).await;
-    let client = sts_of(&keys_for(&sts)).with_limit(Duration::from_secs(7));
+    let client = sts_of(&keys_for(&sts)).with_timeout(Duration::from_secs(7));
     let began = tokio::time::Instant::now();
     let error = assume(&client, ROLE, 3600, &Extras::default()).await.expect_err("no answer");
     assert!(error.is_retryable(), "{error}");

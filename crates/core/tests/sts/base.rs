@@ -93,7 +93,7 @@ async fn a_profile_with_a_role_is_a_role_and_gets_one_hour() {
     let issued = assume(&sts_of(&base), ROLE, 7200, &Extras::default()).await.expect("one hour");
     assert_eq!(
         issued.warnings,
-        ["7200 s were asked for and 3600 s are what AWS gives, because the base identity (profile) is itself a role"]
+        ["7200 s were requested, but AWS gives 3600 s, because the base identity (profile) is itself a role"]
     );
     let seen = sts.seen();
     let roles: Vec<_> = seen.iter().map(|request| request.field("RoleArn").unwrap_or_default()).collect();
@@ -192,7 +192,7 @@ async fn a_profile_that_cannot_be_used_ends_the_search() {
         ),
         (
             vec![("AWS_ACCESS_KEY_ID", "AKIABASE")],
-            "the base identity is set by half: AWS_ACCESS_KEY_ID is there, AWS_SECRET_ACCESS_KEY is not; set \
+            "the base identity is incomplete: AWS_ACCESS_KEY_ID is set, AWS_SECRET_ACCESS_KEY is not; set \
              AWS_SECRET_ACCESS_KEY, or remove AWS_ACCESS_KEY_ID",
         ),
     ] {
@@ -239,7 +239,7 @@ async fn a_container_that_takes_the_request_and_keeps_silent_is_asked_again_with
         let container = Fake::start(|_| Reply::Silence).await;
         let url = format!("{}/role", container.url());
         let base = with_sts(&sts, &[("AWS_REGION", "eu-north-1"), ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &url)]);
-        let client = sts_of(&base).with_limit(Duration::from_secs(limit));
+        let client = sts_of(&base).with_timeout(Duration::from_secs(limit));
         let began = tokio::time::Instant::now();
         let error = assume(&client, ROLE, 3600, &Extras::default()).await.expect_err("no base identity");
         let took = began.elapsed();
@@ -298,6 +298,6 @@ async fn keys_without_a_region_ask_for_one() {
     );
     assert_eq!(
         missing(&environment(&[keys.as_slice(), &[("AWS_REGION", "eu north")]].concat())).await,
-        "\"eu north\" is no AWS region; set AWS_REGION to a region such as eu-north-1"
+        "\"eu north\" is not an AWS region; set AWS_REGION to a region such as eu-north-1"
     );
 }

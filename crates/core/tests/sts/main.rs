@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_sts::primitives::{DateTime, DateTimeFormat};
 use hops_credentials_core::base_identity::Environment;
-use hops_credentials_core::error::Error;
+use hops_credentials_core::error::{Error, causes};
 use hops_credentials_core::request::{Extras, SessionDuration};
 use hops_credentials_core::settings::Settings;
 use hops_credentials_core::sts::{Issued, Sts};
@@ -104,8 +104,7 @@ async fn assume_reader(environment: &Environment) -> Result<Issued, Error> {
 
 /// Everything an error shows, its sources included; no canary may be in it.
 fn message_of(error: &Error) -> String {
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    let shown = format!("{error:?}{}", causes.map(|cause| format!("{cause}{cause:?}")).collect::<String>());
+    let shown = format!("{error:?}{}", causes(error).map(|cause| format!("{cause}{cause:?}")).collect::<String>());
     assert!(!shown.contains("canary") && !error.to_string().contains("canary"), "{shown}");
     error.to_string()
 }

@@ -26,10 +26,8 @@ async fn the_machine_gives_its_role_and_its_region() {
     let issued = assume(&sts_of(&base), ROLE, 7200, &Extras::default()).await.expect("one hour");
     assert_eq!(
         issued.warnings,
-        [
-            "7200 s were asked for and 3600 s are what AWS gives, because the base identity (instance profile) is itself a \
-          role"
-        ]
+        ["7200 s were requested, but AWS gives 3600 s, because the base identity (instance profile) is itself a \
+          role"]
     );
     let request = &sts.seen()[0];
     assert_eq!((request.signer(), request.field("DurationSeconds")), ("ASIAHOP", Some("3600")));

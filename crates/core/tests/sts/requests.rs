@@ -91,9 +91,7 @@ async fn a_base_identity_that_is_a_role_gets_one_hour_and_one_warning() {
         assume(&sts_of(&web_identity_for(&sts, &token)), ROLE, 7200, &Extras::default()).await.expect("one hour");
     assert_eq!(
         issued.warnings,
-        [
-            "7200 s were asked for and 3600 s are what AWS gives, because the base identity (web identity) is itself a role"
-        ]
+        ["7200 s were requested, but AWS gives 3600 s, because the base identity (web identity) is itself a role"]
     );
     let seen = sts.seen();
     assert_eq!(seen.len(), 2);
@@ -119,9 +117,7 @@ async fn keys_with_a_session_token_are_asked_for_as_told_and_then_for_an_hour() 
     let issued = assume(&sts_of(&keys_for(&sts)), ROLE, 7200, &Extras::default()).await.expect("one hour");
     assert_eq!(
         issued.warnings,
-        [
-            "7200 s were asked for and 3600 s are what AWS gives, because the base identity (environment) is itself a role"
-        ]
+        ["7200 s were requested, but AWS gives 3600 s, because the base identity (environment) is itself a role"]
     );
     let durations: Vec<_> =
         sts.seen().iter().map(|request| request.field("DurationSeconds").unwrap_or_default().to_owned()).collect();
@@ -142,13 +138,13 @@ async fn a_role_of_another_partition_than_the_region_is_refused_before_anything_
         (
             "arn:aws-cn:iam::123456789012:role/reader",
             "eu-north-1",
-            "role arn:aws-cn:iam::123456789012:role/reader is of partition aws-cn, and the region eu-north-1 is of \
+            "role arn:aws-cn:iam::123456789012:role/reader belongs to partition aws-cn, and the region eu-north-1 belongs to \
              partition aws; set AWS_REGION to a region of the role's partition",
         ),
         (
             ROLE,
             "us-gov-west-1",
-            "role arn:aws:iam::123456789012:role/reader is of partition aws, and the region us-gov-west-1 is of \
+            "role arn:aws:iam::123456789012:role/reader belongs to partition aws, and the region us-gov-west-1 belongs to \
              partition aws-us-gov; set AWS_REGION to a region of the role's partition",
         ),
     ] {
@@ -212,7 +208,7 @@ async fn an_endpoint_that_is_no_url_is_refused_before_anything_is_sent() {
             let error = assume(&sts_of(&base), ROLE, 3600, &extras).await.expect_err("no URL");
             assert_eq!(
                 message_of(&error),
-                "the endpoint of STS is no URL of the form https://host or http://host:port; correct or remove \
+                "the endpoint of STS is not a URL of the form https://host or http://host:port; correct or remove \
                  AWS_ENDPOINT_URL_STS, AWS_ENDPOINT_URL or the profile's endpoint_url"
             );
         }

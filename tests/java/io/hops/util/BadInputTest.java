@@ -103,7 +103,7 @@ class BadInputTest {
   @Test
   void aKeyThatTheServerDoesNotKnow() {
     answer(401, RoleMappingServer.error(160000, "unauthorized"));
-    check(attempt + " was refused: HTTP 401, code 160000: \"unauthorized\"; hopsworks.apikey / API_KEY is not accepted: create a new API key; an old Hopsworks takes nothing but a token file here", 401, 1);
+    check(attempt + " was refused: HTTP 401, code 160000: \"unauthorized\"; hopsworks.apikey / API_KEY is not accepted: create a new API key; an old Hopsworks accepts only a token file here", 401, 1);
   }
 
   @Test
@@ -210,7 +210,7 @@ class BadInputTest {
   void aProjectNameInsteadOfItsId() {
     System.setProperty("hopsworks.projectid", "churn");
     check(
-        "hopsworks.projectid / HOPSWORKS_PROJECT_ID is \"churn\", which is no number; set it to the number of the"
+        "hopsworks.projectid / HOPSWORKS_PROJECT_ID is \"churn\", which is not a number; set it to the number of the"
             + " project, not its name",
         0,
         0);

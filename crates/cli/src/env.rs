@@ -1,0 +1,22 @@
+//! `env`: shell commands that put the credentials of a role into the environment.
+
+use serde_json::Value;
+
+use crate::output::{Failure, print, say, shell_commands};
+use crate::role_option::RoleOption;
+use hops_credentials_core::settings::Settings;
+use hops_credentials_core::source::Source;
+use hops_credentials_core::variables;
+
+pub(crate) fn run(settings: &Settings, option: &RoleOption, json: bool) -> Result<(), Failure> {
+    let credentials =
+        Source::ask(settings, say, async |source| source.assume_role(&option.to_request(source).await?).await)?;
+    let changes = variables::for_credentials(&credentials, |name| std::env::var(name).ok());
+    if json {
+        let object = changes.iter().map(|(name, value)| {
+            ((*name).to_owned(), value.as_ref().map_or(Value::Null, |value| Value::from(value.as_str())))
+        });
+        return print(&Value::Object(object.collect()).to_string());
+    }
+    print(&shell_commands(&changes))
+}

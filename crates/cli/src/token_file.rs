@@ -1,0 +1,138 @@
+//! The file in which readers find the token of a [`CredentialsEndpoint`].
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::credentials_endpoint::CredentialsEndpoint;
+use crate::private_file;
+use hops_credentials_core::error::Error;
+use hops_credentials_core::text::hex;
+
+/// The token in a file that only this user reads, as some readers want it. The process that made it removes it on drop.
+#[derive(Debug)]
+pub struct TokenFile {
+    path: PathBuf,
+    process: u32,
+}
+
+impl TokenFile {
+    /// Writes the token under a name that nobody can guess: into the user's own directory in memory (`XDG_RUNTIME_DIR`),
+    /// else into that of temporary files (`TMPDIR`, else `/tmp`).
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`] when neither directory can be written.
+    pub fn create(endpoint: &CredentialsEndpoint) -> Result<Self, Error> {
+        let in_memory = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
+        Self::create_in_first(endpoint, in_memory, std::env::temp_dir())
+    }
+
+    /// As [`TokenFile::create`], into `preferred` where that can be written, else into `other`.
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`] when neither directory can be written.
+    pub fn create_in_first(
+        endpoint: &CredentialsEndpoint,
+        preferred: Option<PathBuf>,
+        other: PathBuf,
+    ) -> Result<Self, Error> {
+        let mut bytes = [0; 8];
+        let random = SystemRandom::new().fill(&mut bytes).map_err(|_| io::Error::other("there are no random bytes"));
+        random.map_err(|source| unwritten(&other, source))?;
+        let name = format!("hops-credentials-{}.token", hex(&bytes));
+        let in_preferred = preferred.map(|directory| directory.join(&name));
+        let path = match in_preferred.filter(|path| write_token(path, endpoint).is_ok()) {
+            Some(path) => path,
+            None => {
+                let path = other.join(&name);
+                write_token(&path, endpoint).map_err(|source| unwritten(&other, source))?;
+                path
+            }
+        };
+        Ok(Self { path, process: std::process::id() })
+    }
+
+    /// Writes the token of `endpoint` to the path of an endpoint whose process has ended.
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`] when its directory cannot be written.
+    pub fn resume(endpoint: &CredentialsEndpoint, path: PathBuf) -> Result<Self, Error> {
+        let _ = std::fs::remove_file(&path);
+        write_token(&path, endpoint).map_err(|source| unwritten(&path, source))?;
+        Ok(Self { path, process: std::process::id() })
+    }
+
+    /// The path of the file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for TokenFile {
+    fn drop(&mut self) {
+        if self.process == std::process::id() {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn write_token(path: &Path, endpoint: &CredentialsEndpoint) -> io::Result<()> {
+    private_file::create(path)?.write_all(endpoint.token().as_bytes())
+}
+
+fn unwritten(path: &Path, source: io::Error) -> Error {
+    Error::NotConfigured {
+        problem: format!("the token of the endpoint cannot be written to {}: {source}", path.display()),
+        remedy: "point XDG_RUNTIME_DIR or TMPDIR to a directory of yours".to_owned(),
+        source: Some(Box::new(source)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::{Duration, SystemTime};
+
+    use hops_credentials_core::credentials::Credentials;
+
+    use super::*;
+
+    fn credentials() -> Credentials {
+        let [id, secret, token] = ["ASIAEXAMPLE", "canary-secret", "canary-token"].map(str::to_owned);
+        Credentials::new(id, secret, token, SystemTime::UNIX_EPOCH, Duration::ZERO, None)
+    }
+
+    #[test]
+    fn the_token_file_is_private_and_removed_with_its_owner() {
+        let (endpoint, _socket) = CredentialsEndpoint::bind(credentials()).expect("loopback has a port");
+        let file = TokenFile::create(&endpoint).expect("a directory that can be written");
+        let path = file.path().to_owned();
+        assert_eq!(std::fs::metadata(&path).expect("it is there").permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_to_string(&path).expect("it is there"), endpoint.token());
+        drop(file);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn the_token_file_falls_back_to_the_other_directory() {
+        let (endpoint, _socket) = CredentialsEndpoint::bind(credentials()).expect("loopback has a port");
+        let parent = |preferred: &str| {
+            let file = TokenFile::create_in_first(&endpoint, Some(preferred.into()), std::env::temp_dir());
+            file.expect("temporary files can be written").path().parent().map(Path::to_owned)
+        };
+        for preferred in ["/proc", "/nonexistent"] {
+            assert_eq!(parent(preferred), Some(std::env::temp_dir()), "{preferred}");
+        }
+        let own = std::env::temp_dir().join(format!("hops-credentials-test-{}", std::process::id()));
+        std::fs::create_dir(&own).expect("a directory of this test's own");
+        assert_eq!(parent(own.to_str().expect("UTF-8")), Some(own.clone()));
+        std::fs::remove_dir(&own).expect("the file is gone");
+        let neither =
+            TokenFile::create_in_first(&endpoint, None, "/proc".into()).expect_err("a directory of the system");
+        assert!(
+            neither.to_string().ends_with("; point XDG_RUNTIME_DIR or TMPDIR to a directory of yours"),
+            "{neither}"
+        );
+    }
+}
