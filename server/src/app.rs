@@ -7,7 +7,7 @@ use hops_credentials_core::sts::{Issued, Sts};
 
 use crate::browser_session::cookie::Cookie;
 use crate::database::Database;
-use crate::flights::{Flights, SameCredentials};
+use crate::flights::{CredentialsKey, Flights};
 use crate::identity::Identity;
 use crate::metrics::Metrics;
 use crate::wrong_keys::WrongKeys;
@@ -20,7 +20,7 @@ pub struct App {
     /// STS with the base identity of this machine, shared by all requests.
     pub sts: Arc<Sts>,
     /// The calls to STS that several requests may share.
-    pub flights: Arc<Flights<SameCredentials, Result<Issued, Arc<CoreError>>>>,
+    pub flights: Arc<Flights<CredentialsKey, Result<Issued, Arc<CoreError>>>>,
     /// Who the users are.
     pub identity: Identity,
     /// The wrong keys of each address.

@@ -210,7 +210,7 @@ pub async fn search(
          or lower(access_key_id) like $1 escape '!' or lower(sts_request_id) like $1 escape '!' or id like $1 escape '!') \
          and ($2 = '' or outcome = $2) order by at desc, id limit $3 offset $4",
     )
-    .bind(pattern(text))
+    .bind(like_pattern(text))
     .bind(outcome)
     .bind(limit)
     .bind(offset)
@@ -240,7 +240,7 @@ pub async fn search(
 }
 
 /// Makes a `like` pattern that matches texts containing this one literally.
-fn pattern(text: &str) -> String {
+fn like_pattern(text: &str) -> String {
     let mut pattern = String::from("%");
     for character in text.to_lowercase().chars() {
         if "!%_".contains(character) {
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_text_is_searched_literally() {
-        assert_eq!(pattern(""), "%%");
-        assert_eq!(pattern("ASIA_1%!"), "%asia!_1!%!!%");
+        assert_eq!(like_pattern(""), "%%");
+        assert_eq!(like_pattern("ASIA_1%!"), "%asia!_1!%!!%");
     }
 }

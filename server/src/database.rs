@@ -93,12 +93,12 @@ pub struct Database {
 }
 
 /// A transaction that writes. If it is dropped before its commit, it changes nothing.
-pub struct Write {
+pub struct WriteTransaction {
     transaction: Transaction<'static, Any>,
     _turn: Option<OwnedSemaphorePermit>,
 }
 
-impl Write {
+impl WriteTransaction {
     /// Commits the transaction.
     ///
     /// # Errors
@@ -108,7 +108,7 @@ impl Write {
     }
 }
 
-impl Deref for Write {
+impl Deref for WriteTransaction {
     type Target = AnyConnection;
 
     fn deref(&self) -> &AnyConnection {
@@ -116,7 +116,7 @@ impl Deref for Write {
     }
 }
 
-impl DerefMut for Write {
+impl DerefMut for WriteTransaction {
     fn deref_mut(&mut self) -> &mut AnyConnection {
         &mut self.transaction
     }
@@ -136,7 +136,7 @@ impl Database {
                 let refused = |source| OpenError::File { database: name.clone(), source };
                 // SQLite has no lock for migrations: neither the change to WAL nor the migrator waits for another process.
                 let lock =
-                    directory_of(path).and_then(|directory| directory.lock().map(|()| directory)).map_err(refused)?;
+                    open_directory(path).and_then(|directory| directory.lock().map(|()| directory)).map_err(refused)?;
                 OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(refused)?;
                 let url = format!("sqlite://{}", path.display());
                 let database = Self::connect(&name, &url, Some(Arc::new(Semaphore::new(1)))).await?;
@@ -185,12 +185,12 @@ impl Database {
 
     /// Begins a transaction that writes. On SQLite it is the only writer from its beginning, so it never fails half-way because
     /// another writer was faster.
-    pub async fn begin_write(&self) -> Result<Write, sqlx::Error> {
+    pub async fn begin_write(&self) -> Result<WriteTransaction, sqlx::Error> {
         let (turn, begin) = match &self.turn {
             Some(turn) => (Some(turn.clone().acquire_owned().await.expect("it is never closed")), "begin immediate"),
             None => (None, "begin"),
         };
-        Ok(Write { transaction: self.pool.begin_with(begin).await?, _turn: turn })
+        Ok(WriteTransaction { transaction: self.pool.begin_with(begin).await?, _turn: turn })
     }
 
     /// Makes sure that the database answers.
@@ -226,7 +226,7 @@ pub fn is_conflict(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|error| error.is_unique_violation())
 }
 
-fn directory_of(path: &Path) -> std::io::Result<File> {
+fn open_directory(path: &Path) -> std::io::Result<File> {
     File::open(path.parent().expect("an absolute path of a file has a directory"))
 }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use hops_credentials_core::error::Error as CoreError;
+use hops_credentials_core::error::{Error as CoreError, causes};
 use hops_credentials_core::role::{ProjectRole, RoleArn};
 
 use crate::database::OpenError;
@@ -219,9 +219,9 @@ impl Error {
 }
 
 /// The error and its sources in one line, for the operator: the log and the command line.
-pub fn with_sources(error: &dyn std::error::Error) -> String {
+pub fn with_sources(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
-    for source in std::iter::successors(error.source(), |source| source.source()) {
+    for source in causes(error) {
         let source = source.to_string();
         if !text.ends_with(&source) {
             text.push_str(": ");

@@ -14,7 +14,7 @@ use tokio::sync::OnceCell;
 /// What two requests must have in common to share credentials. It is compared value by value: two keys could make the same
 /// text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct SameCredentials {
+pub struct CredentialsKey {
     /// The e-mail address of the member. Two members never share credentials.
     pub member: String,
     /// The project.
@@ -88,8 +88,8 @@ mod tests {
         Issued { credentials, request_id: None, warnings: Vec::new() }
     }
 
-    fn credentials() -> SameCredentials {
-        SameCredentials {
+    fn credentials() -> CredentialsKey {
+        CredentialsKey {
             member: "ada@example.org".to_owned(),
             project_id: 119,
             role: "arn:aws:iam::123456789012:role/r".parse().expect("a role ARN"),
@@ -100,9 +100,9 @@ mod tests {
 
     /// Asks, and lets all tasks run until each of them waits.
     async fn ask(
-        flights: &Arc<Flights<SameCredentials, Outcome>>,
+        flights: &Arc<Flights<CredentialsKey, Outcome>>,
         calls: &Arc<Calls>,
-        key: SameCredentials,
+        key: CredentialsKey,
         fails: bool,
     ) -> JoinHandle<Outcome> {
         let (flights, calls) = (flights.clone(), calls.clone());
@@ -153,11 +153,11 @@ mod tests {
         let (flights, calls) = (Arc::default(), Arc::<Calls>::default());
         let others = [
             credentials(),
-            SameCredentials { member: "eve@example.org".to_owned(), ..credentials() },
-            SameCredentials { project_id: 120, ..credentials() },
-            SameCredentials { role: "arn:aws:iam::123456789012:role/s".parse().expect("a role ARN"), ..credentials() },
-            SameCredentials { session_name: "ada-fraud".parse().expect("a session name"), ..credentials() },
-            SameCredentials { duration: SessionDuration::from_seconds(900).expect("legal"), ..credentials() },
+            CredentialsKey { member: "eve@example.org".to_owned(), ..credentials() },
+            CredentialsKey { project_id: 120, ..credentials() },
+            CredentialsKey { role: "arn:aws:iam::123456789012:role/s".parse().expect("a role ARN"), ..credentials() },
+            CredentialsKey { session_name: "ada-fraud".parse().expect("a session name"), ..credentials() },
+            CredentialsKey { duration: SessionDuration::from_seconds(900).expect("legal"), ..credentials() },
         ];
         let mut asking = Vec::new();
         for other in others {

@@ -15,8 +15,8 @@ use prometheus_client::registry::{Registry, Unit};
 /// The media type of [`Metrics::text`].
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The upper bounds of the histograms in seconds: from a list of mappings to an STS that does not answer.
-const BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
+/// The upper bounds of the histograms: from a list of mappings to an STS that does not answer.
+const BUCKETS_SECONDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Status {
@@ -55,7 +55,7 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix("role_mapping_server");
         let answers = Family::default();
         registry.register("answers", "HTTP responses by status", answers.clone());
-        let durations = Histogram::new(BUCKETS);
+        let durations = Histogram::new(BUCKETS_SECONDS);
         registry.register_with_unit(
             "answer_duration",
             "Time from the head of a request to its response",
@@ -64,7 +64,7 @@ impl Default for Metrics {
         );
         let sts = Family::default();
         registry.register("sts_calls", "Calls to STS for credentials; a shared call counts once", sts.clone());
-        let sts_durations = Histogram::new(BUCKETS);
+        let sts_durations = Histogram::new(BUCKETS_SECONDS);
         registry.register_with_unit(
             "sts_call_duration",
             "Time of such a call with its retries",

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// The number of wrong keys within [`WINDOW`] that get the usual error; the next ones get "too many".
-const ALLOWED: u32 = 20;
+const MAX_WRONG_KEYS: u32 = 20;
 
 /// The time that counts, from the first wrong key of an address on.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -44,7 +44,7 @@ impl WrongKeys {
             *window = Window { began: now, count: 0 };
         }
         window.count = window.count.saturating_add(1);
-        (window.count > ALLOWED).then(|| window.began + WINDOW - now)
+        (window.count > MAX_WRONG_KEYS).then(|| window.began + WINDOW - now)
     }
 }
 

@@ -142,7 +142,7 @@ impl ProjectRole {
             .find(|role| text == role.command_line_name())
             .ok_or_else(|| Error::InvalidArgument {
                 field: "project role",
-                reason: format!("{} is none of data-owner, data-scientist and all", quoted(text)),
+                reason: format!("{} is not data-owner, data-scientist or all", quoted(text)),
             })
     }
 }
@@ -259,7 +259,7 @@ mod tests {
         let error = ProjectRole::from_command_line_name("DATA_OWNER").expect_err("a spelling of the contract");
         assert_eq!(
             error.to_string(),
-            "invalid project role: \"DATA_OWNER\" is none of data-owner, data-scientist and all"
+            "invalid project role: \"DATA_OWNER\" is not data-owner, data-scientist or all"
         );
     }
 }

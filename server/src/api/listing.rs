@@ -90,7 +90,7 @@ impl FromStr for Filter {
             Some(("cloud_role", role)) => Ok(Filter::CloudRole(role.to_owned())),
             Some(_) | None => Err(illegal(
                 "filter_by",
-                &format_args!("{text:?} is none of project_id:<id>, project_role:<name> and cloud_role:<ARN>"),
+                &format_args!("{text:?} is not project_id:<id>, project_role:<name> or cloud_role:<ARN>"),
             )),
         }
     }
@@ -115,9 +115,7 @@ fn parse_order(text: &str) -> Result<(Key, Direction), Error> {
 fn not_an_order(text: &str) -> Error {
     illegal(
         "sort_by",
-        &format_args!(
-            "{text:?} is none of id, project_id, project_role and cloud_role, each followed by :asc or :desc"
-        ),
+        &format_args!("{text:?} is not id, project_id, project_role or cloud_role, with or without :asc or :desc"),
     )
 }
 

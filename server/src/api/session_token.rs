@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::app::App;
 use crate::audit::{self, Purpose, SessionRequest};
 use crate::error::Error;
-use crate::flights::SameCredentials;
+use crate::flights::CredentialsKey;
 use crate::http::auth::{Caller, Member};
 use crate::http::parameters::{Parameters, ProjectId};
 use crate::metrics::GaugeGuard;
@@ -102,7 +102,7 @@ async fn assume(
     };
     record.role = Some(mapping.role.to_string());
 
-    let same = SameCredentials {
+    let key = CredentialsKey {
         member: member.caller.user.email.to_string(),
         project_id: member.project.id,
         role: mapping.role.clone(),
@@ -116,7 +116,7 @@ async fn assume(
         result.map_err(Arc::new)
     };
     let waiting = GaugeGuard::new(&app.metrics.waiting_for_sts);
-    let issued = app.flights.join(same, call).await.map_err(Error::Assume)?;
+    let issued = app.flights.join(key, call).await.map_err(Error::Assume)?;
     drop(waiting);
     record.access_key_id = Some(issued.credentials.access_key_id().to_owned());
     record.sts_request_id.clone_from(&issued.request_id);

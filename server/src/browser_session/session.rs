@@ -13,13 +13,13 @@ use crate::identity::login::Login;
 use crate::user::{self, Membership, User};
 
 /// A session ends after this time without a request.
-const IDLE: Duration = Duration::from_secs(30 * 60);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// A session ends after this time, however much it is used.
-const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
+const MAX_AGE: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// The precision of the last use, so that not every page costs a write.
-const GRAIN: Duration = Duration::from_secs(60);
+const LAST_USE_PRECISION: Duration = Duration::from_secs(60);
 
 /// Starts a session for the owner of an API key.
 ///
@@ -39,8 +39,8 @@ pub async fn start(database: &Database, identity: &Identity, key: &str) -> Resul
         "delete from cluster_sessions where used_at < $1 or started_at < $2",
     ] {
         sqlx::query(old)
-            .bind(milliseconds(now - IDLE))
-            .bind(milliseconds(now - LONGEST))
+            .bind(milliseconds(now - IDLE_TIMEOUT))
+            .bind(milliseconds(now - MAX_AGE))
             .execute(&mut *transaction)
             .await?;
     }
@@ -103,12 +103,12 @@ async fn find_local_user(database: &Database, id: &SessionId, now: SystemTime) -
          where browser_sessions.id_hash = $1 and browser_sessions.used_at > $2 and browser_sessions.started_at > $3",
     )
     .bind(id.hash())
-    .bind(milliseconds(now - IDLE))
-    .bind(milliseconds(now - LONGEST))
+    .bind(milliseconds(now - IDLE_TIMEOUT))
+    .bind(milliseconds(now - MAX_AGE))
     .fetch_optional(database.pool())
     .await?;
     let Some((user_id, email, is_admin, used_at)) = row else { return Ok(None) };
-    if used_at < milliseconds(now - GRAIN) {
+    if used_at < milliseconds(now - LAST_USE_PRECISION) {
         touch(database, "update browser_sessions set used_at = $1 where id_hash = $2", id, now).await?;
     }
     Ok(Some(SignedIn { user: user::from_row(user_id, email, is_admin), login: None }))
@@ -124,8 +124,8 @@ async fn find_cluster_user(
         "select sealed_login, used_at from cluster_sessions where id_hash = $1 and used_at > $2 and started_at > $3",
     )
     .bind(id.hash())
-    .bind(milliseconds(now - IDLE))
-    .bind(milliseconds(now - LONGEST))
+    .bind(milliseconds(now - IDLE_TIMEOUT))
+    .bind(milliseconds(now - MAX_AGE))
     .fetch_optional(database.pool())
     .await?;
     let Some((sealed, used_at)) = row else { return Ok(None) };
@@ -139,7 +139,7 @@ async fn find_cluster_user(
         }
         Err(error) => return Err(error),
     };
-    if used_at < milliseconds(now - GRAIN) {
+    if used_at < milliseconds(now - LAST_USE_PRECISION) {
         touch(database, "update cluster_sessions set used_at = $1 where id_hash = $2", id, now).await?;
     }
     Ok(Some(SignedIn { user, login: Some(login) }))

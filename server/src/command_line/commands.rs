@@ -31,10 +31,10 @@ use crate::wrong_keys::WrongKeys;
 use crate::{api, log, member, pages, project, user};
 
 /// The longest call to STS. Clients of the contract wait 10 s, and get the answer before that.
-const STS_LIMIT: Duration = Duration::from_secs(7);
+const STS_TIMEOUT: Duration = Duration::from_secs(7);
 
 /// The longest wait for the database to close when the command ends.
-const CLOSING: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Opens the database, creating or migrating it, and runs the command.
 ///
@@ -65,7 +65,7 @@ pub async fn run(command: Command, address: &Address) -> Result<(), Error> {
             .await
             .and_then(|differences| differences.iter().try_for_each(|difference| print(difference))),
     };
-    let _ = tokio::time::timeout(CLOSING, database.close()).await;
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, database.close()).await;
     outcome
 }
 
@@ -136,7 +136,7 @@ fn print(line: &dyn Display) -> Result<(), Error> {
 }
 
 async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
-    let sts = Arc::new(Sts::new(&Settings::from_environment())?.with_timeout(STS_LIMIT));
+    let sts = Arc::new(Sts::new(&Settings::from_environment())?.with_timeout(STS_TIMEOUT));
     let identity = match &options.hopsworks_url {
         None => {
             // Without its cluster the database has no users, and new projects would get the ids of projects of the cluster.

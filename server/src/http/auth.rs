@@ -57,14 +57,14 @@ impl Caller {
     /// Makes the user the caller of this request.
     pub fn new(app: &App, parts: &Parts, user: User) -> Self {
         let request_id = parts.extensions.get::<RequestId>().expect("the request log gives each request an id");
-        let address = Some(address(app, parts).to_string());
+        let address = Some(client_address(app, parts).to_string());
         let name = user.email.to_string();
         Self { user, actor: Actor { request_id: request_id.0.clone(), name, address } }
     }
 }
 
 /// The client's address.
-fn address(app: &App, parts: &Parts) -> IpAddr {
+fn client_address(app: &App, parts: &Parts) -> IpAddr {
     let peer = parts.extensions.get::<Peer>().expect("serve notes the peer of each request");
     if app.is_behind_proxy { last_hop(&parts.headers).unwrap_or(peer.0.ip()) } else { peer.0.ip() }
 }
@@ -72,7 +72,7 @@ fn address(app: &App, parts: &Parts) -> IpAddr {
 /// Counts a wrong key and returns the error for it: an address that sends many of them has to wait.
 pub fn count_wrong_key(app: &App, parts: &Parts) -> Error {
     app.metrics.wrong_keys.inc();
-    match app.wrong_keys.count(address(app, parts), Instant::now()) {
+    match app.wrong_keys.count(client_address(app, parts), Instant::now()) {
         None => Error::Unauthenticated,
         Some(wait) => Error::TooManyWrongKeys(wait.as_secs() + 1),
     }

@@ -32,22 +32,22 @@ use crate::metrics::{GaugeGuard, Metrics};
 
 /// The longest wait for a TLS handshake, for the head of a request, for the next request of a connection, and for a client to
 /// read its answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// File descriptors for everything but connections of clients: the database, STS, the cluster.
-const RESERVED: u64 = 128;
+const RESERVED_DESCRIPTORS: u64 = 128;
 
 /// The number of file descriptors to ask the system for; it may allow fewer.
-const DESCRIPTORS: u64 = 16 * 1024;
+const WANTED_DESCRIPTORS: u64 = 16 * 1024;
 
 /// The longest head of a request: its first line and its headers. A token of a cluster takes some KiB.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 
 /// The time for running requests to end after the signal to stop.
-const GRACE: Duration = Duration::from_secs(3);
+const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The pause after a failed accept, for example when no file descriptor is free.
-const PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The client's end of the connection. Each request carries it as an extension.
 #[derive(Debug, Clone, Copy)]
@@ -68,17 +68,18 @@ impl Listener {
     /// [`Error::System`].
     pub async fn bind(address: SocketAddr, certificate_and_key: Option<(&Path, &Path)>) -> Result<Self, Error> {
         let tls = match certificate_and_key {
-            Some((certificate, key)) => Some(acceptor(certificate, key)?),
+            Some((certificate, key)) => Some(make_acceptor(certificate, key)?),
             None => None,
         };
         let socket = TcpListener::bind(address)
             .await
             .map_err(|error| Error::System { attempted: format!("listening on {address}"), source: error.into() })?;
-        let descriptors = rlimit::increase_nofile_limit(DESCRIPTORS).map_err(|error| Error::System {
+        let descriptors = rlimit::increase_nofile_limit(WANTED_DESCRIPTORS).map_err(|error| Error::System {
             attempted: "asking for file descriptors".to_owned(),
             source: error.into(),
         })?;
-        let connections = usize::try_from(descriptors.saturating_sub(RESERVED).max(1)).unwrap_or(usize::MAX);
+        let connections =
+            usize::try_from(descriptors.saturating_sub(RESERVED_DESCRIPTORS).max(1)).unwrap_or(usize::MAX);
         Ok(Self { socket, tls, permits: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))) })
     }
 
@@ -118,7 +119,7 @@ impl Listener {
                     }
                     Err(error) => {
                         log::line(&format_args!("cannot accept a connection: {error}"));
-                        tokio::time::sleep(PAUSE).await;
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
                 },
                 _ = terminate.recv() => break,
@@ -127,7 +128,7 @@ impl Listener {
         }
         drop(self.socket);
         log::line(&"stopping");
-        let _ = tokio::time::timeout(GRACE, running.shutdown()).await;
+        let _ = tokio::time::timeout(STOP_TIMEOUT, running.shutdown()).await;
         Ok(())
     }
 }
@@ -142,12 +143,12 @@ async fn serve_connection(
 ) {
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(PATIENCE));
+    stream.set_write_timeout(Some(CLIENT_TIMEOUT));
     let stream = Box::pin(stream);
     match tls {
         None => serve_http(stream, peer, router, watcher).await,
         Some(tls) => {
-            if let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, tls.accept(stream)).await {
+            if let Ok(Ok(stream)) = tokio::time::timeout(CLIENT_TIMEOUT, tls.accept(stream)).await {
                 serve_http(stream, peer, router, watcher).await;
             }
         }
@@ -166,13 +167,13 @@ where
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
+        .header_read_timeout(CLIENT_TIMEOUT)
         .max_header_size(MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service);
     let _ = watcher.watch(connection).await;
 }
 
-fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Error> {
+fn make_acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Error> {
     let reading = |what: &str, path: &Path, source: pem::Error| Error::System {
         attempted: format!("reading the {what} from {}, a PEM file,", path.display()),
         source: source.into(),

@@ -15,7 +15,7 @@ use crate::http::request_log::Cause;
 use crate::metrics::MEDIA_TYPE;
 
 /// The longest wait for the database.
-const PATIENCE: Duration = Duration::from_secs(2);
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// `/healthz`, `/readyz` and `/metrics`.
 pub fn routes() -> Router<App> {
@@ -28,7 +28,7 @@ pub fn routes() -> Router<App> {
 /// Reports whether the server can answer members, which takes the database. It does not ask STS: when STS cannot be reached,
 /// another server beside this one cannot reach it either.
 async fn ready(State(app): State<App>) -> Response {
-    let cause = match tokio::time::timeout(PATIENCE, app.database.ping()).await {
+    let cause = match tokio::time::timeout(DATABASE_TIMEOUT, app.database.ping()).await {
         Ok(Ok(())) => return "ready\n".into_response(),
         Ok(Err(error)) => with_sources(&Error::from(error)),
         Err(_) => "the database did not answer in time".to_owned(),

@@ -18,7 +18,7 @@ use crate::{log, random};
 const MAX_BODY_BYTES: u64 = 64 * 1024;
 
 /// The longest time for a request. The page *Try it* makes two calls to STS, and then waits for its turn to write.
-const TIMEOUT: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The id of a request, in the log, in the audit and in the header `X-Request-Id` of the response.
 #[derive(Debug, Clone)]
@@ -37,7 +37,7 @@ pub async fn wrap(State(app): State<App>, mut request: Request, next: Next) -> R
     let mut response = if is_too_large(&request) {
         Error::TooLarge(MAX_BODY_BYTES).into_response()
     } else {
-        match tokio::time::timeout(TIMEOUT, next.run(request)).await {
+        match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
             Ok(response) => response,
             Err(_) => Error::TimedOut.into_response(),
         }

@@ -11,7 +11,7 @@ use crate::flights::Flights;
 use crate::identity::login::Login;
 
 /// The longest wait for an answer of the cluster. A client waits 10 s; the rest is for STS.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+pub const CLUSTER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long an answer counts.
 const FRESH: Duration = Duration::from_secs(10);
@@ -91,7 +91,7 @@ impl<T: Clone, E: Clone> AnswerCache<T, E> {
             entries.retain(|_, entry| match entry {
                 Cached::Answer { until, .. } => now < *until,
                 // By then no answer that was requested before the refusal is still on its way.
-                Cached::Refusal { at } => now < *at + PATIENCE,
+                Cached::Refusal { at } => now < *at + CLUSTER_TIMEOUT,
             });
         }
         entries

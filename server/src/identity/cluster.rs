@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 
 use crate::api_key::prefix_of;
 use crate::error::{Error, with_sources};
-use crate::identity::answer_cache::{AnswerCache, PATIENCE};
+use crate::identity::answer_cache::{AnswerCache, CLUSTER_TIMEOUT};
 use crate::identity::login::Login;
 use crate::project::Project;
 use crate::user::{Email, Membership, User};
@@ -29,7 +29,7 @@ use crate::user::{Email, Membership, User};
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
 /// Role mappings in one request.
-const PAGE: usize = 500;
+const PAGE_SIZE: usize = 500;
 
 /// Why a cluster did not say who a user is.
 #[derive(Debug, Clone)]
@@ -121,7 +121,7 @@ impl Cluster {
         let mut mappings = BTreeMap::new();
         loop {
             let before = mappings.len();
-            let path = format!("admin/cloud/role-mappings?sort_by=id:asc&offset={before}&limit={PAGE}");
+            let path = format!("admin/cloud/role-mappings?sort_by=id:asc&offset={before}&limit={PAGE_SIZE}");
             let page: MappingPage = self.get_json(&path, login).await?;
             for row in page.items {
                 let mapping = RemoteMapping {
@@ -223,7 +223,7 @@ impl Cluster {
     async fn get(&self, path: &str, login: &Login) -> Result<Response, ClusterError> {
         let url = self.url.join(path).expect("the paths above are legal");
         let request = self.client.get(url).header(ACCEPT, "application/json").header(AUTHORIZATION, login.reveal());
-        let response = request.timeout(PATIENCE).send().await.map_err(failed)?;
+        let response = request.timeout(CLUSTER_TIMEOUT).send().await.map_err(failed)?;
         if response.status() == StatusCode::UNAUTHORIZED {
             self.users.refuse(login);
             self.administrators.refuse(login);

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use crate::audit::Actor;
-use crate::database::{Database, Write};
+use crate::database::{Database, WriteTransaction};
 use crate::error::Error;
 use crate::mapping::change::{self, Others};
 use crate::mapping::entry::{Entry, Line};
@@ -104,7 +104,7 @@ async fn apply_uncommitted(
     actor: &Actor,
     wanted: &[Entry],
     others: Others,
-) -> Result<(Write, Vec<Difference>), Error> {
+) -> Result<(WriteTransaction, Vec<Difference>), Error> {
     let mut transaction = database.begin_write().await?;
     // Projects are locked in the order of their ids, so that two transactions never wait for each other.
     let mut projects: BTreeMap<i64, Vec<&Entry>> = BTreeMap::new();
