@@ -65,7 +65,7 @@ impl Caller {
 
 /// The client's address.
 fn client_address(app: &App, parts: &Parts) -> IpAddr {
-    let peer = parts.extensions.get::<Peer>().expect("serve notes the peer of each request");
+    let peer = parts.extensions.get::<Peer>().expect("the listener notes the peer of each request");
     if app.is_behind_proxy { last_hop(&parts.headers).unwrap_or(peer.0.ip()) } else { peer.0.ip() }
 }
 
