@@ -257,9 +257,6 @@ mod tests {
             assert_eq!(ProjectRole::from_command_line_name(role.command_line_name()).expect("its name"), role);
         }
         let error = ProjectRole::from_command_line_name("DATA_OWNER").expect_err("a spelling of the contract");
-        assert_eq!(
-            error.to_string(),
-            "invalid project role: \"DATA_OWNER\" is not data-owner, data-scientist or all"
-        );
+        assert_eq!(error.to_string(), "invalid project role: \"DATA_OWNER\" is not data-owner, data-scientist or all");
     }
 }
