@@ -5,9 +5,12 @@ process is a child of a context manager that ends it. Nothing here knows the pro
 its command line and its REST contract.
 """
 
+import os
 from pathlib import Path
 
 #: The checkout.
 ROOT = Path(__file__).resolve().parent.parent
 #: Where everything that is made or fetched goes.
 BUILD = ROOT / "build"
+#: Whether the product is the one that `make demo` builds in a fraction of the time, instead of the one that users get.
+IS_DEV = os.environ.get("RIG_BUILD") == "dev"

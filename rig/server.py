@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from rig import ROOT
+from rig import IS_DEV, ROOT
 from rig.process import Program, environment, run
 
-BINARY = ROOT / "target" / "release" / "role-mapping-server"
+BINARY = ROOT / "target" / ("debug" if IS_DEV else "release") / "role-mapping-server"
 
 
 class CommandFailed(Exception):

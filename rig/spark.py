@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rig import BUILD, ROOT, jdk
+from rig import BUILD, IS_DEV, ROOT, jdk
 from rig.process import Program, environment, run
 
 _LOG4J = """\
@@ -49,8 +49,8 @@ def version() -> str:
 
 
 def product_jar() -> Path:
-    """The jar as users get it."""
-    return BUILD / "libs" / f"hops-credentials-{version()}.jar"
+    """The jar as users get it, or that of `make demo`."""
+    return BUILD / ("dev" if IS_DEV else "libs") / f"hops-credentials-{version()}.jar"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ use hops_credentials_core::credentials::Credentials;
 use hops_credentials_core::error;
 use hops_credentials_core::request::{AssumeRole, Extras, SessionDuration};
 use hops_credentials_core::role::{RoleArn, RoleMapping};
-use hops_credentials_core::settings::Settings;
+use hops_credentials_core::settings::{Setting, Settings};
 
 bind_java_type! {
     pub JInstant => java.time.Instant,
@@ -38,7 +38,7 @@ bind_java_type! {
 bind_java_type! {
     pub JFetched => io.hops.util.internal.Fetched,
     type_map = { JCredentials => io.hops.util.cloud.Credentials },
-    constructors { fn new(credentials: JCredentials, life_millis: jlong, session_name: JString) },
+    constructors { fn new(credentials: JCredentials, valid_for_millis: jlong, refresh_after_millis: jlong, session_name: JString) },
 }
 
 bind_java_type! {
@@ -47,7 +47,12 @@ bind_java_type! {
 }
 
 bind_java_type! {
-    pub JConfiguration => io.hops.util.internal.Configuration,
+    pub JSetting => io.hops.util.internal.Setting,
+    constructors { fn new(spark: JString, property: JString, variables: JString[]) },
+}
+
+bind_java_type! {
+    pub JJvmSettings => io.hops.util.internal.JvmSettings,
     fields {
         spark: JString[],
         properties: JString[],
@@ -75,11 +80,11 @@ bind_java_type! {
     },
 }
 
-pub fn settings_of(env: &mut Env, configuration: &JConfiguration) -> Result<Settings, Error> {
-    let spark = configuration.spark(env)?;
-    let properties = configuration.properties(env)?;
-    let domain = configuration.domain_certificates(env)?;
-    let jvm = configuration.jvm_certificates(env)?;
+pub fn settings_of(env: &mut Env, settings: &JJvmSettings) -> Result<Settings, Error> {
+    let spark = settings.spark(env)?;
+    let properties = settings.properties(env)?;
+    let domain = settings.domain_certificates(env)?;
+    let jvm = settings.jvm_certificates(env)?;
     Ok(Settings::new(pairs(env, &spark)?, pairs(env, &properties)?).with_trust(text(env, domain)?, text(env, jvm)?))
 }
 
@@ -146,6 +151,13 @@ pub fn new_role_mapping<'local>(env: &mut Env<'local>, mapping: &RoleMapping) ->
     let role = env.new_string(mapping.role.as_str())?;
     let project_role = env.new_string(mapping.project_role.display_name())?;
     Ok(JRoleMapping::new(env, id, &role, &project_role, mapping.is_default)?)
+}
+
+pub fn new_setting<'local>(env: &mut Env<'local>, setting: &Setting) -> Result<JSetting<'local>, Error> {
+    let spark = new_text(env, setting.spark())?;
+    let property = new_text(env, setting.property_name())?;
+    let variables = new_strings(env, &setting.variable_names().iter().map(Some).collect::<Vec<_>>())?;
+    Ok(JSetting::new(env, &spark, &property, &variables)?)
 }
 
 pub fn new_text<'local>(env: &mut Env<'local>, text: Option<&str>) -> Result<JString<'local>, Error> {

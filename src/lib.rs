@@ -57,7 +57,8 @@ fn register(env: &mut Env) -> jni::errors::Result<()> {
     convert::JCredentials::lookup_class(env, &context)?;
     convert::JFetched::lookup_class(env, &context)?;
     convert::JRoleMapping::lookup_class(env, &context)?;
-    convert::JConfiguration::lookup_class(env, &context)?;
+    convert::JSetting::lookup_class(env, &context)?;
+    convert::JJvmSettings::lookup_class(env, &context)?;
     convert::JTrustStore::lookup_class(env, &context)?;
     convert::JAssumeRoleRequest::lookup_class(env, &context)?;
     natives::JNative::lookup_class(env, &context)?;

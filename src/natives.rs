@@ -1,12 +1,13 @@
 //! What Java calls: the natives of `io.hops.util.internal.Native`.
 
 use jni::objects::{JObjectArray, JString};
-use jni::sys::{jdouble, jint, jlong};
+use jni::sys::{jboolean, jdouble, jint, jlong};
 use jni::{Env, bind_java_type};
 
 use crate::convert::{
-    JAssumeRoleRequest, JConfiguration, JCredentials, JFetched, JRoleMapping, JTrustStore, all, duration, millis,
-    new_credentials, new_role_mapping, new_strings, new_text, pairs, request_of, settings_of, strings,
+    JAssumeRoleRequest, JCredentials, JFetched, JJvmSettings, JRoleMapping, JSetting, JTrustStore, all, duration,
+    millis, new_credentials, new_role_mapping, new_setting, new_strings, new_text, pairs, request_of, settings_of,
+    strings,
 };
 use crate::environment::{self, Values};
 use crate::throw::{Error, Throw};
@@ -22,26 +23,29 @@ bind_java_type! {
     pub JNative => io.hops.util.internal.Native,
     type_map = {
         JAssumeRoleRequest => "io.hops.util.CredentialsProvider$AssumeRoleRequest",
-        JConfiguration => io.hops.util.internal.Configuration,
+        JJvmSettings => io.hops.util.internal.JvmSettings,
         JCredentials => io.hops.util.cloud.Credentials,
         JFetched => io.hops.util.internal.Fetched,
         JRoleMapping => io.hops.util.cloud.RoleMapping,
+        JSetting => io.hops.util.internal.Setting,
         JTrustStore => io.hops.util.internal.TrustStore,
     },
     methods { static fn warn(text: JString) },
     native_methods_export = false,
     native_methods_error_policy = Throw,
     native_methods {
-        fn property_names() -> JString[],
-        fn trust_stores(configuration: JConfiguration) -> JTrustStore[],
-        fn role_mappings(configuration: JConfiguration) -> JRoleMapping[],
-        fn role(configuration: JConfiguration, id: jint) -> JString,
-        fn default_role(configuration: JConfiguration) -> JString,
-        fn assume_role(configuration: JConfiguration, request: JAssumeRoleRequest) -> JFetched,
-        fn source(configuration: JConfiguration) -> JString,
-        fn examine(configuration: JConfiguration, found: JString[]) -> JString,
-        fn refresh_after_millis(life_millis: jlong, chance: jdouble) -> jlong,
-        fn retry_after_millis(failures: jlong, left_millis: jlong, life_millis: jlong, chance: jdouble) -> jlong,
+        fn settings() -> JSetting[],
+        fn show(settings: JJvmSettings) -> JString,
+        fn has_static_keys(settings: JJvmSettings) -> jboolean,
+        fn requires_live(settings: JJvmSettings) -> jboolean,
+        fn trust_stores(settings: JJvmSettings) -> JTrustStore[],
+        fn role_mappings(settings: JJvmSettings) -> JRoleMapping[],
+        fn role(settings: JJvmSettings, id: jint) -> JString,
+        fn default_role(settings: JJvmSettings) -> JString,
+        fn assume_role(settings: JJvmSettings, request: JAssumeRoleRequest, chance: jdouble) -> JFetched,
+        fn source(settings: JJvmSettings) -> JString,
+        fn examine(settings: JJvmSettings, found: JString[]) -> JString,
+        fn retry_after_millis(failures: jlong, left_millis: jlong, valid_for_millis: jlong, chance: jdouble) -> jlong,
         fn environment_put(credentials: JCredentials) -> JString[],
         fn environment_restore(before: JString[]),
         fn base_environment() -> JString[],
@@ -52,19 +56,52 @@ bind_java_type! {
 impl JNativeNativeInterface for JNativeAPI {
     type Error = Error;
 
-    fn property_names<'local>(
+    fn settings<'local>(
         env: &mut Env<'local>,
         _this: JNative<'local>,
-    ) -> Result<JObjectArray<'local, JString<'local>>, Error> {
-        new_strings(env, &settings::property_names().into_iter().map(Some).collect::<Vec<_>>())
+    ) -> Result<JObjectArray<'local, JSetting<'local>>, Error> {
+        let table = settings::table();
+        let array = JObjectArray::<JSetting>::new(env, table.len(), JSetting::null())?;
+        for (index, setting) in table.iter().enumerate() {
+            env.with_local_frame(8, |env| -> Result<(), Error> {
+                let setting = new_setting(env, setting)?;
+                Ok(array.set_element(env, index, &setting)?)
+            })?;
+        }
+        Ok(array)
+    }
+
+    fn show<'local>(
+        env: &mut Env<'local>,
+        _this: JNative<'local>,
+        settings: JJvmSettings<'local>,
+    ) -> Result<JString<'local>, Error> {
+        let settings = settings_of(env, &settings)?;
+        Ok(env.new_string(format!("{settings:?}"))?)
+    }
+
+    fn has_static_keys<'local>(
+        env: &mut Env<'local>,
+        _this: JNative<'local>,
+        settings: JJvmSettings<'local>,
+    ) -> Result<jboolean, Error> {
+        Ok(settings_of(env, &settings)?.has_static_keys()?)
+    }
+
+    fn requires_live<'local>(
+        env: &mut Env<'local>,
+        _this: JNative<'local>,
+        settings: JJvmSettings<'local>,
+    ) -> Result<jboolean, Error> {
+        Ok(settings_of(env, &settings)?.requires_live()?)
     }
 
     fn trust_stores<'local>(
         env: &mut Env<'local>,
         _this: JNative<'local>,
-        configuration: JConfiguration<'local>,
+        settings: JJvmSettings<'local>,
     ) -> Result<JObjectArray<'local, JTrustStore<'local>>, Error> {
-        let settings = settings_of(env, &configuration)?;
+        let settings = settings_of(env, &settings)?;
         let domain = settings.get(&settings::REST_ENDPOINT).and(settings.get(&settings::TRUSTSTORE));
         // Java's own word for "no file".
         let jvm = settings.get(&settings::JVM_TRUSTSTORE).filter(|path| *path != "NONE");
@@ -92,9 +129,9 @@ impl JNativeNativeInterface for JNativeAPI {
     fn role_mappings<'local>(
         env: &mut Env<'local>,
         _this: JNative<'local>,
-        configuration: JConfiguration<'local>,
+        settings: JJvmSettings<'local>,
     ) -> Result<JObjectArray<'local, JRoleMapping<'local>>, Error> {
-        let mappings = ask(env, &configuration, async |source| source.role_mappings().await)?;
+        let mappings = ask(env, &settings, async |source| source.role_mappings().await)?;
         let array = JObjectArray::<JRoleMapping>::new(env, mappings.len(), JRoleMapping::null())?;
         for (index, mapping) in mappings.iter().enumerate() {
             env.with_local_frame(4, |env| -> Result<(), Error> {
@@ -108,34 +145,34 @@ impl JNativeNativeInterface for JNativeAPI {
     fn role<'local>(
         env: &mut Env<'local>,
         _this: JNative<'local>,
-        configuration: JConfiguration<'local>,
+        settings: JJvmSettings<'local>,
         id: jint,
     ) -> Result<JString<'local>, Error> {
         let id = u32::try_from(id).map_err(|_| error::Error::InvalidArgument {
             field: "role id",
             reason: format!("{id} is negative; ids begin at 1"),
         })?;
-        let mapping = ask(env, &configuration, async |source| source.role_mapping(Some(id)).await)?;
-        Ok(env.new_string(mapping.role.as_str())?)
+        find_role(env, &settings, Some(id))
     }
 
     fn default_role<'local>(
         env: &mut Env<'local>,
         _this: JNative<'local>,
-        configuration: JConfiguration<'local>,
+        settings: JJvmSettings<'local>,
     ) -> Result<JString<'local>, Error> {
-        let mapping = ask(env, &configuration, async |source| source.role_mapping(None).await)?;
-        Ok(env.new_string(mapping.role.as_str())?)
+        find_role(env, &settings, None)
     }
 
     fn assume_role<'local>(
         env: &mut Env<'local>,
         _this: JNative<'local>,
-        configuration: JConfiguration<'local>,
+        settings: JJvmSettings<'local>,
         request: JAssumeRoleRequest<'local>,
+        chance: jdouble,
     ) -> Result<JFetched<'local>, Error> {
         let request = request_of(env, &request)?;
-        let credentials = ask(env, &configuration, async |source| {
+        settings_of(env, &settings)?.check_switches()?;
+        let credentials = ask(env, &settings, async |source| {
             let request = source.with_default_role(request).await?;
             source.assume_role(&request).await
         })?;
@@ -144,27 +181,32 @@ impl JNativeNativeInterface for JNativeAPI {
             Some(name) => env.new_string(name.as_str())?,
             None => JString::null(),
         };
-        Ok(JFetched::new(env, &java_credentials, millis(credentials.valid_for()), &session_name)?)
+        let valid_for = credentials.valid_for();
+        let refresh_after = renewal::refresh_after(valid_for, chance);
+        Ok(JFetched::new(env, &java_credentials, millis(valid_for), millis(refresh_after), &session_name)?)
     }
 
     fn source<'local>(
         env: &mut Env<'local>,
         _this: JNative<'local>,
-        configuration: JConfiguration<'local>,
+        settings: JJvmSettings<'local>,
     ) -> Result<JString<'local>, Error> {
-        let settings = settings_of(env, &configuration)?;
+        let settings = settings_of(env, &settings)?;
         Ok(env.new_string(Source::from_settings(&settings)?.to_string())?)
     }
 
     fn examine<'local>(
         env: &mut Env<'local>,
         _this: JNative<'local>,
-        configuration: JConfiguration<'local>,
+        settings: JJvmSettings<'local>,
         found: JObjectArray<'local, JString<'local>>,
     ) -> Result<JString<'local>, Error> {
-        let settings = settings_of(env, &configuration)?;
+        let settings = settings_of(env, &settings)?;
         let found = all(strings(env, &found)?, "finding")?;
         let mut findings = block_on(async { Ok(doctor::examine(&settings).await) })?;
+        if let Err(error) = settings.check_switches() {
+            findings.push(Finding::problem("settings", error.to_string()));
+        }
         findings.extend(found.chunks_exact(3).map(|triple| Finding {
             check: triple[0].clone(),
             is_good: triple[1] == "true",
@@ -173,25 +215,16 @@ impl JNativeNativeInterface for JNativeAPI {
         Ok(env.new_string(doctor::report(&findings))?)
     }
 
-    fn refresh_after_millis<'local>(
-        _env: &mut Env<'local>,
-        _this: JNative<'local>,
-        life_millis: jlong,
-        chance: jdouble,
-    ) -> Result<jlong, Error> {
-        Ok(millis(renewal::refresh_after(duration(life_millis), chance)))
-    }
-
     fn retry_after_millis<'local>(
         _env: &mut Env<'local>,
         _this: JNative<'local>,
         failures: jlong,
         left_millis: jlong,
-        life_millis: jlong,
+        valid_for_millis: jlong,
         chance: jdouble,
     ) -> Result<jlong, Error> {
         let failures = u32::try_from(failures).unwrap_or(u32::MAX);
-        Ok(millis(renewal::retry_after(failures, duration(left_millis), duration(life_millis), chance)))
+        Ok(millis(renewal::retry_after(failures, duration(left_millis), duration(valid_for_millis), chance)))
     }
 
     fn environment_put<'local>(
@@ -236,13 +269,23 @@ impl JNativeNativeInterface for JNativeAPI {
     }
 }
 
+/// Finds a role by the id of its mapping, or the caller's default role.
+fn find_role<'local>(
+    env: &mut Env<'local>,
+    settings: &JJvmSettings,
+    id: Option<u32>,
+) -> Result<JString<'local>, Error> {
+    let mapping = ask(env, settings, async |source| source.role_mapping(id).await)?;
+    Ok(env.new_string(mapping.role.as_str())?)
+}
+
 /// Asks the source that the settings name, and passes its warnings on whatever the answer is.
 fn ask<T>(
     env: &mut Env,
-    configuration: &JConfiguration,
+    settings: &JJvmSettings,
     question: impl AsyncFnOnce(&Source) -> Result<T, error::Error>,
 ) -> Result<T, Error> {
-    let settings = settings_of(env, configuration)?;
+    let settings = settings_of(env, settings)?;
     let mut warnings = Vec::new();
     let answer = Source::ask(&settings, |warning| warnings.push(warning), question);
     for warning in warnings {

@@ -3,7 +3,7 @@
 //! | kind | exception |
 //! |---|---|
 //! | [`error::Error::InvalidArgument`] | `IllegalArgumentException` |
-//! | every other kind of [`error::Error`] | `CloudCredentialException`, with what the core says of it |
+//! | every other kind of [`error::Error`] | `CloudCredentialException`, with the name of its constant of `Kind` |
 //! | an error below it | `CloudCredentialException` |
 //! | a failed JNI call, a panic | `RuntimeException` |
 
@@ -44,45 +44,56 @@ impl<T: Default> ErrorPolicy<T, Error> for Throw {
     type Captures<'a: 'b, 'b> = ();
 
     fn on_error<'a: 'b, 'b>(env: &mut Env<'a>, _: &mut (), error: Error) -> jni::errors::Result<T> {
-        if !env.exception_check() {
-            let throwable = throwable(env, &error)?;
-            // jni answers Err(JavaException) when an exception has been thrown: that is success here.
-            let _ = env.throw(throwable);
-        }
+        throw_error(env, &error)?;
         Ok(T::default())
     }
 
     fn on_panic<'a: 'b, 'b>(env: &mut Env<'a>, _: &mut (), payload: Box<dyn Any + Send>) -> jni::errors::Result<T> {
-        if !env.exception_check() {
-            let text = payload.downcast_ref::<&str>().copied();
-            let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
-            let message = env.new_string(format!("panic in native code: {text}"))?;
-            let throwable = JRuntimeException::new(env, &message)?;
-            let _ = env.throw(JThrowable::from(throwable));
-        }
+        throw_panic(env, payload.as_ref())?;
         Ok(T::default())
     }
 }
 
+// Apart from the policy, which the compiler repeats for each type that a native returns.
+fn throw_error(env: &mut Env, error: &Error) -> jni::errors::Result<()> {
+    if !env.exception_check() {
+        let throwable = throwable(env, error)?;
+        // jni answers Err(JavaException) when an exception has been thrown: that is success here.
+        let _ = env.throw(throwable);
+    }
+    Ok(())
+}
+
+fn throw_panic(env: &mut Env, payload: &(dyn Any + Send)) -> jni::errors::Result<()> {
+    if !env.exception_check() {
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+        let message = env.new_string(format!("panic in native code: {text}"))?;
+        let throwable = JRuntimeException::new(env, &message)?;
+        let _ = env.throw(JThrowable::from(throwable));
+    }
+    Ok(())
+}
+
 fn throwable<'local>(env: &mut Env<'local>, error: &Error) -> jni::errors::Result<JThrowable<'local>> {
     let message = env.new_string(error.to_string())?;
-    match error {
-        Error::Core(error::Error::InvalidArgument { .. }) => {
-            JIllegalArgumentException::new(env, &message).map(Into::into)
+    let core = match error {
+        Error::Core(core) => core,
+        Error::Jni(_) => return JRuntimeException::new(env, &message).map(Into::into),
+    };
+    let kind = match core {
+        error::Error::InvalidArgument { .. } => {
+            return JIllegalArgumentException::new(env, &message).map(Into::into);
         }
-        Error::Core(
-            core @ (error::Error::NotConfigured { .. }
-            | error::Error::Refused { .. }
-            | error::Error::Unavailable { .. }
-            | error::Error::BadAnswer { .. }),
-        ) => {
-            let cause = causes(env, core.source())?;
-            let code = i32::try_from(core.code()).expect("codes have six digits at most");
-            let kind = env.new_string(core.kind())?;
-            JCloudCredentialException::new(env, &message, &cause, code, &kind, core.is_retryable()).map(Into::into)
-        }
-        Error::Jni(_) => JRuntimeException::new(env, &message).map(Into::into),
-    }
+        error::Error::NotConfigured { .. } => "NOT_CONFIGURED",
+        error::Error::Refused { .. } => "REFUSED",
+        error::Error::Unavailable { .. } => "UNAVAILABLE",
+        error::Error::BadAnswer { .. } => "BAD_ANSWER",
+    };
+    let kind = env.new_string(kind)?;
+    let cause = causes(env, core.source())?;
+    let code = i32::try_from(core.code()).expect("codes have six digits at most");
+    JCloudCredentialException::new(env, &message, &cause, code, &kind, core.is_retryable()).map(Into::into)
 }
 
 /// The errors below one of ours as a chain of Java causes; null when there are none.

@@ -1,30 +1,12 @@
-"""What the tests of the built product share: one deployment for all that do not stop or change it."""
+"""What all tests share."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from rig.deployment import Deployment, deployment
 from rig.process import on_termination
-from tests import stage as stages
 
 
 def pytest_configure() -> None:
     """A run that is told to end ends its servers."""
     on_termination(lambda: pytest.exit("ended by SIGTERM"))
-
-
-@pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """A deployment that every test leaves as it found it."""
-    with deployment(tmp_path_factory.mktemp("site")) as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stages.Stage]:
-    """A deployment with more roles than `site`; every test leaves its roles as it found them."""
-    with stages.stage(tmp_path_factory.mktemp("stage")) as running:
-        yield running

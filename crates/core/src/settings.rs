@@ -2,14 +2,19 @@
 //!
 //! Order, the first that is not blank wins: argument > `spark.hops.<name>` of the active SparkConf > JVM system property >
 //! environment variable. The arguments stand in [`AssumeRole`](crate::request::AssumeRole); the rest is here. A binding
-//! hands over the values of [`spark_names`] and [`property_names`]; the environment is read once, when [`Settings`] are made.
+//! hands over the values that its host has for the names of the [`table`]; the environment is read once, when [`Settings`]
+//! are made.
 //!
-//! What a secret is for has no Spark name: Spark shows its configuration in the UI and writes it to the event log.
+//! A JVM reads [`NATIVE_PATH`] and [`NATIVE_TMPDIR`] itself, in the same order, since it needs them to load this library.
+//!
+//! A secret has no Spark name: Spark shows its configuration in the UI and writes it to the event log.
 
 use std::collections::HashMap;
 use std::fmt;
 
 use zeroize::Zeroizing;
+
+use crate::error::Error;
 
 /// One setting: the names under which it is looked for. [`fmt::Display`] names it for a person:
 /// `hopsworks.restendpoint / REST_ENDPOINT`.
@@ -32,6 +37,21 @@ impl Setting {
 
     const fn variables(variables: &'static [&'static str]) -> Self {
         Self { spark: None, property: None, variables, shown: true }
+    }
+
+    /// Its key in a SparkConf.
+    pub const fn spark(&self) -> Option<&'static str> {
+        self.spark
+    }
+
+    /// Its JVM system property.
+    pub const fn property_name(&self) -> Option<&'static str> {
+        self.property
+    }
+
+    /// Its environment variables; the first that is set counts.
+    pub const fn variable_names(&self) -> &'static [&'static str] {
+        self.variables
     }
 
     /// Its value is, or may hold, a secret: `Debug` of [`Settings`] does not show it.
@@ -160,14 +180,9 @@ const TABLE: [&Setting; 30] = [
     &AWS_CA_BUNDLE,
 ];
 
-/// The keys of a SparkConf that a binding hands over, if a SparkContext is active.
-pub fn spark_names() -> Vec<&'static str> {
-    TABLE.iter().filter_map(|setting| setting.spark).collect()
-}
-
-/// The system properties that a JVM hands over.
-pub fn property_names() -> Vec<&'static str> {
-    TABLE.iter().filter_map(|setting| setting.property).collect()
+/// Every setting.
+pub const fn table() -> &'static [&'static Setting] {
+    &TABLE
 }
 
 /// The settings of one call. `Debug` shows no secret.
@@ -217,12 +232,54 @@ impl Settings {
         self
     }
 
-    /// The value that counts. A blank value is as good as none.
+    /// The value that counts. A blank value counts as unset.
     pub fn get(&self, setting: &Setting) -> Option<&str> {
         let of_spark = setting.spark.and_then(|name| filled(&self.spark, name));
         let of_property = || setting.property.and_then(|name| filled(&self.properties, name));
         let of_environment = || setting.variables.iter().find_map(|name| filled(&self.environment, name));
         of_spark.or_else(of_property).or_else(of_environment)
+    }
+
+    /// Whether the static `fs.s3a.*` keys are written, see [`STATIC_KEYS`].
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`] for a value that is neither `true` nor `false`.
+    pub fn has_static_keys(&self) -> Result<bool, Error> {
+        self.is_on(&STATIC_KEYS, true)
+    }
+
+    /// Whether credentials that end without a refresh are refused, see [`REQUIRE_LIVE`].
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`] for a value that is neither `true` nor `false`.
+    pub fn requires_live(&self) -> Result<bool, Error> {
+        self.is_on(&REQUIRE_LIVE, false)
+    }
+
+    /// Refuses a switch of the JVM whose value is neither `true` nor `false`.
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`] for the first such switch.
+    pub fn check_switches(&self) -> Result<(), Error> {
+        self.has_static_keys()?;
+        self.requires_live()?;
+        Ok(())
+    }
+
+    /// A switch that is mistyped must not count as unset: its operator relies on it.
+    fn is_on(&self, switch: &Setting, default: bool) -> Result<bool, Error> {
+        let Some(value) = self.get(switch).map(str::trim) else { return Ok(default) };
+        if value.eq_ignore_ascii_case("true") {
+            Ok(true)
+        } else if value.eq_ignore_ascii_case("false") {
+            Ok(false)
+        } else {
+            Err(Error::NotConfigured {
+                problem: format!("{switch} is \"{value}\""),
+                remedy: "set it to true or false".to_owned(),
+                source: None,
+            })
+        }
     }
 
     /// What [`Settings::with_trust`] was given for the Hopsworks server.
@@ -281,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blank_value_is_as_good_as_none() {
+    fn a_blank_value_counts_as_unset() {
         let found = settings(&[("spark.hops.projectid", "")], &[("hopsworks.projectid", " \n")], &[]);
         assert_eq!(found.get(&PROJECT_ID), None);
         let found = settings(&[("spark.hops.projectid", "")], &[], &[("HOPSWORKS_PROJECT_ID", "3")]);
@@ -304,10 +361,46 @@ mod tests {
     }
 
     #[test]
-    fn a_binding_hands_over_every_name_of_the_table() {
-        assert!(spark_names().contains(&"spark.hops.cloud.roles"));
-        assert!(property_names().contains(&"https.proxyHost"));
-        assert!(!property_names().contains(&"REST_ENDPOINT"));
+    fn every_setting_is_read_in_each_of_its_places_and_in_their_order() {
+        for setting in table() {
+            let spark = setting.spark().map(|name| (name, "of Spark"));
+            let property = setting.property_name().map(|name| (name, "of the property"));
+            for variable in setting.variable_names().iter().map(|name| Some((*name, "of the variable"))).chain([None]) {
+                let mut places: Vec<_> = [spark, property, variable].into_iter().flatten().collect();
+                while let Some((_, value)) = places.first() {
+                    let here = |place: Option<(&'static str, &'static str)>| -> Vec<_> {
+                        place.into_iter().filter(|place| places.contains(place)).collect()
+                    };
+                    let found = settings(&here(spark), &here(property), &here(variable));
+                    assert_eq!(found.get(setting), Some(*value), "{setting} in {places:?}");
+                    places.remove(0);
+                }
+            }
+            assert_eq!(settings(&[], &[], &[]).get(setting), None, "{setting}");
+        }
+    }
+
+    #[test]
+    fn a_switch_is_true_or_false_and_nothing_else() {
+        let switched = |value: &str| settings(&[], &[], &[("HOPS_CREDENTIALS_REQUIRE_LIVE", value)]);
+        for (value, is_on) in
+            [("true", true), ("True", true), (" TRUE\n", true), ("false", false), ("", false), (" ", false)]
+        {
+            assert_eq!(switched(value).requires_live().expect(value), is_on, "{value:?}");
+            assert!(switched(value).check_switches().is_ok(), "{value:?}");
+        }
+        for value in ["yes", "1", "tru", "on"] {
+            let refused = switched(value).requires_live().expect_err(value);
+            assert_eq!(
+                refused.to_string(),
+                format!(
+                    "hops.credentials.require-live / HOPS_CREDENTIALS_REQUIRE_LIVE is \"{value}\"; set it to true or false"
+                )
+            );
+            assert!(switched(value).check_switches().is_err(), "{value:?}");
+        }
+        assert!(settings(&[], &[], &[]).has_static_keys().expect("unset"));
+        assert!(!settings(&[], &[], &[("HOPS_CREDENTIALS_STATIC_KEYS", "false")]).has_static_keys().expect("false"));
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! The container-credentials endpoint as Python holds it: served by a thread of its own, which never touches Python.
+//! The container-credentials endpoint as Python holds it. A thread of its own serves it, and never touches Python.
 
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, RawFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::Builder;
 
@@ -16,11 +16,12 @@ use hops_credentials_cli::token_file::TokenFile;
 use hops_credentials_core::blocking::block_on;
 use hops_credentials_core::variables::{self, Change};
 
-/// The container-credentials endpoint, served by a thread of its own until it is closed.
+/// The container-credentials endpoint. It serves until it is closed.
 #[pyclass(frozen, module = "hops.credentials_provider._native")]
 pub(super) struct Endpoint {
     endpoint: Arc<CredentialsEndpoint>,
     token_file: Mutex<Option<TokenFile>>,
+    token_path: PathBuf,
     changes: Vec<Change>,
     listener: RawFd,
     stop: Mutex<Option<oneshot::Sender<()>>>,
@@ -47,7 +48,7 @@ impl Endpoint {
         Self::served(py, made().map_err(|error| exception(py, &error))?)
     }
 
-    /// In the place of one whose process has ended.
+    /// Serves in place of an endpoint whose process has ended.
     #[staticmethod]
     #[expect(clippy::too_many_arguments, reason = "a place and a set of credentials")]
     fn resume(
@@ -70,12 +71,17 @@ impl Endpoint {
         Self::served(py, made().map_err(|error| exception(py, &error))?)
     }
 
-    /// The variables that lead readers here: name and value, None to take one out.
+    /// Returns the variables that lead readers here: name and value, None to take one out.
     fn changes(&self) -> Vec<(&'static str, Option<String>)> {
         plain(self.changes.clone())
     }
 
-    /// Hands these out from now on.
+    /// Returns what `resume` needs: URL, token, and the file of the token.
+    fn place(&self) -> (&str, &str, &Path) {
+        (self.endpoint.url(), self.endpoint.token(), &self.token_path)
+    }
+
+    /// Hands out these credentials from now on.
     fn publish(
         &self,
         access_key_id: String,
@@ -87,17 +93,17 @@ impl Endpoint {
         self.endpoint.publish(credentials(access_key_id, secret_access_key, session_token, expiration, role));
     }
 
-    /// Notes why no newer credentials have come.
-    fn note(&self, trouble: String) {
-        self.endpoint.note(trouble);
+    /// Notes why there are no newer credentials.
+    fn note(&self, error: String) {
+        self.endpoint.note(error);
     }
 
-    /// The listening socket. A child that was forked closes its copy.
+    /// Returns the listening socket. A forked child closes its copy.
     fn fileno(&self) -> RawFd {
         self.listener
     }
 
-    /// Stops listening and removes the file of the token. Twice is once.
+    /// Stops listening and removes the file of the token. Idempotent.
     fn close(&self) {
         drop(self.stop.lock().expect("no holder panics").take());
         drop(self.token_file.lock().expect("no holder panics").take());
@@ -112,10 +118,18 @@ impl Endpoint {
         let changes = block_on(variables::for_endpoint(endpoint.url(), endpoint.token(), token_file.path()));
         let changes = changes.map_err(|error| exception(py, &error))?;
         let listener = socket.as_raw_fd();
+        let token_path = token_file.path().to_owned();
         let (stop, stopped) = oneshot::channel();
         let served = endpoint.clone();
         Builder::new().name("hops-credentials endpoint".to_owned()).spawn(move || serve(served, socket, stopped))?;
-        Ok(Self { endpoint, token_file: Mutex::new(Some(token_file)), changes, listener, stop: Mutex::new(Some(stop)) })
+        Ok(Self {
+            endpoint,
+            token_file: Mutex::new(Some(token_file)),
+            token_path,
+            changes,
+            listener,
+            stop: Mutex::new(Some(stop)),
+        })
     }
 }
 

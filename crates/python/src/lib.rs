@@ -1,9 +1,9 @@
 //! What Python calls: the module `hops.credentials_provider._native`.
 //!
-//! Here is conversion only. A question to a source runs on a thread of its own that never touches Python; the caller waits
+//! This module only converts. A question to a source runs on a thread of its own that never touches Python; the caller waits
 //! for a file descriptor instead. So Ctrl-C ends a wait, and no native frame of ours stands on a Python thread when the
-//! interpreter goes away under it. Settings and environment are read while Python's lock is held, since Python writes the
-//! environment under the same lock.
+//! interpreter ends. Settings and environment are read while Python's lock is held, since Python writes the environment
+//! under the same lock.
 
 mod endpoint;
 
@@ -39,12 +39,12 @@ mod _native {
     use super::endpoint::Endpoint;
     #[pymodule_export]
     use super::{
-        Call, assume_role, command_line, examine, found, of_credentials, refresh_after, retry_after, role_mapping,
-        role_mappings,
+        Call, assume_role, command_line, examine, explain, refresh_after, retry_after, role_mapping, role_mappings,
+        variables_for_credentials,
     };
 }
 
-/// A question under way. Wait until its descriptor is readable, then take the result.
+/// A question under way. The caller waits until its descriptor is readable, then takes the result.
 #[pyclass(frozen, module = "hops.credentials_provider._native")]
 struct Call {
     ended: PipeReader,
@@ -72,12 +72,12 @@ impl Call {
     }
 
     fn begin_job(job: impl FnOnce(&Settings) -> Answered + Send + 'static) -> PyResult<Self> {
-        // Before anything of ours is written, and with the lock held.
+        // Reads the environment before this package writes it, and with the lock held.
         Environment::at_first_use();
         let settings = Settings::from_environment();
         let (ended, end) = pipe()?;
         let ask = move || {
-            // Closed when the thread ends, however it ends.
+            // Closes when the thread ends, however it ends.
             let _end = end;
             job(&settings)
         };
@@ -88,12 +88,12 @@ impl Call {
 
 #[pymethods]
 impl Call {
-    /// Readable once there is a result.
+    /// Returns the descriptor that is readable once there is a result.
     fn fileno(&self) -> RawFd {
         self.ended.as_raw_fd()
     }
 
-    /// The answer or the exception to raise, and what the user should know besides. Once only.
+    /// Returns the answer, or the exception to raise, and warnings for the user. May be called once.
     fn result<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Vec<String>)> {
         let thread = self.thread.lock().expect("no holder panics").take();
         let thread = thread.ok_or_else(|| PyRuntimeError::new_err("the result has been taken"))?;
@@ -120,7 +120,8 @@ impl Call {
     }
 }
 
-/// Access key id, secret access key, session token, expiration in seconds since 1970, role ARN or None, life in seconds.
+/// Returns access key id, secret access key, session token, expiration in seconds since 1970, role ARN or None, and the
+/// seconds for which they are valid.
 fn tuple<'py>(py: Python<'py>, credentials: &Credentials) -> PyResult<Bound<'py, PyTuple>> {
     let since_epoch = credentials
         .expiration()
@@ -142,7 +143,7 @@ fn role_mappings() -> PyResult<Call> {
     Call::begin(async |source: &Source| Ok(Answer::Mappings(source.role_mappings().await?)))
 }
 
-/// What was looked at (check, whether it is good, text), and all of it as people read it.
+/// Asks for the findings (check, whether it is good, text), and for the report that people read.
 #[pyfunction]
 fn examine() -> PyResult<Call> {
     Call::begin_job(|settings| Answered {
@@ -151,34 +152,34 @@ fn examine() -> PyResult<Call> {
     })
 }
 
-/// Whose credentials a reader in this process finds.
+/// Says whose credentials a reader in this process finds.
 #[pyfunction]
-fn found(py: Python<'_>) -> PyResult<String> {
+fn explain(py: Python<'_>) -> PyResult<String> {
     let profile = block_on(default_profile_with_credentials(&Environment::from_process()));
     let profile = profile.map_err(|error| exception(py, &error))?;
     Ok(variables::explain(|name| std::env::var(name).ok(), profile.as_deref()))
 }
 
-/// Runs the command line with these arguments, the first of which is its name; its exit code.
+/// Runs the command line with these arguments, the first of which is its name. Returns the exit code.
 #[pyfunction]
 fn command_line(py: Python<'_>, arguments: Vec<OsString>) -> i32 {
     py.detach(|| cli::run(arguments))
 }
 
-/// None asks for the default.
+/// Asks for a role mapping; without an id, for the caller's default.
 #[pyfunction]
 fn role_mapping(py: Python<'_>, id: Option<i64>) -> PyResult<Call> {
     let id = id.map(|id| {
         u32::try_from(id).map_err(|_| Error::InvalidArgument {
             field: "role id",
-            reason: format!("{id} is no number of a role mapping; these begin at 1"),
+            reason: format!("{id} is not the id of a role mapping; these begin at 1"),
         })
     });
     let id = id.transpose().map_err(|error| exception(py, &error))?;
     Call::begin(async move |source: &Source| Ok(Answer::Mappings(vec![source.role_mapping(id).await?])))
 }
 
-/// Empty texts, and a duration of 0, are as good as none.
+/// Asks for credentials. Empty text counts as None, and so does a duration of 0.
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "the fields of AssumeRole")]
 fn assume_role(
@@ -217,21 +218,21 @@ fn assume_role(
     })
 }
 
-/// Seconds from the answer until the credentials are fetched anew.
+/// Returns the seconds from the answer until the next fetch.
 #[pyfunction]
-fn refresh_after(life: f64, chance: f64) -> f64 {
-    renewal::refresh_after(seconds(life), chance).as_secs_f64()
+fn refresh_after(valid_for: f64, chance: f64) -> f64 {
+    renewal::refresh_after(seconds(valid_for), chance).as_secs_f64()
 }
 
-/// Seconds until the next try after the `failures`-th failure in a row.
+/// Returns the seconds until the next try after the `failures`-th failure in a row.
 #[pyfunction]
-fn retry_after(failures: u32, left: f64, life: f64, chance: f64) -> f64 {
-    renewal::retry_after(failures, seconds(left), seconds(life), chance).as_secs_f64()
+fn retry_after(failures: u32, left: f64, valid_for: f64, chance: f64) -> f64 {
+    renewal::retry_after(failures, seconds(left), seconds(valid_for), chance).as_secs_f64()
 }
 
-/// The variables by which readers find the credentials themselves: name and value, None to take one out.
+/// Returns the variables by which readers find the credentials themselves: name and value, None to take one out.
 #[pyfunction]
-fn of_credentials(
+fn variables_for_credentials(
     access_key_id: String,
     secret_access_key: String,
     session_token: String,
@@ -256,12 +257,12 @@ fn plain(changes: Vec<Change>) -> Vec<(&'static str, Option<String>)> {
     changes.into_iter().map(|(name, value)| (name, value.map(|value| value.to_string()))).collect()
 }
 
-/// What has passed already counts as no time at all.
+/// Converts seconds. A negative number counts as 0.
 fn seconds(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO)
 }
 
-/// The exception of a kind of error, with the errors below it as its causes.
+/// Makes the exception of a kind of error, with the errors below it as its causes.
 fn exception(py: Python<'_>, error: &Error) -> PyErr {
     if let Error::InvalidArgument { .. } = error {
         return PyValueError::new_err(error.to_string());

@@ -1,4 +1,4 @@
-"""Temporary AWS credentials for the cloud roles that are mapped to a project.
+"""Temporary AWS credentials for the roles that are mapped to a project.
 
     from hops.credentials_provider import assume_role, get_role
 
@@ -6,7 +6,7 @@
 
 Roles and credentials come from the role-mapping server when REST_ENDPOINT is set, else from AWS STS with the base identity of the AWS
 chain and the roles of HOPS_CLOUD_ROLES. `assume_role` makes boto3, pandas, TensorFlow, Spark and new processes read with the role, and
-keeps its credentials fresh for as long as the process runs. Safe to call from any thread.
+keeps its credentials fresh for as long as the process runs. Every function may be called from any thread.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from . import _live, _native, _spark
+from . import _assume, _handover, _native, _role, _spark
+from . import _fork as _fork  # Its hooks keep the role in use in forked children.
 from ._credentials import Credentials
 from ._errors import BadAnswerError, CloudCredentialError, NotConfiguredError, RefusedError, UnavailableError
 from ._readers import boto3_session, polars_credential_provider, storage_options
@@ -60,19 +61,19 @@ def assume_role(
 ) -> Credentials:
     """Assumes a role, makes readers in this process and in new ones use it, and keeps its credentials fresh.
 
-    `role_arn` is the caller's default role when it is None or empty. `role_session_name` is how CloudTrail shows the session: 2 to 64
-    letters, digits and characters of `_+=,.@-`; by default it is made of user and project. `duration_seconds` is 900 to 43200, 3600 at
-    most when AWS chains roles.
+    Without a `role_arn`, or when it is empty, this is the caller's default role. `role_session_name` is how CloudTrail shows the session: 2
+    to 64 letters, digits and characters of `_+=,.@-`; by default it consists of user and project. `duration_seconds` is 900 to 43200, and
+    at most 3600 when AWS chains roles.
 
-    Without `refresh`, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN of this process hold the credentials, and are
-    rewritten when these are renewed. Every reader takes them; those that look only once (clients of boto3, s3fs) stop after an hour.
-    With `refresh`, readers are led to an endpoint on loopback which they ask again by themselves, and nothing that some reader would
-    prefer to it is left in the environment.
+    Without `refresh`, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN of this process hold the credentials, and each renewal
+    rewrites them. Every reader takes them; a reader that looks only once (clients of boto3, s3fs) stops after an hour. With `refresh`,
+    readers find an endpoint on loopback, which they ask again by themselves; the environment then holds nothing that some reader would
+    prefer to it.
 
-    A role-mapping server does not carry `external_id`, `policy`, `policy_arns`, `tags` and `source_identity`; STS does.
+    STS takes `external_id`, `policy`, `policy_arns`, `tags` and `source_identity`; a role-mapping server does not.
 
-    A later call replaces the role. Raises CloudCredentialError when there are no credentials, ValueError for an argument that AWS could
-    not accept; then nothing has changed.
+    A later call replaces the role. Raises CloudCredentialError when there are no credentials, and ValueError for an argument that AWS would
+    not accept; in both cases nothing has changed.
     """
     asked = request(
         role_arn=role_arn,
@@ -84,26 +85,26 @@ def assume_role(
         tags=tags,
         source_identity=source_identity,
     )
-    return _live.assume(asked, refresh)
+    return _assume.assume(asked, refresh)
 
 
 def current() -> Credentials | None:
-    """The credentials of the role in use as they are now, after any refresh: a snapshot. None when no role is in use."""
-    return _live.current()
+    """Returns a snapshot of the newest credentials of the role in use; None when no role is in use."""
+    return _role.current()
 
 
 def release() -> None:
-    """Ends the use of the role and puts back what stood in the environment before, where it is still ours.
+    """Ends the use of the role and puts back what the environment held before, except where somebody else has written since.
 
-    Without a role in use it does nothing.
+    Does nothing when no role is in use.
     """
-    _live.release()
+    _assume.release()
 
 
 def get_role(role_id: int | str | None = "default") -> str:
-    """The ARN of the role with this id, whether the caller may assume it or not; of the caller's default role without one.
+    """Returns the ARN of the role with this id, whether or not the caller may assume it; without an id, of the caller's default role.
 
-    Raises CloudCredentialError when there is none, or no answer; ValueError when it is no id.
+    Raises CloudCredentialError when there is no such role, or no answer; ValueError when `role_id` is not an id.
     """
     if role_id in (None, "", "default"):
         number = None
@@ -117,7 +118,7 @@ def get_role(role_id: int | str | None = "default") -> str:
 
 
 def get_roles() -> list[str]:
-    """The ARNs of the roles mapped to the project, in the order of their ids, whether the caller may assume them or not.
+    """Returns the ARNs of the roles mapped to the project, in the order of their ids, whether or not the caller may assume them.
 
     Raises CloudCredentialError when there is no answer.
     """
@@ -125,7 +126,7 @@ def get_roles() -> list[str]:
 
 
 def get_role_mappings() -> list[RoleMapping]:
-    """The role mappings of the project, in the order of their ids, whether the caller may assume them or not.
+    """Returns the role mappings of the project, in the order of their ids, whether or not the caller may assume the roles.
 
     Raises CloudCredentialError when there is no answer.
     """
@@ -133,21 +134,21 @@ def get_role_mappings() -> list[RoleMapping]:
 
 
 def configure(builder: _Builder) -> _Builder:
-    """Lets the sessions that a `SparkSession.builder` makes have the jar which this wheel brings, and the role in use if there is one.
+    """Gives the sessions that a `SparkSession.builder` makes the jar of this wheel, and the role in use if there is one.
 
-    What it returns is the builder. Raises NotConfiguredError when this wheel brings no jar.
+    Returns the builder. Raises NotConfiguredError when this wheel has no jar.
     """
-    return _spark.configure(builder, _live.follow_spark)
+    return _spark.configure(builder, _handover.follow_spark)
 
 
 def explain(path: str = "") -> str:
-    """Says whose credentials a reader finds, and how these fare; with a SparkContext, for a path like `s3a://bucket/key`."""
-    return _live.explain(path)
+    """Says whose credentials a reader finds, and how the role in use fares; with Spark, also for a path like `s3a://bucket/key`."""
+    return "\n".join(_role.explain() + _spark.explain(path))
 
 
 def doctor() -> str:
-    """Looks for what keeps roles from being assumed: settings, server, login, clock, base identity. A line for each finding.
+    """Looks for what keeps roles from being assumed: settings, server, login, clock, base identity. Returns a line for each finding.
 
-    Nothing is changed. Takes up to a minute when something does not answer.
+    Changes nothing. Takes up to a minute when something does not answer.
     """
     return _spark.doctor() or str(answer_of(_native.examine())[1])

@@ -9,7 +9,7 @@ from . import _native
 
 
 def main() -> None:
-    """Runs the command line of this process to its end. Signals end it as they end any other program."""
+    """Runs the command line of this process and exits. Signals end it as they end any other program."""
     for number in (signal.SIGINT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
     sys.exit(_native.command_line(sys.argv))

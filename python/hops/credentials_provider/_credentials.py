@@ -1,4 +1,4 @@
-"""What `assume_role` returns."""
+"""The value that `assume_role` returns."""
 
 from __future__ import annotations
 
@@ -15,11 +15,16 @@ _KEYS = {
 }
 
 
-class Credentials(Mapping[str, Any]):
-    """Temporary credentials of one role: a snapshot, which a refresh leaves as it is.
+def utc_text(instant: datetime) -> str:
+    """Returns an instant in UTC as people read it."""
+    return f"{instant:%Y-%m-%d %H:%M:%S} UTC"
 
-    Usable as a mapping (`accessKeyId`, `secretAccessKey`, `sessionToken`, `expiration`) and by attributes. Neither `repr` nor a notebook
-    shows secret access key and session token, and it is not pickled: no closure, cache or file holds them by accident.
+
+class Credentials(Mapping[str, Any]):
+    """Temporary credentials of one role: a snapshot, which a refresh does not change.
+
+    It is a mapping (`accessKeyId`, `secretAccessKey`, `sessionToken`, `expiration`) and has attributes. Neither `repr` nor a notebook shows
+    the secret access key and the session token. It cannot be pickled, so that no closure, cache or file holds them by accident.
     """
 
     __slots__ = ("_access_key_id", "_expiration", "_mode", "_role_arn", "_secret_access_key", "_session_token")
@@ -58,17 +63,17 @@ class Credentials(Mapping[str, Any]):
 
     @property
     def expiration(self) -> datetime:
-        """The instant from which AWS refuses them, in UTC, with its time zone."""
+        """The instant from which AWS refuses them: in UTC, with its time zone."""
         return self._expiration
 
     @property
     def role_arn(self) -> str | None:
-        """The ARN of the role; None when a default role was asked for and the server did not say which it is."""
+        """The ARN of the role; None for a default role whose name the server did not say."""
         return self._role_arn
 
     @property
     def mode(self) -> str:
-        """How readers find them: `environment`, `endpoint`, or either of them `with Spark`; `none` when nobody was told."""
+        """Where readers find them: `environment` or `endpoint`, followed by ` with Spark` when the JVM of a SparkContext holds the role."""
         return self._mode
 
     def __getitem__(self, key: str) -> Any:
@@ -94,7 +99,7 @@ class Credentials(Mapping[str, Any]):
         rows = {
             "role": self._role_arn or "the default role",
             "access key id": self._access_key_id,
-            "expiration": f"{self._expiration:%Y-%m-%d %H:%M:%S} UTC ({f'{left} min left' if left >= 0 else 'expired'})",
+            "expiration": f"{utc_text(self._expiration)} ({f'{left} min left' if left >= 0 else 'expired'})",
             "mode": self._mode,
         }
         cells = "".join(f"<tr><th style='text-align: left'>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in rows.items())

@@ -1,6 +1,6 @@
-"""The variables of this process that we wrote, and what stood there before.
+"""The variables of this process that this package wrote, and what they held before.
 
-Written through `os.environ`, so that Python, the C library and new processes all see them.
+Writes go through `os.environ`, so that Python, the C library and new processes all see them.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-#: By name, what stood there before our first write, and what we wrote last; None for nothing.
+#: By name: the value before our first write, and the value that we wrote last. None means unset.
 _saved: dict[str, tuple[str | None, str | None]] = {}
 
 
 def write(changes: Iterable[tuple[str, str | None]]) -> None:
-    """Makes the variables hold this, and those of an earlier write that are not among them what they held before it."""
+    """Writes variables, and puts back those of an earlier write that are not among them."""
     values = dict(changes)
     for name in [name for name in _saved if name not in values]:
         _put_back(name)
@@ -23,25 +23,25 @@ def write(changes: Iterable[tuple[str, str | None]]) -> None:
         _set(name, value)
 
 
-def are_ours() -> bool:
-    """Whether nobody else has written since."""
+def is_ours() -> bool:
+    """Returns whether all variables still hold what we wrote."""
     return all(os.environ.get(name) == ours for name, (_, ours) in _saved.items())
 
 
 def release() -> None:
-    """Puts back what stood there before us, where the value is still ours."""
+    """Puts back what variables held before us, where they still hold what we wrote."""
     for name in list(_saved):
         _put_back(name)
 
 
-def state() -> tuple[dict[str, str | None], dict[str, tuple[str | None, str | None]]]:
-    """What `restore` takes."""
+def snapshot() -> tuple[dict[str, str | None], dict[str, tuple[str | None, str | None]]]:
+    """Returns what `restore` needs to undo later writes."""
     return {name: os.environ.get(name) for name in _saved}, dict(_saved)
 
 
-def restore(state: tuple[dict[str, str | None], dict[str, tuple[str | None, str | None]]]) -> None:
-    """Undoes the writes since `state`."""
-    values, saved = state
+def restore(snapshot: tuple[dict[str, str | None], dict[str, tuple[str | None, str | None]]]) -> None:
+    """Undoes the writes since `snapshot`."""
+    values, saved = snapshot
     for name in [name for name in _saved if name not in saved]:
         _put_back(name)
     _saved.update(saved)

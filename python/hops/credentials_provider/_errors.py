@@ -1,16 +1,17 @@
-"""Why there are no credentials: one exception per who can act on it."""
+"""Why there are no credentials: one exception for each kind of error, and the kind says who can act."""
 
 from __future__ import annotations
 
 
 class CloudCredentialError(Exception):
-    """There are no credentials: what was attempted, what came back, and what to do. The message holds no secret.
+    """There are no credentials. The message says what was attempted, what came back, and what to do; it holds no secret.
 
-    What lies below it is its cause. An argument that no service would accept is a ValueError instead.
+    `__cause__` is the error below it. The class is the kind of the error, by the same name as in Java. An argument that no service would
+    accept is a ValueError instead.
     """
 
-    #: 380000 (no cloud deployment), 380001 (STS refused), 380002 (role mapped, but not for the caller), 380003 (no such mapping) or
-    #: 380004 (mapping exists); else the HTTP status of the answer; else 0.
+    #: The role-mapping server's code: 380000 (no cloud deployment), 380001 (STS refused), 380002 (role mapped, but not for the caller),
+    #: 380003 (no such mapping) or 380004 (mapping exists). Without one, the HTTP status of the answer; without an answer, 0.
     code: int
 
     def __init__(self, message: str, code: int = 0) -> None:
@@ -22,7 +23,7 @@ class CloudCredentialError(Exception):
 
 
 class NotConfiguredError(CloudCredentialError):
-    """The operator can act: a setting or the base identity is missing, or cannot be used."""
+    """The operator can act: a setting or the base identity is missing or unusable."""
 
 
 class RefusedError(CloudCredentialError):
@@ -30,7 +31,7 @@ class RefusedError(CloudCredentialError):
 
 
 class UnavailableError(CloudCredentialError):
-    """Nobody yet: it may work later."""
+    """Nobody need act yet: it may work later."""
 
 
 class BadAnswerError(CloudCredentialError):

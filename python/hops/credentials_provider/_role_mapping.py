@@ -1,4 +1,4 @@
-"""Which roles are mapped to the project."""
+"""The roles that are mapped to the project."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ class RoleMapping:
     role_arn: str
     #: `Data owner`, `Data scientist` or `ALL`.
     project_role: str
-    #: Whether it is the one used when no role is named.
+    #: Whether this is the role when none is named.
     is_default: bool

@@ -1,19 +1,15 @@
-"""Questions to the role-mapping server or to STS, and one set of credentials as it comes back."""
+"""Sources of credentials: what this process asks of them, and one set of credentials as it comes back."""
 
 from __future__ import annotations
 
 import dataclasses
-import http.client
-import json
 import logging
-import os
 import selectors
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, Protocol
 
 from . import _native
 from ._credentials import Credentials
@@ -21,13 +17,15 @@ from ._errors import UnavailableError
 
 LOG = logging.getLogger("hops.credentials_provider")
 
-#: After this many seconds somebody who sits in front of it learns what is waited for.
-_PATIENCE = 3.0
+#: After this many seconds, somebody at a prompt or in a notebook learns what is waited for.
+_PATIENCE_SECONDS = 3.0
+#: How often to look for a new SparkContext, and whether the process that serves the endpoint still runs.
+_WATCH_SECONDS = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What is asked of AssumeRole. Two that are equal get the same answer."""
+    """The fields of AssumeRole. Equal requests get the same answer."""
 
     role_arn: str | None = None
     role_session_name: str | None = None
@@ -37,6 +35,10 @@ class Request:
     policy_arns: tuple[str, ...] = ()
     tags: tuple[tuple[str, str], ...] = ()
     source_identity: str | None = None
+
+    def pinned_to(self, role_arn: str | None) -> Request:
+        """Returns this request for the role that it got. A default that an administrator moves then does not move this program."""
+        return dataclasses.replace(self, role_arn=role_arn or self.role_arn)
 
 
 def request(
@@ -50,7 +52,7 @@ def request(
     tags: Mapping[str, str] | None,
     source_identity: str | None,
 ) -> Request:
-    """The arguments of a call, None and empty texts as one."""
+    """Makes a request of the arguments of a call. Empty text counts as None."""
     return Request(
         role_arn or None,
         role_session_name or None,
@@ -65,134 +67,140 @@ def request(
 
 @dataclasses.dataclass(frozen=True)
 class Fetched:
-    """Credentials just fetched, for how many seconds they were good then, and when that was on the monotonic clock."""
+    """One set of credentials as a source returned it."""
 
     access_key_id: str
     secret_access_key: str = dataclasses.field(repr=False)
     session_token: str = dataclasses.field(repr=False)
+    #: In seconds since 1970.
     expiration: float
     role_arn: str | None
-    life: float
+    #: For how many seconds they were valid at `at`.
+    valid_for: float
+    #: When they were fetched, on the monotonic clock.
     at: float = dataclasses.field(default_factory=time.monotonic)
-    #: Seconds until somebody else begins to renew them; None when we do.
+    #: Seconds from `at` until the JVM or the parent renews them; None when this process does.
     refresh_in: float | None = None
 
     def left(self) -> float:
         """Seconds until they expire, on the monotonic clock."""
-        return self.at + self.life - time.monotonic()
+        return self.at + self.valid_for - time.monotonic()
 
-    def credentials(self, mode: str) -> Credentials:
-        """For the caller."""
-        expiration = datetime.fromtimestamp(self.expiration, timezone.utc)
+    def expires(self) -> datetime:
+        """The instant at which they expire, in UTC."""
+        return datetime.fromtimestamp(self.expiration, timezone.utc)
+
+    def values(self) -> tuple[str, str, str, float, str | None]:
+        """The set as the native endpoint takes it."""
+        return self.access_key_id, self.secret_access_key, self.session_token, self.expiration, self.role_arn
+
+    def to_credentials(self, mode: str) -> Credentials:
+        """The set as callers get it."""
         return Credentials(
             access_key_id=self.access_key_id,
             secret_access_key=self.secret_access_key,
             session_token=self.session_token,
-            expiration=expiration,
+            expiration=self.expires(),
             role_arn=self.role_arn,
             mode=mode,
         )
 
 
-class Core:
-    """This process asks, by the native library."""
+class NotRenewed(Exception):
+    """The source still has the credentials that it returned before."""
 
-    def __init__(self, asked: Request) -> None:
-        self.asked = asked
+
+class SourceGone(UnavailableError):
+    """The process that is the source has ended."""
+
+
+class Source(Protocol):
+    """Whom this process asks for the credentials of its role. A source inherits what holds for most of them."""
+
+    #: Whether this process serves the endpoint of the role, if the role has one.
+    serves_endpoint: bool = True
 
     def fetch(self) -> Fetched:
-        """A new set.
+        """Returns a new set.
 
-        Raises CloudCredentialError when there is none; ValueError when no service would accept the request.
+        Raises CloudCredentialError when the source has none (SourceGone when it has ended), NotRenewed when it has none yet, ValueError
+        when no service would accept the request.
         """
-        asked = self.asked
-        fetched = Fetched(
-            *answer_of(
-                _native.assume_role(
-                    asked.role_arn,
-                    asked.role_session_name,
-                    asked.duration_seconds,
-                    asked.external_id,
-                    asked.policy,
-                    asked.policy_arns,
-                    asked.tags,
-                    asked.source_identity,
-                )
-            )
-        )
-        # A default that is moved meanwhile does not move this program to another role.
-        self.asked = dataclasses.replace(asked, role_arn=fetched.role_arn)
-        return fetched
 
+    def mode(self, place: str) -> str:
+        """Returns `Credentials.mode` for readers that look at `place`, the environment or an endpoint."""
+        return place
 
-class NotRenewed(Exception):
-    """Whoever renews the credentials has not done so yet."""
-
-
-class ParentGone(UnavailableError):
-    """The process that serves the endpoint has ended."""
-
-
-class Parent:
-    """The endpoint of the process that this one was forked from is asked, so that there is one fetch for all of them."""
-
-    def __init__(self, asked: Request, process: int, changes: Sequence[tuple[str, str | None]]) -> None:
-        self.asked = asked
-        values = dict(changes)
-        #: URL, token, and the file of the token.
-        self.place = (
-            str(values["AWS_CONTAINER_CREDENTIALS_FULL_URI"]),
-            str(values["AWS_CONTAINER_AUTHORIZATION_TOKEN"]),
-            str(values["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"]),
-        )
-        self._process: int | None = process
-        self._last = ""
+    def wait(self, seconds: float) -> float:
+        """Returns after how many seconds to look again, `seconds` before the next fetch."""
+        return min(seconds, _WATCH_SECONDS)
 
     def is_gone(self) -> bool:
-        """Whether the process that this one was forked from has ended. Who serves after that is not watched."""
-        return self._process is not None and self._process != os.getppid()
+        """Returns whether the source is known to have ended. A fetch may find it out first."""
+        return False
 
-    def is_followed_by_another(self) -> None:
-        """Another child of the same process serves in its place."""
-        self._process = None
+    def successor(self, fetched: Fetched) -> tuple[Source, _native.Endpoint | None]:
+        """Returns whom to ask after the end of this source, and the endpoint that this process serves from then on, if it is a new one.
+
+        `fetched` is the newest set.
+        """
+        del fetched
+        return self, None
+
+    def after_fork(self, context: object) -> Source:
+        """Returns whom a forked child asks. `context` is the SparkContext that the child has inherited, whose JVM is its parent's."""
+        del context
+        return self
+
+    def yields_to(self, context: object) -> bool:
+        """Returns whether the JVM of this SparkContext may hold the role instead. There may be no SparkContext."""
+        del context
+        return False
+
+    def release(self) -> None:
+        """Ends the use of the role at the source."""
+        return
+
+
+class NativeSource(Source):
+    """The role-mapping server or STS, asked by the native library of this process."""
+
+    def __init__(self, asked: Request, refused_by: object = None) -> None:
+        self._asked = asked
+        #: The SparkContext that cannot hold the role: handing over failed, or its JVM has ended or is another process's.
+        self._refused_by = refused_by
 
     def fetch(self) -> Fetched:
-        """The set of the parent.
-
-        Raises NotRenewed when it is the one before; UnavailableError when there is none, ParentGone when nobody answers.
-        """
-        url = urlsplit(self.place[0])
-        connection = http.client.HTTPConnection(url.netloc, timeout=2)
-        try:
-            connection.request("GET", url.path, headers={"Authorization": self.place[1]})
-            answer = json.load(connection.getresponse())
-        except OSError as error:
-            raise ParentGone("asking the process that assumed the role failed: it has ended; call assume_role in this one") from error
-        finally:
-            connection.close()
-        if "AccessKeyId" not in answer:
-            raise UnavailableError(str(answer["message"]))
-        if answer["AccessKeyId"] == self._last:
-            raise NotRenewed
-        self._last = answer["AccessKeyId"]
-        expiration = datetime.fromisoformat(answer["Expiration"].replace("Z", "+00:00")).timestamp()
-        return Fetched(
-            answer["AccessKeyId"],
-            answer["SecretAccessKey"],
-            answer["Token"],
-            expiration,
-            None,
-            expiration - time.time(),
+        asked = self._asked
+        call = _native.assume_role(
+            asked.role_arn,
+            asked.role_session_name,
+            asked.duration_seconds,
+            asked.external_id,
+            asked.policy,
+            asked.policy_arns,
+            asked.tags,
+            asked.source_identity,
         )
+        fetched = Fetched(*answer_of(call))
+        self._asked = asked.pinned_to(fetched.role_arn)
+        return fetched
+
+    def after_fork(self, context: object) -> Source:
+        self._refused_by = context
+        return self
+
+    def yields_to(self, context: object) -> bool:
+        return context not in (None, self._refused_by)
 
 
 def answer_of(call: _native.Call) -> Any:
-    """Waits for the end of a call; Ctrl-C ends the wait."""
+    """Waits for the end of a call and returns its answer, or raises its exception. Ctrl-C ends the wait."""
     with selectors.DefaultSelector() as ends:
         ends.register(call, selectors.EVENT_READ)
-        if _is_watched() and not ends.select(_PATIENCE):
+        if _is_interactive() and not ends.select(_PATIENCE_SECONDS):
             print("hops-credentials: waiting for an answer ...", file=sys.stderr, flush=True)
-        # In turns: Python looks at a signal that came just before a wait only after it.
+        # In turns: Python handles a signal that arrives just before a wait only after that wait.
         while not ends.select(1):
             pass
     answer, warnings = call.result()
@@ -203,5 +211,5 @@ def answer_of(call: _native.Call) -> Any:
     return answer
 
 
-def _is_watched() -> bool:
+def _is_interactive() -> bool:
     return hasattr(sys, "ps1") or "ipykernel" in sys.modules

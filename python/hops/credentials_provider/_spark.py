@@ -1,6 +1,6 @@
-"""The SparkContext of this process, if there is one: then its JVM holds the role and keeps it fresh, and this process follows.
+"""The SparkContext of this process: while there is one, its JVM holds the role and keeps it fresh, and this process follows.
 
-The jar is on the class path of the application, or the wheel brings it.
+The jar of hops-credentials is on the class path of the application, or this wheel brings it. All names of Java stand in this module.
 """
 
 from __future__ import annotations
@@ -10,65 +10,80 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from . import _errors
-from ._errors import CloudCredentialError, NotConfiguredError, UnavailableError
+from ._errors import BadAnswerError, CloudCredentialError, NotConfiguredError, RefusedError, UnavailableError
 from ._source import Fetched, NotRenewed, Request
 
 _Builder = TypeVar("_Builder")
+
+#: By the name of Java's `CloudCredentialException.Kind`.
+_KINDS: dict[str, type[CloudCredentialError]] = {
+    "NOT_CONFIGURED": NotConfiguredError,
+    "REFUSED": RefusedError,
+    "UNAVAILABLE": UnavailableError,
+    "BAD_ANSWER": BadAnswerError,
+}
 
 
 class Gone(UnavailableError):
     """The JVM has ended."""
 
 
-class Jvm:
-    """The JVM of the SparkContext asks, in the name of the application."""
+class JvmSource(Source):
+    """The JVM of the SparkContext, which holds the role of the application."""
 
     def __init__(self, jvm: Any, asked: Request) -> None:
         self._jvm = jvm
         self._asked = asked
-        self._last = ""
+        self._last_key = ""
 
     def fetch(self) -> Fetched:
-        """At first assumes the role; then follows the JVM.
-
-        Raises CloudCredentialError when there are no credentials, ValueError when no service would accept the request, NotRenewed when the
-        JVM has no newer ones yet, Gone when it has ended.
-        """
-        with _exceptions_of_java(), _log_held_off():
-            text = self._gateway().current() if self._last else self._gateway().assume(self._request())
+        """Assumes the role at first, and follows the JVM from then on."""
+        with _java_exceptions(), _log_held_off():
+            gateway = _gateway(self._jvm)
+            text = gateway.current() if self._last_key else gateway.assume(self._request())
         if text is None:
             raise NotConfiguredError("the JVM has released the role; call assume_role again")
         access_key_id, secret_access_key, session_token, expiration, role_arn, refresh_in = text.split("\n")
-        if access_key_id == self._last:
+        if access_key_id == self._last_key:
             raise NotRenewed
-        self._last = access_key_id
-        ends = int(expiration) / 1000
+        self._last_key = access_key_id
+        self._asked = self._asked.pinned_to(role_arn)
+        expires_at = int(expiration) / 1000
         return Fetched(
             access_key_id,
             secret_access_key,
             session_token,
-            ends,
+            expires_at,
             role_arn or None,
-            ends - time.time(),
+            expires_at - time.time(),
             refresh_in=int(refresh_in) / 1000,
         )
 
-    def release(self) -> None:
-        """Ends the use of the role on the JVM."""
-        with _exceptions_of_java():
-            self._jvm.io.hops.util.CredentialsProvider.release()
+    def mode(self, place: str) -> str:
+        return f"{place} with Spark"
 
-    def _gateway(self) -> Any:
-        return self._jvm.io.hops.util.internal.PythonGateway
+    def wait(self, seconds: float) -> float:
+        # The JVM itself takes the role to another SparkContext.
+        return seconds
+
+    def successor(self, fetched: Fetched) -> tuple[Source, _native.Endpoint | None]:
+        del fetched
+        return NativeSource(self._asked, context()), None
+
+    def after_fork(self, context: object) -> Source:
+        return NativeSource(self._asked, context)
+
+    def release(self) -> None:
+        with suppress(SourceGone), _java_exceptions():
+            _facade(self._jvm).release()
 
     def _request(self) -> Any:
         asked = self._asked
-        request = self._jvm.io.hops.util.CredentialsProvider.AssumeRoleRequest.builder()
+        request = _facade(self._jvm).AssumeRoleRequest.builder()
         request.setRoleArn(asked.role_arn).setRoleSessionName(asked.role_session_name)
         request.setDurationSeconds(asked.duration_seconds)
         request.setExternalId(asked.external_id).setPolicy(asked.policy).setSourceIdentity(asked.source_identity)
@@ -80,24 +95,24 @@ class Jvm:
         return request.setPolicyArns(arns)
 
 
-def driver(asked: Request) -> Jvm | None:
-    """The JVM that holds the role of this process; None when there is no SparkContext here.
+def driver(asked: Request) -> JvmSource | None:
+    """Returns the JVM that is to hold the role of this process; None when there is no SparkContext.
 
-    Raises NotConfiguredError when there is one that cannot be given a role.
+    Raises NotConfiguredError when there is one that cannot hold a role.
     """
     active = context()
     if active is None:
         _refuse_connect()
         return None
-    if not _is_there(active._jvm):
+    if not _has_jar(active._jvm):
         _add_jar(active)
-    return Jvm(active._jvm, asked)
+    return JvmSource(active._jvm, asked)
 
 
 def configure(builder: _Builder, made: Callable[[], None]) -> _Builder:
-    """Lets the sessions that a `SparkSession.builder` makes have the jar which this wheel brings. Calls `made` after each.
+    """Gives the jar of this wheel to the sessions that a `SparkSession.builder` makes. Calls `made` after each.
 
-    Raises NotConfiguredError when this wheel brings none.
+    Raises NotConfiguredError when this wheel has no jar.
     """
     options: dict[str, Any] = getattr(builder, "_options", {})
     jars = [name for name in str(options.get("spark.jars", "")).split(",") if name]
@@ -114,35 +129,47 @@ def configure(builder: _Builder, made: Callable[[], None]) -> _Builder:
 
 
 def explain(path: str) -> list[str]:
-    """How S3A reads a path; without a path or a SparkContext, nothing."""
+    """Returns how S3A reads a path, a line each; nothing without a path or a SparkContext."""
     active = context()
     if active is None or not path:
         return []
-    if not _is_there(active._jvm):
+    if not _has_jar(active._jvm):
         return ["Spark reads without a role of ours: the jar of hops-credentials is not on its class path"]
-    with _exceptions_of_java():
-        return str(active._jvm.io.hops.util.CredentialsProvider.explain(path)).splitlines()
+    with _java_exceptions():
+        return str(_facade(active._jvm).explain(path)).splitlines()
 
 
 def doctor() -> str | None:
-    """What the JVM of the SparkContext finds; None without one, or without the jar."""
+    """Returns what the JVM of the SparkContext finds; None without one, or without the jar."""
     active = context()
-    if active is None or not _is_there(active._jvm):
+    if active is None or not _has_jar(active._jvm):
         return None
-    with _exceptions_of_java():
-        return str(active._jvm.io.hops.util.CredentialsProvider.doctor())
+    with _java_exceptions():
+        return str(_facade(active._jvm).doctor())
 
 
 def context() -> Any:
-    """The active SparkContext, if pyspark has been imported and there is one. One that is still being made is none."""
+    """Returns the active SparkContext; None without pyspark, or while a SparkContext is still being made."""
     pyspark = sys.modules.get("pyspark")
     active = getattr(getattr(pyspark, "SparkContext", None), "_active_spark_context", None)
     return None if getattr(active, "_jsc", None) is None else active
 
 
-def _is_there(jvm: Any) -> bool:
-    # What py4j finds no class for, it takes for a package.
-    return type(jvm.io.hops.util.internal.PythonGateway).__name__ == "JavaClass"
+def _facade(jvm: Any) -> Any:
+    return jvm.io.hops.util.CredentialsProvider
+
+
+def _gateway(jvm: Any) -> Any:
+    return jvm.io.hops.util.internal.PythonGateway
+
+
+def _has_jar(jvm: Any) -> bool:
+    return _is_class(_gateway(jvm))
+
+
+def _is_class(member: Any) -> bool:
+    # py4j takes a name without a class for a package.
+    return type(member).__name__ == "JavaClass"
 
 
 def _jar() -> Path:
@@ -156,9 +183,9 @@ def _jar() -> Path:
 
 
 def _add_jar(active: Any) -> None:
-    """Brings the jar to a running application: to the driver here; the executors get it with the role."""
+    """Adds the jar to the driver of a running application. The executors get it with the role."""
     jvm, jar = active._jvm, _jar()
-    if type(jvm.io.hops.util.CredentialsProvider).__name__ == "JavaClass":
+    if _is_class(_facade(jvm)):
         raise NotConfiguredError(
             "the jar of hops-credentials on Spark's class path is older than this wheel; nothing has changed: use one version of both"
         )
@@ -183,34 +210,34 @@ def _refuse_connect() -> None:
 
 
 @contextmanager
-def _exceptions_of_java() -> Iterator[None]:
-    """An exception of ours becomes the one that Python has for it."""
+def _java_exceptions() -> Iterator[None]:
+    """Raises the exception of this package that corresponds to a Java exception."""
     try:
         yield
     except Exception as error:
-        # What py4j raises holds the Java exception; what pyspark makes of some of them, as their origin.
+        # An exception of py4j holds the Java exception; one of pyspark holds that of py4j or of Java as its origin.
         origin = error if hasattr(error, "java_exception") else getattr(error, "_origin", None)
         thrown = getattr(origin, "java_exception", None) if isinstance(origin, Exception) else origin
         if thrown is not None:
             raise _exception(thrown) from None
         if isinstance(error, OSError) or type(error).__name__ == "Py4JNetworkError":
-            raise Gone("the JVM of the SparkContext has ended; stop the session and make another one") from error
+            raise SourceGone("the JVM of the SparkContext has ended; stop the session and make another one") from error
         raise
 
 
 def _exception(thrown: Any) -> Exception:
     name, message = thrown.getClass().getName(), thrown.getMessage()
-    if name == "java.lang.IllegalArgumentException":
+    if name == _ARGUMENT_EXCEPTION:
         return ValueError(message)
-    if name != "io.hops.util.exceptions.CloudCredentialException":
+    if name != _CREDENTIAL_EXCEPTION:
         return RuntimeError(f"{name}: {message}")
-    # Without a kind, the JVM itself is in the way.
-    exception: CloudCredentialError = getattr(_errors, f"{thrown.getKind() or 'CloudCredential'}Error")(message, thrown.getCode())
-    return exception
+    # Every other kind: the JVM itself is in the way.
+    kind = _KINDS.get(thrown.getKind().name(), CloudCredentialError)
+    return kind(message, thrown.getCode())
 
 
-class _OfThisThread(logging.Filter):
-    """Lets nothing pass that a thread logs which holds the log off."""
+class _ThreadFilter(logging.Filter):
+    """Drops what a thread logs while it holds the log off."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -220,12 +247,12 @@ class _OfThisThread(logging.Filter):
         return not getattr(self.held_off, "by_us", False)
 
 
-_filter = _OfThisThread()
+_filter = _ThreadFilter()
 
 
 @contextmanager
 def _log_held_off() -> Iterator[None]:
-    """py4j logs at DEBUG what it sends and gets: not in this thread, for now."""
+    """Keeps py4j from logging, at DEBUG, the secrets that this thread sends and gets."""
     for name in ("py4j.java_gateway", "py4j.clientserver"):
         logging.getLogger(name).addFilter(_filter)
     _filter.held_off.by_us = True

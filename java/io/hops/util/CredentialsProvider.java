@@ -3,11 +3,12 @@ package io.hops.util;
 import io.hops.util.cloud.Credentials;
 import io.hops.util.cloud.RoleMapping;
 import io.hops.util.exceptions.CloudCredentialException;
-import io.hops.util.internal.Binding;
-import io.hops.util.internal.Configuration;
-import io.hops.util.internal.Look;
+import io.hops.util.internal.Doctor;
+import io.hops.util.internal.Explain;
+import io.hops.util.internal.LiveRole;
+import io.hops.util.internal.JvmSettings;
 import io.hops.util.internal.Native;
-import io.hops.util.internal.Roles;
+import io.hops.util.internal.LiveRoles;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
@@ -24,7 +25,7 @@ import java.util.List;
  *
  * <p>{@code assumeRole} also writes the credentials where their readers look: into the environment of this process as
  * {@code AWS_ACCESS_KEY_ID}, {@code AWS_SECRET_ACCESS_KEY} and {@code AWS_SESSION_TOKEN}, and into the Hadoop
- * configuration of the active SparkContext, if there is one. All of it, or none of it when it throws.
+ * configuration of the active SparkContext, if there is one. It writes all of it, or nothing when it throws.
  *
  * <p>Runs without Spark, Hadoop or an AWS SDK on the class path. Safe to call from any thread.
  */
@@ -35,7 +36,7 @@ public final class CredentialsProvider {
    * Assumes the caller's default role for an hour.
    *
    * @return the credentials
-   * @throws CloudCredentialException when there are none; then nothing has changed
+   * @throws CloudCredentialException when none can be had; then nothing has changed
    */
   public static Credentials assumeRole() throws CloudCredentialException {
     return AssumeRoleRequest.builder().send();
@@ -46,8 +47,8 @@ public final class CredentialsProvider {
    *
    * @param roleArn the ARN of the role; null or empty for the caller's default
    * @return the credentials
-   * @throws CloudCredentialException when there are none; then nothing has changed
-   * @throws IllegalArgumentException when it is no role ARN
+   * @throws CloudCredentialException when none can be had; then nothing has changed
+   * @throws IllegalArgumentException when the text is not a role ARN
    */
   public static Credentials assumeRole(String roleArn) throws CloudCredentialException {
     return AssumeRoleRequest.builder().setRoleArn(roleArn).send();
@@ -58,11 +59,11 @@ public final class CredentialsProvider {
    *
    * @param roleArn the ARN of the role; null or empty for the caller's default
    * @param roleSessionName the name under which CloudTrail shows the session: 2 to 64 letters, digits and characters of
-   *     {@code _+=,.@-}; null or empty for one made of user and project
+   *     {@code _+=,.@-}; null or empty for a name made of user and project
    * @param durationSeconds 900 to 43200 seconds, 3600 at most when AWS chains roles; 0 for 3600
    * @return the credentials
-   * @throws CloudCredentialException when there are none; then nothing has changed
-   * @throws IllegalArgumentException when an argument is none that AWS could accept
+   * @throws CloudCredentialException when none can be had; then nothing has changed
+   * @throws IllegalArgumentException when AWS could not accept an argument
    */
   public static Credentials assumeRole(String roleArn, String roleSessionName, int durationSeconds)
       throws CloudCredentialException {
@@ -74,86 +75,86 @@ public final class CredentialsProvider {
   }
 
   /**
-   * Shows the credentials of the application's role as they are now, after any refresh. Answers on Spark executors as well.
+   * Returns the current credentials of the application's role, after any refresh. Works on Spark executors too.
    *
    * @return a snapshot; null when no role is in use
-   * @throws CloudCredentialException on an executor to which they came damaged
+   * @throws CloudCredentialException on an executor that received them damaged
    */
   public static Credentials current() throws CloudCredentialException {
-    return Roles.current(Binding.APPLICATION);
+    return LiveRoles.current(LiveRole.APPLICATION);
   }
 
   /**
-   * Shows the credentials that a bucket is read with now, after any refresh. Answers on Spark executors as well.
+   * Returns the credentials that a bucket is read with now, after any refresh. Works on Spark executors too.
    *
    * @param bucket the bucket
    * @return a snapshot; null when no role is in use for it
-   * @throws CloudCredentialException on an executor to which they came damaged
+   * @throws CloudCredentialException on an executor that received them damaged
    */
   public static Credentials current(String bucket) throws CloudCredentialException {
-    return Roles.current(bucket);
+    return LiveRoles.current(bucket);
   }
 
   /**
-   * Ends the use of all roles and puts back what stood in the environment and in the Hadoop configuration before, where it
-   * is still ours. Buckets opened under a role refuse from here on. Without a role in use it does nothing.
+   * Ends the use of all roles and restores what the environment and the Hadoop configuration held before, where the value
+   * is still ours. A bucket that was opened under a role refuses every later request. Does nothing when no role is in use.
    *
    * @throws CloudCredentialException on a Spark executor
    */
   public static void release() throws CloudCredentialException {
-    Roles.release();
+    LiveRoles.release();
   }
 
   /**
-   * Says with which role a path is read: role, source, mode, access key, expiration, last and next refresh, last error.
-   * Answers on Spark executors as well.
+   * Explains with which role a path is read: role, source, mode, access key, expiration, last and next refresh, last error.
+   * Works on Spark executors too.
    *
    * @param path the path, {@code s3a://bucket/key}
    * @return a line for each
-   * @throws CloudCredentialException on an executor to which the roles came damaged
-   * @throws IllegalArgumentException when it is no such path
+   * @throws CloudCredentialException on an executor that received the roles damaged
+   * @throws IllegalArgumentException when the path has another form
    */
   public static String explain(String path) throws CloudCredentialException {
-    return Look.explain(path);
+    return Explain.explain(path);
   }
 
   /**
-   * Looks at everything that can keep roles from being assumed, refreshed or seen by S3A: settings, server, login, clock,
-   * base identity, class loaders, the way to the executors. Changes nothing, but asks the server and STS.
+   * Checks everything that can keep roles from being assumed, refreshed or seen by S3A: settings, server, login, clock,
+   * base identity, class loaders, the way to the executors. Asks the server and STS, and changes nothing.
    *
    * @return a line for each check, with what to do about each problem, and a line that counts the problems
-   * @throws CloudCredentialException on an executor, or when this JVM has no native library or an unreadable truststore
+   * @throws CloudCredentialException on an executor, or when this JVM has no native library or cannot read a truststore
    */
   public static String doctor() throws CloudCredentialException {
-    return Look.doctor();
+    return Doctor.examine();
   }
 
   /**
    * Finds the caller's default role.
    *
    * @return its ARN
-   * @throws CloudCredentialException when there is none, or no answer
+   * @throws CloudCredentialException when there is no such role, or no answer
    */
   public static String getRole() throws CloudCredentialException {
-    Roles.onDriver();
-    return Native.loaded().defaultRole(Configuration.read());
+    LiveRoles.requireDriver();
+    return Native.loaded().defaultRole(JvmSettings.readWithCertificates());
   }
 
   /**
-   * Finds a role by the id of its mapping, whether the caller may assume it or not.
+   * Finds a role by the id of its mapping. The caller may or may not be allowed to assume it.
    *
    * @param id the id of the role mapping, or the position in {@code hops.cloud.roles}, from 1; null for the default
    * @return the ARN of the role
-   * @throws CloudCredentialException when no role has this id, or no answer came
+   * @throws CloudCredentialException when no role has this id, or no answer comes
    * @throws IllegalArgumentException when the id is negative
    */
   public static String getRole(Integer id) throws CloudCredentialException {
-    Roles.onDriver();
-    return id == null ? getRole() : Native.loaded().role(Configuration.read(), id);
+    LiveRoles.requireDriver();
+    return id == null ? getRole() : Native.loaded().role(JvmSettings.readWithCertificates(), id);
   }
 
   /**
-   * Lists the roles mapped to the project, in the order of their ids, whether the caller may assume them or not.
+   * Lists the roles mapped to the project, in the order of their ids, also those that the caller may not assume.
    *
    * @return their ARNs; empty when there are none
    * @throws CloudCredentialException when there is no answer
@@ -163,15 +164,15 @@ public final class CredentialsProvider {
   }
 
   /**
-   * Lists the role mappings of the project, in the order of their ids, whether the caller may assume them or not.
+   * Lists the role mappings of the project, in the order of their ids, also those that the caller may not assume.
    *
    * @return the role mappings; empty when there are none
    * @throws CloudCredentialException when there is no answer
    */
   public static List<RoleMapping> getRoleMappings() throws CloudCredentialException {
-    Roles.onDriver();
+    LiveRoles.requireDriver();
     return Collections.unmodifiableList(
-        Arrays.asList(Native.loaded().roleMappings(Configuration.read())));
+        Arrays.asList(Native.loaded().roleMappings(JvmSettings.readWithCertificates())));
   }
 
   /**
@@ -195,7 +196,7 @@ public final class CredentialsProvider {
     private AssumeRoleRequest() {}
 
     /**
-     * A request for the caller's default role, for an hour.
+     * Makes a request for the caller's default role, for an hour.
      *
      * @return a new request
      */
@@ -218,7 +219,7 @@ public final class CredentialsProvider {
      * Names the session.
      *
      * @param roleSessionName the name under which CloudTrail shows the session: 2 to 64 letters, digits and characters
-     *     of {@code _+=,.@-}; null or empty for one made of user and project
+     *     of {@code _+=,.@-}; null or empty for a name made of user and project
      * @return this request
      */
     public AssumeRoleRequest setRoleSessionName(String roleSessionName) {
@@ -227,7 +228,7 @@ public final class CredentialsProvider {
     }
 
     /**
-     * Sets for how long the credentials shall be good.
+     * Sets how long the credentials are valid.
      *
      * @param durationSeconds 900 to 43200 seconds, 3600 at most when AWS chains roles; 0 for 3600
      * @return this request
@@ -238,7 +239,7 @@ public final class CredentialsProvider {
     }
 
     /**
-     * Sets what the role's trust policy asks for as {@code sts:ExternalId}.
+     * Sets the external id, which a trust policy can demand as {@code sts:ExternalId}.
      *
      * @param externalId 2 to 1224 characters; null or empty for none
      * @return this request
@@ -249,7 +250,7 @@ public final class CredentialsProvider {
     }
 
     /**
-     * Narrows the session: it may do what both this policy and the role allow.
+     * Narrows the session to what both this policy and the role allow.
      *
      * @param policy a session policy in JSON; null or empty for none
      * @return this request
@@ -260,7 +261,7 @@ public final class CredentialsProvider {
     }
 
     /**
-     * Narrows the session by managed policies.
+     * Narrows the session to what both these managed policies and the role allow.
      *
      * @param policyArns the ARNs of ten managed policies at most
      * @return this request
@@ -296,8 +297,8 @@ public final class CredentialsProvider {
     }
 
     /**
-     * Narrows the reach to some buckets: only they read with this role, and nothing else changes. Without it, the role is
-     * that of the application: of the environment and of every bucket without a role or a provider of its own.
+     * Limits the role to some buckets: only they are read with it, and nothing else changes. Without this call the role is
+     * that of the application: of the environment, and of every bucket without a role or a provider of its own.
      *
      * @param buckets names of buckets, without {@code s3a://}
      * @return this request
@@ -314,9 +315,9 @@ public final class CredentialsProvider {
     }
 
     /**
-     * Makes a request that later changes of this one do not reach.
+     * Makes a copy, which later changes of this request do not reach.
      *
-     * @return a request for the same
+     * @return the copy
      */
     public AssumeRoleRequest copy() {
       AssumeRoleRequest copy = new AssumeRoleRequest();
@@ -332,18 +333,18 @@ public final class CredentialsProvider {
       return copy;
     }
 
-    /** Whether the same would be asked of STS; the buckets do not count. */
+    /** Returns true if and only if both ask STS for the same; the buckets do not count. */
     @Override
     public boolean equals(Object other) {
-      return other instanceof AssumeRoleRequest && asked().equals(((AssumeRoleRequest) other).asked());
+      return other instanceof AssumeRoleRequest && sentFields().equals(((AssumeRoleRequest) other).sentFields());
     }
 
     @Override
     public int hashCode() {
-      return asked().hashCode();
+      return sentFields().hashCode();
     }
 
-    private List<Object> asked() {
+    private List<Object> sentFields() {
       return Arrays.asList(
           roleArn,
           roleSessionName,
@@ -359,11 +360,11 @@ public final class CredentialsProvider {
      * Assumes the role and writes the credentials where their readers look.
      *
      * @return the credentials
-     * @throws CloudCredentialException when there are none; then nothing has changed
-     * @throws IllegalArgumentException when a field is none that AWS could accept, or one that the source cannot carry
+     * @throws CloudCredentialException when none can be had; then nothing has changed
+     * @throws IllegalArgumentException when AWS could not accept a field, or the source cannot carry it
      */
     public Credentials send() throws CloudCredentialException {
-      return Roles.assume(copy(), Arrays.asList(buckets));
+      return LiveRoles.assume(copy(), Arrays.asList(buckets));
     }
   }
 }

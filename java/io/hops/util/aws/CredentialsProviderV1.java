@@ -4,27 +4,27 @@ import com.amazonaws.SdkClientException;
 import com.amazonaws.auth.AWSCredentials;
 import com.amazonaws.auth.AWSCredentialsProvider;
 import com.amazonaws.auth.BasicSessionCredentials;
-import io.hops.util.internal.Answers;
-import io.hops.util.internal.Binding;
+import io.hops.util.internal.LiveRole;
+import io.hops.util.internal.CurrentCredentials;
 import io.hops.util.s3a.BucketSource;
 import java.net.URI;
 import java.util.function.Supplier;
 import org.apache.hadoop.conf.Configuration;
 
 /**
- * The role in use, for clients of the AWS SDK v1 in user code, on the driver and in tasks on executors. Each request asks
- * for the credentials of its moment, so a client outlives them.
+ * Gives the role in use to clients of the AWS SDK v1 in user code, on the driver and in tasks on executors. A client asks at
+ * each request, so it outlives any credentials.
  */
 public final class CredentialsProviderV1 implements AWSCredentialsProvider {
   private final Supplier<Object[]> source;
 
-  /** The role of the application. */
+  /** Makes a provider with the role of the application. */
   public CredentialsProviderV1() {
-    this(new Answers(Binding.APPLICATION));
+    this(new CurrentCredentials(LiveRole.APPLICATION));
   }
 
   /**
-   * For S3A, which makes it for a bucket that it opens.
+   * Makes the provider of a bucket. S3A calls this when it opens one.
    *
    * @param uri the bucket's
    * @param configuration the configuration of the job
@@ -38,19 +38,19 @@ public final class CredentialsProviderV1 implements AWSCredentialsProvider {
   }
 
   /**
-   * The role that a bucket is read with.
+   * Makes a provider with the role that a bucket is read with.
    *
    * @param bucket the bucket
-   * @return its provider
+   * @return the provider
    */
   public static CredentialsProviderV1 forBucket(String bucket) {
-    return new CredentialsProviderV1(new Answers(bucket));
+    return new CredentialsProviderV1(new CurrentCredentials(bucket));
   }
 
   /**
-   * The credentials of this moment.
+   * Returns the current credentials.
    *
-   * @throws SdkClientException when there are none; it says why, and whether the SDK may ask again
+   * @throws SdkClientException when there are none; it says why, and whether asking again may help
    */
   @Override
   public AWSCredentials getCredentials() {
@@ -58,22 +58,22 @@ public final class CredentialsProviderV1 implements AWSCredentialsProvider {
     if (answer.length == 3) {
       return new BasicSessionCredentials((String) answer[0], (String) answer[1], (String) answer[2]);
     }
-    boolean isPassing = (Boolean) answer[0];
+    boolean canRetry = (Boolean) answer[0];
     throw new SdkClientException((String) answer[1]) {
       private static final long serialVersionUID = 1L;
 
       @Override
       public boolean isRetryable() {
-        return isPassing;
+        return canRetry;
       }
     };
   }
 
-  /** Does nothing: each request asks anew. */
+  /** Does nothing: each request asks again. */
   @Override
   public void refresh() {}
 
-  /** Shows nothing of the credentials. */
+  /** Shows no credentials. */
   @Override
   public String toString() {
     return "CredentialsProviderV1";

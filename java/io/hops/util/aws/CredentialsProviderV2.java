@@ -1,7 +1,7 @@
 package io.hops.util.aws;
 
-import io.hops.util.internal.Answers;
-import io.hops.util.internal.Binding;
+import io.hops.util.internal.LiveRole;
+import io.hops.util.internal.CurrentCredentials;
 import io.hops.util.s3a.BucketSource;
 import java.net.URI;
 import java.util.function.Supplier;
@@ -12,14 +12,14 @@ import software.amazon.awssdk.auth.credentials.AwsSessionCredentials;
 import software.amazon.awssdk.core.exception.SdkClientException;
 
 /**
- * The role in use, for clients of the AWS SDK v2 in user code, on the driver and in tasks on executors. Each request asks
- * for the credentials of its moment, so a client outlives them.
+ * Gives the role in use to clients of the AWS SDK v2 in user code, on the driver and in tasks on executors. A client asks at
+ * each request, so it outlives any credentials.
  */
 public final class CredentialsProviderV2 implements AwsCredentialsProvider {
   private final Supplier<Object[]> source;
 
   /**
-   * For S3A, which makes it for a bucket that it opens.
+   * Makes the provider of a bucket. S3A calls this when it opens one.
    *
    * @param uri the bucket's
    * @param configuration the configuration of the job
@@ -33,26 +33,27 @@ public final class CredentialsProviderV2 implements AwsCredentialsProvider {
   }
 
   /**
-   * The role of the application. Libraries that take the name of a provider class, Iceberg's S3FileIO among them, call it.
+   * Makes a provider with the role of the application. Libraries that take the name of a provider class call this, Iceberg's
+   * S3FileIO among them.
    *
-   * @return its provider
+   * @return the provider
    */
   public static CredentialsProviderV2 create() {
-    return new CredentialsProviderV2(new Answers(Binding.APPLICATION));
+    return new CredentialsProviderV2(new CurrentCredentials(LiveRole.APPLICATION));
   }
 
   /**
-   * The role that a bucket is read with.
+   * Makes a provider with the role that a bucket is read with.
    *
    * @param bucket the bucket
-   * @return its provider
+   * @return the provider
    */
   public static CredentialsProviderV2 forBucket(String bucket) {
-    return new CredentialsProviderV2(new Answers(bucket));
+    return new CredentialsProviderV2(new CurrentCredentials(bucket));
   }
 
   /**
-   * The credentials of this moment.
+   * Returns the current credentials.
    *
    * @throws SdkClientException when there are none; it says why
    */
@@ -65,7 +66,7 @@ public final class CredentialsProviderV2 implements AwsCredentialsProvider {
     throw SdkClientException.create((String) answer[1]);
   }
 
-  /** Shows nothing of the credentials. */
+  /** Shows no credentials. */
   @Override
   public String toString() {
     return "CredentialsProviderV2";

@@ -5,8 +5,8 @@ import java.time.Instant;
 /**
  * Temporary credentials of one role: access key id, secret access key and session token.
  *
- * <p>A snapshot: a refresh makes new ones and leaves these as they are. Not serializable, so that none of it travels in a
- * closure or lies in an event log.
+ * <p>They are a snapshot: a refresh makes new ones and leaves these as they are. They are not serializable, so they never
+ * travel in a closure or end up in an event log.
  */
 public class Credentials {
   private String accessKeyId;
@@ -15,13 +15,13 @@ public class Credentials {
   private final Instant expiration;
   private final String roleArn;
 
-  /** Credentials without any part, to be filled by the setters. */
+  /** Makes empty credentials, for the setters to fill. */
   public Credentials() {
     this(null, null, null);
   }
 
   /**
-   * Credentials of which neither expiration nor role is known.
+   * Makes credentials whose expiration and role are unknown.
    *
    * @param accessKeyId the access key id
    * @param secretAccessKey the secret access key
@@ -32,7 +32,7 @@ public class Credentials {
   }
 
   /**
-   * Credentials with all that is known about them.
+   * Makes credentials with everything that can be known about them.
    *
    * @param accessKeyId the access key id
    * @param secretAccessKey the secret access key
@@ -54,7 +54,7 @@ public class Credentials {
   }
 
   /**
-   * The access key id. Not secret: CloudTrail shows it.
+   * Returns the access key id. It is not a secret: CloudTrail shows it.
    *
    * @return the access key id
    */
@@ -72,7 +72,7 @@ public class Credentials {
   }
 
   /**
-   * The secret access key. Secret.
+   * Returns the secret access key, which is a secret.
    *
    * @return the secret access key
    */
@@ -90,7 +90,7 @@ public class Credentials {
   }
 
   /**
-   * The session token. Secret.
+   * Returns the session token, which is a secret.
    *
    * @return the session token
    */
@@ -108,18 +108,18 @@ public class Credentials {
   }
 
   /**
-   * The instant from which AWS refuses them.
+   * Returns the instant from which AWS refuses them.
    *
-   * @return the expiration, or null when it is not known
+   * @return the expiration; null when it is unknown
    */
   public Instant getExpiration() {
     return expiration;
   }
 
   /**
-   * The role they belong to.
+   * Returns the role they belong to.
    *
-   * @return the ARN, or null when a default role was asked for and the server did not say which it is
+   * @return the ARN; null when the server did not say which role is the default
    */
   public String getRoleArn() {
     return roleArn;

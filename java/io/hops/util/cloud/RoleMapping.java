@@ -1,6 +1,6 @@
 package io.hops.util.cloud;
 
-/** "Members with this project role may assume this role." */
+/** One statement of the form "members with this project role may assume this role". */
 public final class RoleMapping {
   private final int id;
   private final String roleArn;
@@ -8,12 +8,12 @@ public final class RoleMapping {
   private final boolean isDefault;
 
   /**
-   * A role mapping as the source of roles shows it.
+   * Makes a role mapping as the source of roles shows it.
    *
    * @param id the id, from 1
    * @param roleArn the ARN of the role
    * @param projectRole who may assume it
-   * @param isDefault whether it is used when no role is named
+   * @param isDefault whether callers who name no role get it
    */
   public RoleMapping(int id, String roleArn, String projectRole, boolean isDefault) {
     this.id = id;
@@ -23,7 +23,7 @@ public final class RoleMapping {
   }
 
   /**
-   * The id by which {@code CredentialsProvider.getRole(Integer)} finds the role.
+   * Returns the id by which {@code CredentialsProvider.getRole(Integer)} finds the role.
    *
    * @return the id, from 1
    */
@@ -32,7 +32,7 @@ public final class RoleMapping {
   }
 
   /**
-   * The role.
+   * Returns the role.
    *
    * @return its ARN
    */
@@ -41,7 +41,7 @@ public final class RoleMapping {
   }
 
   /**
-   * Who may assume it.
+   * Returns the project role of those who may assume it.
    *
    * @return {@code Data owner}, {@code Data scientist} or {@code ALL}
    */
@@ -50,7 +50,7 @@ public final class RoleMapping {
   }
 
   /**
-   * Whether it is the role used when none is named.
+   * Returns true if callers who name no role get this one.
    *
    * @return true for the default mapping
    */

@@ -3,7 +3,7 @@ package io.hops.util.exceptions;
 /**
  * Why there are no credentials: what was attempted, what came back, and what to do.
  *
- * <p>The message holds no secret. What lies below it is the {@linkplain #getCause() cause}.
+ * <p>The message holds no secret. {@link #getCause()} is the error below it, if there is one.
  */
 public class CloudCredentialException extends Exception {
   private static final long serialVersionUID = 1L;
@@ -11,11 +11,28 @@ public class CloudCredentialException extends Exception {
   /** 380000 to 380004, else the HTTP status, else 0. */
   private final int code;
 
-  private final String kind;
-  private final boolean isPassing;
+  /** Who can act. */
+  private final Kind kind;
+
+  /** Whether the same call may succeed later. */
+  private final boolean isRetryable;
+
+  /** Who can act. Python has an exception of its own for each: {@code NotConfiguredError}, {@code RefusedError} and so on. */
+  public enum Kind {
+    /** The operator: a setting or the base identity is missing, or cannot be used. */
+    NOT_CONFIGURED,
+    /** The administrator: the server or STS understood the request and said no. */
+    REFUSED,
+    /** Nobody: a service was busy or out of reach. The same call may succeed later. */
+    UNAVAILABLE,
+    /** The operator of the service: its answer is not what the contract says. */
+    BAD_ANSWER,
+    /** The message says who: this JVM or Spark is in the way. */
+    OTHER
+  }
 
   /**
-   * Without a cause or a code.
+   * Makes one without a cause or a code.
    *
    * @param message one sentence, without secrets
    */
@@ -24,39 +41,44 @@ public class CloudCredentialException extends Exception {
   }
 
   /**
-   * With the text of its cause and no code.
+   * Makes one with the text of its cause and without a code.
    *
-   * @param cause what happened below
+   * @param cause the error below
    */
   public CloudCredentialException(Throwable cause) {
     super(cause);
     this.code = 0;
-    this.kind = "";
-    this.isPassing = false;
+    this.kind = Kind.OTHER;
+    this.isRetryable = false;
   }
 
   /**
-   * With a cause and a code.
+   * Makes one with a cause and a code.
    *
    * @param message one sentence, without secrets
-   * @param cause what happened below, or null
+   * @param cause the error below, or null
    * @param code what {@link #getCode} returns
    */
   public CloudCredentialException(String message, Throwable cause, int code) {
-    this(message, cause, code, "", false);
+    this(message, cause, code, Kind.OTHER, false);
   }
 
-  /** Made by the native library. */
+  /** Called by the native library with the name of a {@link Kind}. */
   private CloudCredentialException(
-      String message, Throwable cause, int code, String kind, boolean isPassing) {
+      String message, Throwable cause, int code, String kind, boolean isRetryable) {
+    this(message, cause, code, Kind.valueOf(kind), isRetryable);
+  }
+
+  private CloudCredentialException(
+      String message, Throwable cause, int code, Kind kind, boolean isRetryable) {
     super(message, cause);
     this.code = code;
     this.kind = kind;
-    this.isPassing = isPassing;
+    this.isRetryable = isRetryable;
   }
 
   /**
-   * Says who refused, in the numbers of the role-mapping contract.
+   * Returns the code of the role-mapping contract, which tells who refused.
    *
    * @return 380000 (no cloud deployment), 380001 (STS refused), 380002 (role mapped, but not for the caller), 380003 (no
    *     such mapping) or 380004 (mapping exists); else the HTTP status of the answer; else 0
@@ -66,21 +88,20 @@ public class CloudCredentialException extends Exception {
   }
 
   /**
-   * Says who can act. Python has an exception of its own for each, {@code RefusedError} and so on.
+   * Returns the kind, which tells who can act.
    *
-   * @return {@code NotConfigured} (whoever starts the program), {@code Refused} (an administrator), {@code Unavailable} (nobody;
-   *     something could not be reached) or {@code BadAnswer} (whoever runs what answered); empty for what is none of these
+   * @return the kind, never null
    */
-  public String getKind() {
+  public Kind getKind() {
     return kind;
   }
 
   /**
-   * Says whether the same call may succeed later without anybody changing anything.
+   * Returns true if the same call may succeed later although nobody changes anything.
    *
-   * @return true when a server or STS could not be reached, or was busy; false for what Spark is in the way of
+   * @return true when a server or STS was busy or out of reach; false when Spark is in the way
    */
-  public boolean isPassing() {
-    return isPassing;
+  public boolean isRetryable() {
+    return isRetryable;
   }
 }

@@ -3,14 +3,14 @@ package io.hops.util.internal;
 import java.util.function.Supplier;
 
 /**
- * The variables of the base identity, as they were before anything of ours was written.
+ * The variables of the base identity, as they were before we wrote any.
  *
- * <p>Problem: two class loaders of one JVM hold two copies of the native library, each with statics of its own. The second
- * copy would find in the environment what the first one has issued, and take it for the base identity.
+ * <p>Problem: two class loaders of one JVM hold two copies of the native library, each with its own statics. The second copy
+ * would find in the environment what the first one has issued, and take that for the base identity.
  *
  * <p>Solution: the first copy leaves the variables in one slot of {@code System.getProperties()}, as an object rather than
- * as strings, so that no listing of the properties shows them. Only JDK types cross: its class is not ours to the second
- * copy.
+ * as strings, so that no listing of the properties shows them. Only JDK types cross, since the second copy does not know the
+ * class of the object.
  */
 final class BaseEnvironment implements Supplier<String[]> {
   private static final String SLOT = "io.hops.util.baseEnvironment";
@@ -21,7 +21,7 @@ final class BaseEnvironment implements Supplier<String[]> {
     this.variables = variables;
   }
 
-  /** Leaves this copy's variables in the slot, or takes those that are there. */
+  /** Puts this copy's variables into the slot, or takes those that are there. */
   static void share(Native library) {
     // A literal is one object in the whole JVM, so two copies of this class exclude each other.
     synchronized ("io.hops.util.internal.BaseEnvironment") {

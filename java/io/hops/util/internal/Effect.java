@@ -4,23 +4,23 @@ import io.hops.util.exceptions.CloudCredentialException;
 import java.util.Set;
 
 /**
- * One place beside the {@link LiveStore} that roles are written to: the environment, an active SparkContext.
+ * One place beside the {@link LiveStore} to which roles are written: the environment, an active SparkContext.
  *
- * <p>Made anew for each {@code assumeRole}, refresh and {@code release}. What must outlast one of them lies in the store.
- * Called under the JVM-wide lock, never two at a time.
+ * <p>Each {@code assumeRole}, refresh and {@code release} makes new effects. Whatever must outlast them lies in the store. All
+ * calls happen under the JVM-wide lock, one at a time.
  */
 public interface Effect {
   /**
-   * Writes the roles of these buckets, as the store holds them, and keeps what was there.
+   * Writes the roles of these buckets, as the store holds them, and remembers what was there.
    *
    * @param store the roles in use, these included
-   * @param buckets the buckets just bound, or {@link Binding#APPLICATION}
+   * @param buckets the buckets just bound, or {@link LiveRole#APPLICATION}
    * @throws CloudCredentialException when they cannot be written; then {@link #undo} is called
    */
   void apply(LiveStore store, Set<String> buckets) throws CloudCredentialException;
 
   /**
-   * Overwrites values with those of newer credentials. Adds and removes nothing.
+   * Overwrites the values with those of newer credentials. Adds and removes nothing.
    *
    * @param store the roles in use
    * @throws CloudCredentialException when they cannot be written
@@ -28,16 +28,16 @@ public interface Effect {
   void refresh(LiveStore store) throws CloudCredentialException;
 
   /**
-   * Takes back what {@link #apply} did, also when that stopped half way.
+   * Undoes what {@link #apply} did, also when that stopped half way.
    *
-   * @param store the roles in use, as they were before
+   * @param store the roles that were in use before
    */
   void undo(LiveStore store);
 
   /**
-   * Puts back what was there before the first role, where it is still ours.
+   * Restores what was there before the first role, where the value is still ours.
    *
-   * @param store no role in use, and what was there before
+   * @param store without a role in use
    */
   void release(LiveStore store);
 }

@@ -8,8 +8,8 @@ import java.nio.ByteOrder;
 import java.nio.file.Path;
 
 /**
- * A shared library of Linux, looked at before it is loaded: the loader maps a truncated one without complaint, and the
- * JVM dies of SIGBUS when it touches what is not there.
+ * Checks a shared library of Linux before it is loaded: the loader maps a truncated file without complaint, and the JVM dies
+ * of SIGBUS when it touches the missing part.
  *
  * <p>Source: System V ABI, "ELF header" and "Program header", 64 bits, little-endian.
  */
@@ -20,12 +20,12 @@ final class ElfFile {
 
   private ElfFile() {}
 
-  /** Why this process cannot load the file; null when nothing speaks against it. */
-  static String problem(Path path) {
+  /** Finds the reason why this process cannot load the file; null when there is none. */
+  static String findProblem(Path path) {
     try (RandomAccessFile file = new RandomAccessFile(path.toFile(), "r")) {
       ByteBuffer header = read(file, 0, HEADER);
       if (header.getInt(0) != 0x464c457f || header.get(4) != 2 || header.get(5) != 1) {
-        return "it is no 64-bit shared library of Linux";
+        return "it is not a 64-bit shared library of Linux";
       }
       int machine = header.getShort(18);
       if (machine != thisMachine()) {

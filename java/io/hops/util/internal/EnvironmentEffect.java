@@ -2,45 +2,30 @@ package io.hops.util.internal;
 
 import io.hops.util.cloud.Credentials;
 import io.hops.util.exceptions.CloudCredentialException;
-import java.net.InetAddress;
-import java.net.UnknownHostException;
 import java.util.Set;
 
 /**
- * The environment of this process: what System.getenv, the C library and new child processes see. It has one set of
- * variables, so only the application's role is written there.
+ * Writes the environment of this process, which System.getenv, the C library and new child processes see. It has one set of
+ * variables, so only the application's role goes there.
  */
 public final class EnvironmentEffect implements Effect {
-  /** Where {@link LiveStore#saved} keeps what the variables held before the first role. */
-  private static final String SAVED = "environment";
-
-  /** Why the environment cannot be written where Spark is, and what to do. */
-  static final String NO_ADDRESS =
-      "with AWS_* in the environment Spark would fail: this machine's host name has no address; add it to /etc/hosts";
-
   private String[] before;
+  private Applied appliedBefore;
 
   @Override
   public void apply(LiveStore store, Set<String> buckets) throws CloudCredentialException {
-    if (!buckets.contains(Binding.APPLICATION)) {
+    if (!buckets.contains(LiveRole.APPLICATION)) {
       return;
     }
-    // With AWS_* in the environment Spark looks up the host's name whenever it makes a Hadoop configuration, and throws
-    // when there is no address for it.
-    if (Spark.isPresent()) {
-      try {
-        InetAddress.getLocalHost();
-      } catch (UnknownHostException e) {
-        throw new CloudCredentialException(NO_ADDRESS, e, 0);
-      }
-    }
+    HostLoader.host().refuseEnvironment();
+    appliedBefore = store.applied();
     before = write(store);
-    store.saved().putIfAbsent(SAVED, before);
+    store.replace(appliedBefore.withEnvironment(before));
   }
 
   @Override
   public void refresh(LiveStore store) throws CloudCredentialException {
-    if (store.saved().containsKey(SAVED)) {
+    if (store.applied().environment() != null) {
       write(store);
     }
   }
@@ -49,32 +34,20 @@ public final class EnvironmentEffect implements Effect {
   public void undo(LiveStore store) {
     if (before != null) {
       restore(before);
-      if (store.saved().get(SAVED) == before) {
-        store.saved().remove(SAVED);
-      }
+      store.replace(appliedBefore);
     }
   }
 
   @Override
   public void release(LiveStore store) {
-    String[] first = store.saved().remove(SAVED);
+    String[] first = store.applied().environment();
     if (first != null) {
       restore(first);
     }
   }
 
-  /**
-   * The three {@code AWS_*} variables as they were before the first role.
-   *
-   * @param store the roles in use
-   * @return access key id, secret access key, session token, null for one that was not set; null while they are not ours
-   */
-  public static String[] before(LiveStore store) {
-    return store.saved().get(SAVED);
-  }
-
   private static String[] write(LiveStore store) throws CloudCredentialException {
-    Credentials credentials = store.set().bound(Binding.APPLICATION).credentials();
+    Credentials credentials = store.current().findOwn(LiveRole.APPLICATION).credentials();
     return Native.loaded().environmentPut(credentials);
   }
 

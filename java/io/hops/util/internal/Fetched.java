@@ -2,15 +2,23 @@ package io.hops.util.internal;
 
 import io.hops.util.cloud.Credentials;
 
-/** Credentials just fetched, what was left of their life when the answer was made, and the name of their session or null. */
+/** Credentials that have just been fetched, and what the core says about them. */
 final class Fetched {
   final Credentials credentials;
-  final long lifeMillis;
+
+  /** For how long they were valid when the answer was made. */
+  final long validForMillis;
+
+  /** How long after the answer newer ones are to be fetched. */
+  final long refreshAfterMillis;
+
+  /** The name of their session; null when the source does not tell. */
   final String sessionName;
 
-  Fetched(Credentials credentials, long lifeMillis, String sessionName) {
+  Fetched(Credentials credentials, long validForMillis, long refreshAfterMillis, String sessionName) {
     this.credentials = credentials;
-    this.lifeMillis = lifeMillis;
+    this.validForMillis = validForMillis;
+    this.refreshAfterMillis = refreshAfterMillis;
     this.sessionName = sessionName;
   }
 }

@@ -3,14 +3,14 @@ package io.hops.util.internal;
 import java.util.ArrayList;
 import java.util.List;
 
-/** What this JVM found when it looked at itself, in the words of the core's {@code doctor}. */
+/** What this JVM finds when it checks itself, in the form that the core's {@code doctor} takes. */
 public final class Findings {
-  private final List<String> flat = new ArrayList<>();
+  private final List<String> triples = new ArrayList<>();
 
   /**
-   * Adds something that is as it should be.
+   * Adds a check that found nothing wrong.
    *
-   * @param check what was looked at
+   * @param check what was checked
    * @param text what was found
    */
   public void good(String check, String text) {
@@ -18,9 +18,9 @@ public final class Findings {
   }
 
   /**
-   * Adds something that somebody must act on.
+   * Adds a problem that somebody must act on.
    *
-   * @param check what was looked at
+   * @param check what was checked
    * @param text the cause, and after a semicolon what to do
    */
   public void problem(String check, String text) {
@@ -28,13 +28,13 @@ public final class Findings {
   }
 
   private void add(String check, String isGood, String text) {
-    flat.add(check);
-    flat.add(isGood);
-    flat.add(text);
+    triples.add(check);
+    triples.add(isGood);
+    triples.add(text);
   }
 
-  /** Check, whether it is good, text; check, … */
-  String[] flat() {
-    return flat.toArray(new String[0]);
+  /** Converts to three texts for each finding: check, whether it is good, text. */
+  String[] toTriples() {
+    return triples.toArray(new String[0]);
   }
 }

@@ -14,61 +14,61 @@ import java.util.Set;
 import java.util.TreeMap;
 
 /**
- * Every role in use at one moment, with a generation and a version. Does not change.
+ * Every role in use at one moment, with a generation and a version. Immutable.
  *
  * <p>{@code assumeRole} and {@code release} raise the generation, so that a job can say which one it was planned under. A
- * refresh raises only the version, so that a receiver can tell the newer of two sets. Travels to executors as bytes.
+ * refresh raises only the version, so that a receiver can tell the newer of two sets. A set travels to executors as bytes.
  */
 public final class LiveSet {
-  /** The longest form in which a set may travel. */
-  static final int MAXIMUM_BYTES = 1 << 20;
+  /** The most bytes in which a set may travel. */
+  static final int MAX_BYTES = 1 << 20;
 
   private static final int MAGIC = 0x484f5053;
   private static final int FORMAT = 1;
 
   private final long generation;
   private final long version;
-  private final Map<String, Binding> bindings;
+  private final Map<String, LiveRole> roles;
 
-  private LiveSet(long generation, long version, Map<String, Binding> bindings) {
+  private LiveSet(long generation, long version, Map<String, LiveRole> roles) {
     this.generation = generation;
     this.version = version;
-    this.bindings = bindings;
+    this.roles = roles;
   }
 
-  /** No role in use, before the first. */
-  static LiveSet none() {
+  /** Returns the set before the first role. */
+  static LiveSet empty() {
     return new LiveSet(0, 0, Collections.emptyMap());
   }
 
-  /** These roles on top of the ones in use; a later role for the same bucket replaces the earlier. */
-  LiveSet assume(Collection<Binding> added) {
-    Map<String, Binding> all = new TreeMap<>(bindings);
-    for (Binding binding : added) {
-      all.put(binding.bucket, binding);
+  /** Returns the next generation, with these roles added; a later role for the same bucket replaces the earlier one. */
+  LiveSet assume(Collection<LiveRole> added) {
+    Map<String, LiveRole> all = new TreeMap<>(roles);
+    for (LiveRole role : added) {
+      all.put(role.bucket, role);
     }
     return new LiveSet(generation + 1, version + 1, all);
   }
 
-  /** No role in use, after these. */
+  /** Returns the next generation, without a role. */
   LiveSet release() {
     return new LiveSet(generation + 1, version + 1, Collections.emptyMap());
   }
 
-  /** The roles of an earlier set, in the generation after this one: an {@code assumeRole} that is taken back. */
-  LiveSet takeBack(LiveSet earlier) {
-    return new LiveSet(generation + 1, version + 1, earlier.bindings);
+  /** Returns the next generation, with the roles of an earlier set: what follows an {@code assumeRole} that failed. */
+  LiveSet rollBackTo(LiveSet earlier) {
+    return new LiveSet(generation + 1, version + 1, earlier.roles);
   }
 
-  /** The same role with newer credentials, or with the reason why there are none. */
-  LiveSet refresh(Binding binding) {
-    Map<String, Binding> all = new TreeMap<>(bindings);
-    all.put(binding.bucket, binding);
+  /** Returns the same generation, in which one role has newer credentials, or the reason why there are none. */
+  LiveSet refresh(LiveRole role) {
+    Map<String, LiveRole> all = new TreeMap<>(roles);
+    all.put(role.bucket, role);
     return new LiveSet(generation, version + 1, all);
   }
 
   /**
-   * Raised by each {@code assumeRole} and {@code release}.
+   * Returns the generation, which each {@code assumeRole} and {@code release} raises.
    *
    * @return the number that jobs carry
    */
@@ -77,7 +77,7 @@ public final class LiveSet {
   }
 
   /**
-   * Raised by each change.
+   * Returns the version, which each change raises.
    *
    * @return the number that tells the newer of two sets
    */
@@ -85,88 +85,88 @@ public final class LiveSet {
     return version;
   }
 
-  Collection<Binding> bindings() {
-    return bindings.values();
+  Collection<LiveRole> roles() {
+    return roles.values();
   }
 
   /**
-   * The buckets that a role was assumed for.
+   * Lists the buckets that a role was assumed for.
    *
-   * @return their names, {@link Binding#APPLICATION} among them
+   * @return their names, {@link LiveRole#APPLICATION} among them
    */
   public Set<String> buckets() {
-    return bindings.keySet();
+    return roles.keySet();
   }
 
   /**
-   * The role that was assumed for exactly this bucket.
+   * Finds the role that was assumed for exactly this bucket.
    *
-   * @param bucket the bucket, or {@link Binding#APPLICATION}
+   * @param bucket the bucket, or {@link LiveRole#APPLICATION}
    * @return the role, or null
    */
-  public Binding bound(String bucket) {
-    return bindings.get(bucket);
+  public LiveRole findOwn(String bucket) {
+    return roles.get(bucket);
   }
 
   /**
-   * The role that a bucket reads with.
+   * Finds the role that a bucket reads with.
    *
    * @param bucket the bucket
    * @return its own, else the application's, else null
    */
-  public Binding binding(String bucket) {
-    Binding own = bindings.get(bucket);
-    return own != null ? own : bindings.get(Binding.APPLICATION);
+  public LiveRole find(String bucket) {
+    LiveRole own = roles.get(bucket);
+    return own != null ? own : roles.get(LiveRole.APPLICATION);
   }
 
   /**
-   * What a reader of a bucket gets, in the words of the bridge into S3A's class loader: access key id, secret access key and
-   * session token; or else {@code true} when a later call may succeed, {@code false} when not, and the reason.
+   * Returns what a reader of a bucket gets, in the form that the bridge into S3A's class loader takes: access key id, secret
+   * access key and session token; or else whether a later call may succeed, and the reason.
    *
    * @param bucket the bucket
    * @param nowMillis this instant, in milliseconds since 1970
    * @return three texts, or a boolean and a text
    */
   public Object[] answer(String bucket, long nowMillis) {
-    Binding binding = binding(bucket);
-    if (binding == null) {
+    LiveRole role = find(bucket);
+    if (role == null) {
       return new Object[] {
-        false, "no role is in use for " + named(bucket) + " (role released); call assumeRole again"
+        false, "no role is in use for " + describe(bucket) + " (role released); call assumeRole again"
       };
     }
-    if (nowMillis < binding.expirationMillis) {
+    if (nowMillis < role.expirationMillis) {
       return new Object[] {
-        binding.accessKeyId, binding.secretAccessKey, binding.sessionToken
+        role.accessKeyId, role.secretAccessKey, role.sessionToken
       };
     }
     String cause =
-        binding.trouble.isEmpty()
+        role.lastError.isEmpty()
             ? "no newer ones have arrived; see the driver's log for the reason"
-            : binding.trouble;
+            : role.lastError;
     return new Object[] {
-      !binding.refused,
+      !role.errorIsFinal,
       "the credentials of "
-          + binding.role
+          + role.roleArn
           + " for "
-          + named(bucket)
+          + describe(bucket)
           + " ended at "
-          + Instant.ofEpochMilli(binding.expirationMillis)
+          + Instant.ofEpochMilli(role.expirationMillis)
           + ": "
           + cause
     };
   }
 
   /**
-   * A bucket as messages speak of it.
+   * Names a bucket as messages do.
    *
-   * @param bucket the bucket, or {@link Binding#APPLICATION}
-   * @return words for it
+   * @param bucket the bucket, or {@link LiveRole#APPLICATION}
+   * @return the bucket, or the application
    */
-  public static String named(String bucket) {
+  public static String describe(String bucket) {
     return bucket.isEmpty() ? "the application" : "bucket " + bucket;
   }
 
-  /** The set as executors receive it. */
+  /** Converts the set to the form in which executors receive it. */
   byte[] toBytes() {
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
     DataOutputStream out = new DataOutputStream(bytes);
@@ -175,37 +175,37 @@ public final class LiveSet {
       out.writeByte(FORMAT);
       out.writeLong(generation);
       out.writeLong(version);
-      out.writeInt(bindings.size());
-      for (Binding binding : bindings.values()) {
-        write(out, binding.bucket);
-        write(out, binding.role);
-        write(out, binding.accessKeyId);
-        write(out, binding.secretAccessKey);
-        write(out, binding.sessionToken);
-        out.writeLong(binding.expirationMillis);
-        write(out, binding.trouble);
-        out.writeBoolean(binding.refused);
+      out.writeInt(roles.size());
+      for (LiveRole role : roles.values()) {
+        write(out, role.bucket);
+        write(out, role.roleArn);
+        write(out, role.accessKeyId);
+        write(out, role.secretAccessKey);
+        write(out, role.sessionToken);
+        out.writeLong(role.expirationMillis);
+        write(out, role.lastError);
+        out.writeBoolean(role.errorIsFinal);
       }
     } catch (IOException e) {
       throw new IllegalStateException("writing to memory cannot fail", e);
     }
-    if (bytes.size() > MAXIMUM_BYTES) {
+    if (bytes.size() > MAX_BYTES) {
       throw new IllegalStateException(
-          bindings.size() + " roles take " + bytes.size() + " bytes; release some buckets first");
+          roles.size() + " roles take " + bytes.size() + " bytes; release some buckets first");
     }
     return bytes.toByteArray();
   }
 
   /**
-   * Reads what {@link #toBytes} wrote.
+   * Converts back from what {@link #toBytes} returned.
    *
    * @param bytes a set as it travels
    * @return the set
-   * @throws IOException when the bytes are no whole set in a form that this jar knows
+   * @throws IOException when the bytes are not a whole set in a form that this jar knows
    */
   public static LiveSet fromBytes(byte[] bytes) throws IOException {
     DataInputStream in = new DataInputStream(new ByteArrayInputStream(bytes));
-    if (bytes.length > MAXIMUM_BYTES || in.readInt() != MAGIC || in.readUnsignedByte() != FORMAT) {
+    if (bytes.length > MAX_BYTES || in.readInt() != MAGIC || in.readUnsignedByte() != FORMAT) {
       throw new IOException(
           "the credentials on this executor are in a form that this jar does not know; use one version of"
               + " hops-credentials on driver and executors");
@@ -213,14 +213,14 @@ public final class LiveSet {
     long generation = in.readLong();
     long version = in.readLong();
     int count = in.readInt();
-    Map<String, Binding> bindings = new TreeMap<>();
+    Map<String, LiveRole> roles = new TreeMap<>();
     for (int i = 0; i < count; i++) {
-      Binding binding = new Binding(read(in), read(in), read(in), read(in), read(in), in.readLong());
-      String trouble = read(in);
-      binding = binding.troubled(trouble, in.readBoolean());
-      bindings.put(binding.bucket, binding);
+      LiveRole role = new LiveRole(read(in), read(in), read(in), read(in), read(in), in.readLong());
+      String lastError = read(in);
+      role = role.withError(lastError, in.readBoolean());
+      roles.put(role.bucket, role);
     }
-    return new LiveSet(generation, version, bindings);
+    return new LiveSet(generation, version, roles);
   }
 
   private static void write(DataOutputStream out, String text) throws IOException {
@@ -242,6 +242,6 @@ public final class LiveSet {
   /** Shows generation, version and roles; never a secret. */
   @Override
   public String toString() {
-    return "LiveSet{generation=" + generation + ", version=" + version + ", " + bindings.values() + "}";
+    return "LiveSet{generation=" + generation + ", version=" + version + ", " + roles.values() + "}";
   }
 }

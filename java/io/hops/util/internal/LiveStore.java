@@ -1,7 +1,8 @@
 package io.hops.util.internal;
 
 import java.io.IOException;
-import java.util.Collections;
+import java.util.HashMap;
+import java.util.IdentityHashMap;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
@@ -10,14 +11,14 @@ import java.util.function.BiFunction;
 import java.util.function.Function;
 
 /**
- * The roles in use in this JVM, and who keeps them fresh.
+ * The roles in use in this JVM, and the refresher that keeps them fresh.
  *
  * <p>Problem: two class loaders may hold two copies of this jar (sbt's second {@code run}, a notebook with {@code --jars},
  * system and user class path), and statics would make two stores that overwrite each other's work.
  *
- * <p>Solution: one slot of {@code System.getProperties()}. The copy that called {@code assumeRole} last owns it and has
- * taken over what was there; a copy that is not the owner writes nothing. Copies speak to the object in the slot in JDK
- * types only: {@code apply(question, argument)}, one question per constant below.
+ * <p>Solution: one slot of {@code System.getProperties()}. The copy that called {@code assumeRole} last owns the slot and has
+ * taken over the store that it found there; a copy that is not the owner writes nothing. Copies talk to the object in the
+ * slot in JDK types only: {@code apply(question, argument)}, with one question for each constant below.
  */
 public final class LiveStore implements BiFunction<String, Object, Object> {
   private static final String SLOT = "io.hops.util.live.1";
@@ -28,44 +29,38 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
   /** Answer: {@link LiveSet#toBytes}. */
   private static final String SET = "set";
 
-  /** Answer: {@link #fetches}. */
+  /** Answer: {@link #fetches}, each as {@link Fetch#toFunction}. */
   private static final String FETCHES = "fetches";
 
-  /** Answer: {@link #saved}. */
+  /** Answer: {@link Applied#toMap}. */
   private static final String SAVED = "saved";
 
-  /** Argument: a bucket or {@link Binding#APPLICATION}. Answer: {@link Refresher#times}. */
+  /** Argument: a bucket or {@link LiveRole#APPLICATION}. Answer: {@link Refresher#times}. */
   private static final String TIMES = "times";
 
   private final Refresher refresher = new Refresher(this);
-  private final Map<String, Function<long[], Object[]>> fetches;
-  private final Map<String, String[]> saved;
+  private final Map<String, Fetch> fetches;
+  private volatile Applied applied;
   private volatile LiveSet set;
 
-  private LiveStore(
-      LiveSet set, Map<String, Function<long[], Object[]>> fetches, Map<String, String[]> saved) {
+  private LiveStore(LiveSet set, Map<String, Fetch> fetches, Applied applied) {
     this.set = set;
     this.fetches = fetches;
-    this.saved = saved;
+    this.applied = applied;
   }
 
-  /** The store of this copy, which owns the slot from here on and has taken over what another copy left there. */
-  @SuppressWarnings("unchecked")
+  /** Makes this copy the owner of the slot, takes over what another copy left there, and returns the store. */
   static LiveStore own() {
-    synchronized (Roles.LOCK) {
+    synchronized (LiveRoles.LOCK) {
       Object there = System.getProperties().get(SLOT);
       if (there instanceof LiveStore) {
         return (LiveStore) there;
       }
       LiveStore store;
       if (there == null) {
-        store = new LiveStore(LiveSet.none(), new ConcurrentHashMap<>(), new ConcurrentHashMap<>());
+        store = new LiveStore(LiveSet.empty(), new ConcurrentHashMap<>(), Applied.NOTHING);
       } else {
-        store =
-            new LiveStore(
-                read(there),
-                (Map<String, Function<long[], Object[]>>) ask(there, FETCHES, null),
-                (Map<String, String[]>) ask(there, SAVED, null));
+        store = new LiveStore(read(there), readFetches(there), readApplied(there));
       }
       System.getProperties().put(SLOT, store);
       return store;
@@ -73,10 +68,10 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
   }
 
   /**
-   * What a reader of a bucket in this JVM gets now, whichever copy owns the store.
+   * Returns what a reader of a bucket in this JVM gets now, whichever copy owns the store.
    *
    * @param bucket the bucket
-   * @return see {@link LiveSet#answer}; null without a store: this is no JVM that assumed a role
+   * @return see {@link LiveSet#answer}; null without a store: this JVM has not assumed a role
    */
   public static Object[] answer(String bucket) {
     Object there = System.getProperties().get(SLOT);
@@ -84,43 +79,60 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
   }
 
   /**
-   * The newest set in the form in which it travels, whichever copy owns the store.
+   * Returns the newest set in the form in which it travels, whichever copy owns the store.
    *
    * @return the bytes; null without a store
    */
-  public static byte[] newest() {
+  public static byte[] findBytes() {
     Object there = System.getProperties().get(SLOT);
     return there == null ? null : (byte[]) ask(there, SET, null);
   }
 
-  /** When the credentials of a bucket were and will be fetched anew, see {@link Refresher#times}; null without a store. */
+  /** Returns when the credentials of a bucket were and will be refreshed, see {@link Refresher#times}; null without a store. */
   static long[] refreshTimes(String bucket) {
     Object there = System.getProperties().get(SLOT);
     return there == null ? null : (long[]) ask(there, TIMES, bucket);
   }
 
   /**
-   * What stood elsewhere before our first write, whichever copy owns the store.
+   * Returns what the roles in use have written elsewhere in this JVM, whichever copy owns the store.
    *
-   * @return see {@link #saved}; empty without a store
+   * @return the newest value; that of an untouched JVM without a store
    */
-  @SuppressWarnings("unchecked")
-  public static Map<String, String[]> savedHere() {
+  public static Applied findApplied() {
     Object there = System.getProperties().get(SLOT);
-    return there == null ? Collections.emptyMap() : (Map<String, String[]>) ask(there, SAVED, null);
+    if (there == null) {
+      return Applied.NOTHING;
+    }
+    return there instanceof LiveStore ? ((LiveStore) there).applied : readApplied(there);
   }
 
   /**
-   * The roles in use in this JVM, whichever copy owns the store.
+   * Returns the roles in use in this JVM, whichever copy owns the store.
    *
    * @return the newest set; null without a store
    */
-  public static LiveSet setHere() {
+  public static LiveSet findCurrent() {
     Object there = System.getProperties().get(SLOT);
     if (there == null) {
       return null;
     }
     return there instanceof LiveStore ? ((LiveStore) there).set : read(there);
+  }
+
+  @SuppressWarnings("unchecked")
+  private static Applied readApplied(Object there) {
+    return Applied.fromMap((Map<String, String[]>) ask(there, SAVED, null));
+  }
+
+  /** Reads the fetches. Buckets that share one there share one here. */
+  @SuppressWarnings("unchecked")
+  private static Map<String, Fetch> readFetches(Object there) {
+    Map<Function<long[], Object[]>, Fetch> known = new IdentityHashMap<>();
+    Map<String, Fetch> fetches = new ConcurrentHashMap<>();
+    ((Map<String, Function<long[], Object[]>>) ask(there, FETCHES, null))
+        .forEach((bucket, fetch) -> fetches.put(bucket, known.computeIfAbsent(fetch, Fetch::fromOtherCopy)));
+    return fetches;
   }
 
   private static LiveSet read(Object there) {
@@ -136,32 +148,32 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
     return ((BiFunction<String, Object, Object>) there).apply(question, argument);
   }
 
-  /** Whether this copy is still the owner. */
+  /** Returns true if this copy is still the owner of the slot. */
   boolean isOwner() {
     return System.getProperties().get(SLOT) == this;
   }
 
   /**
-   * The roles in use.
+   * Returns the roles in use.
    *
    * @return the newest set
    */
-  public LiveSet set() {
+  public LiveSet current() {
     return set;
   }
 
-  /** Readers see the new set from their next request on. */
+  /** Replaces the set. Readers see the new one from their next request on. */
   void replace(LiveSet newer) {
     this.set = newer;
   }
 
-  /** By bucket, how to fetch its credentials anew, see {@link Refresher}. Buckets of one request share one. */
-  Map<String, Function<long[], Object[]>> fetches() {
+  /** Returns, by bucket, the fetch that brings its credentials. Buckets of one request share one. */
+  Map<String, Fetch> fetches() {
     return fetches;
   }
 
-  /** The buckets that one way of fetching serves. */
-  Set<String> buckets(Function<long[], Object[]> fetch) {
+  /** Lists the buckets that one fetch serves. */
+  Set<String> buckets(Fetch fetch) {
     Set<String> buckets = new TreeSet<>();
     fetches.forEach(
         (bucket, other) -> {
@@ -172,18 +184,27 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
     return buckets;
   }
 
-  /** The one who fetches. */
+  /** Returns the refresher of this store. */
   Refresher refresher() {
     return refresher;
   }
 
   /**
-   * What stood elsewhere before our first write, and what we wrote last: by place and name, two values, null for none.
+   * Returns what the roles in use have written elsewhere.
    *
-   * @return the map itself, changed under the JVM-wide lock only
+   * @return the newest value
    */
-  public Map<String, String[]> saved() {
-    return saved;
+  public Applied applied() {
+    return applied;
+  }
+
+  /**
+   * Replaces the record of what the roles in use have written elsewhere. Call it under the JVM-wide lock only.
+   *
+   * @param newer the new value
+   */
+  public void replace(Applied newer) {
+    this.applied = newer;
   }
 
   @Override
@@ -194,9 +215,11 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
       case SET:
         return set.toBytes();
       case FETCHES:
-        return fetches;
+        Map<String, Function<long[], Object[]>> functions = new HashMap<>();
+        fetches.forEach((bucket, fetch) -> functions.put(bucket, fetch.toFunction()));
+        return functions;
       case SAVED:
-        return saved;
+        return applied.toMap();
       case TIMES:
         return refresher.times(fetches.get((String) argument));
       default:
@@ -204,7 +227,7 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
     }
   }
 
-  /** Shows nothing: the slot is listed with the system properties. */
+  /** Shows nothing: whoever lists the system properties sees this text. */
   @Override
   public String toString() {
     return "***";

@@ -11,10 +11,10 @@ import java.util.logging.Level;
 import java.util.logging.Logger;
 
 /**
- * The native library: everything that is a rule is decided there.
+ * The native library, which makes every decision.
  *
- * <p>Its methods belong to an instance that only {@link #loaded} hands out, so that none can be called before the library
- * is there.
+ * <p>Its methods belong to an instance that only {@link #loaded} hands out, so nobody can call one before the library is
+ * loaded.
  */
 public final class Native {
   private static final Set<String> WARNED = ConcurrentHashMap.newKeySet();
@@ -39,10 +39,10 @@ public final class Native {
   private Native() {}
 
   /**
-   * The library, loaded at the first call.
+   * Loads the library at the first call.
    *
    * @return the library
-   * @throws CloudCredentialException when it cannot be loaded: the same reason at each call
+   * @throws CloudCredentialException when it cannot be loaded; each call gives the same reason
    */
   public static Native loaded() throws CloudCredentialException {
     if (FAILURE != null) {
@@ -52,130 +52,148 @@ public final class Native {
   }
 
   /**
-   * Names the JVM system properties that are settings.
+   * Lists every setting.
    *
-   * @return their names
+   * @return the core's table
    */
-  native String[] propertyNames();
+  native Setting[] settings();
+
+  /**
+   * Shows the value that counts of each setting that is set, without a secret.
+   *
+   * @param settings the settings
+   * @return one text
+   */
+  native String show(JvmSettings settings);
+
+  /**
+   * Returns true if the static {@code fs.s3a.*} keys are to be written.
+   *
+   * @param settings the settings
+   * @return true unless the switch is off
+   * @throws CloudCredentialException when the switch has a value that is neither true nor false
+   */
+  public native boolean hasStaticKeys(JvmSettings settings) throws CloudCredentialException;
+
+  /**
+   * Returns true if credentials that end without a refresh are to be refused.
+   *
+   * @param settings the settings
+   * @return false unless the switch is on
+   * @throws CloudCredentialException when the switch has a value that is neither true nor false
+   */
+  public native boolean requiresLive(JvmSettings settings) throws CloudCredentialException;
 
   /**
    * Finds the truststores that the settings name.
    *
-   * @param configuration the settings, still without certificates
+   * @param settings the settings, still without certificates
    * @return the domain's and the JVM's; null for one that is not set
    */
-  native TrustStore[] trustStores(Configuration configuration);
+  native TrustStore[] trustStores(JvmSettings settings);
 
   /**
    * Lists the role mappings, in the order of their ids.
    *
-   * @param configuration the settings
+   * @param settings the settings
    * @return the role mappings
    * @throws CloudCredentialException when there is no answer
    */
-  public native RoleMapping[] roleMappings(Configuration configuration)
+  public native RoleMapping[] roleMappings(JvmSettings settings)
       throws CloudCredentialException;
 
   /**
    * Finds a role by the id of its mapping.
    *
-   * @param configuration the settings
+   * @param settings the settings
    * @param id the id
    * @return its ARN
-   * @throws CloudCredentialException when there is none, or no answer
+   * @throws CloudCredentialException when there is no such role, or no answer
    */
-  public native String role(Configuration configuration, int id) throws CloudCredentialException;
+  public native String role(JvmSettings settings, int id) throws CloudCredentialException;
 
   /**
    * Finds the caller's default role.
    *
-   * @param configuration the settings
+   * @param settings the settings
    * @return its ARN
-   * @throws CloudCredentialException when there is none, or no answer
+   * @throws CloudCredentialException when there is no such role, or no answer
    */
-  public native String defaultRole(Configuration configuration) throws CloudCredentialException;
+  public native String defaultRole(JvmSettings settings) throws CloudCredentialException;
 
   /**
-   * Fetches credentials and validates them; applies nothing.
+   * Fetches credentials and validates them. Applies nothing.
    *
-   * @param configuration the settings
-   * @param request what is asked for
-   * @return the credentials
+   * @param settings the settings
+   * @param request the request
+   * @param chance a random number from 0 to 1, which spreads the refreshes of many jobs
+   * @return the credentials, and when newer ones are to be fetched
    * @throws CloudCredentialException when there are none
    */
-  native Fetched assumeRole(Configuration configuration, AssumeRoleRequest request)
+  native Fetched assumeRole(JvmSettings settings, AssumeRoleRequest request, double chance)
       throws CloudCredentialException;
 
   /**
    * Names where roles and credentials come from.
    *
-   * @param configuration the settings
-   * @return words for it
+   * @param settings the settings
+   * @return the name
    * @throws CloudCredentialException when a setting is missing or cannot be used
    */
-  native String source(Configuration configuration) throws CloudCredentialException;
+  native String source(JvmSettings settings) throws CloudCredentialException;
 
   /**
-   * Looks at everything that keeps roles from being assumed.
+   * Checks everything that can keep roles from being assumed.
    *
-   * @param configuration the settings
-   * @param found see {@link Findings#flat}
+   * @param settings the settings
+   * @param found the findings of this JVM, see {@link Findings#toTriples}
    * @return a line for each finding, those of {@code found} included, and one that counts the problems
    * @throws CloudCredentialException when the operating system gives no network runtime
    */
-  native String examine(Configuration configuration, String[] found)
+  native String examine(JvmSettings settings, String[] found)
       throws CloudCredentialException;
 
   /**
-   * Decides when credentials are fetched anew.
+   * Decides when to try again after a failed fetch.
    *
-   * @param lifeMillis what was left of them in the answer
-   * @param chance a random number from 0 to 1
-   * @return milliseconds from the answer
-   */
-  native long refreshAfterMillis(long lifeMillis, double chance);
-
-  /**
-   * Decides when a fetch that failed is tried again.
-   *
-   * @param failures how many have failed since the last success, this one included
-   * @param leftMillis what is left of the credentials in use
-   * @param lifeMillis what was left of them in the answer
+   * @param failures how many fetches have failed since the last success, this one included
+   * @param leftMillis for how long the credentials in use are still valid
+   * @param validForMillis for how long they were valid when they were fetched
    * @param chance a random number from 0 to 1
    * @return milliseconds from the failure
    */
-  native long retryAfterMillis(long failures, long leftMillis, long lifeMillis, double chance);
+  native long retryAfterMillis(long failures, long leftMillis, long validForMillis, double chance);
 
   /**
    * Writes the credentials into the map behind {@code System.getenv()} and into the C library's environment.
    *
-   * @param credentials what to write
-   * @return the values that {@code System.getenv()} had before, null for those it had not
+   * @param credentials the credentials to write
+   * @return the values that {@code System.getenv()} had before, null for a variable that was not set
    */
   native String[] environmentPut(Credentials credentials);
 
   /**
    * Undoes {@link #environmentPut} in both places.
    *
-   * @param before what it returned
+   * @param before what {@link #environmentPut} returned
    */
   native void environmentRestore(String[] before);
 
   /**
-   * The variables that make up the base identity, as they were when this library was first used.
+   * Lists the variables that make up the base identity, as they were when this library was first used.
    *
    * @return name, value, name, value, …
    */
   native String[] baseEnvironment();
 
   /**
-   * Takes the base identity's variables from a copy of this library that was there earlier.
+   * Takes the base identity's variables from a copy of this library that was loaded earlier.
    *
-   * @param variables what its {@link #baseEnvironment} returned
+   * @param variables what {@link #baseEnvironment} of that copy returned
    */
   native void adoptBaseEnvironment(String[] variables);
 
-  // Called by the native library.
+  // The native library calls this.
   private static void warn(String text) {
     if (WARNED.add(text)) {
       String facade = CredentialsProvider.class.getName();

@@ -16,12 +16,14 @@ import java.util.stream.Stream;
 /**
  * Finds the native library and loads it.
  *
- * <p>A file that {@code hops.native.path} or {@code HOPS_NATIVE_PATH} names, else the library in the jar, unpacked into
- * {@code hops.native.tmpdir}, {@code HOPS_NATIVE_TMPDIR} or {@code java.io.tmpdir} and deleted as soon as it is loaded.
+ * <p>Loads the file that {@link #PATH} names, else the library in the jar, unpacked into {@link #DIRECTORY}, else into
+ * {@code java.io.tmpdir}, and deleted as soon as it is loaded.
  */
 final class NativeLoader {
-  private static final String PATH = "hops.native.path";
-  private static final String DIRECTORY = "hops.native.tmpdir";
+  static final Setting PATH = new Setting("spark.hops.native.path", "hops.native.path", "HOPS_NATIVE_PATH");
+  static final Setting DIRECTORY =
+      new Setting("spark.hops.native.tmpdir", "hops.native.tmpdir", "HOPS_NATIVE_TMPDIR");
+
   private static final String NAME = "hops_credentials";
   private static final String[] PLATFORMS = {
     "linux-x86_64", "linux-aarch64", "linux-x86_64-musl", "linux-aarch64-musl"
@@ -29,9 +31,9 @@ final class NativeLoader {
 
   private NativeLoader() {}
 
-  /** Loads it into the class loader of this class; throws UnsatisfiedLinkError with a remedy when that fails. */
+  /** Loads the library into the class loader of this class. Throws UnsatisfiedLinkError with a remedy when that fails. */
   static void load() {
-    String path = setting(PATH);
+    String path = PATH.find();
     if (path == null) {
       loadCopy(bundled());
     } else {
@@ -39,18 +41,10 @@ final class NativeLoader {
     }
   }
 
-  private static String setting(String name) {
-    String value = System.getProperty(name);
-    if (value == null) {
-      value = System.getenv(name.toUpperCase(Locale.ROOT).replace('.', '_'));
-    }
-    return value == null || value.isEmpty() ? null : value;
-  }
-
   private static void loadFile(Path file) {
-    String problem = ElfFile.problem(file);
+    String problem = ElfFile.findProblem(file);
     if (problem != null) {
-      throw failed("cannot load " + file + ", which " + PATH + " names: " + problem, null);
+      throw failed("cannot load " + file + ", which " + PATH.property + " names: " + problem, null);
     }
     try {
       System.load(file.toString());
@@ -80,7 +74,7 @@ final class NativeLoader {
               + ", only for: "
               + (present.isEmpty() ? "nothing" : present)
               + "; build one for it and name the file with -D"
-              + PATH,
+              + PATH.property,
           null);
     }
     return resource;
@@ -90,27 +84,26 @@ final class NativeLoader {
     return NativeLoader.class.getResource("/native/" + platform + "/lib" + NAME + ".so");
   }
 
-  /** The name of the jar's folder for this process: operating system, processor and C library. */
+  /** Names the folder of the jar for this process, by operating system, processor and C library. */
   private static String platform() {
     String system = System.getProperty("os.name").toLowerCase(Locale.ROOT).replace(' ', '-');
     String processor = System.getProperty("os.arch").replace("amd64", "x86_64");
     return system + "-" + processor + (isMusl() ? "-musl" : "");
   }
 
-  /** Asks what this very process is linked to: a machine can hold both C libraries. */
+  /** Returns true if this process is linked to musl. A machine can have both C libraries, so the process itself decides. */
   private static boolean isMusl() {
     try (Stream<String> maps = Files.lines(Paths.get("/proc/self/maps"))) {
       return maps.anyMatch(line -> line.contains("/ld-musl-"));
     } catch (IOException e) {
-      return false; // no Linux, or no /proc: then the bundled library is tried
+      return false; // not Linux, or without /proc: then the bundled library is tried
     }
   }
 
-  /** Loads a copy under a name of its own: one file can be loaded by one class loader only. */
+  /** Loads a copy with a new name: only one class loader can load a file. */
   private static void loadCopy(URL library) {
-    Path directory =
-        Paths.get(
-            setting(DIRECTORY) == null ? System.getProperty("java.io.tmpdir") : setting(DIRECTORY));
+    String named = DIRECTORY.find();
+    Path directory = Paths.get(named == null ? System.getProperty("java.io.tmpdir") : named);
     Path copy = null;
     try {
       copy = unpack(library, Files.createDirectories(directory));
@@ -120,7 +113,7 @@ final class NativeLoader {
           "cannot unpack the native library into "
               + directory
               + "; set -D"
-              + DIRECTORY
+              + DIRECTORY.property
               + " to a directory that can be written and has room for it",
           e);
     } catch (UnsatisfiedLinkError e) {
@@ -156,13 +149,13 @@ final class NativeLoader {
           "the native library cannot be executed from "
               + file.getParent()
               + "; is it mounted noexec? Set -D"
-              + DIRECTORY
+              + DIRECTORY.property
               + " to a directory that is not";
     } else if (text.contains("GLIBC_")) {
       text =
           "the C library of this machine is older than the native library needs; build one on this machine and name the"
               + " file with -D"
-              + PATH;
+              + PATH.property;
     }
     return failed(text, e);
   }

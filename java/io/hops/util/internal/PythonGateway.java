@@ -6,10 +6,10 @@ import io.hops.util.exceptions.CloudCredentialException;
 import java.util.Collections;
 
 /**
- * What the Python package asks of the driver's JVM.
+ * The calls that the Python package makes to the driver's JVM.
  *
- * <p>Problem: py4j, which carries the calls, logs every answer at DEBUG, and a bean is one call per property. Solution: the
- * credentials cross as one text, in one call, during which the package holds py4j's log off.
+ * <p>Problem: py4j, which carries the calls, logs every answer at DEBUG, and a bean takes one call for each property. Solution:
+ * the credentials cross as one text, in one call, and the package silences py4j's log meanwhile.
  */
 public final class PythonGateway {
   private PythonGateway() {}
@@ -17,28 +17,28 @@ public final class PythonGateway {
   /**
    * Assumes the role of the application.
    *
-   * @param request what is asked for
-   * @return as {@link #current}
-   * @throws CloudCredentialException when there are no credentials, or one place cannot be written; then all are as they were
+   * @param request the request
+   * @return the same as {@link #current}
+   * @throws CloudCredentialException when there are no credentials, or a place cannot be written; then every place is as before
    */
   public static String assume(AssumeRoleRequest request) throws CloudCredentialException {
-    return text(Roles.assume(request.copy(), Collections.emptyList()));
+    return text(LiveRoles.assume(request.copy(), Collections.emptyList()));
   }
 
   /**
-   * The credentials of the application's role as they are now.
+   * Returns the current credentials of the application's role.
    *
    * @return a line each: access key id, secret access key, session token, expiration in ms since 1970, role ARN or nothing,
    *     ms until the next refresh; null when no role is in use
-   * @throws CloudCredentialException when they cannot be brought to a SparkContext that was made after the role
+   * @throws CloudCredentialException when they cannot be applied to a SparkContext that was made after the role
    */
   public static String current() throws CloudCredentialException {
-    Credentials credentials = Roles.current(Binding.APPLICATION);
+    Credentials credentials = LiveRoles.current(LiveRole.APPLICATION);
     return credentials == null ? null : text(credentials);
   }
 
   private static String text(Credentials credentials) {
-    long[] times = LiveStore.refreshTimes(Binding.APPLICATION);
+    long[] times = LiveStore.refreshTimes(LiveRole.APPLICATION);
     long now = System.currentTimeMillis();
     return String.join(
         "\n",

@@ -6,18 +6,14 @@ import java.util.IdentityHashMap;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
-import java.util.function.Function;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 
 /**
- * Fetches the credentials of every role in use anew, in time, on one daemon thread.
+ * Fetches newer credentials for every role in use, in time, on one daemon thread.
  *
- * <p>When and how often is the core's decision, which it gives with each answer. A fetch takes how often it has failed
- * since the last success, what is left of the credentials in use, and what their life was, both in milliseconds. It
- * answers {@code [access key id, secret access key, session token, role ARN, expiration in ms since 1970, ms until the
- * refresh, life in ms, session name or null]}, or else {@code [whether the same may succeed later without anybody acting,
- * the reason, ms until the next try]}. A failed fetch leaves the credentials in place for as long as they are valid.
+ * <p>The core decides when, and says so with each {@link Fetched} and {@link FetchFailure}. A failed fetch leaves the
+ * credentials in place for as long as they are valid.
  */
 final class Refresher implements Runnable {
   private static final Logger LOG = Logger.getLogger("io.hops.util");
@@ -25,19 +21,19 @@ final class Refresher implements Runnable {
   private static final long DELIVER_AGAIN_MILLIS = 1000;
 
   private final LiveStore store;
-  private final Map<Function<long[], Object[]>, Due> schedule = new IdentityHashMap<>();
+  private final Map<Fetch, DueFetch> schedule = new IdentityHashMap<>();
   private Thread thread;
 
   Refresher(LiveStore store) {
     this.store = store;
   }
 
-  /** When one fetch is due, and how it has fared since its last success. */
-  private static final class Due {
+  /** The next run of a fetch: when it is due, and what has happened since the last success. */
+  private static final class DueFetch {
     long atNanos;
     long refreshAtNanos;
     long endNanos;
-    long lifeMillis;
+    long validForMillis;
     int failures;
     boolean isFetched;
     long lastMillis;
@@ -49,27 +45,27 @@ final class Refresher implements Runnable {
     }
   }
 
-  /** Has credentials just fetched refreshed in time. */
-  synchronized void schedule(Function<long[], Object[]> fetch, long refreshAfterMillis, long lifeMillis) {
+  /** Schedules the refresh of credentials that have just been fetched. */
+  synchronized void schedule(Fetch fetch, long refreshAfterMillis, long validForMillis) {
     long now = System.nanoTime();
-    Due due = new Due();
+    DueFetch due = new DueFetch();
     due.atNanos = now + TimeUnit.MILLISECONDS.toNanos(refreshAfterMillis);
-    due.endNanos = now + TimeUnit.MILLISECONDS.toNanos(lifeMillis);
-    due.lifeMillis = lifeMillis;
+    due.endNanos = now + TimeUnit.MILLISECONDS.toNanos(validForMillis);
+    due.validForMillis = validForMillis;
     schedule.put(fetch, due);
     if (thread == null) {
       thread = new Thread(this, "hops-credentials refresh");
       thread.setDaemon(true);
-      // The context class loader of whoever calls first would be kept alive for ever.
+      // The thread would keep the context class loader of its first caller alive for ever.
       thread.setContextClassLoader(Refresher.class.getClassLoader());
       thread.start();
     }
     notifyAll();
   }
 
-  /** When it was last fetched anew, 0 for never, and when the next fetch is due; both in milliseconds since 1970. */
-  synchronized long[] times(Function<long[], Object[]> fetch) {
-    Due due = fetch == null ? null : schedule.get(fetch);
+  /** Returns when the last refresh was, 0 for never, and when the next is due; both in milliseconds since 1970. */
+  synchronized long[] times(Fetch fetch) {
+    DueFetch due = fetch == null ? null : schedule.get(fetch);
     return due == null
         ? null
         : new long[] {
@@ -78,35 +74,35 @@ final class Refresher implements Runnable {
         };
   }
 
-  /** Sees to it that every role in use is scheduled. For one that is not, when it is due is not known: at once. */
+  /** Schedules every role in use that is not scheduled yet: at once, since nobody knows when it is due. */
   synchronized void adopt() {
-    for (Map.Entry<String, Function<long[], Object[]>> entry : store.fetches().entrySet()) {
+    for (Map.Entry<String, Fetch> entry : store.fetches().entrySet()) {
       if (!schedule.containsKey(entry.getValue())) {
-        Binding binding = store.set().bound(entry.getKey());
-        schedule(entry.getValue(), 0, binding.expirationMillis - System.currentTimeMillis());
+        LiveRole role = store.current().findOwn(entry.getKey());
+        schedule(entry.getValue(), 0, role.expirationMillis - System.currentTimeMillis());
       }
     }
   }
 
-  /** Drops what no role in use is fetched by. Not before an {@code assumeRole} can no longer be taken back. */
+  /** Drops the fetches that no role in use needs. Call it only when the {@code assumeRole} can no longer be undone. */
   synchronized void forgetUnused() {
     schedule.keySet().retainAll(store.fetches().values());
   }
 
   @Override
   public void run() {
-    Function<long[], Object[]> next = await();
+    Fetch next = await();
     while (next != null) {
       refresh(next);
       next = await();
     }
   }
 
-  /** Sleeps until a fetch is due; null, and the end of the thread, when there is nothing left to do. */
-  private synchronized Function<long[], Object[]> await() {
+  /** Sleeps until a fetch is due and returns it. Returns null, and ends the thread, when there is nothing left to do. */
+  private synchronized Fetch await() {
     while (store.isOwner()) {
-      Function<long[], Object[]> next = null;
-      for (Function<long[], Object[]> fetch : schedule.keySet()) {
+      Fetch next = null;
+      for (Fetch fetch : schedule.keySet()) {
         if (store.fetches().containsValue(fetch)
             && (next == null || schedule.get(fetch).atNanos - schedule.get(next).atNanos < 0)) {
           next = fetch;
@@ -129,115 +125,120 @@ final class Refresher implements Runnable {
     return null;
   }
 
-  private synchronized Due due(Function<long[], Object[]> fetch) {
+  private synchronized DueFetch due(Fetch fetch) {
     return schedule.get(fetch);
   }
 
-  private void refresh(Function<long[], Object[]> fetch) {
-    Due due = due(fetch);
-    Object[] answer;
-    try {
-      answer =
-          due.isFetched
-              ? null
-              : fetch.apply(
-                  new long[] {due.failures, due.leftMillis(System.nanoTime()), due.lifeMillis});
-    } catch (RuntimeException | Error e) {
-      answer = new Object[] {false, e.toString(), DELIVER_AGAIN_MILLIS};
+  private void refresh(Fetch fetch) {
+    DueFetch due = due(fetch);
+    Fetched fetched = null;
+    FetchFailure failure = null;
+    if (!due.isFetched) {
+      try {
+        fetched = fetch.fetch(due.failures, due.leftMillis(System.nanoTime()), due.validForMillis);
+      } catch (FetchFailure e) {
+        failure = e;
+      } catch (RuntimeException | Error e) {
+        failure = new FetchFailure(false, e.toString(), DELIVER_AGAIN_MILLIS);
+      }
     }
-    synchronized (Roles.LOCK) {
+    synchronized (LiveRoles.LOCK) {
       Set<String> buckets = store.buckets(fetch);
       if (!store.isOwner() || buckets.isEmpty()) {
         return;
       }
-      if (answer == null) {
-        deliver(due, buckets);
-      } else if (answer.length == 3) {
-        failed(due, buckets, (Boolean) answer[0], (String) answer[1], (Long) answer[2]);
+      if (failure != null) {
+        keepReason(due, buckets, failure);
       } else {
-        fetched(due, buckets, answer);
+        if (fetched != null) {
+          replace(due, buckets, fetched);
+        }
+        deliver(due, buckets);
       }
     }
   }
 
-  private void fetched(Due due, Set<String> buckets, Object[] answer) {
-    LiveSet set = store.set();
+  private void replace(DueFetch due, Set<String> buckets, Fetched fetched) {
+    LiveSet set = store.current();
     for (String bucket : buckets) {
-      set = set.refresh(Binding.fetched(bucket, answer));
+      set = set.refresh(LiveRole.from(bucket, fetched));
     }
     store.replace(set);
     long now = System.nanoTime();
     due.lastMillis = System.currentTimeMillis();
-    due.refreshAtNanos = now + TimeUnit.MILLISECONDS.toNanos((Long) answer[5]);
-    due.lifeMillis = (Long) answer[6];
-    due.endNanos = now + TimeUnit.MILLISECONDS.toNanos(due.lifeMillis);
-    deliver(due, buckets);
+    due.refreshAtNanos = now + TimeUnit.MILLISECONDS.toNanos(fetched.refreshAfterMillis);
+    due.validForMillis = fetched.validForMillis;
+    due.endNanos = now + TimeUnit.MILLISECONDS.toNanos(due.validForMillis);
   }
 
-  /** Takes the newest credentials to every reader beside the store. */
-  private void deliver(Due due, Set<String> buckets) {
+  /** Takes the newest credentials to every place beside the store. */
+  private void deliver(DueFetch due, Set<String> buckets) {
     try {
-      for (Effect effect : Roles.effects()) {
-        effect.refresh(store);
-      }
+      LiveRoles.refresh(store);
     } catch (CloudCredentialException | RuntimeException | Error e) {
       due.isFetched = true;
-      complain(due, buckets, e.toString());
+      logFailure(due, buckets, e.toString());
       due.atNanos = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(DELIVER_AGAIN_MILLIS);
       return;
     }
     due.isFetched = false;
     due.atNanos = due.refreshAtNanos;
     if (due.failures > 0) {
-      Binding binding = store.set().bound(buckets.iterator().next());
+      LiveRole role = store.current().findOwn(buckets.iterator().next());
       LOG.info(
           "recovered: refresh of "
-              + binding.role
+              + role.roleArn
               + " works again, access key "
-              + binding.accessKeyId
+              + role.accessKeyId
               + ", ends "
-              + Instant.ofEpochMilli(binding.expirationMillis));
+              + Instant.ofEpochMilli(role.expirationMillis));
       due.failures = 0;
+    }
+    try {
+      LiveRoles.applyPending(store);
+    } catch (CloudCredentialException | RuntimeException | Error e) {
+      // The next reader in that context tries again; the credentials themselves are fine.
+      LOG.log(
+          Level.WARNING,
+          "the roles in use could not be applied to the new SparkContext; the next read of s3a:// there tries again",
+          e);
     }
   }
 
-  private void failed(
-      Due due, Set<String> buckets, boolean isPassing, String reason, long retryAfterMillis) {
-    LiveSet set = store.set();
+  private void keepReason(DueFetch due, Set<String> buckets, FetchFailure failure) {
+    LiveSet set = store.current();
     for (String bucket : buckets) {
-      set = set.refresh(set.bound(bucket).troubled(reason, !isPassing));
+      set = set.refresh(set.findOwn(bucket).withError(failure.getMessage(), !failure.isRetryable));
     }
     store.replace(set);
     long now = System.nanoTime();
     if (due.leftMillis(now) <= 0) {
-      // Readers on executors then name the cause as well.
+      // Readers on executors then name the cause too.
       try {
-        for (Effect effect : Roles.effects()) {
-          effect.refresh(store);
-        }
+        LiveRoles.refresh(store);
       } catch (CloudCredentialException | RuntimeException e) {
         LOG.log(Level.FINE, "the reason did not reach the executors", e);
       }
     }
-    complain(due, buckets, reason);
-    due.atNanos = now + TimeUnit.MILLISECONDS.toNanos(retryAfterMillis);
+    logFailure(due, buckets, failure.getMessage());
+    due.atNanos = now + TimeUnit.MILLISECONDS.toNanos(failure.retryAfterMillis);
   }
 
-  /** One line at the first failure, and one every five minutes as long as it lasts. */
-  private void complain(Due due, Set<String> buckets, String reason) {
+  /** Logs the first failure, and a reminder every five minutes as long as it lasts. */
+  private void logFailure(DueFetch due, Set<String> buckets, String reason) {
     long now = System.nanoTime();
     if (due.failures == 0) {
       due.firstFailureMillis = System.currentTimeMillis();
     }
     if (due.failures == 0 || now - due.logAtNanos >= 0) {
-      Binding binding = store.set().bound(buckets.iterator().next());
+      LiveRole role = store.current().findOwn(buckets.iterator().next());
       LOG.warning(
           "refresh of "
-              + binding.role
+              + role.roleArn
               + " fails since "
               + Instant.ofEpochMilli(due.firstFailureMillis)
               + ", credentials end "
-              + Instant.ofEpochMilli(binding.expirationMillis)
+              + Instant.ofEpochMilli(role.expirationMillis)
               + ": "
               + reason);
       due.logAtNanos = now + REMIND_NANOS;

@@ -15,7 +15,7 @@ import java.security.cert.Certificate;
 import java.util.Base64;
 import java.util.Collections;
 
-/** A truststore in a format that only Java reads. */
+/** A truststore in a format that only Java can read. */
 final class TrustStore {
   private final String path;
   private final String setting;
@@ -23,7 +23,7 @@ final class TrustStore {
   private final String passwordSetting;
   private final String type;
 
-  /** Made by the native library: which store to read, and what its settings are called in messages. */
+  /** Called by the native library with the store to read, and with the names of its settings for messages. */
   private TrustStore(
       String path, String setting, String password, String passwordSetting, String type) {
     this.path = path;
@@ -33,7 +33,7 @@ final class TrustStore {
     this.type = type;
   }
 
-  /** The certificates of the store as PEM. */
+  /** Reads the certificates of the store as PEM. */
   String pem() throws CloudCredentialException {
     StringBuilder pem = new StringBuilder();
     try (InputStream in = Files.newInputStream(Paths.get(path))) {

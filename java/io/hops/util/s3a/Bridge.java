@@ -8,24 +8,24 @@ import java.lang.reflect.InvocationTargetException;
 import org.apache.hadoop.fs.s3a.S3AFileSystem;
 
 /**
- * A credentials provider of ours inside the class loader of S3A.
+ * Puts a credentials provider of ours into S3A's class loader.
  *
- * <p>Problem: with hadoop-aws on the system class path and our jar on the user's, S3A cannot see our classes, and looks for
+ * <p>Problem: with hadoop-aws on the system class path and our jar on the user's, S3A cannot see our classes, and it looks for
  * providers only in its own loader (https://issues.apache.org/jira/browse/HADOOP-19733).
  *
- * <p>Solution: S3A's loader is given one small class, which asks {@link BucketSource} through JDK types.
+ * <p>Solution: one small class is defined in S3A's loader. It asks {@link BucketSource} through JDK types.
  */
 public final class Bridge {
-  /** Every provider of ours, of each form of the protocol and each SDK line, has a name that begins so. */
+  /** The beginning of the name of every such provider, whatever its protocol and SDK line. */
   static final String NAME = "org.apache.hadoop.fs.s3a.HopsBridge";
 
-  /** Providers of ours that S3A finds by itself where our jar lies beside it. */
+  /** The beginning of the names of our providers that S3A finds by itself where our jar lies beside it. */
   private static final String VISIBLE = "io.hops.util.aws.CredentialsProvider";
 
   private Bridge() {}
 
   /**
-   * Makes the provider available to S3A. Does nothing when it is.
+   * Makes the provider available to S3A. Does nothing when it already is.
    *
    * @return the name of the provider class
    * @throws IOException when S3A's class loader takes no class from us
@@ -40,7 +40,7 @@ public final class Bridge {
       } catch (ClassNotFoundException e) {
         bridge = define(name);
       }
-      // The copy of this jar that came last: an earlier one may belong to a class loader that is closed.
+      // The copy of this jar that came last wins: the class loader of an earlier one may be closed.
       bridge.getField("SOURCE").set(null, BucketSource.factory());
       return name;
     } catch (ReflectiveOperationException e) {
@@ -49,10 +49,10 @@ public final class Bridge {
         throw (LinkageError) cause;
       }
       if (isVisible()) {
-        return visible();
+        return visibleProvider();
       }
       throw new IOException(
-          "the class loader of S3A, " + home() + ", takes no class from us ("
+          "the class loader of S3A, " + loaderName() + ", takes no class from us ("
               + cause
               + "); put the jar of hops-credentials beside hadoop-aws, or run on Java 9 or later",
           cause);
@@ -60,7 +60,7 @@ public final class Bridge {
   }
 
   /**
-   * Whether a file system's provider is one of ours.
+   * Returns true if a file system's provider is one of ours.
    *
    * @param provider the name of a class, or null
    * @return true for ours
@@ -70,7 +70,7 @@ public final class Bridge {
   }
 
   /**
-   * Whether S3A can load classes of our jar by their names.
+   * Returns true if S3A can load the classes of our jar by their names.
    *
    * @return true where both jars are on one class path
    */
@@ -83,24 +83,24 @@ public final class Bridge {
   }
 
   /**
-   * The provider of ours that S3A loads by its name, without {@link HopsS3AFileSystem}.
+   * Names our provider that S3A can load without {@link HopsS3AFileSystem}.
    *
    * @return the name of the class
    */
-  public static String visible() {
+  public static String visibleProvider() {
     return VISIBLE + (isSdk2(S3AFileSystem.class.getClassLoader()) ? "V2" : "V1");
   }
 
   /**
-   * Names the class loader of S3A, in which the provider lives.
+   * Names S3A's class loader, in which the provider lives.
    *
    * @return the name of its class
    */
-  public static String home() {
+  public static String loaderName() {
     return S3AFileSystem.class.getClassLoader().getClass().getSimpleName();
   }
 
-  /** Hadoop 3.4 brought SDK v2; vendors carry it back, so the version of Hadoop does not tell. */
+  /** Looks for a class that came with SDK v2 in Hadoop 3.4. Vendors backport it, so the version of Hadoop does not tell. */
   private static boolean isSdk2(ClassLoader loader) {
     try {
       Class.forName("org.apache.hadoop.fs.s3a.auth.CredentialProviderListFactory", false, loader);
@@ -110,7 +110,7 @@ public final class Bridge {
     }
   }
 
-  /** {@code privateLookupIn(S3AFileSystem.class, lookup()).defineClass(bytes)}, which Java 8 does not know. */
+  /** Calls {@code privateLookupIn(S3AFileSystem.class, lookup()).defineClass(bytes)}, which Java 8 lacks, by reflection. */
   private static Class<?> define(String name) throws ReflectiveOperationException, IOException {
     Object lookup =
         MethodHandles.class
@@ -122,7 +122,7 @@ public final class Bridge {
             .invoke(lookup, (Object) bytes(name));
   }
 
-  /** A resource and no class file of our jar, lest a loader that looks there first finds a second one. */
+  /** Reads the class from a resource: as a class file of our jar, another loader could find and define it too. */
   private static byte[] bytes(String name) throws IOException {
     String resource = "/bridge/" + name.substring(name.lastIndexOf('.') + 1) + ".bin";
     try (InputStream in = Bridge.class.getResourceAsStream(resource)) {

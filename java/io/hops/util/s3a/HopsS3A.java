@@ -6,21 +6,21 @@ import java.net.URISyntaxException;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.DelegateToFileSystem;
 
-/** {@link HopsS3AFileSystem} for users of FileContext, such as the checkpoints of a streaming query. */
+/** Gives {@link HopsS3AFileSystem} to users of FileContext, such as the checkpoints of a streaming query. */
 public final class HopsS3A extends DelegateToFileSystem {
   /**
-   * Called by FileContext when it opens a bucket.
+   * Opens a bucket. FileContext calls this.
    *
-   * @param uri the bucket's
+   * @param uri the URI of the bucket
    * @param configuration see {@link HopsS3AFileSystem#initialize}
    * @throws IOException when the bucket cannot be opened
-   * @throws URISyntaxException when it has no legal name
+   * @throws URISyntaxException when the URI is not legal
    */
   public HopsS3A(URI uri, Configuration configuration) throws IOException, URISyntaxException {
     super(uri, new HopsS3AFileSystem(), configuration, "s3a", false);
   }
 
-  /** S3 has no ports; Hadoop's own S3A says so in the same way. */
+  /** Returns -1 as Hadoop's own S3A does: S3 has no ports. */
   @Override
   public int getUriDefaultPort() {
     return -1;

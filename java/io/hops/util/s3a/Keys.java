@@ -3,12 +3,12 @@ package io.hops.util.s3a;
 /**
  * Every Hadoop configuration key that we read or write.
  *
- * <p>Keys of ours begin with {@code fs.}, since Delta and others hand on only those
- * (https://github.com/unitycatalog/unitycatalog/issues/1112). Hadoop's own names are restated here because its constants
- * class may not be visible from our class loader.
+ * <p>Our keys begin with {@code fs.}, since Delta and others pass on only such keys
+ * (https://github.com/unitycatalog/unitycatalog/issues/1112). Hadoop's own names are repeated here because our class loader may
+ * not see its class of constants.
  */
 public final class Keys {
-  /** The access key id, as the original set it. Readers that know nothing of us use the three. */
+  /** The access key id, as hops-util set it. Readers that do not know us use the three static keys. */
   public static final String ACCESS_KEY = "fs.s3a.access.key";
 
   /** The secret access key. */
@@ -17,19 +17,19 @@ public final class Keys {
   /** The session token. */
   public static final String SESSION_TOKEN = "fs.s3a.session.token";
 
-  /** The class, or list of classes, that hands S3A its credentials. */
+  /** The class, or list of classes, that gives S3A its credentials. */
   public static final String PROVIDER = "fs.s3a.aws.credentials.provider";
 
-  /** S3A's own provider that reads the three keys once per file system. */
+  /** S3A's own provider, which reads the three static keys once for each file system. */
   public static final String TEMPORARY_PROVIDER = "org.apache.hadoop.fs.s3a.TemporaryAWSCredentialsProvider";
 
   /** The file-system class behind {@code s3a://}. */
   public static final String FILE_SYSTEM = "fs.s3a.impl";
 
-  /** The same for FileContext, which streaming checkpoints use. */
+  /** The file-system class for FileContext, which streaming checkpoints use. */
   public static final String ABSTRACT_FILE_SYSTEM = "fs.AbstractFileSystem.s3a.impl";
 
-  /** The generation of roles that a job was planned under. */
+  /** The generation of the roles under which a job was planned. */
   public static final String GENERATION = "fs.s3a.hops.generation";
 
   /** The ARN of the application's role. */
@@ -38,13 +38,13 @@ public final class Keys {
   private Keys() {}
 
   /**
-   * Finds the bucket whose form of a key this is.
+   * Finds the bucket in the form of a key that holds for one bucket.
    *
    * @param written a key as it stands in a configuration
-   * @param key the key that holds for all
-   * @return the bucket, or null when it is no such form
+   * @param key the key that holds for all buckets
+   * @return the bucket; null when this is not such a form of the key
    */
-  public static String bucket(String written, String key) {
+  public static String findBucket(String written, String key) {
     String begin = "fs.s3a.bucket.";
     String end = key.substring("fs.s3a".length());
     boolean isForm = written.startsWith(begin) && written.endsWith(end) && written.length() > begin.length() + end.length();
@@ -55,10 +55,10 @@ public final class Keys {
    * Names the form of a key that holds for one bucket.
    *
    * @param bucket the bucket; empty for all
-   * @param key the key that holds for all
-   * @return the key that S3A prefers for this bucket
+   * @param key the key that holds for all buckets
+   * @return the form that S3A prefers for this bucket
    */
-  public static String of(String bucket, String key) {
+  public static String forBucket(String bucket, String key) {
     return bucket.isEmpty() ? key : "fs.s3a.bucket." + bucket + key.substring("fs.s3a".length());
   }
 }

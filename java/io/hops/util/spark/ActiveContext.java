@@ -12,74 +12,68 @@ import scala.Option;
 import scala.Tuple2;
 
 /**
- * The SparkContext in use in this JVM, and what kind of JVM this is.
+ * Finds the SparkContext in use in this JVM, and tells what kind of JVM this is.
  *
- * <p>Problem: {@code SparkContext.getOrCreate()} makes a context where there is none, and {@code getActive()} waits while
- * one is made. Solution: the reference behind them, which can only be looked at.
+ * <p>Problem: {@code SparkContext.getOrCreate()} makes a context when there is none, and {@code getActive()} waits while one is
+ * being made. Solution: read the reference behind both, which neither makes nor waits.
  */
-public final class ActiveContext {
-  /** What a server for many users is started as, and what it is called. */
+final class ActiveContext {
+  /** The main class of each server for many users, and the name of the server. */
   private static final String[][] SHARED_SERVERS = {
     {"org.apache.spark.sql.hive.thriftserver.HiveThriftServer2", "Thrift server"},
     {"org.apache.spark.sql.connect.service.SparkConnectServer", "Connect server"}
   };
 
-  private static final AtomicReference<SparkContext> ACTIVE = reference();
+  private static final AtomicReference<SparkContext> ACTIVE = findReference();
 
-  /** A context that is being made, which Spark does not yet call active. */
+  /** A context that is being made, which Spark does not call active yet. */
   private static volatile SparkContext starting;
 
   private ActiveContext() {}
 
-  /** The context in use. Asked at each request to S3, so it must wait for nobody. */
+  /** Finds the context in use, or null. Callers ask at each request to S3, so this never waits. */
   static SparkContext get() {
     SparkContext made = ACTIVE == null ? activeAfterWaiting() : ACTIVE.get();
     SparkContext context = made == null ? starting : made;
     return context == null || context.isStopped() || context.applicationId() == null ? null : context;
   }
 
-  /** Takes a context as active while it is made; null when that is over. */
-  static void starting(SparkContext context) {
+  /** Counts a context as active while it is being made; null ends that. */
+  static void setStarting(SparkContext context) {
     starting = context;
   }
 
-  /**
-   * The {@code spark.hops.*} entries of the active SparkConf.
-   *
-   * @return values by full name; empty without an active context
-   */
-  public static Map<String, String> settings() {
+  /** Lists the entries of the active SparkConf by full name; none without an active context. */
+  static Map<String, String> settings() {
     Map<String, String> settings = new LinkedHashMap<>();
     SparkContext context = get();
     if (context != null) {
       for (Tuple2<String, String> entry : context.getConf().getAll()) {
-        if (entry._1().startsWith("spark.hops.")) {
-          settings.put(entry._1(), entry._2());
-        }
+        settings.put(entry._1(), entry._2());
       }
     }
     return settings;
   }
 
   /**
-   * Whether this JVM is an executor and not the driver.
+   * Returns true if this JVM is an executor and not the driver.
    *
    * @return true on an executor
    */
-  public static boolean isExecutor() {
+  static boolean isExecutor() {
     SparkEnv environment = SparkEnv.get();
     return environment != null && !"driver".equals(environment.executorId());
   }
 
   /**
-   * Refuses to go on where one user's code would choose the role of all.
+   * Refuses to go on where the code of one user would choose the role of all users.
    *
    * @throws CloudCredentialException in a Thrift or Connect server
    */
-  public static void refuseSharedServer() throws CloudCredentialException {
+  static void refuseSharedServer() throws CloudCredentialException {
     SparkContext context = get();
     String plugins = context == null ? "" : context.getConf().get("spark.plugins", "");
-    // What the JVM was started with: spark-submit has the class of the server among its arguments.
+    // The command line of the JVM: spark-submit has the class of the server among its arguments.
     String command = System.getProperty("sun.java.command", "");
     for (String[] server : SHARED_SERVERS) {
       if (command.contains(server[0]) || plugins.contains("SparkConnectPlugin") && server[0].contains("Connect")) {
@@ -92,15 +86,15 @@ public final class ActiveContext {
     }
   }
 
-  /** Waits while a context is made. */
+  /** Finds the active context; waits while one is being made. */
   private static SparkContext activeAfterWaiting() {
     Option<SparkContext> active = SparkContext$.MODULE$.getActive();
     return active.isDefined() ? active.get() : null;
   }
 
-  /** Where {@code getActive()} looks, private in Scala; null when this Spark keeps the context elsewhere. */
+  /** Finds the reference that {@code getActive()} reads, which is private in Scala; null when this Spark keeps it elsewhere. */
   @SuppressWarnings("unchecked")
-  private static AtomicReference<SparkContext> reference() {
+  private static AtomicReference<SparkContext> findReference() {
     try {
       Method getter = SparkContext$.class.getMethod("org$apache$spark$SparkContext$$activeContext");
       return (AtomicReference<SparkContext>) getter.invoke(SparkContext$.MODULE$);

@@ -2,7 +2,7 @@ package io.hops.util.spark;
 
 import io.hops.util.exceptions.CloudCredentialException;
 import io.hops.util.internal.LiveStore;
-import io.hops.util.s3a.BucketSource;
+import io.hops.util.s3a.PushedCredentials;
 import java.io.ByteArrayInputStream;
 import java.io.DataInputStream;
 import java.io.IOException;
@@ -21,10 +21,10 @@ import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerExecutorAdded;
 
 /**
- * Takes the live set to every executor, present and future, over Spark's delegation-token channel.
+ * Pushes the live set to every executor, present and future, over Spark's delegation-token channel.
  *
- * <p>Problem: an executor that registers while a set is pushed can miss it, and two pushes at a time can end with the older
- * one. Solution: a push for each executor that registers, and the back end's own monitor from reading the newest set to
+ * <p>Problem: an executor that registers during a push can miss the set, and of two pushes at a time the older can win.
+ * Solution: push again for each executor that registers, and hold the back end's own monitor from reading the newest set to
  * sending it.
  */
 final class Delivery extends SparkListener {
@@ -38,16 +38,16 @@ final class Delivery extends SparkListener {
     this.backend = backend;
   }
 
-  /** Whether the scheduler of this context can take secrets to its executors. */
+  /** Returns true if the scheduler of this context can send secrets to its executors. */
   static boolean hasChannel(SparkContext context) {
     Object backend = context.schedulerBackend();
-    return find(backend, "updateDelegationTokens") != null
-        && find(backend, "currentDelegationTokens") != null;
+    return findMethod(backend, "updateDelegationTokens") != null
+        && findMethod(backend, "currentDelegationTokens") != null;
   }
 
   /**
-   * Pushes the newest set, and sees to it that executors that register later get it too. An executor handles it before any
-   * task that is submitted after this returns.
+   * Pushes the newest set, and makes sure that executors that register later get it too. An executor handles the push before
+   * any task that is submitted after this call returns.
    */
   static void push(SparkContext context) throws CloudCredentialException {
     Delivery delivery =
@@ -83,26 +83,26 @@ final class Delivery extends SparkListener {
 
   private void push() throws IOException, ReflectiveOperationException {
     synchronized (backend) {
-      byte[] newest = LiveStore.newest();
+      byte[] newest = LiveStore.findBytes();
       if (newest == null) {
         return;
       }
-      // What Spark's own renewal has put there goes on travelling.
+      // The tokens of Spark's own renewal must go on travelling.
       Credentials all = new Credentials();
-      byte[] current = (byte[]) find(backend, "currentDelegationTokens").invoke(backend);
+      byte[] current = (byte[]) findMethod(backend, "currentDelegationTokens").invoke(backend);
       if (current != null && current.length > 0) {
         all.readTokenStorageStream(new DataInputStream(new ByteArrayInputStream(current)));
       }
-      all.addSecretKey(BucketSource.SECRET, newest);
+      all.addSecretKey(PushedCredentials.SECRET, newest);
       DataOutputBuffer out = new DataOutputBuffer();
       all.writeTokenStorageToStream(out);
-      find(backend, "updateDelegationTokens")
+      findMethod(backend, "updateDelegationTokens")
           .invoke(backend, (Object) Arrays.copyOf(out.getData(), out.getLength()));
     }
   }
 
-  /** Private to Spark in Scala, public in its class files, and on a superclass of the back end of each cluster manager. */
-  private static Method find(Object backend, String name) {
+  /** Finds a method of the back end. It is private to Spark in Scala, public in the class files, and may be on a superclass. */
+  private static Method findMethod(Object backend, String name) {
     for (Class<?> type = backend.getClass(); type != null; type = type.getSuperclass()) {
       for (Method method : type.getDeclaredMethods()) {
         if (method.getName().equals(name)) {

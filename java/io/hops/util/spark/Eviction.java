@@ -17,9 +17,9 @@ import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.api.java.function.Function;
 
 /**
- * Has the executors forget buckets that they opened before a role was assumed for them, and makes sure that each has.
+ * Makes the executors forget buckets that they opened before a role was assumed for them, and confirms that each has.
  *
- * <p>A job of ours, in a scheduler pool of its own, whose tasks run until every executor has run one.
+ * <p>This is a job in a scheduler pool of its own. It repeats its tasks until every executor has run one.
  */
 final class Eviction implements Function<Integer, String> {
   private static final long serialVersionUID = 1L;
@@ -32,18 +32,18 @@ final class Eviction implements Function<Integer, String> {
     this.buckets = buckets.toArray(new String[0]);
   }
 
-  /** Runs on an executor; tells which one. */
+  /** Runs on an executor and returns its id. */
   @Override
   public String call(Integer task) {
     OpenFileSystems.evictForeign(Arrays.asList(buckets));
     return SparkEnv.get().executorId();
   }
 
-  /** The ids of the executors that are registered. */
+  /** Lists the ids of the executors that are registered. */
   static Set<String> executors(SparkContext context) {
     Object backend = context.schedulerBackend();
     try {
-      // A Seq of Scala 2.12 or of 2.13: two types with this method in common.
+      // The Seq of Scala 2.12 and that of 2.13 are two types with this method in common.
       Object ids = backend.getClass().getMethod("getExecutorIds").invoke(backend);
       String text = (String) ids.getClass().getMethod("mkString", String.class).invoke(ids, ",");
       return text.isEmpty()
@@ -55,18 +55,18 @@ final class Eviction implements Function<Integer, String> {
   }
 
   /**
-   * Returns when each of these executors has forgotten the buckets, or is gone.
+   * Returns when each of these executors has forgotten the buckets or is gone.
    *
    * @throws CloudCredentialException when one has not answered within 15 s
    */
-  static void on(SparkContext context, Set<String> executors, Collection<String> buckets)
+  static void evictOn(SparkContext context, Set<String> executors, Collection<String> buckets)
       throws CloudCredentialException {
     Set<String> missing = Collections.synchronizedSet(new TreeSet<>(executors));
     FutureTask<Void> job =
         new FutureTask<>(
             () -> {
               context.setLocalProperty("spark.scheduler.pool", NAME);
-              context.setJobGroup(NAME, "open buckets anew under their role", true);
+              context.setJobGroup(NAME, "open buckets again under their role", true);
               JavaSparkContext java = JavaSparkContext.fromSparkContext(context);
               int tasks = Math.max(context.defaultParallelism(), executors.size());
               while (!missing.isEmpty() && !Thread.currentThread().isInterrupted()) {
@@ -98,7 +98,7 @@ final class Eviction implements Function<Integer, String> {
           0);
     } catch (ExecutionException e) {
       throw new CloudCredentialException(
-          "the executors could not be told to open their buckets anew: " + e.getCause(),
+          "the executors could not be told to open their buckets again: " + e.getCause(),
           e.getCause(),
           0);
     } catch (InterruptedException e) {
@@ -106,7 +106,7 @@ final class Eviction implements Function<Integer, String> {
       context.cancelJobGroup(NAME);
       Thread.currentThread().interrupt();
       throw new CloudCredentialException(
-          "interrupted while the executors were told to open their buckets anew", e, 0);
+          "interrupted while the executors were told to open their buckets again", e, 0);
     }
   }
 }

@@ -2,7 +2,7 @@ package io.hops.util.spark;
 
 import io.hops.util.CredentialsProvider.AssumeRoleRequest;
 import io.hops.util.exceptions.CloudCredentialException;
-import io.hops.util.internal.Roles;
+import io.hops.util.internal.LiveRoles;
 import java.util.Collections;
 import java.util.Map;
 import org.apache.spark.SparkContext;
@@ -15,11 +15,11 @@ import org.apache.spark.api.plugin.SparkPlugin;
  * Assumes a role from the configuration, without a line of code:
  * {@code spark.plugins=io.hops.util.spark.HopsSparkPlugin} and {@code spark.hops.role}, an ARN or {@code default}.
  *
- * <p>A context that cannot have its role does not start. Without {@code spark.hops.role} the plugin only brings roles that
- * were assumed before the context was made. In a Thrift or Connect server it is the only way to a role.
+ * <p>A context that cannot get its role does not start. Without {@code spark.hops.role} the plugin only applies roles that were
+ * assumed before the context was made. In a Thrift or Connect server the plugin is the only way to a role.
  */
 public final class HopsSparkPlugin implements SparkPlugin {
-  /** Made by Spark. */
+  /** Called by Spark. */
   public HopsSparkPlugin() {}
 
   @Override
@@ -27,20 +27,20 @@ public final class HopsSparkPlugin implements SparkPlugin {
     return new DriverPlugin() {
       @Override
       public Map<String, String> init(SparkContext context, PluginContext plugin) {
-        ActiveContext.starting(context);
+        ActiveContext.setStarting(context);
         return Collections.emptyMap();
       }
 
-      /** The first call after the scheduler has started: before, nothing can be sent to executors. */
+      /** Assumes the role. This is the first call after the scheduler has started; earlier, nothing can be sent to executors. */
       @Override
       public void registerMetrics(String application, PluginContext plugin) {
         String role = plugin.conf().get("spark.hops.role", "");
         try {
           if (role.isEmpty()) {
-            Roles.catchUp();
+            LiveRoles.applyToNewContext();
           } else {
             String arn = role.equals("default") ? null : role;
-            Roles.assumeForOperator(AssumeRoleRequest.builder().setRoleArn(arn));
+            LiveRoles.assumeForOperator(AssumeRoleRequest.builder().setRoleArn(arn));
           }
         } catch (CloudCredentialException e) {
           throw new IllegalStateException("spark.hops.role cannot be assumed: " + e.getMessage(), e);
@@ -49,7 +49,7 @@ public final class HopsSparkPlugin implements SparkPlugin {
 
       @Override
       public void shutdown() {
-        ActiveContext.starting(null);
+        ActiveContext.setStarting(null);
       }
     };
   }

@@ -2,7 +2,9 @@ package io.hops.util.spark;
 
 import io.hops.util.cloud.Credentials;
 import io.hops.util.exceptions.CloudCredentialException;
-import io.hops.util.internal.Binding;
+import io.hops.util.internal.LiveRole;
+import io.hops.util.internal.JvmSettings;
+import io.hops.util.internal.Native;
 import io.hops.util.s3a.Bridge;
 import io.hops.util.s3a.Keys;
 import java.io.IOException;
@@ -14,8 +16,8 @@ import org.apache.spark.SparkContext;
 /**
  * How S3A gets its credentials in one SparkContext.
  *
- * <p>Live: from our provider, at each request. Static: from the three keys, once per file system, as the original did it;
- * only where the way to the live mode is barred.
+ * <p>Live: from our provider, at each request. Static: from the three static keys, once for each file system, as hops-util did;
+ * only where the live mode is not possible.
  */
 final class Mode {
   static final String LIVE = "live";
@@ -28,56 +30,60 @@ final class Mode {
 
   private final String provider;
   private final boolean hasStaticKeys;
-  private final String bar;
+  private final String whyStatic;
 
-  private Mode(String provider, boolean hasStaticKeys, String bar) {
+  private Mode(String provider, boolean hasStaticKeys, String whyStatic) {
     this.provider = provider;
     this.hasStaticKeys = hasStaticKeys;
-    this.bar = bar;
+    this.whyStatic = whyStatic;
   }
 
-  /** The mode that this context allows. */
-  static Mode of(SparkContext context, Configuration configuration)
+  /** Chooses the mode that this context allows. */
+  static Mode choose(SparkContext context, Configuration configuration)
       throws CloudCredentialException {
-    String bar;
+    JvmSettings settings = JvmSettings.read();
+    // First of all, so that a mistyped switch is refused even where it makes no difference.
+    boolean hasStaticKeys = Native.loaded().hasStaticKeys(settings);
+    boolean requiresLive = Native.loaded().requiresLive(settings);
+    String whyStatic;
     try {
       if (!context.isLocal() && !Delivery.hasChannel(context)) {
-        bar = withoutChannel(context);
+        whyStatic = explainMissingChannel(context);
       } else {
         String provider = Bridge.ensure();
         String fileSystem = configuration.get(Keys.FILE_SYSTEM, STOCK_FILE_SYSTEM);
-        if (!context.isLocal() && isOwn(fileSystem)) {
-          // Nobody would define the bridge on an executor.
+        if (!context.isLocal() && isCustom(fileSystem)) {
+          // Nobody defines the bridge on an executor.
           if (!Bridge.isVisible()) {
-            throw new CloudCredentialException(outOfReach(fileSystem));
+            throw new CloudCredentialException(explainOutOfReach(fileSystem));
           }
-          provider = Bridge.visible();
+          provider = Bridge.visibleProvider();
         }
-        return new Mode(provider, isOn(context, "hops.credentials.static-keys", true), null);
+        return new Mode(provider, hasStaticKeys, null);
       }
     } catch (IOException e) {
-      bar = e.getMessage();
+      whyStatic = e.getMessage();
     } catch (LinkageError e) {
-      bar = withoutSdk(e);
+      whyStatic = explainMissingSdk(e);
     }
-    if (isOn(context, "hops.credentials.require-live", false)) {
+    if (requiresLive) {
       throw new CloudCredentialException(
-          "hops.credentials.require-live is set, and credentials cannot be refreshed in S3A: " + bar);
+          "hops.credentials.require-live is set, and credentials cannot be refreshed in S3A: " + whyStatic);
     }
-    return new Mode(null, true, bar);
+    return new Mode(null, true, whyStatic);
   }
 
-  /** The live mode with this provider, without static keys. */
+  /** Makes the live mode with this provider and without static keys. */
   static Mode live(String provider) {
     return new Mode(provider, false, null);
   }
 
-  /** Whether a file-system class is neither Hadoop's nor ours. */
-  static boolean isOwn(String fileSystem) {
+  /** Returns true if a file-system class is neither Hadoop's nor ours. */
+  static boolean isCustom(String fileSystem) {
     return !fileSystem.equals(STOCK_FILE_SYSTEM) && !fileSystem.equals(HOPS_FILE_SYSTEM);
   }
 
-  static String outOfReach(String fileSystem) {
+  static String explainOutOfReach(String fileSystem) {
     return Keys.FILE_SYSTEM
         + " is "
         + fileSystem
@@ -85,13 +91,13 @@ final class Mode {
         + " spark.driver.extraClassPath and spark.executor.extraClassPath, or remove that setting";
   }
 
-  static String withoutChannel(SparkContext context) {
+  static String explainMissingChannel(SparkContext context) {
     return "master "
         + context.master()
         + " has no channel for secrets to its executors; run on YARN, Kubernetes, a standalone cluster or local[*]";
   }
 
-  static String withoutSdk(LinkageError missing) {
+  static String explainMissingSdk(LinkageError missing) {
     return "S3A or its AWS SDK is not on the class path ("
         + missing.getMessage()
         + " is missing); put hadoop-aws in the version of this Hadoop, "
@@ -103,32 +109,32 @@ final class Mode {
     return provider != null;
   }
 
-  /** Says when the static keys of a role end, and what keeps them from being refreshed. */
-  void warn(Binding binding) {
+  /** Warns when the static keys of a role end, and why they are not refreshed. */
+  void warn(LiveRole role) {
     LOG.warning(
         "credentials of "
-            + binding.role()
+            + role.roleArn()
             + " are not refreshed in S3A (mode=static) and end at "
-            + binding.credentials().getExpiration()
+            + role.credentials().getExpiration()
             + ": "
-            + bar);
+            + whyStatic);
   }
 
   String name() {
     return isLive() ? LIVE : STATIC;
   }
 
-  /** Whether S3A reads this bucket through our provider as the configuration stands. */
+  /** Returns true if, with this configuration, S3A reads the bucket through our provider. */
   boolean isOurs(Configuration configuration, String bucket) {
-    String own = bucket.isEmpty() ? null : configuration.get(Keys.of(bucket, Keys.PROVIDER));
+    String own = bucket.isEmpty() ? null : configuration.get(Keys.forBucket(bucket, Keys.PROVIDER));
     return isLive() && provider.equals(own == null ? configuration.get(Keys.PROVIDER) : own);
   }
 
-  /** The keys that do not depend on the bucket. They change nothing for buckets without a role. */
-  void common(Map<String, String> keys, String fileSystem, long generation) {
+  /** Puts the keys that do not depend on a bucket. They change nothing for buckets without a role. */
+  void putCommonKeys(Map<String, String> keys, String fileSystem, long generation) {
     if (isLive()) {
-      // A class of the user's own stays.
-      if (!isOwn(fileSystem)) {
+      // A class that the user chose stays.
+      if (!isCustom(fileSystem)) {
         keys.put(Keys.FILE_SYSTEM, HOPS_FILE_SYSTEM);
       }
       keys.put(Keys.ABSTRACT_FILE_SYSTEM, HOPS_ABSTRACT_FILE_SYSTEM);
@@ -136,29 +142,20 @@ final class Mode {
     }
   }
 
-  /** The keys of one bucket, or of the application. */
-  void bind(Map<String, String> keys, String bucket, Binding binding) {
-    keys.put(Keys.of(bucket, Keys.PROVIDER), isLive() ? provider : Keys.TEMPORARY_PROVIDER);
-    keys.put(Keys.of(bucket, Keys.ROLE), binding.role());
-    boolean isApplication = bucket.equals(Binding.APPLICATION);
+  /** Puts the keys of one bucket, or of the application. */
+  void putKeys(Map<String, String> keys, String bucket, LiveRole role) {
+    keys.put(Keys.forBucket(bucket, Keys.PROVIDER), isLive() ? provider : Keys.TEMPORARY_PROVIDER);
+    keys.put(Keys.forBucket(bucket, Keys.ROLE), role.roleArn());
+    boolean isApplication = bucket.equals(LiveRole.APPLICATION);
     if (!isLive() || isApplication && hasStaticKeys) {
-      secrets(keys, bucket, binding.credentials());
+      putStaticKeys(keys, bucket, role.credentials());
     }
   }
 
-  /** The three keys of the original. */
-  static void secrets(Map<String, String> keys, String bucket, Credentials credentials) {
-    keys.put(Keys.of(bucket, Keys.ACCESS_KEY), credentials.getAccessKeyId());
-    keys.put(Keys.of(bucket, Keys.SECRET_KEY), credentials.getSecretAccessKey());
-    keys.put(Keys.of(bucket, Keys.SESSION_TOKEN), credentials.getSessionToken());
-  }
-
-  /** A switch, by the order of settings: active SparkConf, system property, environment. */
-  private static boolean isOn(SparkContext context, String name, boolean otherwise) {
-    String value = context.getConf().get("spark." + name, System.getProperty(name, ""));
-    if (value.isEmpty()) {
-      value = System.getenv(name.toUpperCase().replace('.', '_').replace('-', '_'));
-    }
-    return value == null || value.isEmpty() ? otherwise : Boolean.parseBoolean(value);
+  /** Puts the three static keys, which hops-util set too. */
+  static void putStaticKeys(Map<String, String> keys, String bucket, Credentials credentials) {
+    keys.put(Keys.forBucket(bucket, Keys.ACCESS_KEY), credentials.getAccessKeyId());
+    keys.put(Keys.forBucket(bucket, Keys.SECRET_KEY), credentials.getSecretAccessKey());
+    keys.put(Keys.forBucket(bucket, Keys.SESSION_TOKEN), credentials.getSessionToken());
   }
 }

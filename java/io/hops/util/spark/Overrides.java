@@ -11,36 +11,36 @@ import java.util.TreeSet;
 import org.apache.hadoop.conf.Configuration;
 import scala.Option;
 
-/** Settings of the user's own beside the application's role: which of them win over it, and which lose against it. */
+/** The user's own settings beside the application's role: those that win over it, and those that lose. */
 final class Overrides {
   private Overrides() {}
 
-  /** One sentence for each. */
-  static List<String> of(Configuration configuration) {
+  /** Lists one sentence for each. */
+  static List<String> list(Configuration configuration) {
     List<String> found = new ArrayList<>();
     Set<String> buckets = new TreeSet<>();
     for (Map.Entry<String, String> entry : new Configuration(configuration)) {
       for (String key : new String[] {Keys.PROVIDER, Keys.ACCESS_KEY}) {
-        String bucket = Keys.bucket(entry.getKey(), key);
+        String bucket = Keys.findBucket(entry.getKey(), key);
         if (bucket != null) {
           buckets.add(bucket);
         }
       }
     }
     for (String bucket : buckets) {
-      String provider = foreignProvider(configuration, bucket);
+      String provider = findForeignProvider(configuration, bucket);
       if (provider != null) {
         found.add(
             "bucket " + bucket + " is read with " + provider + ", not with the application's role; remove "
-                + Keys.of(bucket, Keys.PROVIDER) + ", or take a role with forBucket");
-      } else if (configuration.get(Keys.of(bucket, Keys.PROVIDER)) == null) {
+                + Keys.forBucket(bucket, Keys.PROVIDER) + ", or take a role with forBucket");
+      } else if (configuration.get(Keys.forBucket(bucket, Keys.PROVIDER)) == null) {
         found.add(
             "bucket " + bucket + " is read with the application's role in spite of "
-                + Keys.of(bucket, Keys.ACCESS_KEY) + "; remove that key, or name a provider for the bucket");
+                + Keys.forBucket(bucket, Keys.ACCESS_KEY) + "; remove that key, or name a provider for the bucket");
       }
     }
     for (String key : new String[] {Keys.PROVIDER, Keys.FILE_SYSTEM}) {
-      String value = ofSession(key);
+      String value = findInSession(key);
       if (value != null) {
         found.add(
             "a session sets " + key + " to " + value + ", which wins over the role; call spark.conf.unset(\"" + key
@@ -50,19 +50,19 @@ final class Overrides {
     return found;
   }
 
-  /** The provider that the user chose for this bucket and no other; null when there is none, or it is ours. */
-  static String foreignProvider(Configuration configuration, String bucket) {
-    String provider = configuration.get(Keys.of(bucket, Keys.PROVIDER));
+  /** Finds the provider that the user chose for this bucket alone; null when there is none, or it is ours. */
+  static String findForeignProvider(Configuration configuration, String bucket) {
+    String provider = configuration.get(Keys.forBucket(bucket, Keys.PROVIDER));
     boolean isOurs =
         provider == null
             || Bridge.isOurs(provider)
-            // In the static mode.
-            || configuration.get(Keys.of(bucket, Keys.ROLE)) != null;
+            // In the static mode we set the provider, which is S3A's own, beside the role.
+            || configuration.get(Keys.forBucket(bucket, Keys.ROLE)) != null;
     return isOurs ? null : provider;
   }
 
-  /** A conf of the session of this thread, else of the default one; Spark SQL may not be there. */
-  private static String ofSession(String key) {
+  /** Finds a conf in the session of this thread, else in the default one. Spark SQL may be absent. */
+  private static String findInSession(String key) {
     try {
       Class<?> type = Class.forName("org.apache.spark.sql.SparkSession");
       for (String getter : new String[] {"getActiveSession", "getDefaultSession"}) {

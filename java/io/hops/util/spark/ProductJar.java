@@ -6,11 +6,11 @@ import java.net.URISyntaxException;
 import java.security.CodeSource;
 import org.apache.spark.SparkContext;
 
-/** The jar that this class was loaded from: executors need it as well. */
+/** The jar that this class was loaded from. Executors need it too. */
 final class ProductJar {
   private ProductJar() {}
 
-  /** Has Spark take it to the executors, unless the user has seen to that. */
+  /** Makes Spark send the jar to the executors, unless the user has already done so. */
   static void ensure(SparkContext context) throws CloudCredentialException {
     CodeSource source = ProductJar.class.getProtectionDomain().getCodeSource();
     if (source == null || !"file".equals(source.getLocation().getProtocol())) {
@@ -20,16 +20,16 @@ final class ProductJar {
     try {
       jar = new File(source.getLocation().toURI());
     } catch (URISyntaxException e) {
-      throw new CloudCredentialException("the path of the jar of hops-credentials is no URI", e, 0);
+      throw new CloudCredentialException("the path of the jar of hops-credentials is not a URI", e, 0);
     }
     String systemPath = context.getConf().get("spark.executor.extraClassPath", "");
-    if (jar.isFile() && !listed(context).contains(jar.getName()) && !systemPath.contains(jar.getName())) {
+    if (jar.isFile() && !list(context).contains(jar.getName()) && !systemPath.contains(jar.getName())) {
       context.addJar(jar.getPath());
     }
   }
 
-  /** The jars that Spark takes to executors, as one text. A Seq of Scala 2.12 or of 2.13: two types. */
-  private static String listed(SparkContext context) {
+  /** Lists the jars that Spark sends to executors, as one text: the Seq of Scala 2.12 and that of 2.13 are two types. */
+  private static String list(SparkContext context) {
     try {
       return SparkContext.class.getMethod("listJars").invoke(context).toString();
     } catch (ReflectiveOperationException e) {

@@ -5,8 +5,10 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertThrowsExactly;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.hops.util.exceptions.CloudCredentialException;
+import io.hops.util.exceptions.CloudCredentialException.Kind;
 import java.io.IOException;
 import java.net.ServerSocket;
 import java.net.Socket;
@@ -18,7 +20,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
-/** Every way in which no credentials come back has one clear message and changes nothing. */
+/** Every failure to get credentials has one clear message and changes nothing. */
 class BadInputTest {
   private static final String READER = RoleMappingServer.READER;
   private static final String FAILED = "io.hops.util.exceptions.CloudCredentialException: ";
@@ -61,8 +63,8 @@ class BadInputTest {
     CloudCredentialException refused =
         check(
             attempt + " was refused: HTTP " + status + ", code " + code + ": \"the server's reason\"; " + remedy, code, 1);
-    assertEquals("Refused", refused.getKind());
-    assertFalse(refused.isPassing());
+    assertEquals(Kind.REFUSED, refused.getKind());
+    assertFalse(refused.isRetryable());
   }
 
   @Test
@@ -95,7 +97,7 @@ class BadInputTest {
   }
 
   @Test
-  void aProjectOfWhichTheCallerIsNoMember() {
+  void aProjectOfWhichTheCallerIsNotAMember() {
     answer(403, RoleMappingServer.error(150068, "no access"));
     check(attempt + " was refused: HTTP 403, code 150068: \"no access\"; check hopsworks.projectid / HOPSWORKS_PROJECT_ID: only members of a project may ask", 403, 1);
   }
@@ -110,7 +112,9 @@ class BadInputTest {
   void htmlOfAProxy() {
     server.http.on(
         RoleMappingServer.TOKEN, 200, "text/html", "<html>log in</html>".getBytes(StandardCharsets.UTF_8));
-    check(attempt + " failed: the answer is HTML, not JSON" + CHECK_SERVER, 200, 1);
+    CloudCredentialException failed = check(attempt + " failed: the answer is HTML, not JSON" + CHECK_SERVER, 200, 1);
+    assertEquals(Kind.BAD_ANSWER, failed.getKind());
+    assertFalse(failed.isRetryable());
   }
 
   @Test
@@ -135,7 +139,7 @@ class BadInputTest {
   }
 
   @Test
-  void anAnswerThatIsNoUtf8() {
+  void anAnswerThatIsNotUtf8() {
     server.http.on(RoleMappingServer.TOKEN, 200, "application/json", new byte[] {'{', (byte) 0xff, '}'});
     check(attempt + " failed: the answer is not UTF-8" + CHECK_SERVER, 200, 1);
   }
@@ -171,7 +175,12 @@ class BadInputTest {
       url = "http://127.0.0.1:" + closed.getLocalPort();
     }
     System.setProperty("hopsworks.restendpoint", url);
-    assertNotNull(check(attempt.replace(server.http.url(), url) + " failed: no connection: Connection refused (os error 111)" + CHECK_NETWORK, 0, 0).getCause());
+    attempt = attempt.replace(server.http.url(), url);
+    CloudCredentialException failed =
+        check(attempt + " failed: no connection: Connection refused (os error 111)" + CHECK_NETWORK, 0, 0);
+    assertNotNull(failed.getCause());
+    assertEquals(Kind.UNAVAILABLE, failed.getKind());
+    assertTrue(failed.isRetryable());
   }
 
   @Test
@@ -214,6 +223,24 @@ class BadInputTest {
             + " project, not its name",
         0,
         0);
+  }
+
+  @Test
+  void aSwitchWithAValueThatIsNeitherTrueNorFalse() {
+    for (String name : new String[] {"require-live", "static-keys"}) {
+      System.setProperty("hops.credentials." + name, "yes");
+      try {
+        String variable = name.equals("require-live") ? "REQUIRE_LIVE" : "STATIC_KEYS";
+        CloudCredentialException refused =
+            check(
+                "hops.credentials." + name + " / HOPS_CREDENTIALS_" + variable + " is \"yes\"; set it to true or false",
+                0,
+                0);
+        assertEquals(Kind.NOT_CONFIGURED, refused.getKind());
+      } finally {
+        System.clearProperty("hops.credentials." + name);
+      }
+    }
   }
 
   private static void checkChild(String answer, ChildJvm jvm, String... program) throws Exception {

@@ -18,7 +18,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 
-/** A second JVM of the same version, with an environment of its own: only what the test puts there. */
+/** A second JVM of the same version. Its environment holds only what the test puts there. */
 public final class ChildJvm {
   static final String JAR = System.getProperty("hops.test.jar");
 
@@ -66,8 +66,8 @@ public final class ChildJvm {
   }
 
   /**
-   * Runs a class to its end and returns all it printed, what the JVM and our log printed left out; no output may hold a
-   * secret or a complaint about JNI.
+   * Runs a class to its end and returns everything that it printed, without the lines of the JVM and of our log. Fails when
+   * the output holds a secret or a complaint about JNI.
    */
   public String run(Class<?> main, String... arguments) throws IOException, InterruptedException {
     List<String> command = new ArrayList<>(launcher);
@@ -86,7 +86,7 @@ public final class ChildJvm {
       String text = new String(Files.readAllBytes(output), StandardCharsets.UTF_8);
       Secrets.assertNoneIn(text);
       assertFalse(text.contains("in native method"), text);
-      // JDK 24 and later announce the load of any native library.
+      // JDK 24 and later warn when a program loads a native library.
       text = text.replaceAll("(?m)^(WARNING: .*\n)+\n?", "");
       text = text.replaceAll("(?m)^.* io\\.hops\\.util\\..*\nINFO: .*\n", "");
       return status == 0 ? text : text + "exit status " + status + "\n";

@@ -14,7 +14,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Two copies of the jar in one JVM, as sbt's second {@code run} or a notebook with {@code --jars} makes them. */
+/** Two copies of the jar in one JVM, as with sbt's second {@code run} or a notebook with {@code --jars}. */
 class ClassLoadersTest {
   private static final String READER = RoleMappingServer.READER;
   private static final String WRITER = RoleMappingServer.WRITER;
@@ -73,7 +73,7 @@ class ClassLoadersTest {
     assertEquals("ASIAISSUED\nAKIABASE: not shown\n", jvm().run(Listing.class, READER));
   }
 
-  /** Assumes one role after the other, from two copies of the jar in turn. */
+  /** Assumes one role after another, from two copies of the jar in turn. */
   public static final class Copies {
     public static void main(String[] arguments) throws Exception {
       URL[] jar = {new File(arguments[0]).toURI().toURL()};
@@ -90,7 +90,7 @@ class ClassLoadersTest {
     }
   }
 
-  /** Assumes a role, then looks at every system property. */
+  /** Assumes a role, then searches every system property. */
   public static final class Listing {
     public static void main(String[] roles) throws Exception {
       System.out.println(CredentialsProvider.assumeRole(roles[0]).getAccessKeyId());

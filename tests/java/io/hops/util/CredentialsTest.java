@@ -52,6 +52,6 @@ class CredentialsTest {
     assertEquals(0, new CloudCredentialException("text").getCode());
     assertEquals(cause, new CloudCredentialException(cause).getCause());
     assertEquals(380003, new CloudCredentialException("text", cause, 380003).getCode());
-    assertEquals("", new CloudCredentialException("text").getKind());
+    assertEquals(CloudCredentialException.Kind.OTHER, new CloudCredentialException("text").getKind());
   }
 }

@@ -12,7 +12,7 @@ import java.util.List;
 import java.util.TreeSet;
 import org.junit.jupiter.api.Test;
 
-/** Everybody who reads an environment variable in this process or a child of it sees the same. */
+/** Every reader of an environment variable, in this process or a child of it, sees the same value. */
 class EnvironmentTest {
   private static final String[] SHELL = {
     "/bin/sh",
@@ -48,7 +48,7 @@ class EnvironmentTest {
     // A child inherits the C library's environment ...
     assertEquals(expected, output(new ProcessBuilder(SHELL).start()));
     assertEquals(expected, output(Runtime.getRuntime().exec(SHELL)));
-    // ... unless its own is touched: then it gets Java's.
+    // ... unless the parent touches the child's own: then the child gets Java's.
     ProcessBuilder touched = new ProcessBuilder(SHELL);
     touched.environment().put("OTHER", "1");
     assertEquals(expected, output(touched.start()));
@@ -114,7 +114,7 @@ class EnvironmentTest {
       reader.interrupt();
       reader.join();
       assertEquals(Arrays.asList(), failures);
-      // Each time the default role is looked up, and then assumed by its name.
+      // Each call looks the default role up, and then assumes it by its name.
       assertEquals(2 * 201, server.http.requests.size());
     }
   }

@@ -12,7 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 
-/** A server on loopback that answers what a test has laid down, and remembers what it was asked. */
+/** A server on loopback that gives the answers of a test, and records the requests. */
 public final class Loopback implements AutoCloseable {
   final List<String> requests = Collections.synchronizedList(new ArrayList<>());
   final List<String> authorizations = Collections.synchronizedList(new ArrayList<>());
@@ -35,7 +35,7 @@ public final class Loopback implements AutoCloseable {
     return new InetSocketAddress(InetAddress.getLoopbackAddress(), 0);
   }
 
-  /** Lays down the answer to a path, whatever the query. */
+  /** Sets the answer to a path, whatever the query. */
   public Loopback on(String path, int status, String body) {
     return on(path, status, "application/json", body.getBytes(StandardCharsets.UTF_8));
   }

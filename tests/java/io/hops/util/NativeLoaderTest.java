@@ -41,7 +41,7 @@ class NativeLoaderTest {
     return Files.write(directory.resolve("libother.so"), content).toString();
   }
 
-  /** The program asks twice, and both times reads the same reason. */
+  /** Runs a program that asks twice, and gets the same reason both times. */
   private void checkOverride(byte[] content, String problem) throws Exception {
     String path = override(content);
     String answer =
@@ -138,9 +138,9 @@ class NativeLoaderTest {
   }
 
   @Test
-  void aNamedFileThatIsNoLibraryIsRefused() throws Exception {
+  void aNamedFileThatIsNotALibraryIsRefused() throws Exception {
     byte[] text = "#!/bin/sh\nexit 0\n# a script of more than sixty-four characters, as ELF headers have\n".getBytes(StandardCharsets.UTF_8);
-    checkOverride(text, "it is no 64-bit shared library of Linux");
+    checkOverride(text, "it is not a 64-bit shared library of Linux");
   }
 
   @Test
@@ -166,7 +166,7 @@ class NativeLoaderTest {
         answer);
   }
 
-  /** A copy of the jar's classes, without the library, beside the test classes. */
+  /** Returns a class path of the test classes and a copy of the jar without the library. */
   private String withoutLibrary() throws IOException {
     Path copy = directory.resolve("classes.jar");
     try (InputStream in = Files.newInputStream(Paths.get(ChildJvm.JAR))) {

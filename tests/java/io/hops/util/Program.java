@@ -2,7 +2,7 @@ package io.hops.util;
 
 import java.util.Arrays;
 
-/** What a user's program would do, told by its arguments; prints results and causes. */
+/** A user's program: does what its arguments say, and prints results and causes. */
 public final class Program {
   private Program() {}
 

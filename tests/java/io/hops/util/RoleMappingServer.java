@@ -2,7 +2,7 @@ package io.hops.util;
 
 import java.io.IOException;
 
-/** The member endpoints of project 7, as the contract has them, and the settings that lead this JVM there. */
+/** The endpoints for members of project 7, as in the contract, and the settings that lead this JVM there. */
 public final class RoleMappingServer implements AutoCloseable {
   static final String PROJECT = "/hopsworks-api/api/project/7/cloud/";
   public static final String TOKEN = PROJECT + "aws/session-token";

@@ -2,7 +2,7 @@ package io.hops.util;
 
 import static org.junit.jupiter.api.Assertions.assertFalse;
 
-/** Values that must not be found in anything a program leaves behind. */
+/** Values that must not appear in anything that a program leaves behind. */
 final class Secrets {
   static final String SECRET_ACCESS_KEY = "canary-secret-access-key-9f2c";
   static final String SESSION_TOKEN = "canary-session-token-41d7";

@@ -23,7 +23,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** A server whose certificate only the truststore vouches for. */
+/** A server whose certificate is trusted only through a truststore. */
 class TrustStoreTest {
   private static final char[] PASSWORD = Secrets.STORE_PASSWORD.toCharArray();
 
@@ -144,7 +144,7 @@ class TrustStoreTest {
   }
 
   @Test
-  void javasWordForNoStoreIsNoFile() {
+  void javasWordForNoStoreIsNotAFile() {
     System.setProperty("javax.net.ssl.trustStore", "NONE");
     CloudCredentialException refused =
         assertThrows(CloudCredentialException.class, () -> CredentialsProvider.getRole(1));
@@ -188,7 +188,7 @@ class TrustStoreTest {
   }
 
   @Test
-  void aFileThatIsNoStoreIsAnError() throws Exception {
+  void aFileThatIsNotAStoreIsAnError() throws Exception {
     byte[] junk = "junk, and more of it than a header has".getBytes(StandardCharsets.UTF_8);
     Path store = Files.write(directory.resolve("junk.jks"), junk);
     trust(store, Secrets.STORE_PASSWORD);

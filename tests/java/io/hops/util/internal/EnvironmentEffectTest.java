@@ -25,7 +25,7 @@ class EnvironmentEffectTest {
         new ChildJvm().environment("AWS_ACCESS_KEY_ID", "AKIAOWN").run(Story.class));
   }
 
-  /** Applies two effects and undoes both, looking at Java's environment and at the C library's. */
+  /** Applies two effects and undoes both, and prints Java's environment and the C library's at each step. */
   public static final class Story {
     public static void main(String[] arguments) throws Exception {
       LiveStore store = LiveStore.own();
@@ -44,10 +44,10 @@ class EnvironmentEffectTest {
 
     private static void issue(LiveStore store, EnvironmentEffect effect, String accessKeyId)
         throws Exception {
-      Binding binding =
-          new Binding(Binding.APPLICATION, "role", accessKeyId, "b", "c", Long.MAX_VALUE);
-      store.replace(store.set().assume(Collections.singleton(binding)));
-      effect.apply(store, Collections.singleton(Binding.APPLICATION));
+      LiveRole role =
+          new LiveRole(LiveRole.APPLICATION, "role", accessKeyId, "b", "c", Long.MAX_VALUE);
+      store.replace(store.current().assume(Collections.singleton(role)));
+      effect.apply(store, Collections.singleton(LiveRole.APPLICATION));
     }
 
     private static void print(String when) throws Exception {

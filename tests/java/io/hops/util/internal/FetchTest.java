@@ -1,6 +1,9 @@
 package io.hops.util.internal;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.hops.util.CredentialsProvider.AssumeRoleRequest;
 import io.hops.util.RoleMappingServer;
@@ -9,10 +12,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
-/** Whether a refresh that failed may succeed later without anybody acting, as S3A is told when the credentials have ended. */
+/** A failed refresh says whether it may succeed later although nobody acts. S3A gets that when the credentials have ended. */
 class FetchTest {
-  private static final long[] FAILURES_LEFT_LIFE = {0, 60_000, 3_600_000};
-
   private RoleMappingServer server;
 
   @BeforeEach
@@ -25,12 +26,28 @@ class FetchTest {
     server.close();
   }
 
-  private void check(boolean isPassing) {
+  private void check(boolean isRetryable) {
     AssumeRoleRequest request =
         AssumeRoleRequest.builder().setRoleArn(RoleMappingServer.READER);
-    Object[] answer = new Fetch(request).apply(FAILURES_LEFT_LIFE);
-    assertEquals(3, answer.length);
-    assertEquals(isPassing, answer[0], (String) answer[1]);
+    RequestFetch fetch = new RequestFetch(request);
+    for (Fetch either : new Fetch[] {fetch, Fetch.fromOtherCopy(fetch::apply)}) {
+      FetchFailure failed = assertThrows(FetchFailure.class, () -> either.fetch(0, 60_000, 3_600_000));
+      assertEquals(isRetryable, failed.isRetryable, failed.getMessage());
+      assertTrue(failed.retryAfterMillis > 0 && failed.retryAfterMillis < 60_000);
+    }
+  }
+
+  @Test
+  void aFetchThatAnotherCopyOfTheJarTakesOverBringsTheSame() throws Exception {
+    RequestFetch fetch = new RequestFetch(AssumeRoleRequest.builder());
+    Fetch taken = Fetch.fromOtherCopy(fetch::apply);
+    Fetched fetched = taken.fetch(0, 60_000, 3_600_000);
+    assertEquals(fetch.fetchFirst().credentials.toString(), fetched.credentials.toString());
+    assertEquals(RoleMappingServer.READER, fetched.credentials.getRoleArn());
+    assertTrue(fetched.refreshAfterMillis < fetched.validForMillis);
+    // However often the copies take turns, nothing is wrapped twice.
+    assertSame(fetch, Fetch.fromOtherCopy(fetch));
+    assertSame(taken.toFunction(), Fetch.fromOtherCopy(taken.toFunction()).toFunction());
   }
 
   private void answer(int status, String body) {

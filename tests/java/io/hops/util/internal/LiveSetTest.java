@@ -13,46 +13,46 @@ class LiveSetTest {
   private static final String READER = "arn:aws:iam::123456789012:role/reader";
   private static final String WRITER = "arn:aws:iam::123456789012:role/writer";
 
-  private static Binding binding(String bucket, String role, long expirationMillis) {
-    return new Binding(bucket, role, "ASIA" + bucket, "canary-secret", "canary-token", expirationMillis);
+  private static LiveRole role(String bucket, String role, long expirationMillis) {
+    return new LiveRole(bucket, role, "ASIA" + bucket, "canary-secret", "canary-token", expirationMillis);
   }
 
   private static LiveSet readerForAllAndWriterForLake() {
-    return LiveSet.none()
-        .assume(Collections.singleton(binding("", READER, 2000)))
-        .assume(Collections.singleton(binding("lake", WRITER, 2000)));
+    return LiveSet.empty()
+        .assume(Collections.singleton(role("", READER, 2000)))
+        .assume(Collections.singleton(role("lake", WRITER, 2000)));
   }
 
   @Test
   void aBucketsOwnRoleGoesBeforeTheApplications() {
     LiveSet set = readerForAllAndWriterForLake();
-    assertEquals(WRITER, set.binding("lake").role());
-    assertEquals(READER, set.binding("sea").role());
+    assertEquals(WRITER, set.find("lake").roleArn());
+    assertEquals(READER, set.find("sea").roleArn());
   }
 
   @Test
   void aLaterRoleForAnotherReachClearsNothing() {
     LiveSet set =
-        readerForAllAndWriterForLake().assume(Collections.singleton(binding("", WRITER, 2000)));
-    assertEquals(WRITER, set.binding("sea").role());
-    assertEquals(WRITER, set.binding("lake").role());
+        readerForAllAndWriterForLake().assume(Collections.singleton(role("", WRITER, 2000)));
+    assertEquals(WRITER, set.find("sea").roleArn());
+    assertEquals(WRITER, set.find("lake").roleArn());
     assertEquals(3, set.generation());
   }
 
   @Test
   void aRefreshRaisesTheVersionAndNotTheGeneration() {
     LiveSet before = readerForAllAndWriterForLake();
-    LiveSet after = before.refresh(binding("lake", WRITER, 3000));
+    LiveSet after = before.refresh(role("lake", WRITER, 3000));
     assertEquals(before.generation(), after.generation());
     assertEquals(before.version() + 1, after.version());
   }
 
   @Test
-  void whatIsTakenBackIsNewerThanWhatItReplaces() {
+  void whatIsRolledBackIsNewerThanWhatItReplaces() {
     LiveSet before = readerForAllAndWriterForLake();
-    LiveSet failed = before.assume(Collections.singleton(binding("", WRITER, 2000)));
-    LiveSet after = failed.takeBack(before);
-    assertEquals(READER, after.binding("sea").role());
+    LiveSet failed = before.assume(Collections.singleton(role("", WRITER, 2000)));
+    LiveSet after = failed.rollBackTo(before);
+    assertEquals(READER, after.find("sea").roleArn());
     assertEquals(failed.generation() + 1, after.generation());
     assertEquals(failed.version() + 1, after.version());
   }
@@ -72,8 +72,8 @@ class LiveSetTest {
 
   @Test
   void aRefusalIsFinalOnceTheCredentialsHaveEnded() {
-    Binding refused = binding("lake", WRITER, 2000).troubled("the mapping was removed", true);
-    LiveSet set = LiveSet.none().assume(Collections.singleton(refused));
+    LiveRole refused = role("lake", WRITER, 2000).withError("the mapping was removed", true);
+    LiveSet set = LiveSet.empty().assume(Collections.singleton(refused));
     assertEquals(3, set.answer("lake", 1999).length);
     Object[] ended = {
       false,
@@ -94,8 +94,8 @@ class LiveSetTest {
 
   @Test
   void aSetSurvivesItsWayToTheExecutors() throws IOException {
-    Binding troubled = binding("lake", WRITER, 2000).troubled("STS is away", true);
-    LiveSet sent = readerForAllAndWriterForLake().refresh(troubled);
+    LiveRole failing = role("lake", WRITER, 2000).withError("STS is away", true);
+    LiveSet sent = readerForAllAndWriterForLake().refresh(failing);
     LiveSet received = LiveSet.fromBytes(sent.toBytes());
     assertEquals(sent.generation(), received.generation());
     assertEquals(sent.version(), received.version());
@@ -124,12 +124,12 @@ class LiveSetTest {
   }
 
   @Test
-  void neitherSetNorBindingNorStoreShowsASecret() {
+  void neitherSetNorRoleNorStoreShowsASecret() {
     LiveSet set = readerForAllAndWriterForLake();
     assertEquals(
-        "LiveSet{generation=2, version=2, [Binding{bucket=, role="
+        "LiveSet{generation=2, version=2, [LiveRole{bucket=, roleArn="
             + READER
-            + ", accessKeyId=ASIA}, Binding{bucket=lake, role="
+            + ", accessKeyId=ASIA}, LiveRole{bucket=lake, roleArn="
             + WRITER
             + ", accessKeyId=ASIAlake}]}",
         set.toString());

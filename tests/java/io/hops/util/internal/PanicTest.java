@@ -16,6 +16,6 @@ class PanicTest {
     assertEquals(RuntimeException.class, panic.getClass());
     assertEquals(
         "panic in native code: environmentPut returned one value per variable: []", panic.getMessage());
-    assertEquals(2_400_000, library.refreshAfterMillis(3_600_000, 0));
+    assertEquals(1000, library.retryAfterMillis(1, 1_200_000, 3_600_000, 0));
   }
 }

@@ -12,13 +12,13 @@ import software.amazon.awssdk.core.exception.SdkClientException;
 /**
  * Hands S3A the credentials of the role in use, at each request; for AWS SDK v2 (Hadoop 3.4 and later).
  *
- * <p>Lives in the class loader of S3A, which cannot see the rest of our jar; see {@code io.hops.util.s3a.Bridge}. Only JDK
- * types cross between the two, in a form that never changes: the 1 in the name is its number.
+ * <p>This class lives in S3A's class loader, which cannot see the rest of our jar; see {@code io.hops.util.s3a.Bridge}. Only
+ * JDK types cross between the two, in a protocol that never changes: the 1 in the name is its number.
  */
 public final class HopsBridge1V2 implements AwsCredentialsProvider {
   /**
-   * Takes the URI and the configuration of a file system; answers where its credentials come from. Each call of that gives
-   * access key id, secret access key and session token; or else whether a later call may succeed, and the reason.
+   * Takes the URI and the configuration of a file system and returns the source of its credentials. The source gives access
+   * key id, secret access key and session token; or else whether a later call may succeed, and the reason.
    */
   public static volatile BiFunction<URI, Object, Supplier<Object[]>> SOURCE;
 
@@ -29,7 +29,7 @@ public final class HopsBridge1V2 implements AwsCredentialsProvider {
     this.source = SOURCE.apply(uri, configuration);
   }
 
-  /** The credentials of this moment. */
+  /** Returns the current credentials. */
   @Override
   public AwsCredentials resolveCredentials() {
     Object[] answer = source.get();
@@ -41,7 +41,7 @@ public final class HopsBridge1V2 implements AwsCredentialsProvider {
     throw (Boolean) answer[0] ? SdkClientException.create(reason) : new CredentialInitializationException(reason);
   }
 
-  /** Shows nothing of the credentials. */
+  /** Shows no credentials. */
   @Override
   public String toString() {
     return "HopsBridge1V2";

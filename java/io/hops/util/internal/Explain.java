@@ -1,0 +1,69 @@
+package io.hops.util.internal;
+
+import io.hops.util.exceptions.CloudCredentialException;
+import java.time.Instant;
+
+/** Answers {@code explain}: with which role a path is read, and how that role fares. Changes nothing. */
+public final class Explain {
+  private static final String SCHEME = "s3a://";
+
+  private Explain() {}
+
+  /**
+   * Says with which role a path is read, and how that role fares.
+   *
+   * @param path the path, from {@code s3a://} on
+   * @return a line for each fact
+   * @throws CloudCredentialException on an executor to which the roles came damaged
+   */
+  public static String explain(String path) throws CloudCredentialException {
+    if (path == null || !path.startsWith(SCHEME) || bucket(path).isEmpty()) {
+      throw new IllegalArgumentException("invalid path: \"" + path + "\" is not of the form s3a://bucket/key");
+    }
+    String bucket = bucket(path);
+    String foreign = HostLoader.host().findForeignProvider(bucket);
+    if (foreign != null) {
+      return path + " is read with " + foreign + ", which the user chose for bucket " + bucket + "; no role of ours counts there";
+    }
+    LiveRole role = LiveRoles.find(bucket);
+    if (role == null) {
+      return path + " is read without a role of ours; call assumeRole";
+    }
+    StringBuilder text = new StringBuilder(path);
+    text.append(role.bucket.isEmpty() ? " is read with the application's role" : " is read with the role of bucket " + bucket);
+    appendLine(text, "role", role.roleArn);
+    appendLine(text, "source", source());
+    text.append("\nmode=").append(HostLoader.host().mode());
+    appendLine(text, "access key", role.accessKeyId);
+    appendLine(text, "ends", Instant.ofEpochMilli(role.expirationMillis).toString());
+    long[] times = LiveStore.refreshTimes(role.bucket);
+    if (times != null) {
+      appendLine(text, "last refresh", times[0] == 0 ? "none yet" : Instant.ofEpochMilli(times[0]).toString());
+      appendLine(text, "next refresh", Instant.ofEpochMilli(times[1]).toString());
+    }
+    appendLine(text, "last error", role.lastError.isEmpty() ? "none" : role.lastError);
+    return text.toString();
+  }
+
+  /** An executor loads no native library; there the driver is the source. */
+  private static String source() {
+    if (HostLoader.host().isExecutor()) {
+      return "the driver";
+    }
+    try {
+      return Native.loaded().source(JvmSettings.readWithCertificates());
+    } catch (CloudCredentialException e) {
+      return e.getMessage();
+    }
+  }
+
+  private static void appendLine(StringBuilder text, String name, String value) {
+    text.append('\n').append(name).append(": ").append(value);
+  }
+
+  private static String bucket(String path) {
+    String rest = path.substring(SCHEME.length());
+    int slash = rest.indexOf('/');
+    return slash < 0 ? rest : rest.substring(0, slash);
+  }
+}

@@ -1,0 +1,43 @@
+package io.hops.util.internal;
+
+import io.hops.util.CredentialsProvider.AssumeRoleRequest;
+import io.hops.util.exceptions.CloudCredentialException;
+import java.util.concurrent.ThreadLocalRandom;
+
+/** Asks the source that the settings of this JVM name at that moment. */
+final class RequestFetch extends Fetch {
+  private final AssumeRoleRequest request;
+
+  RequestFetch(AssumeRoleRequest request) {
+    this.request = request;
+  }
+
+  /** Fetches for the first time, when the caller gets the exception itself. */
+  Fetched fetchFirst() throws CloudCredentialException {
+    double chance = ThreadLocalRandom.current().nextDouble();
+    return Native.loaded().assumeRole(JvmSettings.readWithCertificates(), request, chance);
+  }
+
+  @Override
+  Fetched fetch(long failures, long leftMillis, long validForMillis) throws FetchFailure {
+    boolean isRetryable;
+    String reason;
+    try {
+      return fetchFirst();
+    } catch (CloudCredentialException e) {
+      isRetryable = e.isRetryable();
+      reason = e.getMessage();
+    } catch (RuntimeException e) {
+      isRetryable = false;
+      reason = e.toString();
+    }
+    double chance = ThreadLocalRandom.current().nextDouble();
+    try {
+      long retryAfterMillis =
+          Native.loaded().retryAfterMillis(failures + 1, leftMillis, validForMillis, chance);
+      throw new FetchFailure(isRetryable, reason, retryAfterMillis);
+    } catch (CloudCredentialException e) {
+      throw new IllegalStateException("the library that fetched is loaded", e);
+    }
+  }
+}

@@ -1,0 +1,112 @@
+package io.hops.util.s3a;
+
+import io.hops.util.internal.LiveSet;
+import java.io.IOException;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Supplier;
+import org.apache.hadoop.io.Text;
+import org.apache.hadoop.security.UserGroupInformation;
+
+/**
+ * Gives the current credentials of one bucket on an executor. Reads them from the Hadoop secrets of a user, where the driver's
+ * push puts them; never fetches any.
+ *
+ * <p>Problem: a task can be ahead of the push, and must not read with earlier roles. Solution: a set that is absent, or of a
+ * lower generation than the job, does not count; the reader waits for the push.
+ */
+public final class PushedCredentials implements Supplier<Object[]> {
+  /** The name of the Hadoop secret that carries the set to executors. */
+  public static final Text SECRET = new Text("io.hops.util.live.1");
+
+  private static final long PATIENCE_NANOS = TimeUnit.SECONDS.toNanos(10);
+  private static final long LOOK_AGAIN_MILLIS = 20;
+
+  private final String bucket;
+  private final UserGroupInformation user;
+  private final long generation;
+  private volatile ParsedSet parsed = new ParsedSet(null, null);
+
+  /**
+   * Makes the source of one bucket.
+   *
+   * @param bucket the bucket, or the empty name for the application
+   * @param user whose secrets to look at
+   * @param generation the lowest generation that counts; 0 for any
+   */
+  public PushedCredentials(String bucket, UserGroupInformation user, long generation) {
+    this.bucket = bucket;
+    this.user = user;
+    this.generation = generation;
+  }
+
+  /**
+   * Reads the set that the driver pushed to this executor.
+   *
+   * @param user whose secrets to look at
+   * @return the set, or null when none has arrived
+   * @throws IOException when the set is damaged
+   */
+  public static LiveSet readSet(UserGroupInformation user) throws IOException {
+    byte[] bytes = user.getCredentials().getSecretKey(SECRET);
+    return bytes == null ? null : LiveSet.fromBytes(bytes);
+  }
+
+  @Override
+  public Object[] get() {
+    long start = System.nanoTime();
+    while (true) {
+      LiveSet set;
+      try {
+        set = findNewest();
+      } catch (IOException e) {
+        return new Object[] {true, e.getMessage()};
+      }
+      if (set != null && set.generation() >= generation) {
+        return set.answer(bucket, System.currentTimeMillis());
+      }
+      if (System.nanoTime() - start > PATIENCE_NANOS) {
+        return new Object[] {
+          true,
+          "the credentials for " + LiveSet.describe(bucket) + " have not reached this executor within 10 s: it has "
+              + (set == null ? "none" : "those of generation " + set.generation())
+              + ", the job needs generation " + generation
+              + "; see the driver's log, and call assumeRole on the driver"
+        };
+      }
+      try {
+        Thread.sleep(LOOK_AGAIN_MILLIS);
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        return new Object[] {true, "interrupted while waiting for the credentials for " + LiveSet.describe(bucket)};
+      }
+    }
+  }
+
+  /**
+   * Finds the newest set that was pushed to this executor. Looks at the user's secrets at each request: then a role switch
+   * holds for the next one, and the look costs less than a microsecond. Parses only what is new.
+   */
+  private LiveSet findNewest() throws IOException {
+    byte[] bytes = user.getCredentials().getSecretKey(SECRET);
+    ParsedSet held = parsed;
+    if (bytes != null && bytes != held.bytes) {
+      LiveSet newer = LiveSet.fromBytes(bytes);
+      if (held.set == null || newer.version() >= held.set.version()) {
+        held = new ParsedSet(bytes, newer);
+        parsed = held;
+      }
+    }
+    return held.set;
+  }
+
+  /** A set and the bytes it was parsed from. Their identity tells whether other bytes have arrived since. */
+  private static final class ParsedSet {
+    final byte[] bytes;
+    final LiveSet set;
+
+    ParsedSet(byte[] bytes, LiveSet set) {
+      this.bytes = bytes;
+      this.set = set;
+    }
+  }
+}

@@ -1,0 +1,78 @@
+package io.hops.util.spark;
+
+import io.hops.util.internal.Applied;
+import io.hops.util.internal.LiveRole;
+import io.hops.util.internal.Effect;
+import io.hops.util.internal.LiveStore;
+import io.hops.util.s3a.Bridge;
+import io.hops.util.s3a.Keys;
+import java.io.IOException;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * Prepares SparkContexts that are made after a role.
+ *
+ * <p>Problem: nothing tells us when a context is made. Solution: Spark copies {@code spark.hadoop.*} system properties into each
+ * SparkConf, so a new context finds our file-system class and provider, which are not secret. That class applies the rest when
+ * it opens its first bucket ({@link io.hops.util.s3a.HopsS3AFileSystem}).
+ */
+final class FutureContexts implements Effect {
+  private static final String HADOOP = "spark.hadoop.";
+  private static final String PLACE = "property:";
+
+  private final SavedKeys keys =
+      new SavedKeys(
+          PLACE,
+          key -> System.getProperty(HADOOP + key),
+          (key, value) -> {
+            if (value == null) {
+              System.clearProperty(HADOOP + key);
+            } else {
+              System.setProperty(HADOOP + key, value);
+            }
+          });
+  private Applied appliedBefore;
+
+  @Override
+  public void apply(LiveStore store, Set<String> buckets) {
+    Mode mode;
+    try {
+      mode = Mode.live(Bridge.ensure());
+    } catch (IOException | LinkageError e) {
+      // There is no S3A, or no way into its class loader. The effect on the context itself will say so.
+      return;
+    }
+    Map<String, String> values = new LinkedHashMap<>();
+    String fileSystem = System.getProperty(HADOOP + Keys.FILE_SYSTEM, Mode.STOCK_FILE_SYSTEM);
+    mode.putCommonKeys(values, fileSystem, store.current().generation());
+    for (String bucket : buckets) {
+      LiveRole role = store.current().findOwn(bucket);
+      mode.putKeys(values, bucket, role);
+    }
+    appliedBefore = store.applied();
+    store.replace(keys.write(appliedBefore, values, key -> System.getProperty(HADOOP + key)));
+  }
+
+  @Override
+  public void refresh(LiveStore store) {}
+
+  @Override
+  public void undo(LiveStore store) {
+    keys.undo();
+    if (appliedBefore != null) {
+      store.replace(appliedBefore);
+    }
+  }
+
+  @Override
+  public void release(LiveStore store) {
+    keys.release(store.applied());
+  }
+
+  /** Finds the property behind a key; null when we have not written it. */
+  static Applied.WrittenKey find(Applied applied, String key) {
+    return applied.find(PLACE + key);
+  }
+}

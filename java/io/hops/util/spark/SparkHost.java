@@ -1,0 +1,116 @@
+package io.hops.util.spark;
+
+import io.hops.util.exceptions.CloudCredentialException;
+import io.hops.util.internal.Effect;
+import io.hops.util.internal.EnvironmentEffect;
+import io.hops.util.internal.Findings;
+import io.hops.util.internal.Host;
+import io.hops.util.internal.LiveSet;
+import io.hops.util.s3a.PushedCredentials;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.InetAddress;
+import java.net.UnknownHostException;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Supplier;
+import org.apache.hadoop.security.UserGroupInformation;
+import org.apache.spark.SparkContext;
+
+/** A JVM with Spark on its class path: a driver, an executor, or one that has not made its SparkContext yet. */
+public final class SparkHost implements Host {
+  private static final String NO_ADDRESS =
+      "with AWS_* in the environment Spark would fail: this machine's host name has no address; add it to /etc/hosts";
+
+  /** Called by {@code HostLoader}, which knows only the name of this class. */
+  public SparkHost() {}
+
+  @Override
+  public boolean isExecutor() {
+    return ActiveContext.isExecutor();
+  }
+
+  @Override
+  public void refuseSharedServer() throws CloudCredentialException {
+    ActiveContext.refuseSharedServer();
+  }
+
+  /**
+   * Refuses when this machine's host name has no address. With {@code AWS_*} set, Spark looks the name up whenever it makes a
+   * Hadoop configuration, and throws when there is no address.
+   */
+  @Override
+  public void refuseEnvironment() throws CloudCredentialException {
+    try {
+      InetAddress.getLocalHost();
+    } catch (UnknownHostException e) {
+      throw new CloudCredentialException(NO_ADDRESS, e, 0);
+    }
+  }
+
+  @Override
+  public List<Effect> effects() {
+    SparkContext context = ActiveContext.get();
+    return context == null
+        ? Collections.singletonList(new FutureContexts())
+        // In this order: the context has copied what the properties held when it was made.
+        : Arrays.asList(new SparkEffect(context), new FutureContexts());
+  }
+
+  @Override
+  public Effect findPending() {
+    SparkContext context = ActiveContext.get();
+    return context != null && SparkEffect.isPending(context) ? new SparkEffect(context) : null;
+  }
+
+  @Override
+  public LiveSet readPushed() throws IOException {
+    return isExecutor() ? PushedCredentials.readSet(UserGroupInformation.getCurrentUser()) : null;
+  }
+
+  @Override
+  public Supplier<Object[]> findPushed(String bucket) {
+    if (!isExecutor()) {
+      return null;
+    }
+    try {
+      return new PushedCredentials(bucket, UserGroupInformation.getCurrentUser(), 0);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  @Override
+  public Map<String, String> settings() {
+    return ActiveContext.settings();
+  }
+
+  @Override
+  public String mode() {
+    SparkContext context = ActiveContext.get();
+    if (context == null) {
+      return isExecutor() ? Mode.LIVE : "pending (until a SparkContext opens its first s3a:// path)";
+    }
+    String applied = SparkEffect.findMode(context);
+    return applied == null ? "pending (until this SparkContext opens its first s3a:// path)" : applied;
+  }
+
+  @Override
+  public String findForeignProvider(String bucket) {
+    SparkContext context = ActiveContext.get();
+    return context == null ? null : Overrides.findForeignProvider(context.hadoopConfiguration(), bucket);
+  }
+
+  @Override
+  public void examine(Findings findings) {
+    try {
+      refuseEnvironment();
+      findings.good("host name", "it has an address");
+    } catch (CloudCredentialException e) {
+      findings.problem("host name", e.getMessage());
+    }
+    SparkDoctor.examine(ActiveContext.get(), mode(), findings);
+  }
+}

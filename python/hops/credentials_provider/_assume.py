@@ -1,0 +1,151 @@
+"""`assume_role` and `release`: they begin and end the use of a role, completely or not at all."""
+
+from __future__ import annotations
+
+import atexit
+import dataclasses
+import os
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from . import _environment, _native, _refresher, _spark
+from ._credentials import Credentials, utc_text
+from ._renewal import Renewal
+from ._role import Role, state
+from ._source import LOG, Fetched, NativeSource, Request, Source
+
+
+@dataclasses.dataclass
+class _Flight:
+    """A fetch under way. Callers with an equal request wait for it and share its outcome."""
+
+    ended: threading.Event = dataclasses.field(default_factory=threading.Event)
+    outcome: tuple[Source, Fetched] | None = None
+    error: BaseException | None = None
+
+
+_flights: dict[Request, _Flight] = {}
+
+# The threads that fetch do not exist in a forked child.
+os.register_at_fork(after_in_child=_flights.clear)
+
+
+def assume(asked: Request, refresh: bool) -> Credentials:
+    """Assumes a role and tells every reader. When it raises, nothing has changed."""
+    with state.lock:
+        state.assuming += 1
+    try:
+        source, fetched = _fetch(asked)
+        with state.lock:
+            return _use(asked, source, fetched, refresh)
+    finally:
+        with state.lock:
+            state.assuming -= 1
+
+
+def release() -> None:
+    """Ends the use of the role and puts everything back; without a role, does nothing."""
+    # Waits for a JVM that is being told of the role, to tell it of the end afterwards.
+    with state.telling_jvm, state.lock:
+        role = state.role
+        if role is None:
+            return
+        role.source.release()
+        state.role = None
+        _environment.release()
+        if role.endpoint is not None:
+            role.endpoint.close()
+        _forget_cached_sessions()
+        state.changed.notify_all()
+
+
+def _fetch(asked: Request) -> tuple[Source, Fetched]:
+    with state.lock:
+        flight = _flights.get(asked)
+        own = _flights[asked] = _Flight() if flight is None else flight
+    if flight is not None:
+        flight.ended.wait()
+        if isinstance(flight.error, Exception):
+            raise flight.error
+        # A fetch that was interrupted says nothing about the role.
+        return flight.outcome or _fetch(asked)
+    try:
+        own.outcome = _fetch_from_source(asked)
+        return own.outcome
+    except BaseException as error:
+        own.error = error
+        raise
+    finally:
+        with state.lock:
+            del _flights[asked]
+        own.ended.set()
+
+
+def _fetch_from_source(asked: Request) -> tuple[Source, Fetched]:
+    with state.telling_jvm:
+        jvm = _spark.driver(asked)
+        if jvm is not None:
+            return jvm, jvm.fetch()
+    native = NativeSource(asked)
+    return native, native.fetch()
+
+
+def _use(asked: Request, source: Source, fetched: Fetched, refresh: bool) -> Credentials:
+    before = state.role
+    # Readers that ask an endpoint of this process go on asking there, so it stays.
+    own = before.endpoint if before is not None and before.source.serves_endpoint else None
+    endpoint = (own or _serve(fetched)) if refresh else None
+    role = Role(asked.pinned_to(fetched.role_arn), source, Renewal(fetched), endpoint)
+    snapshot = _environment.snapshot()
+    try:
+        _environment.write(role.changes())
+    except BaseException:
+        _environment.restore(snapshot)
+        if endpoint is not None and endpoint is not own:
+            endpoint.close()
+        raise
+    if endpoint is not None and endpoint is own:
+        endpoint.publish(*fetched.values())
+    elif own is not None:
+        own.close()
+    state.role = role
+    _refresher.start()
+    _forget_cached_sessions()
+    switched = before is not None and before.fetched.role_arn != fetched.role_arn
+    LOG.info(
+        "%s %s, access key %s, ends %s, mode %s",
+        f"switched from {before.fetched.role_arn} to" if before is not None and switched else "assumed",
+        fetched.role_arn or "the default role",
+        fetched.access_key_id,
+        utc_text(fetched.expires()),
+        role.mode(),
+    )
+    return fetched.to_credentials(role.mode())
+
+
+def _serve(fetched: Fetched) -> _native.Endpoint:
+    directory = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
+    if not directory.is_absolute() or not os.access(directory, os.W_OK):
+        directory = Path(tempfile.gettempdir())
+    return _native.Endpoint(*fetched.values(), directory)
+
+
+def _forget_cached_sessions() -> None:
+    """Makes clients of boto3 and s3fs, if these are loaded, look for credentials anew from here on."""
+    boto3 = sys.modules.get("boto3")
+    if boto3 is not None:
+        boto3.DEFAULT_SESSION = None  # type: ignore[attr-defined]
+    s3fs = sys.modules.get("s3fs")
+    if s3fs is not None:
+        s3fs.S3FileSystem.clear_instance_cache()
+
+
+def _close_endpoint() -> None:
+    role = state.role
+    if role is not None and role.endpoint is not None:
+        role.endpoint.close()
+
+
+atexit.register(_close_endpoint)

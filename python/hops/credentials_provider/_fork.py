@@ -1,0 +1,107 @@
+"""Forked children: they keep the role in use, with locks and a refresher of their own.
+
+The environment is a child's own. The endpoint is its parent's: the child leaves it to its parent, and serves it once the parent has ended.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import time
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from . import _native, _refresher, _spark
+from ._errors import CloudCredentialError, UnavailableError
+from ._role import state
+from ._source import LOG, Fetched, NativeSource, NotRenewed, Request, Source, SourceGone
+
+
+class ParentSource(Source):
+    """The endpoint of the process from which this one was forked, so that one fetch serves all of them."""
+
+    serves_endpoint = False
+
+    def __init__(self, asked: Request, parent: int, endpoint: _native.Endpoint, context: object) -> None:
+        self._asked = asked
+        #: The process that serves; None when it is not the parent of this one, so that its end cannot be watched.
+        self._parent: int | None = parent
+        #: URL, token, and the file of the token.
+        self._place = endpoint.place()
+        #: The SparkContext whose JVM is the parent's.
+        self._context = context
+        self._last_key = ""
+
+    def fetch(self) -> Fetched:
+        url, token, _ = self._place
+        parts = urlsplit(url)
+        connection = http.client.HTTPConnection(parts.netloc, timeout=2)
+        try:
+            connection.request("GET", parts.path, headers={"Authorization": token})
+            answer = json.load(connection.getresponse())
+        except OSError as error:
+            raise SourceGone("asking the process that assumed the role failed: it has ended; call assume_role in this one") from error
+        finally:
+            connection.close()
+        if "AccessKeyId" not in answer:
+            raise UnavailableError(str(answer["message"]))
+        if answer["AccessKeyId"] == self._last_key:
+            raise NotRenewed
+        self._last_key = answer["AccessKeyId"]
+        # Python before 3.11 does not read the Z of RFC 3339.
+        expiration = datetime.fromisoformat(answer["Expiration"].replace("Z", "+00:00")).timestamp()
+        return Fetched(answer["AccessKeyId"], answer["SecretAccessKey"], answer["Token"], expiration, None, expiration - time.time())
+
+    def is_gone(self) -> bool:
+        return self._parent is not None and self._parent != os.getppid()
+
+    def successor(self, fetched: Fetched) -> tuple[Source, _native.Endpoint | None]:
+        """Serves in place of the process that has ended, unless another child of it already does."""
+        url, token, token_file = self._place
+        try:
+            endpoint = _native.Endpoint.resume(url, token, token_file, *fetched.values())
+        except CloudCredentialError as error:
+            LOG.info("this process does not take over the endpoint: %s", error)
+            self._parent = None
+            return self, None
+        LOG.info("this process takes over the endpoint of the one that assumed the role, which has ended")
+        return NativeSource(self._asked, self._context), endpoint
+
+    def after_fork(self, context: object) -> Source:
+        self._parent = None
+        self._context = context
+        return self
+
+
+#: The process that forks, as a child must know it: once the parent has ended, the child can no longer ask for its id.
+_parent = os.getpid()
+
+
+def _before_fork() -> None:
+    global _parent  # noqa: PLW0603
+    state.lock.acquire()
+    _parent = os.getpid()
+
+
+def _after_fork_in_parent() -> None:
+    state.lock.release()
+
+
+def _after_fork_in_child() -> None:
+    state.make_locks()
+    role = state.role
+    if role is None:
+        return
+    context = _spark.context()
+    if role.endpoint is not None and role.source.serves_endpoint:
+        os.close(role.endpoint.fileno())
+        role.source = ParentSource(role.asked, _parent, role.endpoint, context)
+    else:
+        role.source = role.source.after_fork(context)
+    with state.lock:
+        _refresher.start()
+
+
+# Not the methods of the lock: a forked child has another lock.
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -1,0 +1,37 @@
+"""Handing the role in use over to the JVM of a SparkContext that was made after it."""
+
+from __future__ import annotations
+
+from . import _spark
+from ._role import Role, state
+from ._source import LOG, Fetched, NativeSource
+
+
+def needs_handover(role: Role) -> bool:
+    """Returns whether there is a SparkContext that may hold the role and does not yet."""
+    return state.role is role and not state.assuming and role.source.yields_to(_spark.context())
+
+
+def hand_over_to_spark(role: Role) -> Fetched | None:
+    """Lets the JVM of the SparkContext hold the role, and returns what it fetched; None when it cannot."""
+    with state.telling_jvm:
+        if not needs_handover(role):
+            return None
+        context = _spark.context()
+        try:
+            jvm = _spark.driver(role.asked)
+            fetched = None if jvm is None else jvm.fetch()
+        except Exception as error:
+            LOG.warning("Spark goes on with the credentials it was started with: %s", error)
+            role.source = NativeSource(role.asked, context)
+            return None
+        if jvm is not None:
+            role.source = jvm
+        return fetched
+
+
+def follow_spark() -> None:
+    """Hands over the role in use, if there is one that needs it."""
+    role = state.role
+    if role is not None and needs_handover(role) and (fetched := hand_over_to_spark(role)) is not None:
+        role.renew(fetched)

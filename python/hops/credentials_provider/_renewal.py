@@ -1,0 +1,44 @@
+"""When a set of credentials is renewed. The native library decides; this module measures the time and draws the random numbers."""
+
+from __future__ import annotations
+
+import random
+import time
+
+from . import _native
+from ._source import Fetched
+
+
+class Renewal:
+    """The newest credentials of one role, and when to fetch the next ones.
+
+    A fetch that fails leaves the credentials in place until they expire. Whoever shares a renewal between threads holds a lock.
+    """
+
+    def __init__(self, fetched: Fetched) -> None:
+        self.succeed(fetched)
+
+    def succeed(self, fetched: Fetched) -> None:
+        """Replaces the credentials with newer ones."""
+        self.fetched = fetched
+        #: Fetches that have failed since the last success.
+        self.failures = 0
+        refresh_in = fetched.refresh_in
+        self._due = fetched.at + (_native.refresh_after(fetched.valid_for, random.random()) if refresh_in is None else refresh_in)
+
+    def fail(self) -> None:
+        """Notes that a fetch has failed."""
+        self.failures += 1
+        self._retry(self.failures)
+
+    def postpone(self) -> None:
+        """Notes that whoever renews the credentials has not done so yet: the next try is as after a first failure."""
+        self._retry(1)
+
+    def due_in(self) -> float:
+        """Seconds until the next fetch; 0 or less when it is due."""
+        return self._due - time.monotonic()
+
+    def _retry(self, failures: int) -> None:
+        fetched = self.fetched
+        self._due = time.monotonic() + _native.retry_after(failures, fetched.left(), fetched.valid_for, random.random())

@@ -1,0 +1,1 @@
+"""What a person starts, and no test: all checks in a row, longer runs, benchmarks."""

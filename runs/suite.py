@@ -1,0 +1,178 @@
+"""All checks of the project, one after the other, each with its runner; at the end what ran, where, and for how long.
+
+A stage that fails does not end the run: the table shows everything that is wrong. The last line sums over all runners.
+`--only NAME` runs one stage, or the tests whose names hold NAME, each with its runner.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import re
+import subprocess
+import sys
+import time
+from xml.etree import ElementTree
+
+from rig import BUILD, ROOT
+
+PYTHON = sys.executable
+SOURCES = ["rig", "demo", "tests", "runs", "python"]
+REPORT = BUILD / "pytest.xml"
+GRADLE = ["timeout", "1200", "gradle", "--no-daemon", "--console=plain", "-q"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One command. Its tests are counted from what it prints; a command that prints no count is one test."""
+
+    name: str
+    language: str
+    java: str
+    command: list[str]
+
+
+@dataclasses.dataclass
+class Row:
+    """A line of the closing table: what ran, on which language, JDK, line of Spark and class path."""
+
+    what: tuple[str, str, str, str, str]
+    passed: int = 0
+    failed: int = 0
+    seconds: float = 0
+    #: Of what failed: its name, and the first or last words of why.
+    failures: list[str] = dataclasses.field(default_factory=list)
+
+
+PARTS = Stage("fetch and build", "all", "17", ["make", "parts"])
+UNIT_TESTS = Stage("unit tests", "Rust", "-", ["cargo", "test", "-q", "--workspace", "--locked"])
+JUNIT = Stage("JUnit", "Java", "17", [*GRADLE, "consoleTest"])
+PRODUCT = Stage("product", "all", "17", [PYTHON, "-m", "pytest", "-v", "--no-header", "--durations=15", f"--junitxml={REPORT}"])
+STAGES = [
+    PARTS,
+    Stage("format", "Rust", "-", ["cargo", "fmt", "--all", "--check"]),
+    Stage(
+        "clippy",
+        "Rust",
+        "-",
+        ["cargo", "clippy", "-q", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
+    ),
+    UNIT_TESTS,
+    JUNIT,
+    Stage("JUnit", "Java", "25", ["bash", "-c", f"home=$(python3 -m rig.jdk 25) && JAVA_25_HOME=$home {' '.join(GRADLE)} consoleTest25"]),
+    Stage("ruff", "Python", "-", [PYTHON, "-m", "ruff", "check", "-q", *SOURCES]),
+    Stage("ruff format", "Python", "-", [PYTHON, "-m", "ruff", "format", "-q", "--check", *SOURCES]),
+    Stage("mypy", "Python", "-", [PYTHON, "-m", "mypy", "--no-error-summary", *SOURCES]),
+    PRODUCT,
+]
+#: A test that cannot run has failed, so one that was skipped counts as such.
+_FAILED = ("failure", "error", "skipped")
+#: Characters of a reason.
+_WHY = 600
+_COUNTS = (
+    (r"^test result: \w+\. (\d+) passed; (\d+) failed", 1, 2),
+    (r"^\[\s*(\d+) tests successful\s*\]", 1, None),
+    (r"^\[\s*(\d+) tests failed\s*\]", None, 1),
+)
+
+
+def _stages(only: str) -> list[Stage]:
+    """The stage of that name, or what runs the tests whose names hold `only`, after what these need. Empty when there is none."""
+    if only in {stage.name for stage in STAGES}:
+        return [stage for stage in STAGES if stage.name == only]
+    stages = []
+    if _names(r"fn (\w+)\(", only, "crates/**/*.rs", "server/**/*.rs"):
+        stages.append(_with(UNIT_TESTS, only))
+    if _names(r"(?:void|class) (\w+)", only, "tests/java/**/*.java"):
+        stages += [Stage(PARTS.name, "Java", "17", ["make", "jar"]), _with(JUNIT, f"-Ponly={only}")]
+    if any(only in path.stem for path in (ROOT / "tests").rglob("test_*.py")) or _names(r"def (test_\w+)", only, "tests/**/*.py"):
+        stages += [PARTS, _with(PRODUCT, "-k", only)]
+    return stages
+
+
+def _names(pattern: str, only: str, *files: str) -> bool:
+    texts = (path.read_text() for glob in files for path in ROOT.glob(glob))
+    return any(only in name for text in texts for name in re.findall(pattern, text))
+
+
+def _with(stage: Stage, *arguments: str) -> Stage:
+    return dataclasses.replace(stage, command=[*stage.command, *arguments])
+
+
+def _run(stage: Stage) -> Row:
+    print(f"\n== {stage.name} ({stage.language}, JDK {stage.java}): {' '.join(stage.command)}", flush=True)
+    begin = time.monotonic()
+    passed = failed = 0
+    process = subprocess.Popen(
+        stage.command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    )
+    assert process.stdout is not None
+    output = ""
+    for line in process.stdout:
+        print(line, end="", flush=True)
+        output = (output + line)[-_WHY:]
+        for pattern, in_passed, in_failed in _COUNTS:
+            if match := re.search(pattern, line):
+                passed += int(match[in_passed]) if in_passed else 0
+                failed += int(match[in_failed]) if in_failed else 0
+    code = process.wait()
+    if code == 0 and passed == 0:
+        passed = 1
+    if code != 0 and failed == 0:
+        failed = 1
+    failures = [f"FAILED {stage.name}: {' '.join(output.split())}"] if failed else []
+    return Row((stage.name, stage.language, stage.java, "-", "-"), passed, failed, time.monotonic() - begin, failures)
+
+
+def _product_rows(stage: Row) -> list[Row]:
+    """The rows of the product tests: one for each combination that a test recorded, one for the others together."""
+    if not REPORT.exists():
+        return [stage]
+    rows: dict[tuple[str, str, str, str, str], Row] = {}
+    for case in ElementTree.parse(REPORT).iter("testcase"):
+        recorded = {item.get("name"): item.get("value", "") for item in case.iter("property")}
+        language, java, spark, class_path = (recorded.get(name, "-") for name in ("language", "java", "spark", "class path"))
+        what = (case.get("classname", "").removeprefix("tests.").removeprefix("product.test_"), language, java, spark, class_path)
+        row = rows.setdefault(what, Row(what))
+        reasons = [" ".join(item.get("message", "").split())[:_WHY] for item in case if item.tag in _FAILED]
+        if reasons:
+            row.failed += 1
+            row.failures.append(f"FAILED {case.get('classname')}.{case.get('name')}: {reasons[0]}")
+        else:
+            row.passed += 1
+        row.seconds += float(case.get("time", 0))
+    if stage.failed and not any(row.failed for row in rows.values()):
+        return [stage, *rows.values()]
+    return list(rows.values())
+
+
+def _table(rows: list[Row]) -> str:
+    lines = [["what", "language", "JDK", "Spark", "class path", "passed", "failed", "seconds"]]
+    lines += [[*row.what, str(row.passed), str(row.failed), f"{row.seconds:.0f}"] for row in rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def main() -> int:
+    """Runs every stage; 0 if and only if nothing failed."""
+    parser = argparse.ArgumentParser(prog="make test", usage="make test [ONLY=NAME]")
+    parser.add_argument("--only", metavar="NAME")
+    only = parser.parse_args().only
+    stages = _stages(only) if only else STAGES
+    if not stages:
+        print(f"neither a stage nor a test is named {only!r}; the stages: {', '.join(stage.name for stage in STAGES)}", file=sys.stderr)
+        return 2
+    REPORT.unlink(missing_ok=True)
+    rows: list[Row] = []
+    for stage in stages:
+        row = _run(stage)
+        rows += _product_rows(row) if stage.name == PRODUCT.name else [row]
+    passed, failed = sum(row.passed for row in rows), sum(row.failed for row in rows)
+    # At the end, which is all that some who run this get to see.
+    print(f"\n{_table(rows)}\n", *(failure for row in rows for failure in row.failures), sep="\n")
+    print(f"{passed} passed, {failed} failed", flush=True)
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""Which comes first, the role or the context, and what is left when one of them ends: contexts, sessions, servers, the JVM itself."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from rig.canary import leaks
+from rig.deployment import Deployment
+from rig.http import Answering, serving
+from rig.spark import SPARK_3_5, SPARK_4_1, Spark, reports
+from tests.programs import compiled, plain
+
+PENDING = "mode=pending (until a SparkContext opens its first s3a:// path)"
+OPENED = (
+    "java.lang",
+    "java.lang.invoke",
+    "java.net",
+    "java.nio",
+    "java.util",
+    "java.util.concurrent",
+    "sun.nio.ch",
+    "sun.security.action",
+)
+
+
+@pytest.mark.parametrize("start", ["spark-submit", "java"])
+def test_a_role_assumed_before_any_context_holds_in_each_until_it_is_released(start: str, site: Deployment, tmp_path: Path) -> None:
+    role = site.cloud.resource_reader
+    if start == "spark-submit":
+        spark = Spark(SPARK_3_5, 17, site.s3.endpoint, tmp_path, "local-cluster[2,1,1024]")
+        done = spark.submit(compiled(SPARK_3_5), "Lifecycle", site.variables(site.scientist), "contexts", role)
+    else:
+        confs = {**Spark(SPARK_3_5, 17, site.s3.endpoint, tmp_path).options(), "spark.master": "local[2]", "spark.app.name": "lives"}
+        options = [f"-D{key}={value}" for key, value in confs.items() if "Java" not in key]
+        options += [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in OPENED]
+        class_path = f"{SPARK_3_5.home}/jars/*:{SPARK_3_5.s3a}"
+        variables = {**site.variables(site.scientist), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_LOCAL_HOSTNAME": "localhost"}
+        done = plain(tmp_path, variables, "contexts", role, class_path=class_path, options=tuple(options), main="Lifecycle")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = reports(done.stdout)
+    assert found["pending"] == PENDING
+    assert [found[name] for name in ("first", "rerun", "session", "second")] == ["3 rows"] * 4, found
+    assert [found["first mode"], found["second mode"]] == ["mode=live"] * 2
+    assert found["before the first read"] == PENDING.replace("a SparkContext", "this SparkContext")
+    assert found["static"] is True
+    assert found["second released"] == found["third"] == []
+    assert "rows" not in str(found["third reads"])
+    assert leaks(site.secrets(), tmp_path, done.stdout, done.stderr) == []
+
+
+def test_in_a_server_for_many_users_only_the_operator_names_the_role(site: Deployment, tmp_path: Path) -> None:
+    plugins = "io.hops.util.spark.HopsSparkPlugin,org.apache.spark.sql.connect.SparkConnectPlugin"
+    confs = {"spark.plugins": plugins, "spark.hops.role": site.cloud.resource_reader, "spark.connect.grpc.binding.port": "0"}
+    spark = Spark(SPARK_4_1, 17, site.s3.endpoint, tmp_path, "local-cluster[2,1,1024]", confs=confs)
+    done = spark.submit(compiled(SPARK_4_1), "Lifecycle", site.variables(site.scientist), "server")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = reports(done.stdout)
+    assert found["reads"] == "3 rows", found
+    assert found["mode"] == "mode=live"
+    assert found["role"] == site.cloud.resource_reader
+    assert (
+        found["calls"]
+        == [
+            "this is a Spark Connect server, whose users would all get the role; its operator sets spark.hops.role and "
+            "spark.plugins=io.hops.util.spark.HopsSparkPlugin in its configuration"
+        ]
+        * 2
+    )
+
+
+def test_a_context_that_cannot_have_its_role_does_not_start(site: Deployment, tmp_path: Path) -> None:
+    role = site.cloud.untrusting
+    confs = {"spark.plugins": "io.hops.util.spark.HopsSparkPlugin", "spark.hops.role": role}
+    spark = Spark(SPARK_3_5, 17, site.s3.endpoint, tmp_path, confs=confs)
+    done = spark.submit(compiled(SPARK_3_5), "Lifecycle", site.variables(site.scientist), "server")
+    assert done.returncode != 0
+    assert (
+        f"spark.hops.role cannot be assumed: assuming role {role} for project {site.project} at {site.endpoint} was refused" in done.stderr
+    )
+    assert reports(done.stdout) == {}
+
+
+def test_a_jvm_ends_while_a_refresh_waits_for_its_answer(tmp_path: Path) -> None:
+    asked, over = tmp_path / "asked", threading.Event()
+    asked_at = 0.0
+
+    class Stalling(Answering):
+        """Answers once with credentials of seconds; after that it says nothing."""
+
+        answered = False
+
+        def do_GET(self) -> None:
+            nonlocal asked_at
+            if Stalling.answered:
+                asked_at = time.monotonic()
+                asked.touch()
+                over.wait(30)
+                return
+            Stalling.answered = True
+            end = (datetime.now(UTC) + timedelta(seconds=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
+            body = json.dumps({"accessKeyId": "ASIA", "secretAccessKey": "s", "sessionToken": "t", "expiration": end}).encode()
+            self.answer(200, body)
+
+    with serving(Stalling) as endpoint:
+        variables = {"REST_ENDPOINT": endpoint, "HOPSWORKS_PROJECT_ID": "1", "API_KEY": "key"}
+        done = plain(tmp_path, variables, "exit", str(asked), main="Lifecycle")
+        took = time.monotonic() - asked_at
+        over.set()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert reports(done.stdout)["leaves"] is True
+    # A fetch may take 30 s; the JVM does not wait for it.
+    assert took < 15

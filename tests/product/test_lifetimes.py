@@ -1,0 +1,38 @@
+"""Credentials that outlive their sessions: a job on real Spark reads through short lifetimes and trouble without a failed read.
+
+`make soak` does the same for longer; see there for how sessions get short.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rig.spark import LINES, SPARK_3_5, Line, Spark, reports
+from rig.stage import Stage
+from runs import soak
+from tests.programs import compiled
+
+RUN_SECONDS = 45
+
+
+@pytest.mark.parametrize("line", LINES, ids=lambda line: f"Spark {line.spark}")
+def test_reads_go_on_through_many_lifetimes_and_the_death_of_an_executor(
+    line: Line, stage: Stage, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("spark", f"{line.spark} / {line.hadoop} {soak.MASTER}")
+    record_property("class path", "system/user")
+    life = soak.live(stage, line, RUN_SECONDS, tmp_path)
+    problems = soak.failures(life, RUN_SECONDS // soak.LIFE_SECONDS)
+    print("\n" + "; ".join(f"{name}: {value}" for name, value in soak.figures(line, life, problems).items()))
+    assert problems == [], life.found
+
+
+def test_no_configuration_that_is_written_beside_refreshes_loses_a_key(stage: Stage, tmp_path: Path) -> None:
+    site = stage.site
+    spark = Spark(SPARK_3_5, 17, site.s3.endpoint, tmp_path)
+    done = spark.submit(compiled(SPARK_3_5), "Writes", site.variables(site.scientist))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert reports(done.stdout) == {"missing": [], "overwritten": True}

@@ -1,0 +1,370 @@
+"""The wheel in plain Python processes: what its calls return and refuse, and what they do to the process."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from rig.aws import ACCOUNT, REGION, allow, assumes, reads, role_arn, trusts
+from rig.canary import leaks
+from rig.deployment import Deployment
+from rig.http import recording
+from tests.programs.python_program import python, reported
+
+#: What boto3 reads, with its default session or with a client that is given.
+_READ = """
+import boto3
+from botocore.exceptions import ClientError
+
+def read(bucket, client=None):
+    client = client or boto3.client("s3", endpoint_url=os.environ["S3"], region_name="us-east-1")
+    try:
+        return client.get_object(Bucket=bucket, Key="test.csv")["Body"].read().decode().split()[0]
+    except ClientError as refusal:
+        return refusal.response["Error"]["Code"]
+
+"""
+
+
+def _variables(site: Deployment, key: str) -> dict[str, str]:
+    return {**site.variables(key), "S3": site.s3.endpoint, "STS": site.sts.endpoint}
+
+
+def test_the_result_is_a_mapping_as_in_the_original_and_has_attributes(site: Deployment, tmp_path: Path) -> None:
+    done = python(
+        tmp_path,
+        _variables(site, site.scientist),
+        _READ,
+        """
+        import copy, datetime, pickle
+        credentials = assume_role(get_role(1))
+        report("keys", sorted(credentials))
+        report("same", [
+            credentials["accessKeyId"] == credentials.access_key_id,
+            credentials["secretAccessKey"] == credentials.secret_access_key,
+            credentials["sessionToken"] == credentials.session_token,
+            credentials["expiration"] == credentials.expiration,
+        ])
+        left = credentials.expiration - datetime.datetime.now(datetime.timezone.utc)
+        report("left", left.total_seconds())
+        report("key", credentials.access_key_id)
+        report("repr", [repr(credentials), str(credentials), credentials._repr_html_(), repr(current())])
+        report("pickle", [outcome(lambda: pickle.dumps(credentials)), outcome(lambda: copy.deepcopy(credentials) is credentials)])
+        report("roles", [get_roles(), get_role(), get_role("default"), get_role("1"), get_role(None)])
+        report("mappings", [[m.id, m.role_arn, m.project_role, m.is_default] for m in get_role_mappings()])
+        report("read", [read("resource"), read("other")])
+        report("current", current().access_key_id == credentials.access_key_id)
+        report("again", [assume_role(get_role(1)).role_arn, assume_role().role_arn])
+        report("type", outcome(lambda: get_role("first")))
+        """,
+    )
+
+    found = reported(done)
+    reader, other = site.cloud.resource_reader, site.cloud.other_reader
+    assert found["keys"] == ["accessKeyId", "expiration", "secretAccessKey", "sessionToken"]
+    assert found["same"] == [True] * 4
+    assert isinstance(found["left"], float) and 3500 < found["left"] <= 3600
+    texts = found["repr"]
+    assert isinstance(texts, list)
+    assert re.fullmatch(
+        rf"Credentials\(access_key_id='{found['key']}', secret_access_key=\*\*\*, session_token=\*\*\*, "
+        rf"expiration='[-0-9T:.]+\+00:00', role_arn='{reader}', mode='environment'\)",
+        texts[0],
+    )
+    assert all(shown in texts[2] for shown in (reader, str(found["key"]), "environment", "min left"))
+    assert found["pickle"] == [
+        [
+            "TypeError",
+            "credentials are not pickled, so that their secrets lie in no closure, cache or file: "
+            "call hops.credentials_provider.current() where they are needed",
+            None,
+        ],
+        True,
+    ]
+    assert found["roles"] == [[reader, other], reader, reader, reader, reader]
+    assert found["mappings"] == [[1, reader, "Data scientist", True], [2, other, "Data owner", True]]
+    assert found["read"] == ["1,one", "AccessDenied"]
+    assert found["current"] is True
+    assert found["again"] == [reader, reader]
+    assert found["type"] == ["ValueError", "invalid role id: 'first' is neither a number nor \"default\"", None]
+    assert leaks(site.secrets(), tmp_path, done.stdout, done.stderr) == []
+
+
+def test_the_environment_reaches_libc_and_every_kind_of_child(site: Deployment, tmp_path: Path) -> None:
+    done = python(
+        tmp_path,
+        _variables(site, site.scientist),
+        """
+        import ctypes, multiprocessing, subprocess
+
+        def name():
+            return os.environ.get("AWS_ACCESS_KEY_ID")
+
+        def child(method):
+            with multiprocessing.get_context(method).Pool(1) as pool:
+                return pool.apply(name)
+
+        if __name__ == "__main__":
+            key = assume_role()["accessKeyId"]
+            getenv = ctypes.CDLL(None).getenv
+            getenv.restype = ctypes.c_char_p
+            shell = "import os; print(os.environ['AWS_ACCESS_KEY_ID'])"
+            children = {method: child(method) == key for method in ("fork", "spawn")}
+            from IPython.core.interactiveshell import InteractiveShell
+            notebook = InteractiveShell.instance()
+            notebook.run_cell("shown = !echo $AWS_ACCESS_KEY_ID")
+            report("found", {
+                **children,
+                "os.environ": name() == key,
+                "libc": getenv(b"AWS_ACCESS_KEY_ID").decode() == key,
+                "subprocess": subprocess.run([sys.executable, "-c", shell], stdout=subprocess.PIPE, text=True).stdout.strip() == key,
+                "notebook": notebook.user_ns["shown"] == [key],
+            })
+        """,
+    )
+
+    found = reported(done)["found"]
+    assert isinstance(found, dict)
+    assert [place for place, is_there in found.items() if not is_there] == []
+    assert len(found) == 6
+
+
+def test_a_later_call_reaches_clients_of_the_default_session(site: Deployment, tmp_path: Path) -> None:
+    done = python(
+        tmp_path,
+        {**_variables(site, site.scientist), "OWNER": site.owner},
+        _READ,
+        """
+        import s3fs
+
+        def fetched():
+            files = s3fs.S3FileSystem(client_kwargs={"endpoint_url": os.environ["S3"], "region_name": "us-east-1"})
+            found = []
+            for bucket in ("resource", "other"):
+                try:
+                    found.append(files.cat(f"{bucket}/test.csv").decode().split()[0])
+                except PermissionError:
+                    found.append("AccessDenied")
+            return found
+
+        assume_role()
+        report("first", [read("resource"), read("other"), fetched()])
+        os.environ["API_KEY"] = os.environ["OWNER"]
+        assume_role()
+        report("second", [read("resource"), read("other"), fetched()])
+        release()
+        """,
+    )
+
+    found = reported(done)
+    assert found["first"] == ["1,one", "AccessDenied", ["1,one", "AccessDenied"]]
+    assert found["second"] == ["AccessDenied", "4,four", ["AccessDenied", "4,four"]]
+
+
+def test_release_puts_back_what_was_there_unless_somebody_else_wrote(site: Deployment, tmp_path: Path) -> None:
+    before = {"AWS_ACCESS_KEY_ID": "mine", "AWS_SECRET_ACCESS_KEY": "my-secret", "AWS_SECURITY_TOKEN": "of-mine"}
+    done = python(
+        tmp_path,
+        {**_variables(site, site.scientist), **before},
+        """
+        def ours():
+            names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "HOPS_CREDENTIALS_ISSUED"]
+            return {name: os.environ[name] for name in names if name in os.environ}
+
+        release()
+        assume_role()
+        report("assumed", sorted(ours()))
+        release()
+        release()
+        report("released", [ours(), current()])
+        assume_role()
+        os.environ["AWS_ACCESS_KEY_ID"] = "later"
+        release()
+        report("kept", ours())
+        """,
+    )
+
+    found = reported(done)
+    assert found["assumed"] == ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "HOPS_CREDENTIALS_ISSUED"]
+    assert found["released"] == [before, None]
+    assert found["kept"] == {**before, "AWS_ACCESS_KEY_ID": "later"}
+
+
+def test_what_is_refused_changes_nothing_and_says_who_can_act(site: Deployment, tmp_path: Path) -> None:
+    with recording(site.endpoint) as gone:
+        pass
+    done = python(
+        tmp_path,
+        {**_variables(site, site.owner), "GONE": gone.endpoint, "READER": site.cloud.resource_reader, "UNMAPPED": site.cloud.untrusting},
+        """
+        before = dict(os.environ)
+        report("role", outcome(lambda: assume_role(os.environ["READER"])))
+        report("unmapped", outcome(lambda: assume_role(os.environ["UNMAPPED"])))
+        report("id", outcome(lambda: get_role(99)))
+        report("arn", outcome(lambda: assume_role("reader")))
+        report("name", outcome(lambda: assume_role(role_session_name="a b")))
+        report("duration", outcome(lambda: assume_role(duration_seconds=-1)))
+        report("policy", outcome(lambda: assume_role(policy="{}")))
+        key = os.environ.pop("API_KEY")
+        report("login", outcome(get_roles))
+        os.environ["API_KEY"] = key
+        os.environ["REST_ENDPOINT"] = os.environ["GONE"]
+        try:
+            get_roles()
+        except CloudCredentialError as error:
+            report("gone", [type(error).__name__, isinstance(error.__cause__, CloudCredentialError)])
+        os.environ["REST_ENDPOINT"] = before["REST_ENDPOINT"]
+        report("changed", [name for name in os.environ if os.environ[name] != before.get(name)])
+        report("current", current())
+        """,
+    )
+
+    found = reported(done)
+    role, unmapped = found["role"], found["unmapped"]
+    assert isinstance(role, list) and isinstance(unmapped, list)
+    assert [role[0], role[2]] == ["RefusedError", 380002]
+    assert role[1].endswith("; ask the administrator to map the role to your project role")
+    assert [unmapped[0], unmapped[2]] == ["RefusedError", 380003]
+    for name, kind, code in [("id", "RefusedError", 380003), ("login", "NotConfiguredError", 0)]:
+        seen = found[name]
+        assert isinstance(seen, list)
+        assert [seen[0], seen[2]] == [kind, code], seen
+    for name in ("arn", "name", "duration", "policy"):
+        seen = found[name]
+        assert isinstance(seen, list)
+        assert seen[0] == "ValueError", seen
+    assert found["gone"] == ["UnavailableError", True]
+    assert found["changed"] == []
+    assert found["current"] is None
+
+
+def test_threads_that_ask_for_the_same_share_one_fetch(site: Deployment, tmp_path: Path) -> None:
+    asked = len(site.sts.exchanges)
+    done = python(
+        tmp_path,
+        _variables(site, site.scientist),
+        """
+        from concurrent.futures import ThreadPoolExecutor
+        import threading
+        together = threading.Barrier(12)
+
+        def ask(_):
+            together.wait()
+            return assume_role()["accessKeyId"]
+
+        with ThreadPoolExecutor(12) as threads:
+            report("keys", len(set(threads.map(ask, range(12)))))
+        """,
+    )
+
+    assert reported(done)["keys"] == 1
+    issued = [exchange for exchange in site.sts.exchanges[asked:] if "assumed-role/resource-reader/" in exchange.body]
+    assert len(issued) == 1
+
+
+def test_providers_read_as_a_role_and_leave_everything_else_alone(site: Deployment, tmp_path: Path) -> None:
+    asked = len(site.sts.exchanges)
+    done = python(
+        tmp_path,
+        {**_variables(site, site.scientist), "READER": site.cloud.resource_reader, "AWS_ENDPOINT_URL_S3": site.s3.endpoint},
+        _READ,
+        """
+        import s3fs
+        before = dict(os.environ)
+        role = os.environ["READER"]
+        session = boto3_session(role, region_name="us-east-1")
+        report("boto3", [read(bucket, session.client("s3")) for bucket in ("resource", "other")])
+        files = s3fs.S3FileSystem(client_kwargs={"region_name": "us-east-1"}, **storage_options(role))
+        report("s3fs", files.cat("resource/test.csv").decode().split()[0])
+        keys, expiry = polars_credential_provider(role)()
+        report("polars", [sorted(keys), 1100 < time.time() + 3600 - expiry < 1500, keys["aws_access_key_id"][:4]])
+        # The same credentials in a client of another service.
+        who = session.client("sts", endpoint_url=os.environ["STS"]).get_caller_identity()["Arn"]
+        report("another service", who.split("/")[:2])
+        report("unchanged", [before == dict(os.environ), current()])
+        report("refused", outcome(lambda: read("resource", boto3_session("reader", region_name="us-east-1").client("s3")))[0])
+        """,
+    )
+
+    found = reported(done)
+    assert found["boto3"] == ["1,one", "AccessDenied"]
+    assert found["s3fs"] == "1,one"
+    assert found["polars"] == [["aws_access_key_id", "aws_secret_access_key", "aws_session_token"], True, "ASIA"]
+    assert found["another service"] == ["arn:aws:sts::000000000000:assumed-role", "resource-reader"]
+    assert found["unchanged"] == [True, None]
+    assert found["refused"] == "ValueError"
+    issued = [exchange for exchange in site.sts.exchanges[asked:] if "assumed-role/resource-reader/" in exchange.body]
+    assert len([exchange for exchange in issued if "AssumeRoleResponse" in exchange.body]) == 1
+
+
+def test_what_only_sts_takes_reaches_it(site: Deployment, tmp_path: Path) -> None:
+    user = f"arn:aws:iam::{ACCOUNT}:user/of-conditions"
+    wanted = {
+        "sts:ExternalId": "canary-external",
+        "aws:RequestTag/team": "blue",
+        "sts:RoleSessionName": "night-job",
+    }
+    actions = ["sts:AssumeRole", "sts:TagSession"]
+    trust = allow(Principal={"AWS": user}, Action=actions, Condition={"StringEquals": wanted})
+    role = site.cloud.aws.role("of-conditions", trust, reads("resource"))
+    keys = site.cloud.aws.user("of-conditions", allow(Action=actions, Resource=role))
+    done = python(
+        tmp_path,
+        {**keys.variables(), "AWS_REGION": REGION, "AWS_ENDPOINT_URL_STS": site.sts.endpoint, "ROLE": role},
+        """
+        whole = {"external_id": "canary-external", "tags": {"team": "blue"}, "role_session_name": "night-job"}
+        for left_out in whole:
+            asked = {name: value for name, value in whole.items() if name != left_out}
+            report(left_out, outcome(lambda: assume_role(os.environ["ROLE"], **asked))[0])
+        report("whole", outcome(lambda: assume_role(os.environ["ROLE"], **whole).role_arn))
+        """,
+    )
+
+    found = reported(done)
+    refused = dict.fromkeys(("external_id", "tags", "role_session_name"), "RefusedError")
+    assert found == {**refused, "whole": role}
+    assert "canary-external" not in done.stdout + done.stderr
+
+
+def test_behind_the_endpoint_the_profile_that_was_taken_out_is_still_the_base_identity(site: Deployment, tmp_path: Path) -> None:
+    aws = site.cloud.aws
+    user = f"arn:aws:iam::{ACCOUNT}:user/of-direct-python"
+    keys = aws.user("of-direct-python", assumes(role_arn("one-of-python"), role_arn("two-of-python")))
+    one, two = (aws.role(f"{name}-of-python", trusts(user), reads(bucket)) for name, bucket in (("one", "resource"), ("two", "other")))
+    config = tmp_path / "config"
+    config.write_text(f"[profile base]\naws_access_key_id = {keys.access_key_id}\naws_secret_access_key = {keys.secret_access_key}\n")
+    done = python(
+        tmp_path,
+        {
+            "AWS_CONFIG_FILE": str(config),
+            "AWS_PROFILE": "base",
+            "AWS_REGION": REGION,
+            "AWS_ENDPOINT_URL_STS": site.sts.endpoint,
+            "HOPS_CLOUD_ROLES": f"{one},{two}",
+            "S3": site.s3.endpoint,
+        },
+        _READ,
+        """
+        import subprocess
+        roles = get_roles()
+        assume_role(refresh=True)
+        report("first", [os.environ.get("AWS_PROFILE"), read("resource"), read("other")])
+        assume_role(roles[1], refresh=True, policy=json.dumps({"Version": "2012-10-17", "Statement": {
+            "Effect": "Allow", "Action": "s3:*", "Resource": "*"}}))
+        report("second", [current().role_arn, read("resource"), read("other")])
+        child = subprocess.run([sys.executable, "-c", "from hops.credentials_provider import assume_role; assume_role()"],
+                               stderr=subprocess.PIPE, text=True)
+        report("child", child.stderr.splitlines()[-1])
+        release()
+        report("back", os.environ["AWS_PROFILE"])
+        """,
+    )
+
+    found = reported(done)
+    assert found["first"] == [None, "1,one", "AccessDenied"]
+    assert found["second"] == [two, "AccessDenied", "4,four"]
+    # The child finds credentials that its parent was issued, and does not assume a role with those.
+    assert "this process has no base identity of its own" in str(found["child"])
+    assert found["back"] == "base"
+    assert keys.secret_access_key not in done.stdout + done.stderr
+    assert leaks(site.secrets(), tmp_path, done.stdout, done.stderr) == []

@@ -1,0 +1,160 @@
+"""Roles that change while an application runs on real Spark: role switch, several roles at once, release, calls in tasks.
+
+The S3 side records who signed each request, so a request of anybody else is seen.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from rig.canary import leaks
+from rig.spark import SPARK_3_5, SPARK_4_1, SPARK_4_3, Line, Spark, reports
+from rig.stage import Stage
+from tests.programs import compiled
+
+LOCAL = "local[2]"
+CLUSTER = "local-cluster[2,1,1024]"
+LINES = [SPARK_3_5, SPARK_4_1, SPARK_4_3]
+DENIED = "java.nio.file.AccessDeniedException: s3a://"
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What a run of the program reported, who asked S3 during it, and how often STS was asked for a resource role."""
+
+    found: dict[str, object]
+    #: Access key ids, each once for a row of requests.
+    signers: list[str | None]
+    fetches: int
+    logged: str
+
+
+def run(stage: Stage, line: Line, master: str, directory: Path, *arguments: str, confs: Mapping[str, str] | None = None) -> Run:
+    """Runs the program to its end."""
+    site = stage.site
+    spark = Spark(line, 17, site.s3.endpoint, directory, master, confs=confs or {})
+    asked, issued = len(site.s3.exchanges), len(site.sts.exchanges)
+    done = spark.submit(compiled(line), "Roles", site.variables(site.scientist), *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert leaks(site.secrets(), directory, done.stdout, done.stderr) == []
+    signers = [signer for signer, _ in itertools.groupby(exchange.access_key_id for exchange in site.s3.exchanges[asked:])]
+    bodies = "".join(exchange.body for exchange in site.sts.exchanges[issued:])
+    return Run(reports(done.stdout), signers, len(re.findall("assumed-role/(?:resource-reader|second)/", bodies)), done.stderr)
+
+
+def outcome(reads: object) -> list[str]:
+    """Of each bucket what was read, or the class of the first reason why not."""
+    assert isinstance(reads, list)
+    return [text if text.endswith(" rows") else "denied" if text.startswith(DENIED) else text for text in reads]
+
+
+EVERY_LINE = pytest.mark.parametrize("line", LINES, ids=lambda line: f"Spark {line.spark}")
+EVERY_MASTER = pytest.mark.parametrize("master", [LOCAL, CLUSTER])
+
+
+@EVERY_MASTER
+@EVERY_LINE
+def test_a_role_switch_holds_for_the_next_request_in_every_jvm(line: Line, master: str, stage: Stage, tmp_path: Path) -> None:
+    ran = run(stage, line, master, tmp_path, "switch", stage.resource, stage.other)
+    assert outcome(ran.found["first"]) == ["3 rows", "denied"], ran.found
+    assert outcome(ran.found["second"]) == ["denied", "1 rows"], ran.found
+    assert outcome(ran.found["again"]) == ["3 rows", "denied"], ran.found
+    assert str(ran.found["provider"]).startswith("org.apache.hadoop.fs.s3a.HopsBridge1V")
+    assert ran.found["loaders"] == ["MutableURLClassLoader", "AppClassLoader"]
+    assert len(ran.signers) == ran.fetches == 3
+
+
+@EVERY_MASTER
+def test_a_bucket_opened_as_somebody_else_is_read_as_the_role_from_then_on(master: str, stage: Stage, tmp_path: Path) -> None:
+    stranger = {
+        "spark.hadoop.fs.s3a.access.key": stage.stranger.access_key_id,
+        "spark.hadoop.fs.s3a.secret.key": stage.stranger.secret_access_key,
+    }
+    ran = run(stage, SPARK_3_5, master, tmp_path, "opened", stage.resource, str(tmp_path / "idle"), confs=stranger)
+    assert ran.found["before"] == ["3 rows", "1 rows"]
+    if master == CLUSTER:
+        assert ran.found["busy"] == (
+            "executors 0, 1 were busy for 15 s and may hold buckets open under another identity; call assumeRole before the jobs that read,"
+            " or when these executors are idle"
+        )
+        assert ran.found["undone"] == []
+        assert ran.found["afterwards"] == ["3 rows", "1 rows"]
+    assert outcome(ran.found["first"]) == ["3 rows", "denied"], ran.found
+    assert len(ran.signers) == 2
+    assert ran.signers[0] == stage.stranger.access_key_id
+
+
+def test_a_context_that_the_role_could_not_be_brought_to_gets_it_with_the_next_call(stage: Stage, tmp_path: Path) -> None:
+    stranger = {
+        # With the session token that Spark takes from the environment the two keys would be nobody's.
+        "spark.hadoop.fs.s3a.aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
+        "spark.hadoop.fs.s3a.access.key": stage.stranger.access_key_id,
+        "spark.hadoop.fs.s3a.secret.key": stage.stranger.secret_access_key,
+    }
+    ran = run(stage, SPARK_3_5, CLUSTER, tmp_path, "not reached", stage.resource, stage.other, str(tmp_path / "idle"), confs=stranger)
+    assert ran.found["before"] == ["3 rows", "1 rows"]
+    for attempt in ("busy", "busy with another"):
+        assert str(ran.found[attempt]).startswith("executors 0, 1 were busy for 15 s"), ran.found
+    for moment in ("busy mode", "busy mode again"):
+        assert str(ran.found[moment]).startswith("mode=pending"), ran.found
+    assert ran.found["mode"] == "mode=live"
+    assert outcome(ran.found["reached"]) == ["3 rows", "denied"], ran.found
+
+
+# An executor that has a core left for ours beside that job.
+@pytest.mark.parametrize("master", [LOCAL, "local-cluster[1,2,1024]"])
+def test_a_job_under_way_at_the_assumption_leaves_no_bucket_open_as_somebody_else(master: str, stage: Stage, tmp_path: Path) -> None:
+    stranger = {
+        "spark.hadoop.fs.s3a.access.key": stage.stranger.access_key_id,
+        "spark.hadoop.fs.s3a.secret.key": stage.stranger.secret_access_key,
+    }
+    ran = run(stage, SPARK_3_5, master, tmp_path, "under way", stage.resource, str(tmp_path / "go"), confs=stranger)
+    assert ran.found["under way"] is True
+    assert outcome(ran.found["first"]) == ["3 rows", "denied", "file rows", "denied"], ran.found
+
+
+@EVERY_MASTER
+def test_a_role_for_a_bucket_is_the_role_of_that_bucket_alone(master: str, stage: Stage, tmp_path: Path) -> None:
+    ran = run(stage, SPARK_3_5, master, tmp_path, "buckets", stage.resource, stage.other)
+    # S3A had nobody to sign as, and the list of who signed shows that it asked nothing.
+    assert outcome(ran.found["one"]) == ["3 rows", "denied"], ran.found
+    assert outcome(ran.found["two"]) == ["3 rows", "1 rows"], ran.found
+    assert ran.found["getenv"] is None
+    assert ran.found["application"] is None
+    assert ran.found["provider"] is False
+    assert ran.signers == ran.found["signers"]
+
+
+@EVERY_MASTER
+def test_after_release_everything_is_as_before_and_an_open_bucket_refuses(master: str, stage: Stage, tmp_path: Path) -> None:
+    ran = run(stage, SPARK_4_1, master, tmp_path, "release", stage.resource)
+    assert outcome(ran.found["assumed"]) == ["3 rows", "denied"], ran.found
+    assert ran.found["restored"] is True
+    assert ran.found["getenv"] is None
+    assert ran.found["current"] is None
+    assert "no role is in use for bucket resource (role released)" in str(ran.found["held"])
+    assert "rows" not in str(ran.found["released"])
+    assert len(ran.signers) == 1
+
+
+def test_tasks_see_the_current_credentials_and_assume_nothing(stage: Stage, tmp_path: Path) -> None:
+    ran = run(stage, SPARK_4_1, CLUSTER, tmp_path, "executors", stage.resource)
+    assert ran.found["current"] is True
+    explained = ran.found["explained"]
+    assert isinstance(explained, list)
+    assert explained[:4] == [
+        "s3a://resource/test.csv is read with the application's role",
+        f"role: {stage.resource}",
+        "source: the driver",
+        "mode=live",
+    ]
+    assert ran.found["calls"] == [
+        "roles are assumed, listed and released on the driver, and this is an executor; call it on the driver, outside of map,"
+        " foreach and UDFs"
+    ]

@@ -1,0 +1,105 @@
+"""The mission's program as a job on real Spark: every line, both Scalas, both masters, where jars may lie, on JDK 17 and 25."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rig.canary import leaks
+from rig.deployment import Deployment
+from rig.spark import SPARK_3_5, SPARK_4_1, SPARK_4_3, Line, Place, Spark, reports
+from tests.programs import compiled
+
+LOCAL = "local[2]"
+CLUSTER = "local-cluster[2,1,1024]"
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A combination that users run. S3A lies on the system class path; the product comes with the job, or lies beside S3A."""
+
+    line: Line
+    java: int
+    master: str
+    product: Place = Place.USER
+
+    def __str__(self) -> str:
+        return f"Spark {self.line.spark}, JDK {self.java}, {self.master}, system/{self.product.value}"
+
+
+ROWS = [
+    Row(SPARK_3_5, 17, LOCAL),
+    Row(SPARK_3_5, 17, CLUSTER),
+    Row(SPARK_3_5, 17, CLUSTER, product=Place.SYSTEM),
+    Row(SPARK_4_1, 17, LOCAL),
+    Row(SPARK_4_1, 17, CLUSTER),
+    Row(SPARK_4_3, 25, CLUSTER),
+]
+
+_TABLE = """\
++---+-----+
+|_c0|  _c1|
++---+-----+
+|  1|  one|
+|  2|  two|
+|  3|three|
++---+-----+
+"""
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_a_mapped_role_reads_its_bucket_and_no_other(
+    row: Row, site: Deployment, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("language", f"Scala {row.line.scala}")
+    record_property("java", str(row.java))
+    record_property("spark", f"{row.line.spark} / {row.line.hadoop} {row.master}")
+    record_property("class path", f"system/{row.product.value}")
+    events = tmp_path / "events"
+    events.mkdir()
+    logging = {"spark.eventLog.enabled": "true", "spark.eventLog.compress": "false", "spark.eventLog.dir": events.as_uri()}
+    spark = Spark(row.line, row.java, site.s3.endpoint, tmp_path, row.master, row.product, confs=logging)
+    before = len(site.s3.exchanges)
+
+    done = spark.submit(compiled(row.line), "Resource", site.variables(site.scientist))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert _TABLE in done.stdout
+    found = reports(done.stdout)
+    holder = found["access key id"]
+    assert found["rows"] == ["1,one", "2,two", "3,three"]
+    assert found["role"] == site.cloud.resource_reader
+    assert found["same context"] is True
+    denied = found["other"]
+    assert isinstance(denied, list)
+    # Without credentials S3A says AccessDenied too; only S3 says 403.
+    assert re.match(r"java\.nio\.file\.AccessDeniedException: s3a://other/test\.csv: .*Status Code: 403", denied[0]), denied
+    explained = found["explained"]
+    assert isinstance(explained, list)
+    assert "mode=live" in explained
+    assert found["static keys"] == [True, True, True]
+    assert [found[name] for name in ("getenv", "getenv by name", "ProcessBuilder", "Runtime.exec")] == [holder] * 4
+    assert f"assumed {site.cloud.resource_reader}, session ada-demo, access key {holder}, ends " in done.stderr
+    # The class path is the one that the row names.
+    ours = "MutableURLClassLoader" if row.product == Place.USER else "AppClassLoader"
+    assert found["driver loaders"] == [ours, "AppClassLoader"]
+    assert found["executor loaders"] == [ours, "AppClassLoader"]
+    # Nobody else read for it, on the driver or on an executor.
+    assert {exchange.access_key_id for exchange in site.s3.exchanges[before:]} == {holder}
+    command_lines = found["command lines"]
+    assert isinstance(command_lines, list)
+    assert len(command_lines) >= (1 if row.master == LOCAL else 3)
+    assert any(events.iterdir())
+    assert leaks(site.secrets(), tmp_path, done.stdout, done.stderr) == []
+
+
+def test_spark_4_1_does_not_start_on_jdk_25(site: Deployment, tmp_path: Path) -> None:
+    """Hadoop before 3.5 asks `Subject.getSubject`, which JDK 24 and later refuse; so the row on JDK 25 is Spark 4.3's."""
+    done = Spark(SPARK_4_1, 25, site.s3.endpoint, tmp_path).submit(compiled(SPARK_4_1), "Resource", {})
+
+    assert done.returncode != 0
+    assert "java.lang.UnsupportedOperationException: getSubject is not supported" in done.stderr

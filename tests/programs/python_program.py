@@ -1,0 +1,59 @@
+"""Programs in Python that use the wheel. Each runs in a process and an environment of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+
+from rig import BUILD
+from rig.process import environment, run
+from rig.spark import reports
+
+#: The virtual environment that holds the built wheel and the readers that use it.
+VENV = BUILD / "python-venv"
+#: The program that the wheel installs.
+PROGRAM = VENV / "bin" / "hops-credentials"
+
+_PRELUDE = """\
+import json, logging, os, sys, time
+import hops.credentials_provider as provider
+from hops.credentials_provider import *
+
+logging.basicConfig(level=logging.INFO)
+
+def report(name, value):
+    print("report", name, json.dumps(value), sep="\\t", flush=True)
+
+def outcome(question):
+    try:
+        return question()
+    except Exception as refusal:
+        return [type(refusal).__name__, str(refusal), getattr(refusal, "code", None)]
+
+"""
+
+
+def python(
+    directory: Path, variables: Mapping[str, str], *program: str, seconds: float = 120, interpreter: Path = VENV / "bin" / "python"
+) -> subprocess.CompletedProcess[str]:
+    """Runs a program to its end; see `written`."""
+    script = written(directory, *program)
+    return run([interpreter, "-X", "faulthandler", script], environment(directory / "home", **variables), directory, seconds)
+
+
+def written(directory: Path, *program: str) -> Path:
+    """Writes the parts of a program to a file. It may use the names of the provider, `report(name, value)` and `outcome(question)`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    script = directory / "program.py"
+    script.write_text(_PRELUDE + "".join(textwrap.dedent(part) for part in program))
+    return script
+
+
+def reported(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
+    """Returns what a program reported. It must have succeeded."""
+    assert done.returncode == 0, done.stdout + done.stderr
+    print(done.stdout, done.stderr, sep="\n", file=sys.stderr)
+    return reports(done.stdout)
