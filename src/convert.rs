@@ -1,4 +1,4 @@
-//! The classes that natives take and return, and what they are in the core.
+//! Java's classes that natives take and return, and their values in the core.
 //!
 //! `null`, `""` and a duration of 0 become `None` and the default here, and nowhere else.
 
@@ -9,7 +9,7 @@ use jni::refs::IntoAuto;
 use jni::sys::jlong;
 use jni::{Env, bind_java_type};
 
-use crate::throw::Error;
+use crate::throw::NativeError;
 use hops_credentials_core::credentials::Credentials;
 use hops_credentials_core::error;
 use hops_credentials_core::request::{AssumeRole, Extras, SessionDuration};
@@ -80,7 +80,8 @@ bind_java_type! {
     },
 }
 
-pub fn settings_of(env: &mut Env, settings: &JJvmSettings) -> Result<Settings, Error> {
+/// Reads the settings that Java collected.
+pub fn to_settings(env: &mut Env, settings: &JJvmSettings) -> Result<Settings, NativeError> {
     let spark = settings.spark(env)?;
     let properties = settings.properties(env)?;
     let domain = settings.domain_certificates(env)?;
@@ -88,7 +89,11 @@ pub fn settings_of(env: &mut Env, settings: &JJvmSettings) -> Result<Settings, E
     Ok(Settings::new(pairs(env, &spark)?, pairs(env, &properties)?).with_trust(text(env, domain)?, text(env, jvm)?))
 }
 
-pub fn request_of(env: &mut Env, request: &JAssumeRoleRequest) -> Result<AssumeRole, Error> {
+/// Reads and parses a request.
+///
+/// # Errors
+/// `InvalidArgument` for a text that is not legal, such as a role ARN.
+pub fn to_request(env: &mut Env, request: &JAssumeRoleRequest) -> Result<AssumeRole, NativeError> {
     let role = request.role_arn(env)?;
     let session_name = request.role_session_name(env)?;
     let external_id = request.external_id(env)?;
@@ -107,26 +112,27 @@ pub fn request_of(env: &mut Env, request: &JAssumeRoleRequest) -> Result<AssumeR
         extras: Extras {
             external_id: text(env, external_id)?,
             policy: text(env, policy)?,
-            policy_arns: all(strings(env, &policy_arns)?, "policy ARN")?,
-            tags: paired(all(strings(env, &tags)?, "session tag")?),
+            policy_arns: require_all(strings(env, &policy_arns)?, "policy ARN")?,
+            tags: paired(require_all(strings(env, &tags)?, "session tag")?),
             source_identity: text(env, source_identity)?,
         },
     })
 }
 
-/// What has passed already counts as no time at all.
-pub fn duration(millis: jlong) -> Duration {
+/// Reads a number of milliseconds. A negative one counts as zero.
+pub fn from_millis(millis: jlong) -> Duration {
     Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }
 
-pub fn millis(duration: Duration) -> jlong {
+/// Returns whole milliseconds.
+pub fn to_millis(duration: Duration) -> jlong {
     jlong::try_from(duration.as_millis()).unwrap_or(jlong::MAX)
 }
 
 pub fn new_credentials<'local>(
     env: &mut Env<'local>,
     credentials: &Credentials,
-) -> Result<JCredentials<'local>, Error> {
+) -> Result<JCredentials<'local>, NativeError> {
     let since_epoch = credentials
         .expiration()
         .duration_since(SystemTime::UNIX_EPOCH)
@@ -140,7 +146,10 @@ pub fn new_credentials<'local>(
     Ok(JCredentials::new(env, &access_key_id, &secret_access_key, &session_token, &expiration, &role)?)
 }
 
-pub fn new_role_mapping<'local>(env: &mut Env<'local>, mapping: &RoleMapping) -> Result<JRoleMapping<'local>, Error> {
+pub fn new_role_mapping<'local>(
+    env: &mut Env<'local>,
+    mapping: &RoleMapping,
+) -> Result<JRoleMapping<'local>, NativeError> {
     let id = i32::try_from(mapping.id).map_err(|_| error::Error::BadAnswer {
         attempted: "listing the role mappings".to_owned(),
         code: 0,
@@ -153,14 +162,14 @@ pub fn new_role_mapping<'local>(env: &mut Env<'local>, mapping: &RoleMapping) ->
     Ok(JRoleMapping::new(env, id, &role, &project_role, mapping.is_default)?)
 }
 
-pub fn new_setting<'local>(env: &mut Env<'local>, setting: &Setting) -> Result<JSetting<'local>, Error> {
+pub fn new_setting<'local>(env: &mut Env<'local>, setting: &Setting) -> Result<JSetting<'local>, NativeError> {
     let spark = new_text(env, setting.spark())?;
     let property = new_text(env, setting.property_name())?;
     let variables = new_strings(env, &setting.variable_names().iter().map(Some).collect::<Vec<_>>())?;
     Ok(JSetting::new(env, &spark, &property, &variables)?)
 }
 
-pub fn new_text<'local>(env: &mut Env<'local>, text: Option<&str>) -> Result<JString<'local>, Error> {
+pub fn new_text<'local>(env: &mut Env<'local>, text: Option<&str>) -> Result<JString<'local>, NativeError> {
     match text {
         Some(text) => Ok(env.new_string(text)?),
         None => Ok(JString::null()),
@@ -170,7 +179,7 @@ pub fn new_text<'local>(env: &mut Env<'local>, text: Option<&str>) -> Result<JSt
 pub fn new_strings<'local>(
     env: &mut Env<'local>,
     texts: &[Option<impl AsRef<str>>],
-) -> Result<JObjectArray<'local, JString<'local>>, Error> {
+) -> Result<JObjectArray<'local, JString<'local>>, NativeError> {
     let array = JObjectArray::<JString>::new(env, texts.len(), JString::null())?;
     for (index, text) in texts.iter().enumerate() {
         let Some(text) = text else { continue };
@@ -180,7 +189,7 @@ pub fn new_strings<'local>(
     Ok(array)
 }
 
-pub fn strings(env: &mut Env, array: &JObjectArray<JString>) -> Result<Vec<Option<String>>, Error> {
+pub fn strings(env: &mut Env, array: &JObjectArray<JString>) -> Result<Vec<Option<String>>, NativeError> {
     (0..array.len(env)?)
         .map(|index| {
             let element = array.get_element(env, index)?.auto();
@@ -189,9 +198,9 @@ pub fn strings(env: &mut Env, array: &JObjectArray<JString>) -> Result<Vec<Optio
         .collect()
 }
 
-/// Name, value, name, value, … as pairs.
-pub fn pairs(env: &mut Env, array: &JObjectArray<JString>) -> Result<Vec<(String, String)>, Error> {
-    Ok(paired(all(strings(env, array)?, "setting")?))
+/// Reads name, value, name, value, … as pairs.
+pub fn pairs(env: &mut Env, array: &JObjectArray<JString>) -> Result<Vec<(String, String)>, NativeError> {
+    Ok(paired(require_all(strings(env, array)?, "setting")?))
 }
 
 fn paired(texts: Vec<String>) -> Vec<(String, String)> {
@@ -199,11 +208,12 @@ fn paired(texts: Vec<String>) -> Vec<(String, String)> {
     std::iter::from_fn(|| Some((texts.next()?, texts.next()?))).collect()
 }
 
-pub fn all(texts: Vec<Option<String>>, field: &'static str) -> Result<Vec<String>, error::Error> {
+/// Refuses a list that holds null.
+pub fn require_all(texts: Vec<Option<String>>, field: &'static str) -> Result<Vec<String>, error::Error> {
     let all: Option<Vec<String>> = texts.into_iter().collect();
     all.ok_or_else(|| error::Error::InvalidArgument { field, reason: "it is null".to_owned() })
 }
 
-fn text(env: &Env, text: JString) -> Result<Option<String>, Error> {
+fn text(env: &Env, text: JString) -> Result<Option<String>, NativeError> {
     if text.is_null() { Ok(None) } else { Ok(Some(text.try_to_string(env)?).filter(|text| !text.is_empty())) }
 }

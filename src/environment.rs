@@ -1,4 +1,4 @@
-//! The environment variables that readers in this process see.
+//! The environment variables of this process.
 //!
 //! A JVM process has two copies: the map behind `System.getenv()`, and the C library's. Children inherit the C library's
 //! unless somebody called `ProcessBuilder.environment()`, so both are written. Java offers no way to write its own;
@@ -10,11 +10,11 @@
 use jni::objects::{JMap, JString};
 use jni::{Env, jni_sig, jni_str};
 
-use crate::throw::Error;
-use hops_credentials_core::base_identity::ISSUED;
+use crate::throw::NativeError;
+use hops_credentials_core::base_identity::{ACCESS_KEY_ID, ISSUED, SECRET_ACCESS_KEY, SESSION_TOKEN};
 use hops_credentials_core::error;
 
-const NAMES: [&str; 4] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", ISSUED];
+const NAMES: [&str; 4] = [ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN, ISSUED];
 
 /// Values in the order of the variables: access key id, secret access key, session token, access key id issued.
 pub type Values = [Option<String>; NAMES.len()];
@@ -23,7 +23,7 @@ pub type Values = [Option<String>; NAMES.len()];
 ///
 /// # Errors
 /// When nothing has been written: a value that no variable can hold, or a JVM that keeps its environment differently.
-pub fn replace(env: &mut Env, values: &Values) -> Result<Values, Error> {
+pub fn replace(env: &mut Env, values: &Values) -> Result<Values, NativeError> {
     if values.iter().flatten().any(|value| value.contains('\0')) {
         // Java's own message would show the value.
         return Err(not_configured("an environment variable cannot hold a NUL character", "ask for new credentials"));
@@ -53,7 +53,7 @@ pub fn replace(env: &mut Env, values: &Values) -> Result<Values, Error> {
 }
 
 /// The map that `System.getenv()` shows read-only.
-fn live_map<'local>(env: &mut Env<'local>) -> Result<JMap<'local>, Error> {
+fn live_map<'local>(env: &mut Env<'local>) -> Result<JMap<'local>, NativeError> {
     let view =
         env.call_static_method(jni_str!("java/lang/System"), jni_str!("getenv"), jni_sig!("()Ljava/util/Map;"), &[])?;
     match env.get_field(view.l()?, jni_str!("m"), jni_sig!("Ljava/util/Map;")) {
@@ -79,6 +79,6 @@ fn set(name: &str, value: Option<&str>) {
     }
 }
 
-fn not_configured(problem: &str, remedy: &str) -> Error {
+fn not_configured(problem: &str, remedy: &str) -> NativeError {
     error::Error::NotConfigured { problem: problem.to_owned(), remedy: remedy.to_owned(), source: None }.into()
 }

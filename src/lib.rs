@@ -1,11 +1,11 @@
-//! The JVM binding: convert, call the core, convert back. No rule, no retry and no default lives here.
+//! The JVM binding: converts, calls the core, converts back. It holds no rule, no retry and no default.
 //!
 //! | module | noun |
 //! |---|---|
-//! | `natives` | what Java calls: the natives of `io.hops.util.internal.Native`, declared once |
-//! | `convert` | what they take and return: Java's classes, and what these are in the core |
-//! | `throw` | errors and panics as Java exceptions |
-//! | `environment` | the variables that readers in this process see |
+//! | `natives` | the natives of `io.hops.util.internal.Native`, which Java calls |
+//! | `convert` | Java's classes that natives take and return, and their values in the core |
+//! | `throw` | Java exceptions for errors and panics |
+//! | `environment` | the environment variables of this process |
 //!
 //! Calls run on the Java thread that made them. No thread is ever attached, and nothing of a call outlives it.
 
@@ -21,9 +21,9 @@ use jni::strings::JNIString;
 use jni::sys::{JNI_ERR, JNI_VERSION_1_8, jint};
 use jni::{Env, JavaVM, jni_str};
 
-/// Called by the JVM when it loads the library: finds our classes, keeps them, and registers the natives.
+/// Finds our classes, keeps them and registers the natives. The JVM calls it when it loads the library.
 ///
-/// A jar of another version than the library fails here, with a sentence, and not at the first call.
+/// A jar of another version than the library fails here with a sentence, and not at its first call.
 ///
 /// # Safety
 /// `vm` is the pointer that the JVM passes.
@@ -47,8 +47,8 @@ pub unsafe extern "system" fn JNI_OnLoad(vm: *mut jni::sys::JavaVM, _reserved: *
     }
 }
 
-/// Looks our classes up through the loader that loads the library, for good: Spark's context class loader may know other
-/// classes of the same names.
+/// Looks up our classes once, through the loader that loads the library. Spark's context class loader may know other classes
+/// of the same names.
 fn register(env: &mut Env) -> jni::errors::Result<()> {
     let loader = env.find_class(jni_str!("io/hops/util/internal/Native"))?.get_class_loader(env)?;
     let context = LoaderContext::Loader(&loader);

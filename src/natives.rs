@@ -1,16 +1,16 @@
-//! What Java calls: the natives of `io.hops.util.internal.Native`.
+//! The natives of `io.hops.util.internal.Native`, which Java calls.
 
 use jni::objects::{JObjectArray, JString};
 use jni::sys::{jboolean, jdouble, jint, jlong};
 use jni::{Env, bind_java_type};
 
 use crate::convert::{
-    JAssumeRoleRequest, JCredentials, JFetched, JJvmSettings, JRoleMapping, JSetting, JTrustStore, all, duration,
-    millis, new_credentials, new_role_mapping, new_setting, new_strings, new_text, pairs, request_of, settings_of,
-    strings,
+    JAssumeRoleRequest, JCredentials, JFetched, JJvmSettings, JRoleMapping, JSetting, JTrustStore, from_millis,
+    new_credentials, new_role_mapping, new_setting, new_strings, new_text, pairs, require_all, strings, to_millis,
+    to_request, to_settings,
 };
 use crate::environment::{self, Values};
-use crate::throw::{Error, Throw};
+use crate::throw::{NativeError, Throw};
 use hops_credentials_core::base_identity::Environment;
 use hops_credentials_core::blocking::block_on;
 use hops_credentials_core::doctor::{self, Finding};
@@ -54,16 +54,16 @@ bind_java_type! {
 }
 
 impl JNativeNativeInterface for JNativeAPI {
-    type Error = Error;
+    type Error = NativeError;
 
     fn settings<'local>(
         env: &mut Env<'local>,
         _this: JNative<'local>,
-    ) -> Result<JObjectArray<'local, JSetting<'local>>, Error> {
+    ) -> Result<JObjectArray<'local, JSetting<'local>>, NativeError> {
         let table = settings::table();
         let array = JObjectArray::<JSetting>::new(env, table.len(), JSetting::null())?;
         for (index, setting) in table.iter().enumerate() {
-            env.with_local_frame(8, |env| -> Result<(), Error> {
+            env.with_local_frame(8, |env| -> Result<(), NativeError> {
                 let setting = new_setting(env, setting)?;
                 Ok(array.set_element(env, index, &setting)?)
             })?;
@@ -75,8 +75,8 @@ impl JNativeNativeInterface for JNativeAPI {
         env: &mut Env<'local>,
         _this: JNative<'local>,
         settings: JJvmSettings<'local>,
-    ) -> Result<JString<'local>, Error> {
-        let settings = settings_of(env, &settings)?;
+    ) -> Result<JString<'local>, NativeError> {
+        let settings = to_settings(env, &settings)?;
         Ok(env.new_string(format!("{settings:?}"))?)
     }
 
@@ -84,26 +84,26 @@ impl JNativeNativeInterface for JNativeAPI {
         env: &mut Env<'local>,
         _this: JNative<'local>,
         settings: JJvmSettings<'local>,
-    ) -> Result<jboolean, Error> {
-        Ok(settings_of(env, &settings)?.has_static_keys()?)
+    ) -> Result<jboolean, NativeError> {
+        Ok(to_settings(env, &settings)?.has_static_keys()?)
     }
 
     fn requires_live<'local>(
         env: &mut Env<'local>,
         _this: JNative<'local>,
         settings: JJvmSettings<'local>,
-    ) -> Result<jboolean, Error> {
-        Ok(settings_of(env, &settings)?.requires_live()?)
+    ) -> Result<jboolean, NativeError> {
+        Ok(to_settings(env, &settings)?.requires_live()?)
     }
 
     fn trust_stores<'local>(
         env: &mut Env<'local>,
         _this: JNative<'local>,
         settings: JJvmSettings<'local>,
-    ) -> Result<JObjectArray<'local, JTrustStore<'local>>, Error> {
-        let settings = settings_of(env, &settings)?;
+    ) -> Result<JObjectArray<'local, JTrustStore<'local>>, NativeError> {
+        let settings = to_settings(env, &settings)?;
         let domain = settings.get(&settings::REST_ENDPOINT).and(settings.get(&settings::TRUSTSTORE));
-        // Java's own word for "no file".
+        // Java writes "NONE" for "no file".
         let jvm = settings.get(&settings::JVM_TRUSTSTORE).filter(|path| *path != "NONE");
         let kind = settings.get(&settings::JVM_TRUSTSTORE_TYPE);
         let stores = [
@@ -113,7 +113,7 @@ impl JNativeNativeInterface for JNativeAPI {
         let array = JObjectArray::<JTrustStore>::new(env, stores.len(), JTrustStore::null())?;
         for (index, (path, setting, password_setting, kind)) in stores.into_iter().enumerate() {
             let Some(path) = path else { continue };
-            env.with_local_frame(8, |env| -> Result<(), Error> {
+            env.with_local_frame(8, |env| -> Result<(), NativeError> {
                 let path = env.new_string(path)?;
                 let setting = env.new_string(setting.to_string())?;
                 let password = new_text(env, settings.get(password_setting))?;
@@ -130,11 +130,11 @@ impl JNativeNativeInterface for JNativeAPI {
         env: &mut Env<'local>,
         _this: JNative<'local>,
         settings: JJvmSettings<'local>,
-    ) -> Result<JObjectArray<'local, JRoleMapping<'local>>, Error> {
+    ) -> Result<JObjectArray<'local, JRoleMapping<'local>>, NativeError> {
         let mappings = ask(env, &settings, async |source| source.role_mappings().await)?;
         let array = JObjectArray::<JRoleMapping>::new(env, mappings.len(), JRoleMapping::null())?;
         for (index, mapping) in mappings.iter().enumerate() {
-            env.with_local_frame(4, |env| -> Result<(), Error> {
+            env.with_local_frame(4, |env| -> Result<(), NativeError> {
                 let mapping = new_role_mapping(env, mapping)?;
                 Ok(array.set_element(env, index, &mapping)?)
             })?;
@@ -147,7 +147,7 @@ impl JNativeNativeInterface for JNativeAPI {
         _this: JNative<'local>,
         settings: JJvmSettings<'local>,
         id: jint,
-    ) -> Result<JString<'local>, Error> {
+    ) -> Result<JString<'local>, NativeError> {
         let id = u32::try_from(id).map_err(|_| error::Error::InvalidArgument {
             field: "role id",
             reason: format!("{id} is negative; ids begin at 1"),
@@ -159,7 +159,7 @@ impl JNativeNativeInterface for JNativeAPI {
         env: &mut Env<'local>,
         _this: JNative<'local>,
         settings: JJvmSettings<'local>,
-    ) -> Result<JString<'local>, Error> {
+    ) -> Result<JString<'local>, NativeError> {
         find_role(env, &settings, None)
     }
 
@@ -169,9 +169,9 @@ impl JNativeNativeInterface for JNativeAPI {
         settings: JJvmSettings<'local>,
         request: JAssumeRoleRequest<'local>,
         chance: jdouble,
-    ) -> Result<JFetched<'local>, Error> {
-        let request = request_of(env, &request)?;
-        settings_of(env, &settings)?.check_switches()?;
+    ) -> Result<JFetched<'local>, NativeError> {
+        let request = to_request(env, &request)?;
+        to_settings(env, &settings)?.check_switches()?;
         let credentials = ask(env, &settings, async |source| {
             let request = source.with_default_role(request).await?;
             source.assume_role(&request).await
@@ -183,15 +183,15 @@ impl JNativeNativeInterface for JNativeAPI {
         };
         let valid_for = credentials.valid_for();
         let refresh_after = renewal::refresh_after(valid_for, chance);
-        Ok(JFetched::new(env, &java_credentials, millis(valid_for), millis(refresh_after), &session_name)?)
+        Ok(JFetched::new(env, &java_credentials, to_millis(valid_for), to_millis(refresh_after), &session_name)?)
     }
 
     fn source<'local>(
         env: &mut Env<'local>,
         _this: JNative<'local>,
         settings: JJvmSettings<'local>,
-    ) -> Result<JString<'local>, Error> {
-        let settings = settings_of(env, &settings)?;
+    ) -> Result<JString<'local>, NativeError> {
+        let settings = to_settings(env, &settings)?;
         Ok(env.new_string(Source::from_settings(&settings)?.to_string())?)
     }
 
@@ -200,9 +200,9 @@ impl JNativeNativeInterface for JNativeAPI {
         _this: JNative<'local>,
         settings: JJvmSettings<'local>,
         found: JObjectArray<'local, JString<'local>>,
-    ) -> Result<JString<'local>, Error> {
-        let settings = settings_of(env, &settings)?;
-        let found = all(strings(env, &found)?, "finding")?;
+    ) -> Result<JString<'local>, NativeError> {
+        let settings = to_settings(env, &settings)?;
+        let found = require_all(strings(env, &found)?, "finding")?;
         let mut findings = block_on(async { Ok(doctor::examine(&settings).await) })?;
         if let Err(error) = settings.check_switches() {
             findings.push(Finding::problem("settings", error.to_string()));
@@ -222,16 +222,16 @@ impl JNativeNativeInterface for JNativeAPI {
         left_millis: jlong,
         valid_for_millis: jlong,
         chance: jdouble,
-    ) -> Result<jlong, Error> {
+    ) -> Result<jlong, NativeError> {
         let failures = u32::try_from(failures).unwrap_or(u32::MAX);
-        Ok(millis(renewal::retry_after(failures, duration(left_millis), duration(valid_for_millis), chance)))
+        Ok(to_millis(renewal::retry_after(failures, from_millis(left_millis), from_millis(valid_for_millis), chance)))
     }
 
     fn environment_put<'local>(
         env: &mut Env<'local>,
         _this: JNative<'local>,
         credentials: JCredentials<'local>,
-    ) -> Result<JObjectArray<'local, JString<'local>>, Error> {
+    ) -> Result<JObjectArray<'local, JString<'local>>, NativeError> {
         let access_key_id = credentials.get_access_key_id(env)?.try_to_string(env)?;
         let secret_access_key = credentials.get_secret_access_key(env)?.try_to_string(env)?;
         let session_token = credentials.get_session_token(env)?.try_to_string(env)?;
@@ -244,7 +244,7 @@ impl JNativeNativeInterface for JNativeAPI {
         env: &mut Env<'local>,
         _this: JNative<'local>,
         before: JObjectArray<'local, JString<'local>>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), NativeError> {
         let before: Values = strings(env, &before)?.try_into().expect("environmentPut returned one value per variable");
         environment::replace(env, &before)?;
         Ok(())
@@ -253,7 +253,7 @@ impl JNativeNativeInterface for JNativeAPI {
     fn base_environment<'local>(
         env: &mut Env<'local>,
         _this: JNative<'local>,
-    ) -> Result<JObjectArray<'local, JString<'local>>, Error> {
+    ) -> Result<JObjectArray<'local, JString<'local>>, NativeError> {
         let saved = Environment::at_first_use().saved();
         let flat: Vec<_> = saved.iter().flat_map(|(name, value)| [Some(name.as_str()), Some(value.as_str())]).collect();
         new_strings(env, &flat)
@@ -263,7 +263,7 @@ impl JNativeNativeInterface for JNativeAPI {
         env: &mut Env<'local>,
         _this: JNative<'local>,
         variables: JObjectArray<'local, JString<'local>>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), NativeError> {
         Environment::adopt(pairs(env, &variables)?);
         Ok(())
     }
@@ -274,7 +274,7 @@ fn find_role<'local>(
     env: &mut Env<'local>,
     settings: &JJvmSettings,
     id: Option<u32>,
-) -> Result<JString<'local>, Error> {
+) -> Result<JString<'local>, NativeError> {
     let mapping = ask(env, settings, async |source| source.role_mapping(id).await)?;
     Ok(env.new_string(mapping.role.as_str())?)
 }
@@ -284,8 +284,8 @@ fn ask<T>(
     env: &mut Env,
     settings: &JJvmSettings,
     question: impl AsyncFnOnce(&Source) -> Result<T, error::Error>,
-) -> Result<T, Error> {
-    let settings = settings_of(env, settings)?;
+) -> Result<T, NativeError> {
+    let settings = to_settings(env, settings)?;
     let mut warnings = Vec::new();
     let answer = Source::ask(&settings, |warning| warnings.push(warning), question);
     for warning in warnings {

@@ -1,4 +1,4 @@
-//! Every error becomes one Java exception, with the errors below it as its causes; a panic becomes an unchecked one.
+//! Turns errors and panics into Java exceptions. The errors below an error become its causes.
 //!
 //! | kind | exception |
 //! |---|---|
@@ -28,7 +28,7 @@ bind_java_type! {
 
 /// Why a native method did not return.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum NativeError {
     /// The core has no answer.
     #[error(transparent)]
     Core(#[from] error::Error),
@@ -37,13 +37,13 @@ pub enum Error {
     Jni(#[from] jni::errors::Error),
 }
 
-/// How native methods end without a result.
+/// The policy of every native: throw, and return the default, which Java never sees.
 pub enum Throw {}
 
-impl<T: Default> ErrorPolicy<T, Error> for Throw {
+impl<T: Default> ErrorPolicy<T, NativeError> for Throw {
     type Captures<'a: 'b, 'b> = ();
 
-    fn on_error<'a: 'b, 'b>(env: &mut Env<'a>, _: &mut (), error: Error) -> jni::errors::Result<T> {
+    fn on_error<'a: 'b, 'b>(env: &mut Env<'a>, _: &mut (), error: NativeError) -> jni::errors::Result<T> {
         throw_error(env, &error)?;
         Ok(T::default())
     }
@@ -54,11 +54,11 @@ impl<T: Default> ErrorPolicy<T, Error> for Throw {
     }
 }
 
-// Apart from the policy, which the compiler repeats for each type that a native returns.
-fn throw_error(env: &mut Env, error: &Error) -> jni::errors::Result<()> {
+// Not in the policy, which the compiler repeats for each type that a native returns.
+fn throw_error(env: &mut Env, error: &NativeError) -> jni::errors::Result<()> {
     if !env.exception_check() {
         let throwable = throwable(env, error)?;
-        // jni answers Err(JavaException) when an exception has been thrown: that is success here.
+        // jni returns Err(JavaException) once an exception is thrown, which is what we want.
         let _ = env.throw(throwable);
     }
     Ok(())
@@ -75,11 +75,11 @@ fn throw_panic(env: &mut Env, payload: &(dyn Any + Send)) -> jni::errors::Result
     Ok(())
 }
 
-fn throwable<'local>(env: &mut Env<'local>, error: &Error) -> jni::errors::Result<JThrowable<'local>> {
+fn throwable<'local>(env: &mut Env<'local>, error: &NativeError) -> jni::errors::Result<JThrowable<'local>> {
     let message = env.new_string(error.to_string())?;
     let core = match error {
-        Error::Core(core) => core,
-        Error::Jni(_) => return JRuntimeException::new(env, &message).map(Into::into),
+        NativeError::Core(core) => core,
+        NativeError::Jni(_) => return JRuntimeException::new(env, &message).map(Into::into),
     };
     let kind = match core {
         error::Error::InvalidArgument { .. } => {
@@ -96,7 +96,7 @@ fn throwable<'local>(env: &mut Env<'local>, error: &Error) -> jni::errors::Resul
     JCloudCredentialException::new(env, &message, &cause, code, &kind, core.is_retryable()).map(Into::into)
 }
 
-/// The errors below one of ours as a chain of Java causes; null when there are none.
+/// Turns the errors below one of ours into a chain of Java causes; null when there are none.
 fn causes<'local>(
     env: &mut Env<'local>,
     source: Option<&(dyn StdError + 'static)>,

@@ -1,8 +1,9 @@
 //! A container-credentials endpoint on loopback: it gives renewed credentials to readers that know nothing of us.
 //!
-//! It hands out the set that was published last ([`CredentialsEndpoint::publish`]) and fetches nothing itself, so it answers
-//! at once and gives everybody the same set. Readers find it by the variables of [`hops_credentials_core::variables`] and
-//! prove themselves by a random token. Its owner decides which credentials it hands out, and when they are fetched anew.
+//! It hands out the set that was published last ([`CredentialsEndpoint::publish`]) and fetches nothing itself, so it
+//! answers at once and gives everybody the same set. Readers find it by the variables of
+//! [`hops_credentials_core::variables`] and prove themselves by a random token. Its owner decides which credentials it
+//! hands out, and when they are fetched anew.
 //!
 //! Source: Amazon ECS developer guide, "Task IAM role", and AWS SDKs reference guide, "Container credential provider".
 
@@ -29,9 +30,9 @@ use hops_credentials_core::error::Error;
 use hops_credentials_core::text::{hex, rfc3339};
 
 const PATH: &str = "/credentials";
-/// How long a connection may take to send the head of a request, or stay idle between two requests.
+/// The time for the head of a request, and between two requests of a connection.
 const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long to wait after an accept that failed, for example because file descriptors ran out.
+/// The wait after an accept that failed, for example because file descriptors ran out.
 const ACCEPT_RETRY_WAIT: Duration = Duration::from_millis(100);
 
 /// A loopback address and port; the system chooses the port.
@@ -46,7 +47,7 @@ pub struct CredentialsEndpoint {
 
 struct Current {
     credentials: Credentials,
-    /// Why no newer credentials have come; shown once these have expired.
+    /// The reason why no newer credentials have come; shown once these have expired.
     last_error: Option<String>,
 }
 
@@ -83,8 +84,8 @@ impl CredentialsEndpoint {
     /// As [`CredentialsEndpoint::bind`], in place of an endpoint whose process has ended: with its URL and its token.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] when `url` does not belong to such an endpoint; [`Error::Unavailable`] when its port is
-    /// taken, because that process still runs or another one was faster.
+    /// [`Error::InvalidArgument`] when `url` does not belong to such an endpoint; [`Error::Unavailable`] when its port
+    /// is taken, because that process still runs or another one was faster.
     pub fn resume(
         url: &str,
         token: Zeroizing<String>,
@@ -154,7 +155,8 @@ impl CredentialsEndpoint {
         *self.current.lock().expect("no holder panics") = Current { credentials, last_error: None };
     }
 
-    /// Notes why no newer credentials have come, for readers that ask after the expiration. `error` must hold no secret.
+    /// Notes why no newer credentials have come, for readers that ask after the expiration. `error` must hold no
+    /// secret.
     pub fn note(&self, error: String) {
         self.current.lock().expect("no holder panics").last_error = Some(error);
     }

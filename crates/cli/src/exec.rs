@@ -69,7 +69,8 @@ fn run_with_endpoint(settings: &Settings, exec: &Exec, mut command: Command) -> 
     }
 }
 
-/// Runs the command to its end. Signals of a terminal reach it directly; SIGTERM and SIGHUP to this process are passed on.
+/// Runs the command to its end. Signals of a terminal reach it directly; SIGTERM and SIGHUP to this process are passed
+/// on.
 async fn run_to_end(command: &mut Command) -> io::Result<ExitStatus> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;

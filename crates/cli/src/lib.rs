@@ -10,7 +10,7 @@
 //! | `renewing_endpoint` | the same endpoint with a role whose credentials are renewed |
 //! | `runtime_dir` | the directory in which `serve` and `process` of one user meet |
 //! | `private_file` | files that only this user reads and writes |
-//! | `role_option` | the options that say which role, and for how long |
+//! | `role_option` | the options that name a role and the duration of its session |
 //! | `output` | standard output and standard error |
 //! | `roles`, `whoami`, `exec`, `process`, `serve`, `explain`, `doctor`, `env` | a command each |
 
@@ -62,8 +62,8 @@ use hops_credentials_core::settings::Settings;
 ///   [profile hops]
 ///   credential_process = hops-credentials process --role 1
 ///
-/// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 4 no identity or not configured; `exec` exits with the code of
-/// its command.
+/// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 4 no identity or not configured; `exec` exits with the code
+/// of its command.
 #[derive(Debug, Parser)]
 #[command(name = "hops-credentials", version, verbatim_doc_comment)]
 struct CommandLine {
@@ -87,8 +87,9 @@ enum Command {
     Exec(exec::Exec),
     /// Answer as a credential_process of ~/.aws/config
     ///
-    /// Asks a running `hops-credentials serve` of yours when there is one for the same role. Otherwise fetches, and keeps
-    /// the credentials below $XDG_RUNTIME_DIR, which only you can read; without such a directory it keeps nothing.
+    /// Asks a running `hops-credentials serve` of yours when there is one for the same role. Otherwise fetches, and
+    /// keeps the credentials below $XDG_RUNTIME_DIR, which only you can read; without such a directory it keeps
+    /// nothing.
     ///
     /// Without a role-mapping server the profile itself cannot be the base identity; name another one:
     ///

@@ -8,7 +8,7 @@ use serde_json::Value;
 use hops_credentials_core::error::Error;
 use hops_credentials_core::variables::Change;
 
-/// How a command fails.
+/// The failure of a command.
 pub(crate) enum Failure {
     /// It exits with this code and says nothing more.
     Code(i32),

@@ -23,7 +23,7 @@ use hops_credentials_core::settings::Settings;
 use hops_credentials_core::source::Source;
 use hops_credentials_core::text::rfc3339;
 
-/// How long a running `serve` may take to answer.
+/// The time that a running `serve` has to answer.
 const SERVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The JSON that an AWS SDK reads.
@@ -68,9 +68,9 @@ impl From<EndpointCredentials> for ProcessOutput {
 struct CachedOutput {
     #[serde(rename = "answer")]
     output: ProcessOutput,
-    /// From when on it is fetched anew, in seconds since 1970.
+    /// The instant from which to fetch anew, in seconds since 1970.
     refresh_at: u64,
-    /// In seconds since 1970.
+    /// The expiration in seconds since 1970.
     expires_at: u64,
 }
 
@@ -131,7 +131,7 @@ fn fetch(settings: &Settings, option: &RoleOption) -> Result<Credentials, Error>
     Source::ask(settings, say, async |source| source.assume_role(&option.to_request(source).await?).await)
 }
 
-/// What a running `serve` for the same role hands out; `None` when there is none, or no answer in time.
+/// Asks a running `serve` for the same role; `None` when no `serve` runs or answers in time.
 fn ask_running_serve(runtime_dir: &RuntimeDir) -> Option<ProcessOutput> {
     let served_at: ServedAt = serde_json::from_slice(&std::fs::read(runtime_dir.announcement()).ok()?).ok()?;
     let credentials = block_on(async {

@@ -14,7 +14,7 @@ use hops_credentials_core::request::AssumeRole;
 use hops_credentials_core::retry::random;
 use hops_credentials_core::source::Source;
 
-/// How long a failure that lasts goes unmentioned after a line about it.
+/// The shortest time between two lines about the same failure.
 const REMINDER_INTERVAL: Duration = Duration::from_secs(300);
 
 /// An endpoint that hands out the credentials of a role and renews them.

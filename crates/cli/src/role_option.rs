@@ -1,4 +1,4 @@
-//! The options that say which role, and for how long.
+//! The options that name a role and the duration of its session.
 
 use clap::Args;
 
@@ -6,7 +6,7 @@ use hops_credentials_core::error::Error;
 use hops_credentials_core::request::{AssumeRole, Extras, SessionDuration, SessionName};
 use hops_credentials_core::source::Source;
 
-/// Which role, and for how long.
+/// The role, and the name and duration of its session.
 #[derive(Debug, Args)]
 pub(crate) struct RoleOption {
     /// The id of the role, as `roles` lists it, or its ARN; the default role without it
@@ -21,8 +21,8 @@ pub(crate) struct RoleOption {
 }
 
 impl RoleOption {
-    /// The request that the options describe, with the ARN of its role, which `source` looks up where the options hold an
-    /// id or nothing.
+    /// The request that the options describe, with the ARN of its role, which `source` looks up where the options hold
+    /// an id or nothing.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for a role that is neither an id nor an ARN; as [`Source::role_mapping`].

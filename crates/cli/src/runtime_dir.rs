@@ -21,8 +21,8 @@ pub(crate) struct RuntimeDir {
 }
 
 impl RuntimeDir {
-    /// Opens the directory, and makes it where there is none; `None` without `XDG_RUNTIME_DIR`, or when the directory is
-    /// not this user's alone.
+    /// Opens the directory, and makes it where there is none; `None` without `XDG_RUNTIME_DIR`, or when the directory
+    /// is not this user's alone.
     pub(crate) fn open(settings: &Settings, option: &RoleOption) -> Option<Self> {
         let parent = PathBuf::from(std::env::var_os("XDG_RUNTIME_DIR")?);
         let directory = parent.join("hops-credentials");

@@ -25,8 +25,8 @@ use hops_credentials_core::variables::{self, Change};
 
 /// Serve the credentials of a role to programs on this machine, until SIGTERM
 ///
-/// Prints `listening on <URL>` and then the shell commands that lead a program to it. `hops-credentials process` of the same
-/// user and for the same role finds it by itself.
+/// Prints `listening on <URL>` and then the shell commands that lead a program to it. `hops-credentials process` of the
+/// same user and for the same role finds it by itself.
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
     #[command(flatten)]
@@ -36,7 +36,7 @@ pub(crate) struct Serve {
     listen: SocketAddr,
 }
 
-/// How `process` reaches a running `serve`.
+/// The URL and token of a running `serve`, as `process` reads them.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct ServedAt {
     /// The URL of its endpoint.

@@ -18,8 +18,8 @@ pub struct TokenFile {
 }
 
 impl TokenFile {
-    /// Writes the token under a name that nobody can guess: into the user's own directory in memory (`XDG_RUNTIME_DIR`),
-    /// else into that of temporary files (`TMPDIR`, else `/tmp`).
+    /// Writes the token under a name that nobody can guess: into the user's own directory in memory
+    /// (`XDG_RUNTIME_DIR`), else into that of temporary files (`TMPDIR`, else `/tmp`).
     ///
     /// # Errors
     /// [`Error::NotConfigured`] when neither directory can be written.

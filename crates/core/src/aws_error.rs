@@ -1,7 +1,7 @@
-//! What STS said instead of credentials: which kind of error it is, and what to do about it.
+//! An error of STS as ours: its kind, and what to do about it.
 //!
-//! An error of the AWS SDK is never printed as it is: its `Debug` holds the raw answer, credentials included. Code and
-//! message are taken out of it, and of the connection's error those texts that cannot hold an answer.
+//! An error of the AWS SDK is never printed whole: its `Debug` holds the raw answer, credentials included. We take its
+//! code and message, and of a connection's error only texts that cannot repeat an answer.
 
 use std::error::Error as StdError;
 
@@ -13,26 +13,26 @@ use crate::error::{Error, causes};
 use crate::network::aws::BrokenAnswer;
 use crate::role::RoleArn;
 
-/// What was asked of STS, for the remedy.
+/// A call of STS, for the remedy.
 #[derive(Clone, Copy)]
 pub(crate) enum StsCall<'a> {
-    /// Credentials of a role, with the base identity that this provider gave.
+    /// Assuming a role with the base identity of this provider.
     AssumeRole(&'a RoleArn, BaseProvider),
-    /// Who the base identity is.
+    /// Asking who the base identity is.
     GetCallerIdentity(BaseProvider),
-    /// The base identity itself, which is a role that a profile or a web identity assumes.
+    /// Assuming the role that is the base identity, with a profile or a web identity.
     AssumeBaseRole,
 }
 
-/// The problem when the time was over.
+/// The problem when no answer came in time.
 pub(crate) const NO_ANSWER: &str = "no answer in time";
 
-/// How long a message of a service may be in ours.
+/// The longest message of a service that we show.
 const MAX_MESSAGE_CHARACTERS: usize = 400;
 
-/// The failure of a call.
+/// Turns the error of a call into ours.
 ///
-/// `secrets` are cut out of what STS said: it can repeat what it was sent, the session token among it.
+/// `secrets` are cut out of the message of STS, which can repeat the request, the session token included.
 pub(crate) fn from_sdk<E>(attempted: String, call: StsCall<'_>, secrets: &[&str], error: &SdkError<E>) -> Error
 where
     E: ProvideErrorMetadata,
@@ -48,7 +48,7 @@ where
     }
 }
 
-/// The code of an answer that is an error, if it has one.
+/// The error code of an answer, if it has one.
 pub(crate) fn service_code<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Option<String> {
     match error {
         SdkError::ServiceError(answer) => answer
@@ -169,7 +169,7 @@ fn from_connector(attempted: String, error: &ConnectorError) -> Error {
             source: None,
         };
     }
-    // The connection's errors say what the connection did. Any other can print the request, its form included.
+    // The connection's errors tell what the connection did. Any other can print the request, its form included.
     if !(error.is_io() || error.is_timeout() || error.as_other().is_some()) {
         return unreachable(attempted, "the request was not sent".to_owned());
     }
@@ -201,9 +201,9 @@ fn unreachable(attempted: String, problem: String) -> Error {
     }
 }
 
-/// One line of what a service said, not endless, without control characters and without what it was sent.
+/// Cleans a message of a service: its first line, cut, without control characters and without `secrets`.
 fn clean_message(text: &str, secrets: &[&str]) -> String {
-    // SignatureDoesNotMatch goes on with the canonical request, which holds the session token.
+    // SignatureDoesNotMatch continues with the canonical request, which holds the session token.
     let line = text.trim_start().lines().next().unwrap_or_default();
     let mut line = line.split("The Canonical String").next().unwrap_or_default().trim_end().to_owned();
     for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
@@ -216,7 +216,7 @@ fn is_code(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.')
 }
 
-/// The text of an element of an error in XML that the AWS SDK does not take for one of STS, as Ceph's `<Error>`.
+/// The text of an element in an error document that the AWS SDK does not recognise, such as Ceph's `<Error>`.
 fn xml_text(raw: &HttpResponse, name: &str) -> Option<String> {
     let body = std::str::from_utf8(raw.body().bytes()?).ok()?;
     let start = body.find("<Error>")?;

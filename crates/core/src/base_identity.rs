@@ -1,8 +1,8 @@
 //! The base identity: whose credentials call AssumeRole, and where they are found.
 //!
-//! It is looked for by the chain of the AWS SDKs, in this order: environment, profile, web identity, container, instance
-//! metadata. The chain reads an [`Environment`], never the process's own variables. What is set and cannot be used ends
-//! the search with an error: a profile that does not exist must not turn into the role of the machine.
+//! The chain of the AWS SDKs looks for it, in this order: environment, profile, web identity, container, instance
+//! metadata. The chain reads an [`Environment`], never the process's own variables. A provider that is configured but
+//! unusable ends the search with an error: a profile that does not exist must not turn into the role of the machine.
 
 mod environment;
 mod error;
@@ -39,50 +39,52 @@ pub use self::provider::BaseProvider;
 use crate::error::Error;
 use crate::network::CONNECT_TIMEOUT;
 
-/// Whose credentials call AssumeRole, as STS sees them.
+/// The base identity as STS sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseIdentity {
-    /// Where it was found.
+    /// The provider that gave it.
     pub provider: BaseProvider,
-    /// Whether it is itself a role; then AWS ends every session after one hour.
+    /// Whether it is itself a role; if so, AWS ends every session after one hour.
     pub is_role: bool,
-    /// `arn:aws:sts::123456789012:assumed-role/hop/i-0abc`, as GetCallerIdentity answers.
+    /// Its ARN as GetCallerIdentity answers: `arn:aws:sts::123456789012:assumed-role/hop/i-0abc`.
     pub arn: String,
     /// The twelve digits of its account.
     pub account: String,
 }
 
-/// The base identity with its credentials, and where STS is reached.
+/// The credentials of the base identity, and how to reach STS with them.
 pub(crate) struct BaseCredentials {
-    /// Where it was found.
+    /// The provider that gave it.
     pub provider: BaseProvider,
     /// Whether it is known to be a role itself.
     pub is_role: bool,
     /// Its credentials.
     pub credentials: Credentials,
-    /// When it is to be looked for anew.
+    /// The instant from which to look for it anew.
     pub fresh_until: SystemTime,
-    /// Region, timeouts, tries and HTTP client, for a client of STS.
+    /// Region, timeouts, tries and HTTP client of a client of STS.
     pub config: SdkConfig,
-    /// The region that signs and that names the host.
+    /// The region in the signature and in the host name of STS.
     pub region: String,
-    /// STS elsewhere than at the region's own host, from `AWS_ENDPOINT_URL_STS` or its like.
+    /// The URL of STS where it is not the region's own host, from `AWS_ENDPOINT_URL_STS` or the like.
     pub endpoint: Option<String>,
 }
 
-/// How long one call may take unless its caller says otherwise, the search for the base identity included.
+/// The time for a call unless [`Sts::with_timeout`](crate::sts::Sts::with_timeout) says otherwise, the search for the
+/// base identity included.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// For how long credentials without an expiration are taken as they are; the AWS SDKs do the same.
+/// The time after which credentials without an expiration are looked for anew, as in the AWS SDKs.
 const UNDATED_FRESH_FOR: Duration = Duration::from_secs(15 * 60);
-/// How long before their expiration credentials are fetched anew. The metadata services have new ones five minutes before.
+/// The time before their expiration at which credentials are looked for anew. The metadata services have new ones five
+/// minutes before.
 const EXPIRATION_LEAD: Duration = Duration::from_secs(60);
 
 impl BaseCredentials {
     /// Looks for the base identity, and for the region of STS.
     ///
     /// # Errors
-    /// [`Error::NotConfigured`] when there is none, when there is no region, or when one is set and cannot be used;
-    /// [`Error::Unavailable`], [`Error::Refused`] or [`Error::BadAnswer`] when the service that holds it says so.
+    /// [`Error::NotConfigured`] when there is no base identity or no region, or when a configured one is unusable;
+    /// [`Error::Unavailable`], [`Error::Refused`] or [`Error::BadAnswer`] when the service that holds it fails.
     pub async fn find(
         environment: &Environment,
         http: &SharedHttpClient,
@@ -118,14 +120,14 @@ impl BaseCredentials {
         Ok(Self { provider, is_role, credentials, fresh_until, config, region, endpoint })
     }
 
-    /// Whether its credentials have not expired, as far as they say.
+    /// Whether its credentials have not expired. Credentials without an expiration never do.
     pub fn is_good(&self, now: SystemTime) -> bool {
         self.credentials.expiry().is_none_or(|expiration| now < expiration)
     }
 }
 
-/// Everything but the instance metadata service is left to the AWS SDK; that one is asked by [`Metadata`], because the
-/// SDK tries it up to four times.
+/// The configuration of the AWS SDK, whose chain asks every provider but the instance metadata service. [`Metadata`]
+/// asks that one, because the SDK tries it up to four times.
 async fn sdk_config(
     environment: &Environment,
     profiles: &Profiles,
@@ -137,8 +139,8 @@ async fn sdk_config(
     if !profiles.use_metadata_service() {
         overrides.push((METADATA_DISABLED, "true"));
     }
-    // The loader takes an explicit environment only with the feature `test-util`, which opens this one function; without
-    // it the chain reads the process's own variables, which by then are ours.
+    // The loader takes an explicit environment only with the feature `test-util`, which opens this one function.
+    // Without it the chain reads the process's own variables, which we may have written.
     aws_config::defaults(BehaviorVersion::latest())
         .env(environment.to_sdk_env(&overrides))
         .profile_files(profiles.files.clone())
@@ -150,7 +152,7 @@ async fn sdk_config(
         .await
 }
 
-/// For a connection, for one try, and for all tries with the waits between them.
+/// The timeouts of a connection, of one try, and of all tries with the waits between them (`total`).
 pub(crate) fn timeout_config(total: Duration) -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
@@ -159,10 +161,11 @@ pub(crate) fn timeout_config(total: Duration) -> TimeoutConfig {
         .build()
 }
 
-/// STS elsewhere than at the region's own host: `AWS_ENDPOINT_URL_STS`, the profile's `services`, `AWS_ENDPOINT_URL`, the
-/// profile's `endpoint_url`.
+/// The URL of STS where it is not the region's own host, from the first that is set: `AWS_ENDPOINT_URL_STS`, the
+/// profile's `services`, `AWS_ENDPOINT_URL`, the profile's `endpoint_url`.
 ///
-/// It is checked here: what the AWS SDK says about a bad one repeats the whole request, external id and policy included.
+/// We check it, because an error of the AWS SDK about a bad one repeats the whole request, external id and policy
+/// included.
 fn endpoint(config: &SdkConfig) -> Result<Option<String>, Error> {
     let key = ServiceConfigKey::builder().service_id("sts").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
     let key = key.expect("all three are there");
@@ -183,7 +186,7 @@ fn endpoint(config: &SdkConfig) -> Result<Option<String>, Error> {
     }
 }
 
-/// Which link of the chain answered; the AWS SDK notes it for its user agent.
+/// The provider of the chain that answered. The AWS SDK notes it for its user agent.
 fn provider_from(credentials: &Credentials) -> BaseProvider {
     let features = credentials.get_property::<Vec<AwsCredentialFeature>>();
     let has = |feature| features.is_some_and(|features| features.contains(&feature));

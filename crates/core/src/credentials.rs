@@ -13,7 +13,8 @@ pub const MIN_VALID_FOR: Duration = Duration::from_secs(2);
 
 /// Temporary credentials of one role. They never change; a refresh makes new ones.
 ///
-/// `Debug` shows the role, the access key id and the expiration. Secret access key and session token are zeroed on drop.
+/// `Debug` shows the role, the access key id and the expiration. Secret access key and session token are zeroed on
+/// drop.
 #[derive(Clone)]
 pub struct Credentials {
     access_key_id: String,

@@ -1,7 +1,7 @@
-//! What keeps roles from being assumed, found by trying: settings, server, login, clock, base identity.
+//! The checks that find what keeps roles from being assumed: settings, server, login, clock, base identity.
 //!
-//! Everything here holds without Spark; a binding adds what only its host can see as findings of its own. Nothing is
-//! changed. Credentials that STS hands out on the way are dropped.
+//! These checks need no Spark; a binding adds findings that only its host can make. The doctor changes nothing, and
+//! drops the credentials that STS issues to it.
 
 use std::fmt;
 
@@ -14,24 +14,24 @@ use crate::settings::{PROJECT_ID, Settings};
 use crate::source::Source;
 use crate::sts::Sts;
 
-/// One thing that was looked at.
+/// The outcome of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What was looked at: `clock`, `endpoint`, …
+    /// The name of the check: `clock`, `endpoint`, …
     pub check: String,
-    /// Whether it is as it should be.
+    /// Whether everything is as it should be.
     pub is_good: bool,
-    /// What was found; of a problem the cause, and after a semicolon what to do.
+    /// The result; for a problem its cause and, after a semicolon, what to do.
     pub text: String,
 }
 
 impl Finding {
-    /// It is as it should be.
+    /// A finding that all is well.
     pub fn good(check: &str, text: impl Into<String>) -> Self {
         Self { check: check.to_owned(), is_good: true, text: text.into() }
     }
 
-    /// Somebody must act; `text` says on what, and how.
+    /// A finding that somebody must act on; `text` says why and how.
     pub fn problem(check: &str, text: impl Into<String>) -> Self {
         Self { check: check.to_owned(), is_good: false, text: text.into() }
     }
@@ -44,7 +44,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// The findings as people read them: a line each, and one that counts the problems.
+/// The findings for people: a line each, and one that counts the problems.
 pub fn report(findings: &[Finding]) -> String {
     let mut lines: Vec<String> = findings.iter().map(Finding::to_string).collect();
     lines.push(match findings.iter().filter(|finding| !finding.is_good).count() {
@@ -55,7 +55,7 @@ pub fn report(findings: &[Finding]) -> String {
     lines.join("\n")
 }
 
-/// Looks at everything that does not depend on the host. Takes up to a minute when something does not answer.
+/// Runs the checks that do not depend on the host. Takes up to a minute when something does not answer.
 pub async fn examine(settings: &Settings) -> Vec<Finding> {
     let source = match Source::from_settings(settings) {
         Ok(source) => source,
@@ -73,7 +73,7 @@ pub async fn examine(settings: &Settings) -> Vec<Finding> {
     findings
 }
 
-/// Asks the server for the role mappings: an answer shows that endpoint, login, project and feature are right.
+/// Asks the server for the role mappings. An answer shows that endpoint, login, project and feature are right.
 async fn examine_server(hopsworks: &Hopsworks, findings: &mut Vec<Finding>) -> Vec<RoleMapping> {
     let (mappings, skew) = match hopsworks.list_with_skew().await {
         Ok(listed) => listed,
@@ -97,7 +97,7 @@ async fn examine_server(hopsworks: &Hopsworks, findings: &mut Vec<Finding>) -> V
     mappings
 }
 
-/// Which check an error of the server belongs to.
+/// The check that an error of the server belongs to.
 fn check_of_error(error: &Error) -> &'static str {
     match error.code() {
         380_000 => "feature",
@@ -134,7 +134,8 @@ async fn examine_sts(settings: &Settings, source: &Source, findings: &mut Vec<Fi
     }
 }
 
-/// Whether this process needs no role mapping at all, because it reaches a base identity that may assume the roles.
+/// Checks whether this process can do without role mappings, because it reaches a base identity that may assume the
+/// roles.
 async fn examine_bypass(settings: &Settings, mappings: &[RoleMapping]) -> Finding {
     const CHECK: &str = "bypass";
     let region = match mappings.first().map(|mapping| mapping.role.partition()) {
@@ -142,7 +143,7 @@ async fn examine_bypass(settings: &Settings, mappings: &[RoleMapping]) -> Findin
         Some("aws-us-gov") => "us-gov-west-1",
         Some(_) | None => "us-east-1",
     };
-    // A job without a region can name one, so that none is set here protects nothing.
+    // A job can set a region itself, so a missing one is not a protection.
     let environment = Environment::at_first_use().with_region(region);
     let sts = match Sts::with_environment(settings, &environment) {
         Ok(sts) => sts,
@@ -172,7 +173,7 @@ async fn examine_bypass(settings: &Settings, mappings: &[RoleMapping]) -> Findin
     Finding::good(CHECK, format!("this job reaches {}, which may assume none of the mapped roles", identity.arn))
 }
 
-/// How a base identity is kept from jobs.
+/// The advice on how to keep a base identity from jobs.
 fn protection(provider: BaseProvider) -> &'static str {
     match provider {
         BaseProvider::Environment => {
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_cannot_be_used_are_the_one_finding() {
+    fn unusable_settings_are_the_only_finding() {
         let settings = Settings::new([], []).with_environment([("REST_ENDPOINT".to_owned(), "hops".to_owned())]);
         let found = block_on(async { Ok(examine(&settings).await) }).expect("a runtime");
         let expected = "hopsworks.restendpoint / REST_ENDPOINT is set, but hopsworks.projectid / HOPSWORKS_PROJECT_ID \

@@ -1,4 +1,4 @@
-//! Why no credentials came back.
+//! The errors that keep credentials from coming back.
 //!
 //! Each kind names who can act on it. A message is one sentence: what was attempted, what came back (a code and a
 //! message, never a body), and what to do. It holds no secret and does not repeat the source of the error.
@@ -8,7 +8,7 @@ use std::error::Error as StdError;
 /// An error of a library, kept as the source of ours.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Why no credentials came back. Each kind names who can act on it.
+/// The reason why no credentials came back. Each kind names who can act on it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The caller: no service would accept this argument. Nothing was sent.
@@ -16,16 +16,16 @@ pub enum Error {
     InvalidArgument {
         /// The argument, in the caller's words: `role ARN`, `session name`, `duration`.
         field: &'static str,
-        /// What is wrong with it and what would be right.
+        /// The fault, and what would be right.
         reason: String,
     },
-    /// The operator: a setting is missing, contradicts another one or cannot be used. Nothing was sent, except to find a
-    /// base identity.
+    /// The operator: a setting is missing, contradicts another one or cannot be used. Nothing was sent, except to find
+    /// a base identity.
     #[error("{problem}; {remedy}")]
     NotConfigured {
-        /// What is missing or unusable.
+        /// The fault: what is missing or unusable.
         problem: String,
-        /// What to do about it.
+        /// The advice to the person who can act.
         remedy: String,
         /// The library error behind it, if any.
         source: Option<BoxError>,
@@ -33,25 +33,25 @@ pub enum Error {
     /// The administrator: the service understood the request and refused it.
     #[error("{attempted} was refused: {answer}; {remedy}")]
     Refused {
-        /// What was asked of whom: `assuming role arn:… at https://…`.
+        /// The request and its target: `assuming role arn:… at https://…`.
         attempted: String,
         /// The code of the role-mapping contract, 380000 to 380004, else the HTTP status.
         code: u32,
         /// Code and message as the service sent them.
         answer: String,
-        /// What to do about it.
+        /// The advice to the person who can act.
         remedy: String,
     },
     /// Nobody yet: the same request may succeed later.
     #[error("{attempted} failed: {problem}; {remedy}")]
     Unavailable {
-        /// What was asked of whom.
+        /// The request and its target.
         attempted: String,
         /// The HTTP status if there was an answer, else 0.
         code: u32,
-        /// What happened: no connection, no answer in time, throttling, a temporary fault of the service.
+        /// The fault: no connection, no answer in time, throttling, a temporary fault of the service.
         problem: String,
-        /// What to do if it lasts.
+        /// The advice in case the fault lasts.
         remedy: String,
         /// The library error behind it, if any.
         source: Option<BoxError>,
@@ -59,13 +59,13 @@ pub enum Error {
     /// The service's operator, or us: the answer is not what the contract says.
     #[error("{attempted} failed: {problem}; {remedy}")]
     BadAnswer {
-        /// What was asked of whom.
+        /// The request and its target.
         attempted: String,
         /// The HTTP status of the answer.
         code: u32,
-        /// What is wrong with the answer. Never the answer itself.
+        /// The fault of the answer, never the answer itself.
         problem: String,
-        /// What to do about it.
+        /// The advice to the person who can act.
         remedy: String,
         /// The library error behind it, if any and if its text cannot repeat the answer.
         source: Option<BoxError>,

@@ -1,8 +1,8 @@
 //! The client of the role-mapping contract, which Hopsworks and our role-mapping server speak.
 //!
 //! Settings: [`REST_ENDPOINT`], [`PROJECT_ID`], a login ([`SECRETS_DIR`](crate::settings::SECRETS_DIR),
-//! [`API_KEY`](crate::settings::API_KEY)), and those of [`network`](crate::network). A request without a session name is
-//! sent without one: the server knows the caller and makes a name.
+//! [`API_KEY`](crate::settings::API_KEY)), and those of [`network`](crate::network). A request without a session name
+//! is sent without one: the server knows the caller and makes a name.
 
 mod address;
 mod answer;
@@ -30,7 +30,7 @@ use crate::role::RoleMapping;
 use crate::settings::{PROJECT_ID, PROJECT_NAME, REST_ENDPOINT, Settings};
 use crate::text::{parse_rfc3339, quoted, rfc3339};
 
-/// How many role mappings one request asks for.
+/// The number of role mappings in one request.
 const PAGE_SIZE: usize = 100;
 
 /// The clock skew from which we warn.
@@ -94,8 +94,8 @@ impl Hopsworks {
     /// Lists the role mappings of the project, in the order of their ids.
     ///
     /// # Errors
-    /// [`Error::Refused`] when the server refuses, [`Error::Unavailable`] when a later call may succeed, [`Error::BadAnswer`]
-    /// when an answer breaks the contract, [`Error::NotConfigured`] without a login.
+    /// [`Error::Refused`] when the server refuses, [`Error::Unavailable`] when a later call may succeed,
+    /// [`Error::BadAnswer`] when an answer breaks the contract, [`Error::NotConfigured`] without a login.
     pub async fn role_mappings(&self) -> Result<Vec<RoleMapping>, Error> {
         Ok(self.list_with_skew().await?.0)
     }
@@ -125,7 +125,7 @@ impl Hopsworks {
     /// Reads one role mapping; `None` is the caller's default.
     ///
     /// # Errors
-    /// As [`Hopsworks::role_mappings`]; [`Error::Refused`] with code 380003 when there is none.
+    /// As [`Hopsworks::role_mappings`]; [`Error::Refused`] with code 380003 when there is no such mapping.
     pub async fn role_mapping(&self, id: Option<u32>) -> Result<RoleMapping, Error> {
         let (name, exchange) = match id {
             Some(id) => (
@@ -165,7 +165,7 @@ impl Hopsworks {
         credentials(&exchange, answer, request, asked, now)
     }
 
-    /// Takes the warnings since the last call: what the user should know although nothing failed. One sentence each.
+    /// Takes the warnings since the last call, which the user should see although nothing failed; one sentence each.
     pub fn take_warnings(&self) -> Vec<String> {
         std::mem::take(&mut *self.warnings.lock().expect("no holder panics"))
     }
@@ -288,8 +288,8 @@ fn role_mapping(exchange: &Exchange, fields: &Map<String, Value>) -> Result<Role
     })
 }
 
-/// Reads the credentials in an answer. `asked` and `now` are times of our clock, the expiration and the date of the answer
-/// are times of the server's.
+/// Reads the credentials in an answer. `asked` and `now` are times of our clock, the expiration and the date of the
+/// answer are times of the server's.
 fn credentials(
     exchange: &Exchange,
     answer: Answer,

@@ -13,7 +13,7 @@
 //! | [`text`] | text as messages and protocols write it |
 //! | [`settings`] | the one table of setting names, and which value counts |
 //! | [`network`] | proxies, trusted authorities, HTTP clients |
-//! | [`retry`] | which failures are tried again, how often and for how long |
+//! | [`retry`] | the retries of a request |
 //! | [`blocking`] | one runtime per call, for hosts whose callers wait |
 //! | [`base_identity`] | whose credentials call AssumeRole, and where they are found |
 //! | `aws_error` | an error of STS as ours, with its remedy |

@@ -1,9 +1,9 @@
 //! The network as role-mapping servers and AWS are reached over it: proxies, trusted authorities, HTTP clients.
 //!
 //! Proxies: a JVM's own settings (`https.proxyHost`, …) win over `HTTPS_PROXY` and `HTTP_PROXY`. Hosts that
-//! `http.nonProxyHosts` or `NO_PROXY` lists are reached directly; loopback, link-local addresses and the metadata services
-//! of AWS always are. Authorities: those of the system, of the JVM's truststore and of the service's own truststore,
-//! together. We parse every certificate before a client gets it, so that an error names its file.
+//! `http.nonProxyHosts` or `NO_PROXY` lists are reached directly; loopback, link-local addresses and the metadata
+//! services of AWS always are. Authorities: those of the system, of the JVM's truststore and of the service's own
+//! truststore, together. We parse every certificate before a client gets it, so that an error names its file.
 
 pub(crate) mod aws;
 
@@ -26,10 +26,11 @@ use crate::settings::{
     TRUSTSTORE, TRUSTSTORE_PEM,
 };
 
-/// How long a connection may take.
+/// The time that opening a connection may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The hosts that no proxy serves: loopback, link-local, and the IPv6 addresses of the metadata and pod-identity services.
+/// The hosts that no proxy serves: loopback, link-local, and the IPv6 addresses of the metadata and pod-identity
+/// services.
 ///
 /// Source: EC2 user guide, "Use the Instance Metadata Service"; EKS user guide, "EKS Pod Identity".
 const DIRECT_HOSTS: &str = "localhost,127.0.0.0/8,::1,169.254.0.0/16,fe80::/10,fd00:ec2::/32";
@@ -64,7 +65,7 @@ impl Network {
         })
     }
 
-    /// What the user should know about the proxy settings; one sentence each.
+    /// The warnings about the proxy settings; one sentence each, without secrets.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -131,8 +132,8 @@ impl Network {
         })
     }
 
-    /// Reads the authorities of the JVM's truststore, of `handed_over` (PEM, and the setting it comes from), and of the file
-    /// that `setting` names.
+    /// Reads the authorities of the JVM's truststore, of `handed_over` (PEM, and the setting it comes from), and of the
+    /// file that `setting` names.
     fn certificates(
         &self,
         handed_over: Option<(&str, &Setting)>,
@@ -198,7 +199,8 @@ fn proxy_from_environment(settings: &Settings, setting: &Setting) -> Result<Opti
     settings.get(setting).map(|value| proxy_address(value.trim(), setting)).transpose()
 }
 
-/// Parses `host:port` and `http(s)://[user:password@]host[:port]`. The error does not repeat it: it may hold a password.
+/// Parses `host:port` and `http(s)://[user:password@]host[:port]`. The error does not repeat it: it may hold a
+/// password.
 fn proxy_address(written: &str, setting: &Setting) -> Result<String, Error> {
     let address = if written.contains("://") { written.to_owned() } else { format!("http://{written}") };
     match Url::parse(&address) {
@@ -231,7 +233,8 @@ fn no_proxy(settings: &Settings, warnings: &mut Vec<String>) -> String {
     rules.join(",")
 }
 
-/// Turns `*.example.com`, `10.20.*`, `[::1]` or a pattern without a star into a rule of curl; `None` for other patterns.
+/// Turns `*.example.com`, `10.20.*`, `[::1]` or a pattern without a star into a rule of curl; `None` for other
+/// patterns.
 fn direct_rule(pattern: &str) -> Option<String> {
     let pattern = pattern.trim_start_matches('[').trim_end_matches(']');
     match pattern.split_once('*') {
@@ -264,8 +267,8 @@ fn read_authorities(settings: &Settings, setting: &Setting) -> Result<Vec<Certif
     }
 }
 
-/// Reads the certificates that can be trusted. It skips everything else: keys, comments, and certificates that rustls does
-/// not understand, which some system bundles hold.
+/// Reads the certificates that can be trusted. It skips everything else: keys, comments, and certificates that rustls
+/// does not understand, which some system bundles hold.
 fn parse_authorities(pem: &str, label: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
     const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
     const END: &str = "-----END CERTIFICATE-----";

@@ -1,7 +1,7 @@
 //! The renewal of credentials in use: when they are fetched anew, and when a failed fetch is tried again.
 //!
-//! Pure functions of what the host measures on its monotonic clock. `chance` is a random number from 0 to 1 that the host
-//! draws, so that applications which start together do not ask together.
+//! Pure functions of what the host measures on its monotonic clock. `chance` is a random number from 0 to 1 that the
+//! host draws, so that applications which start together do not ask together.
 
 use std::time::Duration;
 
@@ -16,18 +16,18 @@ const MAX_RETRY_WAIT: Duration = Duration::from_secs(60);
 
 /// The time from an answer to the refresh of its credentials, which are valid for `valid_for` from the answer on.
 ///
-/// The refresh is a third of `valid_for` ahead of the expiration, but at least a minute, or half of `valid_for` where that
-/// is less. Chance makes it earlier by up to a twentieth of `valid_for`, never later.
+/// The refresh is a third of `valid_for` ahead of the expiration, but at least a minute, or half of `valid_for` where
+/// that is less. Chance makes it earlier by up to a twentieth of `valid_for`, never later.
 pub fn refresh_after(valid_for: Duration, chance: f64) -> Duration {
     let lead = (valid_for / 3).max((valid_for / 2).min(MIN_LEAD));
     (valid_for - lead).saturating_sub((valid_for / 20).mul_f64(chance.clamp(0.0, 1.0)))
 }
 
-/// The wait after a failed fetch, the `failures`-th since the last success, when the credentials in use expire in `left`
-/// and were valid for `valid_for` at first.
+/// The wait after a failed fetch, the `failures`-th since the last success, when the credentials in use expire in
+/// `left` and were valid for `valid_for` at first.
 ///
-/// It doubles from one second up to a minute, and is at most an eighth of `left`, so that a source that is back when a
-/// fifth of the validity is left is in time. Chance makes it shorter by up to half.
+/// It doubles from one second up to a minute, and is at most the longer of `left / 8` and `valid_for / 60`, so that a
+/// source that is back when a fifth of the validity is left is in time. Chance makes it shorter by up to half.
 ///
 /// A host that waits for somebody else's renewal uses the wait after a first failure.
 pub fn retry_after(failures: u32, left: Duration, valid_for: Duration, chance: f64) -> Duration {

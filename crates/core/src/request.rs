@@ -8,14 +8,15 @@ use crate::error::Error;
 use crate::role::RoleArn;
 use crate::text::{is_name_character, quoted};
 
-/// One AssumeRole request. [`Default`] asks for the default role for one hour, under a session name that the source makes.
+/// One AssumeRole request. [`Default`] asks for the default role for one hour, under a session name that the source
+/// makes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct AssumeRole {
     /// The role; `None` asks for the caller's default.
     pub role: Option<RoleArn>,
     /// The session name; `None` asks for one that names the user and the project.
     pub session_name: Option<SessionName>,
-    /// How long the credentials are to be valid.
+    /// The requested duration of the session.
     pub duration: SessionDuration,
     /// Fields that only STS itself takes.
     pub extras: Extras,
@@ -47,8 +48,8 @@ pub struct SessionName(String);
 impl SessionName {
     /// Makes `<user>-<context>` a legal name: replaces illegal characters by `-` and cuts the longer part at its end.
     ///
-    /// CloudTrail shows the name, so it should tell a person who the caller was. `context` is the application, the project
-    /// or whatever else the user runs; an empty part becomes `hops`.
+    /// CloudTrail shows the name, so it should tell a person who the caller was. `context` is the application, the
+    /// project or whatever else the user runs; an empty part becomes `hops`.
     pub fn from_parts(user: &str, context: &str) -> Self {
         let legal = |text: &str| -> String {
             text.chars().map(|character| if is_name_character(character) { character } else { '-' }).collect()
@@ -100,8 +101,8 @@ impl FromStr for SessionName {
 
 /// A `DurationSeconds` that STS may accept: 900 to 43 200 seconds. [`Default`] is one hour.
 ///
-/// STS refuses more than 3 600 s to a caller that is itself a role (role chaining), and more than the role's own maximum
-/// session duration to every caller.
+/// STS refuses more than 3 600 s to a caller that is itself a role (role chaining), and more than the role's own
+/// maximum session duration to every caller.
 ///
 /// Source: AWS STS API reference, `AssumeRole`, `DurationSeconds`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

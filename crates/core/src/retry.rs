@@ -1,4 +1,4 @@
-//! Which failures are tried again, how often and for how long.
+//! The retries of a request: after which failures, how often and for how long.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -8,8 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::error::Error;
 
-/// How often and for how long a request is tried. [`Default`] is what every caller uses: 3 tries, 30 s in all, 10 s for
-/// an answer.
+/// The number of tries and their time. [`Default`] is what every caller uses: 3 tries, 30 s in all, 10 s for an answer.
 #[derive(Debug, Clone)]
 pub struct Retry {
     /// The number of tries, the first one included.
@@ -39,7 +38,7 @@ impl Default for Retry {
 /// A try that failed.
 #[derive(Debug)]
 pub struct FailedTry {
-    /// Why it failed.
+    /// The reason.
     pub error: Error,
     /// The wait that the service asks for (`Retry-After`). The longer of it and ours counts.
     pub retry_after: Option<Duration>,
@@ -94,8 +93,8 @@ fn time_left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
 }
 
-/// A number of at least 0 and less than 1, random enough to keep clients from coming back at the same moment: the keys of a
-/// hash map are random.
+/// A number of at least 0 and less than 1, random enough to keep clients from coming back at the same moment: the keys
+/// of a hash map are random.
 pub fn random() -> f64 {
     (RandomState::new().hash_one(()) >> 11) as f64 / (1_u64 << 53) as f64
 }
@@ -106,7 +105,7 @@ mod tests {
 
     use super::*;
 
-    fn passing() -> Error {
+    fn temporary() -> Error {
         Error::Unavailable {
             attempted: "trying".to_owned(),
             code: 503,
@@ -137,27 +136,28 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_temporary_failure_is_tried_three_times_with_growing_waits() {
-        assert_eq!(tries(&without_jitter(), Duration::ZERO, || passing().into()).await, [0.0, 0.5, 1.5]);
+        assert_eq!(tries(&without_jitter(), Duration::ZERO, || temporary().into()).await, [0.0, 0.5, 1.5]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn jitter_shortens_a_wait_by_up_to_half() {
         let retry = Retry { random: || 1.0, ..Retry::default() };
-        assert_eq!(tries(&retry, Duration::ZERO, || passing().into()).await, [0.0, 0.25, 0.75]);
+        assert_eq!(tries(&retry, Duration::ZERO, || temporary().into()).await, [0.0, 0.25, 0.75]);
         let drawn: Vec<f64> = (0..100).map(|_| random()).collect();
         assert!(drawn.iter().all(|number| (0.0..1.0).contains(number)), "{drawn:?}");
         assert!(drawn.windows(2).any(|pair| pair[0] != pair[1]), "{drawn:?}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_does_not_pass_is_tried_once() {
+    async fn a_lasting_failure_is_tried_once() {
         let refused = || FailedTry::from(Error::InvalidArgument { field: "role ARN", reason: "none".to_owned() });
         assert_eq!(tries(&without_jitter(), Duration::ZERO, refused).await, [0.0]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_wait_that_a_service_asks_for_is_kept_while_there_is_time() {
-        let asking = |seconds| move || FailedTry { error: passing(), retry_after: Some(Duration::from_secs(seconds)) };
+    async fn the_wait_that_a_service_asks_for_counts_while_there_is_time() {
+        let asking =
+            |seconds| move || FailedTry { error: temporary(), retry_after: Some(Duration::from_secs(seconds)) };
         assert_eq!(tries(&without_jitter(), Duration::ZERO, asking(12)).await, [0.0, 12.0, 24.0]);
         assert_eq!(tries(&without_jitter(), Duration::ZERO, asking(20)).await, [0.0, 20.0]);
         assert_eq!(tries(&without_jitter(), Duration::ZERO, asking(30)).await, [0.0]);
@@ -168,10 +168,10 @@ mod tests {
     async fn all_tries_together_take_no_longer_than_the_budget() {
         let start = Instant::now();
         let retry = Retry { tries: 100, ..without_jitter() };
-        tries(&retry, Duration::from_secs(3600), || passing().into()).await;
+        tries(&retry, Duration::from_secs(3600), || temporary().into()).await;
         assert_eq!(start.elapsed().as_secs(), 30);
         let start = Instant::now();
-        tries(&without_jitter(), Duration::from_secs(3600), || passing().into()).await;
+        tries(&without_jitter(), Duration::from_secs(3600), || temporary().into()).await;
         assert_eq!(start.elapsed().as_secs(), 30);
     }
 
@@ -184,7 +184,7 @@ mod tests {
                 tried += 1;
                 std::future::ready(match tried {
                     2 => Ok("here"),
-                    _ => Err(passing().into()),
+                    _ => Err(temporary().into()),
                 })
             })
             .await;

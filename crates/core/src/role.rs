@@ -178,7 +178,7 @@ pub struct RoleMapping {
     pub id: u32,
     /// The role.
     pub role: RoleArn,
-    /// Who may assume it.
+    /// The members who may assume it.
     pub project_role: ProjectRole,
     /// Whether it applies when a request names no role.
     pub is_default: bool,

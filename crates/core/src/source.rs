@@ -1,7 +1,7 @@
-//! Where role mappings and credentials come from: a role-mapping server, or AWS STS directly.
+//! The source of role mappings and credentials: a role-mapping server, or AWS STS directly.
 //!
-//! A server when [`REST_ENDPOINT`] is set, STS otherwise; neither one replaces the other when that fails. A `Source` belongs to
-//! one runtime: a host that blocks makes one for each question, with [`Source::ask`].
+//! A server when [`REST_ENDPOINT`] is set, STS otherwise; neither one replaces the other when that fails. A `Source`
+//! belongs to one runtime: a host that blocks makes one for each question, with [`Source::ask`].
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use crate::request::AssumeRole;
 use crate::role::RoleMapping;
 use crate::settings::{REST_ENDPOINT, Settings};
 
-/// Where role mappings and credentials come from.
+/// The source of role mappings and credentials.
 #[derive(Debug)]
 pub enum Source {
     /// Hopsworks or our role-mapping server.
@@ -75,8 +75,8 @@ impl Source {
         }
     }
 
-    /// Adds the caller's default role to a request that names none. A program that repeats the returned request keeps its
-    /// role when the default changes.
+    /// Adds the caller's default role to a request that names none. A program that repeats the returned request keeps
+    /// its role when the default changes.
     ///
     /// # Errors
     /// As [`Source::role_mapping`] for the default; [`Error::InvalidArgument`] when the source cannot carry the request
@@ -94,8 +94,8 @@ impl Source {
     /// Fetches credentials of a role.
     ///
     /// # Errors
-    /// As [`Hopsworks::assume_role`] or [`Sts::assume_role`](crate::sts::Sts::assume_role); from STS [`Error::NotConfigured`] when neither the request
-    /// nor the settings name a role.
+    /// As [`Hopsworks::assume_role`] or [`Sts::assume_role`](crate::sts::Sts::assume_role); from STS
+    /// [`Error::NotConfigured`] when neither the request nor the settings name a role.
     pub async fn assume_role(&self, request: &AssumeRole) -> Result<Credentials, Error> {
         match self {
             Source::Hopsworks(hopsworks) => hopsworks.assume_role(request).await,
@@ -103,7 +103,7 @@ impl Source {
         }
     }
 
-    /// Takes the warnings since the last call: what the user should know although nothing failed. One sentence each,
+    /// Takes the warnings since the last call, which the user should see although nothing failed; one sentence each,
     /// without secrets.
     pub fn take_warnings(&self) -> Vec<String> {
         match self {

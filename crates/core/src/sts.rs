@@ -1,8 +1,8 @@
 //! AssumeRole: credentials of a role from STS itself, called with the base identity.
 //!
-//! Which endpoint, which region and which base identity: [`crate::base_identity`]. Which proxy and which authorities:
-//! [`crate::network`]. A call is tried three times at most, 30 s in all unless [`Sts::with_timeout`] says less, and only when
-//! STS throttles, has a passing fault or cannot be reached. Nothing is cached here but the base identity.
+//! [`crate::base_identity`] decides on endpoint, region and base identity, [`crate::network`] on proxy and authorities.
+//! A call is tried at most three times, within 30 s unless [`Sts::with_timeout`] says less, and only when STS
+//! throttles, has a temporary fault or cannot be reached. Nothing is cached here but the base identity.
 
 mod answer;
 mod extras;
@@ -37,20 +37,20 @@ use crate::settings::Settings;
 pub struct Sts {
     environment: Environment,
     http: SharedHttpClient,
-    /// For the instance metadata service, which no proxy reaches.
+    /// The client for the instance metadata service, which no proxy reaches.
     direct: SharedHttpClient,
     base: Arc<Mutex<Option<Arc<BaseCredentials>>>>,
     timeout: Duration,
 }
 
-/// What STS handed out.
+/// The outcome of a successful AssumeRole.
 #[derive(Debug, Clone)]
 pub struct Issued {
     /// The credentials of the role.
     pub credentials: Credentials,
-    /// The id under which AWS finds the request, if STS named one.
+    /// The id by which AWS finds the request, if the answer has one.
     pub request_id: Option<String>,
-    /// What the operator should know although it went well; one sentence each.
+    /// The warnings for the operator, although the call succeeded; one sentence each.
     pub warnings: Vec<String>,
 }
 
@@ -63,7 +63,7 @@ impl Sts {
         Self::with_environment(settings, Environment::at_first_use())
     }
 
-    /// As [`Sts::new`], with the base identity of an explicit environment instead of the process's own.
+    /// As [`Sts::new`], but looks for the base identity in an explicit environment instead of the process's own.
     ///
     /// # Errors
     /// [`Error::NotConfigured`] when a proxy or a file of certificates cannot be used.
@@ -77,21 +77,21 @@ impl Sts {
         })
     }
 
-    /// With another bound on one call, its tries and the search for the base identity included, for a caller that has to
-    /// answer in time itself. One try takes no more than half of what is left, so that a connection that has died
-    /// unnoticed leaves time for a second one.
+    /// Sets how long a call may take, its tries and the search for the base identity included, for a caller that has to
+    /// answer in time itself. A try takes at most half of the time left, so that a dead connection leaves time for a
+    /// second try.
     pub fn with_timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
 
     /// Asks STS for credentials of a role. The role may be in any account that trusts the base identity.
     ///
-    /// A base identity that is itself a role gets one hour at most: a longer duration is shortened, with a warning.
+    /// A base identity that is itself a role gets at most one hour: a longer duration is shortened, with a warning.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] when STS would refuse the request as it stands (nothing is sent),
-    /// [`Error::NotConfigured`] without a base identity or a region, [`Error::Refused`] when STS says no,
-    /// [`Error::Unavailable`] when it may work later, [`Error::BadAnswer`] when the answer is damaged.
+    /// [`Error::NotConfigured`] without a base identity or a region, [`Error::Refused`] when STS refuses,
+    /// [`Error::Unavailable`] when a later call may succeed, [`Error::BadAnswer`] when the answer is damaged.
     pub async fn assume_role(
         &self,
         role: &RoleArn,
@@ -193,7 +193,7 @@ impl Sts {
         }
     }
 
-    /// Credentials that STS does not take are looked for anew at the next call.
+    /// Drops base credentials that STS does not accept, so that the next call looks for new ones.
     async fn forget_refused<E: aws_sdk_sts::error::ProvideErrorMetadata>(&self, error: &SdkError<E>) {
         let refused = ["ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "SignatureDoesNotMatch"];
         if aws_error::service_code(error).is_some_and(|code| refused.contains(&code.as_str())) {
@@ -255,7 +255,7 @@ fn endpoint_label(base: &BaseCredentials) -> String {
     base.endpoint.clone().unwrap_or_else(|| format!("STS in {}", base.region))
 }
 
-/// A role of one partition cannot be assumed in another: China and GovCloud have an STS of their own.
+/// Refuses a role of another partition than the region's: China and GovCloud have an STS of their own.
 fn check_partition(role: &RoleArn, base: &BaseCredentials) -> Result<(), Error> {
     let partition = region::partition(&base.region);
     if base.endpoint.is_some() || role.partition() == partition {

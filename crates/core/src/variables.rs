@@ -1,8 +1,8 @@
-//! The variables by which readers in a process, and in those it starts, find credentials: the credentials themselves, or
-//! the way to our [`Endpoint`].
+//! The environment variables by which readers in a process, and in those it starts, find credentials: the credentials
+//! themselves, or URL and token of a container-credentials endpoint.
 //!
-//! Never both: credentials in the environment win in every reader, and none goes on to the endpoint when they expire.
-//! What the bindings write they put back at the end; here is only what has to be written.
+//! Never both: every reader prefers credentials in the environment, and none goes on to the endpoint when they expire.
+//! This module only says what to write; the bindings write it, and restore the old values at the end.
 
 use std::path::Path;
 
@@ -17,15 +17,16 @@ use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::text::quoted;
 
-/// A variable, and its value; `None` takes it out.
+/// A variable and its new value; `None` removes it.
 pub type Change = (&'static str, Option<Zeroizing<String>>);
 
-/// The older name of the session token, which boto3 prefers, and an expiration that belongs to other credentials.
+/// Variables that would mix other credentials with ours: an older name of the session token, which boto3 prefers, and
+/// the expiration of other credentials.
 const FOREIGN_VARIABLES: [&str; 2] = ["AWS_SECURITY_TOKEN", "AWS_CREDENTIAL_EXPIRATION"];
 
-/// Readers find the credentials themselves, and see newer ones only where they look again.
+/// The changes by which readers find the credentials themselves. Readers see newer ones only where they look again.
 ///
-/// `get` answers what the process holds now: the way to an endpoint of ours goes, one to somebody else's stays.
+/// `get` reads a variable of the process: the variables of an endpoint of ours are removed, those of another one stay.
 pub fn for_credentials(credentials: &Credentials, get: impl Fn(&str) -> Option<String>) -> Vec<Change> {
     let value = |text: &str| Some(Zeroizing::new(text.to_owned()));
     let mut changes = vec![
@@ -41,11 +42,12 @@ pub fn for_credentials(credentials: &Credentials, get: impl Fn(&str) -> Option<S
     changes
 }
 
-/// Readers ask the endpoint whenever they need newer credentials. Everything that some reader prefers to an endpoint goes.
+/// The changes by which readers find an endpoint, which they ask whenever they need newer credentials. Everything that
+/// some reader prefers to an endpoint is removed.
 ///
 /// # Errors
-/// [`Error::NotConfigured`] when the default profile holds credentials, which some reader would prefer and which are
-/// somebody else.
+/// [`Error::NotConfigured`] when the profile `[default]` holds credentials: some readers would prefer them and so use
+/// another identity.
 pub async fn for_endpoint(url: &str, token: &str, token_file: &Path) -> Result<Vec<Change>, Error> {
     let now = Environment::from_process();
     if let Some(file) = default_profile_with_credentials(&now).await? {
@@ -74,9 +76,9 @@ pub async fn for_endpoint(url: &str, token: &str, token_file: &Path) -> Result<V
     Ok(changes)
 }
 
-/// Whose credentials a program finds that is started with these variables, in the order in which most AWS SDKs look.
+/// Says whose credentials a program finds that starts with these variables, in the order in which most AWS SDKs look.
 ///
-/// `get` answers what a variable holds; `default_profile` is the file whose `[default]` holds credentials.
+/// `get` reads a variable; `default_profile` is the file whose profile `[default]` holds credentials, if any.
 pub fn explain(get: impl Fn(&str) -> Option<String>, default_profile: Option<&Path>) -> String {
     let get = |name: &str| get(name).filter(|value| !value.trim().is_empty());
     let issued = get(ISSUED);
@@ -124,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_found_is_what_most_sdks_look_at_first() {
+    fn the_explanation_follows_the_order_of_most_sdks() {
         let key = (ACCESS_KEY_ID, "ASIAEXAMPLE");
         let issued = (ISSUED, "ASIAEXAMPLE");
         let profile = ("AWS_PROFILE", "base");
@@ -141,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_of_somebody_else_stays_when_credentials_are_written() {
+    fn the_endpoint_of_somebody_else_stays_when_credentials_are_written() {
         let credentials = Credentials::new(
             "ASIAEXAMPLE".into(),
             "canary-secret".into(),

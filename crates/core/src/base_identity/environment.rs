@@ -25,11 +25,11 @@ pub const CONTAINER_URL: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
 pub const CONTAINER_TOKEN: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN";
 /// File that holds [`CONTAINER_TOKEN`]; readers prefer it.
 pub const CONTAINER_TOKEN_FILE: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
-/// Path of a container-credentials endpoint at the host that ECS gives.
+/// Path of a container-credentials endpoint on the host that ECS provides.
 pub(crate) const CONTAINER_PATH: &str = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
-/// Profile that counts, the first that is set.
+/// Name of the active profile; the first that is set counts.
 pub(crate) const PROFILE: [&str; 2] = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"];
-/// Region, the first that is set.
+/// Region; the first that is set counts.
 pub(crate) const REGION: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
 /// File that holds the token of a web identity.
 pub(crate) const WEB_IDENTITY_TOKEN_FILE: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
@@ -46,7 +46,7 @@ pub(super) const METADATA_URL: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
 const KUBERNETES: &str = "KUBERNETES_SERVICE_HOST";
 pub(super) const HOME: &str = "HOME";
 
-/// What the bindings write: a program that the chain starts must not see it.
+/// The variables that the bindings write. A program that the chain starts must not see them.
 pub(super) const OUR_VARIABLES: [&str; 7] =
     [ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN, CONTAINER_URL, CONTAINER_TOKEN, CONTAINER_TOKEN_FILE, ISSUED];
 
@@ -59,12 +59,12 @@ pub struct Environment {
 static AT_FIRST_USE: OnceLock<Environment> = OnceLock::new();
 
 impl Environment {
-    /// What this process had when the core was first used. Every later call answers the same.
+    /// The variables of this process when the core was first used. Every later call returns the same.
     pub fn at_first_use() -> &'static Environment {
         AT_FIRST_USE.get_or_init(Environment::from_process)
     }
 
-    /// What this process has now, which may be what we wrote.
+    /// The variables of this process now, which we may have written.
     pub fn from_process() -> Self {
         let legible = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -72,13 +72,13 @@ impl Environment {
         Environment::from_pairs(std::env::vars_os().filter_map(legible))
     }
 
-    /// Takes what another copy of the library in this process kept ([`Environment::saved`]), because that copy may have
-    /// written already. Without effect once this copy has looked itself.
+    /// Takes over what another copy of the library in this process saved ([`Environment::saved`]), because that copy
+    /// may have written variables already. Has no effect once this copy has read the environment itself.
     pub fn adopt(saved: Vec<(String, String)>) {
         AT_FIRST_USE.get_or_init(|| Environment::from_pairs(saved));
     }
 
-    /// Keeps, of these variables, those that decide the base identity. A blank one counts as unset.
+    /// Keeps the variables that decide the base identity. A blank value counts as unset.
     pub fn from_pairs(variables: impl IntoIterator<Item = (String, String)>) -> Self {
         let variables = variables
             .into_iter()
@@ -89,7 +89,7 @@ impl Environment {
         Self { variables }
     }
 
-    /// The same, with this region where none is set.
+    /// Returns a copy with this region where none is set.
     pub(crate) fn with_region(&self, region: &str) -> Self {
         let mut all = self.clone();
         if self.get_first(&REGION).is_none() {
@@ -98,19 +98,19 @@ impl Environment {
         all
     }
 
-    /// Everything kept, to hand over to another copy of the library in this process. Holds secrets.
+    /// Everything kept, for another copy of the library in this process. Holds secrets.
     pub fn saved(&self) -> Vec<(String, Zeroizing<String>)> {
         self.variables.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
-    /// What we issued and this process inherited: an access key id or the URL of our endpoint.
+    /// The mark of what we wrote and this process inherited: an access key id or the URL of our endpoint.
     pub(super) fn inherited_mark(&self) -> Option<&str> {
         let issued = self.get_raw(ISSUED)?;
         let is_inherited = self.get_raw(ACCESS_KEY_ID) == Some(issued) || self.get_raw(CONTAINER_URL) == Some(issued);
         is_inherited.then_some(issued)
     }
 
-    /// The value of a variable that is the process's own, not written by us.
+    /// The value of a variable that we have not written.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.get_raw(name).filter(|_| !self.is_inherited(name))
     }
@@ -120,7 +120,7 @@ impl Environment {
         names.iter().find_map(|name| self.get(name))
     }
 
-    /// Whether this process runs in a container, where an answer of the instance metadata service needs a second hop.
+    /// Whether this process runs in a container, where the answer of the instance metadata service needs a second hop.
     pub(super) fn is_container(&self) -> bool {
         let has_container_group = || {
             std::fs::read_to_string("/proc/1/cgroup").is_ok_and(|groups| {
@@ -133,7 +133,7 @@ impl Environment {
             || has_container_group()
     }
 
-    /// What the AWS SDK gets to see: the process's own variables, these values instead where one is given.
+    /// The variables for the AWS SDK: those that we have not written, with `overrides`.
     pub(super) fn to_sdk_env(&self, overrides: &[(&str, &str)]) -> Env {
         let mut variables: HashMap<String, String> = self
             .variables
@@ -145,7 +145,10 @@ impl Environment {
         Env::from(variables)
     }
 
-    /// Refuses what is set by half: the AWS SDK would go on to the next provider, which is another identity.
+    /// Refuses an incomplete identity: the AWS SDK would go on to the next provider, which is another identity.
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`], which names the variable that is missing.
     pub(super) fn check_complete(&self) -> Result<(), Error> {
         for (set, missing) in [
             (ACCESS_KEY_ID, SECRET_ACCESS_KEY),
@@ -197,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_triple_that_we_issued_is_never_the_base() {
+    fn credentials_that_we_issued_are_never_the_base() {
         let inherited = environment(&[
             (ACCESS_KEY_ID, "ASIAISSUED"),
             (SECRET_ACCESS_KEY, "canary-secret"),
@@ -212,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_somebody_set_after_us_are_the_base() {
+    fn keys_that_somebody_else_set_after_us_are_the_base() {
         let own = environment(&[(ACCESS_KEY_ID, "AKIAOWN"), (SECRET_ACCESS_KEY, "secret"), (ISSUED, "ASIAISSUED")]);
         assert_eq!(own.get(ACCESS_KEY_ID), Some("AKIAOWN"));
         assert_eq!(own.inherited_mark(), None);
@@ -230,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_copy_of_the_library_gets_all_that_the_first_one_saved() {
+    fn a_second_copy_of_the_library_gets_everything_that_the_first_one_saved() {
         let first = environment(&[(ACCESS_KEY_ID, "AKIAOWN"), (SECRET_ACCESS_KEY, "secret"), ("PATH", "/bin")]);
         let saved = first.saved().into_iter().map(|(name, value)| (name, value.to_string()));
         let second = Environment::from_pairs(saved);
@@ -240,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_base_identity_that_is_set_by_half_is_refused() {
+    fn an_incomplete_base_identity_is_refused() {
         let cases: [(&[(&str, &str)], &str); 3] = [
             (
                 &[(ACCESS_KEY_ID, "AKIAOWN"), (SECRET_ACCESS_KEY, " ")],
@@ -259,7 +262,7 @@ mod tests {
             ),
         ];
         for (variables, message) in cases {
-            let error = environment(variables).check_complete().expect_err("set by half");
+            let error = environment(variables).check_complete().expect_err("incomplete");
             assert_eq!(error.to_string(), message);
         }
         environment(&[]).check_complete().expect("nothing is set");

@@ -1,4 +1,4 @@
-//! Why there is no base identity, and what to do about it.
+//! The errors of the search for a base identity, and what to do about them.
 
 use std::error::Error as StdError;
 
@@ -16,7 +16,10 @@ use crate::text::quoted;
 
 const ATTEMPTED: &str = "loading the base identity";
 
-/// No link of the chain has one.
+/// The longest description of causes in a message.
+const MAX_DESCRIPTION_CHARACTERS: usize = 400;
+
+/// The error when no provider of the chain has a base identity.
 pub(super) fn not_found(environment: &Environment, profile: &str, absence: &Absence) -> Error {
     let remedy_elsewhere = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or run where a service \
                             account, a container or an instance profile gives an identity";
@@ -69,7 +72,7 @@ pub(super) fn not_found(environment: &Environment, profile: &str, absence: &Abse
     }
 }
 
-/// There is a base identity, and nothing says in which region STS is to be called.
+/// The error when there is a base identity but no region to call STS in.
 pub(super) fn no_region() -> Error {
     Error::NotConfigured {
         problem: "no AWS region to call STS in".to_owned(),
@@ -78,7 +81,7 @@ pub(super) fn no_region() -> Error {
     }
 }
 
-/// A link of the chain is configured and failed.
+/// The error of a provider that is configured and failed.
 pub(super) fn from_chain(environment: &Environment, profile: &str, error: CredentialsError) -> Error {
     let causes: Vec<&(dyn StdError + 'static)> = causes(&error).collect();
     for cause in &causes {
@@ -132,7 +135,7 @@ pub(super) fn from_chain(environment: &Environment, profile: &str, error: Creden
     }
 }
 
-/// The time was over, whichever link of the chain it was waiting for.
+/// The error when the search took too long, whichever provider it was waiting for.
 pub(crate) fn timed_out(environment: &Environment) -> Error {
     unavailable(profile::profile_name(environment), NO_ANSWER.to_owned())
 }
@@ -151,24 +154,25 @@ fn unavailable(profile: &str, problem: String) -> Error {
     }
 }
 
-/// What the causes say, outermost first. Cut where a program's own output begins, which may be anything.
+/// Joins the texts of the causes, outermost first. Cuts them where the output of a program begins, which may hold
+/// anything.
 fn describe(causes: &[&(dyn StdError + 'static)]) -> String {
     let mut texts: Vec<String> = Vec::new();
     for cause in causes {
-        // Its Display prints the raw answer.
+        // The Display of an ImdsError prints the raw answer.
         let text = match cause.downcast_ref::<aws_config::imds::client::error::ImdsError>() {
             Some(_) => "the instance metadata service did not give the credentials of the machine".to_owned(),
             None => cause.to_string(),
         };
         let text =
             text.split(". Stderr:").next().expect("split gives at least one part").trim_end_matches('.').to_owned();
-        let is_said = texts.iter().any(|said| said.contains(&text)) || text == "service error";
-        if !is_said && !text.starts_with("an error occurred while loading credentials") {
+        let is_repeated = texts.iter().any(|earlier| earlier.contains(&text)) || text == "service error";
+        if !is_repeated && !text.starts_with("an error occurred while loading credentials") {
             texts.push(text);
         }
     }
     let text = texts.join(": ");
-    match text.char_indices().nth(400) {
+    match text.char_indices().nth(MAX_DESCRIPTION_CHARACTERS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     }

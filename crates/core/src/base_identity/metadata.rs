@@ -1,7 +1,7 @@
 //! The instance metadata service of EC2 (IMDSv2): the role of the machine, and its region.
 //!
-//! Most machines have none, so it gets one attempt of one second, and that it did not answer is remembered for a minute.
-//! It is reached directly, never through a proxy.
+//! Most machines have none, so we try it once for one second and remember for a minute that it did not answer. No proxy
+//! is used for it.
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
@@ -24,15 +24,15 @@ use super::profile::Profiles;
 use crate::error::Error;
 use crate::text::quoted;
 
-/// How long it has for an answer.
+/// The time that it has to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
-/// For how long it is not asked again after it did not answer.
+/// The time after a missing answer in which we do not ask again.
 const SILENCE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The services that did not answer, process-wide: a binding makes everything else anew for each call.
+/// The endpoints that did not answer and when, process-wide: a binding makes everything else anew for each call.
 static SILENT: Mutex<BTreeMap<String, Instant>> = Mutex::new(BTreeMap::new());
 
-/// Why the instance metadata service gave nothing.
+/// The reason why the instance metadata service gives nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Absence {
     /// The user switched it off.
@@ -43,7 +43,7 @@ pub(super) enum Absence {
     NoRole,
     /// It answered with this HTTP status.
     Answered(u16),
-    /// It answered, and not with what the contract says.
+    /// It answered, and its answer breaks the contract.
     Damaged,
 }
 
@@ -75,7 +75,10 @@ pub(super) struct Metadata {
 }
 
 impl Metadata {
-    /// Reads where it is. Nothing is sent.
+    /// Reads its endpoint. Nothing is sent.
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`] when the endpoint is not a URL.
     pub fn new(environment: &Environment, profiles: &Profiles, direct: &SharedHttpClient) -> Result<Self, Error> {
         let endpoint = environment.get(METADATA_URL).or_else(|| profiles.get("ec2_metadata_service_endpoint"));
         let mode = environment
@@ -129,7 +132,7 @@ impl Metadata {
         if is_silent(&SILENT.lock().unwrap_or_else(PoisonError::into_inner), &self.endpoint, Instant::now()) {
             return Err(silent());
         }
-        // The token and the value are two requests, each with its own timeout: one second is for both.
+        // The token and the value are two requests, each with its own timeout; both together get one second.
         let answer = match tokio::time::timeout(ANSWER_TIMEOUT, self.client.get(path)).await {
             Ok(Ok(value)) => Ok(String::from(value)),
             Ok(Err(error)) => Err(self.absence(&error)),
@@ -141,7 +144,7 @@ impl Metadata {
         answer
     }
 
-    // Display and Debug of an ImdsError print the raw answer, so only its kind and its status are taken.
+    // Display and Debug of an ImdsError print the raw answer, so we take only its kind and status.
     fn absence(&self, error: &ImdsError) -> Absence {
         let silent = || Absence::Silent(self.endpoint.clone());
         match error {

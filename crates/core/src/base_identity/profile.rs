@@ -1,8 +1,8 @@
 //! The profiles of `~/.aws/config` and `~/.aws/credentials` (`AWS_CONFIG_FILE`, `AWS_SHARED_CREDENTIALS_FILE`), and the
-//! one that counts: `AWS_PROFILE`, else `AWS_DEFAULT_PROFILE`, else `default`.
+//! active one: `AWS_PROFILE`, else `AWS_DEFAULT_PROFILE`, else `default`.
 //!
-//! The files are read here and not by the AWS SDK, because a `credential_process` must not inherit what we wrote into the
-//! environment, and because a file that is there but cannot be read must not count as empty.
+//! We read the files instead of the AWS SDK, because a `credential_process` must not inherit what we wrote into the
+//! environment, and because a file that exists but cannot be read must not count as empty.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -18,13 +18,14 @@ use super::environment::{
 use crate::error::Error;
 use crate::text::quoted;
 
-/// Tells a `credential_process` that it is asked for the base identity, so that ours does not ask for its own.
+/// Tells a `credential_process` that it provides the base identity, so that ours does not look for its own.
 pub const IN_CREDENTIAL_PROCESS: &str = "HOPS_CREDENTIALS_IN_PROCESS";
-/// What our endpoint mode takes out of the environment; a program that the chain starts gets it back.
+/// The variables that give way to our endpoint, since some reader prefers them. A program that the chain starts gets
+/// them back.
 pub const REMOVED_FOR_ENDPOINT: [&str; 6] =
     [PROFILE[0], PROFILE[1], WEB_IDENTITY_ROLE, WEB_IDENTITY_SESSION_NAME, WEB_IDENTITY_TOKEN_FILE, CONTAINER_PATH];
 
-/// Where a profile gets credentials from. Any of these in `[default]` gives readers an identity.
+/// The properties by which a profile gets credentials. Any of these in `[default]` gives readers an identity.
 ///
 /// Source: AWS SDKs and tools reference guide, "Settings reference".
 const CREDENTIAL_PROPERTIES: [&str; 10] = [
@@ -40,22 +41,26 @@ const CREDENTIAL_PROPERTIES: [&str; 10] = [
     "web_identity_token_file",
 ];
 
-/// Which profile counts.
+/// The name of the active profile.
 pub(super) fn profile_name(environment: &Environment) -> &str {
     environment.get_first(&PROFILE).unwrap_or("default")
 }
 
-/// The profiles, and the one that counts.
+/// All profiles, and the active one.
 pub(super) struct Profiles {
-    /// For the AWS SDK.
+    /// The files for the AWS SDK.
     pub files: EnvConfigFiles,
-    /// The profile that counts; it need not exist when nobody named it.
+    /// The active profile. It need not exist when no variable names it.
     pub name: String,
     set: ProfileSet,
 }
 
 impl Profiles {
     /// Reads both files.
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`] when a file cannot be read or is malformed, or when a variable names a profile that
+    /// does not exist.
     pub async fn read(environment: &Environment) -> Result<Self, Error> {
         let config = contents(environment, &CONFIG)?;
         let credentials = contents(environment, &CREDENTIALS)?;
@@ -82,20 +87,20 @@ impl Profiles {
         }
     }
 
-    /// A property of the profile that counts.
+    /// A property of the active profile.
     pub fn get(&self, property: &str) -> Option<&str> {
         self.set.get(property)
     }
 
-    /// Whether some profile has the machine's role as its source.
+    /// Whether a profile has the machine's role as its source.
     pub fn use_metadata_service(&self) -> bool {
         let source = |name| self.set.get_profile(name)?.get("credential_source");
         self.set.profiles().filter_map(source).any(|source| source.eq_ignore_ascii_case("Ec2InstanceMetadata"))
     }
 }
 
-/// The file, if any, whose default profile holds credentials: readers that look at profiles before they look at an
-/// endpoint read as these.
+/// The file whose profile `[default]` holds credentials, if any: readers that ask profiles before an endpoint use
+/// these.
 ///
 /// # Errors
 /// [`Error::NotConfigured`] when a file cannot be read or is malformed.
@@ -112,7 +117,7 @@ pub async fn default_profile_with_credentials(environment: &Environment) -> Resu
     Ok(None)
 }
 
-/// A file of profiles: the variable that names it, and where it is otherwise.
+/// A file of profiles: the variable that names it, and its path otherwise.
 struct ProfileFile {
     variable: &'static str,
     default_path: &'static str,
@@ -143,7 +148,7 @@ fn contents(environment: &Environment, file: &ProfileFile) -> Result<String, Err
     }
 }
 
-/// Lets each `credential_process` start with the environment that was there before we wrote anything.
+/// Makes each `credential_process` start with the environment from before we wrote anything.
 fn with_clean_processes(contents: &str, environment: &Environment) -> String {
     let unset = OUR_VARIABLES.into_iter().filter(|name| environment.get(name).is_none());
     let mut prefix = format!("unset {}; export {IN_CREDENTIAL_PROCESS}=1;", unset.collect::<Vec<_>>().join(" "));
@@ -186,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_credential_process_starts_without_what_we_wrote_and_with_what_we_took_out() {
+    fn a_credential_process_starts_without_our_variables_and_with_the_removed_ones() {
         let clean = with_clean_processes(
             "[default]\ncredential_process = /bin/tool --json\nregion=eu-north-1\n",
             &environment(&[("AWS_PROFILE", "o'neill"), ("AWS_ACCESS_KEY_ID", "AKIAOWN")]),
@@ -218,7 +223,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_profile_file_that_is_there_and_cannot_be_read_does_not_count_as_empty() {
+    async fn a_profile_file_that_exists_but_cannot_be_read_does_not_count_as_empty() {
         let error = Profiles::read(&environment(&[("AWS_CONFIG_FILE", "/")])).await.err().expect("a directory");
         assert_eq!(
             error.to_string(),

@@ -1,8 +1,8 @@
-//! Which provider of the AWS chain gives the base identity.
+//! The providers of the AWS chain, one of which gives the base identity.
 
 use std::fmt;
 
-/// Where the base identity was found, in the order in which it is looked for.
+/// A provider of the base identity, in the order in which the chain asks them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BaseProvider {
     /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`.
@@ -18,7 +18,7 @@ pub enum BaseProvider {
 }
 
 impl BaseProvider {
-    /// How people read it.
+    /// The name for people.
     pub fn display_name(self) -> &'static str {
         match self {
             BaseProvider::Environment => "environment",

@@ -1,9 +1,9 @@
-//! AWS regions: what one may look like, and the partition it belongs to.
+//! AWS regions: their form, and the partition that each belongs to.
 
 use crate::error::Error;
 use crate::text::quoted;
 
-/// Takes what could be a label of a host name: an STS host is made of it.
+/// Accepts what can be a label of a host name, because the host name of STS contains the region.
 ///
 /// # Errors
 /// [`Error::NotConfigured`] for anything else.
@@ -52,7 +52,7 @@ mod tests {
             assert!(parse(text).is_err(), "{text:?}");
         }
         assert_eq!(
-            parse("eu_north").expect_err("no region").to_string(),
+            parse("eu_north").expect_err("not a region").to_string(),
             "\"eu_north\" is not an AWS region; set AWS_REGION to a region such as eu-north-1"
         );
     }

@@ -17,8 +17,8 @@ const API_PATH: [&str; 2] = ["hopsworks-api", "api"];
 pub(super) struct ServerAddress(Url);
 
 impl ServerAddress {
-    /// Parses `host[:port]`, which means https, and `http(s)://host[:port][/path]`. A slash or `/hopsworks-api/api` at the
-    /// end is optional.
+    /// Parses `host[:port]`, which means https, and `http(s)://host[:port][/path]`. A slash or `/hopsworks-api/api` at
+    /// the end is optional.
     pub(super) fn parse(written: &str) -> Result<Self, Error> {
         let written = written.trim();
         let with_scheme = if written.contains("://") { written.to_owned() } else { format!("https://{written}") };

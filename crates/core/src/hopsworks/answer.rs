@@ -1,7 +1,7 @@
 //! The answer of a role-mapping server: the fields of a success, or the one error that says what went wrong.
 //!
-//! No error message repeats a success, which consists of secrets. Of an error answer it repeats code and message, cut to
-//! a length that fits a log line, without control characters and without the caller's own token.
+//! No error message repeats a success, which consists of secrets. Of an error answer it repeats code and message, cut
+//! to a length that fits a log line, without control characters and without the caller's own token.
 
 use std::io;
 use std::time::{Duration, SystemTime};
@@ -35,7 +35,7 @@ pub(super) struct Exchange {
 pub(super) struct Answer {
     /// The fields of its JSON object.
     pub(super) fields: Map<String, Value>,
-    /// When the server sent it, by its own clock.
+    /// The time at which the server sent it, by its own clock.
     pub(super) date: Option<SystemTime>,
 }
 
@@ -79,8 +79,8 @@ impl Exchange {
                 (false, false) => innermost(&error),
             },
         };
-        // hyper's errors have a private type, so only their texts tell: an answer that does not parse, and a greeting before
-        // the request.
+        // hyper's errors have a private type, so only their texts tell: an answer that does not parse, and a greeting
+        // before the request.
         if problem.starts_with("invalid HTTP") || problem.starts_with("received unexpected message") {
             Error::BadAnswer {
                 attempted: self.attempted.clone(),
@@ -243,7 +243,8 @@ fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
     causes(error).find_map(|cause| cause.downcast_ref().or_else(|| tls_error_within(cause.downcast_ref()?)))
 }
 
-/// Looks into an `io::Error`, which hides its content from the chain of sources; the content may be an `io::Error` again.
+/// Looks into an `io::Error`, which hides its content from the chain of sources; the content may be an `io::Error`
+/// again.
 fn tls_error_within(error: &io::Error) -> Option<&rustls::Error> {
     let content = error.get_ref()?;
     content.downcast_ref().or_else(|| tls_error_within(content.downcast_ref()?))

@@ -44,7 +44,8 @@ impl Logins {
     /// Reads the login that counts now.
     ///
     /// # Errors
-    /// [`Error::NotConfigured`] when there is none, [`Error::Unavailable`] while the file is empty, because the platform may be writing it.
+    /// [`Error::NotConfigured`] when there is no login, [`Error::Unavailable`] while the file is empty, because the
+    /// platform may be writing it.
     pub(super) fn read(&self) -> Result<Login, Error> {
         for file in &self.files {
             match fs::read_to_string(file) {

@@ -24,8 +24,9 @@ pub(crate) struct BrokenAnswer {
     source: Option<reqwest::Error>,
 }
 
-/// Wraps `client` for the SDK. `client` bounds the time of a connection itself. The time of an answer comes from the SDK:
-/// as a read timeout here for some services, a container's endpoint among them; for the others it bounds each try itself.
+/// Wraps `client` for the SDK. `client` bounds the time of a connection itself. The time of an answer comes from the
+/// SDK: as a read timeout here for some services, a container's endpoint among them; for the others it bounds each try
+/// itself.
 pub(super) fn to_sdk_client(client: Client) -> SharedHttpClient {
     http_client_fn(move |settings, _| {
         SharedHttpConnector::new(Connector { client: client.clone(), answer_timeout: settings.read_timeout() })

@@ -1,4 +1,4 @@
-//! What STS answered, checked: the AWS SDK takes a damaged success for a success.
+//! The checked answer of STS. The AWS SDK accepts a damaged success as a success.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -13,14 +13,14 @@ use crate::error::Error;
 use crate::role::RoleArn;
 use crate::text::{parse_http_date, rfc3339};
 
-/// Keeps the `Date` of an answer, which the AWS SDK does not hand out.
+/// Keeps the `Date` of an answer, which the AWS SDK does not return.
 #[derive(Debug, Clone, Default)]
 pub(super) struct DateInterceptor {
     date: Arc<Mutex<Option<SystemTime>>>,
 }
 
 impl DateInterceptor {
-    /// The instant of the last answer by the clock of the service, if it said one.
+    /// The `Date` of the last answer, if it had one.
     pub fn answered_at(&self) -> Option<SystemTime> {
         *self.date.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -43,12 +43,12 @@ impl Intercept for DateInterceptor {
     }
 }
 
-/// The credentials in a success of AssumeRole.
+/// Reads the credentials in a success of AssumeRole.
 ///
 /// `answered_at` is the `Date` of the answer, else the clock of this machine.
 ///
 /// # Errors
-/// The text says in which way the answer is wrong; it repeats none of its values but the expiration.
+/// A text that says what is wrong with the answer; it repeats none of its values but the expiration.
 pub(super) fn credentials(
     answer: &AssumeRoleOutput,
     answered_at: SystemTime,
@@ -63,12 +63,12 @@ pub(super) fn credentials(
         if value.is_empty() {
             return Err(format!("the answer holds no {name}"));
         }
-        // They end up in headers and environment variables.
+        // The values end up in headers and environment variables.
         if !value.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(format!("the {name} in the answer is not readable"));
         }
     }
-    // The AWS SDK says 1970 when the field is missing.
+    // The AWS SDK returns 1970 when the field is missing.
     let expiration = SystemTime::try_from(*found.expiration()).ok().filter(|instant| *instant > SystemTime::UNIX_EPOCH);
     let Some(expiration) = expiration else { return Err("the answer holds no expiration".to_owned()) };
     let valid_for = expiration.duration_since(answered_at).unwrap_or_default();
@@ -89,7 +89,7 @@ pub(super) fn credentials(
     ))
 }
 
-/// The failure of an answer that is not what the contract says.
+/// The error for an answer that breaks the contract.
 pub(super) fn damaged(attempted: String, problem: String) -> Error {
     Error::BadAnswer {
         attempted,

@@ -1,4 +1,4 @@
-//! What STS documents about the further fields of AssumeRole, checked before anything is sent.
+//! The documented limits on the further fields of AssumeRole, checked before anything is sent.
 //!
 //! Source: AWS STS API reference, `AssumeRole`: `ExternalId`, `Policy`, `PolicyArns`, `Tags`, `SourceIdentity`.
 
@@ -6,13 +6,13 @@ use crate::error::Error;
 use crate::request::Extras;
 use crate::text::{is_name_character, quoted};
 
-/// The longest session policy, and the longest session policy with the ARNs of the managed ones.
+/// The longest session policy, alone or together with the ARNs of managed policies.
 const MAX_POLICY_CHARACTERS: usize = 2048;
 
-/// Refuses what STS would refuse as it stands.
+/// Refuses fields that STS would refuse.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`]. Neither external id nor policy is repeated in it.
+/// [`Error::InvalidArgument`], which repeats neither external id nor policy.
 pub(super) fn check(extras: &Extras) -> Result<(), Error> {
     if let Some(external_id) = &extras.external_id {
         let is_legal = (2..=1224).contains(&external_id.len())
@@ -22,7 +22,7 @@ pub(super) fn check(extras: &Extras) -> Result<(), Error> {
         })?;
     }
     if let Some(identity) = &extras.source_identity {
-        // That it must not begin with `aws:` follows: a colon is illegal anywhere.
+        // It must not begin with `aws:` either; a colon is illegal anyway.
         let is_legal = (2..=64).contains(&identity.len()) && identity.chars().all(is_name_character);
         require(is_legal, "source identity", || {
             format!("{} is not 2 to 64 letters, digits and characters of _+=,.@-", quoted(identity))
@@ -68,7 +68,7 @@ fn check_tags(tags: &[(String, String)]) -> Result<(), Error> {
         require(value_length <= 256 && value.chars().all(is_legal), "tags", || {
             format!("the value of {} is not 0 to 256 letters, digits, spaces and characters of _.:/=+-@", quoted(key))
         })?;
-        // STS compares keys without regard to case.
+        // STS ignores the case of keys when it compares them.
         let is_first = !tags[..index].iter().any(|(earlier, _)| earlier.to_lowercase() == key.to_lowercase());
         require(is_first, "tags", || format!("the key {} appears twice", quoted(key)))?;
     }
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_asked_for_is_legal() {
+    fn an_empty_request_is_legal() {
         assert_eq!(message(Extras::default()), "");
     }
 
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_policy_is_json_of_2048_characters_at_most_with_its_arns() {
+    fn a_session_policy_is_json_of_at_most_2048_characters_with_its_arns() {
         assert_eq!(message(policy(r#"{"Version":"2012-10-17"}"#, &["arn:aws:iam::aws:policy/ReadOnlyAccess"])), "");
         assert_eq!(message(policy("canary", &[])), "invalid session policy: it is not a JSON object");
         let long = format!(r#"{{"a":"{}"}}"#, "b".repeat(2040));
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_ten_policy_arns_at_most_and_each_names_a_policy() {
+    fn there_are_at_most_ten_policy_arns_and_each_is_that_of_a_policy() {
         let arn = "arn:aws-cn:iam::123456789012:policy/team/read";
         assert_eq!(message(policy("{}", &[arn; 10])), "");
         assert_eq!(message(policy("{}", &[arn; 11])), "invalid policy ARNs: there are 11 and STS takes at most 10");

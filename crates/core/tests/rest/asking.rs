@@ -1,4 +1,4 @@
-//! What is asked of a server that answers as the contract says.
+//! The requests to a server that answers as the contract says.
 
 use std::time::{Duration, SystemTime};
 
@@ -45,7 +45,7 @@ fn ids(mappings: &[RoleMapping]) -> Vec<u32> {
 }
 
 #[test]
-fn all_pages_of_role_mappings_are_read_and_come_in_the_order_of_their_ids() {
+fn all_pages_of_role_mappings_are_read_and_sorted_by_id() {
     let server = paging((1..=250).rev().collect(), Some(250));
     let mappings = block_on(member(&server.endpoint, &[]).role_mappings()).expect("mappings");
     assert_eq!(ids(&mappings), (1..=250).collect::<Vec<u32>>());
@@ -60,7 +60,7 @@ fn all_pages_of_role_mappings_are_read_and_come_in_the_order_of_their_ids() {
 }
 
 #[test]
-fn a_list_ends_where_nothing_new_comes_whatever_its_count_says() {
+fn a_list_ends_with_a_page_without_new_mappings_whatever_its_count_says() {
     let server = paging(vec![], Some(0));
     assert_eq!(ids(&block_on(member(&server.endpoint, &[]).role_mappings()).expect("none")), [0; 0]);
     assert_eq!(server.lines().len(), 1);
@@ -76,7 +76,7 @@ fn a_list_ends_where_nothing_new_comes_whatever_its_count_says() {
 }
 
 #[test]
-fn one_role_mapping_is_asked_for_by_id_or_as_the_default() {
+fn one_role_mapping_is_requested_by_id_or_as_the_default() {
     let server = Server::answering(vec![json("200 OK", &mapping(7))]);
     let member = member(&server.endpoint, &[]);
     assert_eq!(block_on(member.role_mapping(Some(7))).expect("a mapping").id, 7);
@@ -110,7 +110,7 @@ fn the_values_of_a_request_are_percent_encoded() {
 }
 
 #[test]
-fn what_is_not_named_is_left_to_the_server() {
+fn the_server_chooses_what_a_request_does_not_name() {
     let server = Server::answering(vec![session_token()]);
     let credentials = block_on(member(&server.endpoint, &[]).assume_role(&AssumeRole::default())).expect("credentials");
     assert_eq!(server.lines(), ["GET /hopsworks-api/api/project/119/cloud/aws/session-token?durationSeconds=3600"]);
@@ -120,7 +120,7 @@ fn what_is_not_named_is_left_to_the_server() {
 }
 
 #[test]
-fn without_an_expiration_credentials_last_from_the_request_on() {
+fn without_an_expiration_the_validity_counts_from_the_request() {
     // The clock of such a server does not matter.
     let token = r#"{"accessKeyId":"ASIA1","secretAccessKey":"canary-secret","sessionToken":"canary-token"}"#;
     let server = Server::answering(vec![answer("200 OK", "Date: Tue, 01 Jan 2030 12:00:00 GMT\r\n", token)]);
@@ -137,7 +137,7 @@ fn without_an_expiration_credentials_last_from_the_request_on() {
 }
 
 #[test]
-fn with_an_expiration_the_life_counts_from_the_date_of_the_answer() {
+fn with_an_expiration_the_validity_counts_from_the_date_of_the_answer() {
     let body = r#"{"accessKeyId":"A","secretAccessKey":"s","sessionToken":"t","expiration":"2030-01-01T12:00:02Z"}"#;
     let server = Server::answering(vec![answer("200 OK", "Date: Tue, 01 Jan 2030 12:00:00 GMT\r\n", body)]);
     let member = member(&server.endpoint, &[]);
@@ -148,16 +148,16 @@ fn with_an_expiration_the_life_counts_from_the_date_of_the_answer() {
 
 #[test]
 fn the_session_name_is_the_servers_else_the_callers_and_never_an_illegal_one() {
-    let told = |name: &str| {
+    let body = |name: &str| {
         format!(r#"{{"accessKeyId":"A","secretAccessKey":"s","sessionToken":"t","roleSessionName":{name}}}"#)
     };
     let asked = AssumeRole { session_name: Some("mine".parse().expect("legal")), ..AssumeRole::default() };
     for (answered, asked, expected) in [
-        (told(r#""ada-churn""#), AssumeRole::default(), Some("ada-churn")),
-        (told(r#""ada-churn""#), asked.clone(), Some("ada-churn")),
-        (told("null"), asked.clone(), Some("mine")),
-        (told(r#""two\nlines""#), asked, Some("mine")),
-        (told("7"), AssumeRole::default(), None),
+        (body(r#""ada-churn""#), AssumeRole::default(), Some("ada-churn")),
+        (body(r#""ada-churn""#), asked.clone(), Some("ada-churn")),
+        (body("null"), asked.clone(), Some("mine")),
+        (body(r#""two\nlines""#), asked, Some("mine")),
+        (body("7"), AssumeRole::default(), None),
     ] {
         let server = Server::answering(vec![answer("200 OK", "", &answered)]);
         let member = member(&server.endpoint, &[]);
@@ -167,7 +167,7 @@ fn the_session_name_is_the_servers_else_the_callers_and_never_an_illegal_one() {
 }
 
 #[test]
-fn clocks_that_differ_by_more_than_five_minutes_are_worth_a_word_with_both_times() {
+fn clocks_that_differ_by_more_than_five_minutes_give_a_warning_with_both_times() {
     let server = Server::answering(vec![answer(
         "200 OK",
         "Date: Tue, 01 Jan 2030 12:00:00 GMT\r\n",
@@ -185,7 +185,7 @@ fn clocks_that_differ_by_more_than_five_minutes_are_worth_a_word_with_both_times
 }
 
 #[test]
-fn what_only_sts_takes_is_refused_before_anything_is_sent() {
+fn fields_that_only_sts_takes_are_refused_before_anything_is_sent() {
     let server = Server::answering(vec![session_token()]);
     let member = member(&server.endpoint, &[]);
     let given = || Some("canary".to_owned());
@@ -221,7 +221,7 @@ fn three_calls_in_one_process_reach_a_server_that_keeps_connections_alive() {
 }
 
 #[test]
-fn nothing_of_a_member_shows_its_login() {
+fn debug_shows_no_login() {
     let server = Server::answering(vec![session_token()]);
     let source = Source::from_settings(&settings(&server.endpoint, &[])).expect("settings");
     assert_eq!(

@@ -1,4 +1,4 @@
-//! What a server may answer instead of credentials: one clear error each, no secret in it, and no request too many.
+//! The answers of a server that are not credentials: one clear error each, without secrets, and no needless request.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const CHECK: &str =
 const REACH: &str = "check hopsworks.restendpoint / REST_ENDPOINT, the network and the proxy settings";
 const LATER: &str = "try again later; if it lasts, ask the administrator of the server";
 
-/// Asks for the default role, and expects this error after this many requests.
+/// Requests the default role, and expects this error after this many requests.
 #[track_caller]
 fn check(answers: Vec<Vec<u8>>, expected: &str, code: u32, requests: usize) {
     let server = Server::answering(answers);
@@ -63,7 +63,7 @@ fn each_code_of_the_contract_has_its_own_remedy() {
 }
 
 #[test]
-fn a_named_role_that_is_not_mapped_gets_another_remedy_than_a_missing_default() {
+fn an_unmapped_role_has_another_remedy_than_a_missing_default() {
     let server = Server::answering(vec![refusal("400 Bad Request", 380_003)]);
     let request = AssumeRole { role: Some(READER.parse().expect("an ARN")), ..AssumeRole::default() };
     let member = member(&server.endpoint, &[("HOPSWORKS_PROJECT_NAME", "churn")]);
@@ -123,7 +123,7 @@ fn an_unknown_address_says_which_settings_to_check() {
 }
 
 #[test]
-fn what_may_pass_is_tried_three_times() {
+fn a_temporary_failure_is_tried_three_times() {
     for status in [408, 429, 500, 502, 503, 504] {
         let answers = vec![answer(&format!("{status} Busy"), "Content-Type: text/html\r\n", "<html>canary</html>")];
         check(answers, &format!("{FAILED}: HTTP {status}; {LATER}"), status, 3);
@@ -133,7 +133,7 @@ fn what_may_pass_is_tried_three_times() {
 }
 
 #[test]
-fn a_passing_trouble_does_not_show_when_a_later_try_succeeds() {
+fn a_temporary_failure_is_hidden_when_a_later_try_succeeds() {
     let server = Server::answering(vec![json("503 Busy", ""), json("429 Slower", ""), session_token()]);
     let credentials = assume(&server, quick()).expect("the third try");
     assert_eq!(credentials.access_key_id(), "ASIA1");
@@ -157,7 +157,7 @@ fn check_once(answers: Vec<Vec<u8>>, expected: &str) {
 }
 
 #[test]
-fn an_answer_that_is_no_json_object_is_named_for_what_it_is() {
+fn the_message_says_what_an_answer_is_instead_of_a_json_object() {
     let valid = r#"{"accessKeyId":"ASIA1","secretAccessKey":"canary","sessionToken":"canary"}"#;
     let html = "Content-Type: text/html; charset=utf-8\r\n";
     for (bytes, problem) in [
@@ -178,7 +178,7 @@ fn an_answer_that_is_no_json_object_is_named_for_what_it_is() {
 }
 
 #[test]
-fn a_proxy_that_answers_in_html_is_not_taken_for_the_server() {
+fn html_from_a_proxy_is_not_mistaken_for_a_refusal_of_the_server() {
     let login = answer("403 Forbidden", "Content-Type: text/html\r\n", "<h1>canary</h1>");
     check(vec![login], &format!("{FAILED}: HTTP 403 with HTML, not JSON; {CHECK}"), 403, 1);
 }
@@ -192,7 +192,7 @@ fn a_redirect_is_not_followed_and_only_its_host_is_shown() {
 }
 
 #[test]
-fn an_answer_beyond_one_mebibyte_is_not_read_to_its_end() {
+fn an_answer_of_more_than_one_mebibyte_is_not_read_to_its_end() {
     let endless = format!("HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n{}", " ".repeat(2 << 20));
     check(vec![endless.into_bytes()], &format!("{FAILED}: the answer is larger than 1 MiB; {CHECK}"), 200, 1);
     let object = r#"{"canary":1}"#;
@@ -204,7 +204,7 @@ fn an_answer_beyond_one_mebibyte_is_not_read_to_its_end() {
 }
 
 #[test]
-fn credentials_lack_no_field() {
+fn credentials_without_a_field_are_refused() {
     for (body, field) in [
         (r#"{"secretAccessKey":"canary","sessionToken":"canary"}"#, "accessKeyId"),
         (r#"{"accessKeyId":"","secretAccessKey":"canary","sessionToken":"canary"}"#, "accessKeyId"),
@@ -225,7 +225,7 @@ fn credentials_lack_no_field() {
 }
 
 #[test]
-fn credentials_that_have_ended_by_the_date_of_the_answer_are_refused() {
+fn credentials_that_expire_before_the_date_of_the_answer_are_refused() {
     for (expiration, shown) in [
         ("2030-01-01T12:00:00Z", "2030-01-01T12:00:00Z"),
         ("2030-01-01T14:00:01.5+02:00", "2030-01-01T12:00:01Z"),
@@ -241,7 +241,7 @@ fn credentials_that_have_ended_by_the_date_of_the_answer_are_refused() {
 }
 
 #[test]
-fn a_role_mapping_lacks_no_field() {
+fn a_role_mapping_without_a_field_is_refused() {
     for (body, field) in [
         (r#"{"cloudRole":"arn:aws:iam::123456789012:role/r","projectRole":"ALL","defaultRole":true}"#, "id"),
         (r#"{"id":-1,"cloudRole":"arn:aws:iam::123456789012:role/r","projectRole":"ALL","defaultRole":true}"#, "id"),
@@ -286,13 +286,13 @@ fn a_server_that_hangs_up_is_tried_three_times() {
 }
 
 #[test]
-fn what_does_not_speak_http_is_named_for_it() {
+fn a_server_that_does_not_speak_http_has_its_own_message() {
     let ssh = b"SSH-2.0-OpenSSH_9.2\r\n".to_vec();
     check(vec![ssh], &format!("{FAILED}: what answers there does not speak HTTP; {REACH}"), 0, 1);
 }
 
 #[test]
-fn a_server_that_does_not_answer_is_given_up_in_time() {
+fn a_server_that_does_not_answer_is_abandoned_in_time() {
     let server = Server::start(|_| {
         loop {
             std::thread::park();
@@ -305,7 +305,7 @@ fn a_server_that_does_not_answer_is_given_up_in_time() {
 }
 
 #[test]
-fn a_port_at_which_nobody_listens_is_named_with_the_cause() {
+fn the_message_for_a_closed_port_has_the_cause() {
     let endpoint = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         format!("http://{}", listener.local_addr().expect("an address"))

@@ -1,4 +1,4 @@
-//! Who the caller is: a token from a file that the platform rewrites, else an API key.
+//! The login of the caller: a token from a file that the platform rewrites, else an API key.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -98,7 +98,7 @@ fn check_unsent(more: &[(&str, &str)], expected: &str) {
 }
 
 #[test]
-fn without_any_login_nothing_is_sent_and_the_places_are_named() {
+fn without_a_login_nothing_is_sent_and_the_message_lists_where_to_put_one() {
     let directory = directory("none");
     check_unsent(
         &[("API_KEY", " "), ("SECRETS_DIR", directory.to_str().expect("UTF-8"))],
@@ -111,7 +111,7 @@ fn without_any_login_nothing_is_sent_and_the_places_are_named() {
 }
 
 #[test]
-fn a_token_file_without_a_token_is_named() {
+fn the_message_names_a_token_file_without_a_token() {
     let (directory, file) = with_token("empty", " \n");
     let secrets = [("SECRETS_DIR", directory.to_str().expect("UTF-8"))];
     check_unsent(
@@ -152,7 +152,7 @@ fn an_api_key_with_illegal_characters_is_not_sent() {
 }
 
 #[test]
-fn an_empty_token_file_that_is_filled_in_the_meantime_is_no_error() {
+fn an_empty_token_file_that_is_filled_in_time_is_not_an_error() {
     let (directory, file) = with_token("filled", "");
     let server = Server::answering(vec![session_token()]);
     let settings = crate::settings(&server.endpoint, &[("SECRETS_DIR", directory.to_str().expect("UTF-8"))]);

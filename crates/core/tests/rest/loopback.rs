@@ -1,4 +1,4 @@
-//! An HTTP server on loopback that keeps connections alive and notes every request.
+//! An HTTP server on loopback that keeps connections alive and records every request.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

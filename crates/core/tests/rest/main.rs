@@ -1,4 +1,4 @@
-//! The client of the role-mapping contract against servers on loopback that say exactly what a test wants them to.
+//! The client of the role-mapping contract against servers on loopback whose answers the test chooses.
 
 mod asking;
 mod bad_answers;
@@ -24,7 +24,7 @@ pub(crate) fn settings(endpoint: &str, more: &[(&str, &str)]) -> Settings {
     Settings::new([], []).with_environment(pairs)
 }
 
-/// A member of project 119 who does not wait long between tries.
+/// A member of project 119 that hardly waits between tries.
 pub(crate) fn member(endpoint: &str, more: &[(&str, &str)]) -> Hopsworks {
     Hopsworks::from_settings(&settings(endpoint, more)).expect("settings").with_retry(quick())
 }
@@ -43,7 +43,7 @@ pub(crate) fn directory(name: &str) -> PathBuf {
     directory
 }
 
-/// The message with the server's address as `<server>`, after a look for canaries in all that an error can show.
+/// The message with the server's address as `<server>`. Asserts that nothing of the error shows a canary.
 pub(crate) fn message(error: &Error, endpoint: &str) -> String {
     let mut shown = format!("{error} {error:?}");
     for cause in causes(error) {

@@ -1,4 +1,4 @@
-//! How a server is reached: proxies, trusted authorities, and without TLS.
+//! The way to a server: proxies, trusted authorities, and connections without TLS.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -20,7 +20,7 @@ use crate::loopback::{Server, answer, header, session_token};
 use crate::{KEY, directory, message, quick, settings};
 
 const SESSION_TOKEN: &str = "/hopsworks-api/api/project/119/cloud/aws/session-token?durationSeconds=3600";
-/// For messages that name none.
+/// A text that stands in no message.
 const NO_ENDPOINT: &str = "http://\0";
 const UNTRUSTED: &str = "it must hold the certificates of the authorities to trust; correct the setting or unset it";
 
@@ -29,7 +29,7 @@ fn assume(settings: &Settings) -> Result<Credentials, Error> {
     block_on(member.assume_role(&AssumeRole::default()))
 }
 
-/// The address of the same server under a name that is not loopback to anybody but the operating system.
+/// The URL of the same server with a host that only the operating system knows to be loopback.
 fn from_afar(server: &Server) -> String {
     server.endpoint.replace("127.0.0.1", "0.0.0.0")
 }
@@ -49,7 +49,7 @@ fn a_proxy_is_used_but_never_for_loopback() {
 }
 
 #[test]
-fn excepted_hosts_are_reached_without_the_proxy() {
+fn hosts_in_no_proxy_are_reached_without_the_proxy() {
     let proxy = Server::answering(vec![session_token()]);
     let server = Server::answering(vec![session_token()]);
     for excepted in ["0.0.0.0", "a.example.com, 0.0.0.0", "0.0.0.0/8", "*"] {
@@ -76,7 +76,7 @@ fn excepted_hosts_are_reached_without_the_proxy() {
 }
 
 #[test]
-fn the_proxy_of_a_jvm_wins_over_the_environments() {
+fn the_proxy_of_a_jvm_wins_over_that_of_the_environment() {
     let (of_jvm, of_environment) = (Server::answering(vec![session_token()]), Server::answering(vec![session_token()]));
     let port = of_jvm.endpoint.rsplit(':').next().expect("a port");
     let properties = [("http.proxyHost", "127.0.0.1"), ("http.proxyPort", port)];
@@ -110,7 +110,7 @@ fn https_goes_through_a_tunnel_and_the_login_of_the_proxy_is_sent_but_not_shown(
 }
 
 #[test]
-fn what_is_no_http_proxy_is_refused_and_not_shown() {
+fn a_text_that_is_not_an_http_proxy_is_refused_and_not_shown() {
     for (name, setting) in [("HTTPS_PROXY", "HTTPS_PROXY"), ("http_proxy", "HTTP_PROXY")] {
         for address in ["socks5://me:canary@proxy:1080", "http://", "http://me:canary@:80 80"] {
             let error = assume(&settings("http://hops.example.com", &[(name, address)])).expect_err("no proxy");
@@ -149,7 +149,7 @@ fn file(name: &str, content: &str) -> String {
 }
 
 #[test]
-fn a_certificate_of_an_unknown_authority_is_a_matter_of_settings() {
+fn a_certificate_of_an_unknown_authority_is_not_configured() {
     let (server, _) = with_tls();
     let error = assume(&settings(&server.endpoint, &[])).expect_err("unknown");
     assert_eq!(
@@ -173,7 +173,7 @@ fn an_authority_is_trusted_by_pem_file_or_by_what_the_jvm_read() {
 }
 
 #[test]
-fn an_unchecked_certificate_is_worth_a_word() {
+fn an_unchecked_certificate_gives_a_warning() {
     let (server, _) = with_tls();
     for (insecure, verify, is_checked) in
         [("true", "true", false), ("", "False", false), ("false", "false", true), ("", "", true), ("", "0", true)]
@@ -198,7 +198,7 @@ fn an_unchecked_certificate_is_worth_a_word() {
 }
 
 #[test]
-fn a_truststore_without_a_certificate_is_named_by_setting_and_path() {
+fn the_message_for_a_truststore_without_a_certificate_has_setting_and_path() {
     let (server, _) = with_tls();
     let key = rcgen::KeyPair::generate().expect("a key").serialize_pem();
     let junk = "-----BEGIN CERTIFICATE-----\ncanary\n-----END CERTIFICATE-----\n";
@@ -226,7 +226,7 @@ fn a_truststore_without_a_certificate_is_named_by_setting_and_path() {
 }
 
 #[test]
-fn a_truststore_that_cannot_be_read_is_named_with_the_cause() {
+fn the_message_for_an_unreadable_truststore_has_the_cause() {
     let missing = directory("missing").join("ca.pem");
     let path = missing.to_str().expect("UTF-8");
     let error = assume(&settings("h", &[("DOMAIN_CA_TRUSTSTORE_PEM", path)])).expect_err("missing");
@@ -243,7 +243,7 @@ fn aws_client(settings: &Settings) -> Result<(), Error> {
 }
 
 #[test]
-fn a_server_that_does_not_speak_tls_is_named_for_it() {
+fn a_server_that_does_not_speak_tls_has_its_own_message() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let endpoint = format!("https://{}", listener.local_addr().expect("an address"));
     let server = thread::spawn(move || {
@@ -261,7 +261,7 @@ fn a_server_that_does_not_speak_tls_is_named_for_it() {
 }
 
 #[test]
-fn plain_text_beyond_this_machine_is_worth_a_word() {
+fn plain_text_to_another_machine_gives_a_warning() {
     let warnings = |endpoint: &str| {
         let member = Hopsworks::from_settings(&settings(endpoint, &[])).expect("settings");
         member.take_warnings()
@@ -275,7 +275,7 @@ fn plain_text_beyond_this_machine_is_worth_a_word() {
 }
 
 #[test]
-fn a_truststore_that_only_a_jvm_reads_is_worth_a_word_outside_of_one() {
+fn a_truststore_that_only_a_jvm_reads_gives_a_warning_outside_of_one() {
     let store = ("DOMAIN_CA_TRUSTSTORE", "/etc/store.jks");
     let (_, pem) = with_tls();
     let pem_file = file("beside", &pem);

@@ -1,11 +1,11 @@
-//! What STS answers, and what the caller sees of it.
+//! The answers of STS, and the errors that callers see.
 
 use super::*;
 
-/// Asks once for [`ROLE`] and gives the error with the number of requests that STS saw.
+/// Assumes [`ROLE`] once and returns the error with the number of requests that STS saw.
 async fn refused(reply: Reply) -> (Error, usize) {
     let sts = Fake::start(move |_| reply.clone()).await;
-    let error = assume_reader(&keys_for(&sts)).await.expect_err("an answer that is no success");
+    let error = assume_reader(&keys_for(&sts)).await.expect_err("an error");
     let place = sts.url();
     let requests = sts.seen().len();
     let message = message_of(&error);
@@ -48,7 +48,7 @@ async fn a_success_gives_credentials_and_the_request_id() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_life_counts_by_the_clock_of_sts() {
+async fn the_validity_counts_by_the_clock_of_sts() {
     let then = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
     let sts = Fake::start(move |_| {
         Reply::http("200 OK", &date(then), credentials_xml("ASIA", &instant(then + Duration::from_secs(900))))
@@ -60,7 +60,7 @@ async fn the_life_counts_by_the_clock_of_sts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_damaged_success_is_no_success() {
+async fn a_damaged_success_is_an_error() {
     let now = SystemTime::now();
     let hour = instant(now + Duration::from_secs(3600));
     let whole = credentials_xml("ASIAREADER", &hour);
@@ -108,7 +108,7 @@ async fn a_damaged_success_is_no_success() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_success_that_breaks_off_is_no_success() {
+async fn a_success_that_breaks_off_is_an_error() {
     let whole = credentials_xml("ASIAREADER", &instant(SystemTime::now() + Duration::from_secs(3600)));
     for length in (1..whole.len()).step_by(37) {
         let sts = {
@@ -141,7 +141,7 @@ async fn credentials_that_end_within_two_seconds_are_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn credentials_that_have_ended_by_the_answers_own_date_are_refused() {
+async fn credentials_that_expire_before_the_answers_own_date_are_refused() {
     let then = SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000);
     let body = credentials_xml("ASIA", &instant(SystemTime::now() + Duration::from_secs(3600)));
     let (error, _) = refused(Reply::http("200 OK", &date(then), body)).await;
@@ -168,7 +168,7 @@ async fn an_endless_answer_is_not_read_to_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_sts_refuses_is_asked_once_and_has_its_own_remedy() {
+async fn a_refusal_of_sts_is_tried_once_and_has_its_own_remedy() {
     let trust = "check both policies: the base identity (environment) must be allowed sts:AssumeRole on \
                  arn:aws:iam::123456789012:role/reader, and the trust policy of that role must name the base identity \
                  and hold for this request (external id, tags, source identity)";
@@ -238,7 +238,7 @@ async fn what_sts_refuses_is_asked_once_and_has_its_own_remedy() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_in_ceph_s_form_keeps_its_code() {
+async fn an_error_in_the_form_of_ceph_keeps_its_code() {
     let body = "<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code><RequestId>tx1</RequestId></Error>";
     let (error, requests) = refused(Reply::http("403 Forbidden", "", body)).await;
     assert!(error.to_string().contains("was refused: AccessDenied; check both policies: "), "{error}");
@@ -261,7 +261,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_passes_is_tried_three_times() {
+async fn a_temporary_fault_is_tried_three_times() {
     let remedy = "try again later; if it lasts, see the AWS Health Dashboard";
     for (status, code, problem) in [
         ("400 Bad Request", "Throttling", "Throttling: later"),
@@ -277,7 +277,7 @@ async fn what_passes_is_tried_three_times() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fault_that_has_passed_is_forgotten() {
+async fn a_temporary_fault_is_hidden_when_a_later_try_succeeds() {
     let tries = std::sync::atomic::AtomicU32::new(0);
     let sts = Fake::start(move |_| match tries.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
         0 => Reply::http("400 Bad Request", "", error_xml("Throttling", "Rate exceeded")),
@@ -290,7 +290,7 @@ async fn a_fault_that_has_passed_is_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_sts_repeats_of_the_request_is_cut_out() {
+async fn secrets_that_sts_repeats_are_cut_out() {
     let message = "The request signature we calculated does not match canary-base-token. The Canonical String for this \
                    request should have been\n'POST\nx-amz-security-token:canary-base-token'";
     let (error, _) = refused(Reply::http("403 Forbidden", "", error_xml("SignatureDoesNotMatch", message))).await;
@@ -303,7 +303,7 @@ async fn what_sts_repeats_of_the_request_is_cut_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_sts_that_does_not_answer_ends_after_thirty_seconds() {
+async fn an_sts_that_does_not_answer_is_abandoned_after_thirty_seconds() {
     let began = tokio::time::Instant::now();
     let text = "failed: no answer in time; check the network, AWS_ENDPOINT_URL_STS, HTTPS_PROXY and NO_PROXY";
     check(Reply::Silence, "Unavailable", 0, text, 3).await;
@@ -312,7 +312,7 @@ async fn an_sts_that_does_not_answer_ends_after_thirty_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_that_has_to_answer_in_time_itself_sets_the_limit_and_still_gets_two_tries() {
+async fn a_shorter_timeout_still_leaves_time_for_two_tries() {
     let sts = Fake::start(|_| Reply::Silence).await;
     let client = sts_of(&keys_for(&sts)).with_timeout(Duration::from_secs(7));
     let began = tokio::time::Instant::now();
@@ -324,7 +324,7 @@ async fn a_caller_that_has_to_answer_in_time_itself_sets_the_limit_and_still_get
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_sts_that_is_not_there_is_named() {
+async fn the_message_for_an_unreachable_sts_names_its_url() {
     let sts = Fake::start(|_| Reply::Silence).await;
     let environment = environment(&[
         ("AWS_ACCESS_KEY_ID", "AKIABASE"),
@@ -343,7 +343,7 @@ async fn an_sts_that_is_not_there_is_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn https_to_a_plain_server_says_so() {
+async fn the_message_for_https_to_a_plain_server_names_its_url() {
     let sts = Fake::start(|_| Reply::http("400 Bad Request", "", "canary")).await;
     let url = format!("https://127.0.0.1:{}", sts.port);
     let environment = environment(&[

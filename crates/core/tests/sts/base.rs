@@ -1,4 +1,4 @@
-//! Whose credentials call AssumeRole: which provider gives them, and why there may be none.
+//! The credentials that call AssumeRole: which provider gives them, and why there may be none.
 
 use super::metadata::instance;
 use super::*;
@@ -14,7 +14,7 @@ pub fn json(access_key_id: &str) -> String {
     )
 }
 
-/// An STS that says who signed and gives credentials of any role.
+/// An STS that says who signed, and gives credentials of any role to everybody.
 pub async fn generous() -> Fake {
     Fake::start(|request| match request.field("Action") {
         Some("GetCallerIdentity") => Reply::http(
@@ -105,7 +105,7 @@ async fn a_profile_with_a_role_is_a_role_and_gets_one_hour() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_profile_whose_role_is_refused_says_which() {
+async fn the_message_names_the_profile_whose_role_is_refused() {
     let sts = Fake::start(|_| Reply::http("403 Forbidden", "", error_xml("AccessDenied", "no"))).await;
     let config = file(
         "refused_profile",
@@ -148,7 +148,7 @@ async fn a_credential_process_gives_keys_and_its_output_never_shows() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_profile_of_identity_center_says_how_to_use_it() {
+async fn the_message_for_identity_center_says_how_to_use_it() {
     let sts = generous().await;
     let config = file(
         "sso",
@@ -164,7 +164,7 @@ async fn a_profile_of_identity_center_says_how_to_use_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_profile_that_cannot_be_used_ends_the_search() {
+async fn an_unusable_profile_ends_the_search() {
     let sts = generous().await;
     let metadata = Fake::start(instance).await;
     let config = file(
@@ -205,7 +205,7 @@ async fn a_profile_that_cannot_be_used_ends_the_search() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_container_gives_its_role_for_the_token_it_was_given() {
+async fn a_container_gives_its_role_for_its_token() {
     let sts = generous().await;
     let container = Fake::start(|request| match request.header("authorization") {
         Some("canary-container-token") => Reply::http("200 OK", "", json("ASIATASK")),
@@ -233,7 +233,7 @@ async fn a_container_gives_its_role_for_the_token_it_was_given() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_container_that_takes_the_request_and_keeps_silent_is_asked_again_within_the_limit() {
+async fn a_silent_container_endpoint_is_asked_again_within_the_timeout() {
     let sts = generous().await;
     for (limit, seconds, requests) in [(30, 15..20, 3), (7, 7..8, 2)] {
         let container = Fake::start(|_| Reply::Silence).await;
@@ -255,7 +255,7 @@ async fn a_container_that_takes_the_request_and_keeps_silent_is_asked_again_with
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_web_identity_that_is_refused_names_its_token_file() {
+async fn the_message_for_a_refused_web_identity_names_its_token_file() {
     let sts = Fake::start(|_| {
         Reply::http("400 Bad Request", "", error_xml("InvalidIdentityToken", "No OpenIDConnect provider found"))
     })
@@ -279,7 +279,7 @@ async fn a_web_identity_that_is_refused_names_its_token_file() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_at_all_says_what_could_be_set() {
+async fn the_message_without_a_base_identity_says_what_to_set() {
     assert_eq!(
         missing(&environment(&[])).await,
         "no base identity to call STS with: AWS_ACCESS_KEY_ID is not set, the profile \"default\" has no credentials, \
@@ -290,7 +290,7 @@ async fn nothing_at_all_says_what_could_be_set() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_without_a_region_ask_for_one() {
+async fn the_message_without_a_region_says_what_to_set() {
     let keys = [("AWS_ACCESS_KEY_ID", "AKIABASE"), ("AWS_SECRET_ACCESS_KEY", "canary-base-secret")];
     assert_eq!(
         missing(&environment(&keys)).await,

@@ -1,4 +1,4 @@
-//! A service on loopback that answers what a test says: STS, the instance metadata service or a container's endpoint.
+//! A service on loopback whose answers the test chooses: STS, the instance metadata service or a container's endpoint.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What was asked: the first line, the headers and the body as they came.
+/// A request: its first line, headers and body as received.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub line: String,
@@ -15,12 +15,12 @@ pub struct Request {
 }
 
 impl Request {
-    /// A field of the form that STS takes, still percent-encoded.
+    /// A field of the form, still percent-encoded.
     pub fn field(&self, name: &str) -> Option<&str> {
         self.body.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
     }
 
-    /// The access key id that signed.
+    /// The access key id of the signature.
     pub fn signer(&self) -> &str {
         let (_, rest) = self.head.split_once("Credential=").unwrap_or_default();
         rest.split('/').next().unwrap_or_default()
@@ -35,14 +35,14 @@ impl Request {
     }
 }
 
-/// What is done about it.
+/// The reaction to a request.
 #[derive(Clone)]
 pub enum Reply {
-    /// These bytes are sent and the connection is closed.
+    /// Sends these bytes and closes the connection.
     Bytes(Vec<u8>),
-    /// These bytes are sent after a while, and the connection is closed.
+    /// Sends these bytes after a while and closes the connection.
     Late(Duration, Vec<u8>),
-    /// Nothing is sent and the connection stays open.
+    /// Sends nothing and keeps the connection open.
     Silence,
 }
 
@@ -54,7 +54,7 @@ impl Reply {
     }
 }
 
-/// The running service; it ends with the runtime.
+/// A running service. It ends with the runtime.
 pub struct Fake {
     pub port: u16,
     seen: Arc<Mutex<Vec<Request>>>,

@@ -1,7 +1,8 @@
-//! What we issued never becomes the base identity: not at the next fetch, not for the next role, not in a child process.
+//! Credentials that we issued never become the base identity: not at the next fetch, not for the next role, not in a
+//! child process.
 //!
-//! The environment of a process is at stake, so each test starts this program again with an environment of its own, where
-//! the same test plays the part that `PART` names.
+//! These tests change the environment of a process, so each one starts this program again with an environment of its
+//! own, in which the same test plays the part that `PART` names.
 
 use std::process::Command;
 
@@ -24,7 +25,7 @@ fn trusts_the_base(request: &Request) -> Reply {
     }
 }
 
-/// What a binding does with credentials: the three variables, and the mark of whose they are.
+/// Writes credentials as a binding does: the three variables, and the mark that they are ours.
 #[expect(unsafe_code, reason = "this program has one thread while the test runs")]
 fn write(issued: &Issued) {
     let credentials = &issued.credentials;
@@ -39,13 +40,13 @@ fn write(issued: &Issued) {
     }
 }
 
-/// As a binding does it: everything anew for each call, from the process's own environment.
+/// Fetches as a binding does: everything anew for each call, from the process's own environment.
 async fn fetch(role: &str) -> Result<Issued, Error> {
     let sts = Sts::new(&Settings::from_environment()).expect("nothing is set that could be wrong");
     assume(&sts, role, 3600, &Extras::default()).await
 }
 
-/// Starts this program again for one test, as a part of it, and waits until it has ended well.
+/// Starts this program again for one part of a test, and waits until it has succeeded.
 async fn play(test: &str, part: &str, environment: &[(&str, &str)]) {
     let program = std::env::current_exe().expect("this program");
     let mut command = Command::new(program);
@@ -68,8 +69,8 @@ fn signers(sts: &Fake) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_role_that_may_not_assume_itself_is_fetched_again_and_again() {
-    const TEST: &str = "issued::a_role_that_may_not_assume_itself_is_fetched_again_and_again";
+async fn a_role_that_may_not_assume_itself_can_be_fetched_repeatedly() {
+    const TEST: &str = "issued::a_role_that_may_not_assume_itself_can_be_fetched_repeatedly";
     match part().as_deref() {
         None => {
             let sts = Fake::start(trusts_the_base).await;
@@ -110,8 +111,8 @@ async fn a_role_that_may_not_assume_itself_is_fetched_again_and_again() {
 }
 
 #[tokio::test]
-async fn a_child_with_a_profile_of_its_own_uses_that() {
-    const TEST: &str = "issued::a_child_with_a_profile_of_its_own_uses_that";
+async fn a_child_process_uses_its_own_profile() {
+    const TEST: &str = "issued::a_child_process_uses_its_own_profile";
     match part() {
         None => {
             let sts = Fake::start(trusts_the_base).await;

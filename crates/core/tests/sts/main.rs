@@ -1,4 +1,4 @@
-//! AssumeRole with the base identity, against services on loopback that answer what a test says.
+//! AssumeRole with the base identity, against services on loopback whose answers the test chooses.
 
 mod answers;
 mod base;
@@ -21,7 +21,7 @@ use self::fake::{Fake, Reply, Request};
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/reader";
 
-/// A success of AssumeRole whose `Date` is this machine's clock, for credentials that are good for an hour.
+/// A success of AssumeRole with the `Date` of this machine's clock and credentials that are valid for an hour.
 fn success() -> Reply {
     let now = SystemTime::now();
     Reply::http("200 OK", &date(now), credentials_xml("ASIAREADER", &instant(now + Duration::from_secs(3600))))
@@ -57,8 +57,8 @@ fn instant(instant: SystemTime) -> String {
     DateTime::from_secs(DateTime::from(instant).secs()).fmt(DateTimeFormat::DateTime).expect("a date of this century")
 }
 
-/// A machine without anything of AWS but these variables. The metadata service of the machine that runs the tests is never
-/// asked: a test that wants one names its own.
+/// A machine with these variables of AWS only. The metadata service of the machine that runs the tests is switched off:
+/// a test that wants one starts its own.
 fn environment(variables: &[(&str, &str)]) -> Environment {
     let nothing = [
         ("AWS_CONFIG_FILE", "/nonexistent/config"),
@@ -102,14 +102,14 @@ async fn assume_reader(environment: &Environment) -> Result<Issued, Error> {
     assume(&sts_of(environment), ROLE, 3600, &Extras::default()).await
 }
 
-/// Everything an error shows, its sources included; no canary may be in it.
+/// The message of an error. Asserts that neither the error nor its sources show a canary.
 fn message_of(error: &Error) -> String {
     let shown = format!("{error:?}{}", causes(error).map(|cause| format!("{cause}{cause:?}")).collect::<String>());
     assert!(!shown.contains("canary") && !error.to_string().contains("canary"), "{shown}");
     error.to_string()
 }
 
-/// A file of one test's own.
+/// Writes a file of one test and returns its path.
 fn file(name: &str, contents: &str) -> String {
     let path = format!("{}/{name}", env!("CARGO_TARGET_TMPDIR"));
     std::fs::write(&path, contents).expect("cargo's temporary directory can be written");

@@ -1,4 +1,4 @@
-//! The instance metadata service as the last place where a base identity is looked for.
+//! The instance metadata service, the last provider of the chain.
 
 use super::base::{found, generous, json, missing, with_sts};
 use super::*;
@@ -51,7 +51,7 @@ async fn a_profile_may_have_the_machine_as_its_source() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_metadata_service_that_gives_no_role_says_why() {
+async fn the_message_says_why_the_metadata_service_has_no_role() {
     for (status, code, text) in [
         ("404 Not Found", 0, "the instance metadata service has no role for this machine"),
         ("403 Forbidden", 0, "the instance metadata service answered HTTP 403"),
@@ -78,16 +78,16 @@ async fn a_metadata_service_that_gives_no_role_says_why() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_metadata_service_that_refuses_its_token_says_so() {
+async fn the_message_says_that_the_metadata_service_refused_a_token() {
     let metadata = Fake::start(|_| Reply::http("403 Forbidden", "", "canary")).await;
     let message = missing(&environment(&machine(&metadata.url()))).await;
     assert!(message.contains("and the instance metadata service answered HTTP 403; "), "{message}");
 }
 
-// Time is not paused: the promise is about the clock on the wall. Of three tries one is enough: a busy machine holds up one or
-// the other, and what is too slow by itself is too slow each time.
+// Time is not paused, because the promise is about real time. One of three tries is enough: a busy machine delays one
+// or the other, and a service that is too slow is too slow each time.
 #[tokio::test]
-async fn a_silent_metadata_service_is_given_up_within_two_seconds_and_not_asked_again() {
+async fn a_silent_metadata_service_is_abandoned_within_two_seconds_and_not_asked_again() {
     let mut took = Vec::new();
     while took.len() < 3 && took.iter().all(|time| *time >= Duration::from_secs(2)) {
         let metadata = Fake::start(|_| Reply::Silence).await;

@@ -1,13 +1,9 @@
-//! What is sent to STS, what is not sent at all, and what is shortened.
+//! The requests to STS: their fields, the ones that are never sent, and the shortened durations.
 
+use super::base::generous;
 use super::*;
 
-/// An STS that gives credentials to everybody, and what it was asked.
-async fn generous() -> Fake {
-    Fake::start(|_| success()).await
-}
-
-/// A service of EKS: a web identity token, and an STS that gives the base role and then the role.
+/// A service account of EKS: a web identity token, and an STS that gives the base role and then the role.
 fn web_identity_for(sts: &Fake, token_file: &str) -> Environment {
     environment(&[
         ("AWS_WEB_IDENTITY_TOKEN_FILE", token_file),
@@ -30,7 +26,7 @@ fn web_identity_or_role(request: &Request) -> Reply {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_carries_role_session_name_duration_and_the_base_s_signature() {
+async fn a_request_holds_role_session_name_duration_and_the_signature_of_the_base() {
     let sts = generous().await;
     assume_reader(&keys_for(&sts)).await.expect("a success");
     let [request] = &sts.seen()[..] else { panic!("one request") };
@@ -47,7 +43,7 @@ async fn a_request_carries_role_session_name_duration_and_the_base_s_signature()
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_only_sts_takes_is_sent_as_told() {
+async fn fields_that_only_sts_takes_are_sent_unchanged() {
     let sts = generous().await;
     let extras = Extras {
         external_id: Some("a:/b@c".to_owned()),
@@ -101,7 +97,7 @@ async fn a_base_identity_that_is_a_role_gets_one_hour_and_one_warning() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_with_a_session_token_are_asked_for_as_told_and_then_for_an_hour() {
+async fn keys_with_a_session_token_try_the_requested_duration_and_then_an_hour() {
     let sts = Fake::start(|request| match request.field("DurationSeconds") {
         Some("7200") => Reply::http(
             "400 Bad Request",
@@ -125,7 +121,7 @@ async fn keys_with_a_session_token_are_asked_for_as_told_and_then_for_an_hour() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_longer_duration_stays_when_the_role_allows_it() {
+async fn a_longer_duration_is_kept_when_sts_accepts_it() {
     let sts = generous().await;
     let issued = assume(&sts_of(&keys_for(&sts)), ROLE, 43_200, &Extras::default()).await.expect("a success");
     assert_eq!(issued.warnings, Vec::<String>::new());
@@ -159,7 +155,7 @@ async fn a_role_of_another_partition_than_the_region_is_refused_before_anything_
 }
 
 #[tokio::test(start_paused = true)]
-async fn sts_is_called_at_the_host_of_the_region_and_through_the_proxy() {
+async fn sts_is_called_at_the_host_of_the_region_through_the_proxy() {
     for (region, role, host) in [
         ("eu-north-1", ROLE, "CONNECT sts.eu-north-1.amazonaws.com:443 HTTP/1.1"),
         (
@@ -195,7 +191,7 @@ async fn loopback_is_never_reached_through_a_proxy() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_that_is_no_url_is_refused_before_anything_is_sent() {
+async fn an_endpoint_that_is_not_a_url_is_refused_before_anything_is_sent() {
     for endpoint in ["sts.example.com", "ftp://127.0.0.1", "http://", "https://me:canary@127.0.0.1", "http://a b"] {
         for variable in ["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"] {
             let base = environment(&[
@@ -205,7 +201,7 @@ async fn an_endpoint_that_is_no_url_is_refused_before_anything_is_sent() {
                 (variable, endpoint),
             ]);
             let extras = Extras { external_id: Some("canary-external-id".to_owned()), ..Extras::default() };
-            let error = assume(&sts_of(&base), ROLE, 3600, &extras).await.expect_err("no URL");
+            let error = assume(&sts_of(&base), ROLE, 3600, &extras).await.expect_err("not a URL");
             assert_eq!(
                 message_of(&error),
                 "the endpoint of STS is not a URL of the form https://host or http://host:port; correct or remove \
@@ -230,7 +226,7 @@ async fn the_endpoint_of_sts_wins_over_the_endpoint_of_all_services() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_sts_serves_many_calls_with_one_look_at_the_base_identity() {
+async fn the_base_identity_is_looked_for_once_in_many_calls() {
     let sts = Fake::start(web_identity_or_role).await;
     let token = token_file("many_calls");
     let client = sts_of(&web_identity_for(&sts, &token));
@@ -243,7 +239,7 @@ async fn one_sts_serves_many_calls_with_one_look_at_the_base_identity() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn credentials_of_the_base_that_sts_refuses_are_looked_for_anew() {
+async fn base_credentials_that_sts_refuses_are_looked_for_anew() {
     let sts = Fake::start(|request| match request.field("Action") {
         Some("AssumeRole") => Reply::http("403 Forbidden", "", error_xml("ExpiredToken", "expired")),
         Some(_) | None => web_identity_or_role(request),
@@ -260,7 +256,7 @@ async fn credentials_of_the_base_that_sts_refuses_are_looked_for_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn thirty_seconds_are_for_the_base_identity_and_the_role_together() {
+async fn base_identity_and_role_share_thirty_seconds() {
     let sts = Fake::start(|request| match (request.field("Action"), web_identity_or_role(request)) {
         (Some("AssumeRoleWithWebIdentity"), Reply::Bytes(bytes)) => Reply::Late(Duration::from_secs(9), bytes),
         _ => Reply::Silence,
@@ -275,7 +271,7 @@ async fn thirty_seconds_are_for_the_base_identity_and_the_role_together() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_base_identity_that_cannot_be_renewed_just_now_serves_until_it_expires() {
+async fn a_base_identity_that_cannot_be_renewed_is_used_until_it_expires() {
     let sts = Fake::start(|_| success()).await;
     let renewals = std::sync::atomic::AtomicU32::new(0);
     let container = Fake::start(move |_| match renewals.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
