@@ -1,4 +1,4 @@
-// Adds a button to every text that is there to be copied. Without it the text can be selected by hand.
+// Adds a copy button to every text that is meant to be copied. Without this script, users select the text by hand.
 for (const text of document.querySelectorAll("pre[data-copy]")) {
   const button = document.createElement("button");
   button.type = "button";
@@ -10,7 +10,7 @@ for (const text of document.querySelectorAll("pre[data-copy]")) {
       await navigator.clipboard.writeText(text.textContent);
       button.textContent = "Copied";
     } catch {
-      // Without TLS the browser may have no clipboard for a page; then one key press is left to do.
+      // Without TLS, a browser may deny a page the clipboard. The text is then selected, and one key press copies it.
       getSelection().selectAllChildren(text);
       button.textContent = "Selected: press Ctrl+C";
     }

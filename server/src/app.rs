@@ -5,9 +5,9 @@ use std::sync::Arc;
 use hops_credentials_core::error::Error as CoreError;
 use hops_credentials_core::sts::{Issued, Sts};
 
-use crate::browser_session::Cookie;
+use crate::browser_session::cookie::Cookie;
 use crate::database::Database;
-use crate::flights::{Flights, SameCredentials};
+use crate::flights::{CredentialsKey, Flights};
 use crate::identity::Identity;
 use crate::metrics::Metrics;
 use crate::wrong_keys::WrongKeys;
@@ -15,17 +15,17 @@ use crate::wrong_keys::WrongKeys;
 /// What every handler may use.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// Users, projects, members, role mappings, audit.
+    /// The database: users, projects, members, role mappings, audit.
     pub database: Database,
-    /// STS with the base identity of this machine; one for all requests.
+    /// STS with the base identity of this machine, shared by all requests.
     pub sts: Arc<Sts>,
-    /// The calls of STS that several requests may share.
-    pub flights: Arc<Flights<SameCredentials, Result<Issued, Arc<CoreError>>>>,
+    /// The calls to STS that several requests may share.
+    pub flights: Arc<Flights<CredentialsKey, Result<Issued, Arc<CoreError>>>>,
     /// Who the users are.
     pub identity: Identity,
     /// The wrong keys of each address.
-    pub failures: WrongKeys,
-    /// What the server counts.
+    pub wrong_keys: WrongKeys,
+    /// The counters of the server.
     pub metrics: Arc<Metrics>,
     /// Whether the last hop of `X-Forwarded-For` is the client's address.
     pub is_behind_proxy: bool,

@@ -1,18 +1,17 @@
-//! What is on record: every session-token request, granted or refused, and every change by an administrator.
+//! The audit: every session-token request, granted or refused, and every change by an administrator.
 //!
-//! A row is written in the transaction of the change it tells of; the row of a granted session is committed before the
-//! credentials leave. It holds no secret: neither API keys nor what STS hands out beside the access key id.
+//! A row is written in the transaction of the change it describes; the row of a granted session is committed before the
+//! credentials leave. It holds no secret: no API key, and of the credentials the access key id only.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use serde_json::Value;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use crate::database::Database;
-use crate::project::Project;
+use crate::database::{Database, milliseconds};
 
-/// On whose behalf something happens.
+/// The actor of an audited action: a caller, or the command line.
 #[derive(Debug, Clone)]
 pub struct Actor {
     /// The id of the row, and of the request in the log.
@@ -24,13 +23,13 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// Whoever runs `role-mapping-server` on the machine of the database.
+    /// The actor of a command line of `role-mapping-server`.
     pub fn command_line() -> Self {
         Self { request_id: crate::random::hex::<8>(), name: "command line".to_owned(), address: None }
     }
 
-    /// The same for another row: each has an id of its own.
-    pub fn again(&self) -> Self {
+    /// The same actor for another row: each row has an id of its own.
+    pub fn for_another_row(&self) -> Self {
         Self { request_id: crate::random::hex::<8>(), ..self.clone() }
     }
 }
@@ -65,37 +64,37 @@ impl Action {
     }
 }
 
-/// Why STS is asked for the credentials of a mapped role.
+/// Why the server asks STS for credentials of a mapped role.
 #[derive(Debug, Clone, Copy)]
 pub enum Purpose {
-    /// They go to a member.
+    /// To give the credentials to a member.
     SessionToken,
-    /// An administrator wants to know whether the role mapping works; they go nowhere.
+    /// To show an administrator whether the role mapping works; the credentials are dropped.
     Try,
 }
 
-/// A request for the credentials of a mapped role and what came of it.
+/// A request for credentials of a mapped role, with its outcome.
 #[derive(Debug, Default)]
 pub struct SessionRequest {
-    /// The project asked for, also when the caller is no member of it.
+    /// The requested project, even when the caller is not a member of it.
     pub project_id: i64,
-    /// Its name, if the caller is a member.
+    /// The project's name, if the caller is a member.
     pub project_name: Option<String>,
-    /// The role, once it is known which.
+    /// The role, once it is known.
     pub role: Option<String>,
     /// The session name, once it is known.
     pub session_name: Option<String>,
-    /// The duration in seconds, once it is known: that of the credentials, else that asked for.
+    /// The duration in seconds, once it is known: that of the credentials, else the requested one.
     pub duration_seconds: Option<i64>,
     /// The access key id of the credentials.
     pub access_key_id: Option<String>,
-    /// The id STS gave the request.
+    /// The id that STS gave the request.
     pub sts_request_id: Option<String>,
-    /// Why it was refused; `None` when credentials were handed out.
+    /// Why it was refused; `None` when it was granted.
     pub refusal: Option<String>,
 }
 
-/// Records a request for the credentials of a mapped role.
+/// Records a request for credentials of a mapped role.
 pub async fn record_session(
     connection: &mut AnyConnection,
     actor: &Actor,
@@ -132,12 +131,12 @@ pub async fn record_session(
     Ok(())
 }
 
-/// Records a change with what stood there before and what stands there after it.
+/// Records a change with the state before and after it, and with the id and name of its project, if it has one.
 pub async fn record_change(
     connection: &mut AnyConnection,
     actor: &Actor,
     action: Action,
-    project: Option<&Project>,
+    project: Option<(i64, &str)>,
     before: Option<Value>,
     after: Option<Value>,
 ) -> Result<(), sqlx::Error> {
@@ -150,8 +149,8 @@ pub async fn record_change(
     .bind(actor.name.as_str())
     .bind(actor.address.as_deref())
     .bind(action.name())
-    .bind(project.map(|project| project.id))
-    .bind(project.map(|project| project.name.as_str()))
+    .bind(project.map(|(id, _)| id))
+    .bind(project.map(|(_, name)| name))
     .bind(before.map(|state| state.to_string()))
     .bind(after.map(|state| state.to_string()))
     .execute(connection)
@@ -159,14 +158,14 @@ pub async fn record_change(
     Ok(())
 }
 
-/// A row of the record.
+/// A row of the audit.
 #[derive(Debug)]
 pub struct Record {
-    /// When, in milliseconds since 1970.
+    /// The instant, in milliseconds since 1970.
     pub at: i64,
     /// The id of the row, and of the request in the log.
     pub id: String,
-    /// On whose behalf.
+    /// Who did it.
     pub actor: String,
     /// The client's address.
     pub client_address: Option<String>,
@@ -184,18 +183,18 @@ pub struct Record {
     pub duration_seconds: Option<i64>,
     /// The access key id of the credentials.
     pub access_key_id: Option<String>,
-    /// The id STS gave the request.
+    /// The id that STS gave the request.
     pub sts_request_id: Option<String>,
     /// Why it was refused.
     pub reason: Option<String>,
-    /// JSON of what stood there before the change.
+    /// The state before the change, as JSON.
     pub state_before: Option<String>,
-    /// JSON of what stands there after it.
+    /// The state after the change, as JSON.
     pub state_after: Option<String>,
 }
 
-/// What is on record, the newest first: rows whose actor, project, role, session name, access key id, STS request id or own
-/// id contains `text`, whatever its case, and whose outcome is `outcome`; an empty text passes all.
+/// Searches the audit, newest rows first: rows whose actor, project, role, session name, access key id, STS request id or own
+/// id contains `text` in any case, and whose outcome is `outcome`. An empty text matches every row.
 pub async fn search(
     database: &Database,
     text: &str,
@@ -211,7 +210,7 @@ pub async fn search(
          or lower(access_key_id) like $1 escape '!' or lower(sts_request_id) like $1 escape '!' or id like $1 escape '!') \
          and ($2 = '' or outcome = $2) order by at desc, id limit $3 offset $4",
     )
-    .bind(pattern(text))
+    .bind(like_pattern(text))
     .bind(outcome)
     .bind(limit)
     .bind(offset)
@@ -240,8 +239,8 @@ pub async fn search(
         .collect()
 }
 
-/// A `like` pattern for texts that contain this one as it stands.
-fn pattern(text: &str) -> String {
+/// Makes a `like` pattern that matches texts containing this one literally.
+fn like_pattern(text: &str) -> String {
     let mut pattern = String::from("%");
     for character in text.to_lowercase().chars() {
         if "!%_".contains(character) {
@@ -252,23 +251,13 @@ fn pattern(text: &str) -> String {
     pattern + "%"
 }
 
-/// An instant as the database holds it: milliseconds since 1970.
-pub fn milliseconds(instant: SystemTime) -> i64 {
-    as_milliseconds(instant.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
-}
-
-/// A length of time in milliseconds.
-pub fn as_milliseconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_searched_as_it_stands() {
-        assert_eq!(pattern(""), "%%");
-        assert_eq!(pattern("ASIA_1%!"), "%asia!_1!%!!%");
+    fn a_text_is_searched_literally() {
+        assert_eq!(like_pattern(""), "%%");
+        assert_eq!(like_pattern("ASIA_1%!"), "%asia!_1!%!!%");
     }
 }

@@ -1,4 +1,4 @@
-//! The command line: what may be written, and what each command does and prints.
+//! The command line: its options, and what each command does and prints.
 
 pub mod commands;
 mod import;

@@ -1,7 +1,7 @@
-//! Where users, projects, members, role mappings and the audit lie: SQLite or PostgreSQL, one set of SQL texts for both.
+//! The database of users, projects, members, role mappings and the audit: SQLite or PostgreSQL, with the same SQL for both.
 //!
-//! [`Database::open`] creates what is missing and migrates the schema; it may be called twice and by several processes at
-//! once. Which tables there are stands in `migrations/`; the SQL of a noun stands with the noun.
+//! [`Database::open`] creates what is missing and migrates the schema; several processes may call it at once. `migrations/`
+//! defines the tables; the SQL of a noun stands in the file of the noun.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -10,14 +10,14 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Executor, SqlSafeStr, Transaction};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Where the database is, as `--database` and `DATABASE_URL` name it.
+/// The address of the database, as `--database` and `DATABASE_URL` give it.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Address {
     /// `sqlite:///absolute/path/of/the/file.db`
@@ -38,14 +38,14 @@ impl FromStr for Address {
                 Ok(Address::Sqlite(PathBuf::from(path)))
             }
             Some(_) | None => {
-                Err("the database is named sqlite:///absolute/path/roles.db or postgres://user@host/name")
+                Err("write the database as sqlite:///absolute/path/roles.db or postgres://user@host/name")
             }
         }
     }
 }
 
 impl fmt::Display for Address {
-    /// Shows the path of a file, and of a PostgreSQL only that it is one.
+    /// Writes the path of a file, and for PostgreSQL just its name: the URL may hold a password.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Address::Sqlite(path) => write!(formatter, "{}", path.display()),
@@ -57,28 +57,28 @@ impl fmt::Display for Address {
 /// Why the database cannot be used at all.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The file or its directory.
-    #[error("cannot open the database {place}; its directory must exist and be readable and writable for this user")]
+    /// The file or its directory cannot be used.
+    #[error("cannot open the database {database}; its directory must exist and be readable and writable for this user")]
     File {
-        /// Which database.
-        place: String,
-        /// What the system said.
+        /// The database.
+        database: String,
+        /// The cause.
         source: std::io::Error,
     },
-    /// The database itself.
-    #[error("cannot connect to the database {place}")]
+    /// The database refuses the connection.
+    #[error("cannot connect to the database {database}")]
     Connect {
-        /// Which database.
-        place: String,
-        /// What the database said.
+        /// The database.
+        database: String,
+        /// The cause.
         source: sqlx::Error,
     },
-    /// The schema, for example of a newer version of this program.
-    #[error("cannot migrate the schema of the database {place}")]
+    /// The schema cannot be migrated, for example because a newer version of this program made it.
+    #[error("cannot migrate the schema of the database {database}")]
     Migrate {
-        /// Which database.
-        place: String,
-        /// What the database said.
+        /// The database.
+        database: String,
+        /// The cause.
         source: sqlx::migrate::MigrateError,
     },
 }
@@ -87,28 +87,28 @@ pub enum OpenError {
 #[derive(Debug, Clone)]
 pub struct Database {
     pool: AnyPool,
-    /// On SQLite, where one writes at a time. Whoever waits for it here is woken at once and holds no connection; SQLite itself
-    /// would look again every now and then, and readers would find all connections taken.
+    /// The turn to write, on SQLite, where one writes at a time. Whoever waits for it here wakes at once and holds no connection;
+    /// SQLite itself polls, and its waiting writers would take the connections away from readers.
     turn: Option<Arc<Semaphore>>,
 }
 
-/// A transaction that will write. Dropped before its commit it changes nothing.
-pub struct Write {
+/// A transaction that writes. If it is dropped before its commit, it changes nothing.
+pub struct WriteTransaction {
     transaction: Transaction<'static, Any>,
     _turn: Option<OwnedSemaphorePermit>,
 }
 
-impl Write {
-    /// Makes it last.
+impl WriteTransaction {
+    /// Commits the transaction.
     ///
     /// # Errors
-    /// What the database says; nothing is changed then.
+    /// The database's error; then nothing has changed.
     pub async fn commit(self) -> Result<(), sqlx::Error> {
         self.transaction.commit().await
     }
 }
 
-impl Deref for Write {
+impl Deref for WriteTransaction {
     type Target = AnyConnection;
 
     fn deref(&self) -> &AnyConnection {
@@ -116,42 +116,42 @@ impl Deref for Write {
     }
 }
 
-impl DerefMut for Write {
+impl DerefMut for WriteTransaction {
     fn deref_mut(&mut self) -> &mut AnyConnection {
         &mut self.transaction
     }
 }
 
 impl Database {
-    /// Connects, creates the file (0600) and the schema if they are missing, and migrates an older schema.
+    /// Connects, creates the file (mode 0600) and the schema if they are missing, and migrates an older schema.
     ///
     /// # Errors
-    /// [`OpenError`]; nothing is changed then.
+    /// [`OpenError`]; then nothing has changed.
     pub async fn open(address: &Address) -> Result<Self, OpenError> {
         sqlx::any::install_drivers(&[sqlx::sqlite::any::DRIVER, sqlx::postgres::any::DRIVER])
             .expect("the database is opened once in a process");
-        let place = address.to_string();
+        let name = address.to_string();
         match address {
             Address::Sqlite(path) => {
-                let refused = |source| OpenError::File { place: place.clone(), source };
-                // SQLite has no lock for "migrating": neither the change to WAL nor the migrator waits for another process.
+                let refused = |source| OpenError::File { database: name.clone(), source };
+                // SQLite has no lock for migrations: neither the change to WAL nor the migrator waits for another process.
                 let lock =
-                    directory_of(path).and_then(|directory| directory.lock().map(|()| directory)).map_err(refused)?;
+                    open_directory(path).and_then(|directory| directory.lock().map(|()| directory)).map_err(refused)?;
                 OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(refused)?;
                 let url = format!("sqlite://{}", path.display());
-                let database = Self::connect(&place, &url, Some(Arc::new(Semaphore::new(1)))).await?;
+                let database = Self::connect(&name, &url, Some(Arc::new(Semaphore::new(1)))).await?;
                 drop(lock);
                 Ok(database)
             }
-            Address::Postgres(url) => Self::connect(&place, url, None).await,
+            Address::Postgres(url) => Self::connect(&name, url, None).await,
         }
     }
 
-    async fn connect(place: &str, url: &str, turn: Option<Arc<Semaphore>>) -> Result<Self, OpenError> {
-        let refused = |source| OpenError::Connect { place: place.to_owned(), source };
+    async fn connect(name: &str, url: &str, turn: Option<Arc<Semaphore>>) -> Result<Self, OpenError> {
+        let refused = |source| OpenError::Connect { database: name.to_owned(), source };
         let is_sqlite = turn.is_some();
-        // A connection of SQLite is a thread that computes: more of them than cores only wait for each other, measured as a p99
-        // of 100 ms with eight on two cores, and of 7 ms with two. One of PostgreSQL waits for the network.
+        // A connection of SQLite is a thread that computes, so more connections than cores only wait for each other: measured on
+        // two cores, the p99 is 100 ms with eight and 7 ms with two. A connection of PostgreSQL waits for the network.
         let connections =
             if is_sqlite { std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8)) } else { 8 };
         let pool = AnyPoolOptions::new()
@@ -162,8 +162,8 @@ impl Database {
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     if is_sqlite {
-                        // https://sqlite.org/wal.html: readers go on while one writes; a writer waits for the other. Full: a
-                        // commit is on the disk before its answer leaves, so the audit outlives a loss of power as well.
+                        // WAL lets readers go on while another connection writes (https://sqlite.org/wal.html). FULL puts a
+                        // commit on the disk before its answer leaves, so the audit survives a power failure.
                         let settings = "pragma busy_timeout = 10000; pragma journal_mode = wal; \
                                         pragma synchronous = full; pragma foreign_keys = on";
                         connection.execute(settings).await?;
@@ -174,30 +174,30 @@ impl Database {
             .connect_with(url.parse::<AnyConnectOptions>().map_err(refused)?.disable_statement_logging())
             .await
             .map_err(refused)?;
-        migrations().run(&pool).await.map_err(|source| OpenError::Migrate { place: place.to_owned(), source })?;
+        migrations().run(&pool).await.map_err(|source| OpenError::Migrate { database: name.to_owned(), source })?;
         Ok(Self { pool, turn })
     }
 
-    /// For reading outside a transaction.
+    /// The pool, for reading outside a transaction.
     pub fn pool(&self) -> &AnyPool {
         &self.pool
     }
 
-    /// A transaction that will write. On SQLite it is the only writer from its first moment on, so it never fails half
-    /// way because another one was faster.
-    pub async fn begin_write(&self) -> Result<Write, sqlx::Error> {
+    /// Begins a transaction that writes. On SQLite it is the only writer from its beginning, so it never fails half-way because
+    /// another writer was faster.
+    pub async fn begin_write(&self) -> Result<WriteTransaction, sqlx::Error> {
         let (turn, begin) = match &self.turn {
             Some(turn) => (Some(turn.clone().acquire_owned().await.expect("it is never closed")), "begin immediate"),
             None => (None, "begin"),
         };
-        Ok(Write { transaction: self.pool.begin_with(begin).await?, _turn: turn })
+        Ok(WriteTransaction { transaction: self.pool.begin_with(begin).await?, _turn: turn })
     }
 
-    /// Whether the database answers.
+    /// Makes sure that the database answers.
     ///
     /// # Errors
-    /// What it says instead.
-    pub async fn answers(&self) -> Result<(), sqlx::Error> {
+    /// Why it does not.
+    pub async fn ping(&self) -> Result<(), sqlx::Error> {
         sqlx::query("select 1").execute(&self.pool).await.map(drop)
     }
 
@@ -207,7 +207,7 @@ impl Database {
     }
 }
 
-/// The next id of a noun. Other writers of that noun wait until this transaction ends.
+/// Takes the next id of a noun. Other writers of that noun wait until this transaction ends.
 pub async fn next_id(connection: &mut AnyConnection, noun: &'static str) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar("update counters set last = last + 1 where noun = $1 returning last")
         .bind(noun)
@@ -215,12 +215,18 @@ pub async fn next_id(connection: &mut AnyConnection, noun: &'static str) -> Resu
         .await
 }
 
+/// Converts an instant to what the database holds: milliseconds since 1970.
+pub fn milliseconds(instant: SystemTime) -> i64 {
+    let since = instant.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
 /// Whether a unique constraint or index refused the row.
 pub fn is_conflict(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|error| error.is_unique_violation())
 }
 
-fn directory_of(path: &Path) -> std::io::Result<File> {
+fn open_directory(path: &Path) -> std::io::Result<File> {
     File::open(path.parent().expect("an absolute path of a file has a directory"))
 }
 
@@ -240,7 +246,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_database_is_named_by_an_absolute_path_or_a_postgres_url() {
+    fn an_address_is_an_absolute_path_or_a_postgres_url() {
         assert!("sqlite:///var/lib/roles.db".parse::<Address>() == Ok(Address::Sqlite("/var/lib/roles.db".into())));
         assert!("postgres://me:canary@host/roles".parse::<Address>().is_ok());
         for text in

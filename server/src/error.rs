@@ -1,61 +1,61 @@
-//! Why the server said no, once for the REST interface and the command line.
+//! Why the server refuses or fails: one error for the REST interface, the pages and the command line.
 //!
-//! Each kind knows its HTTP status and its number in the contract. Its text is one sentence for the person who reads it: what
-//! is wrong and what to do. What only the operator may see (the source of a database error) goes to the log.
+//! Each kind has its HTTP status and its number in the contract. Its text is one sentence for the person who reads it: what is
+//! wrong and what to do. What only the operator may see (the source of a database error) goes to the log.
 
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use hops_credentials_core::error::Error as CoreError;
+use hops_credentials_core::error::{Error as CoreError, causes};
 use hops_credentials_core::role::{ProjectRole, RoleArn};
 
 use crate::database::OpenError;
 
-/// Why the server said no.
+/// Why the server refuses or fails.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No `Authorization`, one of another scheme, or a key nobody has.
-    #[error("no valid API key came with the request; send the header \"Authorization: ApiKey <key>\"")]
+    /// No `Authorization`, one of another scheme, or an unknown key.
+    #[error("the request has no valid API key; send the header \"Authorization: ApiKey <key>\"")]
     Unauthenticated,
-    /// A key nobody has, from an address that came with many of those.
+    /// An unknown key, from an address that has sent many of them.
     #[error("too many wrong API keys came from this address; try again in {0} s")]
     TooManyWrongKeys(u64),
-    /// A token of the cluster that is not for this.
+    /// A token of the cluster that does not tell who its owner is.
     #[error(
-        "the cluster does not say by this token who you are: a JWT needs the audience api or job, an API key the scope PROJECT"
+        "the cluster does not accept this token: a JWT needs the audience api or job, an API key the scope PROJECT"
     )]
     LoginNotAccepted,
-    /// The cluster that knows the users.
-    #[error("the Hopsworks cluster could not be asked: {0}; try again")]
+    /// The cluster failed, or the network on the way to it.
+    #[error("asking the Hopsworks cluster failed: {0}; try again")]
     Cluster(String),
-    /// A command about users, projects and members, which are not here.
-    #[error("members live in the cluster {0}, with users, projects and API keys; change them there")]
+    /// A change of users, projects or members, which the cluster keeps.
+    #[error("members live in the cluster {0}, as do users, projects and API keys; change them there")]
     LivesInCluster(String),
-    /// The database is that of other users.
+    /// The database belongs to another identity.
     #[error(
-        "this database is that of {0}; projects are known by their ids, so another identity needs a database of its own"
+        "this database serves {0}; projects are known by their ids, so another identity needs a database of its own"
     )]
     OtherIdentity(String),
-    /// The project is unknown or the caller is no member of it: a stranger cannot tell which.
-    #[error("you are no member of project {0}; a project's administrator can add you")]
+    /// The project does not exist or the caller is not a member of it: a stranger cannot tell which.
+    #[error("you are not a member of project {0}; ask an administrator of the project to add you")]
     NotMember(i64),
-    /// Only data owners.
-    #[error("only data owners of the project may move its default role mapping")]
+    /// The member is not a data owner.
+    #[error("only data owners of the project may change its default role mapping")]
     NotDataOwner,
-    /// Only administrators.
+    /// The caller is not an administrator.
     #[error("only administrators may manage role mappings")]
     NotAdmin,
-    /// A parameter, a path segment or a value that is illegal.
+    /// An illegal parameter, path segment or value.
     #[error("{0}")]
     InvalidArgument(String),
-    /// A body nobody asked for.
+    /// A body that is larger than any request needs.
     #[error("the body of the request is larger than {0} bytes")]
     TooLarge(u64),
-    /// A path that is none of ours.
+    /// An unknown path.
     #[error("there is nothing at this path")]
     NoSuchPath,
-    /// A path of ours, asked by another method.
-    #[error("this path does not answer to this method; the header Allow names those it does")]
+    /// A known path, requested with another method.
+    #[error("this path does not support this method; the header Allow lists those it does")]
     MethodNotAllowed,
     /// The handler took too long.
     #[error("the request took too long; try again")]
@@ -65,16 +65,16 @@ pub enum Error {
         "a {project_role} of this project may not assume {role}; ask an administrator to map it to your project role"
     )]
     RoleNotForMember {
-        /// The role asked for.
+        /// The requested role.
         role: RoleArn,
-        /// What the caller is in the project.
+        /// The caller's role in the project.
         project_role: ProjectRole,
     },
     /// Contract code 380003.
     #[error("{0}")]
     NoSuchMapping(String),
     /// Contract code 380004.
-    #[error("project {project} has a role mapping for {role} already; change or remove that one")]
+    #[error("project {project} already has a role mapping for {role}; change or remove it")]
     MappingExists {
         /// The project's name.
         project: String,
@@ -85,23 +85,23 @@ pub enum Error {
     #[error("there is no project {0:?}; add it with: role-mapping-server project add NAME")]
     NoSuchProject(String),
     /// The administrator named a user who does not exist.
-    #[error("there is no user {0}; add one with: role-mapping-server user add EMAIL")]
+    #[error("there is no user {0}; add them with: role-mapping-server user add EMAIL")]
     NoSuchUser(String),
-    /// `user add` of a known one.
-    #[error("user {0} exists already; a new key is made by: role-mapping-server user key {0}")]
+    /// `user add` of a user who exists.
+    #[error("user {0} already exists; make a new key with: role-mapping-server user key {0}")]
     UserExists(String),
-    /// `project add` of a known one.
-    #[error("project {0} exists already")]
+    /// `project add` of a project that exists.
+    #[error("project {0} already exists")]
     ProjectExists(String),
-    /// `member remove` of somebody who is none.
-    #[error("{email} is no member of project {project}")]
+    /// `member remove` of a user who is not a member.
+    #[error("{email} is not a member of project {project}")]
     NoSuchMember {
-        /// Who.
+        /// The user.
         email: String,
         /// The project's name.
         project: String,
     },
-    /// Contract code 380001: no credentials came from STS. The text is the core's.
+    /// Contract code 380001: STS gave no credentials. The text is the core's.
     #[error(transparent)]
     Assume(Arc<CoreError>),
     /// The database cannot be opened.
@@ -127,7 +127,7 @@ impl From<CoreError> for Error {
 }
 
 impl Error {
-    /// The HTTP status of the answer.
+    /// The HTTP status of the response.
     pub fn status(&self) -> StatusCode {
         match self {
             Error::Unauthenticated => StatusCode::UNAUTHORIZED,
@@ -160,8 +160,8 @@ impl Error {
         }
     }
 
-    /// `errorCode` of the answer: a number of the role-mapping contract, a number that Hopsworks uses for the same thing, or
-    /// the HTTP status where neither knows the thing.
+    /// The `errorCode` of the response: a number of the role-mapping contract, a number that Hopsworks uses for the same
+    /// problem, or else the HTTP status.
     pub fn code(&self) -> u32 {
         match self {
             Error::Assume(error) => match **error {
@@ -199,7 +199,7 @@ impl Error {
         }
     }
 
-    /// `errorMsg` of the answer: the name of the code, the same for every request.
+    /// The `errorMsg` of the response: the name of the code, the same for every request.
     pub fn name(&self) -> &'static str {
         match self.code() {
             120_001 => "Illegal argument",
@@ -216,19 +216,40 @@ impl Error {
             _ => self.status().canonical_reason().unwrap_or("Error"),
         }
     }
+}
 
-    /// The error and all that is behind it in one line, for the operator: the log and the command line.
-    pub fn with_sources(&self) -> String {
-        let mut text = self.to_string();
-        let mut next = std::error::Error::source(self);
-        while let Some(source) = next {
-            let source_text = source.to_string();
-            if !text.ends_with(&source_text) {
-                text.push_str(": ");
-                text.push_str(&source_text);
-            }
-            next = source.source();
+/// The error and its sources in one line, for the operator: the log and the command line.
+pub fn with_sources(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    for source in causes(error) {
+        let source = source.to_string();
+        if !text.ends_with(&source) {
+            text.push_str(": ");
+            text.push_str(&source);
         }
-        text.replace(['\n', '\r'], " ")
+    }
+    text.replace(['\n', '\r'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Link {
+        text: &'static str,
+        source: Option<Box<Link>>,
+    }
+
+    #[test]
+    fn an_error_is_written_with_its_sources_in_one_line() {
+        let link = |text, source: Option<Link>| Link { text, source: source.map(Box::new) };
+        let last = link("line 1\nline 2", None);
+        let repeated = link("refused", Some(last));
+        assert_eq!(
+            with_sources(&link("cannot connect: refused", Some(repeated))),
+            "cannot connect: refused: line 1 line 2"
+        );
     }
 }

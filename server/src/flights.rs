@@ -1,7 +1,7 @@
-//! One call for all who ask for the same at the same time: of STS for credentials, of a cluster for who somebody is.
+//! Flights: callers who ask for the same at the same time share one call, to STS for credentials or to a cluster about a user.
 //!
-//! A request joins a flight for credentials only after it has been authorised by itself, and writes its own audit row after
-//! it. What came of a flight goes to those who were waiting and to nobody later: nothing is cached here.
+//! A request joins a flight for credentials only after it has been authorised by itself, and writes its own audit row
+//! afterwards. The outcome of a flight goes to those who waited and to nobody later: nothing is cached here.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -11,10 +11,10 @@ use hops_credentials_core::request::{SessionDuration, SessionName};
 use hops_credentials_core::role::RoleArn;
 use tokio::sync::OnceCell;
 
-/// What makes two requests for credentials the same. Compared as a whole, value by value: no text is made of it that two could
-/// share.
+/// What two requests must have in common to share credentials. It is compared value by value: two keys could make the same
+/// text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct SameCredentials {
+pub struct CredentialsKey {
     /// The e-mail address of the member. Two members never share credentials.
     pub member: String,
     /// The project.
@@ -23,36 +23,36 @@ pub struct SameCredentials {
     pub role: RoleArn,
     /// The session name.
     pub session_name: SessionName,
-    /// The duration asked for.
+    /// The requested duration.
     pub duration: SessionDuration,
 }
 
-/// The flights that are in the air, by what they bring.
+/// The calls that are under way, by their keys.
 #[derive(Debug)]
-pub struct Flights<Cargo, Outcome>(Mutex<HashMap<Cargo, Arc<OnceCell<Outcome>>>>);
+pub struct Flights<Key, Outcome>(Mutex<HashMap<Key, Arc<OnceCell<Outcome>>>>);
 
-impl<Cargo, Outcome> Default for Flights<Cargo, Outcome> {
+impl<Key, Outcome> Default for Flights<Key, Outcome> {
     fn default() -> Self {
         Self(Mutex::default())
     }
 }
 
-impl<Cargo: Eq + Hash + Clone, Outcome: Clone> Flights<Cargo, Outcome> {
-    /// Waits for the flight there is, or starts it with `call`; the outcome is that of the one call for all who waited.
+impl<Key: Eq + Hash + Clone, Outcome: Clone> Flights<Key, Outcome> {
+    /// Waits for the call under way for this key, or makes it with `call`. All who wait get its outcome.
     ///
-    /// If the task that runs `call` is dropped, one of those who wait runs its own instead.
-    pub async fn join(&self, cargo: Cargo, call: impl AsyncFnOnce() -> Outcome) -> Outcome {
-        let landing = self.lock().entry(cargo.clone()).or_default().clone();
-        let outcome = landing.get_or_init(async || {
-            // On the heap: a call of the AWS SDK takes tens of KiB, and those who only wait need no room for one.
+    /// If the task that runs `call` is dropped, one of the waiting tasks runs its own instead.
+    pub async fn join(&self, key: Key, call: impl AsyncFnOnce() -> Outcome) -> Outcome {
+        let cell = self.lock().entry(key.clone()).or_default().clone();
+        let outcome = cell.get_or_init(async || {
+            // On the heap: a call of the AWS SDK takes tens of KiB, and tasks that only wait do not need that room.
             let outcome = Box::pin(call()).await;
-            self.lock().remove(&cargo);
+            self.lock().remove(&key);
             outcome
         });
         outcome.await.clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Cargo, Arc<OnceCell<Outcome>>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arc<OnceCell<Outcome>>>> {
         self.0.lock().expect("nobody panics while holding it")
     }
 }
@@ -71,9 +71,8 @@ mod tests {
     use super::*;
 
     type Outcome = Result<Issued, Arc<Error>>;
-    type Sky = Arc<Flights<SameCredentials, Outcome>>;
 
-    /// An STS that answers when it is told to, and numbers its answers.
+    /// An STS that answers on a signal, and numbers its answers.
     #[derive(Default)]
     struct Calls {
         begun: AtomicUsize,
@@ -89,8 +88,8 @@ mod tests {
         Issued { credentials, request_id: None, warnings: Vec::new() }
     }
 
-    fn flight() -> SameCredentials {
-        SameCredentials {
+    fn credentials() -> CredentialsKey {
+        CredentialsKey {
             member: "ada@example.org".to_owned(),
             project_id: 119,
             role: "arn:aws:iam::123456789012:role/r".parse().expect("a role ARN"),
@@ -99,8 +98,13 @@ mod tests {
         }
     }
 
-    /// Asks, and lets everybody go on until all wait.
-    async fn ask(flights: &Sky, calls: &Arc<Calls>, flight: SameCredentials, fails: bool) -> JoinHandle<Outcome> {
+    /// Asks, and lets all tasks run until each of them waits.
+    async fn ask(
+        flights: &Arc<Flights<CredentialsKey, Outcome>>,
+        calls: &Arc<Calls>,
+        key: CredentialsKey,
+        fails: bool,
+    ) -> JoinHandle<Outcome> {
         let (flights, calls) = (flights.clone(), calls.clone());
         let asking = tokio::spawn(async move {
             let call = async || {
@@ -112,13 +116,13 @@ mod tests {
                     Err(Arc::new(Error::InvalidArgument { field: "role ARN", reason: format!("call {number}") }))
                 }
             };
-            flights.join(flight, call).await
+            flights.join(key, call).await
         });
         yield_now().await;
         asking
     }
 
-    async fn land(asking: Vec<JoinHandle<Outcome>>) -> Vec<String> {
+    async fn finish(asking: Vec<JoinHandle<Outcome>>) -> Vec<String> {
         let mut outcomes = Vec::new();
         for one in asking {
             outcomes.push(match one.await.expect("no panic") {
@@ -130,30 +134,30 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn fifty_who_ask_for_the_same_at_once_share_one_call_and_the_next_makes_its_own() {
-        let (flights, calls) = (Sky::default(), Arc::default());
+    async fn fifty_callers_at_once_share_one_call_and_the_next_one_makes_its_own() {
+        let (flights, calls) = (Arc::default(), Arc::default());
         let mut asking = Vec::new();
         for _ in 0..50 {
-            asking.push(ask(&flights, &calls, flight(), false).await);
+            asking.push(ask(&flights, &calls, credentials(), false).await);
         }
         calls.go.notify_one();
-        assert_eq!(land(asking).await, vec!["ASIA1"; 50]);
-        let next = ask(&flights, &calls, flight(), false).await;
+        assert_eq!(finish(asking).await, vec!["ASIA1"; 50]);
+        let next = ask(&flights, &calls, credentials(), false).await;
         calls.go.notify_one();
-        assert_eq!(land(vec![next]).await, ["ASIA2"]);
+        assert_eq!(finish(vec![next]).await, ["ASIA2"]);
         assert!(flights.lock().is_empty());
     }
 
     #[tokio::test]
-    async fn whoever_differs_in_anything_makes_an_own_call() {
-        let (flights, calls) = (Sky::default(), Arc::<Calls>::default());
+    async fn a_caller_who_differs_in_any_value_makes_a_call_of_its_own() {
+        let (flights, calls) = (Arc::default(), Arc::<Calls>::default());
         let others = [
-            flight(),
-            SameCredentials { member: "eve@example.org".to_owned(), ..flight() },
-            SameCredentials { project_id: 120, ..flight() },
-            SameCredentials { role: "arn:aws:iam::123456789012:role/s".parse().expect("a role ARN"), ..flight() },
-            SameCredentials { session_name: "ada-fraud".parse().expect("a session name"), ..flight() },
-            SameCredentials { duration: SessionDuration::from_seconds(900).expect("legal"), ..flight() },
+            credentials(),
+            CredentialsKey { member: "eve@example.org".to_owned(), ..credentials() },
+            CredentialsKey { project_id: 120, ..credentials() },
+            CredentialsKey { role: "arn:aws:iam::123456789012:role/s".parse().expect("a role ARN"), ..credentials() },
+            CredentialsKey { session_name: "ada-fraud".parse().expect("a session name"), ..credentials() },
+            CredentialsKey { duration: SessionDuration::from_seconds(900).expect("legal"), ..credentials() },
         ];
         let mut asking = Vec::new();
         for other in others {
@@ -161,32 +165,33 @@ mod tests {
         }
         assert_eq!(calls.begun.load(Ordering::Relaxed), 6);
         calls.go.notify_waiters();
-        assert_eq!(land(asking).await, ["ASIA1", "ASIA2", "ASIA3", "ASIA4", "ASIA5", "ASIA6"]);
+        assert_eq!(finish(asking).await, ["ASIA1", "ASIA2", "ASIA3", "ASIA4", "ASIA5", "ASIA6"]);
     }
 
     #[tokio::test]
-    async fn a_failure_goes_to_all_who_waited_and_to_nobody_later() {
-        let (flights, calls) = (Sky::default(), Arc::<Calls>::default());
-        let asking = vec![ask(&flights, &calls, flight(), true).await, ask(&flights, &calls, flight(), true).await];
+    async fn a_failure_goes_to_all_who_wait_and_to_nobody_later() {
+        let (flights, calls) = (Arc::default(), Arc::<Calls>::default());
+        let asking =
+            vec![ask(&flights, &calls, credentials(), true).await, ask(&flights, &calls, credentials(), true).await];
         calls.go.notify_one();
-        assert_eq!(land(asking).await, vec!["invalid role ARN: call 1"; 2]);
-        let next = ask(&flights, &calls, flight(), false).await;
+        assert_eq!(finish(asking).await, vec!["invalid role ARN: call 1"; 2]);
+        let next = ask(&flights, &calls, credentials(), false).await;
         calls.go.notify_one();
-        assert_eq!(land(vec![next]).await, ["ASIA2"]);
+        assert_eq!(finish(vec![next]).await, ["ASIA2"]);
     }
 
     #[tokio::test]
-    async fn a_task_that_is_dropped_takes_nobody_with_it() {
-        let (flights, calls) = (Sky::default(), Arc::<Calls>::default());
-        let first = ask(&flights, &calls, flight(), false).await;
-        let second = ask(&flights, &calls, flight(), false).await;
+    async fn a_dropped_task_does_not_end_the_wait_of_others() {
+        let (flights, calls) = (Arc::default(), Arc::<Calls>::default());
+        let first = ask(&flights, &calls, credentials(), false).await;
+        let second = ask(&flights, &calls, credentials(), false).await;
         first.abort();
         assert!(first.await.expect_err("it is dropped").is_cancelled());
         while calls.begun.load(Ordering::Relaxed) < 2 {
             yield_now().await;
         }
         calls.go.notify_one();
-        assert_eq!(land(vec![second]).await, ["ASIA2"]);
+        assert_eq!(finish(vec![second]).await, ["ASIA2"]);
         assert!(flights.lock().is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! The socket, who calls on it, and what happens around each request.
+//! HTTP: the socket, who calls, and what happens around each request.
 
 pub mod auth;
 pub mod listen;

@@ -1,10 +1,11 @@
-//! Who the users are: those of this database with their API keys, or those of a Hopsworks cluster with theirs and its tokens.
+//! Who the users are: those of this database with their API keys, or those of a Hopsworks cluster with their API keys and JWTs.
 //!
-//! A database belongs to one or the other for good. Projects are known by their ids, and those of a cluster are not ours: a
-//! role mapped to one project must never be met by the members of another.
+//! A database belongs to one or the other for good. Projects are known by their ids, and a cluster gives ids of its own: a role
+//! mapped to one project must never reach the members of another.
 
 mod answer_cache;
 pub mod cluster;
+mod cluster_import;
 pub mod login;
 
 use axum::http::HeaderMap;
@@ -18,23 +19,23 @@ use crate::user::{self, User};
 /// Who the users are.
 #[derive(Debug, Clone)]
 pub enum Identity {
-    /// Those of this database.
+    /// The users of this database.
     Local,
-    /// Those of a cluster.
+    /// The users of a cluster.
     Hopsworks(Cluster),
 }
 
 impl Identity {
-    /// Who makes a request, from nothing but its `Authorization`. Of a cluster's user it is not known here whether they are
-    /// an administrator.
+    /// Finds who makes a request, from its header `Authorization` alone. For a user of a cluster it leaves open whether they
+    /// are an administrator.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] when nobody has that key or token, and what hinders asking.
+    /// [`Error::Unauthenticated`] when nobody has this key or token; why the database or the cluster cannot tell.
     pub async fn authenticate(&self, database: &Database, headers: &HeaderMap) -> Result<User, Error> {
-        let login = Login::of(headers).ok_or(Error::Unauthenticated)?;
+        let login = Login::from_headers(headers).ok_or(Error::Unauthenticated)?;
         match self {
             Identity::Local => match login.api_key() {
-                Some(key) => user::by_key(database, key).await?.ok_or(Error::Unauthenticated),
+                Some(key) => user::find_by_key(database, key).await?.ok_or(Error::Unauthenticated),
                 None => Err(Error::Unauthenticated),
             },
             Identity::Hopsworks(cluster) => cluster.user(&login).await,
@@ -42,33 +43,33 @@ impl Identity {
     }
 }
 
-/// The cluster a database belongs to; `None` when its users are its own.
-pub async fn cluster_of(database: &Database) -> Result<Option<String>, sqlx::Error> {
+/// Finds the URL of the cluster that the database belongs to; `None` when its users are its own.
+pub async fn find_cluster(database: &Database) -> Result<Option<String>, sqlx::Error> {
     sqlx::query_scalar("select hopsworks_url from identity").fetch_optional(database.pool()).await
 }
 
-/// Refuses what is about users, projects and members when those live in a cluster.
+/// Refuses a change of users, projects or members when those live in a cluster.
 ///
 /// # Errors
 /// [`Error::LivesInCluster`], [`Error::Database`].
 pub async fn check_is_local(database: &Database) -> Result<(), Error> {
-    match cluster_of(database).await? {
+    match find_cluster(database).await? {
         None => Ok(()),
         Some(url) => Err(Error::LivesInCluster(url)),
     }
 }
 
-/// Makes the database that of this cluster, if it is nobody's yet.
+/// Makes the database belong to this cluster, unless it belongs to another identity already.
 ///
 /// # Errors
-/// [`Error::OtherIdentity`] when it has users or projects of its own, or is that of another cluster; [`Error::Database`].
-pub async fn belong_to(database: &Database, url: &str) -> Result<(), Error> {
+/// [`Error::OtherIdentity`] when it has users or projects of its own, or belongs to another cluster; [`Error::Database`].
+pub async fn claim_for_cluster(database: &Database, url: &str) -> Result<(), Error> {
     let mut transaction = database.begin_write().await?;
     let known: Option<String> =
         sqlx::query_scalar("select hopsworks_url from identity").fetch_optional(&mut *transaction).await?;
     match known {
         Some(known) if known == url => return Ok(()),
-        Some(known) => return Err(Error::OtherIdentity(format!("the Hopsworks cluster {known}"))),
+        Some(known) => return Err(belongs_to_cluster(&known)),
         None => {}
     }
     let own: i64 = sqlx::query_scalar("select (select count(*) from users) + (select count(*) from projects)")
@@ -81,15 +82,20 @@ pub async fn belong_to(database: &Database, url: &str) -> Result<(), Error> {
     let inserted = sqlx::query(insert).bind(url).execute(&mut *transaction).await;
     match inserted {
         Ok(_) => Ok(transaction.commit().await?),
-        // Another server of the same cluster was faster.
+        // Another server was faster.
         Err(error) if crate::database::is_conflict(&error) => {
             drop(transaction);
-            match cluster_of(database).await? {
+            match find_cluster(database).await? {
                 Some(known) if known == url => Ok(()),
-                Some(known) => Err(Error::OtherIdentity(format!("the Hopsworks cluster {known}"))),
+                Some(known) => Err(belongs_to_cluster(&known)),
                 None => Err(error.into()),
             }
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Makes the error for a database that belongs to this cluster.
+pub fn belongs_to_cluster(url: &str) -> Error {
+    Error::OtherIdentity(format!("the Hopsworks cluster {url}"))
 }

@@ -1,23 +1,25 @@
-//! The role-mapping server: maps AWS roles to projects and project roles, and hands out their temporary credentials.
+//! The role-mapping server: maps AWS roles to projects and project roles, and issues temporary credentials of those roles.
 //!
 //! | module | noun |
 //! |---|---|
 //! | `app` | what every handler may use |
 //! | `command_line` | its options, and what each command does and prints |
-//! | `http` | the socket, who calls on it, and what happens around each request |
+//! | `http` | the socket, who calls, and what happens around each request |
 //! | `api` | the REST interface |
 //! | `pages`, `browser_session` | the pages; who is signed in to them |
 //! | `identity` | who the users are: those of this database, or of a Hopsworks cluster |
-//! | `user`, `project`, `mapping` | the nouns: rules and SQL |
-//! | `audit` | what is on record |
-//! | `database` | SQLite or PostgreSQL, one set of SQL texts; migrations |
-//! | `flights` | one call for all who ask for the same at once |
-//! | `wrong_keys` | which addresses come with wrong keys |
+//! | `user`, `api_key`, `project`, `member`, `mapping` | the nouns: rules and SQL |
+//! | `audit` | who got which role, and who changed what |
+//! | `database` | SQLite or PostgreSQL with the same SQL; migrations |
+//! | `flights` | one call for all who ask for the same at the same time |
+//! | `wrong_keys` | how many wrong keys each address has sent |
+//! | `log` | lines on stderr |
 //! | `metrics` | what the server counts |
 //! | `random` | random text that nobody can guess |
-//! | `error` | why the server said no |
+//! | `error` | why the server refuses or fails |
 
 mod api;
+mod api_key;
 mod app;
 mod audit;
 mod browser_session;
@@ -27,7 +29,9 @@ mod error;
 mod flights;
 mod http;
 mod identity;
+mod log;
 mod mapping;
+mod member;
 mod metrics;
 mod pages;
 mod project;
@@ -42,6 +46,7 @@ use clap::{CommandFactory, Parser};
 use tokio::runtime::Runtime;
 
 use crate::command_line::options::{Command, CommandLine};
+use crate::error::with_sources;
 
 fn main() -> ExitCode {
     let command = CommandLine::parse().command;
@@ -56,18 +61,18 @@ fn main() -> ExitCode {
     }
     let runtime = Runtime::new().expect("the system gives threads and an event queue");
     let outcome = runtime.block_on(command_line::commands::run(command, &address));
-    // Does not wait for what cannot be cancelled, such as the look-up of a host name.
+    // This does not wait for what cannot be cancelled, such as the look-up of a host name.
     runtime.shutdown_background();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}", error.with_sources());
+            eprintln!("{}", with_sources(&error));
             ExitCode::FAILURE
         }
     }
 }
 
-/// Says so as clap does and ends with 2.
+/// Prints the problem as clap does, and exits with 2.
 fn wrong_usage(problem: String) -> ! {
     CommandLine::command().error(ErrorKind::ValueValidation, problem).exit()
 }

@@ -1,24 +1,28 @@
-//! Role mappings: "members with this project role may assume this role". Who may assume what, and the mappings there are.
+//! Role mappings: "members with this project role may assume this role". Decides who may assume what, and reads the mappings.
 //!
-//! How they change is the matter of `mapping_change`.
+//! `change` writes them.
 
 pub mod change;
+pub mod entry;
 pub mod file;
+pub mod order;
+pub mod policies;
 
 use hops_credentials_core::role::{ProjectRole, RoleArn};
 use serde_json::{Value, json};
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row as _};
+use sqlx::{AnyExecutor, Row as _};
 
+use crate::api_key;
 use crate::database::Database;
 use crate::error::Error;
-use crate::project::{Project, stored_role};
+use crate::project::{Project, parse_stored_role};
 use crate::user::{self, User};
 
 /// A role mapping of a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapping {
-    /// The id, never given twice.
+    /// The id. No id is given twice.
     pub id: i64,
     /// The project.
     pub project: Project,
@@ -26,18 +30,18 @@ pub struct Mapping {
     pub project_role: ProjectRole,
     /// The role.
     pub role: RoleArn,
-    /// Whether it is the one used when no role is named.
+    /// Whether it is the mapping used when no role is named.
     pub is_default: bool,
 }
 
 impl Mapping {
-    /// Whether a member with this project role may assume the role. There is no hierarchy: a data owner may not assume what
-    /// is mapped to data scientists.
+    /// Whether a member with this project role may assume the role. Project roles have no hierarchy: a data owner may not
+    /// assume a role that is mapped to data scientists.
     pub fn is_for(&self, project_role: ProjectRole) -> bool {
         self.project_role == ProjectRole::All || self.project_role == project_role
     }
 
-    /// As the audit shows it.
+    /// The mapping as the audit shows it.
     pub fn state(&self) -> Value {
         json!({
             "id": self.id,
@@ -48,11 +52,11 @@ impl Mapping {
     }
 }
 
-/// The default for a member: the default of the own project role, else that of all members.
+/// Finds the default for a member: that of the member's project role, else that of all members.
 ///
 /// # Errors
-/// [`Error::NoSuchMapping`] when there is neither.
-pub fn default_for(mappings: &[Mapping], project_role: ProjectRole) -> Result<&Mapping, Error> {
+/// [`Error::NoSuchMapping`] when neither exists.
+pub fn find_default(mappings: &[Mapping], project_role: ProjectRole) -> Result<&Mapping, Error> {
     [project_role, ProjectRole::All]
         .iter()
         .find_map(|wanted| mappings.iter().find(|mapping| mapping.is_default && mapping.project_role == *wanted))
@@ -63,12 +67,16 @@ pub fn default_for(mappings: &[Mapping], project_role: ProjectRole) -> Result<&M
         })
 }
 
-/// The mapping of that role, if the member may assume it.
+/// Finds the mapping of this role, if the member may assume it.
 ///
 /// # Errors
 /// [`Error::NoSuchMapping`] when the role is not mapped to the project, [`Error::RoleNotForMember`] when it is mapped to
 /// another project role.
-pub fn of_role<'a>(mappings: &'a [Mapping], role: &RoleArn, project_role: ProjectRole) -> Result<&'a Mapping, Error> {
+pub fn find_for_role<'a>(
+    mappings: &'a [Mapping],
+    role: &RoleArn,
+    project_role: ProjectRole,
+) -> Result<&'a Mapping, Error> {
     let mapping = mappings.iter().find(|mapping| mapping.role == *role).ok_or_else(|| {
         Error::NoSuchMapping(format!("{role} is not mapped to this project; ask an administrator to map it"))
     })?;
@@ -95,39 +103,46 @@ fn from_row((id, project_id, project_name, project_role, role_arn, is_default): 
     Mapping {
         id,
         project: Project { id: project_id, name: project_name },
-        project_role: stored_role(&project_role),
+        project_role: parse_stored_role(&project_role),
         role: role_arn.parse().expect("only legal role ARNs are written"),
         is_default: is_default == 1,
     }
 }
 
-/// All role mappings, in the order of their ids.
-pub async fn all(database: &Database) -> Result<Vec<Mapping>, sqlx::Error> {
+/// Lists all role mappings, in the order of their ids.
+pub async fn list(database: &Database) -> Result<Vec<Mapping>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(select!("order by role_mappings.id")).fetch_all(database.pool()).await?;
     Ok(rows.into_iter().map(from_row).collect())
 }
 
-/// The role mappings of a project, in the order of their ids.
-pub async fn of_project(database: &Database, project_id: i64) -> Result<Vec<Mapping>, sqlx::Error> {
-    in_project(&mut *database.pool().acquire().await?, project_id).await
-}
-
-/// The role mappings of a project, read in a transaction.
-pub async fn in_project(connection: &mut AnyConnection, project_id: i64) -> Result<Vec<Mapping>, sqlx::Error> {
+/// Lists the role mappings of a project, in the order of their ids.
+pub async fn list_in_project(executor: impl AnyExecutor<'_>, project_id: i64) -> Result<Vec<Mapping>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(select!("where projects.id = $1 order by role_mappings.id"))
         .bind(project_id)
-        .fetch_all(connection)
+        .fetch_all(executor)
         .await?;
     Ok(rows.into_iter().map(from_row).collect())
 }
 
-/// In one query: whose key this is, the project as its member sees it, and the role mappings of the project in the order of
-/// their ids. `None` when nobody has the key, or its owner is no member; who wants to know which asks step by step.
-pub async fn of_members_project(
+/// A project as one of its members sees it.
+pub struct MemberView {
+    /// The member.
+    pub user: User,
+    /// The project.
+    pub project: Project,
+    /// The member's role in it.
+    pub project_role: ProjectRole,
+    /// The role mappings of the project, in the order of their ids.
+    pub mappings: Vec<Mapping>,
+}
+
+/// Loads in one query the owner of an API key, a project, and its role mappings. `None` when nobody has the key, or when its
+/// owner is not a member of the project.
+pub async fn load_member_view(
     database: &Database,
     key: &str,
     project_id: i64,
-) -> Result<Option<(User, Project, ProjectRole, Vec<Mapping>)>, sqlx::Error> {
+) -> Result<Option<MemberView>, sqlx::Error> {
     let rows: Vec<AnyRow> = sqlx::query(
         "select users.id, users.email, users.is_admin, users.key_hash, projects.name, members.project_role, \
          role_mappings.id, role_mappings.project_role, role_mappings.role_arn, role_mappings.is_default from users \
@@ -136,63 +151,55 @@ pub async fn of_members_project(
          left join role_mappings on role_mappings.project_id = projects.id \
          where users.key_prefix = $1 order by role_mappings.id",
     )
-    .bind(user::prefix_of(key))
+    .bind(api_key::prefix_of(key))
     .bind(project_id)
     .fetch_all(database.pool())
     .await?;
     let Some(first) = rows.first() else { return Ok(None) };
-    if !user::has_hash(key, first.try_get(3)?) {
+    if !api_key::has_hash(key, first.try_get(3)?) {
         return Ok(None);
     }
-    let user = user::stored(first.try_get(0)?, first.try_get(1)?, first.try_get(2)?);
+    let user = user::from_row(first.try_get(0)?, first.try_get(1)?, first.try_get(2)?);
     let project = Project { id: project_id, name: first.try_get(4)? };
-    let project_role = stored_role(first.try_get(5)?);
+    let project_role = parse_stored_role(first.try_get(5)?);
     let mut mappings = Vec::with_capacity(rows.len());
     for row in &rows {
-        // A project without role mappings is a row without one.
+        // A project without role mappings gives one row without a mapping.
         if let Some(id) = row.try_get::<Option<i64>, _>(6)? {
             let (role, arn, is_default) = (row.try_get(7)?, row.try_get(8)?, row.try_get(9)?);
             mappings.push(from_row((id, project_id, project.name.clone(), role, arn, is_default)));
         }
     }
-    Ok(Some((user, project, project_role, mappings)))
+    Ok(Some(MemberView { user, project, project_role, mappings }))
 }
 
-/// The role mapping with that id, of whatever project.
+/// Finds the role mapping with this id, in any project.
 ///
 /// # Errors
 /// [`Error::NoSuchMapping`], [`Error::Database`].
-pub async fn by_id(database: &Database, id: i64) -> Result<Mapping, Error> {
-    with_id(&mut *database.pool().acquire().await?, id).await
-}
-
-/// The role mapping with that id, read in a transaction.
-///
-/// # Errors
-/// [`Error::NoSuchMapping`], [`Error::Database`].
-pub async fn with_id(connection: &mut AnyConnection, id: i64) -> Result<Mapping, Error> {
+pub async fn find(executor: impl AnyExecutor<'_>, id: i64) -> Result<Mapping, Error> {
     let row: Option<Row> =
-        sqlx::query_as(select!("where role_mappings.id = $1")).bind(id).fetch_optional(connection).await?;
+        sqlx::query_as(select!("where role_mappings.id = $1")).bind(id).fetch_optional(executor).await?;
     row.map(from_row).ok_or_else(|| no_such_id(id))
 }
 
-/// The role mapping with that id, if it is one of this project; those of other projects are as unknown as none.
+/// Finds the role mapping with this id in this project. A mapping of another project is as unknown as one that does not exist.
 ///
 /// # Errors
 /// [`Error::NoSuchMapping`], [`Error::Database`].
-pub async fn in_project_of(database: &Database, project: &Project, id: i64) -> Result<Mapping, Error> {
-    let mapping = by_id(database, id).await?;
+pub async fn find_in_project(database: &Database, project: &Project, id: i64) -> Result<Mapping, Error> {
+    let mapping = find(database.pool(), id).await?;
     if mapping.project == *project { Ok(mapping) } else { Err(no_such_id(id)) }
 }
 
-/// There is none with that id, or none that whoever asks may know of.
+/// The error for an id that does not exist, or that the caller may not know of.
 pub fn no_such_id(id: i64) -> Error {
     Error::NoSuchMapping(format!("there is no role mapping with id {id}"))
 }
 
-/// The ids of the projects that have role mappings.
-pub async fn projects(connection: &mut AnyConnection) -> Result<Vec<i64>, sqlx::Error> {
-    sqlx::query_scalar("select distinct project_id from role_mappings").fetch_all(connection).await
+/// Lists the ids of the projects that have role mappings.
+pub async fn list_project_ids(executor: impl AnyExecutor<'_>) -> Result<Vec<i64>, sqlx::Error> {
+    sqlx::query_scalar("select distinct project_id from role_mappings").fetch_all(executor).await
 }
 
 #[cfg(test)]
@@ -205,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_role_is_for_its_own_project_role_and_there_is_no_hierarchy() {
+    fn a_mapping_is_for_its_own_project_role_without_a_hierarchy() {
         use ProjectRole::{All, DataOwner, DataScientist};
         assert!(mapping(1, All, false).is_for(DataOwner) && mapping(1, All, false).is_for(DataScientist));
         assert!(mapping(1, DataOwner, false).is_for(DataOwner));
@@ -214,26 +221,26 @@ mod tests {
     }
 
     #[test]
-    fn the_default_of_the_own_project_role_goes_before_that_of_all() {
+    fn the_default_of_a_members_own_project_role_goes_before_that_of_all_members() {
         use ProjectRole::{All, DataOwner, DataScientist};
         let mappings = [mapping(1, All, true), mapping(2, DataOwner, true), mapping(3, DataScientist, false)];
-        assert_eq!(default_for(&mappings, DataOwner).expect("own").id, 2);
-        assert_eq!(default_for(&mappings, DataScientist).expect("that of all").id, 1);
-        assert_eq!(default_for(&mappings[1..], DataScientist).expect_err("none").code(), 380_003);
+        assert_eq!(find_default(&mappings, DataOwner).expect("own").id, 2);
+        assert_eq!(find_default(&mappings, DataScientist).expect("that of all").id, 1);
+        assert_eq!(find_default(&mappings[1..], DataScientist).expect_err("none").code(), 380_003);
     }
 
     #[test]
-    fn a_role_that_is_mapped_to_others_is_forbidden_and_one_that_is_not_mapped_is_not_found() {
+    fn a_role_mapped_to_another_project_role_is_forbidden_and_an_unmapped_role_is_not_found() {
         let mappings = [mapping(1, ProjectRole::DataOwner, false)];
         let other = "arn:aws:iam::123456789012:role/other".parse().expect("a role ARN");
-        assert_eq!(of_role(&mappings, &mappings[0].role, ProjectRole::DataOwner).expect("own").id, 1);
-        let refused = of_role(&mappings, &mappings[0].role, ProjectRole::DataScientist).expect_err("others'");
+        assert_eq!(find_for_role(&mappings, &mappings[0].role, ProjectRole::DataOwner).expect("own").id, 1);
+        let refused = find_for_role(&mappings, &mappings[0].role, ProjectRole::DataScientist).expect_err("others'");
         assert_eq!(refused.code(), 380_002);
         assert_eq!(
             refused.to_string(),
             "a Data scientist of this project may not assume arn:aws:iam::123456789012:role/r1; ask an administrator to \
              map it to your project role"
         );
-        assert_eq!(of_role(&mappings, &other, ProjectRole::DataOwner).expect_err("not mapped").code(), 380_003);
+        assert_eq!(find_for_role(&mappings, &other, ProjectRole::DataOwner).expect_err("not mapped").code(), 380_003);
     }
 }

@@ -1,5 +1,5 @@
-//! What the server counts for its operator, as Prometheus reads it. No label holds what a client chose, so there are never
-//! more series than these.
+//! The metrics of the server, as Prometheus reads them. No label holds a text that a client chose, so the number of series is
+//! bounded.
 
 use std::fmt::{Debug, Formatter};
 use std::time::Duration;
@@ -15,8 +15,8 @@ use prometheus_client::registry::{Registry, Unit};
 /// The media type of [`Metrics::text`].
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// In seconds: from a list to a call of STS that keeps silent.
-const BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
+/// The upper bounds of the histograms: from a list of mappings to an STS that does not answer.
+const BUCKETS_SECONDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Status {
@@ -36,11 +36,11 @@ pub struct Metrics {
     sts: Family<Outcome, Counter>,
     sts_durations: Histogram,
     sessions: Family<Outcome, Counter>,
-    /// Connections that are open.
+    /// Open connections.
     pub connections: Gauge,
-    /// Session-token requests that wait for a call of STS, their own or one they share.
+    /// Session-token requests that wait for a call to STS, their own or a shared one.
     pub waiting_for_sts: Gauge,
-    /// Keys and tokens that nobody has.
+    /// API keys and tokens that nobody has.
     pub wrong_keys: Counter,
 }
 
@@ -54,27 +54,27 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("role_mapping_server");
         let answers = Family::default();
-        registry.register("answers", "Answers by HTTP status", answers.clone());
-        let durations = Histogram::new(BUCKETS);
+        registry.register("answers", "HTTP responses by status", answers.clone());
+        let durations = Histogram::new(BUCKETS_SECONDS);
         registry.register_with_unit(
             "answer_duration",
-            "From the head of a request to its answer",
+            "Time from the head of a request to its response",
             Unit::Seconds,
             durations.clone(),
         );
         let sts = Family::default();
-        registry.register("sts_calls", "Calls of STS for credentials, shared ones once", sts.clone());
-        let sts_durations = Histogram::new(BUCKETS);
+        registry.register("sts_calls", "Calls to STS for credentials; a shared call counts once", sts.clone());
+        let sts_durations = Histogram::new(BUCKETS_SECONDS);
         registry.register_with_unit(
             "sts_call_duration",
-            "Such calls with their tries",
+            "Time of such a call with its retries",
             Unit::Seconds,
             sts_durations.clone(),
         );
         let sessions = Family::default();
-        registry.register("session_tokens", "Session-token requests that are on record", sessions.clone());
+        registry.register("session_tokens", "Session-token requests in the audit", sessions.clone());
         let connections = Gauge::default();
-        registry.register("connections", "Connections that are open", connections.clone());
+        registry.register("connections", "Open connections", connections.clone());
         let waiting_for_sts = Gauge::default();
         registry.register("waiting_for_sts", "Session-token requests that wait for STS", waiting_for_sts.clone());
         let wrong_keys = Counter::default();
@@ -84,26 +84,26 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Counts an answer.
-    pub fn answered(&self, status: StatusCode, took: Duration) {
+    /// Counts a response.
+    pub fn count_answer(&self, status: StatusCode, took: Duration) {
         self.answers.get_or_create(&Status { status: status.as_u16() }).inc();
         self.durations.observe(took.as_secs_f64());
     }
 
-    /// Counts a call of STS.
-    pub fn called_sts<T, E>(&self, result: &Result<T, E>, took: Duration) {
+    /// Counts a call to STS.
+    pub fn count_sts_call<T, E>(&self, result: &Result<T, E>, took: Duration) {
         let outcome = if result.is_ok() { "granted" } else { "failed" };
         self.sts.get_or_create(&Outcome { outcome }).inc();
         self.sts_durations.observe(took.as_secs_f64());
     }
 
-    /// Counts a session-token request that is on record.
-    pub fn recorded<T, E>(&self, result: &Result<T, E>) {
+    /// Counts a session-token request that is in the audit.
+    pub fn count_session_token<T, E>(&self, result: &Result<T, E>) {
         let outcome = if result.is_ok() { "granted" } else { "refused" };
         self.sessions.get_or_create(&Outcome { outcome }).inc();
     }
 
-    /// All of it, in the text format of [`MEDIA_TYPE`].
+    /// Writes all metrics in the text format of [`MEDIA_TYPE`].
     pub fn text(&self) -> String {
         let mut written = String::new();
         text::encode(&mut written, &self.registry).expect("a text can be written");
@@ -111,18 +111,18 @@ impl Metrics {
     }
 }
 
-/// Counts one more for as long as it lives.
-pub struct OneMore<'a>(&'a Gauge);
+/// Holds a gauge one higher for as long as it lives.
+pub struct GaugeGuard<'a>(&'a Gauge);
 
-impl<'a> OneMore<'a> {
-    /// Counts one more.
-    pub fn of(gauge: &'a Gauge) -> Self {
+impl<'a> GaugeGuard<'a> {
+    /// Raises the gauge.
+    pub fn new(gauge: &'a Gauge) -> Self {
         gauge.inc();
         Self(gauge)
     }
 }
 
-impl Drop for OneMore<'_> {
+impl Drop for GaugeGuard<'_> {
     fn drop(&mut self) {
         self.0.dec();
     }

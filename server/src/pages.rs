@@ -1,7 +1,7 @@
-//! The pages: forms and tables for people, rendered here, working without JavaScript.
+//! The pages: server-rendered forms and tables that work without JavaScript.
 //!
-//! They call the same functions as the REST interface. A permission is an extractor of `visitor`; no form gets past
-//! [`forms::guard`] without the token of its session. Everything a page needs comes from this server.
+//! They call the same functions as the REST interface. A permission is an extractor in `visitor`. [`forms::guard`] refuses
+//! every form without the token of its session. A page loads nothing from another server.
 
 mod assets;
 mod audit;
@@ -16,7 +16,7 @@ mod mapping_remove;
 mod mapping_try;
 mod mappings;
 mod new_key;
-mod policies;
+mod path;
 mod project;
 mod project_settings;
 mod projects;
@@ -33,23 +33,11 @@ use axum::routing::{get, post};
 
 use crate::app::App;
 
-/// The paths of the pages, which links and forms name too.
-mod path {
-    pub const HOME: &str = "/";
-    pub const SIGN_IN: &str = "/sign-in";
-    pub const SIGN_OUT: &str = "/sign-out";
-    pub const MAPPINGS: &str = "/admin/role-mappings";
-    pub const BASE_IDENTITY: &str = "/admin/base-identity";
-    pub const PROJECTS: &str = "/admin/projects";
-    pub const USERS: &str = "/admin/users";
-    pub const AUDIT: &str = "/admin/audit";
-}
-
-/// Scripts, styles and pictures of this server only, none of them inline; no frame around a page, no form to elsewhere.
-const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; \
+/// Allows scripts, styles and pictures of this server only, and none inline. Forbids framing, and forms to other servers.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; \
                       frame-ancestors 'none'; base-uri 'none'";
 
-/// All pages, and what answers where there is neither page nor REST interface.
+/// Routes all pages, and every path that is neither a page nor part of the REST interface.
 pub fn routes(app: &App) -> Router<App> {
     Router::new()
         .route(path::HOME, get(home::show))
@@ -72,17 +60,17 @@ pub fn routes(app: &App) -> Router<App> {
         .fallback(error::no_such_page)
         .method_not_allowed_fallback(error::wrong_method)
         .layer(middleware::from_fn_with_state(app.clone(), forms::guard))
-        .layer(middleware::from_fn(protect))
+        .layer(middleware::from_fn(add_security_headers))
 }
 
-/// What tells the browser to protect the page.
-async fn protect(request: Request, next: Next) -> Response {
+/// Adds the headers that make the browser protect the page.
+async fn add_security_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    // Not "no-referrer": with it a browser sends `Origin: null` with the forms of this very server.
+    // Not "no-referrer": with it a browser sends `Origin: null` even with this server's own forms.
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     response
 }

@@ -1,19 +1,18 @@
-//! Projects and their members.
+//! Projects.
 
 use std::fmt;
 use std::str::FromStr;
 
 use hops_credentials_core::role::ProjectRole;
 use serde_json::json;
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, AnyExecutor};
 
 use crate::audit::{self, Action, Actor};
 use crate::database::{Database, is_conflict, next_id};
 use crate::error::Error;
-use crate::user::{self, Email, Membership, User};
 
 /// A legal project name: 1 to 64 letters, digits and characters of `_.-`, and not digits only, since the command line takes
-/// an id in its place.
+/// an id or a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProjectName(String);
 
@@ -50,7 +49,7 @@ pub struct Project {
 /// Adds a project.
 ///
 /// # Errors
-/// [`Error::ProjectExists`], [`Error::Database`]; nothing is changed then.
+/// [`Error::ProjectExists`], [`Error::Database`]; then nothing has changed.
 pub async fn add(database: &Database, actor: &Actor, name: &ProjectName) -> Result<Project, Error> {
     let mut transaction = database.begin_write().await?;
     let project = Project { id: next_id(&mut transaction, "project").await?, name: name.to_string() };
@@ -63,46 +62,78 @@ pub async fn add(database: &Database, actor: &Actor, name: &ProjectName) -> Resu
             |error| if is_conflict(&error) { Error::ProjectExists(name.to_string()) } else { Error::Database(error) },
         )?;
     let after = json!({"id": project.id, "name": project.name});
-    audit::record_change(&mut transaction, actor, Action::ProjectAdd, Some(&project), None, Some(after)).await?;
+    audit::record_change(
+        &mut transaction,
+        actor,
+        Action::ProjectAdd,
+        Some((project.id, &project.name)),
+        None,
+        Some(after),
+    )
+    .await?;
     transaction.commit().await?;
     Ok(project)
 }
 
-/// The project of that id, or else of that name.
+/// Finds the project with this id.
 ///
 /// # Errors
 /// [`Error::NoSuchProject`], [`Error::Database`].
-pub async fn named(connection: &mut AnyConnection, id_or_name: &str) -> Result<Project, Error> {
-    let row: Option<(i64, String)> = sqlx::query_as("select id, name from projects where id = $1 or name = $2")
-        .bind(id_or_name.parse::<i64>().unwrap_or(0))
-        .bind(id_or_name)
-        .fetch_optional(connection)
-        .await?;
-    row.map(|(id, name)| Project { id, name }).ok_or_else(|| Error::NoSuchProject(id_or_name.to_owned()))
+pub async fn find_by_id(executor: impl AnyExecutor<'_>, id: i64) -> Result<Project, Error> {
+    let row = sqlx::query_as("select id, name from projects where id = $1").bind(id).fetch_optional(executor).await?;
+    row.map(from_row).ok_or_else(|| Error::NoSuchProject(id.to_string()))
 }
 
-/// The project of that id, held until the transaction ends: changes of its members and role mappings wait for each other.
+/// Finds the project with this name.
 ///
 /// # Errors
 /// [`Error::NoSuchProject`], [`Error::Database`].
-pub async fn hold(connection: &mut AnyConnection, id: i64) -> Result<Project, Error> {
-    // SQLite does not know `select for update`; both take a lock for an update that changes nothing.
-    let row: Option<(i64, String)> = sqlx::query_as("update projects set name = name where id = $1 returning id, name")
+pub async fn find_by_name(executor: impl AnyExecutor<'_>, name: &str) -> Result<Project, Error> {
+    let row =
+        sqlx::query_as("select id, name from projects where name = $1").bind(name).fetch_optional(executor).await?;
+    row.map(from_row).ok_or_else(|| Error::NoSuchProject(name.to_owned()))
+}
+
+/// Finds the project that the caller calls by its id or by its name, as the command line allows.
+///
+/// # Errors
+/// [`Error::NoSuchProject`], [`Error::Database`].
+pub async fn find_by_id_or_name(executor: impl AnyExecutor<'_>, id_or_name: &str) -> Result<Project, Error> {
+    let row = sqlx::query_as("select id, name from projects where id = $1 or name = $2")
+        .bind(id_or_name.parse::<i64>().unwrap_or(0))
+        .bind(id_or_name)
+        .fetch_optional(executor)
+        .await?;
+    row.map(from_row).ok_or_else(|| Error::NoSuchProject(id_or_name.to_owned()))
+}
+
+/// Locks the project with this id until the transaction ends: changes of its members and role mappings wait for each other.
+///
+/// # Errors
+/// [`Error::NoSuchProject`], [`Error::Database`].
+pub async fn lock(connection: &mut AnyConnection, id: i64) -> Result<Project, Error> {
+    // SQLite does not know `select for update`; both databases take a lock for an update that changes nothing.
+    let row = sqlx::query_as("update projects set name = name where id = $1 returning id, name")
         .bind(id)
         .fetch_optional(connection)
         .await?;
-    row.map(|(id, name)| Project { id, name }).ok_or_else(|| Error::NoSuchProject(id.to_string()))
+    row.map(from_row).ok_or_else(|| Error::NoSuchProject(id.to_string()))
 }
 
-/// Notes what a project of the cluster is called; without a name, one that no project of Hopsworks can have.
+fn from_row((id, name): (i64, String)) -> Project {
+    Project { id, name }
+}
+
+/// Remembers a project of a cluster under its name, or under a placeholder that no project of Hopsworks can have as a name. A
+/// name that is already known stays when there is no new one.
 ///
 /// # Errors
-/// [`Error::Database`]; nothing is changed then.
-pub async fn learn(database: &Database, id: i64, name: Option<&str>) -> Result<(), Error> {
+/// [`Error::Database`]; then nothing has changed.
+pub async fn remember_name(database: &Database, id: i64, name: Option<&str>) -> Result<(), Error> {
     let placeholder = |id: i64| format!("project-{id}");
     let mut transaction = database.begin_write().await?;
     if let Some(name) = name {
-        // A project of that name that was there before is gone: names are taken once in a cluster.
+        // Another project that had this name is gone: a cluster gives each name once.
         sqlx::query("update projects set name = 'project-' || cast(id as text) where name = $1 and id <> $2")
             .bind(name)
             .bind(id)
@@ -122,31 +153,8 @@ pub async fn learn(database: &Database, id: i64, name: Option<&str>) -> Result<(
     Ok(())
 }
 
-/// The project and what the user is in it; `None` when there is no such project or the user is no member of it.
-pub async fn membership(
-    database: &Database,
-    project_id: i64,
-    user: &User,
-) -> Result<Option<(Project, ProjectRole)>, sqlx::Error> {
-    let user_id = match &user.membership {
-        Membership::Stored(id) => id,
-        Membership::Told(projects) => {
-            return Ok(projects.iter().find(|(project, _)| project.id == project_id).cloned());
-        }
-    };
-    let row: Option<(i64, String, String)> = sqlx::query_as(
-        "select projects.id, projects.name, members.project_role from members \
-         join projects on projects.id = members.project_id where members.project_id = $1 and members.user_id = $2",
-    )
-    .bind(project_id)
-    .bind(user_id)
-    .fetch_optional(database.pool())
-    .await?;
-    Ok(row.map(|(id, name, role)| (Project { id, name }, stored_role(&role))))
-}
-
-/// All projects with the number of their members, in the order of their names.
-pub async fn all(database: &Database) -> Result<Vec<(Project, i64)>, sqlx::Error> {
+/// Lists all projects with the number of their members, in the order of their names.
+pub async fn list(database: &Database) -> Result<Vec<(Project, i64)>, sqlx::Error> {
     let rows: Vec<(i64, String, i64)> = sqlx::query_as(
         "select id, name, (select count(*) from members where project_id = projects.id) from projects order by name",
     )
@@ -155,109 +163,8 @@ pub async fn all(database: &Database) -> Result<Vec<(Project, i64)>, sqlx::Error
     Ok(rows.into_iter().map(|(id, name, members)| (Project { id, name }, members)).collect())
 }
 
-/// The projects a user is in and what they are there, in the order of their names.
-pub async fn of_user(database: &Database, user: &User) -> Result<Vec<(Project, ProjectRole)>, sqlx::Error> {
-    let user_id = match &user.membership {
-        Membership::Stored(id) => id,
-        Membership::Told(projects) => {
-            let mut projects = projects.to_vec();
-            projects.sort_by(|(left, _), (right, _)| left.name.cmp(&right.name));
-            return Ok(projects);
-        }
-    };
-    let rows: Vec<(i64, String, String)> = sqlx::query_as(
-        "select projects.id, projects.name, members.project_role from members \
-         join projects on projects.id = members.project_id where members.user_id = $1 order by projects.name",
-    )
-    .bind(user_id)
-    .fetch_all(database.pool())
-    .await?;
-    Ok(rows.into_iter().map(|(id, name, role)| (Project { id, name }, stored_role(&role))).collect())
-}
-
-/// The members of a project and what they are in it, in the order of their names.
-pub async fn members(database: &Database, project_id: i64) -> Result<Vec<(String, ProjectRole)>, sqlx::Error> {
-    let rows: Vec<(String, String)> = sqlx::query_as(
-        "select users.email, members.project_role from members join users on users.id = members.user_id \
-         where members.project_id = $1 order by users.email",
-    )
-    .bind(project_id)
-    .fetch_all(database.pool())
-    .await?;
-    Ok(rows.into_iter().map(|(email, role)| (email, stored_role(&role))).collect())
-}
-
-/// Makes the user a member of the project with that project role, whatever they were.
-///
-/// # Errors
-/// [`Error::NoSuchProject`], [`Error::NoSuchUser`], [`Error::Database`]; nothing is changed then.
-pub async fn set_member(
-    database: &Database,
-    actor: &Actor,
-    project: &str,
-    email: &Email,
-    role: ProjectRole,
-) -> Result<(), Error> {
-    let mut transaction = database.begin_write().await?;
-    let project = named(&mut transaction, project).await?;
-    let project = hold(&mut transaction, project.id).await?;
-    let user_id = user::id_of(&mut transaction, email).await?;
-    let before = member_role(&mut transaction, project.id, user_id).await?;
-    sqlx::query(
-        "insert into members (project_id, user_id, project_role) values ($1, $2, $3) \
-         on conflict (project_id, user_id) do update set project_role = excluded.project_role",
-    )
-    .bind(project.id)
-    .bind(user_id)
-    .bind(role.query_name())
-    .execute(&mut *transaction)
-    .await?;
-    let state = |role: ProjectRole| json!({"email": email.as_str(), "projectRole": role.display_name()});
-    let (before, after) = (before.map(state), Some(state(role)));
-    audit::record_change(&mut transaction, actor, Action::MemberSet, Some(&project), before, after).await?;
-    transaction.commit().await?;
-    Ok(())
-}
-
-/// Ends a membership.
-///
-/// # Errors
-/// [`Error::NoSuchProject`], [`Error::NoSuchUser`], [`Error::NoSuchMember`], [`Error::Database`]; nothing is changed then.
-pub async fn remove_member(database: &Database, actor: &Actor, project: &str, email: &Email) -> Result<(), Error> {
-    let mut transaction = database.begin_write().await?;
-    let project = named(&mut transaction, project).await?;
-    let project = hold(&mut transaction, project.id).await?;
-    let user_id = user::id_of(&mut transaction, email).await?;
-    let Some(role) = member_role(&mut transaction, project.id, user_id).await? else {
-        return Err(Error::NoSuchMember { email: email.to_string(), project: project.name });
-    };
-    sqlx::query("delete from members where project_id = $1 and user_id = $2")
-        .bind(project.id)
-        .bind(user_id)
-        .execute(&mut *transaction)
-        .await?;
-    let before = Some(json!({"email": email.as_str(), "projectRole": role.display_name()}));
-    audit::record_change(&mut transaction, actor, Action::MemberRemove, Some(&project), before, None).await?;
-    transaction.commit().await?;
-    Ok(())
-}
-
-async fn member_role(
-    connection: &mut AnyConnection,
-    project_id: i64,
-    user_id: i64,
-) -> Result<Option<ProjectRole>, sqlx::Error> {
-    let role: Option<String> =
-        sqlx::query_scalar("select project_role from members where project_id = $1 and user_id = $2")
-            .bind(project_id)
-            .bind(user_id)
-            .fetch_optional(connection)
-            .await?;
-    Ok(role.map(|role| stored_role(&role)))
-}
-
-/// A project role as the database holds it.
-pub fn stored_role(text: &str) -> ProjectRole {
+/// Parses a project role as the database holds it.
+pub fn parse_stored_role(text: &str) -> ProjectRole {
     text.parse().expect("a check constraint holds project roles to the names of the contract")
 }
 
@@ -266,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_project_name_cannot_be_taken_for_an_id() {
+    fn a_project_name_is_never_mistaken_for_an_id() {
         for legal in ["churn", "2024_q1", "a", "A.b-c", &"p".repeat(64)] {
             assert_eq!(legal.parse::<ProjectName>().expect("legal").to_string(), legal);
         }

@@ -1,30 +1,26 @@
-//! Users and their API keys.
-//!
-//! A key is `<prefix>.<secret>`: the prefix finds the user and may be shown, the secret is 32 random bytes. Only the SHA-256
-//! of the whole key is kept; a password hash would add nothing, since there is nothing to guess.
+//! Users: who may call the server.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use hops_credentials_core::role::ProjectRole;
-use ring::digest::{SHA256, digest};
 use serde_json::json;
-use sqlx::AnyConnection;
+use sqlx::AnyExecutor;
 
+use crate::api_key::{ApiKey, has_hash, hash_of, prefix_of};
 use crate::audit::{self, Action, Actor};
 use crate::database::{Database, is_conflict, next_id};
 use crate::error::Error;
 use crate::project::Project;
-use crate::random;
 
 /// An e-mail address, in lower case: the name of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Email(String);
 
 impl Email {
-    /// An address as a cluster writes it. It is compared letter by letter: two members of a cluster are never one here.
-    pub fn told(text: &str) -> Self {
+    /// Takes an address as a cluster writes it. It is compared letter by letter, so two users of a cluster never become one.
+    pub fn from_cluster(text: &str) -> Self {
         Self(text.to_owned())
     }
 
@@ -33,7 +29,7 @@ impl Email {
         &self.0
     }
 
-    /// What stands before the `@`.
+    /// The part before the `@`.
     pub fn local_part(&self) -> &str {
         self.0.rsplit_once('@').map_or("", |(local, _)| local)
     }
@@ -56,53 +52,30 @@ impl FromStr for Email {
     }
 }
 
-/// Somebody who may call the server.
+/// A user: somebody who may call the server.
 #[derive(Debug, Clone)]
 pub struct User {
-    /// The name.
+    /// The address.
     pub email: Email,
-    /// Whether the admin endpoints are open to them.
+    /// Whether the user is an administrator.
     pub is_admin: bool,
-    /// Where it is known which projects they are in.
+    /// Where the user's projects are known.
     pub membership: Membership,
 }
 
-/// Where it is known which projects a user is in.
+/// Where the projects of a user are known.
 #[derive(Debug, Clone)]
 pub enum Membership {
     /// In the database, under this id of the user.
     Stored(i64),
-    /// In the cluster they belong to, which has just told.
-    Told(Arc<[(Project, ProjectRole)]>),
+    /// In the cluster, which has just listed them.
+    FromCluster(Arc<[(Project, ProjectRole)]>),
 }
 
-/// A new API key. It is shown once; the database keeps only its hash.
-pub struct ApiKey(String);
-
-impl ApiKey {
-    fn generate() -> Self {
-        Self(format!("{}.{}", random::hex::<6>(), random::hex::<32>()))
-    }
-
-    /// The key itself. Secret.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-/// The part of a key that may be shown.
-pub fn prefix_of(key: &str) -> &str {
-    key.split_once('.').map_or("", |(prefix, _)| prefix)
-}
-
-fn hash_of(key: &str) -> String {
-    random::to_hex(digest(&SHA256, key.as_bytes()).as_ref())
-}
-
-/// Adds a user and gives them their first key.
+/// Adds a user and returns their first API key.
 ///
 /// # Errors
-/// [`Error::UserExists`], [`Error::Database`]; nothing is changed then.
+/// [`Error::UserExists`], [`Error::Database`]; then nothing has changed.
 pub async fn add(database: &Database, actor: &Actor, email: &Email, is_admin: bool) -> Result<ApiKey, Error> {
     let key = ApiKey::generate();
     let mut transaction = database.begin_write().await?;
@@ -124,14 +97,14 @@ pub async fn add(database: &Database, actor: &Actor, email: &Email, is_admin: bo
     Ok(key)
 }
 
-/// Gives a user a new key; the old one is void.
+/// Replaces the API key of a user; the old one is void.
 ///
 /// # Errors
-/// [`Error::NoSuchUser`], [`Error::Database`]; nothing is changed then.
+/// [`Error::NoSuchUser`], [`Error::Database`]; then nothing has changed.
 pub async fn renew_key(database: &Database, actor: &Actor, email: &Email) -> Result<ApiKey, Error> {
     let key = ApiKey::generate();
     let mut transaction = database.begin_write().await?;
-    let id = id_of(&mut transaction, email).await?;
+    let id = find_id(&mut *transaction, email).await?;
     let before: String =
         sqlx::query_scalar("select key_prefix from users where id = $1").bind(id).fetch_one(&mut *transaction).await?;
     sqlx::query("update users set key_prefix = $1, key_hash = $2 where id = $3")
@@ -147,8 +120,8 @@ pub async fn renew_key(database: &Database, actor: &Actor, email: &Email) -> Res
     Ok(key)
 }
 
-/// Whose key this is.
-pub async fn by_key(database: &Database, key: &str) -> Result<Option<User>, sqlx::Error> {
+/// Finds whose API key this is.
+pub async fn find_by_key(database: &Database, key: &str) -> Result<Option<User>, sqlx::Error> {
     let row: Option<(i64, String, i64, String)> =
         sqlx::query_as("select id, email, is_admin, key_hash from users where key_prefix = $1")
             .bind(prefix_of(key))
@@ -156,44 +129,33 @@ pub async fn by_key(database: &Database, key: &str) -> Result<Option<User>, sqlx
             .await?;
     Ok(row
         .filter(|(_, _, _, key_hash)| has_hash(key, key_hash))
-        .map(|(id, email, is_admin, _)| stored(id, email, is_admin)))
+        .map(|(id, email, is_admin, _)| from_row(id, email, is_admin)))
 }
 
-/// Whether this is the key whose hash the database holds.
-pub fn has_hash(key: &str, key_hash: &str) -> bool {
-    is_equal(key_hash.as_bytes(), hash_of(key).as_bytes())
-}
-
-/// A user as the database holds them.
-pub fn stored(id: i64, email: String, is_admin: i64) -> User {
+/// Makes a user from the columns of a row.
+pub fn from_row(id: i64, email: String, is_admin: i64) -> User {
     User { email: Email(email), is_admin: is_admin == 1, membership: Membership::Stored(id) }
 }
 
-/// All users with the prefixes of their keys, in the order of their names.
-pub async fn all(database: &Database) -> Result<Vec<(User, String)>, sqlx::Error> {
+/// Lists all users with the prefixes of their keys, in the order of their names.
+pub async fn list(database: &Database) -> Result<Vec<(User, String)>, sqlx::Error> {
     let rows: Vec<(i64, String, i64, String)> =
         sqlx::query_as("select id, email, is_admin, key_prefix from users order by email")
             .fetch_all(database.pool())
             .await?;
-    Ok(rows.into_iter().map(|(id, email, is_admin, prefix)| (stored(id, email, is_admin), prefix)).collect())
+    Ok(rows.into_iter().map(|(id, email, is_admin, prefix)| (from_row(id, email, is_admin), prefix)).collect())
 }
 
-/// The id of the user of that name.
+/// Finds the id of the user with this address.
 ///
 /// # Errors
 /// [`Error::NoSuchUser`], [`Error::Database`].
-pub async fn id_of(connection: &mut AnyConnection, email: &Email) -> Result<i64, Error> {
+pub async fn find_id(executor: impl AnyExecutor<'_>, email: &Email) -> Result<i64, Error> {
     let id = sqlx::query_scalar("select id from users where email = $1")
         .bind(email.as_str())
-        .fetch_optional(connection)
+        .fetch_optional(executor)
         .await?;
     id.ok_or_else(|| Error::NoSuchUser(email.to_string()))
-}
-
-/// Compares without telling by the time it takes where two texts differ.
-pub fn is_equal(left: &[u8], right: &[u8]) -> bool {
-    let difference = left.iter().zip(right).fold(0, |difference, (left, right)| difference | (left ^ right));
-    left.len() == right.len() && std::hint::black_box(difference) == 0
 }
 
 #[cfg(test)]
@@ -207,22 +169,6 @@ mod tests {
         assert_eq!(email.local_part(), "ada.lovelace");
         for text in ["", "ada", "@example.org", "ada@", "a da@example.org", "ada@example.org\n", &"a".repeat(300)] {
             assert!(text.parse::<Email>().is_err(), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn a_key_has_32_random_bytes_behind_its_prefix() {
-        let (one, other) = (ApiKey::generate(), ApiKey::generate());
-        let (prefix, secret) = one.reveal().split_once('.').expect("two parts");
-        assert_eq!((prefix.len(), secret.len()), (12, 64));
-        assert_ne!(one.reveal(), other.reveal());
-    }
-
-    #[test]
-    fn texts_are_equal_only_as_a_whole() {
-        assert!(is_equal(b"abc", b"abc"));
-        for other in [&b"abd"[..], b"ab", b"abcd", b""] {
-            assert!(!is_equal(b"abc", other));
         }
     }
 }

@@ -1,4 +1,4 @@
-"""One site for all tests of the pages; each leaves as it found it what others look at."""
+"""One site for all tests of the pages; each test restores what other tests look at."""
 
 from __future__ import annotations
 

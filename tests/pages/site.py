@@ -1,4 +1,4 @@
-"""What the pages are tested on: the server with a base identity in one account, roles in two, and a browser that looks."""
+"""The site that the tests of the pages visit: a server with a base identity in one account, roles in two accounts, and a browser."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ OWNER = "grace@example.org"
 SCIENTIST = "alan@example.org"
 READER = role_arn("churn-reader")
 WRITER = role_arn("churn-writer")
-#: In another account; neither it nor the base identity allows anything yet.
+#: In another account; neither of the two policies exists yet.
 FOREIGN = role_arn("partner-reader", OTHER_ACCOUNT)
 
-#: As the facts about the browser have it: root needs no sandbox, and nothing is asked of the browser's maker.
+#: Root cannot use the sandbox, and the browser must not call its vendor.
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -38,9 +38,9 @@ FLAGS = [
 ]
 
 
-#: Everything is awaited, so only what is broken takes as long; a browser on a busy machine takes its time.
-_PATIENCE_MS = 30_000
-expect.set_options(timeout=_PATIENCE_MS)
+#: Every wait ends early on success, so only a failure takes this long. A browser on a busy machine is slow.
+_TIMEOUT_MS = 30_000
+expect.set_options(timeout=_TIMEOUT_MS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Site:
     browser: Browser
     #: API keys by e-mail address.
     keys: dict[str, str]
-    #: The project that all three are about.
+    #: The id of the project that all three users share.
     churn: str
 
     def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
@@ -63,9 +63,9 @@ class Site:
 
     @contextmanager
     def visit(self, email: str | None = None, **options: Any) -> Iterator[Visit]:
-        """A browser window of its own, signed in if an address is given; afterwards nothing in it may have gone wrong."""
+        """A separate browser window, signed in if an address is given; fails if the browser complained or called another server."""
         context = self.browser.new_context(base_url=self.endpoint, **options)
-        context.set_default_timeout(_PATIENCE_MS)
+        context.set_default_timeout(_TIMEOUT_MS)
         visit = Visit(self, context, context.new_page())
         visit.page.on("console", lambda message: visit.complaints.append(message.text) if message.type in ("error", "warning") else None)
         visit.page.on("pageerror", lambda error: visit.complaints.append(str(error)))
@@ -87,13 +87,13 @@ class Visit:
     site: Site
     context: BrowserContext
     page: Page
-    #: What the console said.
+    #: Errors and warnings of the console.
     complaints: list[str] = dataclasses.field(default_factory=list)
-    #: Every address asked for.
+    #: The address of every request.
     requests: list[str] = dataclasses.field(default_factory=list)
 
     def sign_in(self, key: str) -> None:
-        """Fills in the form."""
+        """Fills in and sends the sign-in form."""
         self.page.goto("/sign-in")
         self.page.get_by_label("API key").fill(key)
         follow(self.page.get_by_role("button", name="Sign in"))
@@ -103,24 +103,24 @@ class Visit:
         return self.page.get_by_role("heading", level=1).inner_text()
 
     def cookie(self) -> dict[str, Any]:
-        """The one cookie."""
+        """The only cookie."""
         (cookie,) = self.context.cookies()
         return dict(cookie)
 
     def form_token(self) -> str:
-        """The token that the forms of this page carry."""
+        """The token in the forms of this page."""
         return self.page.locator("input[name=form_token]").first.input_value()
 
 
 def follow(link: Locator) -> None:
-    """Clicks on what leads to another page, and waits for that. A click alone may be over while the old page is still there."""
+    """Clicks on a link or button and waits for the next page. A click alone may return while the old page is still there."""
     with link.page.expect_navigation():
         link.click()
 
 
 @contextmanager
 def site(directory: Path) -> Iterator[Site]:
-    """The site for the length of the `with` block."""
+    """Runs the site for the length of the `with` block."""
     with emulator(directory) as aws:
         ec2 = aws.user("ec2-service", {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": role_arn(BASE_ROLE)})
         aws.bucket("churn", {"test.csv": "1,one\n"})

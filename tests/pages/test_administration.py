@@ -1,4 +1,4 @@
-"""What an administrator does in the pages: role mappings, Try it, projects, members, users, audit."""
+"""Administrators use the pages: role mappings, Try it, projects, members, users, audit."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def ids(page: Page) -> list[str]:
 
 
 def rest(site: Site, path: str, key: str) -> tuple[int, dict[str, str]]:
-    """Status and body of a GET on the REST interface."""
+    """Status and body of a GET request to the REST interface."""
     request = urllib.request.Request(f"{site.endpoint}/hopsworks-api/api{path}", headers={"Authorization": f"ApiKey {key}"})
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
@@ -46,7 +46,7 @@ def test_without_javascript_a_role_mapping_is_added_changed_and_removed(pages: S
     with pages.visit(ADMIN, java_script_enabled=False) as visit:
         page = visit.page
         add(page, "forecast", "Data owner", role)
-        expect(page.get_by_role("status")).to_have_text("The role mapping is added.")
+        expect(page.get_by_role("status")).to_have_text("Role mapping added.")
         row = page.get_by_role("row").filter(has_text=role)
         expect(row).to_contain_text("Data owner")
 
@@ -55,7 +55,7 @@ def test_without_javascript_a_role_mapping_is_added_changed_and_removed(pages: S
         page.get_by_label("Role ARN").fill(role + "-2")
         page.get_by_label("Default").check()
         follow(page.get_by_role("button", name="Save"))
-        expect(page.get_by_role("status")).to_have_text("The role mapping is changed.")
+        expect(page.get_by_role("status")).to_have_text("Role mapping updated.")
         row = page.get_by_role("row").filter(has_text=role + "-2")
         expect(row).to_contain_text("All members")
         expect(row.locator(".badge")).to_have_text("Default")
@@ -63,7 +63,7 @@ def test_without_javascript_a_role_mapping_is_added_changed_and_removed(pages: S
         follow(row.get_by_role("link", name="Remove"))
         assert visit.title() == "Remove this role mapping?"
         follow(page.get_by_role("button", name="Remove"))
-        expect(page.get_by_role("status")).to_have_text("The role mapping is removed.")
+        expect(page.get_by_role("status")).to_have_text("Role mapping removed.")
         expect(page.get_by_role("row").filter(has_text=role)).to_have_count(0)
     changes = pages.sql(
         "select action, actor, client_address from audit where state_after like ? or state_before like ? order by at", *[f"%{role}%"] * 2
@@ -71,13 +71,13 @@ def test_without_javascript_a_role_mapping_is_added_changed_and_removed(pages: S
     assert changes == [(f"mapping {change}", ADMIN, "127.0.0.1") for change in ("add", "change", "remove")]
 
 
-def test_what_was_typed_stays_in_a_form_that_is_refused(pages: Site) -> None:
+def test_a_refused_form_keeps_what_the_user_typed(pages: Site) -> None:
     with pages.visit(ADMIN) as visit:
         page = visit.page
         for project, role, problem in [
             ("churn", "reader", "is not of the form arn:<partition>:iam::<account of 12 digits>:role/<path and name>."),
             ("nowhere", READER, 'There is no project "nowhere"; add it under Projects first.'),
-            ("churn", READER, f"Project churn has a role mapping for {READER} already; change or remove that one."),
+            ("churn", READER, f"Project churn already has a role mapping for {READER}; change or remove it."),
         ]:
             add(page, project, "Data scientist", role)
             expect(page.get_by_role("alert")).to_contain_text(problem)
@@ -91,12 +91,12 @@ def test_what_was_typed_stays_in_a_form_that_is_refused(pages: Site) -> None:
         expect(page.get_by_label("Name")).to_have_value("no name")
         page.goto(f"/admin/projects/{pages.churn}")
         page.get_by_label("E-mail address").fill("nobody@example.org")
-        follow(page.get_by_role("button", name="Set member"))
+        follow(page.get_by_role("button", name="Save member"))
         expect(page.get_by_role("alert")).to_have_text("There is no user nobody@example.org; add them under Users first.")
         expect(page.get_by_label("E-mail address")).to_have_value("nobody@example.org")
 
 
-def test_the_role_mappings_are_filtered_sorted_and_paged(pages: Site) -> None:
+def test_role_mappings_are_filtered_sorted_and_paged(pages: Site) -> None:
     pages.server.command("project", "add", "paged")
     for number in range(30):
         pages.server.command("mapping", "add", "paged", "data-owner", role_arn(f"paged-{number:02}"))
@@ -107,7 +107,7 @@ def test_the_role_mappings_are_filtered_sorted_and_paged(pages: Site) -> None:
         follow(page.get_by_role("button", name="Filter"))
         assert len(ids(page)) == 25
         first = ids(page)[0]
-        expect(page.get_by_label("Pages of role mappings")).to_contain_text("1 to 25 of 30, ")
+        expect(page.get_by_label("Role mapping pages")).to_contain_text("1 to 25 of 30, ")
         follow(page.get_by_role("link", name="Next"))
         assert len(ids(page)) == 5
         follow(page.get_by_role("link", name="Previous"))
@@ -120,7 +120,7 @@ def test_the_role_mappings_are_filtered_sorted_and_paged(pages: Site) -> None:
         assert ids(page) == [first]
         page.locator("form.filter").get_by_label("Project role", exact=True).select_option(label="All members")
         follow(page.get_by_role("button", name="Filter"))
-        expect(page.locator("main")).to_contain_text("No role mapping here.")
+        expect(page.locator("main")).to_contain_text("No role mappings found.")
     pages.sql("delete from role_mappings where role_arn like '%role/paged-%'")
 
 
@@ -150,7 +150,7 @@ def test_try_it_shows_the_two_policies_that_make_the_role_reachable(pages: Site)
     pages.aws.client("iam").delete_role_policy(RoleName=BASE_ROLE, PolicyName="pasted")
 
 
-def test_the_base_identity_and_where_it_comes_from_are_shown(pages: Site) -> None:
+def test_the_page_shows_the_base_identity_and_where_it_comes_from(pages: Site) -> None:
     with pages.visit(ADMIN) as visit:
         visit.page.goto("/admin/base-identity")
         panel = visit.page.locator(".panel")
@@ -178,24 +178,24 @@ def test_projects_members_and_users_are_managed_and_a_key_is_shown_once(pages: S
         project = page.url.split("/")[-1].split("?")[0]
         page.get_by_label("E-mail address").fill("emmy@example.org")
         page.get_by_label("Project role", exact=True).select_option(label="Data owner")
-        follow(page.get_by_role("button", name="Set member"))
+        follow(page.get_by_role("button", name="Save member"))
         expect(page.get_by_role("row").filter(has_text="emmy@example.org")).to_contain_text("Data owner")
         assert rest(pages, f"/project/{project}/cloud/role-mappings", key)[0] == 200
 
         follow(page.get_by_role("link", name="Remove"))
         follow(page.get_by_role("button", name="Remove"))
-        expect(page.get_by_role("status")).to_have_text("The member is removed.")
+        expect(page.get_by_role("status")).to_have_text("Member removed.")
         assert rest(pages, f"/project/{project}/cloud/role-mappings", key)[0] == 403
 
         page.goto("/admin/users")
         follow(page.get_by_role("link", name="New key for emmy@example.org"))
-        follow(page.get_by_role("button", name="Make a new key"))
+        follow(page.get_by_role("button", name="Create new key"))
         renewed = page.locator("#key").inner_text()
         assert rest(pages, "/admin/cloud/role-mappings/isAvailable", key)[0] == 401
         assert rest(pages, "/admin/cloud/role-mappings/isAvailable", renewed)[0] == 200
 
 
-def test_an_access_key_id_of_cloudtrail_finds_its_member_in_the_audit(pages: Site) -> None:
+def test_the_audit_finds_the_member_by_an_access_key_id_from_cloudtrail(pages: Site) -> None:
     status, token = rest(pages, f"/project/{pages.churn}/cloud/aws/session-token?roleSessionName=night-job", pages.keys[SCIENTIST])
     assert status == 200
     with pages.visit(ADMIN) as visit:
@@ -210,10 +210,10 @@ def test_an_access_key_id_of_cloudtrail_finds_its_member_in_the_audit(pages: Sit
         assert token["secretAccessKey"] not in page.content() and token["sessionToken"] not in page.content()
         page.get_by_label(re.compile("access key id")).fill("100%_")
         follow(page.get_by_role("button", name="Filter"))
-        expect(page.locator("main")).to_contain_text("Nothing is on record for this.")
+        expect(page.locator("main")).to_contain_text("No records found.")
 
 
-def test_a_member_sees_the_roles_for_them_and_a_data_owner_moves_the_default(pages: Site) -> None:
+def test_a_member_sees_their_roles_and_a_data_owner_changes_the_default(pages: Site) -> None:
     with pages.visit(SCIENTIST) as visit:
         page = visit.page
         expect(page.get_by_role("heading", name="Administration")).to_have_count(0)
@@ -232,6 +232,6 @@ def test_a_member_sees_the_roles_for_them_and_a_data_owner_moves_the_default(pag
         page.goto(f"/projects/{pages.churn}")
         follow(page.get_by_role("button", name="Make default 2"))
         expect(page.get_by_role("row").filter(has_text=WRITER)).to_contain_text("Your default")
-        expect(page.get_by_role("row").filter(has_text=READER)).to_contain_text("of All members")
+        expect(page.get_by_role("row").filter(has_text=READER)).to_contain_text("Default for All members")
     assert rest(pages, f"/project/{pages.churn}/cloud/role-mappings/default", pages.keys[OWNER])[1]["cloudRole"] == WRITER
     pages.sql("update role_mappings set is_default = 0 where role_arn = ?", WRITER)

@@ -1,4 +1,4 @@
-"""The OpenAPI description says what the server does: its paths, methods and answers, each tried."""
+"""The OpenAPI description matches the server: each of its paths, methods and answers is tried."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ALL = f"{API}/admin/cloud/role-mappings"
 
 
 def ask(site: Site, method: str, path: str, key: str | None = None) -> tuple[http.client.HTTPResponse, bytes]:
-    """One request."""
+    """Sends one request."""
     connection = http.client.HTTPConnection(site.endpoint.removeprefix("http://"), timeout=30)
     connection.request(method, path, headers={"Authorization": f"ApiKey {key}"} if key else {})
     answer = connection.getresponse()
@@ -35,7 +35,7 @@ def ask(site: Site, method: str, path: str, key: str | None = None) -> tuple[htt
 
 @pytest.fixture(scope="module")
 def described(pages: Site) -> dict[str, Any]:
-    """The description as it is served."""
+    """The description that the server sends."""
     answer, body = ask(pages, "GET", "/openapi.json")
     assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")
     described: dict[str, Any] = json.loads(body)
@@ -49,12 +49,12 @@ def operations(described: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, 
             yield method.upper(), path, item[method]
 
 
-def test_the_description_is_openapi_and_of_this_version(pages: Site, described: dict[str, Any]) -> None:
+def test_the_description_is_valid_openapi_and_has_this_version(pages: Site, described: dict[str, Any]) -> None:
     validate(described)
     assert pages.server.command("--version").split()[-1] == described["info"]["version"]
 
 
-def test_every_path_and_method_is_described_and_there_is_no_other(pages: Site, described: dict[str, Any]) -> None:
+def test_the_description_has_every_path_and_method_and_no_other(pages: Site, described: dict[str, Any]) -> None:
     served = re.findall(r'\.route\(\s*"(/(?:project|admin)/[^"]+)"', (ROOT / "server" / "src" / "api.rs").read_text())
     assert sorted(described["paths"]) == sorted(API + path for path in served)
     for path in described["paths"]:
@@ -64,14 +64,14 @@ def test_every_path_and_method_is_described_and_there_is_no_other(pages: Site, d
         assert set((answer.headers["Allow"] or "").split(",")) - {"HEAD"} == methods, path
 
 
-def test_every_answer_is_as_described(pages: Site, described: dict[str, Any]) -> None:
+def test_every_answer_matches_the_description(pages: Site, described: dict[str, Any]) -> None:
     admin, owner, scientist = (pages.keys[email] for email in (ADMIN, OWNER, SCIENTIST))
     reader, made = role_arn("churn-reader"), role_arn("made-by-contract")
     seen: set[tuple[str, str, int]] = set()
     codes: set[int] = set()
 
     def resolved(part: dict[str, Any]) -> dict[str, Any]:
-        """The part of the description, or the one that it refers to."""
+        """The part itself, or the part that it refers to."""
         if "$ref" not in part:
             return part
         kind, name = part["$ref"].removeprefix("#/components/").split("/")
@@ -79,11 +79,11 @@ def test_every_answer_is_as_described(pages: Site, described: dict[str, Any]) ->
         return found
 
     def check(expected: int, method: str, path: str, key: str | None, **query: object) -> Any:
-        """Asks, and holds the answer to its description; path parameters are those of `query` that the path names."""
+        """Sends a request and checks the answer against the description; `query` also holds the path parameters."""
         named = {name: str(query.pop(name)) for name in re.findall(r"{(\w+)}", path)}
         answer, body = ask(pages, method, f"{path.format(**named)}?{urllib.parse.urlencode(query, doseq=True)}", key)
         assert answer.status == expected, (method, path, query, body)
-        (operation,) = [operation for other, place, operation in operations(described) if (other, place) == (method, path)]
+        (operation,) = [operation for *called, operation in operations(described) if called == [method, path]]
         response = resolved(operation["responses"][str(answer.status)])
         for name, header in response["headers"].items():
             Draft202012Validator(resolved(header)["schema"]).validate(answer.headers[name])
@@ -92,11 +92,11 @@ def test_every_answer_is_as_described(pages: Site, described: dict[str, Any]) ->
         if "content" not in response:
             assert body == b""
             return None
-        told = json.loads(body)
+        parsed = json.loads(body)
         schema = response["content"][answer.headers["Content-Type"]]["schema"]
-        Draft202012Validator({**schema, "components": described["components"]}).validate(told)
-        codes.update([told["errorCode"]] if answer.status >= 400 else [])
-        return told
+        Draft202012Validator({**schema, "components": described["components"]}).validate(parsed)
+        codes.update([parsed["errorCode"]] if answer.status >= 400 else [])
+        return parsed
 
     churn = pages.churn
     listed = check(
@@ -143,7 +143,7 @@ def test_every_answer_is_as_described(pages: Site, described: dict[str, Any]) ->
     for method, path, _ in operations(described):
         check(401, method, path, None, project=churn, id=first)
 
-    # What takes a cluster, or a server or a client that fails, is seen elsewhere.
+    # Other tests see the answers that need a cluster, a failing server or a failing client.
     unseen = {
         (method, path, int(status))
         for method, path, operation in operations(described)

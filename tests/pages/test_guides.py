@@ -1,4 +1,4 @@
-"""The guides say what is true: their policies work as they stand, their pictures are there, their links lead somewhere."""
+"""The guides are true: their policies work as they are, and their pictures and links lead to files."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ ACCOUNT = "123456789012"
 
 
 def policy(name: str) -> str:
-    """A policy of the administrator's guide."""
+    """The policy of this name in the administrator's guide."""
     found = re.search(rf"as it stands: {name} -->\n```json\n(.*?)```", GUIDES[1].read_text(), re.DOTALL)
     assert found, name
     return found[1]
 
 
-def test_the_two_policies_of_the_guide_are_what_it_takes(pages: Site) -> None:
+def test_a_role_needs_exactly_the_two_policies_of_the_guide(pages: Site) -> None:
     aws = pages.aws
     iam = aws.client("iam", ACCOUNT)
     base_arn = role_arn("role-mapping-server", ACCOUNT)
@@ -67,13 +67,13 @@ def test_the_two_policies_of_the_guide_are_what_it_takes(pages: Site) -> None:
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.stem)
-def test_links_and_pictures_of_the_guides_lead_to_files(guide: Path) -> None:
+def test_links_and_pictures_in_the_guides_lead_to_files(guide: Path) -> None:
     targets = re.findall(r"\]\(([^)]+)\)", guide.read_text())
     assert targets
     assert [target for target in targets if not (guide.parent / target).is_file()] == []
 
 
-def test_the_operator_is_told_what_every_error_means() -> None:
+def test_the_guide_for_operators_explains_every_error_code() -> None:
     described = json.loads((ROOT / "server" / "openapi.json").read_text())["components"]["responses"]
     codes = {
         str(code)
@@ -84,9 +84,9 @@ def test_the_operator_is_told_what_every_error_means() -> None:
     assert [code for code in sorted(codes) if not re.search(rf"^\| [\d, ]*\b{code}\b", table, re.MULTILINE)] == []
 
 
-def test_a_backup_made_while_the_server_runs_holds_everything(pages: Site, tmp_path: Path) -> None:
+def test_a_backup_of_a_running_server_is_complete(pages: Site, tmp_path: Path) -> None:
     restored = RoleServer(tmp_path)
-    # What was written last is not in the file itself yet.
+    # The last row is not in the file itself yet.
     last = rest(pages, f"/project/{pages.churn}/cloud/aws/session-token?roleSessionName=last-of-all", pages.keys[SCIENTIST])
     assert last[0] == 200
     with sqlite3.connect(pages.server.database, timeout=10) as source, sqlite3.connect(restored.database) as target:
@@ -97,14 +97,14 @@ def test_a_backup_made_while_the_server_runs_holds_everything(pages: Site, tmp_p
         assert rest(dataclasses.replace(pages, endpoint=endpoint), "/admin/cloud/role-mappings?limit=0", pages.keys[ADMIN])[0] == 200
 
 
-def test_the_unit_and_the_manifest_start_the_server_as_its_command_line_is(tmp_path: Path) -> None:
+def test_the_unit_and_the_manifest_use_valid_command_lines(tmp_path: Path) -> None:
     unit = re.search(
         r"^ExecStart=/usr/local/bin/role-mapping-server (.*)$", (OPERATOR / "role-mapping-server.service").read_text(), re.MULTILINE
     )
     manifest = re.search(r"args: (\[.*\])", (OPERATOR / "kubernetes.yaml").read_text())
     assert unit and manifest
     for arguments in (shlex.split(unit[1]), json.loads(manifest[1])):
-        # There is no such directory: the command line is read before the database is.
+        # The directory does not exist: a legal command line gets as far as the database.
         variables = environment(tmp_path, DATABASE_URL=f"sqlite://{tmp_path}/none/roles.db")
         ended = run([BINARY, *arguments], variables, tmp_path, 30)
         assert (ended.returncode, ended.stderr.split(":")[0]) == (

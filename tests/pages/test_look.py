@@ -1,4 +1,4 @@
-"""How the pages look and whether everybody can use them, in a real browser: wide and narrow, light and dark."""
+"""Look and accessibility of the pages in a real browser: wide and narrow, light and dark."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from tests.pages.site import ADMIN, OWNER, Site, Visit, follow
 
 SHOTS = BUILD / "pictures"
 PICTURES = ROOT / "docs" / "pictures"
-#: The pictures of the guides: made when absent, so a change of the pages is a change of the files that somebody has to look at.
-OF_THE_GUIDES = {"home-admin": "home.png", "mappings": "role-mappings.png", "settings": "project-roles.png", "refused": "try-it.png"}
+#: The pictures of the guides; the test makes a missing one. After a change of a page, delete its picture, run this file alone, and look
+#: at the new picture.
+GUIDE_PICTURES = {"home-admin": "home.png", "mappings": "role-mappings.png", "settings": "project-roles.png", "refused": "try-it.png"}
 
-#: What a page must not show, as a list of complaints: fields without label, text of poor contrast, headings out of order, ids given twice.
+#: Lists what is wrong with a page: fields without a label, text with poor contrast, headings out of order, ids given twice.
 CHECK = """() => {
   const complaints = [];
   const seen = element => {
@@ -66,7 +67,7 @@ CHECK = """() => {
 
 
 def every_page(visit: Visit, site: Site) -> list[tuple[str, str]]:
-    """Name and address of the pages that are only looked at."""
+    """Name and address of each page that shows something without a form being sent."""
     mapping = "/admin/role-mappings/4"
     return [
         ("home-admin", "/"),
@@ -85,13 +86,13 @@ def every_page(visit: Visit, site: Site) -> list[tuple[str, str]]:
 
 
 def check(visit: Visit, name: str, shots: Path) -> None:
-    """Nothing is wrong with the page that is shown; leaves a picture of it."""
+    """Takes a picture of the current page and checks that nothing is wrong with it."""
     shots.mkdir(parents=True, exist_ok=True)
     visit.page.screenshot(path=shots / f"{name}.png", full_page=True)
     assert visit.page.evaluate(CHECK) == [], name
 
 
-#: Colours do not depend on the width nor the width on colours, so two looks show all.
+#: Colours and width do not depend on each other, so two combinations cover both.
 LOOKS: list[dict[str, Any]] = [
     {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"},
     {"viewport": {"width": 320, "height": 640}, "color_scheme": "dark"},
@@ -99,7 +100,7 @@ LOOKS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: f"{look['color_scheme']}-{look['viewport']['width']}")
-def test_every_page_has_labels_contrast_and_no_sideways_scroll(pages: Site, look: dict[str, Any]) -> None:
+def test_every_page_has_labels_and_contrast_and_fits_the_width(pages: Site, look: dict[str, Any]) -> None:
     shots = SHOTS / f"{look['color_scheme']}-{look['viewport']['width']}"
     with pages.visit(ADMIN, **look) as visit:
         for name, address in every_page(visit, pages):
@@ -121,18 +122,18 @@ def test_every_page_has_labels_contrast_and_no_sideways_scroll(pages: Site, look
         visit.sign_in("wrong.key")
         check(visit, "sign-in", shots)
     if shots.name == "light-1280":
-        for name, picture in OF_THE_GUIDES.items():
+        for name, picture in GUIDE_PICTURES.items():
             if not (PICTURES / picture).exists():
                 PICTURES.mkdir(parents=True, exist_ok=True)
                 (PICTURES / picture).write_bytes((shots / f"{name}.png").read_bytes())
 
 
 def focused(visit: Visit) -> str:
-    """The text or name of what has the focus."""
+    """The text or name of the focused element."""
     return str(visit.page.evaluate("(document.activeElement.textContent || document.activeElement.name).trim()"))
 
 
-def test_the_keyboard_reaches_everything_in_the_order_of_the_page(pages: Site) -> None:
+def test_the_keyboard_reaches_everything_in_page_order(pages: Site) -> None:
     with pages.visit(ADMIN) as visit:
         visit.page.goto("/admin/role-mappings")
         order = []
@@ -140,7 +141,7 @@ def test_the_keyboard_reaches_everything_in_the_order_of_the_page(pages: Site) -
             visit.page.keyboard.press("Tab")
             order.append(focused(visit))
             assert visit.page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid", order
-        assert order[:8] == ["Skip to the content", "Cloud roles", "Home", "Role mappings", "Projects", "Users", "Base identity", "Audit"]
+        assert order[:8] == ["Skip to content", "Cloud roles", "Home", "Role mappings", "Projects", "Users", "Base identity", "Audit"]
         assert order[8:10] == ["Sign out", "q"]
         assert order[11:] == ["Filter", "Clear", "Id", "Project"]
         visit.page.reload()

@@ -1,4 +1,4 @@
-"""Nobody gets in, stays in or writes but who may: cookies, forms, headers, and text that would like to be a script."""
+"""Only authorised users get in, stay in and write: cookies, forms, headers, and text that tries to be a script."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ATTACK = "<script>document.title='taken'</script>"
 
 
 def send(site: Site, method: str, path: str, fields: dict[str, str] | None = None, **headers: str) -> http.client.HTTPResponse:
-    """One request without a browser: it sends exactly what is said here."""
+    """Sends one request without a browser, exactly as given."""
     connection = http.client.HTTPConnection(site.endpoint.removeprefix("http://"), timeout=30)
     body = urllib.parse.urlencode(fields or {})
     written = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -35,7 +35,7 @@ def cookie_of(site: Site, key: str) -> str:
     return (answer.headers["Set-Cookie"] or "").split(";")[0]
 
 
-def test_a_form_is_taken_only_with_the_token_of_its_own_session_and_from_its_own_origin(pages: Site) -> None:
+def test_a_form_needs_the_token_of_its_own_session_and_its_own_origin(pages: Site) -> None:
     with pages.visit(ADMIN) as visit, pages.visit(ADMIN) as other:
         visit.page.goto("/admin/projects")
         other.page.goto("/admin/projects")
@@ -56,13 +56,13 @@ def test_a_form_is_taken_only_with_the_token_of_its_own_session_and_from_its_own
     ]:
         assert send(pages, "POST", "/admin/projects", fields, **headers).status == 403
     assert pages.sql("select count(*) from projects where name = 'forged'") == [(0,)]
-    # The same with everything right: what was refused was refused for the reason given.
+    # The control: with everything right the server accepts the form, so each refusal above has the intended cause.
     assert send(pages, "POST", "/admin/projects", form | {"form_token": token}, Cookie=mine, Origin=pages.endpoint).status == 303
     pages.sql("delete from projects where name = 'forged'")
     assert send(pages, "POST", "/sign-in", {"key": pages.keys[ADMIN]}, Origin="https://evil.example.org").status == 403
 
 
-def test_the_cookie_is_an_opaque_id_that_no_script_reads_and_the_database_does_not_hold(pages: Site) -> None:
+def test_the_cookie_is_an_opaque_id_hidden_from_scripts_and_absent_from_the_database(pages: Site) -> None:
     with pages.visit(ADMIN) as visit:
         cookie = visit.cookie()
         assert visit.page.evaluate("document.cookie") == ""
@@ -71,14 +71,14 @@ def test_the_cookie_is_an_opaque_id_that_no_script_reads_and_the_database_does_n
     assert cookie["value"].encode() not in pages.server.database.read_bytes()
 
 
-def test_where_the_browser_speaks_tls_the_cookie_is_bound_to_the_host(pages: Site) -> None:
+def test_the_cookie_is_bound_to_the_host_when_the_browser_uses_tls(pages: Site) -> None:
     variables = environment(pages.server.directory / "home", DATABASE_URL=f"sqlite://{pages.server.database}", AWS_REGION="us-east-1")
     command = [str(BINARY), "serve", "--listen", "127.0.0.1:0", "--behind-proxy"]
     with Program(command, pages.server.directory / "proxied.log", variables, pages.server.directory) as program:
         endpoint = program.await_line(r"^listening on (http://127\.0\.0\.1:\d+)$")[1]
         connection = http.client.HTTPConnection(endpoint.removeprefix("http://"), timeout=30)
         fields = urllib.parse.urlencode({"key": pages.keys[ADMIN]})
-        # The proxy has its own name for the server: the browser's word about the site counts, not the header Host.
+        # The proxy uses another name for the server, so Sec-Fetch-Site counts, and the header Host does not.
         connection.request("POST", "/sign-in", fields, {"Origin": "https://roles.example.org", "Sec-Fetch-Site": "same-origin"})
         cookie = connection.getresponse().headers["Set-Cookie"] or ""
         connection.close()
@@ -86,13 +86,13 @@ def test_where_the_browser_speaks_tls_the_cookie_is_bound_to_the_host(pages: Sit
     assert cookie.split("; ")[1:] == ["Path=/", "HttpOnly", "SameSite=Strict", "Secure"]
 
 
-def test_the_cookie_opens_no_path_of_the_rest_interface(pages: Site) -> None:
+def test_the_cookie_does_not_work_for_the_rest_interface(pages: Site) -> None:
     cookie = cookie_of(pages, pages.keys[ADMIN])
     for path in ("/admin/cloud/role-mappings", f"/project/{pages.churn}/cloud/aws/session-token"):
         assert send(pages, "GET", f"/hopsworks-api/api{path}", Cookie=cookie).status == 401
 
 
-def test_a_session_is_new_after_signing_in_and_ends_with_signing_out(pages: Site) -> None:
+def test_signing_in_starts_a_new_session_and_signing_out_ends_it(pages: Site) -> None:
     with pages.visit(ADMIN) as visit:
         first = visit.cookie()
         visit.sign_in(pages.keys[ADMIN])
@@ -105,7 +105,7 @@ def test_a_session_is_new_after_signing_in_and_ends_with_signing_out(pages: Site
         assert send(pages, "GET", "/", Cookie=f"{second['name']}={second['value']}").status == 303
 
 
-def test_a_session_ends_when_idle_and_signing_in_leads_back(pages: Site) -> None:
+def test_an_idle_session_ends_and_signing_in_leads_back(pages: Site) -> None:
     with pages.visit(ADMIN) as visit:
         visit.page.goto("/admin/audit?q=ada")
         assert visit.title() == "Audit"
@@ -115,13 +115,13 @@ def test_a_session_ends_when_idle_and_signing_in_leads_back(pages: Site) -> None
         assert visit.title() == "Audit"
         pages.sql("update browser_sessions set used_at = ?", half_an_hour_ago - 1)
         visit.page.reload()
-        expect(visit.page.get_by_role("status")).to_have_text("Your session has ended. Sign in to go on.")
+        expect(visit.page.get_by_role("status")).to_have_text("Your session has ended. Sign in to continue.")
         visit.page.get_by_label("API key").fill(pages.keys[ADMIN])
         follow(visit.page.get_by_role("button", name="Sign in"))
         assert visit.page.url == f"{pages.endpoint}/admin/audit?q=ada"
 
 
-def test_a_session_ends_with_the_key_that_made_it(pages: Site) -> None:
+def test_a_session_ends_with_the_key_that_started_it(pages: Site) -> None:
     pages.keys["max@example.org"] = pages.server.command("user", "add", "max@example.org")
     with pages.visit("max@example.org") as visit:
         assert visit.title() == "Home"
@@ -130,16 +130,16 @@ def test_a_session_ends_with_the_key_that_made_it(pages: Site) -> None:
         assert visit.title() == "Sign in"
 
 
-def test_a_key_that_nobody_has_opens_nothing(pages: Site) -> None:
+def test_an_unknown_key_opens_nothing(pages: Site) -> None:
     with pages.visit() as visit:
         visit.sign_in("0123456789ab." + "0" * 64)
-        expect(visit.page.get_by_role("alert")).to_contain_text("Nobody has this API key.")
+        expect(visit.page.get_by_role("alert")).to_contain_text("This API key is not valid.")
         assert visit.context.cookies() == []
         visit.page.goto("/admin/users")
         assert visit.title() == "Sign in"
 
 
-def test_pages_of_others_are_refused(pages: Site) -> None:
+def test_pages_of_other_users_are_refused(pages: Site) -> None:
     with pages.visit(SCIENTIST) as visit:
         for path in (
             "/admin/role-mappings",
@@ -152,10 +152,10 @@ def test_pages_of_others_are_refused(pages: Site) -> None:
         ):
             answer = visit.page.goto(path)
             assert answer is not None and answer.status == 403, path
-            assert visit.title() == "This page is not for you"
+            assert visit.title() == "You do not have access"
         visit.page.goto(f"/projects/{pages.churn}")
         token, cookie = visit.form_token(), visit.cookie()
-    # Only data owners move the default, whatever form is sent.
+    # Only data owners change the default, whichever form is sent.
     fields = {"form_token": token, "id": "3"}
     sent = send(
         pages, "POST", f"/projects/{pages.churn}/default", fields, Cookie=f"{cookie['name']}={cookie['value']}", Origin=pages.endpoint
@@ -165,14 +165,14 @@ def test_pages_of_others_are_refused(pages: Site) -> None:
         visit.page.goto(f"/projects/{pages.churn}")
         fields = {"form_token": visit.form_token(), "id": "4"}
         cookie = visit.cookie()
-    # Mapping 4 is of another project.
+    # Mapping 4 belongs to another project.
     sent = send(
         pages, "POST", f"/projects/{pages.churn}/default", fields, Cookie=f"{cookie['name']}={cookie['value']}", Origin=pages.endpoint
     )
     assert sent.status == 400
 
 
-def test_every_page_and_file_is_protected_by_its_headers(pages: Site) -> None:
+def test_every_page_and_file_has_the_security_headers(pages: Site) -> None:
     cookie = cookie_of(pages, pages.keys[ADMIN])
     for path in ("/", "/sign-in", "/admin/role-mappings", "/assets/pages.css", "/nowhere"):
         headers = send(pages, "GET", path, Cookie=cookie, Accept="text/html").headers
@@ -188,7 +188,7 @@ def test_every_page_and_file_is_protected_by_its_headers(pages: Site) -> None:
     assert send(pages, "POST", "/admin/audit", {}, Cookie=cookie, Origin=pages.endpoint).status == 403
 
 
-def test_text_of_users_is_shown_as_text(pages: Site) -> None:
+def test_pages_show_text_of_users_as_text(pages: Site) -> None:
     pages.sql("update projects set name = ? where name = 'forecast'", ATTACK)
     role = urllib.parse.quote(ATTACK)
     assert rest(pages, f"/project/{pages.churn}/cloud/aws/session-token?roleARN={role}", pages.keys[SCIENTIST])[0] == 400
@@ -211,7 +211,7 @@ def test_text_of_users_is_shown_as_text(pages: Site) -> None:
     pages.sql("update projects set name = 'forecast' where id = 2")
 
 
-def test_the_log_holds_no_key_and_no_id_of_a_session(pages: Site) -> None:
+def test_the_log_contains_neither_keys_nor_session_ids(pages: Site) -> None:
     cookie = cookie_of(pages, pages.keys[ADMIN])
     log = pages.server.log.read_text()
     assert READER not in log

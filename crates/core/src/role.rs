@@ -122,6 +122,29 @@ impl ProjectRole {
             ProjectRole::All => "ALL",
         }
     }
+
+    /// How command lines and files of role mappings write it.
+    pub fn command_line_name(self) -> &'static str {
+        match self {
+            ProjectRole::DataOwner => "data-owner",
+            ProjectRole::DataScientist => "data-scientist",
+            ProjectRole::All => "all",
+        }
+    }
+
+    /// Reads a [`ProjectRole::command_line_name`].
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for any other text.
+    pub fn from_command_line_name(text: &str) -> Result<Self, Error> {
+        [ProjectRole::DataOwner, ProjectRole::DataScientist, ProjectRole::All]
+            .into_iter()
+            .find(|role| text == role.command_line_name())
+            .ok_or_else(|| Error::InvalidArgument {
+                field: "project role",
+                reason: format!("{} is not data-owner, data-scientist or all", quoted(text)),
+            })
+    }
 }
 
 impl fmt::Display for ProjectRole {
@@ -226,5 +249,14 @@ mod tests {
             assert_eq!(role.query_name().parse::<ProjectRole>().expect("query name"), role);
         }
         assert!("data owner".parse::<ProjectRole>().is_err());
+    }
+
+    #[test]
+    fn the_command_line_has_a_spelling_of_its_own() {
+        for role in [ProjectRole::DataOwner, ProjectRole::DataScientist, ProjectRole::All] {
+            assert_eq!(ProjectRole::from_command_line_name(role.command_line_name()).expect("its name"), role);
+        }
+        let error = ProjectRole::from_command_line_name("DATA_OWNER").expect_err("a spelling of the contract");
+        assert_eq!(error.to_string(), "invalid project role: \"DATA_OWNER\" is not data-owner, data-scientist or all");
     }
 }

@@ -1,9 +1,7 @@
-//! Which part of a list of role mappings is asked for: `filter_by`, then `sort_by`, then `offset` and `limit`.
+//! The part of a list of role mappings that a request wants: `filter_by`, then `sort_by`, then `offset` and `limit`.
 //!
-//! A project has a handful of mappings and a cluster some thousands, so this is done on the rows, not in SQL: the order
-//! does not depend on the collation of a database.
+//! A project has a handful of mappings and a cluster some thousands, so they are filtered and sorted here and not in SQL.
 
-use std::cmp::Ordering;
 use std::str::FromStr;
 
 use hops_credentials_core::role::ProjectRole;
@@ -11,37 +9,24 @@ use hops_credentials_core::role::ProjectRole;
 use crate::error::Error;
 use crate::http::parameters::{Parameters, illegal};
 use crate::mapping::Mapping;
+use crate::mapping::order::{self, Direction, Key};
 
-/// Which part of a list is asked for.
+/// The part of a list that a request wants.
 #[derive(Debug)]
 pub struct Listing {
     filters: Vec<Filter>,
-    order: Vec<(Field, Direction)>,
+    order: Vec<(Key, Direction)>,
     offset: usize,
     limit: Option<usize>,
 }
 
-/// A list of role mappings as asked for.
+/// A page of a list of role mappings.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Page {
-    /// How many passed the filters, before paging.
+    /// The number of mappings that passed the filters, before paging.
     pub count: usize,
-    /// Those of this page.
+    /// The mappings of this page.
     pub mappings: Vec<Mapping>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Field {
-    Id,
-    ProjectId,
-    ProjectRole,
-    CloudRole,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Direction {
-    Ascending,
-    Descending,
 }
 
 #[derive(Debug)]
@@ -52,48 +37,30 @@ enum Filter {
 }
 
 impl Listing {
-    /// Reads `filter_by` (repeated, each narrows), `sort_by` (separated by commas), `offset` and `limit` (none = all).
+    /// Reads `filter_by` (each one narrows the list), `sort_by` (separated by commas), `offset` and `limit` (absent: all).
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] that names the parameter.
-    pub fn of(parameters: &Parameters) -> Result<Self, Error> {
+    pub fn from_parameters(parameters: &Parameters) -> Result<Self, Error> {
         Ok(Self {
             filters: parameters.all("filter_by").map(str::parse).collect::<Result<_, _>>()?,
             order: parameters
                 .all("sort_by")
                 .flat_map(|value| value.split(','))
-                .map(order_of)
+                .map(parse_order)
                 .collect::<Result<_, _>>()?,
             offset: parameters.one("offset")?.unwrap_or(0),
             limit: parameters.one("limit")?,
         })
     }
 
-    /// Picks the page out of all mappings, which come in the order of their ids.
+    /// Picks the page out of all mappings, which are in the order of their ids.
     pub fn page(&self, mut mappings: Vec<Mapping>) -> Page {
         mappings.retain(|mapping| self.filters.iter().all(|filter| filter.passes(mapping)));
-        mappings.sort_by(|left, right| {
-            self.order.iter().fold(Ordering::Equal, |order, (field, direction)| {
-                order.then_with(|| match direction {
-                    Direction::Ascending => field.compare(left, right),
-                    Direction::Descending => field.compare(right, left),
-                })
-            })
-        });
+        order::sort(&mut mappings, &self.order);
         let count = mappings.len();
         let mappings = mappings.into_iter().skip(self.offset).take(self.limit.unwrap_or(usize::MAX)).collect();
         Page { count, mappings }
-    }
-}
-
-impl Field {
-    fn compare(self, left: &Mapping, right: &Mapping) -> Ordering {
-        match self {
-            Field::Id => left.id.cmp(&right.id),
-            Field::ProjectId => left.project.id.cmp(&right.project.id),
-            Field::ProjectRole => left.project_role.query_name().cmp(right.project_role.query_name()),
-            Field::CloudRole => left.role.as_str().cmp(right.role.as_str()),
-        }
     }
 }
 
@@ -115,7 +82,7 @@ impl FromStr for Filter {
             Some(("project_id", id)) => id
                 .parse()
                 .map(Filter::ProjectId)
-                .map_err(|_| illegal("filter_by", &format_args!("project_id:{id} names no number"))),
+                .map_err(|_| illegal("filter_by", &format_args!("{id:?} in project_id:{id} is not a number"))),
             Some(("project_role", role)) => role
                 .parse()
                 .map(Filter::ProjectRole)
@@ -123,34 +90,32 @@ impl FromStr for Filter {
             Some(("cloud_role", role)) => Ok(Filter::CloudRole(role.to_owned())),
             Some(_) | None => Err(illegal(
                 "filter_by",
-                &format_args!("{text:?} is none of project_id:<id>, project_role:<name> and cloud_role:<ARN>"),
+                &format_args!("{text:?} is not project_id:<id>, project_role:<name> or cloud_role:<ARN>"),
             )),
         }
     }
 }
 
-fn order_of(text: &str) -> Result<(Field, Direction), Error> {
+fn parse_order(text: &str) -> Result<(Key, Direction), Error> {
     let (field, direction) = text.split_once(':').unwrap_or((text, "asc"));
-    let field = match field {
-        "id" => Field::Id,
-        "project_id" => Field::ProjectId,
-        "project_role" => Field::ProjectRole,
-        "cloud_role" => Field::CloudRole,
-        _ => return Err(no_order(text)),
+    let key = match field {
+        "id" => Key::Id,
+        "project_id" => Key::ProjectId,
+        "project_role" => Key::ProjectRole,
+        "cloud_role" => Key::Role,
+        _ => return Err(not_an_order(text)),
     };
     match direction {
-        "asc" => Ok((field, Direction::Ascending)),
-        "desc" => Ok((field, Direction::Descending)),
-        _ => Err(no_order(text)),
+        "asc" => Ok((key, Direction::Ascending)),
+        "desc" => Ok((key, Direction::Descending)),
+        _ => Err(not_an_order(text)),
     }
 }
 
-fn no_order(text: &str) -> Error {
+fn not_an_order(text: &str) -> Error {
     illegal(
         "sort_by",
-        &format_args!(
-            "{text:?} is none of id, project_id, project_role and cloud_role, each followed by :asc or :desc"
-        ),
+        &format_args!("{text:?} is not id, project_id, project_role or cloud_role, with or without :asc or :desc"),
     )
 }
 
@@ -178,13 +143,13 @@ mod tests {
     }
 
     fn check(query: &str, count: usize, ids: &[i64]) {
-        let page = Listing::of(&Parameters::of(query)).expect("legal").page(mappings());
+        let page = Listing::from_parameters(&Parameters::from_query(query)).expect("legal").page(mappings());
         let found: Vec<i64> = page.mappings.iter().map(|mapping| mapping.id).collect();
         assert_eq!((page.count, found.as_slice()), (count, ids), "{query}");
     }
 
     #[test]
-    fn several_filters_narrow() {
+    fn each_filter_narrows_the_list() {
         check("", 4, &[1, 2, 3, 4]);
         check("filter_by=project_id:119", 3, &[2, 3, 4]);
         check("filter_by=project_id:119&filter_by=project_role:DATA_SCIENTIST", 2, &[2, 4]);
@@ -194,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn sorting_goes_by_each_field_in_turn() {
+    fn sorting_uses_each_field_in_turn() {
         check("sort_by=cloud_role:asc", 4, &[3, 1, 2, 4]);
         check("sort_by=id:desc", 4, &[4, 3, 2, 1]);
         check("sort_by=project_id:asc,id:desc", 4, &[4, 3, 2, 1]);
@@ -202,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_count_is_that_before_paging_and_a_limit_of_zero_is_none() {
+    fn the_count_ignores_paging_and_a_limit_of_zero_gives_no_items() {
         check("offset=1&limit=2", 4, &[2, 3]);
         check("limit=0", 4, &[]);
         check("offset=9", 4, &[]);
@@ -210,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_field_or_a_number_that_is_none_is_refused() {
+    fn an_unknown_field_or_an_illegal_number_is_refused() {
         for query in [
             "filter_by=colour:red",
             "filter_by=project_id",
@@ -223,7 +188,11 @@ mod tests {
             "offset=-1",
             "offset=1.5",
         ] {
-            assert_eq!(Listing::of(&Parameters::of(query)).expect_err(query).code(), 120_001, "{query}");
+            assert_eq!(
+                Listing::from_parameters(&Parameters::from_query(query)).expect_err(query).code(),
+                120_001,
+                "{query}"
+            );
         }
     }
 }

@@ -1,9 +1,9 @@
 //! `GET /project/{project}/cloud/aws/session-token`: credentials of a mapped role for a member who may assume it.
 //!
-//! Granted or refused, the request is on record before its answer leaves: no row, no credentials.
+//! The request is in the audit before its answer leaves, granted or refused: no row, no credentials.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use axum::Json;
 use axum::extract::State;
@@ -11,21 +11,19 @@ use hops_credentials_core::credentials::Credentials;
 use hops_credentials_core::request::{Extras, SessionDuration, SessionName};
 use hops_credentials_core::role::RoleArn;
 use hops_credentials_core::sts::Issued;
+use hops_credentials_core::text::rfc3339;
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::app::App;
 use crate::audit::{self, Purpose, SessionRequest};
 use crate::error::Error;
-use crate::flights::SameCredentials;
+use crate::flights::CredentialsKey;
 use crate::http::auth::{Caller, Member};
 use crate::http::parameters::{Parameters, ProjectId};
-use crate::http::request_log;
-use crate::mapping;
-use crate::metrics::OneMore;
+use crate::metrics::GaugeGuard;
+use crate::{log, mapping};
 
-/// What the contract calls a session token. Secret: it has no `Debug`, and it lives only as long as its answer.
+/// Credentials as the contract writes them. Secret: it has no `Debug`, and it lives only as long as its response.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionToken {
@@ -48,21 +46,14 @@ impl SessionToken {
     }
 }
 
-/// Whole seconds in UTC, as AWS writes an expiration.
-pub fn rfc3339(instant: SystemTime) -> String {
-    let instant = OffsetDateTime::from(instant);
-    let seconds = instant.replace_nanosecond(0).expect("zero nanoseconds are legal");
-    seconds.format(&Rfc3339).expect("STS answers with years of four digits")
-}
-
-/// Decides, calls STS, records, answers.
+/// Authorises the request, calls STS, writes the audit row, answers.
 pub async fn issue(
     State(app): State<App>,
     caller: Caller,
     ProjectId(project_id): ProjectId,
     parameters: Parameters,
 ) -> Result<Json<SessionToken>, Error> {
-    // A task of its own: a client that hangs up cannot end a request between STS and the record of it.
+    // A task of its own: a client that hangs up cannot end a request between STS and the audit row.
     tokio::spawn(async move {
         let actor = caller.actor.clone();
         let mut record = SessionRequest { project_id, ..SessionRequest::default() };
@@ -71,10 +62,10 @@ pub async fn issue(
         let mut transaction = app.database.begin_write().await?;
         audit::record_session(&mut transaction, &actor, Purpose::SessionToken, &record).await?;
         transaction.commit().await?;
-        app.metrics.recorded(&outcome);
+        app.metrics.count_session_token(&outcome);
         let issued = outcome?;
         for warning in &issued.warnings {
-            request_log::note(&actor.request_id, warning);
+            log::note(&actor.request_id, warning);
         }
         Ok(Json(SessionToken::new(&issued.credentials)))
     })
@@ -82,14 +73,14 @@ pub async fn issue(
     .expect("the task neither panics nor is it cancelled")
 }
 
-/// Notes in `record` what is known as soon as it is known.
+/// Fills `record` step by step, so that a refusal is recorded with everything known by then.
 async fn assume(
     app: &App,
     caller: Caller,
     parameters: &Parameters,
     record: &mut SessionRequest,
 ) -> Result<Issued, Error> {
-    let member = Member::of(app, caller, record.project_id).await?;
+    let member = Member::find(app, caller, record.project_id).await?;
     record.project_name = Some(member.project.name.clone());
     let asked: Option<RoleArn> = parameters.one("roleARN")?;
     record.role = asked.as_ref().map(RoleArn::to_string);
@@ -104,14 +95,14 @@ async fn assume(
     };
     record.session_name = Some(session_name.to_string());
 
-    let mappings = mapping::of_project(&app.database, member.project.id).await?;
+    let mappings = mapping::list_in_project(app.database.pool(), member.project.id).await?;
     let mapping = match &asked {
-        Some(role) => mapping::of_role(&mappings, role, member.project_role)?,
-        None => mapping::default_for(&mappings, member.project_role)?,
+        Some(role) => mapping::find_for_role(&mappings, role, member.project_role)?,
+        None => mapping::find_default(&mappings, member.project_role)?,
     };
     record.role = Some(mapping.role.to_string());
 
-    let same = SameCredentials {
+    let key = CredentialsKey {
         member: member.caller.user.email.to_string(),
         project_id: member.project.id,
         role: mapping.role.clone(),
@@ -121,11 +112,11 @@ async fn assume(
     let call = async || {
         let begin = Instant::now();
         let result = app.sts.assume_role(&mapping.role, &session_name, duration, &Extras::default()).await;
-        app.metrics.called_sts(&result, begin.elapsed());
+        app.metrics.count_sts_call(&result, begin.elapsed());
         result.map_err(Arc::new)
     };
-    let waiting = OneMore::of(&app.metrics.waiting_for_sts);
-    let issued = app.flights.join(same, call).await.map_err(Error::Assume)?;
+    let waiting = GaugeGuard::new(&app.metrics.waiting_for_sts);
+    let issued = app.flights.join(key, call).await.map_err(Error::Assume)?;
     drop(waiting);
     record.access_key_id = Some(issued.credentials.access_key_id().to_owned());
     record.sts_request_id.clone_from(&issued.request_id);
@@ -136,7 +127,7 @@ async fn assume(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     #[test]
     fn an_expiration_is_written_in_whole_seconds_of_utc() {

@@ -1,21 +1,21 @@
-//! What a user of a cluster signed in with, as the database keeps it: sealed with a key that follows from the id of the session.
-//! The database has only the hash of that id, so without the browser's cookie nobody opens it.
+//! The login of a cluster's user as the database keeps it: sealed with a key that follows from the id of the session. The
+//! database has only the hash of that id, so nobody opens the login without the browser's cookie.
 
+use hops_credentials_core::text::hex;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use ring::digest::{SHA256, digest};
 
-use crate::browser_session::SessionId;
+use crate::browser_session::session_id::SessionId;
 use crate::identity::login::Login;
-use crate::random;
 
-/// Seals a login. Once for each session: a key seals one text only.
+/// Seals a login. Call it once for each session: a key seals one text only.
 pub fn seal(session: &SessionId, login: &Login) -> String {
     let mut text = login.reveal().as_bytes().to_vec();
     key(session).seal_in_place_append_tag(nonce(), Aad::empty(), &mut text).expect("a header's value is short");
-    random::to_hex(&text)
+    hex(&text)
 }
 
-/// Opens it; `None` when it was sealed for another session or is damaged.
+/// Opens a sealed login; `None` when it was sealed for another session or is damaged.
 pub fn open(session: &SessionId, sealed: &str) -> Option<Login> {
     let digits = sealed.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
     let mut text = digits.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect::<Option<Vec<u8>>>()?;
@@ -41,7 +41,7 @@ mod tests {
         let (session, other) = (SessionId::generate(), SessionId::generate());
         let login = Login::with_api_key("prefix.canary");
         let sealed = seal(&session, &login);
-        assert!(!sealed.contains("canary") && !sealed.contains(&random::to_hex(b"canary")), "{sealed}");
+        assert!(!sealed.contains("canary") && !sealed.contains(&hex(b"canary")), "{sealed}");
         assert_eq!(open(&session, &sealed), Some(login));
         assert_eq!(open(&other, &sealed), None);
         for damaged in ["", "zz", "0", &sealed[2..], &format!("{sealed}00")] {

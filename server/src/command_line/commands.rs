@@ -6,41 +6,40 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::middleware;
-use clap::ValueEnum;
 use hops_credentials_core::base_identity::BaseIdentity;
 use hops_credentials_core::settings::Settings;
 use hops_credentials_core::sts::Sts;
 
 use crate::app::App;
 use crate::audit::Actor;
-use crate::browser_session::Cookie;
+use crate::browser_session::cookie::Cookie;
 use crate::command_line::import;
 use crate::command_line::options::{
-    Command, HopsworksUrl, MappedRole, MappingCommand, MemberCommand, ProjectCommand, Serve, UserCommand,
+    Command, HopsworksUrl, MappingCommand, MemberCommand, ProjectCommand, Serve, UserCommand,
 };
 use crate::database::{Address, Database};
-use crate::error::Error;
+use crate::error::{Error, with_sources};
 use crate::http::listen::Listener;
 use crate::http::{probes, request_log};
 use crate::identity::cluster::Cluster;
 use crate::identity::{self, Identity};
-use crate::mapping::change;
-use crate::mapping::file::{self, Others};
+use crate::mapping::change::{self, Others};
+use crate::mapping::file;
 use crate::mapping::{self, Mapping};
 use crate::project::Project;
 use crate::wrong_keys::WrongKeys;
-use crate::{api, pages, project, user};
+use crate::{api, log, member, pages, project, user};
 
-/// For one call of STS, so that the answer is there before the clients of the contract give up on it: they wait 10 s.
-const STS_LIMIT: Duration = Duration::from_secs(7);
+/// The longest call to STS. Clients of the contract wait 10 s, and get the answer before that.
+const STS_TIMEOUT: Duration = Duration::from_secs(7);
 
-/// For what is still being written when the command ends.
-const CLOSING: Duration = Duration::from_secs(1);
+/// The longest wait for the database to close when the command ends.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Opens the database, creating or migrating it, and runs the command.
 ///
 /// # Errors
-/// [`Error`]; nothing is changed then.
+/// [`Error`]; then nothing has changed.
 pub async fn run(command: Command, address: &Address) -> Result<(), Error> {
     let database = Database::open(address).await?;
     let actor = Actor::command_line();
@@ -56,17 +55,17 @@ pub async fn run(command: Command, address: &Address) -> Result<(), Error> {
             project::add(&database, &actor, &name).await.and_then(|project| print(&project.id))
         }
         Command::Member(MemberCommand::Set { project, email, project_role, .. }) => {
-            project::set_member(&database, &actor, &project, &email, project_role.into()).await
+            member::set(&database, &actor, &project, &email, project_role).await
         }
         Command::Member(MemberCommand::Remove { project, email, .. }) => {
-            project::remove_member(&database, &actor, &project, &email).await
+            member::remove(&database, &actor, &project, &email).await
         }
         Command::Mapping(command) => mapping(&database, &actor, command).await,
         Command::Import(options) => import::run(&database, &actor, &options)
             .await
             .and_then(|differences| differences.iter().try_for_each(|difference| print(difference))),
     };
-    let _ = tokio::time::timeout(CLOSING, database.close()).await;
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, database.close()).await;
     outcome
 }
 
@@ -82,15 +81,15 @@ async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) ->
     match command {
         MappingCommand::Add { project, project_role, role_arn, default, .. } => {
             let project = project_for_mapping(database, &project).await?;
-            let added = change::add(database, actor, project.id, project_role.into(), &role_arn, default).await?;
+            let added = change::add(database, actor, project.id, project_role, &role_arn, default).await?;
             print(&added.id)
         }
-        MappingCommand::List { project: None, .. } => list(&mapping::all(database).await?),
+        MappingCommand::List { project: None, .. } => list(&mapping::list(database).await?),
         MappingCommand::List { project: Some(project), .. } => {
-            let project = project::named(&mut *database.pool().acquire().await?, &project).await?;
-            list(&mapping::of_project(database, project.id).await?)
+            let project = project::find_by_id_or_name(database.pool(), &project).await?;
+            list(&mapping::list_in_project(database.pool(), project.id).await?)
         }
-        MappingCommand::Export { .. } => print(&file::write(&mapping::all(database).await?)),
+        MappingCommand::Export { .. } => print(&file::write(&mapping::list(database).await?)),
         MappingCommand::Apply { file, dry_run, .. } => {
             let text = std::fs::read_to_string(&file).map_err(|error| Error::System {
                 attempted: format!("reading {}", file.display()),
@@ -98,9 +97,9 @@ async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) ->
             })?;
             let wanted = file::read(&text)?;
             let differences = if dry_run {
-                file::preview(database, actor, &wanted, Others::Go).await?
+                file::preview(database, actor, &wanted, Others::Remove).await?
             } else {
-                file::apply(database, actor, &wanted, Others::Go).await?
+                file::apply(database, actor, &wanted, Others::Remove).await?
             };
             differences.iter().try_for_each(|difference| print(difference))
         }
@@ -108,47 +107,46 @@ async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) ->
     }
 }
 
-/// The project to map a role to. One of a cluster may be one that nobody has asked about yet.
+/// Finds the project to map a role to. A project of a cluster may be unknown here so far.
 async fn project_for_mapping(database: &Database, id_or_name: &str) -> Result<Project, Error> {
-    if let (Ok(id), Some(_)) = (id_or_name.parse(), identity::cluster_of(database).await?) {
-        project::learn(database, id, None).await?;
+    if let (Ok(id), Some(_)) = (id_or_name.parse(), identity::find_cluster(database).await?) {
+        project::remember_name(database, id, None).await?;
     }
-    project::named(&mut *database.pool().acquire().await?, id_or_name).await
+    project::find_by_id_or_name(database.pool(), id_or_name).await
 }
 
 fn list(mappings: &[Mapping]) -> Result<(), Error> {
     mappings.iter().try_for_each(|mapping| {
-        let project_role = MappedRole::from(mapping.project_role).to_possible_value().expect("no role is hidden");
         print(&format_args!(
             "{}\t{}\t{}\t{}\t{}\t{}",
             mapping.id,
             mapping.project.id,
             mapping.project.name,
-            project_role.get_name(),
+            mapping.project_role.command_line_name(),
             mapping.role,
             mapping.is_default
         ))
     })
 }
 
-/// One line on stdout, or an error instead of a key that nobody saw.
+/// Prints a line on stdout. Fails when nobody can read it: the line may be a new API key.
 fn print(line: &dyn Display) -> Result<(), Error> {
     writeln!(std::io::stdout(), "{line}")
         .map_err(|error| Error::System { attempted: "writing to stdout".to_owned(), source: error.into() })
 }
 
 async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
-    let sts = Arc::new(Sts::new(&Settings::from_environment())?.with_timeout(STS_LIMIT));
+    let sts = Arc::new(Sts::new(&Settings::from_environment())?.with_timeout(STS_TIMEOUT));
     let identity = match &options.hopsworks_url {
         None => {
-            // Without its cluster the database would be open to nobody, and projects added to it would meet those of the cluster.
-            if let Some(url) = identity::cluster_of(database).await? {
-                return Err(Error::OtherIdentity(format!("the Hopsworks cluster {url}")));
+            // Without its cluster the database has no users, and new projects would get the ids of projects of the cluster.
+            if let Some(url) = identity::find_cluster(database).await? {
+                return Err(identity::belongs_to_cluster(&url));
             }
             Identity::Local
         }
         Some(HopsworksUrl(url)) => {
-            identity::belong_to(database, url.as_str()).await?;
+            identity::claim_for_cluster(database, url.as_str()).await?;
             Identity::Hopsworks(Cluster::new(url, &Settings::from_environment())?)
         }
     };
@@ -159,21 +157,21 @@ async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
         sts: sts.clone(),
         flights: Arc::default(),
         identity,
-        failures: WrongKeys::default(),
+        wrong_keys: WrongKeys::default(),
         metrics: Arc::default(),
         is_behind_proxy: options.behind_proxy,
         cookie,
     };
-    // Beside the listener: finding out that there is none takes seconds, and the role mappings can be managed without one.
+    // In a task of its own: to find no base identity takes seconds, and role mappings can be managed without one.
     tokio::spawn(async move {
         match sts.base_identity().await {
             Ok(BaseIdentity { provider, is_role, arn, .. }) => {
                 let limit = if is_role { "; it is a role, so AWS ends every session after one hour" } else { "" };
-                request_log::line(&format_args!("base identity {arn}, from {provider}{limit}"));
+                log::line(&format_args!("base identity {arn}, from {provider}{limit}"));
             }
             Err(error) => {
-                let error = Error::from(error).with_sources();
-                request_log::line(&format_args!("no base identity, so no role can be assumed: {error}"));
+                let error = with_sources(&Error::from(error));
+                log::line(&format_args!("no base identity, so no role can be assumed: {error}"));
             }
         }
     });
@@ -181,7 +179,7 @@ async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
     let router = api::routes()
         .merge(probes::routes())
         .merge(pages::routes(&app))
-        .layer(middleware::from_fn_with_state(app.clone(), request_log::around))
+        .layer(middleware::from_fn_with_state(app.clone(), request_log::wrap))
         .with_state(app);
     listener.serve(router, metrics).await
 }

@@ -1,4 +1,4 @@
-//! `import`: the role mappings of another server of the contract, or of a Hopsworks cluster that has the endpoints.
+//! `import`: takes over the role mappings of another server, or of a Hopsworks cluster that has the same endpoints.
 
 use hops_credentials_core::settings::{API_KEY, Settings};
 
@@ -7,12 +7,14 @@ use crate::command_line::options::{HopsworksUrl, Import};
 use crate::database::Database;
 use crate::error::Error;
 use crate::identity;
-use crate::identity::cluster::{Cluster, Told};
+use crate::identity::cluster::{Cluster, RemoteMapping};
 use crate::identity::login::Login;
-use crate::mapping::file::{self, Difference, Entry, Others};
+use crate::mapping::change::Others;
+use crate::mapping::entry::Entry;
+use crate::mapping::file::{self, Difference};
 use crate::project::{self, ProjectName};
 
-/// Takes over what is there, or says what that would change.
+/// Imports the role mappings, or with `--dry-run` returns what that would change.
 ///
 /// # Errors
 /// [`Error::InvalidArgument`], [`Error::Cluster`], [`Error::Database`].
@@ -20,53 +22,53 @@ pub async fn run(database: &Database, actor: &Actor, options: &Import) -> Result
     let settings = Settings::from_environment();
     let Some(key) = settings.get(&API_KEY) else {
         return Err(Error::InvalidArgument(
-            "the variable API_KEY holds no key; set it to that of an administrator there".to_owned(),
+            "the variable API_KEY is not set; set it to the API key of an administrator of that server".to_owned(),
         ));
     };
     let HopsworksUrl(url) = &options.from;
-    let told =
+    let remote_mappings =
         Cluster::new(url, &settings)?.role_mappings(&Login::with_api_key(key)).await.map_err(|error| match error {
-            Error::Unauthenticated => Error::InvalidArgument("nobody there has the key in API_KEY".to_owned()),
+            Error::Unauthenticated => Error::InvalidArgument("that server does not know the key in API_KEY".to_owned()),
             Error::LoginNotAccepted => Error::InvalidArgument(
                 "the key in API_KEY is not an administrator's, or lacks the scope ADMIN".to_owned(),
             ),
             other => other,
         })?;
-    let is_of_cluster = identity::cluster_of(database).await?.is_some();
-    // In a database of a cluster the ids are the same; else they are another server's, and only the names mean anything.
-    let entry = |told: &Told| Entry {
-        project: if is_of_cluster { told.project_id.to_string() } else { told.project_name.clone() },
-        project_role: told.project_role,
-        role: told.role.clone(),
-        is_default: told.is_default,
+    let is_of_cluster = identity::find_cluster(database).await?.is_some();
+    // A database of a cluster has the ids of that cluster. Otherwise the ids are another server's, so only names count.
+    let entry = |remote: &RemoteMapping| Entry {
+        project: if is_of_cluster { remote.project_id.to_string() } else { remote.project_name.clone() },
+        project_role: remote.project_role,
+        role: remote.role.clone(),
+        is_default: remote.is_default,
     };
     let (mut known, mut unknown) = (Vec::new(), Vec::new());
-    for told in &told {
-        let entry = entry(told);
-        match project::named(&mut *database.pool().acquire().await?, &entry.project).await {
+    for remote in &remote_mappings {
+        let entry = entry(remote);
+        match project::find_by_id_or_name(database.pool(), &entry.project).await {
             Ok(_) => known.push(entry),
-            Err(Error::NoSuchProject(_)) => unknown.push((told, entry)),
+            Err(Error::NoSuchProject(_)) => unknown.push((remote, entry)),
             Err(error) => return Err(error),
         }
     }
     if options.dry_run {
-        let mut differences = file::preview(database, actor, &known, Others::Stay).await?;
-        differences.extend(unknown.into_iter().map(|(_, entry)| Difference::New(entry)));
+        let mut differences = file::preview(database, actor, &known, Others::Keep).await?;
+        differences.extend(unknown.into_iter().map(|(_, entry)| Difference::Added(entry)));
         return Ok(differences);
     }
-    for (told, entry) in unknown {
+    for (remote, entry) in unknown {
         if is_of_cluster {
-            project::learn(database, told.project_id, Some(&told.project_name)).await?
+            project::remember_name(database, remote.project_id, Some(&remote.project_name)).await?
         } else {
-            let name: ProjectName = told.project_name.parse().map_err(|problem: &str| {
-                Error::InvalidArgument(format!("the project {:?} there: {problem}", told.project_name))
+            let name: ProjectName = remote.project_name.parse().map_err(|problem: &str| {
+                Error::InvalidArgument(format!("the project {:?} of that server: {problem}", remote.project_name))
             })?;
-            match project::add(database, &actor.again(), &name).await {
+            match project::add(database, &actor.for_another_row(), &name).await {
                 Ok(_) | Err(Error::ProjectExists(_)) => {}
                 Err(error) => return Err(error),
             }
         }
         known.push(entry);
     }
-    file::apply(database, actor, &known, Others::Stay).await
+    file::apply(database, actor, &known, Others::Keep).await
 }

@@ -1,9 +1,10 @@
-//! The command line. Others script against it: names, stdout, stderr and exit codes are fixed.
+//! The options of the command line. People script against it: names, stdout, stderr and exit codes are fixed.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hops_credentials_core::network::is_loopback;
 use hops_credentials_core::role::{ProjectRole, RoleArn};
@@ -13,7 +14,7 @@ use crate::database::Address;
 use crate::project::ProjectName;
 use crate::user::Email;
 
-/// Maps AWS roles to projects and project roles, and hands out their temporary credentials.
+/// Maps AWS roles to projects and project roles, and issues temporary credentials of those roles.
 ///
 /// A first run:
 ///
@@ -24,17 +25,17 @@ use crate::user::Email;
 ///   role-mapping-server mapping add churn all arn:aws:iam::123456789012:role/reader --default
 ///   role-mapping-server serve --listen 127.0.0.1:8080
 ///
-/// Every command creates the database or migrates it when needed, and works while the server runs. Exit codes: 0 done, 1
-/// failed and nothing changed, 2 wrong usage.
+/// Every command creates or migrates the database if needed, and works while the server runs. Exit codes: 0 done; 1 failed,
+/// nothing changed; 2 wrong usage.
 #[derive(Debug, Parser)]
 #[command(name = "role-mapping-server", version, verbatim_doc_comment)]
 pub struct CommandLine {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// A command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve the REST interface and the pages until SIGTERM or SIGINT
@@ -45,36 +46,36 @@ pub enum Command {
     /// Add projects
     #[command(subcommand)]
     Project(ProjectCommand),
-    /// Say who is a member of a project, and as what
+    /// Set and remove the members of a project
     #[command(subcommand)]
     Member(MemberCommand),
     /// Map roles to projects and project roles
     #[command(subcommand)]
     Mapping(MappingCommand),
-    /// Take over the role mappings of another server or a Hopsworks cluster, and print what changes
+    /// Import the role mappings of another server or a Hopsworks cluster, and print what changes
     ///
-    /// The variable API_KEY holds the key of one of its administrators. Projects are found by their names and added when
-    /// there is none of that name; members are not taken over. Mappings that only this server has stay.
+    /// The variable API_KEY holds the API key of an administrator there. A project is found by its name, and added if it does
+    /// not exist; members are not imported. Mappings that only this server has stay.
     Import(Import),
 }
 
 /// `import`.
 #[derive(Debug, Args)]
 pub struct Import {
-    /// Where it is, https://host
+    /// The URL of the other server, https://host
     #[arg(long, value_name = "URL")]
     pub from: HopsworksUrl,
-    /// Change nothing
+    /// Print what would change, and change nothing
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]
     pub database: DatabaseOption,
 }
 
-/// Where the database is.
+/// The address of the database.
 #[derive(Debug, Args)]
 pub struct DatabaseOption {
-    /// sqlite:///absolute/path/roles.db or postgres://user@host/name; a URL that holds a password belongs into the variable
+    /// sqlite:///absolute/path/roles.db or postgres://user@host/name; put a URL with a password into the variable
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     pub database: String,
 }
@@ -82,38 +83,38 @@ pub struct DatabaseOption {
 /// `serve`.
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// Where to listen; port 0 takes a free one. The line "listening on <URL>" on stdout tells which
+    /// The address to listen on; port 0 takes a free port. The line "listening on <URL>" on stdout names it
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = socket_address)]
     pub listen: SocketAddr,
-    /// Certificate chain, a PEM file
+    /// The certificate chain, a PEM file
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
-    /// Private key of the certificate, a PEM file
+    /// The private key of the certificate, a PEM file
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
-    /// A reverse proxy in front speaks TLS; the last hop of its X-Forwarded-For is the client's address
+    /// A reverse proxy in front of the server speaks TLS; the last hop of its X-Forwarded-For is the client's address
     #[arg(long, conflicts_with = "tls_cert")]
     pub behind_proxy: bool,
-    /// Who the users are: those of this database, or those of a Hopsworks cluster with its projects, API keys and tokens
+    /// Whose users may call: those of this database, or those of a Hopsworks cluster with its projects, API keys and tokens
     #[arg(long, value_enum, default_value_t = IdentityOption::Local)]
     pub identity: IdentityOption,
-    /// The cluster, https://host; its certificate is always checked
+    /// The URL of the cluster, https://host; its certificate is always checked
     #[arg(long, value_name = "URL", required_if_eq("identity", "hopsworks"))]
     pub hopsworks_url: Option<HopsworksUrl>,
     #[command(flatten)]
     pub database: DatabaseOption,
 }
 
-/// Who the users are.
+/// Whose users may call.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum IdentityOption {
     /// Users, members and API keys of this database.
     Local,
-    /// Those of a Hopsworks cluster.
+    /// Users, members, API keys and tokens of a Hopsworks cluster.
     Hopsworks,
 }
 
-/// Where the REST interface of a cluster begins.
+/// The URL under which a cluster serves its REST interface.
 #[derive(Debug, Clone)]
 pub struct HopsworksUrl(pub Url);
 
@@ -121,8 +122,8 @@ impl FromStr for HopsworksUrl {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let place = text.trim_end_matches('/').trim_end_matches("/hopsworks-api/api").trim_end_matches('/');
-        let url = Url::parse(&format!("{place}/hopsworks-api/api/")).map_err(|_| "write it as https://host")?;
+        let base = text.trim_end_matches('/').trim_end_matches("/hopsworks-api/api").trim_end_matches('/');
+        let url = Url::parse(&format!("{base}/hopsworks-api/api/")).map_err(|_| "write it as https://host")?;
         match (url.scheme(), url.username(), url.password(), url.query(), url.fragment()) {
             ("https", "", None, None, None) => Ok(Self(url)),
             ("http", "", None, None, None) if is_loopback(&url) => Ok(Self(url)),
@@ -134,7 +135,7 @@ impl FromStr for HopsworksUrl {
 /// `user`.
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
-    /// Add a user and print the API key, once
+    /// Add a user, and print their API key, once
     Add {
         /// The e-mail address
         email: Email,
@@ -144,7 +145,7 @@ pub enum UserCommand {
         #[command(flatten)]
         database: DatabaseOption,
     },
-    /// Print a new API key for the user, once; the old one is void
+    /// Replace the API key of a user, and print the new one, once
     Key {
         /// The e-mail address
         email: Email,
@@ -156,7 +157,7 @@ pub enum UserCommand {
 /// `project`.
 #[derive(Debug, Subcommand)]
 pub enum ProjectCommand {
-    /// Add a project and print its id
+    /// Add a project, and print its id
     Add {
         /// Its name
         name: ProjectName,
@@ -168,18 +169,19 @@ pub enum ProjectCommand {
 /// `member`.
 #[derive(Debug, Subcommand)]
 pub enum MemberCommand {
-    /// Make a user a member of a project, or change what they are in it
+    /// Make a user a member of a project, or change their project role
     Set {
         /// The project's id or name
         project: String,
         /// The user's e-mail address
         email: Email,
-        /// What the user is in the project
-        project_role: MemberRole,
+        /// The user's role in the project
+        #[arg(value_parser = one_of(MEMBER_ROLES))]
+        project_role: ProjectRole,
         #[command(flatten)]
         database: DatabaseOption,
     },
-    /// End a membership
+    /// Remove a member from a project
     Remove {
         /// The project's id or name
         project: String,
@@ -198,10 +200,11 @@ pub enum MappingCommand {
         /// The project's id or name
         project: String,
         /// Whose members may assume the role
-        project_role: MappedRole,
+        #[arg(value_parser = one_of(MAPPED_ROLES))]
+        project_role: ProjectRole,
         /// The role, arn:aws:iam::<account>:role/<name>
         role_arn: RoleArn,
-        /// The role is used when none is named; takes the place of the default there is for the same project role
+        /// Use this role when no role is named; it replaces the current default of the same project role
         #[arg(long)]
         default: bool,
         #[command(flatten)]
@@ -209,7 +212,7 @@ pub enum MappingCommand {
     },
     /// Print id, project id, project name, project role, role ARN and default (true or false), separated by tabs
     List {
-        /// Only those of this project: its id or name
+        /// Print only the mappings of this project: its id or name
         project: Option<String>,
         #[command(flatten)]
         database: DatabaseOption,
@@ -219,11 +222,11 @@ pub enum MappingCommand {
         #[command(flatten)]
         database: DatabaseOption,
     },
-    /// Make the mappings exactly those of such a file, and print what changes: "-" goes, "+" comes
+    /// Make the mappings exactly those of such a file, and print what changes: "-" removed, "+" added
     Apply {
         /// The file
         file: PathBuf,
-        /// Change nothing
+        /// Print what would change, and change nothing
         #[arg(long)]
         dry_run: bool,
         #[command(flatten)]
@@ -238,57 +241,27 @@ pub enum MappingCommand {
     },
 }
 
-/// What a member is in a project.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum MemberRole {
-    /// May also move the default role mapping
-    DataOwner,
-    /// Works with the data
-    DataScientist,
-}
+/// The project roles of role mappings.
+const MAPPED_ROLES: &[(ProjectRole, &str)] = &[
+    (ProjectRole::DataOwner, "Data owners only"),
+    (ProjectRole::DataScientist, "Data scientists only"),
+    (ProjectRole::All, "All members"),
+];
 
-impl From<MemberRole> for ProjectRole {
-    fn from(role: MemberRole) -> Self {
-        match role {
-            MemberRole::DataOwner => ProjectRole::DataOwner,
-            MemberRole::DataScientist => ProjectRole::DataScientist,
-        }
-    }
-}
+/// The project roles of members.
+const MEMBER_ROLES: &[(ProjectRole, &str)] = &[
+    (ProjectRole::DataOwner, "May also change the default role mapping"),
+    (ProjectRole::DataScientist, "Works with the data"),
+];
 
-/// Whose members may assume a role.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum MappedRole {
-    /// Data owners only
-    DataOwner,
-    /// Data scientists only
-    DataScientist,
-    /// All members
-    All,
-}
-
-impl From<MappedRole> for ProjectRole {
-    fn from(role: MappedRole) -> Self {
-        match role {
-            MappedRole::DataOwner => ProjectRole::DataOwner,
-            MappedRole::DataScientist => ProjectRole::DataScientist,
-            MappedRole::All => ProjectRole::All,
-        }
-    }
-}
-
-impl From<ProjectRole> for MappedRole {
-    fn from(role: ProjectRole) -> Self {
-        match role {
-            ProjectRole::DataOwner => MappedRole::DataOwner,
-            ProjectRole::DataScientist => MappedRole::DataScientist,
-            ProjectRole::All => MappedRole::All,
-        }
-    }
+/// Parses one of these project roles, which `--help` lists.
+fn one_of(roles: &'static [(ProjectRole, &'static str)]) -> impl TypedValueParser<Value = ProjectRole> {
+    let names = roles.iter().map(|(role, help)| PossibleValue::new(role.command_line_name()).help(*help));
+    PossibleValuesParser::new(names).try_map(|name| ProjectRole::from_command_line_name(&name))
 }
 
 impl Command {
-    /// The option that every command has.
+    /// The database option, which every command has.
     pub fn database(&self) -> &DatabaseOption {
         match self {
             Command::Serve(serve) => &serve.database,
@@ -308,7 +281,7 @@ impl Command {
 }
 
 impl DatabaseOption {
-    /// The address, parsed here and not by clap, whose message would show the URL and so a password.
+    /// Parses the address. clap must not do it: its message would show the URL, and so a password.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -318,13 +291,13 @@ impl DatabaseOption {
 }
 
 impl Serve {
-    /// What clap cannot check by itself.
+    /// Checks what clap cannot check.
     ///
     /// # Errors
     /// Why these options do not go together.
     pub fn check(&self) -> Result<(), String> {
         if let (IdentityOption::Local, Some(_)) = (self.identity, &self.hopsworks_url) {
-            return Err("--hopsworks-url goes with --identity hopsworks".to_owned());
+            return Err("--hopsworks-url requires --identity hopsworks".to_owned());
         }
         if self.listen.ip().is_loopback() || self.tls_cert.is_some() || self.behind_proxy {
             Ok(())
@@ -340,7 +313,7 @@ impl Serve {
 
 fn socket_address(text: &str) -> Result<SocketAddr, String> {
     let found = text.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
-    found.ok_or_else(|| "it is not of the form 127.0.0.1:8080 or host:port".to_owned())
+    found.ok_or_else(|| "write it as 127.0.0.1:8080 or host:port".to_owned())
 }
 
 #[cfg(test)]
@@ -349,7 +322,7 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn a_cluster_is_named_by_https_and_its_host_and_on_this_machine_by_http_too() {
+    fn a_cluster_is_reached_by_https_and_on_this_machine_by_http_too() {
         let parsed = |text: &str| text.parse::<HopsworksUrl>().map(|url| url.0.to_string());
         for text in
             ["https://hops.example.org", "https://hops.example.org/", "https://hops.example.org/hopsworks-api/api/"]
@@ -371,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_holds_together() {
+    fn the_command_line_is_consistent() {
         CommandLine::command().debug_assert();
     }
 }

@@ -1,7 +1,7 @@
-//! Who calls and what they may do. A permission is an extractor: a handler that takes a [`DataOwner`] cannot be reached by
-//! anybody else. Each request is authorised by itself, against the database as it is then, or by the cluster.
+//! Who calls, and what they may do. A permission is an extractor: only a data owner reaches a handler that takes a
+//! [`DataOwner`]. Each request is authorised by itself, against the present state of the database, or by the cluster.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Instant;
 
 use axum::extract::FromRequestParts;
@@ -13,23 +13,21 @@ use hops_credentials_core::role::ProjectRole;
 use crate::app::App;
 use crate::audit::Actor;
 use crate::error::Error;
+use crate::http::listen::Peer;
 use crate::http::parameters::ProjectId;
 use crate::http::request_log::RequestId;
 use crate::identity::Identity;
 use crate::identity::login::Login;
-use crate::mapping::{self, Mapping};
-use crate::project::{self, Project};
+use crate::mapping::{self, Mapping, MemberView};
+use crate::member;
+use crate::project::Project;
 use crate::user::{Membership, User};
 
-/// The address at the other end of the connection; `serve` puts it into the extensions of each request.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer(pub SocketAddr);
-
-/// Somebody with a valid API key, or a token of the cluster.
+/// A caller with a valid API key or a token of the cluster.
 pub struct Caller {
-    /// Who.
+    /// The user.
     pub user: User,
-    /// The same for the audit.
+    /// The caller as the audit names them.
     pub actor: Actor,
 }
 
@@ -38,47 +36,49 @@ impl FromRequestParts<App> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
         match app.identity.authenticate(&app.database, &parts.headers).await {
-            Ok(user) => Ok(Self::of(app, parts, user)),
-            Err(Error::Unauthenticated) if parts.headers.contains_key(AUTHORIZATION) => Err(wrong_key(app, parts)),
+            Ok(user) => Ok(Self::new(app, parts, user)),
+            Err(Error::Unauthenticated) if parts.headers.contains_key(AUTHORIZATION) => {
+                Err(count_wrong_key(app, parts))
+            }
             Err(error) => Err(error),
         }
     }
 }
 
 impl Caller {
-    /// Whether users, projects and members are those of this server, and not of a cluster.
-    pub fn has_members_here(&self) -> bool {
+    /// Whether this is a user of this database, and not of a cluster.
+    pub fn is_local_user(&self) -> bool {
         match self.user.membership {
             Membership::Stored(_) => true,
-            Membership::Told(_) => false,
+            Membership::FromCluster(_) => false,
         }
     }
 
-    /// The user as the one who makes this request.
-    pub fn of(app: &App, parts: &Parts, user: User) -> Self {
+    /// Makes the user the caller of this request.
+    pub fn new(app: &App, parts: &Parts, user: User) -> Self {
         let request_id = parts.extensions.get::<RequestId>().expect("the request log gives each request an id");
-        let address = Some(address(app, parts).to_string());
+        let address = Some(client_address(app, parts).to_string());
         let name = user.email.to_string();
         Self { user, actor: Actor { request_id: request_id.0.clone(), name, address } }
     }
 }
 
-/// Where the request comes from.
-fn address(app: &App, parts: &Parts) -> IpAddr {
-    let peer = parts.extensions.get::<Peer>().expect("serve notes the peer of each request");
+/// The client's address.
+fn client_address(app: &App, parts: &Parts) -> IpAddr {
+    let peer = parts.extensions.get::<Peer>().expect("the listener notes the peer of each request");
     if app.is_behind_proxy { last_hop(&parts.headers).unwrap_or(peer.0.ip()) } else { peer.0.ip() }
 }
 
-/// The answer to a key that nobody has; an address that came with many of them has to wait for its next answer.
-pub fn wrong_key(app: &App, parts: &Parts) -> Error {
+/// Counts a wrong key and returns the error for it: an address that sends many of them has to wait.
+pub fn count_wrong_key(app: &App, parts: &Parts) -> Error {
     app.metrics.wrong_keys.inc();
-    match app.failures.count(address(app, parts), Instant::now()) {
+    match app.wrong_keys.count(client_address(app, parts), Instant::now()) {
         None => Error::Unauthenticated,
         Some(wait) => Error::TooManyWrongKeys(wait.as_secs() + 1),
     }
 }
 
-/// The hop that our own proxy wrote: everything before it came from the client and proves nothing.
+/// Reads the hop that our own proxy wrote: everything before it came from the client and proves nothing.
 fn last_hop(headers: &HeaderMap) -> Option<IpAddr> {
     let value = headers.get_all("x-forwarded-for").iter().next_back()?;
     value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
@@ -92,10 +92,10 @@ impl FromRequestParts<App> for Admin {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
         let mut caller = Caller::from_request_parts(parts, app).await?;
-        if let (Identity::Hopsworks(cluster), Some(login)) = (&app.identity, Login::of(&parts.headers)) {
+        if let (Identity::Hopsworks(cluster), Some(login)) = (&app.identity, Login::from_headers(&parts.headers)) {
             caller.user.is_admin = cluster.is_admin(&login).await?;
         }
-        Self::of(caller)
+        Self::from_caller(caller)
     }
 }
 
@@ -104,31 +104,31 @@ impl Admin {
     ///
     /// # Errors
     /// [`Error::NotAdmin`].
-    pub fn of(caller: Caller) -> Result<Self, Error> {
+    pub fn from_caller(caller: Caller) -> Result<Self, Error> {
         if caller.user.is_admin { Ok(Self(caller)) } else { Err(Error::NotAdmin) }
     }
 }
 
-/// A member of the project in the path. An administrator is none by office.
+/// A member of the project in the path. Being an administrator does not make one a member.
 pub struct Member {
-    /// Who.
+    /// The caller.
     pub caller: Caller,
     /// The project.
     pub project: Project,
-    /// What they are in it.
+    /// The member's role in it.
     pub project_role: ProjectRole,
 }
 
 impl Member {
-    /// The caller as a member of that project.
+    /// Finds the caller among the members of this project.
     ///
     /// # Errors
-    /// [`Error::NotMember`], the same whether or not there is such a project.
-    pub async fn of(app: &App, caller: Caller, project_id: i64) -> Result<Self, Error> {
-        match project::membership(&app.database, project_id, &caller.user).await? {
+    /// [`Error::NotMember`], whether or not the project exists.
+    pub async fn find(app: &App, caller: Caller, project_id: i64) -> Result<Self, Error> {
+        match member::find(&app.database, project_id, &caller.user).await? {
             Some((project, project_role)) => {
                 if let Identity::Hopsworks(cluster) = &app.identity {
-                    cluster.learn(&app.database, &project).await?;
+                    cluster.import_name(&app.database, &project).await?;
                 }
                 Ok(Self { caller, project, project_role })
             }
@@ -143,13 +143,13 @@ impl FromRequestParts<App> for Member {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
         let caller = Caller::from_request_parts(parts, app).await?;
         let ProjectId(project_id) = ProjectId::from_request_parts(parts, app).await?;
-        Self::of(app, caller, project_id).await
+        Self::find(app, caller, project_id).await
     }
 }
 
-/// A member of the project in the path, with the role mappings of the project: what clients ask for most, in one query.
+/// A member of the project in the path with its role mappings, loaded in one query: clients ask for them most.
 pub struct MemberMappings {
-    /// Who, of which project, as what.
+    /// The member.
     pub member: Member,
     /// The role mappings, in the order of their ids.
     pub mappings: Vec<Mapping>,
@@ -160,20 +160,20 @@ impl FromRequestParts<App> for MemberMappings {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
         let project_id = ProjectId::from_request_parts(parts, app).await;
-        let login = Login::of(&parts.headers);
+        let login = Login::from_headers(&parts.headers);
         if let (Identity::Local, Some(key), Ok(ProjectId(project_id))) =
             (&app.identity, login.as_ref().and_then(Login::api_key), project_id)
-            && let Some(found) = mapping::of_members_project(&app.database, key, project_id).await?
+            && let Some(view) = mapping::load_member_view(&app.database, key, project_id).await?
         {
-            let (user, project, project_role, mappings) = found;
+            let MemberView { user, project, project_role, mappings } = view;
             return Ok(Self {
-                member: Member { caller: Caller::of(app, parts, user), project, project_role },
+                member: Member { caller: Caller::new(app, parts, user), project, project_role },
                 mappings,
             });
         }
-        // Whoever is refused is told why by the same rules as everywhere.
+        // The usual rules say why a caller is refused.
         let member = Member::from_request_parts(parts, app).await?;
-        let mappings = mapping::of_project(&app.database, member.project.id).await?;
+        let mappings = mapping::list_in_project(app.database.pool(), member.project.id).await?;
         Ok(Self { member, mappings })
     }
 }
@@ -185,7 +185,7 @@ impl FromRequestParts<App> for DataOwner {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
-        Self::of(Member::from_request_parts(parts, app).await?)
+        Self::from_member(Member::from_request_parts(parts, app).await?)
     }
 }
 
@@ -194,7 +194,7 @@ impl DataOwner {
     ///
     /// # Errors
     /// [`Error::NotDataOwner`].
-    pub fn of(member: Member) -> Result<Self, Error> {
+    pub fn from_member(member: Member) -> Result<Self, Error> {
         match member.project_role {
             ProjectRole::DataOwner => Ok(Self(member)),
             ProjectRole::DataScientist | ProjectRole::All => Err(Error::NotDataOwner),
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn behind_a_proxy_only_its_own_hop_counts() {
+    fn behind_a_proxy_only_the_hop_that_it_wrote_counts() {
         let hop = |values: &[&str]| last_hop(&headers("x-forwarded-for", values)).map(|hop| hop.to_string());
         assert_eq!(hop(&["10.9.9.9, 192.0.2.7"]).as_deref(), Some("192.0.2.7"));
         assert_eq!(hop(&["10.9.9.9", "2001:db8::1"]).as_deref(), Some("2001:db8::1"));

@@ -1,5 +1,5 @@
-//! The socket: accepts connections, with or without TLS, bounds what a client may do before its request is read, and stops
-//! in time when the system asks.
+//! The listener: accepts connections with or without TLS, limits what a client may do before its request is read, and stops in
+//! time when the system asks.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -27,34 +27,37 @@ use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
 
 use crate::error::Error;
-use crate::http::auth::Peer;
-use crate::http::request_log;
-use crate::metrics::{Metrics, OneMore};
+use crate::log;
+use crate::metrics::{GaugeGuard, Metrics};
 
-/// For the TLS handshake, for the head of a request, between two requests of one connection, and for a client that does not
+/// The longest wait for a TLS handshake, for the head of a request, for the next request of a connection, and for a client to
 /// read its answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// File descriptors that no connection of a client takes: the database, STS, the cluster.
-const RESERVED: u64 = 128;
+/// File descriptors for everything but connections of clients: the database, STS, the cluster.
+const RESERVED_DESCRIPTORS: u64 = 128;
 
-/// So many file descriptors are asked of the system, within what it allows.
-const DESCRIPTORS: u64 = 16 * 1024;
+/// The number of file descriptors to ask the system for; it may allow fewer.
+const WANTED_DESCRIPTORS: u64 = 16 * 1024;
 
-/// For the request line and the headers; a token of a cluster takes some KiB.
-const MAXIMUM_HEAD: usize = 32 * 1024;
+/// The longest head of a request: its first line and its headers. A token of a cluster takes some KiB.
+const MAX_HEAD_BYTES: usize = 32 * 1024;
 
-/// For running requests after the signal to stop; the system's patience is not endless either.
-const GRACE: Duration = Duration::from_secs(3);
+/// The time for running requests to end after the signal to stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// After an accept that failed, for example for want of file descriptors.
-const PAUSE: Duration = Duration::from_millis(100);
+/// The pause after a failed accept, for example when no file descriptor is free.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The client's end of the connection. Each request carries it as an extension.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
 
 /// A bound socket.
 pub struct Listener {
     socket: TcpListener,
     tls: Option<TlsAcceptor>,
-    /// As many as there may be connections. Whoever comes on top of them waits in the queue of the system.
+    /// One permit for each possible connection. A client without a permit waits in the queue of the system.
     permits: Arc<Semaphore>,
 }
 
@@ -65,31 +68,32 @@ impl Listener {
     /// [`Error::System`].
     pub async fn bind(address: SocketAddr, certificate_and_key: Option<(&Path, &Path)>) -> Result<Self, Error> {
         let tls = match certificate_and_key {
-            Some((certificate, key)) => Some(acceptor(certificate, key)?),
+            Some((certificate, key)) => Some(make_acceptor(certificate, key)?),
             None => None,
         };
         let socket = TcpListener::bind(address)
             .await
             .map_err(|error| Error::System { attempted: format!("listening on {address}"), source: error.into() })?;
-        let descriptors = rlimit::increase_nofile_limit(DESCRIPTORS).map_err(|error| Error::System {
+        let descriptors = rlimit::increase_nofile_limit(WANTED_DESCRIPTORS).map_err(|error| Error::System {
             attempted: "asking for file descriptors".to_owned(),
             source: error.into(),
         })?;
-        let connections = usize::try_from(descriptors.saturating_sub(RESERVED).max(1)).unwrap_or(usize::MAX);
+        let connections =
+            usize::try_from(descriptors.saturating_sub(RESERVED_DESCRIPTORS).max(1)).unwrap_or(usize::MAX);
         Ok(Self { socket, tls, permits: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))) })
     }
 
-    /// The next connection, once there may be one more.
+    /// Accepts the next connection once a permit is free.
     async fn accept(&self) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
         let permit = self.permits.clone().acquire_owned().await.expect("it is never closed");
         let (stream, peer) = self.socket.accept().await?;
         Ok((stream, peer, permit))
     }
 
-    /// Says on stdout where it listens, serves until SIGTERM or SIGINT, and then lets running requests end, for 3 s at most.
+    /// Prints the address on stdout, serves until SIGTERM or SIGINT, and then waits at most 3 s for running requests.
     ///
     /// # Errors
-    /// [`Error::System`] when the system gives no signals or no address; not for what a client does.
+    /// [`Error::System`] when the system gives no signals or no address; never because of a client.
     pub async fn serve(self, router: Router, metrics: Arc<Metrics>) -> Result<(), Error> {
         let refused =
             |source: std::io::Error| Error::System { attempted: "starting to serve".to_owned(), source: source.into() };
@@ -108,14 +112,14 @@ impl Listener {
                         let (tls, router, metrics) = (self.tls.clone(), router.clone(), metrics.clone());
                         let watcher = running.watcher();
                         tokio::spawn(async move {
-                            let _open = OneMore::of(&metrics.connections);
-                            converse(stream, peer, tls, router, watcher).await;
+                            let _open = GaugeGuard::new(&metrics.connections);
+                            serve_connection(stream, peer, tls, router, watcher).await;
                             drop(permit);
                         });
                     }
                     Err(error) => {
-                        request_log::line(&format_args!("cannot accept a connection: {error}"));
-                        tokio::time::sleep(PAUSE).await;
+                        log::line(&format_args!("cannot accept a connection: {error}"));
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
                 },
                 _ = terminate.recv() => break,
@@ -123,30 +127,36 @@ impl Listener {
             }
         }
         drop(self.socket);
-        request_log::line(&"stopping");
-        let _ = tokio::time::timeout(GRACE, running.shutdown()).await;
+        log::line(&"stopping");
+        let _ = tokio::time::timeout(STOP_TIMEOUT, running.shutdown()).await;
         Ok(())
     }
 }
 
-/// A connection, with TLS or without.
-async fn converse(stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, router: Router, watcher: Watcher) {
+/// Serves a connection, with or without TLS.
+async fn serve_connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    watcher: Watcher,
+) {
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(PATIENCE));
+    stream.set_write_timeout(Some(CLIENT_TIMEOUT));
     let stream = Box::pin(stream);
     match tls {
-        None => answer(stream, peer, router, watcher).await,
+        None => serve_http(stream, peer, router, watcher).await,
         Some(tls) => {
-            if let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, tls.accept(stream)).await {
-                answer(stream, peer, router, watcher).await;
+            if let Ok(Ok(stream)) = tokio::time::timeout(CLIENT_TIMEOUT, tls.accept(stream)).await {
+                serve_http(stream, peer, router, watcher).await;
             }
         }
     }
 }
 
-/// Serves one connection to its end. What breaks it is the client's affair.
-async fn answer<S>(stream: S, peer: SocketAddr, router: Router, watcher: Watcher)
+/// Serves HTTP on a connection to its end. Errors of a connection are not ours.
+async fn serve_http<S>(stream: S, peer: SocketAddr, router: Router, watcher: Watcher)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -157,13 +167,13 @@ where
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
-        .max_header_size(MAXIMUM_HEAD)
+        .header_read_timeout(CLIENT_TIMEOUT)
+        .max_header_size(MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service);
     let _ = watcher.watch(connection).await;
 }
 
-fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Error> {
+fn make_acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Error> {
     let reading = |what: &str, path: &Path, source: pem::Error| Error::System {
         attempted: format!("reading the {what} from {}, a PEM file,", path.display()),
         source: source.into(),

@@ -1,4 +1,4 @@
-//! The query of a request and the segments of its path, with JSON errors that name the parameter.
+//! The query of a request and the segments of its path. Errors name the parameter.
 
 use std::convert::Infallible;
 use std::fmt::Display;
@@ -9,24 +9,24 @@ use axum::http::request::Parts;
 
 use crate::error::Error;
 
-/// The query of a request. An empty value counts as none; parameters nobody asks for are ignored.
+/// The query of a request. An empty value counts as absent; unknown parameters are ignored.
 pub struct Parameters(Vec<(String, String)>);
 
 impl<S: Sync> FromRequestParts<S> for Parameters {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self::of(parts.uri.query().unwrap_or_default()))
+        Ok(Self::from_query(parts.uri.query().unwrap_or_default()))
     }
 }
 
 impl Parameters {
     /// Decodes a query.
-    pub fn of(query: &str) -> Self {
+    pub fn from_query(query: &str) -> Self {
         Self(form_urlencoded::parse(query.as_bytes()).into_owned().filter(|(_, value)| !value.is_empty()).collect())
     }
 
-    /// All values of a parameter that may be repeated.
+    /// The values of a parameter that may be repeated.
     pub fn all<'a>(&'a self, name: &'static str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(given, _)| given == name).map(|(_, value)| value.as_str())
     }
@@ -44,7 +44,7 @@ impl Parameters {
         }
     }
 
-    /// The value of a parameter that may not be missing.
+    /// The value of a required parameter.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] when it is missing, illegal or given twice.
@@ -53,7 +53,7 @@ impl Parameters {
     }
 }
 
-/// The error for the value of a parameter or path segment.
+/// Makes the error for an illegal parameter or path segment.
 pub fn illegal(name: &'static str, reason: &dyn Display) -> Error {
     Error::InvalidArgument(format!("{name}: {reason}"))
 }
@@ -68,7 +68,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ProjectId {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
-        number(parts, state, "project").await.map(Self)
+        parse_number(parts, state, "project").await.map(Self)
     }
 }
 
@@ -76,11 +76,11 @@ impl<S: Send + Sync> FromRequestParts<S> for MappingId {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
-        number(parts, state, "id").await.map(Self)
+        parse_number(parts, state, "id").await.map(Self)
     }
 }
 
-async fn number<S: Send + Sync>(parts: &mut Parts, state: &S, name: &'static str) -> Result<i64, Error> {
+async fn parse_number<S: Send + Sync>(parts: &mut Parts, state: &S, name: &'static str) -> Result<i64, Error> {
     let segments = RawPathParams::from_request_parts(parts, state)
         .await
         .map_err(|_| Error::InvalidArgument("the path is not UTF-8".to_owned()))?;
@@ -93,15 +93,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_percent_decoded_and_an_empty_one_is_none() {
-        let parameters = Parameters::of("roleARN=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fa%2Bb&roleSessionName=&x=1");
+    fn a_value_is_percent_decoded_and_an_empty_value_counts_as_absent() {
+        let parameters = Parameters::from_query("roleARN=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fa%2Bb&roleSessionName=&x=1");
         assert_eq!(parameters.one::<String>("roleARN").expect("legal").as_deref(), Some("arn:aws:iam::1:role/a+b"));
         assert_eq!(parameters.one::<String>("roleSessionName").expect("legal"), None);
     }
 
     #[test]
     fn an_error_names_the_parameter() {
-        let parameters = Parameters::of("limit=x&offset=1&offset=2");
+        let parameters = Parameters::from_query("limit=x&offset=1&offset=2");
         let text = |result: Result<Option<u32>, Error>| result.expect_err("illegal").to_string();
         assert_eq!(text(parameters.one("limit")), "limit: invalid digit found in string");
         assert_eq!(text(parameters.one("offset")), "offset: it is given twice");

@@ -1,5 +1,5 @@
-//! What the machinery around the server asks: is it alive, is it ready, what has it counted. Open to everybody who reaches
-//! the server: nothing here tells who or what.
+//! What orchestration and monitoring ask: is the server alive, is it ready, what has it counted. Open to everybody who reaches
+//! the server: nothing here names a user or a role.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{Error, with_sources};
 use crate::http::request_log::Cause;
 use crate::metrics::MEDIA_TYPE;
 
-/// For the database, when somebody wants to know whether the server is ready.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// The longest wait for the database.
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// `/healthz`, `/readyz` and `/metrics`.
 pub fn routes() -> Router<App> {
@@ -25,12 +25,12 @@ pub fn routes() -> Router<App> {
         .route("/metrics", get(metrics))
 }
 
-/// Ready is who can answer members: that takes the database. STS is not asked; when it is out of reach, another server
-/// beside this one fares no better.
+/// Reports whether the server can answer members, which takes the database. It does not ask STS: when STS cannot be reached,
+/// another server beside this one cannot reach it either.
 async fn ready(State(app): State<App>) -> Response {
-    let cause = match tokio::time::timeout(PATIENCE, app.database.answers()).await {
+    let cause = match tokio::time::timeout(DATABASE_TIMEOUT, app.database.ping()).await {
         Ok(Ok(())) => return "ready\n".into_response(),
-        Ok(Err(error)) => Error::from(error).with_sources(),
+        Ok(Err(error)) => with_sources(&Error::from(error)),
         Err(_) => "the database did not answer in time".to_owned(),
     };
     let mut response = (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response();

@@ -1,47 +1,43 @@
-//! What happens around every request: an id, a bound on time and size, no caching, and one line in the log (stderr).
+//! What happens around every request: an id, a limit on time and size, no caching, and one line in the log.
 //!
-//! A line names method and path, never the query, a header or a body: they hold what only the caller may know.
+//! The line has the method and the path, never the query, a header or a body: they may hold secrets of the caller.
 
-use std::fmt::Display;
-use std::io::Write;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use axum::body::HttpBody;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::app::App;
 use crate::error::Error;
-use crate::random;
+use crate::{log, random};
 
-/// No endpoint needs a body; what is larger is refused unread.
-const MAXIMUM_BODY: u64 = 64 * 1024;
+/// The longest body. No endpoint needs a longer one, so it is refused unread.
+const MAX_BODY_BYTES: u64 = 64 * 1024;
 
-/// Longer than two calls of STS, which the page *Try it* makes, and the wait for a writer of the database.
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest time for a request. The page *Try it* makes two calls to STS, and then waits for its turn to write.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The id of a request: in the log, in the audit, and in the answer as `X-Request-Id`.
+/// The id of a request, in the log, in the audit and in the header `X-Request-Id` of the response.
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
-/// Why the answer is an error, for the log; an extension of the response.
+/// Why the response is an error, for the log. An extension of the response.
 #[derive(Debug, Clone)]
 pub struct Cause(pub String);
 
-/// The outermost layer of the router.
-pub async fn around(State(app): State<App>, mut request: Request, next: Next) -> Response {
+/// Wraps every handler; the outermost layer of the router.
+pub async fn wrap(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = random::hex::<8>();
     request.extensions_mut().insert(RequestId(id.clone()));
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = if is_too_large(&request) {
-        Error::TooLarge(MAXIMUM_BODY).into_response()
+        Error::TooLarge(MAX_BODY_BYTES).into_response()
     } else {
-        match tokio::time::timeout(TIMEOUT, next.run(request)).await {
+        match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
             Ok(response) => response,
             Err(_) => Error::TimedOut.into_response(),
         }
@@ -51,26 +47,14 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
     headers
         .insert("x-request-id", HeaderValue::try_from(id.as_str()).expect("hexadecimal digits are legal in a header"));
     let cause = response.extensions().get::<Cause>().map(|cause| format!(" cause={:?}", cause.0)).unwrap_or_default();
-    app.metrics.answered(response.status(), started.elapsed());
+    app.metrics.count_answer(response.status(), started.elapsed());
     let (status, milliseconds) = (response.status().as_u16(), started.elapsed().as_millis());
-    line(&format_args!("request={id} method={method} path={path:?} status={status} ms={milliseconds}{cause}"));
+    log::line(&format_args!("request={id} method={method} path={path:?} status={status} ms={milliseconds}{cause}"));
     response
 }
 
-/// A body without a length is bounded too: nobody reads it, and the connection is closed after the answer.
+/// Whether the body declares to be too large. A body without a length does no harm: nothing reads it, and the connection closes
+/// after the response.
 fn is_too_large(request: &Request) -> bool {
-    request.body().size_hint().lower() > MAXIMUM_BODY
-}
-
-/// A line that belongs to a request.
-pub fn note(request_id: &str, text: &str) {
-    line(&format_args!("request={request_id} note={text:?}"));
-}
-
-/// A line in the log. A log nobody reads any more is no reason to stop serving.
-pub fn line(text: &dyn Display) {
-    let now = OffsetDateTime::from(SystemTime::now()).replace_nanosecond(0).expect("zero nanoseconds are legal");
-    let now = now.format(&Rfc3339).expect("the year has four digits");
-    // One write for the whole line: stderr has no buffer, and several servers may share a log.
-    let _ = std::io::stderr().lock().write_all(format!("{now} {text}\n").as_bytes());
+    request.body().size_hint().lower() > MAX_BODY_BYTES
 }

@@ -1,10 +1,10 @@
-//! A Hopsworks cluster that says who its users are, which projects they are in, and who is an administrator.
+//! A client of a Hopsworks cluster, which knows who its users are, which projects they are in, and who is an administrator.
 //!
-//! Everybody is asked about with the login they brought, so the cluster tells nobody more than it would anyway. How long an
-//! answer is good is the matter of `answers`.
+//! Every request carries the login of the user it is about, so the cluster says no more than it would say to that user.
+//! `answer_cache` decides how long an answer counts.
 //!
-//! Facts about the cluster's interface: `GET project` is the one endpoint that takes API keys and the tokens of jobs as well
-//! as those of people, and it answers the caller's own rows only.
+//! Facts about the cluster's interface: `GET project` is the one endpoint that takes API keys, tokens of people and tokens of
+//! jobs alike, and it returns only rows about the caller.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -18,49 +18,49 @@ use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::database::Database;
-use crate::error::Error;
-use crate::identity::answer_cache::{Answers, PATIENCE};
+use crate::api_key::prefix_of;
+use crate::error::{Error, with_sources};
+use crate::identity::answer_cache::{AnswerCache, CLUSTER_TIMEOUT};
 use crate::identity::login::Login;
-use crate::project::{self, Project};
-use crate::user::{Email, Membership, User, prefix_of};
+use crate::project::Project;
+use crate::user::{Email, Membership, User};
 
-/// An administrator has some thousand projects at most, of a few hundred bytes each.
-const MAXIMUM_ANSWER: usize = 16 * 1024 * 1024;
+/// The longest answer: an administrator has some thousand projects at most, of a few hundred bytes each.
+const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
-/// Role mappings asked for at once.
-const PAGE: usize = 500;
+/// Role mappings in one request.
+const PAGE_SIZE: usize = 500;
 
-/// Why a cluster did not say who somebody is.
+/// Why a cluster did not say who a user is.
 #[derive(Debug, Clone)]
-enum Silence {
+enum ClusterError {
     /// Nobody has this login.
     Refused,
-    /// Somebody has it, but it is not good for this.
+    /// Somebody has this login, but it does not allow this request.
     NotAccepted,
-    /// The cluster, or the way to it.
+    /// The cluster failed, or the network on the way to it.
     Failed(String),
 }
 
-impl From<Silence> for Error {
-    fn from(silence: Silence) -> Self {
-        match silence {
-            Silence::Refused => Error::Unauthenticated,
-            Silence::NotAccepted => Error::LoginNotAccepted,
-            Silence::Failed(problem) => Error::Cluster(problem),
+impl From<ClusterError> for Error {
+    fn from(error: ClusterError) -> Self {
+        match error {
+            ClusterError::Refused => Error::Unauthenticated,
+            ClusterError::NotAccepted => Error::LoginNotAccepted,
+            ClusterError::Failed(problem) => Error::Cluster(problem),
         }
     }
 }
 
-/// A cluster. Clones share what is remembered.
+/// A cluster. Clones share their caches.
 #[derive(Debug, Clone)]
 pub struct Cluster {
     url: Url,
     client: Client,
-    users: Arc<Answers<User, Silence>>,
-    administrators: Arc<Answers<bool, Silence>>,
-    /// Of the projects, as the database has them.
-    names: Arc<Mutex<HashMap<i64, String>>>,
+    users: Arc<AnswerCache<User, ClusterError>>,
+    administrators: Arc<AnswerCache<bool, ClusterError>>,
+    /// The names of projects that `cluster_import` has brought into the database.
+    pub(super) imported_names: Arc<Mutex<HashMap<i64, String>>>,
 }
 
 impl fmt::Display for Cluster {
@@ -70,19 +70,19 @@ impl fmt::Display for Cluster {
 }
 
 impl Cluster {
-    /// Notes where the cluster is. Nothing is sent.
+    /// Makes a client. Nothing is sent.
     ///
-    /// The system's proxies and authorities count, and those of `DOMAIN_CA_TRUSTSTORE_PEM`.
+    /// It uses the system's proxies and certificate authorities, and those of `DOMAIN_CA_TRUSTSTORE_PEM`.
     ///
     /// # Errors
-    /// [`Error::Assume`] when a file of certificates or a proxy cannot be used; [`Error::InvalidArgument`] when a variable says
-    /// that certificates are not to be checked: whoever stood in between could be anybody.
+    /// [`Error::Assume`] when a file of certificates or a proxy cannot be used; [`Error::InvalidArgument`] when a variable
+    /// turns off the check of certificates: anybody could then pose as the cluster.
     pub fn new(url: &Url, settings: &Settings) -> Result<Self, Error> {
         let network = Network::from_settings(settings)?;
         if network.is_insecure() {
             return Err(Error::InvalidArgument(
-                "the certificate of the cluster is always checked; unset REQUESTS_VERIFY, and name the cluster's \
-                 authority by DOMAIN_CA_TRUSTSTORE_PEM if it is one of its own"
+                "the certificate of the cluster is always checked; unset REQUESTS_VERIFY, and if the cluster has a \
+                 certificate authority of its own, name its PEM file in DOMAIN_CA_TRUSTSTORE_PEM"
                     .to_owned(),
             ));
         }
@@ -91,175 +91,155 @@ impl Cluster {
             client: network.reqwest_client()?,
             users: Arc::default(),
             administrators: Arc::default(),
-            names: Arc::default(),
+            imported_names: Arc::default(),
         })
     }
 
-    /// Who brought this login, and which projects they are in. Whether they are an administrator is another question.
+    /// The user who brought this login, with their projects. Whether they are an administrator, [`Cluster::is_admin`] says.
     ///
     /// # Errors
     /// [`Error::Unauthenticated`], [`Error::LoginNotAccepted`], [`Error::Cluster`].
     pub async fn user(&self, login: &Login) -> Result<User, Error> {
-        Ok(self.users.get(login, async || self.ask_user(login).await).await?)
+        Ok(self.users.get(login, async || self.fetch_user(login).await).await?)
     }
 
-    /// Whether whoever brought this login may act as an administrator with it: a JWT of an administrator, not of their job, and
-    /// of their API keys those with a scope of administrators.
+    /// Whether this login may act as an administrator. A JWT of an administrator may, the JWT of their job may not; an API key
+    /// may if it has a scope of administrators.
     ///
     /// # Errors
     /// [`Error::Unauthenticated`], [`Error::Cluster`].
     pub async fn is_admin(&self, login: &Login) -> Result<bool, Error> {
-        Ok(self.administrators.get(login, async || self.ask_is_admin(login).await).await?)
+        Ok(self.administrators.get(login, async || self.fetch_is_admin(login).await).await?)
     }
 
-    /// All role mappings there, for an administrator.
+    /// Fetches all role mappings of the cluster, for an administrator.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`], [`Error::LoginNotAccepted`], [`Error::Cluster`], [`Error::InvalidArgument`] for a role that is
-    /// none.
-    pub async fn role_mappings(&self, login: &Login) -> Result<Vec<Told>, Error> {
-        let mut told = BTreeMap::new();
+    /// [`Error::Unauthenticated`], [`Error::LoginNotAccepted`], [`Error::Cluster`], [`Error::InvalidArgument`] for an
+    /// illegal role.
+    pub async fn role_mappings(&self, login: &Login) -> Result<Vec<RemoteMapping>, Error> {
+        let mut mappings = BTreeMap::new();
         loop {
-            let path = format!("admin/cloud/role-mappings?sort_by=id:asc&offset={}&limit={PAGE}", told.len());
-            let page: MappingPage = self.ask(&path, login).await?;
-            let known = told.len();
+            let before = mappings.len();
+            let path = format!("admin/cloud/role-mappings?sort_by=id:asc&offset={before}&limit={PAGE_SIZE}");
+            let page: MappingPage = self.get_json(&path, login).await?;
             for row in page.items {
-                let mapping = Told {
+                let mapping = RemoteMapping {
                     project_id: row.project_id,
                     project_name: row.project_name,
                     project_role: row.project_role.parse()?,
                     role: row.cloud_role.parse()?,
                     is_default: row.default_role,
                 };
-                told.insert(row.id, mapping);
+                mappings.insert(row.id, mapping);
             }
-            if told.len() >= page.count || told.len() == known {
-                return Ok(told.into_values().collect());
+            if mappings.len() >= page.count || mappings.len() == before {
+                return Ok(mappings.into_values().collect());
             }
         }
     }
 
-    /// Makes sure that there is such a project, which the cluster tells strangers too, and that roles can be mapped to it.
+    /// Whether the cluster has a project with this id. It tells strangers too.
     ///
     /// # Errors
-    /// [`Error::NoSuchProject`], [`Error::Unauthenticated`], [`Error::Cluster`], [`Error::Database`].
-    pub async fn check_project(&self, database: &Database, login: &Login, id: i64) -> Result<(), Error> {
-        let response = self.send(&format!("project/{id}"), login).await?;
-        match response.status() {
-            StatusCode::OK | StatusCode::FORBIDDEN => project::learn(database, id, None).await,
-            StatusCode::NOT_FOUND => Err(Error::NoSuchProject(id.to_string())),
+    /// [`Error::Unauthenticated`], [`Error::Cluster`].
+    pub async fn has_project(&self, login: &Login, id: i64) -> Result<bool, Error> {
+        match self.get(&format!("project/{id}"), login).await?.status() {
+            StatusCode::OK | StatusCode::FORBIDDEN => Ok(true),
+            StatusCode::NOT_FOUND => Ok(false),
             other => Err(Error::Cluster(format!("it answered HTTP {}", other.as_u16()))),
         }
     }
 
-    /// Notes what the project of a member is called, the first time.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub async fn learn(&self, database: &Database, project: &Project) -> Result<(), Error> {
-        let names = || self.names.lock().expect("nobody panics while holding it");
-        if names().get(&project.id) == Some(&project.name) {
-            return Ok(());
-        }
-        project::learn(database, project.id, Some(&project.name)).await?;
-        names().insert(project.id, project.name.clone());
-        Ok(())
-    }
-
-    async fn ask_user(&self, login: &Login) -> Result<User, Silence> {
-        let rows: Vec<Row> = self.ask("project", login).await?;
+    async fn fetch_user(&self, login: &Login) -> Result<User, ClusterError> {
+        let rows: Vec<Row> = self.get_json("project", login).await?;
         let mut emails: Vec<&str> = rows.iter().map(|row| row.key.team_member.as_str()).collect();
         emails.dedup();
         let email = match emails[..] {
-            [] => self.name_of_projectless(login).await?,
+            [] => self.fetch_name(login).await?,
             [email] => email.to_owned(),
-            [_, _, ..] => return Err(Silence::Failed("its answer is about several users".to_owned())),
+            [_, _, ..] => return Err(ClusterError::Failed("its answer is about several users".to_owned())),
         };
         let projects = rows.iter().filter_map(|row| {
-            let project_role = match row.team_role.as_str() {
-                "Data owner" => ProjectRole::DataOwner,
-                "Data scientist" => ProjectRole::DataScientist,
-                // A member who is being removed is none.
-                _ => return None,
-            };
+            // A row with any other role is that of a member who is being removed.
+            let project_role = [ProjectRole::DataOwner, ProjectRole::DataScientist]
+                .into_iter()
+                .find(|role| role.display_name() == row.team_role)?;
             let name = row.project.as_ref().and_then(|project| project.name.clone());
             let id = row.key.project_id;
             Some((Project { id, name: name.unwrap_or_else(|| format!("project-{id}")) }, project_role))
         });
-        Ok(User { email: Email::told(&email), is_admin: false, membership: Membership::Told(projects.collect()) })
+        Ok(User {
+            email: Email::from_cluster(&email),
+            is_admin: false,
+            membership: Membership::FromCluster(projects.collect()),
+        })
     }
 
-    /// The rows of somebody who is in no project do not name them.
-    async fn name_of_projectless(&self, login: &Login) -> Result<String, Silence> {
+    /// Fetches the name of a user without projects: no row tells it.
+    async fn fetch_name(&self, login: &Login) -> Result<String, ClusterError> {
         match login.api_key() {
             Some(key) => Ok(format!("api key {}", prefix_of(key))),
-            None => match self.ask::<Data<String>>("auth/jwt/session", login).await {
+            None => match self.get_json::<Data<String>>("auth/jwt/session", login).await {
                 Ok(session) => Ok(session.data),
-                Err(Silence::NotAccepted) => Ok("a job without a project".to_owned()),
+                Err(ClusterError::NotAccepted) => Ok("a job without a project".to_owned()),
                 Err(other) => Err(other),
             },
         }
     }
 
-    async fn ask_is_admin(&self, login: &Login) -> Result<bool, Silence> {
+    async fn fetch_is_admin(&self, login: &Login) -> Result<bool, ClusterError> {
         let answer = match login.api_key() {
-            Some(_) => self.ask::<serde::de::IgnoredAny>("admin/users?offset=0&limit=1", login).await.map(|_| true),
-            None => self.ask::<Data<bool>>("auth/isAdmin", login).await.map(|answer| answer.data),
+            Some(_) => {
+                self.get_json::<serde::de::IgnoredAny>("admin/users?offset=0&limit=1", login).await.map(|_| true)
+            }
+            None => self.get_json::<Data<bool>>("auth/isAdmin", login).await.map(|answer| answer.data),
         };
         match answer {
-            Err(Silence::NotAccepted) => Ok(false),
+            Err(ClusterError::NotAccepted) => Ok(false),
             other => other,
         }
     }
 
-    async fn ask<T: DeserializeOwned>(&self, path: &str, login: &Login) -> Result<T, Silence> {
-        let mut response = self.send(path, login).await?;
+    async fn get_json<T: DeserializeOwned>(&self, path: &str, login: &Login) -> Result<T, ClusterError> {
+        let mut response = self.get(path, login).await?;
         match response.status() {
             StatusCode::OK => {}
-            StatusCode::FORBIDDEN => return Err(Silence::NotAccepted),
-            other => return Err(Silence::Failed(format!("it answered HTTP {}", other.as_u16()))),
+            StatusCode::FORBIDDEN => return Err(ClusterError::NotAccepted),
+            other => return Err(ClusterError::Failed(format!("it answered HTTP {}", other.as_u16()))),
         }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if body.len() + chunk.len() > MAXIMUM_ANSWER {
-                return Err(Silence::Failed("its answer is too long".to_owned()));
+            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+                return Err(ClusterError::Failed("its answer is too long".to_owned()));
             }
             body.extend_from_slice(&chunk);
         }
-        // What is wrong with it is not told: the message would quote it.
-        serde_json::from_slice(&body).map_err(|_| Silence::Failed("its answer is not what Hopsworks says".to_owned()))
+        // The message of the parser would quote the answer.
+        serde_json::from_slice(&body)
+            .map_err(|_| ClusterError::Failed("its answer is not what Hopsworks says".to_owned()))
     }
 
-    async fn send(&self, path: &str, login: &Login) -> Result<Response, Silence> {
+    async fn get(&self, path: &str, login: &Login) -> Result<Response, ClusterError> {
         let url = self.url.join(path).expect("the paths above are legal");
         let request = self.client.get(url).header(ACCEPT, "application/json").header(AUTHORIZATION, login.reveal());
-        let response = request.timeout(PATIENCE).send().await.map_err(failed)?;
+        let response = request.timeout(CLUSTER_TIMEOUT).send().await.map_err(failed)?;
         if response.status() == StatusCode::UNAUTHORIZED {
             self.users.refuse(login);
             self.administrators.refuse(login);
-            return Err(Silence::Refused);
+            return Err(ClusterError::Refused);
         }
         Ok(response)
     }
 }
 
-fn failed(error: reqwest::Error) -> Silence {
-    Silence::Failed(with_sources(&error.without_url()))
+fn failed(error: reqwest::Error) -> ClusterError {
+    ClusterError::Failed(with_sources(&error.without_url()))
 }
 
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        text = format!("{text}: {source}");
-        next = source.source();
-    }
-    text
-}
-
-/// A role mapping as another server tells it.
+/// A role mapping of another server.
 #[derive(Debug)]
-pub struct Told {
+pub struct RemoteMapping {
     /// The project's id there.
     pub project_id: i64,
     /// Its name.
@@ -268,7 +248,7 @@ pub struct Told {
     pub project_role: ProjectRole,
     /// The role.
     pub role: RoleArn,
-    /// Whether it is the one used when no role is named.
+    /// Whether it is the mapping used when no role is named.
     pub is_default: bool,
 }
 

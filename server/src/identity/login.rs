@@ -1,5 +1,4 @@
-//! What somebody brings to say who they are: an API key or a JWT, in the one header `Authorization`. Whose it is, `identity`
-//! finds out.
+//! A login: the API key or JWT that a caller sends in the header `Authorization`. `identity` finds out whose it is.
 
 use std::fmt;
 
@@ -7,7 +6,7 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use ring::digest::{SHA256, digest};
 
-/// What somebody brought: `ApiKey <key>` or `Bearer <JWT>`. Secret.
+/// A login: `ApiKey <key>` or `Bearer <JWT>`. Secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login(String);
 
@@ -18,14 +17,14 @@ impl fmt::Debug for Login {
 }
 
 impl Login {
-    /// The login that came with a request, in the one spelling that a cluster takes.
-    pub fn of(headers: &HeaderMap) -> Option<Self> {
+    /// Reads the login that came with a request, and spells its scheme as a cluster expects it.
+    pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(AUTHORIZATION).iter();
         let (Some(value), None) = (values.next(), values.next()) else { return None };
         Self::parse(value.to_str().ok()?)
     }
 
-    /// The value of such a header.
+    /// Reads the value of such a header.
     pub fn parse(value: &str) -> Option<Self> {
         let (scheme, token) = value.split_once(' ')?;
         let scheme = ["ApiKey", "Bearer"].into_iter().find(|known| known.eq_ignore_ascii_case(scheme))?;
@@ -33,7 +32,7 @@ impl Login {
         (!token.is_empty() && !token.contains(' ')).then(|| Self(format!("{scheme} {token}")))
     }
 
-    /// An API key as a login.
+    /// Makes a login of an API key.
     pub fn with_api_key(key: &str) -> Self {
         Self(format!("ApiKey {key}"))
     }
@@ -59,11 +58,11 @@ mod tests {
     use super::*;
 
     fn login(value: &str) -> Option<Login> {
-        Login::of(&HeaderMap::from_iter([(AUTHORIZATION, value.parse().expect("a value"))]))
+        Login::from_headers(&HeaderMap::from_iter([(AUTHORIZATION, value.parse().expect("a value"))]))
     }
 
     #[test]
-    fn a_login_is_one_header_of_a_known_scheme_and_shows_nothing_of_itself() {
+    fn a_login_is_one_header_of_a_known_scheme_and_its_debug_text_shows_nothing() {
         assert_eq!(login("apikey a.b").expect("a key").reveal(), "ApiKey a.b");
         assert_eq!(login("ApiKey a.b").expect("a key").api_key(), Some("a.b"));
         assert_eq!(login("Bearer a.b.c").expect("a token").reveal(), "Bearer a.b.c");
@@ -75,7 +74,7 @@ mod tests {
         let mut twice = HeaderMap::new();
         twice.append(AUTHORIZATION, value.clone());
         twice.append(AUTHORIZATION, value);
-        assert_eq!(Login::of(&twice), None);
+        assert_eq!(Login::from_headers(&twice), None);
         assert_eq!(format!("{:?}", login("ApiKey canary.canary")), "Some(Login(…))");
     }
 }

@@ -1,79 +1,23 @@
-//! Role mappings as a file that lies in git: all of them, one a line, in an order that does not depend on when they were made.
+//! Role mappings as a file for git: all of them, one a line, in an order that does not depend on when they were added.
 //!
-//! A file says what there is, not what to do. Making it so changes what differs and nothing else, in one transaction; a mapping
-//! that stays keeps its id, whatever else of it changes.
+//! A file describes a state, not steps. Applying it changes only what differs, in one transaction; a role that stays mapped to a
+//! project keeps the id of its mapping.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
-use clap::ValueEnum;
-use hops_credentials_core::role::{ProjectRole, RoleArn};
-use serde::{Deserialize, Serialize};
-
 use crate::audit::Actor;
-use crate::command_line::options::MappedRole;
-use crate::database::{Database, Write};
+use crate::database::{Database, WriteTransaction};
 use crate::error::Error;
-use crate::mapping::change;
+use crate::mapping::change::{self, Others};
+use crate::mapping::entry::{Entry, Line};
 use crate::mapping::{self, Mapping};
 use crate::project;
 
-/// A line of the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// The name or the id of the project.
-    pub project: String,
-    /// Whose members may assume the role.
-    pub project_role: ProjectRole,
-    /// The role.
-    pub role: RoleArn,
-    /// Whether it is the one used when no role is named.
-    pub is_default: bool,
-}
-
-/// A line as JSON.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line {
-    project: String,
-    project_role: String,
-    role: String,
-    #[serde(default)]
-    default: bool,
-}
-
-impl From<&Mapping> for Entry {
-    fn from(mapping: &Mapping) -> Self {
-        Self {
-            project: mapping.project.name.clone(),
-            project_role: mapping.project_role,
-            role: mapping.role.clone(),
-            is_default: mapping.is_default,
-        }
-    }
-}
-
-impl fmt::Display for Entry {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let line = Line {
-            project: self.project.clone(),
-            project_role: command_line_name(self.project_role),
-            role: self.role.to_string(),
-            default: self.is_default,
-        };
-        formatter.write_str(&serde_json::to_string(&line).expect("texts and truth values are JSON"))
-    }
-}
-
-fn command_line_name(role: ProjectRole) -> String {
-    let value = MappedRole::from(role).to_possible_value().expect("no role is hidden");
-    value.get_name().to_owned()
-}
-
-/// The file for these role mappings.
+/// Writes the file for these role mappings.
 pub fn write(mappings: &[Mapping]) -> String {
     let mut lines: Vec<String> = mappings.iter().map(|mapping| Entry::from(mapping).to_string()).collect();
-    // By project, project role and role: a line begins with them.
+    // A line begins with project, project role and role, so this sorts by them.
     lines.sort();
     if lines.is_empty() { "[]".to_owned() } else { format!("[\n{}\n]", lines.join(",\n")) }
 }
@@ -81,84 +25,68 @@ pub fn write(mappings: &[Mapping]) -> String {
 /// Reads such a file.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`] that says which entry is wrong, counted from 1, and how.
+/// [`Error::InvalidArgument`] that says which entry is wrong, counted from 1, and why.
 pub fn read(text: &str) -> Result<Vec<Entry>, Error> {
     let lines: Vec<Line> = serde_json::from_str(text)
-        .map_err(|error| Error::InvalidArgument(format!("the file is no list of role mappings: {error}")))?;
+        .map_err(|error| Error::InvalidArgument(format!("the file is not a list of role mappings: {error}")))?;
     let parse = |(index, line): (usize, Line)| {
-        let wrong = |problem: &dyn fmt::Display| {
-            Error::InvalidArgument(format!("role mapping {} of the file: {problem}", index + 1))
-        };
-        Ok(Entry {
-            project_role: MappedRole::from_str(&line.project_role, false).map_err(|error| wrong(&error))?.into(),
-            role: line.role.parse().map_err(|error: hops_credentials_core::error::Error| wrong(&error))?,
-            project: line.project,
-            is_default: line.default,
-        })
+        Entry::try_from(line)
+            .map_err(|error| Error::InvalidArgument(format!("role mapping {} of the file: {error}", index + 1)))
     };
     lines.into_iter().enumerate().map(parse).collect()
 }
 
-/// Whether these can be the role mappings of one project. The database would say it less well, or take the last of two
-/// defaults.
-fn check(of_project: &[&Entry]) -> Result<(), Error> {
+/// Refuses entries that cannot all be role mappings of one project. The database would explain it less well, or take the
+/// last of two defaults.
+fn check(entries: &[&Entry]) -> Result<(), Error> {
     let (mut roles, mut defaults) = (HashSet::new(), HashSet::new());
-    for entry in of_project {
+    for entry in entries {
         if !roles.insert(&entry.role) {
             return Err(Error::InvalidArgument(format!("{} is mapped to project {} twice", entry.role, entry.project)));
         }
         if entry.is_default && !defaults.insert(entry.project_role) {
-            let role = command_line_name(entry.project_role);
+            let role = entry.project_role.command_line_name();
             return Err(Error::InvalidArgument(format!("project {} has two defaults for {role}", entry.project)));
         }
     }
     Ok(())
 }
 
-/// What happens to the role mappings that are not among the wanted ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Others {
-    /// They go: the wanted ones are all there shall be.
-    Go,
-    /// They stay: the wanted ones come on top.
-    Stay,
-}
-
-/// What is different afterwards: a line that goes, or one that comes.
+/// A difference between the states before and after: a removed or an added line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Difference {
-    /// It is there no more.
-    Gone(Entry),
-    /// It is there now.
-    New(Entry),
+    /// The entry is removed.
+    Removed(Entry),
+    /// The entry is added.
+    Added(Entry),
 }
 
 impl fmt::Display for Difference {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Difference::Gone(entry) => write!(formatter, "- {entry}"),
-            Difference::New(entry) => write!(formatter, "+ {entry}"),
+            Difference::Removed(entry) => write!(formatter, "- {entry}"),
+            Difference::Added(entry) => write!(formatter, "+ {entry}"),
         }
     }
 }
 
-/// Makes it so; gives what is different now.
+/// Makes the role mappings those of the entries; returns the differences.
 ///
 /// # Errors
-/// [`Error::NoSuchProject`], [`Error::InvalidArgument`] when two entries contradict each other, [`Error::Database`]; nothing is
-/// changed then.
+/// [`Error::NoSuchProject`], [`Error::InvalidArgument`] when two entries contradict each other, [`Error::Database`]; then nothing
+/// has changed.
 pub async fn apply(
     database: &Database,
     actor: &Actor,
     wanted: &[Entry],
     others: Others,
 ) -> Result<Vec<Difference>, Error> {
-    let (transaction, differences) = try_to(database, actor, wanted, others).await?;
+    let (transaction, differences) = apply_uncommitted(database, actor, wanted, others).await?;
     transaction.commit().await?;
     Ok(differences)
 }
 
-/// What [`apply`] would change. Nothing is changed.
+/// Returns what [`apply`] would change, and changes nothing.
 ///
 /// # Errors
 /// Those of [`apply`].
@@ -168,37 +96,41 @@ pub async fn preview(
     wanted: &[Entry],
     others: Others,
 ) -> Result<Vec<Difference>, Error> {
-    try_to(database, actor, wanted, others).await.map(|(_, differences)| differences)
+    apply_uncommitted(database, actor, wanted, others).await.map(|(_, differences)| differences)
 }
 
-async fn try_to(
+async fn apply_uncommitted(
     database: &Database,
     actor: &Actor,
     wanted: &[Entry],
     others: Others,
-) -> Result<(Write, Vec<Difference>), Error> {
+) -> Result<(WriteTransaction, Vec<Difference>), Error> {
     let mut transaction = database.begin_write().await?;
-    // In the order of their ids, so that two who do this at once do not wait for each other in a circle.
+    // Projects are locked in the order of their ids, so that two transactions never wait for each other.
     let mut projects: BTreeMap<i64, Vec<&Entry>> = BTreeMap::new();
     for entry in wanted {
-        projects.entry(project::named(&mut transaction, &entry.project).await?.id).or_default().push(entry);
+        projects
+            .entry(project::find_by_id_or_name(&mut *transaction, &entry.project).await?.id)
+            .or_default()
+            .push(entry);
     }
-    if others == Others::Go {
-        for id in mapping::projects(&mut transaction).await? {
+    if others == Others::Remove {
+        for id in mapping::list_project_ids(&mut *transaction).await? {
             projects.entry(id).or_default();
         }
     }
     let mut differences = Vec::new();
-    for (id, of_project) in projects {
-        check(&of_project)?;
-        let project = project::hold(&mut transaction, id).await?;
-        let (before, after) = change::set(&mut transaction, &actor.again(), &project, &of_project, others).await?;
+    for (id, entries) in projects {
+        check(&entries)?;
+        let project = project::lock(&mut transaction, id).await?;
+        let (before, after) =
+            change::replace_all(&mut transaction, &actor.for_another_row(), &project, &entries, others).await?;
         let only_in = |some: &[Entry], other: &[Entry]| -> Vec<Entry> {
             some.iter().filter(|entry| !other.contains(entry)).cloned().collect()
         };
         let [before, after] = [before, after].map(|some| some.iter().map(Entry::from).collect::<Vec<_>>());
-        let gone = only_in(&before, &after).into_iter().map(Difference::Gone);
-        differences.extend(gone.chain(only_in(&after, &before).into_iter().map(Difference::New)));
+        let removed = only_in(&before, &after).into_iter().map(Difference::Removed);
+        differences.extend(removed.chain(only_in(&after, &before).into_iter().map(Difference::Added)));
     }
     Ok((transaction, differences))
 }
@@ -212,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_with_an_entry_that_is_none_is_refused_with_the_place() {
+    fn a_file_with_an_illegal_entry_is_refused_with_the_number_of_the_entry() {
         let line = |role: &str, more: &str| {
             format!(
                 "{{\"project\":\"churn\",\"project_role\":\"{role}\",\"role\":\"arn:aws:iam::123456789012:role/a\"{more}}}"
@@ -223,6 +155,6 @@ mod tests {
         assert_eq!(read(&file(std::slice::from_ref(&one))).expect("legal").len(), 1);
         assert!(problem(&file(&[one, line("boss", "")])).starts_with("role mapping 2 of the file: "));
         assert!(problem(&file(&[line("all", ",\"defualt\":true")])).contains("unknown field `defualt`"));
-        assert!(problem("{}").starts_with("the file is no list of role mappings: "));
+        assert!(problem("{}").starts_with("the file is not a list of role mappings: "));
     }
 }

@@ -1,4 +1,4 @@
-//! The files that pages name: one style sheet, one script that adds copy buttons, one icon.
+//! The static files that pages use: one style sheet, one script that adds copy buttons, one icon.
 
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
@@ -7,7 +7,7 @@ use axum::routing::get;
 
 use crate::app::App;
 
-/// Their paths.
+/// Serves each file at its path.
 pub fn routes() -> Router<App> {
     let file = |content_type: &'static str, text: &'static str| {
         get(move || async move { ([(CONTENT_TYPE, content_type)], text).into_response() })

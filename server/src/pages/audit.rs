@@ -5,20 +5,19 @@ use std::time::{Duration, SystemTime};
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
+use hops_credentials_core::text::rfc3339;
 
 use super::error::PageError;
 use super::frame::{Frame, page};
 use super::path;
 use super::visitor::Administrator;
-use crate::api::session_token::rfc3339;
 use crate::app::App;
 use crate::audit::{self, Record};
 use crate::http::parameters::Parameters;
 
-/// Rows of a page.
-const ROWS: i64 = 25;
+const ROWS_PER_PAGE: i64 = 25;
 
-/// What a row can be about: the word in the database and that on the page.
+/// The outcomes of a row: the word in the database and the word on the page.
 const OUTCOMES: [(&str, &str); 3] = [("granted", "Granted"), ("refused", "Refused"), ("changed", "Changed")];
 
 #[derive(Template)]
@@ -49,7 +48,7 @@ struct Row {
     details: Vec<(&'static str, String)>,
 }
 
-/// The newest rows that pass the filter.
+/// Shows the newest rows that pass the filter.
 pub async fn show(
     State(app): State<App>,
     Administrator(visitor): Administrator,
@@ -59,27 +58,27 @@ pub async fn show(
     let wanted = parameters.all("outcome").next().unwrap_or_default();
     let outcome = OUTCOMES.iter().find(|(value, _)| *value == wanted).map_or("", |(value, _)| value);
     let number: i64 = parameters.all("page").next().and_then(|page| page.parse().ok()).unwrap_or(1).clamp(1, 1_000_000);
-    // One more than is shown tells whether there are older ones.
-    let mut records = audit::search(&app.database, &text, outcome, (number - 1) * ROWS, ROWS + 1).await?;
-    let has_older = records.len() > usize::try_from(ROWS).expect("a small number");
-    records.truncate(usize::try_from(ROWS).expect("a small number"));
+    // One row more than the page shows says whether there are older ones.
+    let mut records =
+        audit::search(&app.database, &text, outcome, (number - 1) * ROWS_PER_PAGE, ROWS_PER_PAGE + 1).await?;
+    let has_older = records.len() > usize::try_from(ROWS_PER_PAGE).expect("a small number");
+    records.truncate(usize::try_from(ROWS_PER_PAGE).expect("a small number"));
     let href = |number: i64| {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("q", &text).append_pair("outcome", outcome).append_pair("page", &number.to_string());
         format!("{}?{}", path::AUDIT, query.finish())
     };
-    let shown = AuditPage {
-        frame: Frame::of("Audit", path::AUDIT, &visitor.caller, visitor.form_token),
+    Ok(page(&AuditPage {
+        frame: Frame::for_caller("Audit", path::AUDIT, &visitor.caller, visitor.form_token),
         outcomes: OUTCOMES.map(|(value, text)| Outcome { value, text, is_chosen: value == outcome }).into(),
-        rows: records.into_iter().map(row).collect(),
+        rows: records.into_iter().map(to_row).collect(),
         newer: (number > 1).then(|| href(number - 1)),
         older: has_older.then(|| href(number + 1)),
         text,
-    };
-    Ok(page(&shown))
+    }))
 }
 
-fn row(record: Record) -> Row {
+fn to_row(record: Record) -> Row {
     let details = [
         ("Role", record.role),
         ("Session name", record.session_name),

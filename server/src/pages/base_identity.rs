@@ -1,4 +1,4 @@
-//! *Admin › base identity*: whose credentials call AssumeRole, where they were found, and what follows from it.
+//! *Admin › base identity*: whose credentials call AssumeRole, where the server found them, and what follows from it.
 
 use std::time::Duration;
 
@@ -12,45 +12,46 @@ use super::frame::{Frame, page};
 use super::path;
 use super::visitor::Administrator;
 use crate::app::App;
+use crate::error::with_sources;
 
-/// How long a page that is about something else waits for STS.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a page about another subject waits for STS.
+const STS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a page says about the base identity.
+/// The panel about the base identity.
 pub struct Panel {
-    /// The identity, if there is one and STS has said who it is.
-    pub identity: Option<Shown>,
-    /// Why there is none.
+    /// The identity, if there is one and STS knows it.
+    pub identity: Option<IdentityView>,
+    /// The reason why there is none.
     pub problem: Option<String>,
 }
 
 /// The base identity as a page shows it.
-pub struct Shown {
-    /// Who it is.
+pub struct IdentityView {
+    /// Its ARN.
     pub arn: String,
     /// Its account.
     pub account: String,
-    /// Where it was found.
+    /// Where the server found it.
     pub provider: &'static str,
-    /// What is known about such a provider.
+    /// What such a provider is.
     pub explanation: &'static str,
-    /// Whether it is a role; then sessions end after one hour.
+    /// Whether it is a role. If so, sessions end after one hour.
     pub is_role: bool,
 }
 
-impl From<&BaseIdentity> for Shown {
+impl From<&BaseIdentity> for IdentityView {
     fn from(identity: &BaseIdentity) -> Self {
         Self {
             arn: identity.arn.clone(),
             account: identity.account.clone(),
             provider: identity.provider.display_name(),
-            explanation: explanation(identity.provider),
+            explanation: explain(identity.provider),
             is_role: identity.is_role,
         }
     }
 }
 
-fn explanation(provider: BaseProvider) -> &'static str {
+fn explain(provider: BaseProvider) -> &'static str {
     match provider {
         BaseProvider::Environment => "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment of the server",
         BaseProvider::Profile => "a profile of the AWS configuration files of the server's user",
@@ -63,22 +64,22 @@ fn explanation(provider: BaseProvider) -> &'static str {
 }
 
 impl Panel {
-    /// Asks STS, for as long as that takes.
-    pub async fn of(app: &App) -> Self {
+    /// Asks STS and waits until it answers.
+    pub async fn load(app: &App) -> Self {
         match app.sts.base_identity().await {
-            Ok(identity) => Self { identity: Some(Shown::from(&identity)), problem: None },
+            Ok(identity) => Self { identity: Some(IdentityView::from(&identity)), problem: None },
             Err(error) => {
-                let error = crate::error::Error::from(error).with_sources();
+                let error = with_sources(&crate::error::Error::from(error));
                 Self { identity: None, problem: Some(sentence(&error)) }
             }
         }
     }
 
-    /// Asks STS, and does not wait long.
-    pub async fn quick(app: &App) -> Self {
-        tokio::time::timeout(PATIENCE, Self::of(app)).await.unwrap_or_else(|_| Self {
+    /// Asks STS and waits for at most [`STS_TIMEOUT`].
+    pub async fn load_within_timeout(app: &App) -> Self {
+        tokio::time::timeout(STS_TIMEOUT, Self::load(app)).await.unwrap_or_else(|_| Self {
             identity: None,
-            problem: Some("STS did not answer within two seconds. The page Base identity waits longer.".to_owned()),
+            problem: Some("STS did not answer within two seconds. The Base identity page waits longer.".to_owned()),
         })
     }
 }
@@ -90,8 +91,8 @@ struct BaseIdentityPage {
     panel: Panel,
 }
 
-/// The page.
+/// Shows the page.
 pub async fn show(State(app): State<App>, Administrator(visitor): Administrator) -> Result<Response, PageError> {
-    let frame = Frame::of("Base identity", path::BASE_IDENTITY, &visitor.caller, visitor.form_token);
-    Ok(page(&BaseIdentityPage { frame, panel: Panel::of(&app).await }))
+    let frame = Frame::for_caller("Base identity", path::BASE_IDENTITY, &visitor.caller, visitor.form_token);
+    Ok(page(&BaseIdentityPage { frame, panel: Panel::load(&app).await }))
 }

@@ -1,4 +1,4 @@
-//! What a form sends, and the guard that lets nothing in but the forms of this server's own pages.
+//! The fields that a form sends, and the guard that accepts only forms of this server's own pages.
 
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequestParts, Request, State};
@@ -8,32 +8,30 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::error::PageError;
+use super::frame::TOKEN_FIELD;
 use super::path;
 use crate::app::App;
 use crate::http::parameters::Parameters;
 
 /// The longest form has a role ARN of 2048 characters.
-const MAXIMUM_FORM: usize = 16 * 1024;
+const MAX_FORM_BYTES: usize = 16 * 1024;
 
-/// The hidden field with the session's token.
-pub const TOKEN: &str = "form_token";
-
-/// The fields of a form. [`guard`] has let it in.
+/// The fields of a form that [`guard`] has accepted.
 #[derive(Clone)]
 pub struct Fields(Bytes);
 
 impl Fields {
-    /// The fields by name; an empty one is none.
+    /// Returns the fields by name; an empty field counts as absent.
     pub fn parameters(&self) -> Parameters {
-        Parameters::of(&String::from_utf8_lossy(&self.0))
+        Parameters::from_query(&String::from_utf8_lossy(&self.0))
     }
 
-    /// The text of a field without the blanks around it; an absent field is an empty text.
+    /// Returns the trimmed text of a field; an absent field is an empty text.
     pub fn text(&self, name: &'static str) -> String {
         self.parameters().all(name).next().unwrap_or_default().trim().to_owned()
     }
 
-    /// Whether a box is ticked.
+    /// Returns whether a checkbox is ticked.
     pub fn is_ticked(&self, name: &'static str) -> bool {
         self.parameters().all(name).next().is_some()
     }
@@ -47,9 +45,9 @@ impl<S: Sync> FromRequestParts<S> for Fields {
     }
 }
 
-/// Refuses every form that did not come from a page of this server, shown to this very session.
+/// Refuses every form that does not come from a page that this server showed to the same session.
 ///
-/// Signing in is the one form that has no session yet; it is held to its origin alone.
+/// Only the sign-in form has no session yet, so only its origin is checked.
 pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
     if matches!(*request.method(), Method::GET | Method::HEAD) {
         return next.run(request).await;
@@ -58,19 +56,21 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
         return PageError::ForeignForm.into_response();
     }
     let (mut parts, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, MAXIMUM_FORM).await else { return PageError::ForeignForm.into_response() };
+    let Ok(body) = to_bytes(body, MAX_FORM_BYTES).await else { return PageError::ForeignForm.into_response() };
     let fields = Fields(body);
-    let is_let_in = parts.uri.path() == path::SIGN_IN
-        || app.cookie.read(&parts.headers).is_some_and(|id| id.has_form_token(&fields.text(TOKEN)));
-    if !is_let_in {
+    let is_accepted = parts.uri.path() == path::SIGN_IN
+        || app.cookie.read(&parts.headers).is_some_and(|id| id.has_form_token(&fields.text(TOKEN_FIELD)));
+    if !is_accepted {
         return PageError::ForeignForm.into_response();
     }
     parts.extensions.insert(fields);
     next.run(Request::from_parts(parts, axum::body::Body::empty())).await
 }
 
-/// Whether the page that sent the form is of this server. `Sec-Fetch-Site` cannot be set by a page and knows nothing of
-/// proxies, so it goes before `Origin`, which is compared with `Host`; a browser that sends neither is none we know.
+/// Returns whether a page of this server sent the form.
+///
+/// `Sec-Fetch-Site` comes first: a page cannot set it, and a proxy does not change what it means. Without it, `Origin` must
+/// match `Host`. Every browser that we support sends one of the two.
 ///
 /// Source: W3C Fetch Metadata; RFC 6454, section 7.
 fn is_same_origin(headers: &HeaderMap) -> bool {
@@ -86,7 +86,7 @@ fn is_same_origin(headers: &HeaderMap) -> bool {
 mod tests {
     use super::*;
 
-    fn is_let_in(headers: &[(&'static str, &str)]) -> bool {
+    fn is_accepted(headers: &[(&'static str, &str)]) -> bool {
         let headers = headers.iter().map(|(name, value)| {
             (name.parse().expect("a name"), value.parse::<axum::http::HeaderValue>().expect("a value"))
         });
@@ -94,19 +94,23 @@ mod tests {
     }
 
     #[test]
-    fn a_form_comes_from_a_page_of_this_server() {
-        assert!(is_let_in(&[("host", "roles.example.org"), ("origin", "https://roles.example.org")]));
-        assert!(is_let_in(&[("host", "127.0.0.1:8080"), ("origin", "http://127.0.0.1:8080")]));
-        assert!(is_let_in(&[("host", "inside:80"), ("origin", "https://outside"), ("sec-fetch-site", "same-origin")]));
+    fn a_form_from_a_page_of_this_server_is_accepted() {
+        assert!(is_accepted(&[("host", "roles.example.org"), ("origin", "https://roles.example.org")]));
+        assert!(is_accepted(&[("host", "127.0.0.1:8080"), ("origin", "http://127.0.0.1:8080")]));
+        assert!(is_accepted(&[
+            ("host", "inside:80"),
+            ("origin", "https://outside"),
+            ("sec-fetch-site", "same-origin")
+        ]));
     }
 
     #[test]
-    fn a_form_of_another_site_or_of_no_known_page_is_refused() {
-        assert!(!is_let_in(&[("host", "roles.example.org"), ("origin", "https://evil.example.org")]));
-        assert!(!is_let_in(&[("host", "roles.example.org"), ("origin", "https://roles.example.org:8443")]));
-        assert!(!is_let_in(&[("host", "h"), ("origin", "https://h"), ("sec-fetch-site", "same-site")]));
-        assert!(!is_let_in(&[("host", "h"), ("origin", "https://h"), ("sec-fetch-site", "cross-site")]));
-        assert!(!is_let_in(&[("host", "h"), ("origin", "null")]));
-        assert!(!is_let_in(&[("host", "h")]));
+    fn a_form_from_another_site_or_of_unknown_origin_is_refused() {
+        assert!(!is_accepted(&[("host", "roles.example.org"), ("origin", "https://evil.example.org")]));
+        assert!(!is_accepted(&[("host", "roles.example.org"), ("origin", "https://roles.example.org:8443")]));
+        assert!(!is_accepted(&[("host", "h"), ("origin", "https://h"), ("sec-fetch-site", "same-site")]));
+        assert!(!is_accepted(&[("host", "h"), ("origin", "https://h"), ("sec-fetch-site", "cross-site")]));
+        assert!(!is_accepted(&[("host", "h"), ("origin", "null")]));
+        assert!(!is_accepted(&[("host", "h")]));
     }
 }

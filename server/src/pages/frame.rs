@@ -1,46 +1,49 @@
-//! What stands around every page: title, navigation, who is signed in, and what has just been done.
+//! The frame around every page: title, navigation, the signed-in user, and a notice about the last action.
 
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 
-use super::{forms, path};
+use super::path;
 use crate::error::Error;
 use crate::http::auth::Caller;
 use crate::http::parameters::Parameters;
 
-/// What stands around a page.
+/// The hidden form field that carries the token of the session.
+pub const TOKEN_FIELD: &str = "form_token";
+
+/// The frame around a page.
 pub struct Frame {
     /// The title of the page.
     pub title: String,
-    /// Where one can go.
+    /// The links of the navigation.
     pub links: Vec<Link>,
-    /// Who is signed in.
+    /// The address of the signed-in user.
     pub email: Option<String>,
     /// The token for the forms of this session.
     pub form_token: String,
-    /// What has just been done.
+    /// What the last form has done.
     pub notice: Option<&'static str>,
 }
 
 /// A link of the navigation.
 pub struct Link {
-    /// Where to.
+    /// The path that it leads to.
     pub href: &'static str,
-    /// What it says.
+    /// Its text.
     pub text: &'static str,
-    /// Whether this page is it, or is below it.
+    /// Whether it leads to this page, or to the page above it.
     pub is_here: bool,
 }
 
 impl Frame {
-    /// Around a page for somebody who is not signed in, or of whom nothing is known.
-    pub fn bare(title: &str) -> Self {
+    /// Makes the frame for a user who is not signed in, or whom the page does not know.
+    pub fn anonymous(title: &str) -> Self {
         Self { title: title.to_owned(), links: Vec::new(), email: None, form_token: String::new(), notice: None }
     }
 
-    /// Around a page for somebody who is signed in. `here` is the path of the navigation's link to it.
-    pub fn of(title: &str, here: &str, caller: &Caller, form_token: String) -> Self {
+    /// Makes the frame for a signed-in user. `here` is the path of the navigation link to highlight.
+    pub fn for_caller(title: &str, here: &str, caller: &Caller, form_token: String) -> Self {
         let for_all = [(path::HOME, "Home")];
         let for_administrators = [
             (path::MAPPINGS, "Role mappings"),
@@ -49,10 +52,10 @@ impl Frame {
             (path::BASE_IDENTITY, "Base identity"),
             (path::AUDIT, "Audit"),
         ];
-        let shown = if caller.user.is_admin { for_administrators.as_slice() } else { &[] };
-        let is_ours = |path| caller.has_members_here() || ![path::PROJECTS, path::USERS].contains(path);
-        let shown = shown.iter().filter(|(path, _)| is_ours(path));
-        let links = for_all.iter().chain(shown).map(|(href, text)| Link { href, text, is_here: *href == here });
+        let admin_links = if caller.user.is_admin { for_administrators.as_slice() } else { &[] };
+        let is_ours = |path| caller.is_local_user() || ![path::PROJECTS, path::USERS].contains(path);
+        let admin_links = admin_links.iter().filter(|(path, _)| is_ours(path));
+        let links = for_all.iter().chain(admin_links).map(|(href, text)| Link { href, text, is_here: *href == here });
         Self {
             title: title.to_owned(),
             links: links.collect(),
@@ -62,20 +65,15 @@ impl Frame {
         }
     }
 
-    /// With the notice that [`done`] put into the query.
+    /// Adds the notice that [`redirect_with_notice`] put into the query.
     pub fn with_notice(mut self, parameters: &Parameters) -> Self {
         let name = parameters.all("done").next();
         self.notice = NOTICES.iter().find(|notice| Some(notice.name()) == name).map(|notice| notice.sentence());
         self
     }
-
-    /// The name of the field with the token.
-    pub fn token_field(&self) -> &'static str {
-        forms::TOKEN
-    }
 }
 
-/// What has just been done. Only its name travels in the query, so nobody can put words into a page.
+/// What a form has done. Only its name travels in the query, so a link cannot put text into a page.
 #[derive(Debug, Clone, Copy)]
 pub enum Notice {
     SignedOut,
@@ -102,7 +100,7 @@ const NOTICES: [Notice; 9] = [
 ];
 
 impl Notice {
-    /// How it is called in a query.
+    /// Returns its name in the query.
     pub fn name(self) -> &'static str {
         match self {
             Notice::SignedOut => "signed-out",
@@ -120,30 +118,30 @@ impl Notice {
     fn sentence(self) -> &'static str {
         match self {
             Notice::SignedOut => "You are signed out.",
-            Notice::SessionEnded => "Your session has ended. Sign in to go on.",
-            Notice::MappingAdded => "The role mapping is added.",
-            Notice::MappingChanged => "The role mapping is changed.",
-            Notice::MappingRemoved => "The role mapping is removed.",
-            Notice::DefaultMoved => "The default is moved.",
-            Notice::ProjectAdded => "The project is added.",
-            Notice::MemberSet => "The member is set.",
-            Notice::MemberRemoved => "The member is removed.",
+            Notice::SessionEnded => "Your session has ended. Sign in to continue.",
+            Notice::MappingAdded => "Role mapping added.",
+            Notice::MappingChanged => "Role mapping updated.",
+            Notice::MappingRemoved => "Role mapping removed.",
+            Notice::DefaultMoved => "Default changed.",
+            Notice::ProjectAdded => "Project added.",
+            Notice::MemberSet => "Member updated.",
+            Notice::MemberRemoved => "Member removed.",
         }
     }
 }
 
-/// Sends the browser to a page, which then says what has been done; loading that page anew does nothing anew.
-pub fn done(path: &str, notice: Notice) -> Response {
+/// Redirects the browser to a page that shows the notice. Reloading that page does not repeat the action.
+pub fn redirect_with_notice(path: &str, notice: Notice) -> Response {
     Redirect::to(&format!("{path}?done={}", notice.name())).into_response()
 }
 
-/// A page.
+/// Renders a page.
 pub fn page(template: &impl Template) -> Response {
-    Html(template.render().expect("texts and numbers can be written into a page")).into_response()
+    Html(template.render().expect("rendering text and numbers cannot fail")).into_response()
 }
 
-/// A page that says what is wrong with what was typed, which stands in its form as it was typed.
-pub fn page_again(template: &impl Template, error: &Error) -> Response {
+/// Renders a page whose form shows a problem and keeps what the user typed.
+pub fn page_with_problem(template: &impl Template, error: &Error) -> Response {
     let status = match error.status() {
         StatusCode::NOT_FOUND => StatusCode::BAD_REQUEST,
         status => status,

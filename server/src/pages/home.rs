@@ -1,4 +1,4 @@
-//! The home page: where an administrator and a member begin.
+//! The home page: the starting point for administrators and members.
 
 use askama::Template;
 use axum::extract::State;
@@ -10,7 +10,7 @@ use super::path;
 use super::visitor::Visitor;
 use crate::app::App;
 use crate::http::parameters::Parameters;
-use crate::{mapping, project};
+use crate::{mapping, member, project};
 
 #[derive(Template)]
 #[template(path = "home.html")]
@@ -26,24 +26,24 @@ struct Entry {
     text: String,
 }
 
-/// What this person can do here.
+/// Shows what this user can do here.
 pub async fn show(State(app): State<App>, visitor: Visitor, parameters: Parameters) -> Result<Response, PageError> {
     let user = &visitor.caller.user;
-    let projects = project::of_user(&app.database, user).await?.into_iter().map(|(project, project_role)| Entry {
+    let projects = member::list_projects(&app.database, user).await?.into_iter().map(|(project, project_role)| Entry {
         href: format!("/projects/{}", project.id),
         title: project.name,
         text: format!("You are a {}. See the roles you may assume.", project_role.display_name().to_lowercase()),
     });
     let projects = projects.collect();
     let mut administration = if user.is_admin {
-        administration(mapping::all(&app.database).await?.len(), project::all(&app.database).await?.len())
+        administration(mapping::list(&app.database).await?.len(), project::list(&app.database).await?.len())
     } else {
         Vec::new()
     };
-    if !visitor.caller.has_members_here() {
+    if !visitor.caller.is_local_user() {
         administration.retain(|entry| ![path::PROJECTS, path::USERS].contains(&entry.href.as_str()));
     }
-    let frame = Frame::of("Home", path::HOME, &visitor.caller, visitor.form_token).with_notice(&parameters);
+    let frame = Frame::for_caller("Home", path::HOME, &visitor.caller, visitor.form_token).with_notice(&parameters);
     Ok(page(&Home { frame, administration, projects }))
 }
 
@@ -52,13 +52,13 @@ fn administration(mappings: usize, projects: usize) -> Vec<Entry> {
     vec![
         entry(
             path::MAPPINGS,
-            "Cloud role mapping",
-            format!("Which AWS roles the members of a project may assume. {mappings} mapped."),
+            "Role mappings",
+            format!("Which AWS roles the members of a project may assume. Role mappings: {mappings}."),
         ),
         entry(
             path::PROJECTS,
             "Projects and members",
-            format!("Who is in which project, and as what. {projects} here."),
+            format!("Who is in which project, with which project role. Projects: {projects}."),
         ),
         entry(path::USERS, "Users", "Add people and give them API keys.".to_owned()),
         entry(path::BASE_IDENTITY, "Base identity", "Whose AWS credentials this server uses.".to_owned()),

@@ -1,4 +1,4 @@
-//! *Admin › role mappings › change*.
+//! *Admin › role mappings › change*: edits one role mapping.
 
 use askama::Template;
 use axum::extract::State;
@@ -6,7 +6,7 @@ use axum::response::Response;
 
 use super::error::PageError;
 use super::forms::Fields;
-use super::frame::{Frame, Notice, done, page, page_again};
+use super::frame::{Frame, Notice, page, page_with_problem, redirect_with_notice};
 use super::mapping_form::MappingForm;
 use super::path;
 use super::visitor::{Administrator, Visitor};
@@ -27,18 +27,18 @@ struct MappingChange {
 impl MappingChange {
     fn new(visitor: Visitor, id: i64, form: MappingForm) -> Self {
         let title = format!("Change role mapping {id}");
-        Self { frame: Frame::of(&title, path::MAPPINGS, &visitor.caller, visitor.form_token), id, form }
+        Self { frame: Frame::for_caller(&title, path::MAPPINGS, &visitor.caller, visitor.form_token), id, form }
     }
 }
 
-/// The form, filled in.
+/// Shows the form, filled in.
 pub async fn show(
     State(app): State<App>,
     Administrator(visitor): Administrator,
     MappingId(id): MappingId,
 ) -> Result<Response, PageError> {
-    let mapping = mapping::by_id(&app.database, id).await?;
-    Ok(page(&MappingChange::new(visitor, id, MappingForm::of(&mapping))))
+    let mapping = mapping::find(app.database.pool(), id).await?;
+    Ok(page(&MappingChange::new(visitor, id, MappingForm::from_mapping(&mapping))))
 }
 
 /// Changes the role mapping.
@@ -48,19 +48,19 @@ pub async fn change(
     MappingId(id): MappingId,
     fields: Fields,
 ) -> Result<Response, PageError> {
-    let mapping = mapping::by_id(&app.database, id).await?;
-    let form = MappingForm { project: mapping.project.name, ..MappingForm::typed(&fields) };
-    match change_as_typed(&app, &visitor, id, &form).await {
-        Ok(()) => Ok(done(path::MAPPINGS, Notice::MappingChanged)),
+    let mapping = mapping::find(app.database.pool(), id).await?;
+    let form = MappingForm { project: mapping.project.name, ..MappingForm::from_fields(&fields) };
+    match change_from_form(&app, &visitor, id, &form).await {
+        Ok(()) => Ok(redirect_with_notice(path::MAPPINGS, Notice::MappingChanged)),
         Err(error) if error.status().is_server_error() => Err(error.into()),
-        Err(error) => Ok(page_again(&MappingChange::new(visitor, id, form.refused(&error)), &error)),
+        Err(error) => Ok(page_with_problem(&MappingChange::new(visitor, id, form.with_problem(&error)), &error)),
     }
 }
 
-async fn change_as_typed(app: &App, visitor: &Visitor, id: i64, form: &MappingForm) -> Result<(), Error> {
-    let meant = form.parse()?;
+async fn change_from_form(app: &App, visitor: &Visitor, id: i64, form: &MappingForm) -> Result<(), Error> {
+    let parsed = form.parse()?;
     let changes =
-        Changes { role: Some(meant.role), project_role: Some(meant.project_role), is_default: Some(form.is_default) };
+        Changes { role: Some(parsed.role), project_role: Some(parsed.project_role), is_default: Some(form.is_default) };
     change::change(&app.database, &visitor.caller.actor, id, &changes).await?;
     Ok(())
 }

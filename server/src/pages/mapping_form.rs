@@ -1,4 +1,4 @@
-//! The form of a role mapping, for adding and for changing one: what was typed, and what it means.
+//! The form that adds or changes a role mapping: its fields as text, and what they parse to.
 
 use hops_credentials_core::role::{ProjectRole, RoleArn};
 
@@ -8,42 +8,42 @@ use crate::error::Error;
 use crate::http::parameters::illegal;
 use crate::mapping::Mapping;
 
-/// What stands in the fields.
+/// The fields of the form, as typed.
 #[derive(Default)]
 pub struct MappingForm {
     /// The name of the project.
     pub project: String,
     /// The ARN of the role.
     pub role: String,
-    /// The name of the project role in queries.
+    /// The query name of the project role.
     pub project_role: String,
-    /// Whether the box is ticked.
+    /// Whether the checkbox *Default* is ticked.
     pub is_default: bool,
-    /// What is wrong with it.
+    /// The problem to show above the form.
     pub problem: Option<String>,
 }
 
-/// What the fields mean.
-pub struct Meant {
+/// The legal values that the fields parse to.
+pub struct ParsedForm {
     /// The role.
     pub role: RoleArn,
-    /// Whose members may assume it.
+    /// The project role whose members may assume it.
     pub project_role: ProjectRole,
 }
 
-/// A choice of a list.
+/// An option of a drop-down list.
 pub struct Choice {
-    /// What is sent.
+    /// The value that the form sends.
     pub value: &'static str,
-    /// What is shown.
+    /// The text that the page shows.
     pub text: &'static str,
-    /// Whether it is chosen.
+    /// Whether it is selected.
     pub is_chosen: bool,
 }
 
 impl MappingForm {
-    /// What was typed.
-    pub fn typed(fields: &Fields) -> Self {
+    /// Reads the fields of a form that was sent.
+    pub fn from_fields(fields: &Fields) -> Self {
         Self {
             project: fields.text("project"),
             role: fields.text("role"),
@@ -53,8 +53,8 @@ impl MappingForm {
         }
     }
 
-    /// A role mapping as it stands.
-    pub fn of(mapping: &Mapping) -> Self {
+    /// Fills the fields from an existing role mapping.
+    pub fn from_mapping(mapping: &Mapping) -> Self {
         Self {
             project: mapping.project.name.clone(),
             role: mapping.role.to_string(),
@@ -64,18 +64,18 @@ impl MappingForm {
         }
     }
 
-    /// What it means.
+    /// Parses the fields.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] that names the field.
-    pub fn parse(&self) -> Result<Meant, Error> {
-        Ok(Meant { role: self.role.parse()?, project_role: self.project_role.parse()? })
+    /// [`Error::InvalidArgument`] names the field.
+    pub fn parse(&self) -> Result<ParsedForm, Error> {
+        Ok(ParsedForm { role: self.role.parse()?, project_role: self.project_role.parse()? })
     }
 
-    /// With what is wrong with it.
-    pub fn refused(self, error: &Error) -> Self {
+    /// Adds the problem that `error` describes.
+    pub fn with_problem(self, error: &Error) -> Self {
         let problem = match error {
-            // On a page, not on the command line, is where it is added.
+            // The remedy in the error names a command; on a page the remedy is another page.
             Error::NoSuchProject(name) if name.is_empty() => illegal("Project", &"choose one").to_string(),
             Error::NoSuchProject(name) => format!("there is no project {name:?}; add it under Projects first"),
             other => other.to_string(),
@@ -83,24 +83,27 @@ impl MappingForm {
         Self { problem: Some(sentence(&problem)), ..self }
     }
 
-    /// The project roles to choose from.
+    /// Lists the project roles to choose from.
     pub fn choices(&self) -> Vec<Choice> {
-        project_roles(&[ProjectRole::All, ProjectRole::DataOwner, ProjectRole::DataScientist], &self.project_role)
+        project_role_choices(
+            &[ProjectRole::All, ProjectRole::DataOwner, ProjectRole::DataScientist],
+            &self.project_role,
+        )
     }
 }
 
-/// Project roles as a list to choose from; `chosen` is the name in queries.
-pub fn project_roles(roles: &[ProjectRole], chosen: &str) -> Vec<Choice> {
+/// Lists project roles as options; `chosen` is the query name of the selected one.
+pub fn project_role_choices(roles: &[ProjectRole], chosen: &str) -> Vec<Choice> {
     let choice = |role: &ProjectRole| Choice {
         value: role.query_name(),
-        text: shown(*role),
+        text: label(*role),
         is_chosen: role.query_name() == chosen,
     };
     roles.iter().map(choice).collect()
 }
 
-/// A project role as pages show it.
-pub fn shown(project_role: ProjectRole) -> &'static str {
+/// Returns the label of a project role on pages.
+pub fn label(project_role: ProjectRole) -> &'static str {
     match project_role {
         ProjectRole::All => "All members",
         ProjectRole::DataOwner | ProjectRole::DataScientist => project_role.display_name(),

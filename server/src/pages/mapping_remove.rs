@@ -1,12 +1,12 @@
-//! *Admin › role mappings › remove*: asks first.
+//! *Admin › role mappings › remove*: asks for confirmation first.
 
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 
 use super::error::PageError;
-use super::frame::{Frame, Notice, done, page};
-use super::mapping_form::shown;
+use super::frame::{Frame, Notice, page, redirect_with_notice};
+use super::mapping_form::label;
 use super::path;
 use super::visitor::Administrator;
 use crate::app::App;
@@ -22,15 +22,15 @@ struct MappingRemove {
     project_role: &'static str,
 }
 
-/// The question.
+/// Asks for confirmation.
 pub async fn show(
     State(app): State<App>,
     Administrator(visitor): Administrator,
     MappingId(id): MappingId,
 ) -> Result<Response, PageError> {
-    let mapping = mapping::by_id(&app.database, id).await?;
-    let frame = Frame::of("Remove this role mapping?", path::MAPPINGS, &visitor.caller, visitor.form_token);
-    Ok(page(&MappingRemove { frame, project_role: shown(mapping.project_role), mapping }))
+    let mapping = mapping::find(app.database.pool(), id).await?;
+    let frame = Frame::for_caller("Remove this role mapping?", path::MAPPINGS, &visitor.caller, visitor.form_token);
+    Ok(page(&MappingRemove { frame, project_role: label(mapping.project_role), mapping }))
 }
 
 /// Removes the role mapping.
@@ -40,5 +40,5 @@ pub async fn remove(
     MappingId(id): MappingId,
 ) -> Result<Response, PageError> {
     change::remove(&app.database, &visitor.caller.actor, id).await?;
-    Ok(done(path::MAPPINGS, Notice::MappingRemoved))
+    Ok(redirect_with_notice(path::MAPPINGS, Notice::MappingRemoved))
 }

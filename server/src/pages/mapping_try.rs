@@ -1,7 +1,7 @@
-//! *Admin › role mappings › try it*: does the base identity reach this role?
+//! *Admin › role mappings › try it*: checks whether the base identity can assume this role.
 //!
-//! It asks STS as a member's request would, throws the credentials away, and leaves a row in the audit, since CloudTrail
-//! tells of the session too.
+//! It asks STS as a member's request does and discards the credentials. It writes an audit row, because CloudTrail records
+//! the session too.
 
 use askama::Template;
 use axum::extract::State;
@@ -9,23 +9,23 @@ use axum::response::Response;
 use hops_credentials_core::base_identity::BaseIdentity;
 use hops_credentials_core::error::Error as CoreError;
 use hops_credentials_core::request::{Extras, SessionDuration, SessionName};
+use hops_credentials_core::text::rfc3339;
 
-use super::base_identity::Shown;
+use super::base_identity::IdentityView;
 use super::error::{PageError, sentence};
 use super::frame::{Frame, page};
-use super::mapping_form::shown;
+use super::mapping_form::label;
 use super::path;
-use super::policies::Policies;
 use super::visitor::{Administrator, Visitor};
-use crate::api::session_token::rfc3339;
 use crate::app::App;
 use crate::audit::{self, Purpose, SessionRequest};
-use crate::error::Error;
+use crate::error::{Error, with_sources};
 use crate::http::parameters::MappingId;
+use crate::mapping::policies::Policies;
 use crate::mapping::{self, Mapping};
 
-/// As short as STS allows: nobody uses the credentials.
-const SHORTEST: i64 = 900;
+/// The shortest duration that STS allows: nobody uses the credentials.
+const DURATION_SECONDS: i64 = 900;
 
 #[derive(Template)]
 #[template(path = "mapping_try.html")]
@@ -33,7 +33,7 @@ struct MappingTry {
     frame: Frame,
     mapping: Mapping,
     project_role: &'static str,
-    identity: Option<Shown>,
+    identity: Option<IdentityView>,
     success: Option<Success>,
     refusal: Option<String>,
     policies: Option<Policies>,
@@ -47,11 +47,11 @@ struct Success {
 }
 
 impl MappingTry {
-    fn untried(visitor: Visitor, mapping: Mapping) -> Self {
+    fn new(visitor: Visitor, mapping: Mapping) -> Self {
         let title = format!("Try role mapping {}", mapping.id);
         Self {
-            frame: Frame::of(&title, path::MAPPINGS, &visitor.caller, visitor.form_token),
-            project_role: shown(mapping.project_role),
+            frame: Frame::for_caller(&title, path::MAPPINGS, &visitor.caller, visitor.form_token),
+            project_role: label(mapping.project_role),
             mapping,
             identity: None,
             success: None,
@@ -61,30 +61,30 @@ impl MappingTry {
     }
 }
 
-/// The role mapping, and a button.
+/// Shows the role mapping and a button.
 pub async fn show(
     State(app): State<App>,
     Administrator(visitor): Administrator,
     MappingId(id): MappingId,
 ) -> Result<Response, PageError> {
-    Ok(page(&MappingTry::untried(visitor, mapping::by_id(&app.database, id).await?)))
+    Ok(page(&MappingTry::new(visitor, mapping::find(app.database.pool(), id).await?)))
 }
 
-/// What STS said.
+/// Asks STS and shows what it said.
 pub async fn try_it(
     State(app): State<App>,
     Administrator(visitor): Administrator,
     MappingId(id): MappingId,
 ) -> Result<Response, PageError> {
-    // A task of its own: a browser that goes elsewhere cannot end it between STS and the record of it.
+    // A separate task: a browser that disconnects cannot cancel it between the call of STS and its audit row.
     tokio::spawn(async move {
-        let mapping = mapping::by_id(&app.database, id).await?;
+        let mapping = mapping::find(app.database.pool(), id).await?;
         let identity = app.sts.base_identity().await;
         let mut record = SessionRequest {
             project_id: mapping.project.id,
             project_name: Some(mapping.project.name.clone()),
             role: Some(mapping.role.to_string()),
-            duration_seconds: Some(SHORTEST),
+            duration_seconds: Some(DURATION_SECONDS),
             ..SessionRequest::default()
         };
         let outcome = match &identity {
@@ -99,18 +99,18 @@ pub async fn try_it(
         let known: Option<&BaseIdentity> = identity.as_ref().ok();
         let policies = match &outcome {
             Ok(_) => None,
-            Err(_) => known.map(|identity| Policies::between(identity, &mapping.role)),
+            Err(_) => known.map(|identity| Policies::new(identity, &mapping.role)),
         };
-        let identity = known.map(Shown::from);
+        let identity = known.map(IdentityView::from);
         let refusal = outcome.as_ref().err().map(|text| sentence(text));
         let success = outcome.ok();
-        Ok(page(&MappingTry { identity, policies, refusal, success, ..MappingTry::untried(visitor, mapping) }))
+        Ok(page(&MappingTry { identity, policies, refusal, success, ..MappingTry::new(visitor, mapping) }))
     })
     .await
     .expect("the task neither panics nor is it cancelled")
 }
 
-/// Notes in `record` what is known as soon as it is known. The error is the whole text: an administrator looks at it.
+/// Assumes the role and fills `record` on the way. The error is the full text, because an administrator reads it.
 async fn assume(
     app: &App,
     visitor: &Visitor,
@@ -119,12 +119,12 @@ async fn assume(
 ) -> Result<Success, String> {
     let session_name = SessionName::from_parts(visitor.caller.user.email.local_part(), "try");
     record.session_name = Some(session_name.to_string());
-    let duration = SessionDuration::from_seconds(SHORTEST).expect("STS takes 900 s");
+    let duration = SessionDuration::from_seconds(DURATION_SECONDS).expect("STS takes 900 s");
     let issued = app
         .sts
         .assume_role(&mapping.role, &session_name, duration, &Extras::default())
         .await
-        .map_err(|error: CoreError| Error::from(error).with_sources())?;
+        .map_err(|error: CoreError| with_sources(&Error::from(error)))?;
     let access_key_id = issued.credentials.access_key_id().to_owned();
     record.access_key_id = Some(access_key_id.clone());
     record.sts_request_id.clone_from(&issued.request_id);

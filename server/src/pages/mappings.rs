@@ -1,6 +1,5 @@
 //! *Admin › role mappings*: the table, and the form that adds to it.
 
-use std::cmp::Ordering;
 use std::fmt::Write;
 
 use askama::Template;
@@ -11,8 +10,8 @@ use hops_credentials_core::role::ProjectRole;
 use super::base_identity::Panel;
 use super::error::PageError;
 use super::forms::Fields;
-use super::frame::{Frame, Notice, done, page, page_again};
-use super::mapping_form::{Choice, MappingForm, project_roles, shown};
+use super::frame::{Frame, Notice, page, page_with_problem, redirect_with_notice};
+use super::mapping_form::{Choice, MappingForm, label, project_role_choices};
 use super::path;
 use super::visitor::{Administrator, Visitor};
 use crate::app::App;
@@ -20,11 +19,12 @@ use crate::error::Error;
 use crate::http::parameters::Parameters;
 use crate::identity::Identity;
 use crate::mapping::change;
+use crate::mapping::order::{self, Direction, Key};
 use crate::mapping::{self, Mapping};
+use crate::member;
 use crate::project;
 
-/// Rows of a page.
-const ROWS: usize = 25;
+const ROWS_PER_PAGE: usize = 25;
 
 #[derive(Template)]
 #[template(path = "mappings.html")]
@@ -85,18 +85,17 @@ impl Column {
         }
     }
 
-    fn compare(self, left: &Mapping, right: &Mapping) -> Ordering {
+    fn key(self) -> Key {
         match self {
-            Column::Id => left.id.cmp(&right.id),
-            Column::Project => left.project.name.cmp(&right.project.name),
-            Column::ProjectRole => shown(left.project_role).cmp(shown(right.project_role)),
-            Column::Role => left.role.as_str().cmp(right.role.as_str()),
+            Column::Id => Key::Id,
+            Column::Project => Key::ProjectName,
+            Column::ProjectRole => Key::ProjectRole,
+            Column::Role => Key::Role,
         }
-        .then(left.id.cmp(&right.id))
     }
 }
 
-/// Which part of the table is shown, and how. What the query says wrongly counts as not said: it is a link that was bent.
+/// The part of the table to show, and its order. An illegal value in the query counts as absent: the link is damaged.
 #[derive(Debug, Clone)]
 struct View {
     text: String,
@@ -107,7 +106,7 @@ struct View {
 }
 
 impl View {
-    fn of(parameters: &Parameters) -> Self {
+    fn from_query(parameters: &Parameters) -> Self {
         let text = |name| parameters.all(name).next().unwrap_or_default().trim().to_owned();
         let column = COLUMNS.into_iter().find(|column| column.name() == text("sort")).unwrap_or(Column::Project);
         Self {
@@ -129,9 +128,8 @@ impl View {
 
     fn apply(&self, mut mappings: Vec<Mapping>) -> Vec<Mapping> {
         mappings.retain(|mapping| self.passes(mapping));
-        mappings.sort_by(|left, right| {
-            if self.is_descending { self.column.compare(right, left) } else { self.column.compare(left, right) }
-        });
+        let direction = if self.is_descending { Direction::Descending } else { Direction::Ascending };
+        order::sort(&mut mappings, &[(self.column.key(), direction), (Key::Id, direction)]);
         mappings
     }
 
@@ -153,7 +151,7 @@ impl View {
 
     fn choices(&self) -> Vec<Choice> {
         let roles = [ProjectRole::All, ProjectRole::DataOwner, ProjectRole::DataScientist];
-        project_roles(&roles, self.project_role_name())
+        project_role_choices(&roles, self.project_role_name())
     }
 
     fn heading(&self, column: Column) -> Heading {
@@ -168,7 +166,7 @@ impl View {
     }
 }
 
-/// The table.
+/// Shows the table.
 pub async fn show(
     State(app): State<App>,
     Administrator(visitor): Administrator,
@@ -184,43 +182,43 @@ pub async fn add(
     Administrator(visitor): Administrator,
     fields: Fields,
 ) -> Result<Response, PageError> {
-    let form = MappingForm::typed(&fields);
-    match add_typed(&app, &visitor, &form).await {
-        Ok(()) => Ok(done(path::MAPPINGS, Notice::MappingAdded)),
+    let form = MappingForm::from_fields(&fields);
+    match add_from_form(&app, &visitor, &form).await {
+        Ok(()) => Ok(redirect_with_notice(path::MAPPINGS, Notice::MappingAdded)),
         Err(error) if error.status().is_server_error() => Err(error.into()),
         Err(error) => {
-            let form = form.refused(&error);
-            Ok(page_again(&table(&app, visitor, &Parameters::of(""), form).await?, &error))
+            let form = form.with_problem(&error);
+            Ok(page_with_problem(&table(&app, visitor, &Parameters::from_query(""), form).await?, &error))
         }
     }
 }
 
-async fn add_typed(app: &App, visitor: &Visitor, form: &MappingForm) -> Result<(), Error> {
-    let meant = form.parse()?;
-    learn_typed(app, visitor, &form.project).await?;
-    let project = project::named(&mut *app.database.pool().acquire().await?, &form.project).await?;
+async fn add_from_form(app: &App, visitor: &Visitor, form: &MappingForm) -> Result<(), Error> {
+    let parsed = form.parse()?;
+    remember_project(app, visitor, &form.project).await?;
+    let project = project::find_by_id_or_name(app.database.pool(), &form.project).await?;
     let actor = &visitor.caller.actor;
-    change::add(&app.database, actor, project.id, meant.project_role, &meant.role, form.is_default).await?;
+    change::add(&app.database, actor, project.id, parsed.project_role, &parsed.role, form.is_default).await?;
     Ok(())
 }
 
-/// Of a cluster, a project is known here once a role is mapped to it.
-async fn learn_typed(app: &App, visitor: &Visitor, project: &str) -> Result<(), Error> {
+/// Remembers the name of a project of the cluster, so that a role can be mapped to it.
+async fn remember_project(app: &App, visitor: &Visitor, project: &str) -> Result<(), Error> {
     let (Identity::Hopsworks(cluster), Some(login)) = (&app.identity, &visitor.login) else { return Ok(()) };
     let unknown = |what: &str| Error::InvalidArgument(format!("{what} {project} in the cluster; give its id"));
     if let Ok(id) = project.parse() {
-        return cluster.check_project(&app.database, login, id).await.map_err(|error| match error {
+        return cluster.import_project(&app.database, login, id).await.map_err(|error| match error {
             Error::NoSuchProject(_) => unknown("there is no project"),
             other => other,
         });
     }
-    let own = project::of_user(&app.database, &visitor.caller.user).await?;
+    let own = member::list_projects(&app.database, &visitor.caller.user).await?;
     match own.iter().find(|(own, _)| own.name == project) {
-        Some((own, _)) => cluster.learn(&app.database, own).await,
-        // It may be known here already: a member has asked about it.
-        None => match project::named(&mut *app.database.pool().acquire().await?, project).await {
+        Some((own, _)) => cluster.import_name(&app.database, own).await,
+        // This server may know it already, because a member asked about it.
+        None => match project::find_by_name(app.database.pool(), project).await {
             Ok(_) => Ok(()),
-            Err(Error::NoSuchProject(_)) => Err(unknown("you are in no project")),
+            Err(Error::NoSuchProject(_)) => Err(unknown("you are not a member of a project")),
             Err(error) => Err(error),
         },
     }
@@ -228,36 +226,36 @@ async fn learn_typed(app: &App, visitor: &Visitor, project: &str) -> Result<(), 
 
 async fn table(app: &App, visitor: Visitor, parameters: &Parameters, form: MappingForm) -> Result<Mappings, PageError> {
     if let Identity::Hopsworks(cluster) = &app.identity {
-        // Those that the administrator is in can then be chosen by their names.
-        for (project, _) in project::of_user(&app.database, &visitor.caller.user).await? {
-            cluster.learn(&app.database, &project).await?;
+        // The form can then offer the projects of this administrator by name.
+        for (project, _) in member::list_projects(&app.database, &visitor.caller.user).await? {
+            cluster.import_name(&app.database, &project).await?;
         }
     }
-    let panel = Panel::quick(app);
-    let (panel, mappings, projects) = tokio::join!(panel, mapping::all(&app.database), project::all(&app.database));
-    let mut view = View::of(parameters);
+    let panel = Panel::load_within_timeout(app);
+    let (panel, mappings, projects) = tokio::join!(panel, mapping::list(&app.database), project::list(&app.database));
+    let mut view = View::from_query(parameters);
     let all = mappings?;
     let total = all.len();
     let found = view.apply(all);
-    view.page = view.page.min(found.len().div_ceil(ROWS).max(1));
-    let first = (view.page - 1) * ROWS;
-    let last = (first + ROWS).min(found.len());
-    let at = |page| View { page, ..view.clone() }.href();
+    view.page = view.page.min(found.len().div_ceil(ROWS_PER_PAGE).max(1));
+    let first = (view.page - 1) * ROWS_PER_PAGE;
+    let last = (first + ROWS_PER_PAGE).min(found.len());
+    let href_of_page = |page| View { page, ..view.clone() }.href();
     let mut summary = match found.len() {
         0 => "None".to_owned(),
         count => format!("{} to {last} of {count}", first + 1),
     };
     if found.len() < total {
-        write!(summary, ", {total} without the filter").expect("a text takes all that is written");
+        write!(summary, ", filtered from {total}").expect("a text takes all that is written");
     }
-    let frame = Frame::of("Role mappings", path::MAPPINGS, &visitor.caller, visitor.form_token);
+    let frame = Frame::for_caller("Role mappings", path::MAPPINGS, &visitor.caller, visitor.form_token);
     Ok(Mappings {
         frame: frame.with_notice(parameters),
         panel,
         columns: COLUMNS.map(|column| view.heading(column)).into(),
-        earlier: (first > 0).then(|| at(view.page - 1)),
-        later: (last < found.len()).then(|| at(view.page + 1)),
-        rows: found[first..last].iter().map(row).collect(),
+        earlier: (first > 0).then(|| href_of_page(view.page - 1)),
+        later: (last < found.len()).then(|| href_of_page(view.page + 1)),
+        rows: found[first..last].iter().map(to_row).collect(),
         summary,
         form,
         projects: projects?.into_iter().map(|(project, _)| project.name).collect(),
@@ -265,11 +263,11 @@ async fn table(app: &App, visitor: Visitor, parameters: &Parameters, form: Mappi
     })
 }
 
-fn row(mapping: &Mapping) -> Row {
+fn to_row(mapping: &Mapping) -> Row {
     Row {
         id: mapping.id,
         project: mapping.project.name.clone(),
-        project_role: shown(mapping.project_role),
+        project_role: label(mapping.project_role),
         role: mapping.role.to_string(),
         account: mapping.role.account().to_owned(),
         is_default: mapping.is_default,

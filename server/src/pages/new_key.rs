@@ -1,4 +1,4 @@
-//! *Admin › users › new key*: asks first, then shows the key, once.
+//! *Admin › users › new key*: asks for confirmation, then shows the key once.
 
 use askama::Template;
 use axum::extract::State;
@@ -9,10 +9,10 @@ use super::forms::Fields;
 use super::frame::{Frame, page};
 use super::path;
 use super::visitor::{LocalAdministrator, Visitor};
+use crate::api_key::ApiKey;
 use crate::app::App;
-use crate::error::Error;
 use crate::http::parameters::Parameters;
-use crate::user::{self, ApiKey, Email};
+use crate::user::{self, Email};
 
 #[derive(Template)]
 #[template(path = "new_key_confirm.html")]
@@ -21,7 +21,7 @@ struct Confirm {
     email: String,
 }
 
-/// The page with the key. It is the answer to the form, so that the key is in no address and not in the database.
+/// The page with the key. It answers the form directly, so neither an address nor the database holds the key.
 #[derive(Template)]
 #[template(path = "new_key.html")]
 pub struct NewKey<'a> {
@@ -31,42 +31,38 @@ pub struct NewKey<'a> {
 }
 
 impl<'a> NewKey<'a> {
-    /// Shows this key of that user.
+    /// Makes the page for a key of a user.
     pub fn new(visitor: Visitor, email: &'a str, key: &'a ApiKey) -> Self {
-        let frame = Frame::of("New API key", path::USERS, &visitor.caller, visitor.form_token);
+        let frame = Frame::for_caller("New API key", path::USERS, &visitor.caller, visitor.form_token);
         Self { frame, email, key: key.reveal() }
     }
 }
 
-/// Where a new key for that user is asked for.
+/// Returns the address of the page that asks for a new key of a user.
 pub fn href(email: &Email) -> String {
     let query = form_urlencoded::Serializer::new(String::new()).append_pair("email", email.as_str()).finish();
     format!("{}/new-key?{query}", path::USERS)
 }
 
-/// The question.
+/// Asks for confirmation.
 pub async fn show(
     State(app): State<App>,
     LocalAdministrator(visitor): LocalAdministrator,
     parameters: Parameters,
 ) -> Result<Response, PageError> {
-    let email = email_of(&parameters)?;
-    user::id_of(&mut *app.database.pool().acquire().await?, &email).await?;
-    let frame = Frame::of("Make a new API key?", path::USERS, &visitor.caller, visitor.form_token);
+    let email: Email = parameters.required("email")?;
+    user::find_id(app.database.pool(), &email).await?;
+    let frame = Frame::for_caller("Create a new API key?", path::USERS, &visitor.caller, visitor.form_token);
     Ok(page(&Confirm { frame, email: email.to_string() }))
 }
 
-/// Makes the key and shows it.
+/// Creates the key and shows it.
 pub async fn renew(
     State(app): State<App>,
     LocalAdministrator(visitor): LocalAdministrator,
     fields: Fields,
 ) -> Result<Response, PageError> {
-    let email = email_of(&fields.parameters())?;
+    let email: Email = fields.parameters().required("email")?;
     let key = user::renew_key(&app.database, &visitor.caller.actor, &email).await?;
     Ok(page(&NewKey::new(visitor, email.as_str(), &key)))
-}
-
-fn email_of(parameters: &Parameters) -> Result<Email, Error> {
-    parameters.required("email")
 }

@@ -1,4 +1,4 @@
-//! *Admin › projects › one of them*: its members.
+//! *Admin › projects › one project*: its members.
 
 use askama::Template;
 use axum::extract::State;
@@ -7,13 +7,14 @@ use hops_credentials_core::role::ProjectRole;
 
 use super::error::{PageError, sentence};
 use super::forms::Fields;
-use super::frame::{Frame, Notice, done, page, page_again};
-use super::mapping_form::{Choice, project_roles};
+use super::frame::{Frame, Notice, page, page_with_problem, redirect_with_notice};
+use super::mapping_form::{Choice, project_role_choices};
 use super::path;
 use super::visitor::{LocalAdministrator, Visitor};
 use crate::app::App;
 use crate::error::Error;
 use crate::http::parameters::{Parameters, ProjectId};
+use crate::member;
 use crate::project::{self, Project};
 use crate::user::{self, Email};
 
@@ -44,20 +45,21 @@ struct MemberRemove {
     email: String,
 }
 
-/// What a member can be.
-const ROLES: [ProjectRole; 2] = [ProjectRole::DataScientist, ProjectRole::DataOwner];
+/// The project roles that a member can have.
+const MEMBER_ROLES: [ProjectRole; 2] = [ProjectRole::DataScientist, ProjectRole::DataOwner];
 
 impl ProjectPage {
     async fn new(app: &App, visitor: Visitor, id: i64, parameters: &Parameters) -> Result<Self, PageError> {
-        let project = by_id(app, id).await?;
+        let project = find_project(app, id).await?;
         let title = format!("Project {}", project.name);
-        let frame = Frame::of(&title, path::PROJECTS, &visitor.caller, visitor.form_token).with_notice(parameters);
-        let members = project::members(&app.database, id).await?.into_iter().map(|(email, project_role)| Row {
+        let frame =
+            Frame::for_caller(&title, path::PROJECTS, &visitor.caller, visitor.form_token).with_notice(parameters);
+        let members = member::list(&app.database, id).await?.into_iter().map(|(email, project_role)| Row {
             remove_href: format!("{}/{id}/remove-member?{}", path::PROJECTS, query("email", &email)),
             email,
             project_role: project_role.display_name(),
         });
-        let users = user::all(&app.database).await?.into_iter().map(|(user, _)| user.email.to_string());
+        let users = user::list(&app.database).await?.into_iter().map(|(user, _)| user.email.to_string());
         Ok(Self {
             frame,
             mappings_href: format!("{}?{}", path::MAPPINGS, query("q", &project.name)),
@@ -65,21 +67,21 @@ impl ProjectPage {
             members: members.collect(),
             users: users.collect(),
             email: String::new(),
-            choices: project_roles(&ROLES, ""),
+            choices: project_role_choices(&MEMBER_ROLES, ""),
             problem: None,
         })
     }
 }
 
-async fn by_id(app: &App, id: i64) -> Result<Project, Error> {
-    project::named(&mut *app.database.pool().acquire().await?, &id.to_string()).await
+async fn find_project(app: &App, id: i64) -> Result<Project, Error> {
+    project::find_by_id(app.database.pool(), id).await
 }
 
 fn query(name: &str, value: &str) -> String {
     form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish()
 }
 
-/// The members, and the form that adds to them.
+/// Shows the members, and the form that adds one.
 pub async fn show(
     State(app): State<App>,
     LocalAdministrator(visitor): LocalAdministrator,
@@ -89,65 +91,65 @@ pub async fn show(
     Ok(page(&ProjectPage::new(&app, visitor, id, &parameters).await?))
 }
 
-/// Makes somebody a member, or changes what they are.
+/// Adds a member, or changes the project role of one.
 pub async fn set_member(
     State(app): State<App>,
     LocalAdministrator(visitor): LocalAdministrator,
     ProjectId(id): ProjectId,
     fields: Fields,
 ) -> Result<Response, PageError> {
-    match set_as_typed(&app, &visitor, id, &fields).await {
-        Ok(()) => Ok(done(&format!("{}/{id}", path::PROJECTS), Notice::MemberSet)),
+    match set_member_from_form(&app, &visitor, id, &fields).await {
+        Ok(()) => Ok(redirect_with_notice(&format!("{}/{id}", path::PROJECTS), Notice::MemberSet)),
         Err(error) if error.status().is_server_error() => Err(error.into()),
         Err(error) => {
             let problem = match &error {
                 Error::NoSuchUser(email) => format!("there is no user {email}; add them under Users first"),
                 other => other.to_string(),
             };
-            let shown = ProjectPage {
+            let page = ProjectPage {
                 email: fields.text("email"),
-                choices: project_roles(&ROLES, &fields.text("project_role")),
+                choices: project_role_choices(&MEMBER_ROLES, &fields.text("project_role")),
                 problem: Some(sentence(&problem)),
-                ..ProjectPage::new(&app, visitor, id, &Parameters::of("")).await?
+                ..ProjectPage::new(&app, visitor, id, &Parameters::from_query("")).await?
             };
-            Ok(page_again(&shown, &error))
+            Ok(page_with_problem(&page, &error))
         }
     }
 }
 
-async fn set_as_typed(app: &App, visitor: &Visitor, id: i64, fields: &Fields) -> Result<(), Error> {
-    let email = email_of(&fields.text("email"))?;
+async fn set_member_from_form(app: &App, visitor: &Visitor, id: i64, fields: &Fields) -> Result<(), Error> {
+    let email = parse_email(&fields.text("email"))?;
     let role = fields.text("project_role").parse()?;
-    if !ROLES.contains(&role) {
-        return Err(Error::InvalidArgument("a member is a data owner or a data scientist".to_owned()));
+    if !MEMBER_ROLES.contains(&role) {
+        return Err(Error::InvalidArgument("a member must be a data owner or a data scientist".to_owned()));
     }
-    project::set_member(&app.database, &visitor.caller.actor, &id.to_string(), &email, role).await
+    member::set(&app.database, &visitor.caller.actor, &id.to_string(), &email, role).await
 }
 
-fn email_of(text: &str) -> Result<Email, Error> {
+fn parse_email(text: &str) -> Result<Email, Error> {
     text.parse().map_err(|problem: &str| Error::InvalidArgument(problem.to_owned()))
 }
 
-/// Asks before a membership ends.
+/// Asks for confirmation before a member is removed.
 pub async fn confirm_removal(
     State(app): State<App>,
     LocalAdministrator(visitor): LocalAdministrator,
     ProjectId(id): ProjectId,
     parameters: Parameters,
 ) -> Result<Response, PageError> {
-    let email = email_of(&parameters.required::<String>("email")?)?.to_string();
-    let frame = Frame::of("Remove this member?", path::PROJECTS, &visitor.caller, visitor.form_token);
-    Ok(page(&MemberRemove { frame, project: by_id(&app, id).await?, email }))
+    let email = parse_email(&parameters.required::<String>("email")?)?.to_string();
+    let frame = Frame::for_caller("Remove this member?", path::PROJECTS, &visitor.caller, visitor.form_token);
+    Ok(page(&MemberRemove { frame, project: find_project(&app, id).await?, email }))
 }
 
-/// Ends a membership.
+/// Removes a member.
 pub async fn remove_member(
     State(app): State<App>,
     LocalAdministrator(visitor): LocalAdministrator,
     ProjectId(id): ProjectId,
     fields: Fields,
 ) -> Result<Response, PageError> {
-    let email = email_of(&fields.text("email"))?;
-    project::remove_member(&app.database, &visitor.caller.actor, &id.to_string(), &email).await?;
-    Ok(done(&format!("{}/{id}", path::PROJECTS), Notice::MemberRemoved))
+    let email = parse_email(&fields.text("email"))?;
+    member::remove(&app.database, &visitor.caller.actor, &id.to_string(), &email).await?;
+    Ok(redirect_with_notice(&format!("{}/{id}", path::PROJECTS), Notice::MemberRemoved))
 }

@@ -1,4 +1,4 @@
-//! *Project › settings*: the roles this member may assume, how to do it, and for data owners where the default is.
+//! *Project › settings*: the roles that this member may assume, code that does it, and for data owners the default.
 
 use askama::Template;
 use axum::extract::State;
@@ -7,8 +7,8 @@ use hops_credentials_core::role::ProjectRole;
 
 use super::error::PageError;
 use super::forms::Fields;
-use super::frame::{Frame, Notice, done, page};
-use super::mapping_form::shown;
+use super::frame::{Frame, Notice, page, redirect_with_notice};
+use super::mapping_form::label;
 use super::path;
 use super::visitor::{ProjectMember, ProjectOwner};
 use crate::app::App;
@@ -38,39 +38,39 @@ struct Row {
     is_shown: bool,
 }
 
-/// What a row says about the default.
+/// What a row says in the column *Default*.
 #[derive(PartialEq, Eq)]
 enum Mark {
-    /// It is the one this member gets when they name none.
+    /// This member gets it when they do not name a role.
     Yours,
-    /// It is the default of its project role, but another one is this member's.
+    /// It is the default of its project role, but this member gets another one.
     OfProjectRole,
-    /// It is none.
+    /// It is not a default.
     None,
 }
 
-/// How to assume a role, ready to copy.
+/// Code that assumes a role, ready to copy.
 struct Code {
     title: String,
     scala: String,
     python: String,
 }
 
-/// The roles.
+/// Shows the roles.
 pub async fn show(
     State(app): State<App>,
     ProjectMember { member, form_token }: ProjectMember,
     parameters: Parameters,
 ) -> Result<Response, PageError> {
-    let mappings = mapping::of_project(&app.database, member.project.id).await?;
-    let default = mapping::default_for(&mappings, member.project_role).ok().map(|mapping| mapping.id);
+    let mappings = mapping::list_in_project(app.database.pool(), member.project.id).await?;
+    let default = mapping::find_default(&mappings, member.project_role).ok().map(|mapping| mapping.id);
     let (own, others): (Vec<_>, Vec<_>) = mappings.iter().partition(|mapping| mapping.is_for(member.project_role));
     let asked: Option<i64> = parameters.one("role")?;
     let chosen = own.iter().find(|mapping| Some(mapping.id) == asked.or(default)).or(own.first()).copied();
     let row = |mapping: &&Mapping| Row {
         id: mapping.id,
         role: mapping.role.to_string(),
-        project_role: shown(mapping.project_role),
+        project_role: label(mapping.project_role),
         mark: match (mapping.is_default, Some(mapping.id) == default) {
             (true, true) => Mark::Yours,
             (true, false) => Mark::OfProjectRole,
@@ -82,12 +82,12 @@ pub async fn show(
     let may_move_default = member.project_role == ProjectRole::DataOwner;
     let title = format!("Cloud roles of {}", member.project.name);
     Ok(page(&ProjectSettings {
-        frame: Frame::of(&title, path::HOME, &member.caller, form_token).with_notice(&parameters),
+        frame: Frame::for_caller(&title, path::HOME, &member.caller, form_token).with_notice(&parameters),
         project_role: member.project_role.display_name(),
         may_move_default,
         rows: own.iter().map(row).collect(),
         others: if may_move_default { others.iter().map(row).collect() } else { Vec::new() },
-        code: chosen.map(|mapping| code(mapping, Some(mapping.id) == default)),
+        code: chosen.map(|mapping| write_code(mapping, Some(mapping.id) == default)),
         project: member.project,
     }))
 }
@@ -98,13 +98,13 @@ pub async fn move_default(
     ProjectOwner(member): ProjectOwner,
     fields: Fields,
 ) -> Result<Response, PageError> {
-    let mapping = mapping::in_project_of(&app.database, &member.project, fields.parameters().required("id")?).await?;
+    let mapping = mapping::find_in_project(&app.database, &member.project, fields.parameters().required("id")?).await?;
     let changes = Changes { is_default: Some(true), ..Changes::default() };
     change::change(&app.database, &member.caller.actor, mapping.id, &changes).await?;
-    Ok(done(&format!("/projects/{}", member.project.id), Notice::DefaultMoved))
+    Ok(redirect_with_notice(&format!("/projects/{}", member.project.id), Notice::DefaultMoved))
 }
 
-fn code(mapping: &Mapping, is_default: bool) -> Code {
+fn write_code(mapping: &Mapping, is_default: bool) -> Code {
     let (java_role, python_role) = if is_default {
         (String::new(), String::new())
     } else {

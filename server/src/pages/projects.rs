@@ -6,7 +6,7 @@ use axum::response::Response;
 
 use super::error::{PageError, sentence};
 use super::forms::Fields;
-use super::frame::{Frame, Notice, done, page, page_again};
+use super::frame::{Frame, Notice, page, page_with_problem, redirect_with_notice};
 use super::path;
 use super::visitor::{LocalAdministrator, Visitor};
 use crate::app::App;
@@ -25,12 +25,13 @@ struct Projects {
 
 impl Projects {
     async fn new(app: &App, visitor: Visitor, parameters: &Parameters) -> Result<Self, PageError> {
-        let frame = Frame::of("Projects", path::PROJECTS, &visitor.caller, visitor.form_token).with_notice(parameters);
-        Ok(Self { frame, projects: project::all(&app.database).await?, name: String::new(), problem: None })
+        let frame =
+            Frame::for_caller("Projects", path::PROJECTS, &visitor.caller, visitor.form_token).with_notice(parameters);
+        Ok(Self { frame, projects: project::list(&app.database).await?, name: String::new(), problem: None })
     }
 }
 
-/// The list.
+/// Shows the list.
 pub async fn show(
     State(app): State<App>,
     LocalAdministrator(visitor): LocalAdministrator,
@@ -51,11 +52,11 @@ pub async fn add(
         Err(problem) => Err(Error::InvalidArgument(problem.to_owned())),
     };
     match added {
-        Ok(project) => Ok(done(&format!("{}/{}", path::PROJECTS, project.id), Notice::ProjectAdded)),
+        Ok(project) => Ok(redirect_with_notice(&format!("{}/{}", path::PROJECTS, project.id), Notice::ProjectAdded)),
         Err(error) if error.status().is_server_error() => Err(error.into()),
         Err(error) => {
-            let shown = Projects::new(&app, visitor, &Parameters::of("")).await?;
-            Ok(page_again(&Projects { name, problem: Some(sentence(&error.to_string())), ..shown }, &error))
+            let page = Projects::new(&app, visitor, &Parameters::from_query("")).await?;
+            Ok(page_with_problem(&Projects { name, problem: Some(sentence(&error.to_string())), ..page }, &error))
         }
     }
 }

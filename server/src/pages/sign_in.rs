@@ -1,4 +1,4 @@
-//! Signing in with an API key, and signing out.
+//! *Sign in* with an API key, and *Sign out*.
 
 use askama::Template;
 use axum::extract::State;
@@ -8,12 +8,12 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::error::{PageError, sentence};
 use super::forms::Fields;
-use super::frame::{Frame, Notice, done, page};
+use super::frame::{Frame, Notice, page, redirect_with_notice};
 use super::path;
 use crate::app::App;
-use crate::browser_session;
+use crate::browser_session::session;
 use crate::error::Error;
-use crate::http::auth::wrong_key;
+use crate::http::auth::count_wrong_key;
 use crate::http::parameters::Parameters;
 
 #[derive(Template)]
@@ -24,29 +24,29 @@ struct SignIn {
     problem: Option<String>,
 }
 
-/// The form.
+/// Shows the form.
 pub async fn show(parameters: Parameters) -> Response {
-    let frame = Frame::bare("Sign in").with_notice(&parameters);
-    page(&SignIn { frame, next: local(parameters.all("next").next()), problem: None })
+    let frame = Frame::anonymous("Sign in").with_notice(&parameters);
+    page(&SignIn { frame, next: local_path(parameters.all("next").next()), problem: None })
 }
 
-/// Starts a session. One that the browser had ends, so that nobody can slip in an id chosen before.
+/// Starts a session. Ends the previous session of the browser, so that an attacker cannot plant a session id.
 pub async fn sign_in(State(app): State<App>, parts: Parts, fields: Fields) -> Result<Response, PageError> {
-    let next = local(fields.parameters().all("next").next());
-    let id = match browser_session::start(&app.database, &app.identity, &fields.text("key")).await {
+    let next = local_path(fields.parameters().all("next").next());
+    let id = match session::start(&app.database, &app.identity, &fields.text("key")).await {
         Ok(id) => id,
-        Err(Error::Unauthenticated) => return Ok(refused(&wrong_key(&app, &parts), next)),
-        Err(error @ Error::LoginNotAccepted) => return Ok(refused(&error, next)),
+        Err(Error::Unauthenticated) => return Ok(refusal_page(&count_wrong_key(&app, &parts), next)),
+        Err(error @ Error::LoginNotAccepted) => return Ok(refusal_page(&error, next)),
         Err(error) => return Err(error.into()),
     };
     if let Some(before) = app.cookie.read(&parts.headers) {
-        browser_session::end(&app.database, &before).await?;
+        session::end(&app.database, &before).await?;
     }
     Ok(([(header::SET_COOKIE, app.cookie.set(&id))], Redirect::to(&next)).into_response())
 }
 
-fn refused(error: &Error, next: String) -> Response {
-    let again = |problem: String| page(&SignIn { frame: Frame::bare("Sign in"), next, problem: Some(problem) });
+fn refusal_page(error: &Error, next: String) -> Response {
+    let again = |problem: String| page(&SignIn { frame: Frame::anonymous("Sign in"), next, problem: Some(problem) });
     if let Error::TooManyWrongKeys(seconds) = error {
         let headers = [(header::RETRY_AFTER, HeaderValue::from(*seconds))];
         return (error.status(), headers, again(sentence(&error.to_string()))).into_response();
@@ -54,21 +54,22 @@ fn refused(error: &Error, next: String) -> Response {
     if let Error::LoginNotAccepted = error {
         return (error.status(), again(sentence(&error.to_string()))).into_response();
     }
-    let problem = "Nobody has this API key. Copy the whole key, or ask an administrator for a new one.";
-    // Not 401: that asks a browser for a password of its own.
+    let problem = "This API key is not valid. Copy the whole key, or ask an administrator for a new one.";
+    // Not 401: a browser answers it with its own password dialog.
     (StatusCode::FORBIDDEN, again(problem.to_owned())).into_response()
 }
 
 /// Ends the session.
 pub async fn sign_out(State(app): State<App>, headers: HeaderMap) -> Result<Response, PageError> {
     if let Some(id) = app.cookie.read(&headers) {
-        browser_session::end(&app.database, &id).await?;
+        session::end(&app.database, &id).await?;
     }
-    Ok(([(header::SET_COOKIE, app.cookie.clear())], done(path::SIGN_IN, Notice::SignedOut)).into_response())
+    Ok(([(header::SET_COOKIE, app.cookie.clear())], redirect_with_notice(path::SIGN_IN, Notice::SignedOut))
+        .into_response())
 }
 
-/// A path of this server; home for everything else, above all for `//evil.example.org`, which is another server's.
-fn local(next: Option<&str>) -> String {
+/// Returns `next` if it is a path of this server, else the home page. `//evil.example.org` is on another server.
+fn local_path(next: Option<&str>) -> String {
     next.filter(|next| {
         next.starts_with('/') && !next[1..].starts_with(['/', '\\']) && next.bytes().all(|byte| byte.is_ascii_graphic())
     })
@@ -81,13 +82,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signing_in_leads_to_a_page_of_this_server_only() {
-        assert_eq!(local(Some("/admin/audit?q=ada")), "/admin/audit?q=ada");
+    fn signing_in_leads_only_to_a_page_of_this_server() {
+        assert_eq!(local_path(Some("/admin/audit?q=ada")), "/admin/audit?q=ada");
         for elsewhere in
             ["//evil.example.org", "/\\evil.example.org", "https://evil.example.org", "x", "/a\nb", "/\t/e"]
         {
-            assert_eq!(local(Some(elsewhere)), "/", "{elsewhere:?}");
+            assert_eq!(local_path(Some(elsewhere)), "/", "{elsewhere:?}");
         }
-        assert_eq!(local(None), "/");
+        assert_eq!(local_path(None), "/");
     }
 }

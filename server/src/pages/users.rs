@@ -6,7 +6,7 @@ use axum::response::Response;
 
 use super::error::{PageError, sentence};
 use super::forms::Fields;
-use super::frame::{Frame, page, page_again};
+use super::frame::{Frame, page, page_with_problem};
 use super::new_key::NewKey;
 use super::path;
 use super::visitor::{LocalAdministrator, Visitor};
@@ -26,25 +26,25 @@ struct Users {
 
 struct Row {
     email: String,
-    office: &'static str,
+    kind: &'static str,
     key_prefix: String,
     new_key_href: String,
 }
 
 impl Users {
     async fn new(app: &App, visitor: Visitor) -> Result<Self, PageError> {
-        let frame = Frame::of("Users", path::USERS, &visitor.caller, visitor.form_token);
-        let users = user::all(&app.database).await?.into_iter().map(|(user, key_prefix)| Row {
+        let frame = Frame::for_caller("Users", path::USERS, &visitor.caller, visitor.form_token);
+        let users = user::list(&app.database).await?.into_iter().map(|(user, key_prefix)| Row {
             new_key_href: super::new_key::href(&user.email),
             email: user.email.to_string(),
-            office: if user.is_admin { "Administrator" } else { "User" },
+            kind: if user.is_admin { "Administrator" } else { "User" },
             key_prefix,
         });
         Ok(Self { frame, users: users.collect(), email: String::new(), is_admin: false, problem: None })
     }
 }
 
-/// The list.
+/// Shows the list.
 pub async fn show(
     State(app): State<App>,
     LocalAdministrator(visitor): LocalAdministrator,
@@ -52,7 +52,7 @@ pub async fn show(
     Ok(page(&Users::new(&app, visitor).await?))
 }
 
-/// Adds a user and shows their key, this once.
+/// Adds a user and shows their API key, this one time.
 pub async fn add(
     State(app): State<App>,
     LocalAdministrator(visitor): LocalAdministrator,
@@ -68,11 +68,13 @@ pub async fn add(
         Err(error) if error.status().is_server_error() => Err(error.into()),
         Err(error) => {
             let problem = match &error {
-                Error::UserExists(email) => format!("user {email} exists already; you can give them a new key below"),
+                Error::UserExists(email) => {
+                    format!("user {email} already exists; you can create a new key for them above")
+                }
                 other => other.to_string(),
             };
-            let shown = Users::new(&app, visitor).await?;
-            Ok(page_again(&Users { email: text, is_admin, problem: Some(sentence(&problem)), ..shown }, &error))
+            let page = Users::new(&app, visitor).await?;
+            Ok(page_with_problem(&Users { email: text, is_admin, problem: Some(sentence(&problem)), ..page }, &error))
         }
     }
 }

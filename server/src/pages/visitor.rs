@@ -1,5 +1,7 @@
-//! Who looks at a page and what they may see: extractors, as those of the REST interface, but from the session behind the
-//! cookie. The rules are the same functions.
+//! Extractors that say who visits a page and what they may see.
+//!
+//! They read the session behind the cookie; the extractors of the REST interface read the header `Authorization`. Both call the
+//! same rules.
 
 use std::time::SystemTime;
 
@@ -9,20 +11,20 @@ use axum::http::request::Parts;
 
 use super::error::PageError;
 use crate::app::App;
-use crate::browser_session::{self, SignedIn};
+use crate::browser_session::session::{self, SignedIn};
 use crate::error::Error;
 use crate::http::auth::{Admin, Caller, DataOwner, Member};
 use crate::http::parameters::ProjectId;
 use crate::identity::Identity;
 use crate::identity::login::Login;
 
-/// Somebody who is signed in.
+/// A signed-in user.
 pub struct Visitor {
-    /// Who.
+    /// The user and where the request comes from.
     pub caller: Caller,
-    /// What they signed in with, for their cluster.
+    /// The login for the cluster, where users are those of a cluster.
     pub login: Option<Login>,
-    /// The token for the forms of their pages.
+    /// The token for the forms of this session.
     pub form_token: String,
 }
 
@@ -35,16 +37,16 @@ impl FromRequestParts<App> for Visitor {
             _ => None,
         };
         let Some(id) = app.cookie.read(&parts.headers) else { return Err(PageError::NotSignedIn { back_to }) };
-        match browser_session::user_of(&app.database, &app.identity, &id, SystemTime::now()).await? {
+        match session::find_user(&app.database, &app.identity, &id, SystemTime::now()).await? {
             Some(SignedIn { user, login }) => {
-                Ok(Self { caller: Caller::of(app, parts, user), login, form_token: id.form_token() })
+                Ok(Self { caller: Caller::new(app, parts, user), login, form_token: id.form_token() })
             }
             None => Err(PageError::SessionEnded { back_to }),
         }
     }
 }
 
-/// An administrator who is signed in.
+/// A signed-in administrator.
 pub struct Administrator(pub Visitor);
 
 impl FromRequestParts<App> for Administrator {
@@ -52,12 +54,12 @@ impl FromRequestParts<App> for Administrator {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, PageError> {
         let Visitor { caller, login, form_token } = Visitor::from_request_parts(parts, app).await?;
-        let Admin(caller) = Admin::of(caller)?;
+        let Admin(caller) = Admin::from_caller(caller)?;
         Ok(Self(Visitor { caller, login, form_token }))
     }
 }
 
-/// An administrator who is signed in where users, projects and members are those of this server.
+/// A signed-in administrator of a server that keeps users, projects and members itself.
 pub struct LocalAdministrator(pub Visitor);
 
 impl FromRequestParts<App> for LocalAdministrator {
@@ -72,11 +74,11 @@ impl FromRequestParts<App> for LocalAdministrator {
     }
 }
 
-/// A member of the project in the path who is signed in.
+/// A signed-in member of the project in the path.
 pub struct ProjectMember {
-    /// Who, of which project, as what.
+    /// The member: who, in which project, with which project role.
     pub member: Member,
-    /// The token for the forms of their pages.
+    /// The token for the forms of this session.
     pub form_token: String,
 }
 
@@ -86,18 +88,18 @@ impl FromRequestParts<App> for ProjectMember {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, PageError> {
         let Visitor { caller, form_token, .. } = Visitor::from_request_parts(parts, app).await?;
         let ProjectId(project_id) = ProjectId::from_request_parts(parts, app).await?;
-        Ok(Self { member: Member::of(app, caller, project_id).await?, form_token })
+        Ok(Self { member: Member::find(app, caller, project_id).await?, form_token })
     }
 }
 
-/// A data owner of the project in the path who is signed in.
+/// A signed-in data owner of the project in the path.
 pub struct ProjectOwner(pub Member);
 
 impl FromRequestParts<App> for ProjectOwner {
     type Rejection = PageError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, PageError> {
-        let DataOwner(member) = DataOwner::of(ProjectMember::from_request_parts(parts, app).await?.member)?;
+        let DataOwner(member) = DataOwner::from_member(ProjectMember::from_request_parts(parts, app).await?.member)?;
         Ok(Self(member))
     }
 }

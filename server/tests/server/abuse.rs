@@ -1,4 +1,4 @@
-//! Clients that try keys, dawdle, or just sit there: they cost others nothing.
+//! Clients that try keys, dawdle, or stay idle: they do not harm others.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -40,13 +40,13 @@ fn after_twenty_wrong_keys_an_address_waits_and_a_valid_key_never_does() {
 
     assert_eq!(server.get(LIST, &key).status, 200);
     assert_eq!(sign_in(&server, &key).status, 303);
-    // Who brings no key has not tried one.
+    // A request without a key is not a wrong key.
     assert_eq!(server.send("GET", &format!("{API}{LIST}"), &[]).status, 401);
     assert_eq!(server.metric("wrong_keys_total"), 22.0);
 }
 
 #[test]
-fn behind_a_proxy_the_address_that_tried_keys_waits_and_no_other_one() {
+fn behind_a_proxy_only_the_address_that_tried_keys_waits() {
     let world = World::sqlite();
     let server = world.serve_with(&["--behind-proxy"], &[("AWS_EC2_METADATA_DISABLED", "true")]);
     let ask = |hops: &str| {
@@ -60,7 +60,7 @@ fn behind_a_proxy_the_address_that_tried_keys_waits_and_no_other_one() {
     assert_eq!(ask("192.0.2.7, 192.0.2.8"), 401);
 }
 
-/// Reads until the server hangs up; what it said, and after how long.
+/// Reads until the server hangs up; returns what it sent, and after how long.
 fn to_the_end(mut stream: &TcpStream, begin: Instant) -> (String, Duration) {
     let mut said = Vec::new();
     let _ = stream.read_to_end(&mut said);
@@ -68,7 +68,7 @@ fn to_the_end(mut stream: &TcpStream, begin: Instant) -> (String, Duration) {
 }
 
 #[test]
-fn who_dawdles_or_does_not_read_is_cut_off_and_others_are_served_meanwhile() {
+fn a_client_that_dawdles_or_does_not_read_is_cut_off_and_others_are_served() {
     let world = World::sqlite();
     let key = world.done(&["user", "add", "ada@example.org"]);
     let server = world.serve();
@@ -88,7 +88,7 @@ fn who_dawdles_or_does_not_read_is_cut_off_and_others_are_served_meanwhile() {
     world.done(&["mapping", "apply", file.to_str().expect("UTF-8")]);
     let admin = world.done(&["user", "add", "admin@example.org", "--admin"]);
     let begin = Instant::now();
-    // Some megabytes of answers that nobody reads.
+    // Some megabytes of responses that nobody reads.
     let unread = connect(
         &format!("GET {API}/admin/cloud/role-mappings HTTP/1.1\r\nHost: x\r\nAuthorization: ApiKey {admin}\r\n\r\n")
             .repeat(30),
@@ -101,7 +101,7 @@ fn who_dawdles_or_does_not_read_is_cut_off_and_others_are_served_meanwhile() {
     ));
     let byte_by_byte = connect("GET /healthz HTTP/1.1\r\nX: ");
     std::thread::scope(|scope| {
-        // A byte a second, for as long as it is taken.
+        // A byte a second, for as long as the server takes it.
         scope.spawn(|| {
             while (&byte_by_byte).write_all(b"x").is_ok() && begin.elapsed() < Duration::from_secs(60) {
                 assert_eq!(server.get(LIST, &key).status, 200);
@@ -124,7 +124,7 @@ fn who_dawdles_or_does_not_read_is_cut_off_and_others_are_served_meanwhile() {
 }
 
 #[test]
-fn two_thousand_idle_connections_cost_little_memory_and_nobody_a_place() {
+fn two_thousand_idle_connections_cost_little_memory_and_block_nobody() {
     let world = World::sqlite();
     let key = world.done(&["user", "add", "ada@example.org"]);
     let server = world.serve();
@@ -141,7 +141,7 @@ fn two_thousand_idle_connections_cost_little_memory_and_nobody_a_place() {
 }
 
 #[test]
-fn with_all_places_taken_the_next_one_waits_in_the_queue_and_no_file_is_missing() {
+fn a_client_waits_while_all_connections_are_taken_and_no_file_descriptor_is_missing() {
     let world = World::sqlite();
     let key = world.done(&["user", "add", "ada@example.org"]);
     let server = world.serve_with_descriptors(136);
@@ -157,13 +157,13 @@ fn with_all_places_taken_the_next_one_waits_in_the_queue_and_no_file_is_missing(
 }
 
 #[test]
-fn a_body_that_is_too_large_is_refused_unread_whatever_it_says_of_itself() {
+fn a_body_that_is_too_large_is_refused_unread_with_or_without_a_length() {
     let world = World::sqlite();
     let server = world.serve();
     let origin = format!("Origin: {}", server.url);
-    let told =
+    let with_length =
         server.try_send_with("POST", "/sign-in", &[&origin, "Content-Length: 100000000"], "").expect("an answer");
-    assert_eq!(told.status, 413);
+    assert_eq!(with_length.status, 413);
     let chunk = format!("{:x}\r\n{}\r\n", 60_000, "x".repeat(60_000));
     let chunked = server.try_send_with("POST", "/sign-in", &[&origin, "Transfer-Encoding: chunked"], &chunk);
     assert_eq!(chunked.expect("an answer").status, 403);

@@ -6,7 +6,7 @@ use crate::world::{Server, World, on_both_stores};
 
 const LIST: &str = "/admin/cloud/role-mappings";
 
-/// An administrator, a data owner who is none, two projects; no mapping yet.
+/// An administrator, a data owner who is not one, two projects, and no mapping yet.
 struct Office {
     server: Server,
     admin: String,
@@ -62,7 +62,7 @@ on_both_stores! {
         assert_eq!(world.sql("select id from role_mappings where is_default = 1"), [["3"]]);
     }
 
-    fn post_refuses_what_is_illegal_missing_unknown_or_mapped_already(world: &World) {
+    fn post_refuses_illegal_missing_and_unknown_values_and_mapped_roles(world: &World) {
         let office = office(world);
         office.post("cloudRole=arn:aws:iam::123456789012:role/a&projectId=1&projectRole=ALL");
         let before = mappings(world);
@@ -95,7 +95,7 @@ on_both_stores! {
                 (
                     400,
                     380_004,
-                    "project churn has a role mapping for arn:aws:iam::123456789012:role/a already; change or remove that one",
+                    "project churn already has a role mapping for arn:aws:iam::123456789012:role/a; change or remove it",
                 ),
             ),
         ] {
@@ -113,7 +113,7 @@ on_both_stores! {
         assert_eq!(world.sql("select count(*) from role_mappings where is_default = 1"), [["2"]]);
     }
 
-    fn put_changes_what_it_names_and_leaves_the_rest(world: &World) {
+    fn put_changes_only_the_values_that_it_names(world: &World) {
         let office = office(world);
         office.post("cloudRole=arn:aws:iam::123456789012:role/a&projectId=1&projectRole=ALL&defaultRole=true");
         office.post("cloudRole=arn:aws:iam::123456789012:role/b&projectId=1&projectRole=DATA_OWNER&defaultRole=true");
@@ -124,7 +124,7 @@ on_both_stores! {
             mappings(world)[0],
             ["1", "1", "ALL", "arn:aws:iam::123456789012:role/c", "1"]
         );
-        // It stays a default, now among data owners, and so takes the place of theirs.
+        // It stays a default, now of data owners, and so replaces their default.
         assert_eq!(office.put(1, "projectRole=Data%20owner").json["projectRole"], "Data owner");
         assert_eq!(world.sql("select id from role_mappings where is_default = 1"), [["1"]]);
         assert_eq!(office.put(1, "defaultRole=false").json["defaultRole"], false);
@@ -134,7 +134,7 @@ on_both_stores! {
             (
                 400,
                 380_004,
-                "project churn has a role mapping for arn:aws:iam::123456789012:role/c already; change or remove that one"
+                "project churn already has a role mapping for arn:aws:iam::123456789012:role/c; change or remove it"
             )
         );
         assert_eq!(office.put(2, "projectRole=boss").status, 400);
@@ -148,7 +148,7 @@ on_both_stores! {
         );
     }
 
-    fn get_finds_one_or_answers_380003(world: &World) {
+    fn get_finds_a_mapping_or_answers_380003(world: &World) {
         let office = office(world);
         office.post("cloudRole=arn:aws:iam::123456789012:role/a&projectId=2&projectRole=ALL");
         assert_eq!(office.server.get(&format!("{LIST}/1"), &office.admin).json["projectName"], "fraud");
@@ -158,7 +158,7 @@ on_both_stores! {
         );
     }
 
-    fn delete_answers_204_also_when_there_was_none(world: &World) {
+    fn delete_answers_204_even_if_the_mapping_did_not_exist(world: &World) {
         let office = office(world);
         office.post("cloudRole=arn:aws:iam::123456789012:role/a&projectId=2&projectRole=ALL");
         for _ in 0..2 {
@@ -169,7 +169,7 @@ on_both_stores! {
         assert_eq!(world.sql("select count(*) from audit where action = 'mapping remove'"), [["1"]]);
     }
 
-    fn the_list_is_of_all_projects_and_counts_before_paging(world: &World) {
+    fn the_list_has_all_projects_and_counts_before_paging(world: &World) {
         let office = office(world);
         assert_eq!(
             office.server.get(LIST, &office.admin).text,
@@ -190,7 +190,7 @@ on_both_stores! {
         check("filter_by=project_id:77", 0, &[]);
     }
 
-    fn is_available_is_open_to_every_user_and_nothing_else_is(world: &World) {
+    fn only_is_available_is_open_to_every_user(world: &World) {
         let office = office(world);
         assert_eq!(office.server.get(&format!("{LIST}/isAvailable"), &office.owner).text, "{\"enabled\":true}");
         for (method, path) in [
@@ -209,7 +209,7 @@ on_both_stores! {
         assert_eq!(mappings(world), Vec::<Vec<String>>::new());
     }
 
-    fn a_change_over_rest_is_on_record_with_its_request(world: &World) {
+    fn the_audit_row_of_a_change_has_the_id_of_its_request(world: &World) {
         let office = office(world);
         let id = office.post("cloudRole=arn:aws:iam::123456789012:role/a&projectId=1&projectRole=ALL");
         assert_eq!(

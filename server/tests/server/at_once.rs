@@ -1,4 +1,4 @@
-//! Many clients, several servers and the command line on one database at the same time: every rule holds.
+//! Many clients, several servers and the command line use one database at the same time: every rule holds.
 
 use std::process::{Child, Stdio};
 use std::sync::Barrier;
@@ -34,7 +34,7 @@ fn two_servers(world: &World) -> ([Server; 2], String) {
 }
 
 on_both_stores! {
-    fn first_commands_at_once_make_one_schema(world: &World) {
+    fn several_first_commands_at_once_make_one_schema(world: &World) {
         let names: Vec<String> = (0..24).map(|client| format!("p{client}")).collect();
         let start = |name: &String| world.program(&["project", "add", name]).stdout(Stdio::null()).spawn().expect("it starts");
         let running: Vec<Child> = names.iter().map(start).collect();
@@ -44,7 +44,7 @@ on_both_stores! {
         assert_eq!(world.sql("select version from _sqlx_migrations order by version"), [["1"], ["2"], ["3"]]);
     }
 
-    fn concurrent_moves_leave_exactly_one_default(world: &World) {
+    fn concurrent_changes_leave_exactly_one_default(world: &World) {
         let (servers, key) = two_servers(world);
         for client in 0..CLIENTS {
             let path = format!("/admin/cloud/role-mappings?cloudRole={}&projectId=1&projectRole=ALL", role(client));
@@ -74,7 +74,7 @@ on_both_stores! {
         assert!(refused.as_database_error().is_some_and(|error| error.is_unique_violation()), "{refused}");
     }
 
-    fn of_concurrent_duplicates_one_is_mapped_and_the_others_are_told(world: &World) {
+    fn only_one_of_many_concurrent_duplicates_is_mapped(world: &World) {
         let (servers, key) = two_servers(world);
         let path = format!("/admin/cloud/role-mappings?cloudRole={}&projectId=1&projectRole=ALL&defaultRole=true", role(0));
         let answers = at_once(CLIENTS, |client| servers[client % 2].ask("POST", &path, &key));
@@ -98,7 +98,7 @@ on_both_stores! {
         assert_eq!(world.sql("select count(*), count(case when is_default = 1 then 1 end) from role_mappings"), [["9", "1"]]);
     }
 
-    fn a_server_killed_while_it_writes_leaves_a_database_that_holds_every_rule(world: &World) {
+    fn a_server_killed_while_it_writes_leaves_a_consistent_database(world: &World) {
         let (servers, key) = two_servers(world);
         let add = |server: &Server, number: usize| {
             let query = format!("cloudRole={}&projectId=1&projectRole=ALL&defaultRole=true", role(number));
@@ -124,7 +124,7 @@ on_both_stores! {
             let answered: usize = clients.into_iter().map(|client| client.join().expect("no panic")).sum();
             assert!(answered >= 4, "{answered}");
             let mapped: usize = world.sql("select count(*) from role_mappings")[0][0].parse().expect("a number");
-            // What was answered is there; of what was not, each may be.
+            // Every answered request is in the database; of the four others, each may be.
             assert!((answered..=answered + 4).contains(&mapped), "{answered} answered, {mapped} mapped");
         });
         assert_eq!(world.sql("select count(case when is_default = 1 then 1 end) from role_mappings"), [["1"]]);
@@ -138,7 +138,7 @@ on_both_stores! {
 }
 
 #[test]
-fn a_writer_waits_for_a_long_one_instead_of_failing() {
+fn a_writer_waits_for_another_long_one_instead_of_failing() {
     let world = World::sqlite();
     world.done(&["project", "add", "churn"]);
     let (locked, release) = (Barrier::new(2), Barrier::new(2));
@@ -156,7 +156,7 @@ fn a_writer_waits_for_a_long_one_instead_of_failing() {
         locked.wait();
         let mut command = world.program(&["project", "add", "fraud"]);
         let child: Child = command.stdout(Stdio::piped()).spawn().expect("the program starts");
-        // It reads while the other writes; only its own write waits.
+        // The program reads while the other transaction writes; only its write waits.
         assert_eq!(world.done(&["mapping", "list"]), "");
         release.wait();
         let output = child.wait_with_output().expect("it ends");

@@ -1,4 +1,4 @@
-//! A stand-in for a Hopsworks cluster on loopback: it says who brought a login, and refuses as the real one does.
+//! A fake Hopsworks cluster on loopback: it knows some logins, and refuses as the real cluster does.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -9,23 +9,23 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
-/// What somebody brings, and what the cluster knows of it.
+/// What the cluster knows about a login.
 #[derive(Debug, Clone)]
 pub struct Known {
     pub email: &'static str,
     pub is_admin: bool,
     /// The audiences of a JWT, or the scopes of an API key.
     pub good_for: &'static [&'static str],
-    /// Project, its name, and the member's role as displayed.
+    /// The id and the name of each project, and the member's role as displayed.
     pub rows: Vec<(i64, &'static str, &'static str)>,
 }
 
-/// How it answers `GET project`.
+/// How the cluster answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mood {
     Tells,
     HangsUp,
-    /// To whatever place.
+    /// To this URL.
     Redirects(String),
     Says(&'static str, String),
 }
@@ -44,7 +44,7 @@ impl Cluster {
         Self::listen(None)
     }
 
-    /// One that speaks TLS with a certificate of its own; its certificate as PEM.
+    /// Starts a cluster that speaks TLS; returns its self-signed certificate as PEM.
     pub fn start_with_tls() -> (Self, String) {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
@@ -87,12 +87,12 @@ impl Cluster {
         format!("{}://{}", self.scheme, self.address)
     }
 
-    /// From now on it knows this login.
+    /// Adds a login that the cluster knows from now on.
     pub fn knows(&self, login: &str, known: Known) {
         self.logins.lock().expect("no panic").insert(login.to_owned(), known);
     }
 
-    /// It never did.
+    /// Removes a login.
     pub fn forgets(&self, login: &str) {
         self.logins.lock().expect("no panic").remove(login);
     }
@@ -101,7 +101,7 @@ impl Cluster {
         *self.mood.lock().expect("no panic") = mood;
     }
 
-    /// The paths that were asked for since the last call.
+    /// Takes the paths that were requested since the last call.
     pub fn asked(&self) -> Vec<String> {
         std::mem::take(&mut *self.asked.lock().expect("no panic"))
     }
@@ -123,7 +123,7 @@ impl Cluster {
             let mood = self.mood.lock().expect("no panic").clone();
             let (status, more, body) = match mood {
                 Mood::HangsUp => return,
-                Mood::Redirects(place) => ("302 Found", format!("Location: {place}\r\n"), String::new()),
+                Mood::Redirects(url) => ("302 Found", format!("Location: {url}\r\n"), String::new()),
                 Mood::Says(status, body) => (status, String::new(), body),
                 Mood::Tells => {
                     let (status, body) = self.answer(path, login);
@@ -171,7 +171,7 @@ impl Cluster {
                 "teamRole": role,
                 "timestamp": 1_700_000_000_000_i64,
                 "project": {"id": id, "name": name},
-                // The trap: it says what its owner is, not what the token may do.
+                // A trap: this is what the owner is, not what the token may do.
                 "user": {"email": known.email, "bbcGroupCollection": [{"groupName": "HOPS_ADMIN"}]},
             })
         });
@@ -192,13 +192,13 @@ impl Cluster {
     }
 }
 
-/// Nobody listens there any more.
+/// A URL where nobody listens.
 pub fn deserted() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     format!("http://{}", listener.local_addr().expect("an address"))
 }
 
-/// Remembers whether anybody comes.
+/// A URL that records every visit.
 pub fn trap() -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/", listener.local_addr().expect("an address"));

@@ -1,4 +1,4 @@
-//! The command line: what it prints, where, and its exit codes. Others script against it.
+//! The command line: what it prints, where, and its exit codes. People script against it.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -18,7 +18,7 @@ on_both_stores! {
         assert_eq!(world.sql("select name from projects"), [["churn"]]);
     }
 
-    fn a_database_of_an_older_program_is_migrated_and_keeps_what_is_in_it(world: &World) {
+    fn a_database_of_an_older_program_is_migrated_and_keeps_its_rows(world: &World) {
         world.done(&["project", "add", "churn"]);
         for statement in ["drop table identity", "drop table cluster_sessions", "delete from _sqlx_migrations where version = 3"] {
             world.sql(statement);
@@ -41,7 +41,7 @@ on_both_stores! {
         world.done(&["user", "add", "ada@example.org"]);
         assert_eq!(
             world.failed(&["user", "add", "Ada@Example.org"]),
-            "user ada@example.org exists already; a new key is made by: role-mapping-server user key ada@example.org"
+            "user ada@example.org already exists; make a new key with: role-mapping-server user key ada@example.org"
         );
     }
 
@@ -54,7 +54,7 @@ on_both_stores! {
         assert_eq!(server.get("/admin/cloud/role-mappings/isAvailable", &new).status, 200);
         assert_eq!(
             world.failed(&["user", "key", "bob@example.org"]),
-            "there is no user bob@example.org; add one with: role-mapping-server user add EMAIL"
+            "there is no user bob@example.org; add them with: role-mapping-server user add EMAIL"
         );
     }
 
@@ -62,10 +62,10 @@ on_both_stores! {
         let ran = world.run(&["project", "add", "churn"]);
         assert_eq!(ran, Ran { code: Some(0), stdout: "1\n".to_owned(), stderr: String::new() });
         assert_eq!(world.done(&["project", "add", "fraud"]), "2");
-        assert_eq!(world.failed(&["project", "add", "churn"]), "project churn exists already");
+        assert_eq!(world.failed(&["project", "add", "churn"]), "project churn already exists");
     }
 
-    fn member_set_replaces_and_member_remove_ends(world: &World) {
+    fn member_set_replaces_the_project_role_and_member_remove_ends_the_membership(world: &World) {
         world.done(&["user", "add", "ada@example.org"]);
         world.done(&["project", "add", "churn"]);
         assert_eq!(world.done(&["member", "set", "churn", "ada@example.org", "data-owner"]), "");
@@ -77,13 +77,13 @@ on_both_stores! {
         );
         assert_eq!(
             world.failed(&["member", "set", "churn", "bob@example.org", "data-owner"]),
-            "there is no user bob@example.org; add one with: role-mapping-server user add EMAIL"
+            "there is no user bob@example.org; add them with: role-mapping-server user add EMAIL"
         );
         assert_eq!(world.done(&["member", "remove", "churn", "ada@example.org"]), "");
         assert_eq!(world.sql("select project_id from members"), Vec::<Vec<String>>::new());
         assert_eq!(
             world.failed(&["member", "remove", "churn", "ada@example.org"]),
-            "ada@example.org is no member of project churn"
+            "ada@example.org is not a member of project churn"
         );
     }
 
@@ -111,7 +111,7 @@ on_both_stores! {
         );
     }
 
-    fn mapping_add_moves_the_default_and_refuses_a_role_that_is_mapped(world: &World) {
+    fn mapping_add_moves_the_default_and_refuses_a_role_that_is_already_mapped(world: &World) {
         world.done(&["project", "add", "churn"]);
         world.done(&["mapping", "add", "churn", "all", READER, "--default"]);
         world.done(&["mapping", "add", "churn", "all", WRITER, "--default"]);
@@ -121,11 +121,11 @@ on_both_stores! {
         );
         assert_eq!(
             world.failed(&["mapping", "add", "churn", "data-owner", READER, "--default"]),
-            format!("project churn has a role mapping for {READER} already; change or remove that one")
+            format!("project churn already has a role mapping for {READER}; change or remove it")
         );
     }
 
-    fn the_id_of_a_removed_mapping_is_never_given_again(world: &World) {
+    fn the_id_of_a_removed_mapping_is_never_used_again(world: &World) {
         world.done(&["project", "add", "churn"]);
         assert_eq!(world.done(&["mapping", "add", "churn", "all", READER]), "1");
         assert_eq!(world.done(&["mapping", "remove", "1"]), "");
@@ -133,7 +133,7 @@ on_both_stores! {
         assert_eq!(world.failed(&["mapping", "remove", "1"]), "there is no role mapping with id 1");
     }
 
-    fn every_change_is_on_record_with_before_and_after(world: &World) {
+    fn the_audit_has_every_change_with_its_states_before_and_after(world: &World) {
         world.done(&["project", "add", "churn"]);
         world.done(&["mapping", "add", "churn", "all", READER, "--default"]);
         world.done(&["mapping", "add", "churn", "all", WRITER, "--default"]);
@@ -208,7 +208,7 @@ fn the_database_file_is_readable_by_its_owner_only() {
 }
 
 #[test]
-fn the_directory_of_the_database_is_not_made() {
+fn a_missing_directory_of_the_database_is_not_created() {
     let world = World::sqlite();
     let missing = world.directory.join("missing");
     let url = format!("sqlite://{}/roles.db", missing.display());
@@ -226,7 +226,7 @@ fn the_directory_of_the_database_is_not_made() {
 }
 
 #[test]
-fn a_password_of_the_database_is_in_no_message() {
+fn no_message_holds_the_password_of_the_database() {
     for url in
         ["postgres://me:canary@127.0.0.1:1/roles", "postgres://me:canary@127.0.0.1:x/roles", "pg://me:canary@h/d"]
     {
@@ -238,7 +238,7 @@ fn a_password_of_the_database_is_in_no_message() {
 }
 
 #[test]
-fn help_shows_a_first_run_and_never_the_database_of_the_environment() {
+fn help_shows_a_first_run_and_never_the_value_of_database_url() {
     let world = World::sqlite();
     let help = world.run(&["--help"]);
     assert_eq!(help.code, Some(0));

@@ -1,4 +1,4 @@
-//! `--identity hopsworks`: who somebody is, in which projects and as what, says the cluster they belong to.
+//! `--identity hopsworks`: a cluster decides who the users are, and which project roles they have.
 
 use hops_credentials_core::hopsworks::Hopsworks;
 use hops_credentials_core::request::AssumeRole;
@@ -13,7 +13,7 @@ const TOKEN: &str = "/project/119/cloud/aws/session-token";
 const ADMIN: &str = "/admin/cloud/role-mappings";
 const READER: &str = "arn:aws:iam::123456789012:role/reader";
 
-/// An administrator's JWT, their job's JWT, a data owner's JWT and key, a data scientist's job.
+/// The logins: JWTs of an administrator and of their job, a JWT and a key of a data owner, a JWT of a data scientist's job.
 const ADMIN_JWT: &str = "Bearer canary.admin.jwt";
 const ADMIN_JOB: &str = "Bearer canary.adminjob.jwt";
 const OWNER_JWT: &str = "Bearer canary.owner.jwt";
@@ -69,7 +69,7 @@ impl Delegated {
 }
 
 on_both_stores! {
-    fn every_kind_of_login_gets_what_its_owner_may_have_in_the_cluster(world: &World) {
+    fn every_kind_of_login_has_the_rights_of_its_owner_in_the_cluster(world: &World) {
         let this = delegated(world);
         for login in [OWNER_JWT, OWNER_KEY, SCIENTIST_JOB, ADMIN_JOB] {
             let list = this.get(LIST, login);
@@ -92,7 +92,7 @@ on_both_stores! {
         assert_eq!(this.ask("PUT", &format!("{LIST}/1?defaultRole=true"), SCIENTIST_JOB).error().1, 150_068);
     }
 
-    fn a_job_with_the_token_that_the_platform_wrote_gets_credentials_as_from_the_cluster_itself(world: &World) {
+    fn a_job_gets_credentials_with_the_token_that_the_platform_wrote(world: &World) {
         let this = delegated(world);
         std::fs::write(world.directory.join("token.jwt"), SCIENTIST_JOB.trim_start_matches("Bearer ")).expect("a file");
         let variables = [
@@ -110,13 +110,13 @@ on_both_stores! {
         });
     }
 
-    fn a_project_that_the_cluster_does_not_tell_of_is_nobodys(world: &World) {
+    fn a_project_that_the_cluster_does_not_list_is_refused(world: &World) {
         let this = delegated(world);
         this.cluster.knows("Bearer going", Known {
             email: "gone@hopsworks.ai", is_admin: false, good_for: &["api"], rows: vec![(119, "churn", "Under removal")],
         });
         for login in ["Bearer going", ADMIN_JWT] {
-            let text = "you are no member of project 119; a project's administrator can add you";
+            let text = "you are not a member of project 119; ask an administrator of the project to add you";
             assert_eq!(this.get(LIST, login).error(), (403, 160_000, text), "{login}");
             assert_eq!(this.get(TOKEN, login).error(), (403, 160_000, text), "{login}");
         }
@@ -124,7 +124,7 @@ on_both_stores! {
         assert_eq!(this.sts.asked().len(), 0);
     }
 
-    fn only_an_administrators_own_token_manages_role_mappings(world: &World) {
+    fn only_a_login_of_an_administrator_manages_role_mappings(world: &World) {
         let this = delegated(world);
         let known = |good_for| Known { email: "admin@hopsworks.ai", is_admin: true, good_for, rows: vec![(119, "churn", "Data owner")] };
         this.cluster.knows("ApiKey weak.canary", known(&["PROJECT"]));
@@ -145,7 +145,7 @@ on_both_stores! {
         );
     }
 
-    fn roles_are_mapped_to_projects_of_the_cluster_by_their_ids_and_to_no_others(world: &World) {
+    fn roles_are_mapped_only_to_projects_of_the_cluster_and_by_their_ids(world: &World) {
         let this = delegated(world);
         let add = |id: i64| this.ask("POST", &format!("{ADMIN}?cloudRole={READER}&projectId={id}&projectRole=ALL"), ADMIN_JWT);
         let stranger = add(150);
@@ -154,7 +154,7 @@ on_both_stores! {
         assert_eq!(world.sql("select id, name from projects order by id"), [["119", "project-119"], ["150", "project-150"]]);
         assert_eq!(this.get(LIST, SCIENTIST_JOB).status, 200);
         assert_eq!(world.sql("select id, name from projects order by id"), [["119", "churn"], ["150", "project-150"]]);
-        // A project of that name was deleted, and another one has it now.
+        // The project of that name was deleted, and another project has the name now.
         this.cluster.knows("Bearer anew", Known {
             email: "new@hopsworks.ai", is_admin: false, good_for: &["api"], rows: vec![(150, "churn", "Data owner")],
         });
@@ -162,12 +162,12 @@ on_both_stores! {
         assert_eq!(world.sql("select id, name from projects order by id"), [["119", "project-119"], ["150", "churn"]]);
     }
 
-    fn an_import_takes_the_projects_by_the_ids_that_the_cluster_gave_them(world: &World) {
+    fn an_import_finds_projects_by_their_ids_in_the_cluster(world: &World) {
         let this = delegated(world);
         assert_eq!(this.get(LIST, SCIENTIST_JOB).json["items"][0]["projectName"], "churn");
         let there = World::sqlite();
         let key = there.done(&["user", "add", "admin@example.org", "--admin"]);
-        // By its name it would be the project 119 that is here.
+        // Its name is that of project 119 here; its id is another one.
         for command in [&["project", "add", "churn"][..], &["mapping", "add", "churn", "data-owner", READER]] {
             there.done(command);
         }
@@ -187,10 +187,10 @@ on_both_stores! {
         );
     }
 
-    fn users_projects_and_members_are_the_clusters(world: &World) {
+    fn users_projects_and_members_cannot_be_changed_here(world: &World) {
         let this = delegated(world);
         let url = format!("{}/hopsworks-api/api/", this.cluster.url());
-        let text = format!("members live in the cluster {url}, with users, projects and API keys; change them there");
+        let text = format!("members live in the cluster {url}, as do users, projects and API keys; change them there");
         for command in [
             &["user", "add", "ada@example.org"][..],
             &["user", "key", "ada@example.org"],
@@ -204,7 +204,7 @@ on_both_stores! {
         assert_eq!(world.done(&["mapping", "list"]).lines().count(), 2);
     }
 
-    fn the_pages_open_with_a_key_of_the_cluster_and_close_when_it_refuses_the_key(world: &World) {
+    fn a_key_of_the_cluster_opens_the_pages_until_the_cluster_refuses_it(world: &World) {
         let this = delegated(world);
         let owner = signed_in(&this.server, "ownerprefix.canarysecret");
         let home = page(&this.server, "/", &owner);
@@ -227,7 +227,7 @@ on_both_stores! {
         let token = home.split_once("name=\"form_token\" value=\"").expect("a token").1.split('"').next().expect("its end");
         for (project, answer) in [
             ("999", "There is no project 999 in the cluster; give its id."),
-            ("fraud", "You are in no project fraud in the cluster; give its id."),
+            ("fraud", "You are not a member of a project fraud in the cluster; give its id."),
         ] {
             let body = format!("project={project}&project_role=ALL&role={READER}&form_token={token}");
             let headers = [
@@ -244,7 +244,7 @@ on_both_stores! {
         assert!(!format!("{sealed:?}").contains(&owner.split_once('=').expect("a value").1.to_owned()));
 
         this.cluster.forgets(OWNER_KEY);
-        // Within seconds on this server, and on another one, which knows the session and not the key, at once.
+        // This server notices within seconds; another one, which knows the session and not the key, notices at once.
         let other = serve(world, &this.cluster.url(), &this.sts);
         assert_eq!(page(&other, "/", &admin).status, 200);
         let ended = page(&other, "/", &owner);
@@ -252,12 +252,12 @@ on_both_stores! {
         assert_eq!(world.sql("select count(*) from cluster_sessions"), [["1"]]);
     }
 
-    fn a_database_belongs_to_one_cluster_or_to_itself_for_good(world: &World) {
+    fn a_database_belongs_permanently_to_one_cluster_or_to_none(world: &World) {
         let this = delegated(world);
         this.server.signal("TERM");
         let url = format!("{}/hopsworks-api/api/", this.cluster.url());
         let text = format!(
-            "this database is that of the Hopsworks cluster {url}; projects are known by their ids, so another identity needs \
+            "this database serves the Hopsworks cluster {url}; projects are known by their ids, so another identity needs \
              a database of its own"
         );
         assert_eq!(world.failed(&["serve", "--listen", "127.0.0.1:0"]), text);
@@ -270,26 +270,26 @@ on_both_stores! {
 }
 
 #[test]
-fn a_database_with_users_of_its_own_is_not_given_to_a_cluster() {
+fn a_database_with_users_of_its_own_never_serves_a_cluster() {
     let world = World::sqlite();
     world.done(&["user", "add", "ada@example.org"]);
     let serve = ["serve", "--listen", "127.0.0.1:0", "--identity", "hopsworks", "--hopsworks-url", &deserted()];
     assert_eq!(
         world.failed(&serve),
-        "this database is that of users and projects of its own; projects are known by their ids, so another identity needs a \
+        "this database serves users and projects of its own; projects are known by their ids, so another identity needs a \
          database of its own"
     );
 }
 
 #[test]
-fn the_cluster_is_asked_once_in_seconds_for_each_login_and_a_refusal_is_not_kept() {
+fn answers_of_the_cluster_are_cached_for_seconds_by_login_and_refusals_are_not() {
     let world = World::sqlite();
     let this = delegated(&world);
     for _ in 0..5 {
         assert_eq!(this.get(LIST, OWNER_KEY).status, 200);
     }
     assert_eq!(this.cluster.asked(), ["project"]);
-    // One letter more is another login.
+    // A login with one more letter is another login.
     assert_eq!(this.get(LIST, &format!("{OWNER_KEY}x")).error().1, 320_013);
     assert_eq!(this.get(LIST, &format!("{OWNER_KEY}x")).status, 401);
     assert_eq!(this.cluster.asked(), ["project", "project"]);
@@ -303,17 +303,17 @@ fn the_cluster_is_asked_once_in_seconds_for_each_login_and_a_refusal_is_not_kept
         },
     );
     assert_eq!(this.get(LIST, &format!("{OWNER_KEY}x")).status, 200);
-    // What was told ends with the first refusal, which another question may bring.
+    // The first refusal, to whatever question, removes the cached answer.
     this.cluster.forgets(OWNER_KEY);
     assert_eq!(this.get(ADMIN, OWNER_KEY).status, 401);
     assert_eq!(this.get(LIST, OWNER_KEY).status, 401);
 }
 
 #[test]
-fn what_the_cluster_does_not_say_lets_nobody_in() {
+fn nobody_gets_in_without_a_clear_answer_of_the_cluster() {
     let world = World::sqlite();
     let mut this = delegated(&world);
-    // One that has not been told anything yet.
+    // A server without any cached answer.
     this.server = serve(&world, &this.cluster.url(), &this.sts);
     let (place, seen) = trap();
     for (mood, problem) in [
@@ -336,7 +336,7 @@ fn what_the_cluster_does_not_say_lets_nobody_in() {
         let answer = this.get(LIST, OWNER_JWT);
         let (status, code, text) = answer.error();
         assert_eq!((status, code), (502, 502), "{mood:?}: {text}");
-        assert!(text.starts_with("the Hopsworks cluster could not be asked: ") && text.contains(problem), "{text}");
+        assert!(text.starts_with("asking the Hopsworks cluster failed: ") && text.contains(problem), "{text}");
         assert_eq!(this.get(ADMIN, ADMIN_JWT).status, 502, "{mood:?}");
     }
     assert!(seen.lock().expect("no panic").is_empty(), "a redirect was followed");
@@ -350,7 +350,8 @@ fn what_the_cluster_does_not_say_lets_nobody_in() {
             rows: vec![(119, "churn", "Data owner")],
         },
     );
-    let text = "the cluster does not say by this token who you are: a JWT needs the audience api or job, an API key the scope PROJECT";
+    let text =
+        "the cluster does not accept this token: a JWT needs the audience api or job, an API key the scope PROJECT";
     assert_eq!(this.get(LIST, "Bearer git").error(), (403, 320_004, text));
     let log = this.server.stop();
     assert!(!log.contains("canary"), "{log}");
@@ -391,7 +392,7 @@ fn a_cluster_needs_its_url_and_only_a_cluster_does() {
     let world = World::sqlite();
     for (options, text) in [
         (&["--identity", "hopsworks"][..], "--hopsworks-url <URL>"),
-        (&["--hopsworks-url", "https://hops.example.org"], "--hopsworks-url goes with --identity hopsworks"),
+        (&["--hopsworks-url", "https://hops.example.org"], "--hopsworks-url requires --identity hopsworks"),
         (
             &["--identity", "hopsworks", "--hopsworks-url", "http://hops.example.org"],
             "tokens must not travel in the clear",
@@ -403,7 +404,7 @@ fn a_cluster_needs_its_url_and_only_a_cluster_does() {
     }
 }
 
-/// The pages, with what a cluster's key may do.
+/// Requests a page with a session.
 fn page(server: &Server, path: &str, cookie: &str) -> Answer {
     server.send("GET", path, &[&format!("Cookie: {cookie}"), "Accept: text/html"])
 }

@@ -1,4 +1,4 @@
-//! The built server and its command line, from outside: over HTTP on loopback, on SQLite and on PostgreSQL.
+//! Tests of the built server and its command line: over HTTP on loopback, on SQLite and on PostgreSQL.
 
 mod abuse;
 mod admin;

@@ -27,7 +27,7 @@ const EXPORT: &str = r#"[
 ]"#;
 
 on_both_stores! {
-    fn the_export_does_not_depend_on_ids_and_applying_it_changes_nothing(world: &World) {
+    fn an_export_does_not_depend_on_ids_and_applying_it_changes_nothing(world: &World) {
         assert_eq!(world.done(&["mapping", "export"]), "[]");
         churn(world);
         assert_eq!(world.done(&["mapping", "export"]), EXPORT);
@@ -36,7 +36,7 @@ on_both_stores! {
         assert_eq!(world.sql("select count(*) from audit"), before, "nothing happened");
     }
 
-    fn applying_makes_it_so_keeps_ids_and_records_each_project_once(world: &World) {
+    fn applying_a_file_keeps_ids_and_records_each_project_once(world: &World) {
         churn(world);
         let wanted = EXPORT
             .replace("\"all\",\"role\":\"arn:aws:iam::123456789012:role/a\",\"default\":true", "\"all\",\"role\":\"arn:aws:iam::123456789012:role/new\",\"default\":true")
@@ -65,7 +65,7 @@ on_both_stores! {
         assert_eq!(world.done(&["mapping", "list"]), "");
     }
 
-    fn two_mappings_of_a_project_change_places_as_its_default(world: &World) {
+    fn the_default_moves_from_one_mapping_of_a_project_to_another(world: &World) {
         churn(world);
         world.done(&["mapping", "add", "churn", "all", &role("c")]);
         let wanted = world.done(&["mapping", "export"])
@@ -75,14 +75,14 @@ on_both_stores! {
         assert_eq!(world.done(&["mapping", "export"]), wanted);
     }
 
-    fn two_defaults_of_a_project_change_places(world: &World) {
+    fn two_defaults_of_a_project_swap_their_roles(world: &World) {
         churn(world);
         let wanted = EXPORT.replace("role/a", "role/x").replace("role/b", "role/a").replace("role/x", "role/b");
         assert_eq!(apply(world, &wanted, &[]).lines().count(), 4);
         assert_eq!(world.done(&["mapping", "export"]), wanted);
     }
 
-    fn a_project_of_the_file_may_be_named_by_its_id(world: &World) {
+    fn a_file_may_name_a_project_by_its_id(world: &World) {
         churn(world);
         assert_eq!(apply(world, &EXPORT.replace("\"churn\"", "\"2\""), &[]), "");
         assert_eq!(world.done(&["mapping", "export"]), EXPORT);
@@ -100,14 +100,14 @@ on_both_stores! {
             (EXPORT.replace("data-owner", "all"), "project churn has two defaults for all"),
             (EXPORT.replace("data-owner", "all").replacen("churn", "2", 1), "project churn has two defaults for all"),
         ] {
-            // What could be done in another project, whose turn comes first, is not done either.
+            // The change of another project, which comes first, is not made either.
             let text = text.replace("role/f", "role/other");
             std::fs::write(&file, text).expect("a file");
             assert_eq!(world.failed(&apply), problem);
         }
     }
 
-    fn another_server_is_taken_over_by_project_names_and_what_is_here_stays(world: &World) {
+    fn an_import_finds_projects_by_name_and_keeps_what_is_here(world: &World) {
         let there = World::sqlite();
         let key = there.done(&["user", "add", "admin@example.org", "--admin"]);
         let stranger = there.done(&["user", "add", "ada@example.org"]);
@@ -130,7 +130,7 @@ on_both_stores! {
         assert_eq!(import(&key, &[]), (Some(0), String::new(), String::new()));
         let refused = (Some(1), String::new(), "the key in API_KEY is not an administrator's, or lacks the scope ADMIN\n".to_owned());
         assert_eq!(import(&stranger, &[]), refused);
-        assert_eq!(import("no.body", &[]).2, "nobody there has the key in API_KEY\n");
-        assert_eq!(import("", &[]).2, "the variable API_KEY holds no key; set it to that of an administrator there\n");
+        assert_eq!(import("no.body", &[]).2, "that server does not know the key in API_KEY\n");
+        assert_eq!(import("", &[]).2, "the variable API_KEY is not set; set it to the API key of an administrator of that server\n");
     }
 }

@@ -82,7 +82,7 @@ on_both_stores! {
         }
     }
 
-    fn one_mapping_is_found_by_its_id_in_its_own_project_only(world: &World) {
+    fn a_mapping_is_found_by_its_id_only_in_its_own_project(world: &World) {
         let churn = churn(world);
         let answer = churn.server.get(&format!("{LIST}/3"), &churn.owner);
         assert_eq!((answer.status, answer.json["cloudRole"].as_str()), (200, Some(role("scientists").as_str())));
@@ -96,7 +96,7 @@ on_both_stores! {
         );
     }
 
-    fn the_default_is_that_of_the_own_project_role_and_else_that_of_all(world: &World) {
+    fn the_default_is_that_of_the_members_own_project_role_or_else_that_of_all_members(world: &World) {
         let churn = churn(world);
         let id_for = |key: &str| churn.server.get(&format!("{LIST}/default"), key).json["id"].as_i64();
         assert_eq!((id_for(&churn.owner), id_for(&churn.scientist)), (Some(2), Some(1)));
@@ -135,7 +135,7 @@ on_both_stores! {
         let churn = churn(world);
         assert_eq!(
             churn.server.ask("PUT", &format!("{LIST}/3?defaultRole=true"), &churn.scientist).error(),
-            (403, 150_068, "only data owners of the project may move its default role mapping")
+            (403, 150_068, "only data owners of the project may change its default role mapping")
         );
         assert_eq!(defaults(world), [["1"], ["2"]]);
     }
@@ -149,11 +149,11 @@ on_both_stores! {
             ("PUT", "/project/N/cloud/role-mappings/1?defaultRole=true"),
             ("GET", "/project/N/cloud/aws/session-token"),
         ] {
-            // An administrator is a member of neither.
+            // The administrator is not a member of either project.
             for key in [&churn.stranger, &churn.admin] {
                 for project in [1, 77] {
                     let answer = churn.server.ask(method, &path.replace('N', &project.to_string()), key);
-                    let text = format!("you are no member of project {project}; a project's administrator can add you");
+                    let text = format!("you are not a member of project {project}; ask an administrator of the project to add you");
                     let expected = json!({"errorCode": 160_000, "errorMsg": "No role in this project", "usrMsg": text});
                     assert_eq!((answer.status, answer.json), (403, expected), "{path}");
                 }
@@ -164,7 +164,7 @@ on_both_stores! {
 
     fn without_a_valid_key_every_endpoint_answers_401(world: &World) {
         let churn = churn(world);
-        // Each endpoint is asked from an address of its own: after twenty wrong keys one has to wait.
+        // Each endpoint gets requests from an address of its own: after twenty wrong keys an address has to wait.
         let server = world.serve_with(&["--behind-proxy"], &[("AWS_EC2_METADATA_DISABLED", "true")]);
         for (number, (method, path)) in [
             ("GET", LIST),
@@ -203,7 +203,7 @@ on_both_stores! {
         assert_eq!(world.sql("select count(*) from role_mappings"), [["5"]]);
     }
 
-    fn a_change_of_membership_holds_from_the_next_request_on(world: &World) {
+    fn a_change_of_membership_counts_from_the_next_request_on(world: &World) {
         let churn = churn(world);
         assert_eq!(churn.server.get(LIST, &churn.owner).status, 200);
         world.done(&["member", "set", "churn", "owner@example.org", "data-scientist"]);

@@ -1,10 +1,10 @@
-//! What an administrator and a member do in the pages, over HTTP as a browser sends it, on both databases. How it looks, and that
-//! nobody gets in who may not, is tested in a real browser.
+//! What an administrator and a member do in the pages, over HTTP as a browser sends it, on both databases. The tests in
+//! `tests/pages` use a real browser; they check how the pages look and who may open them.
 
 use crate::sts::Sts;
 use crate::world::{Answer, Server, World, on_both_stores};
 
-/// A browser that is signed in.
+/// A signed-in browser.
 struct Visit<'a> {
     server: &'a Server,
     cookie: String,
@@ -27,7 +27,7 @@ fn post(server: &Server, path: &str, cookie: &str, fields: &[(&str, &str)]) -> A
 }
 
 impl<'a> Visit<'a> {
-    fn of(server: &'a Server, key: &str) -> Self {
+    fn sign_in(server: &'a Server, key: &str) -> Self {
         let signed_in = post(server, "/sign-in", "none=x", &[("key", key)]);
         assert_eq!((signed_in.status, signed_in.header("location")), (303, "/"), "{}", signed_in.text);
         let cookie = signed_in.header("set-cookie").split(';').next().expect("a cookie").to_owned();
@@ -52,8 +52,8 @@ impl<'a> Visit<'a> {
         post(self.server, path, &self.cookie, &[fields, &[("form_token", &self.token)]].concat())
     }
 
-    /// Sends a form that must be taken; gives where it leads.
-    fn done(&self, path: &str, fields: &[(&str, &str)]) -> String {
+    /// Sends a form that the server must accept; returns where it redirects to.
+    fn send_form(&self, path: &str, fields: &[(&str, &str)]) -> String {
         let answer = self.post(path, fields);
         assert_eq!(answer.status, 303, "{path}: {}", answer.text);
         answer.header("location").to_owned()
@@ -65,19 +65,19 @@ fn role(name: &str) -> String {
 }
 
 on_both_stores! {
-    fn an_administrator_sets_up_a_project_and_finds_in_the_audit_who_got_what(world: &World) {
+    fn an_administrator_sets_up_a_project_and_the_audit_shows_who_got_which_role(world: &World) {
         let sts = Sts::start();
         let admin_key = world.done(&["user", "add", "admin@example.org", "--admin"]);
         let server = sts.serve(world);
-        let admin = Visit::of(&server, &admin_key);
+        let admin = Visit::sign_in(&server, &admin_key);
 
-        assert_eq!(admin.done("/admin/projects", &[("name", "churn")]), "/admin/projects/1?done=project-added");
-        assert!(admin.post("/admin/projects", &[("name", "churn")]).text.contains("Project churn exists already"));
+        assert_eq!(admin.send_form("/admin/projects", &[("name", "churn")]), "/admin/projects/1?done=project-added");
+        assert!(admin.post("/admin/projects", &[("name", "churn")]).text.contains("Project churn already exists"));
         let made = admin.post("/admin/users", &[("email", "Ada@Example.org")]);
         assert_eq!(made.status, 200, "{}", made.text);
         let key = made.text.split_once("data-copy>").and_then(|(_, rest)| rest.split('<').next());
         let ada_key = key.unwrap_or_else(|| panic!("a key: {}", made.text)).to_owned();
-        admin.done("/admin/projects/1", &[("email", "ada@example.org"), ("project_role", "DATA_OWNER")]);
+        admin.send_form("/admin/projects/1", &[("email", "ada@example.org"), ("project_role", "DATA_OWNER")]);
         assert!(admin.page("/admin/projects/1").contains("ada@example.org"));
 
         let mapping = |name: &str, default: &'static str| {
@@ -86,38 +86,38 @@ on_both_stores! {
                 fields.push(("default", default));
             }
             fields.push(("role", &role));
-            admin.done("/admin/role-mappings", &fields)
+            admin.send_form("/admin/role-mappings", &fields)
         };
         mapping("reader", "yes");
         mapping("writer", "");
         let shown = admin.page("/admin/role-mappings?q=READ&sort=role&order=desc");
-        assert!(shown.contains(&role("reader")) && shown.contains("1 to 1 of 1, 2 without the filter"), "{shown}");
+        assert!(shown.contains(&role("reader")) && shown.contains("1 to 1 of 1, filtered from 2"), "{shown}");
         let tried = admin.post("/admin/role-mappings/1/try", &[]);
         assert!(tried.status == 200 && tried.text.contains("ASIAGRANTED"), "{}", tried.text);
 
-        let ada = Visit::of(&server, &ada_key);
+        let ada = Visit::sign_in(&server, &ada_key);
         assert!(ada.page("/").contains("/projects/1"));
         assert!(ada.page("/projects/1").contains(&role("writer")));
         assert_eq!(ada.get("/admin/audit").status, 403);
-        assert_eq!(ada.done("/projects/1/default", &[("id", "2")]), "/projects/1?done=default-moved");
+        assert_eq!(ada.send_form("/projects/1/default", &[("id", "2")]), "/projects/1?done=default-moved");
         assert_eq!(server.get("/project/1/cloud/role-mappings/default", &ada_key).json["id"], 2);
         assert_eq!(server.get("/project/1/cloud/aws/session-token", &ada_key).status, 200);
 
         let found = admin.page("/admin/audit?q=asiagranted&outcome=granted");
         assert!(found.contains("ada@example.org") && found.contains("ada-churn"), "{found}");
-        assert!(!admin.page("/admin/audit?q=as_agranted").contains("ada-churn"), "_ is no wildcard");
+        assert!(!admin.page("/admin/audit?q=as_agranted").contains("ada-churn"), "_ is not a wildcard");
         assert!(admin.page("/admin/audit?outcome=changed").contains("mapping default"));
 
-        admin.done("/admin/role-mappings/1", &[("role", &role("reader")), ("project_role", "DATA_OWNER")]);
-        admin.done("/admin/role-mappings/1/remove", &[]);
-        admin.done("/admin/projects/1/remove-member", &[("email", "ada@example.org")]);
+        admin.send_form("/admin/role-mappings/1", &[("role", &role("reader")), ("project_role", "DATA_OWNER")]);
+        admin.send_form("/admin/role-mappings/1/remove", &[]);
+        admin.send_form("/admin/projects/1/remove-member", &[("email", "ada@example.org")]);
         assert_eq!(ada.get("/projects/1").status, 403);
         assert_eq!(admin.post("/admin/users/new-key", &[("email", "ada@example.org")]).status, 200);
         assert_eq!(ada.get("/").header("location"), "/sign-in?next=%2F&done=session-ended");
         assert!(admin.page("/admin/base-identity").contains("arn:aws:iam::123456789012:user/base"));
-        admin.done("/sign-out", &[]);
+        admin.send_form("/sign-out", &[]);
         assert_eq!(admin.get("/").status, 303);
-        assert_eq!(world.sql("select count(*) from browser_sessions where key_prefix <> ''"), [["1"]], "that of the void key");
+        assert_eq!(world.sql("select count(*) from browser_sessions where key_prefix <> ''"), [["1"]], "the session of the void key");
     }
 
     fn the_base_identity_page_says_what_is_missing_when_there_is_none(world: &World) {
@@ -125,12 +125,12 @@ on_both_stores! {
         world.done(&["project", "add", "churn"]);
         world.done(&["mapping", "add", "churn", "all", &role("reader")]);
         let server = world.serve_with(&[], &[("AWS_EC2_METADATA_DISABLED", "true"), ("AWS_REGION", "eu-north-1")]);
-        let admin = Visit::of(&server, &key);
+        let admin = Visit::sign_in(&server, &key);
         let page = admin.page("/admin/base-identity");
-        assert!(page.contains("No role can be assumed at the moment. No base identity to call STS with: "), "{page}");
+        assert!(page.contains("The server cannot assume any role at the moment. No base identity to call STS with: "), "{page}");
         assert!(admin.page("/admin/role-mappings").contains(&role("reader")));
         let tried = admin.post("/admin/role-mappings/1/try", &[]);
-        assert!(tried.status == 200 && !tried.text.contains("sts:AssumeRole"), "no policies without anybody: {}", tried.text);
+        assert!(tried.status == 200 && !tried.text.contains("sts:AssumeRole"), "no policies without a base identity: {}", tried.text);
         assert_eq!(
             world.sql("select outcome, access_key_id from audit where action = 'mapping try'"),
             [["refused", "-"]]
@@ -139,11 +139,11 @@ on_both_stores! {
 }
 
 #[test]
-fn a_session_of_the_pages_never_opens_the_rest_interface() {
+fn a_session_of_the_pages_never_works_for_the_rest_interface() {
     let world = World::sqlite();
     let key = world.done(&["user", "add", "admin@example.org", "--admin"]);
     let server = world.serve();
-    let admin = Visit::of(&server, &key);
+    let admin = Visit::sign_in(&server, &key);
     let target = format!("{}/admin/cloud/role-mappings", crate::world::API);
     let cookie = format!("Cookie: {}", admin.cookie);
     assert_eq!(server.send("GET", &target, &[&cookie]).status, 401);
@@ -154,7 +154,7 @@ fn a_session_of_the_pages_never_opens_the_rest_interface() {
 }
 
 #[test]
-fn the_cookie_is_bound_to_its_host_wherever_the_browser_speaks_tls() {
+fn the_cookie_is_bound_to_its_host_when_the_browser_uses_tls() {
     let world = World::sqlite();
     let key = world.done(&["user", "add", "admin@example.org", "--admin"]);
     for (options, expected) in [

@@ -1,5 +1,5 @@
-//! One PostgreSQL for all tests of a run: it listens on a socket in a temporary directory and ends with the test process,
-//! however that ends.
+//! One PostgreSQL for all tests of a run: it listens on a socket in a temporary directory, and it ends with the test process in
+//! any case.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, Executor};
 
 use crate::world::{block_on, connect};
 
-/// Says on stdout where the socket is, and stops the cluster when its stdin is closed. PostgreSQL does not run as root.
+/// Prints the directory of the socket, and stops PostgreSQL when its stdin closes. PostgreSQL does not run as root.
 const CLUSTER: &str = r#"
 set -eu
 cd /
@@ -48,7 +48,7 @@ fn cluster() -> &'static Cluster {
     })
 }
 
-/// Takes a database away from those who are connected to it.
+/// Drops a database together with its connections.
 pub fn drop_database(url: &str) {
     let name = url.rsplit('/').find_map(|part| part.split_once("?host=")).expect("a URL of ours").0;
     block_on(async {
@@ -57,7 +57,7 @@ pub fn drop_database(url: &str) {
     });
 }
 
-/// The URL of an empty database that no other test uses.
+/// Creates a database for one test; returns its URL.
 pub fn new_database() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let name = format!("roles_{}", NEXT.fetch_add(1, Ordering::Relaxed));

@@ -4,7 +4,7 @@ use crate::postgres;
 use crate::world::World;
 
 #[test]
-fn it_is_alive_and_ready_for_whoever_asks() {
+fn everybody_may_ask_whether_the_server_is_alive_and_ready() {
     let world = World::sqlite();
     let server = world.serve();
     for (path, text) in [("/healthz", "alive\n"), ("/readyz", "ready\n")] {
@@ -15,7 +15,7 @@ fn it_is_alive_and_ready_for_whoever_asks() {
 }
 
 #[test]
-fn without_its_database_it_is_alive_and_not_ready() {
+fn a_server_without_its_database_is_alive_and_not_ready() {
     let world = World::postgres();
     let server = world.serve();
     assert_eq!(server.send("GET", "/readyz", &[]).status, 200);
@@ -27,7 +27,7 @@ fn without_its_database_it_is_alive_and_not_ready() {
 }
 
 #[test]
-fn what_is_counted_can_be_read_and_holds_nothing_that_a_client_chose() {
+fn the_metrics_hold_no_text_that_a_client_chose() {
     let world = World::sqlite();
     let server = world.serve();
     server.send("CANARY", "/canary?canary=1", &["Authorization: ApiKey canary.canary", "X-Canary: canary"]);

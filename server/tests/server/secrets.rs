@@ -1,4 +1,4 @@
-//! Canaries: API keys, the secret of the base identity and what STS hands out are found nowhere but in the answers.
+//! Secrets: API keys, the secret of the base identity and the credentials of STS appear nowhere but in responses.
 
 use std::fs;
 
@@ -30,7 +30,7 @@ fn no_secret_is_in_the_log_the_database_or_the_command_line_of_the_process() {
         let entries = world.directory.read_dir().expect("a directory").map(|entry| entry.expect("an entry").path());
         entries.map(|path| (path.display().to_string(), fs::read(&path).expect("a file"))).collect::<Vec<_>>()
     };
-    // While it runs there is a write-ahead log too, and after it all is in the file.
+    // A running server has a write-ahead log beside the database file; afterwards the file has everything.
     let mut places = files();
     assert!(places.iter().any(|(name, _)| name.ends_with("-wal")), "{places:?}");
     places.push(("log".to_owned(), server.stop().into_bytes()));
@@ -51,7 +51,7 @@ fn no_secret_is_in_the_log_the_database_or_the_command_line_of_the_process() {
             assert!(!is_there, "{secret} is in {place}");
         }
     }
-    // The search finds what is there.
+    // Prove that the search finds a text that exists.
     assert!(
         places[0].1.windows(4).any(|window| window == b"ASIA")
             || places[1].1.windows(4).any(|window| window == b"ASIA")

@@ -14,7 +14,7 @@ use tokio_rustls::TlsConnector;
 use crate::world::{API, World, block_on, in_time};
 
 #[test]
-fn it_listens_without_a_base_identity_and_says_so() {
+fn the_server_listens_without_a_base_identity_and_logs_that() {
     let world = World::sqlite();
     let key = world.done(&["user", "add", "ada@example.org"]);
     let server = world.serve();
@@ -24,7 +24,7 @@ fn it_listens_without_a_base_identity_and_says_so() {
 }
 
 #[test]
-fn sigterm_and_sigint_end_it_with_0_in_time_whatever_its_clients_do() {
+fn sigterm_and_sigint_end_the_server_with_0_in_time_whatever_its_clients_do() {
     for signal in ["TERM", "INT"] {
         in_time(Duration::from_secs(5), || {
             let world = World::sqlite();
@@ -44,7 +44,7 @@ fn sigterm_and_sigint_end_it_with_0_in_time_whatever_its_clients_do() {
 }
 
 #[test]
-fn it_refuses_to_listen_beyond_loopback_in_the_clear() {
+fn the_server_refuses_to_listen_beyond_loopback_without_tls() {
     let world = World::sqlite();
     let ran = world.run(&["serve", "--listen", "0.0.0.0:0"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""));
@@ -60,7 +60,7 @@ fn it_refuses_to_listen_beyond_loopback_in_the_clear() {
 }
 
 #[test]
-fn with_a_certificate_it_speaks_tls_and_nothing_else() {
+fn a_server_with_a_certificate_speaks_only_tls() {
     let world = World::sqlite();
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     let (certificate, key) = (world.directory.join("cert.pem"), world.directory.join("key.pem"));
@@ -102,7 +102,7 @@ fn tls_reply(address: &str, certificate: CertificateDer<'static>) -> String {
 }
 
 #[test]
-fn an_address_in_use_is_one_sentence() {
+fn an_address_in_use_is_reported_in_one_sentence() {
     let world = World::sqlite();
     let server = world.serve();
     let ran = world.run(&["serve", "--listen", server.address()]);
@@ -111,7 +111,7 @@ fn an_address_in_use_is_one_sentence() {
 }
 
 #[test]
-fn every_error_is_json_and_nothing_is_cached() {
+fn every_error_is_json_and_no_response_may_be_cached() {
     let world = World::sqlite();
     let server = world.serve();
     let nowhere = server.send("GET", "/nowhere", &[]);
@@ -120,7 +120,7 @@ fn every_error_is_json_and_nothing_is_cached() {
     let wrong = server.send("DELETE", &list, &[]);
     assert_eq!(
         wrong.error(),
-        (405, 405, "this path does not answer to this method; the header Allow names those it does")
+        (405, 405, "this path does not support this method; the header Allow lists those it does")
     );
     assert_eq!(wrong.header("allow"), "GET,HEAD,POST");
     let large = server.send("POST", &list, &["Content-Length: 65537"]);

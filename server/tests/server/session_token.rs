@@ -1,4 +1,4 @@
-//! `GET …/session-token`: who gets credentials of which role, what STS is asked, and what is on record about it.
+//! `GET …/session-token`: who gets credentials of which role, what the server asks STS, and what the audit records.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -12,7 +12,7 @@ use crate::world::{API, Answer, Server, World, in_time, on_both_stores};
 
 const TOKEN: &str = "/project/1/cloud/aws/session-token";
 
-/// Project 1 `churn`: `everybody` is the default of all, `owners` that of data owners, `scientists` no default.
+/// Project 1 `churn`: `everybody` is the default of all members, `owners` that of data owners, `scientists` is not a default.
 struct Churn {
     server: Server,
     sts: Sts,
@@ -62,7 +62,7 @@ on_both_stores! {
         assert_eq!(answer.json["sessionToken"], SESSION_TOKEN);
         assert_eq!(answer.json["roleSessionName"], "ada.lovelace-churn");
         let expiration = answer.json["expiration"].as_str().expect("an instant");
-        // RFC 3339 in one form sorts as text.
+        // Instants of RFC 3339 in one form sort as text.
         let in_an_hour = |seconds: u64| {
             let instant = begin + Duration::from_secs(3600 + seconds);
             instant.replace_nanosecond(0).expect("legal").format(&Rfc3339).expect("legal")
@@ -84,13 +84,13 @@ on_both_stores! {
         );
     }
 
-    fn the_default_of_the_own_project_role_goes_before_that_of_all(world: &World) {
+    fn the_default_of_a_members_own_project_role_goes_before_that_of_all_members(world: &World) {
         let churn = churn(world);
         assert_eq!(churn.get("", &churn.owner).status, 200);
         assert_eq!(value(&churn.sts.asked()[0], "RoleArn"), "arn:aws:iam::123456789012:role/owners");
     }
 
-    fn role_session_name_and_duration_are_the_callers_to_choose(world: &World) {
+    fn a_caller_chooses_role_session_name_and_duration(world: &World) {
         let churn = churn(world);
         let answer = churn.get(
             "roleARN=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fscientists&roleSessionName=night%2Bjob%3D1&durationSeconds=900",
@@ -103,7 +103,7 @@ on_both_stores! {
         assert_eq!(value(&asked[0], "DurationSeconds"), "900");
     }
 
-    fn a_role_that_is_not_for_the_caller_is_refused_and_sts_is_not_asked(world: &World) {
+    fn a_role_that_is_not_for_the_caller_is_refused_without_asking_sts(world: &World) {
         let churn = churn(world);
         let owners = "arn:aws:iam::123456789012:role/owners";
         let other = "arn:aws:iam::123456789012:role/other";
@@ -119,7 +119,7 @@ on_both_stores! {
         assert_eq!(
             churn.get("roleARN=arn:aws:iam::123456789012:role/scientists", &churn.owner).error().1,
             380_002,
-            "a data owner is no data scientist"
+            "a data owner is not a data scientist"
         );
         assert_eq!(
             churn.get(&format!("roleARN={other}"), &churn.scientist).error(),
@@ -137,10 +137,10 @@ on_both_stores! {
             audit(world).into_iter().map(|row| (row[3].clone(), row[11].split(';').next().unwrap_or_default().to_owned())).collect();
         assert_eq!(refusals.len(), 5, "{refusals:?}");
         assert!(refusals.iter().all(|(outcome, reason)| outcome == "refused" && reason != "-"), "{refusals:?}");
-        assert!(refusals.contains(&("refused".to_owned(), "you are no member of project 1".to_owned())));
+        assert!(refusals.contains(&("refused".to_owned(), "you are not a member of project 1".to_owned())));
     }
 
-    fn an_illegal_parameter_is_refused_and_sts_is_not_asked(world: &World) {
+    fn an_illegal_parameter_is_refused_without_asking_sts(world: &World) {
         let churn = churn(world);
         for (query, text) in [
             ("durationSeconds=899", "invalid duration: 899 s is not between 900 and 43200 seconds"),
@@ -163,7 +163,7 @@ on_both_stores! {
         assert_eq!(churn.sts.asked().len(), 0);
     }
 
-    fn a_refusal_of_sts_is_told_with_its_code_and_message(world: &World) {
+    fn a_refusal_of_sts_is_passed_on_with_its_code_and_message(world: &World) {
         let churn = churn(world);
         churn.sts.is(Mood::Refuses);
         let answer = churn.get("", &churn.scientist);
@@ -175,7 +175,7 @@ on_both_stores! {
         assert_eq!(audit(world)[0][11], text);
     }
 
-    fn sts_out_of_reach_is_a_502(world: &World) {
+    fn an_sts_that_cannot_be_reached_is_a_502(world: &World) {
         let churn = churn(world);
         churn.sts.is(Mood::HangsUp);
         let answer = churn.get("", &churn.scientist);
@@ -183,9 +183,9 @@ on_both_stores! {
         assert_eq!(audit(world)[0][3], "refused");
     }
 
-    fn callers_of_the_same_at_once_share_one_call_and_each_is_on_record(world: &World) {
+    fn callers_of_the_same_at_once_share_one_call_and_each_is_in_the_audit(world: &World) {
         let churn = churn(world);
-        // So many that they overlap, and so few that all are there before the server's patience with STS ends, on any machine.
+        // Enough callers to overlap, and few enough to arrive on any machine before the server gives up on STS.
         const CALLERS: u32 = 100;
         churn.sts.is(Mood::Thinks);
         std::thread::scope(|scope| {
@@ -216,7 +216,7 @@ on_both_stores! {
         assert_eq!(churn.server.metric("waiting_for_sts"), 0.0);
     }
 
-    fn callers_who_hang_up_take_nobody_with_them_and_stay_on_record(world: &World) {
+    fn a_caller_who_hangs_up_does_not_end_the_call_of_others_and_stays_in_the_audit(world: &World) {
         let churn = churn(world);
         churn.sts.is(Mood::Thinks);
         let request = format!(
@@ -243,13 +243,13 @@ on_both_stores! {
         assert_eq!(world.sql("select count(*) from audit where outcome = 'granted'"), [["2"]]);
     }
 
-    fn credentials_that_cannot_be_put_on_record_do_not_leave(world: &World) {
+    fn credentials_do_not_leave_without_an_audit_row(world: &World) {
         let churn = churn(world);
         world.sql("drop table audit");
         let answer = churn.get("", &churn.scientist);
         assert_eq!(
             answer.error(),
-            (500, 500, "the server failed; its log tells why, under the id in the header X-Request-Id")
+            (500, 500, "the server failed; its log has the cause under the id in the header X-Request-Id")
         );
         assert!(!answer.text.contains("ASIAGRANTED"), "{}", answer.text);
         assert_eq!(churn.sts.asked().len(), 1);
@@ -257,7 +257,7 @@ on_both_stores! {
         assert!(log.contains("status=500"), "{log}");
     }
 
-    fn the_command_line_decides_the_next_request(world: &World) {
+    fn a_change_by_the_command_line_counts_from_the_next_request_on(world: &World) {
         let churn = churn(world);
         let scientists = "roleARN=arn:aws:iam::123456789012:role/scientists";
         assert_eq!(churn.get(scientists, &churn.scientist).status, 200);
@@ -269,7 +269,7 @@ on_both_stores! {
 }
 
 #[test]
-fn sts_that_keeps_silent_is_a_502_before_a_client_gives_up() {
+fn an_sts_that_does_not_answer_is_a_502_before_a_client_gives_up() {
     let world = World::sqlite();
     let churn = churn(&world);
     churn.sts.is(Mood::KeepsSilent);
@@ -284,7 +284,7 @@ fn sts_that_keeps_silent_is_a_502_before_a_client_gives_up() {
 }
 
 #[test]
-fn a_request_that_waits_for_sts_does_not_hold_up_the_end() {
+fn a_request_that_waits_for_sts_does_not_delay_the_end_of_the_server() {
     in_time(Duration::from_secs(5), || {
         let world = World::sqlite();
         let Churn { server, sts, scientist, .. } = churn(&world);
@@ -304,7 +304,7 @@ fn a_request_that_waits_for_sts_does_not_hold_up_the_end() {
 }
 
 #[test]
-fn a_request_that_runs_when_the_end_comes_is_answered() {
+fn a_request_that_runs_at_the_end_of_the_server_is_answered() {
     let world = World::sqlite();
     let Churn { server, sts, scientist, .. } = churn(&world);
     sts.is(Mood::Thinks);
@@ -335,7 +335,7 @@ fn without_a_base_identity_the_answer_is_380001_with_the_reason() {
 }
 
 #[test]
-fn behind_a_proxy_its_last_hop_is_on_record_and_else_the_peer() {
+fn the_audit_has_the_last_hop_behind_a_proxy_and_otherwise_the_peer() {
     for (options, address) in [(&["--behind-proxy"][..], "192.0.2.7"), (&[], "127.0.0.1")] {
         let world = World::sqlite();
         let key = world.done(&["user", "add", "ada@example.org"]);

@@ -1,4 +1,4 @@
-//! A stand-in for STS on loopback: it answers as told and remembers what it was asked.
+//! A fake STS on loopback: it answers as its mood says, and remembers the requests.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,13 +10,13 @@ use time::format_description::well_known::{Rfc2822, Rfc3339};
 
 use crate::world::{Server, World};
 
-/// Searched in everything a run leaves behind.
+/// The tests search for it in everything that a run leaves behind.
 pub const SECRET_ACCESS_KEY: &str = "canary/secret+access/key";
 pub const SESSION_TOKEN: &str = "canary/session+token==";
 /// The secret of the base identity.
 pub const BASE_SECRET: &str = "canarybasesecretaccesskey";
 
-/// How it answers AssumeRole.
+/// How the fake answers AssumeRole.
 #[derive(Debug, Clone, Copy)]
 pub enum Mood {
     Grants,
@@ -24,11 +24,11 @@ pub enum Mood {
     HangsUp,
     /// Until the client hangs up.
     KeepsSilent,
-    /// Until it is told something else.
+    /// Until its mood changes.
     Thinks,
 }
 
-/// The parameters of one AssumeRole request, in the order they came.
+/// The parameters of an AssumeRole request, in their order.
 pub type Asked = Vec<(String, String)>;
 
 pub struct Sts {
@@ -63,25 +63,25 @@ impl Sts {
         self.mood.1.notify_all();
     }
 
-    /// Waits until AssumeRole has been asked for.
+    /// Waits for an AssumeRole request.
     pub fn wait(&self) {
         let asked = self.asked.lock().expect("no panic");
         let _asked = self.arrival.wait_while(asked, |asked| asked.is_empty()).expect("no panic");
     }
 
-    /// The AssumeRole requests since the last call.
+    /// Takes the AssumeRole requests since the last call.
     pub fn asked(&self) -> Vec<Asked> {
         std::mem::take(&mut *self.asked.lock().expect("no panic"))
     }
 
-    /// A server that finds this STS and a base identity.
+    /// Starts a server with this STS and a base identity.
     pub fn serve(&self, world: &World) -> Server {
         let variables = self.variables();
         let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
         world.serve_with(&[], &variables)
     }
 
-    /// What the server's environment needs to find it and a base identity of its own.
+    /// The variables by which the server finds this STS and a base identity.
     pub fn variables(&self) -> Vec<(&'static str, String)> {
         vec![
             ("AWS_ENDPOINT_URL_STS", format!("http://127.0.0.1:{}", self.port)),
@@ -89,7 +89,7 @@ impl Sts {
             ("AWS_SECRET_ACCESS_KEY", BASE_SECRET.to_owned()),
             ("AWS_REGION", "eu-north-1".to_owned()),
             ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
-            // A secret that is logged only at the most talkative level is logged too.
+            // A secret must not be logged at any level.
             ("RUST_LOG", "trace".to_owned()),
         ]
     }

@@ -1,4 +1,4 @@
-//! A database of its own for each test, the built server on it, and the clients that talk to both.
+//! The world of a test: a database of its own, the built server on it, and clients of both.
 
 use std::collections::HashMap;
 use std::fs;
@@ -16,10 +16,10 @@ use sqlx::{AnyConnection, Connection, Row};
 
 use crate::postgres;
 
-/// Where all paths of the interface begin.
+/// The prefix of all paths of the interface.
 pub const API: &str = "/hopsworks-api/api";
 
-/// Makes a test of each function: once on SQLite, once on PostgreSQL.
+/// Makes two tests of each function: one on SQLite, one on PostgreSQL.
 macro_rules! on_both_stores {
     ($($(#[$attribute:meta])* fn $name:ident($world:ident: &World) $body:block)*) => {
         $($(#[$attribute])* fn $name($world: &World) $body)*
@@ -29,7 +29,7 @@ macro_rules! on_both_stores {
 }
 pub(crate) use on_both_stores;
 
-/// A database nobody else uses, in a directory that goes with it.
+/// A database that only one test uses, and a directory that is removed with it.
 pub struct World {
     pub directory: PathBuf,
     pub database: String,
@@ -54,7 +54,7 @@ impl World {
         Self { directory: new_directory(), database: postgres::new_database() }
     }
 
-    /// A command line of the program, without its `--database`.
+    /// Makes a command of the program on this database.
     pub fn program(&self, arguments: &[&str]) -> Command {
         let mut command = bare_program(arguments);
         command.env("DATABASE_URL", &self.database);
@@ -65,7 +65,7 @@ impl World {
         self.run_with(arguments, &[])
     }
 
-    /// Runs a command with these variables. One that should have ended, and serves instead, is ended with code 124.
+    /// Runs a command with these variables. A command that does not end by itself is killed, and its code is 124.
     pub fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
         let mut command = Command::new("/usr/bin/timeout");
         command
@@ -79,14 +79,14 @@ impl World {
         Ran { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
     }
 
-    /// Runs a command that must succeed, and gives what it printed, without the end of the line.
+    /// Runs a command that must succeed; returns what it printed, without the end of the line.
     pub fn done(&self, arguments: &[&str]) -> String {
         let ran = self.run(arguments);
         assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{arguments:?}");
         ran.stdout.trim_end().to_owned()
     }
 
-    /// Runs a command that must fail, and gives the one sentence it said.
+    /// Runs a command that must fail without changing anything; returns its sentence.
     pub fn failed(&self, arguments: &[&str]) -> String {
         self.done(&["mapping", "list"]);
         let before = self.everything();
@@ -96,7 +96,7 @@ impl World {
         ran.stderr.strip_suffix('\n').expect("a line").to_owned()
     }
 
-    /// A server without AWS around it.
+    /// Starts a server without AWS.
     pub fn serve(&self) -> Server {
         self.serve_with(&[], &[("AWS_EC2_METADATA_DISABLED", "true")])
     }
@@ -108,7 +108,7 @@ impl World {
         Server::start(command)
     }
 
-    /// A server without AWS that may open so many files.
+    /// Starts a server without AWS that may open this number of files.
     pub fn serve_with_descriptors(&self, number: u32) -> Server {
         let mut command = Command::new("sh");
         let program = env!("CARGO_BIN_EXE_role-mapping-server");
@@ -117,7 +117,7 @@ impl World {
         Server::start(command)
     }
 
-    /// The rows of a query, each value as text.
+    /// Runs a query; returns its rows, each value as text.
     pub fn sql(&self, query: &'static str) -> Vec<Vec<String>> {
         self.try_sql(query).expect("the query runs")
     }
@@ -157,15 +157,15 @@ impl Drop for World {
     }
 }
 
-/// The program without any environment of the test's own.
+/// Makes a command of the program with an empty environment.
 pub fn bare_program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_role-mapping-server"));
     command.args(arguments).env_clear().stdin(Stdio::null());
     command
 }
 
-/// Makes sure that something takes less than this. Of three tries one is enough: a busy machine holds up one or the other, and
-/// what is too slow by itself is too slow each time.
+/// Makes sure that an attempt takes less than the limit. One of three attempts is enough: a busy machine delays some of them, and
+/// code that is too slow is too slow each time.
 pub fn in_time(limit: Duration, attempt: impl FnMut() -> Duration) {
     let mut took = Vec::new();
     let is_in_time = std::iter::repeat_with(attempt).take(3).inspect(|time| took.push(*time)).any(|time| time < limit);
@@ -178,7 +178,7 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 pub async fn connect(database: &str) -> AnyConnection {
-    // The second call and all later ones are refused, and do not matter.
+    // Every call but the first fails, which does not matter.
     let _ = sqlx::any::install_drivers(&[sqlx::sqlite::any::DRIVER, sqlx::postgres::any::DRIVER]);
     AnyConnection::connect(database).await.expect("the database is there")
 }
@@ -192,7 +192,7 @@ fn new_directory() -> PathBuf {
     directory
 }
 
-/// A running server. It is killed when the test is done with it.
+/// A running server. It is killed when it is dropped.
 pub struct Server {
     child: Child,
     pub url: String,
@@ -223,7 +223,7 @@ impl Server {
         self.child.id()
     }
 
-    /// The memory of the process that is in use.
+    /// The resident memory of the process.
     pub fn resident_kib(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process())).expect("a process");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
@@ -248,14 +248,14 @@ impl Server {
         assert!(!waited.timed_out(), "no {text:?} in: {log}");
     }
 
-    /// Waits for the end; gives the exit code and the log.
+    /// Waits until the server ends; returns the exit code and the log.
     pub fn wait(mut self) -> (Option<i32>, String) {
         let code = self.child.wait().expect("the server ends").code();
         self.reader.take().expect("once").join().expect("the log is readable");
         (code, self.log.0.lock().expect("no panic").clone())
     }
 
-    /// Ends the server as the system does; gives its log.
+    /// Ends the server with SIGTERM; returns its log.
     pub fn stop(self) -> String {
         self.signal("TERM");
         let (code, log) = self.wait();
@@ -263,7 +263,7 @@ impl Server {
         log
     }
 
-    /// A request with an API key to a path under [`API`].
+    /// Sends a request with an API key to a path under [`API`].
     pub fn ask(&self, method: &str, path: &str, key: &str) -> Answer {
         self.send(method, &format!("{API}{path}"), &[&format!("Authorization: ApiKey {key}")])
     }
@@ -272,7 +272,7 @@ impl Server {
         self.ask("GET", path, key)
     }
 
-    /// A number of `/metrics`.
+    /// Reads a number of `/metrics`.
     pub fn metric(&self, series: &str) -> f64 {
         let text = self.send("GET", "/metrics", &[]).text;
         let line = text.lines().find_map(|line| line.strip_prefix("role_mapping_server_")?.strip_prefix(series));
@@ -287,17 +287,17 @@ impl Server {
         }
     }
 
-    /// A request as it is written.
+    /// Sends a request exactly as given.
     pub fn send(&self, method: &str, target: &str, headers: &[&str]) -> Answer {
         self.try_send(method, target, headers).expect("the server answers")
     }
 
-    /// As [`Server::send`]; `None` when no whole answer comes.
+    /// Does the same as [`Server::send`]; `None` when no complete answer comes.
     pub fn try_send(&self, method: &str, target: &str, headers: &[&str]) -> Option<Answer> {
         self.try_send_with(method, target, headers, "")
     }
 
-    /// As [`Server::try_send`], with a body; its length is one of the headers.
+    /// Does the same as [`Server::try_send`] with a body, whose length is one of the headers.
     pub fn try_send_with(&self, method: &str, target: &str, headers: &[&str], body: &str) -> Option<Answer> {
         let mut stream = TcpStream::connect(self.address()).ok()?;
         let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.address());
@@ -305,7 +305,7 @@ impl Server {
         stream.write_all(format!("{head}\r\n{body}").as_bytes()).ok()?;
         let mut reply = String::new();
         stream.read_to_string(&mut reply).ok()?;
-        Answer::of(&reply)
+        Answer::parse(&reply)
     }
 }
 
@@ -316,7 +316,7 @@ impl Drop for Server {
     }
 }
 
-/// What the server answered.
+/// A response of the server.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -326,7 +326,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn of(reply: &str) -> Option<Self> {
+    fn parse(reply: &str) -> Option<Self> {
         let (head, text) = reply.split_once("\r\n\r\n")?;
         let mut lines = head.lines();
         let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;

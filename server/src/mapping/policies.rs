@@ -1,21 +1,21 @@
-//! The two policies that let a base identity assume a role, filled in.
+//! The two IAM policies that a role mapping needs, filled in.
 //!
-//! AWS wants both: a statement of the base identity that allows `sts:AssumeRole` on the role, and a trust policy of the role
-//! that lets the base identity in. Its refusal does not tell which is missing.
+//! AWS requires both: a policy of the base identity that allows `sts:AssumeRole` on the role, and a trust policy of the role
+//! that names the base identity. When AWS refuses, it does not say which one is missing.
 
 use hops_credentials_core::base_identity::BaseIdentity;
 use hops_credentials_core::role::RoleArn;
 use serde::Serialize;
 
-/// The two policies and where each belongs.
+/// The two policies, and where each one belongs.
 pub struct Policies {
-    /// Whom the first one belongs to: the principal behind the base identity.
+    /// The principal behind the base identity, which gets the first policy.
     pub principal: String,
     /// The account of the base identity.
     pub base_account: String,
     /// The policy of the base identity.
     pub permission: String,
-    /// The role that the second one belongs to.
+    /// The role, which gets the second policy.
     pub role: String,
     /// The account of the role.
     pub role_account: String,
@@ -23,17 +23,17 @@ pub struct Policies {
     pub trust: String,
     /// Whether the two accounts differ.
     pub is_cross_account: bool,
-    /// Whether the principal is the role behind a session, whose ARN does not tell the role's path.
+    /// Whether the principal is the role behind a session. The ARN of a session does not contain the path of its role.
     pub may_have_path: bool,
 }
 
 impl Policies {
-    /// The policies by which this base identity may assume that role.
-    pub fn between(identity: &BaseIdentity, role: &RoleArn) -> Self {
-        let principal = principal_of(&identity.arn);
+    /// Writes the policies with which `identity` may assume `role`.
+    pub fn new(identity: &BaseIdentity, role: &RoleArn) -> Self {
+        let principal = to_principal(&identity.arn);
         let permission = Statement { resource: Some(role.as_str()), ..Statement::ALLOW };
         let trust = Statement { principal: Some(Principal { aws: &principal }), ..Statement::ALLOW };
-        let (permission, trust) = (document(permission), document(trust));
+        let (permission, trust) = (to_json(permission), to_json(trust));
         Self {
             may_have_path: principal != identity.arn,
             principal,
@@ -47,11 +47,11 @@ impl Policies {
     }
 }
 
-/// The principal that a trust policy names: for a session of a role the role itself, since the session will be another one
-/// tomorrow.
+/// Returns the principal that a trust policy names. For a session of a role it is the role itself, because tomorrow's session
+/// has another name.
 ///
 /// Source: IAM user guide, "AWS JSON policy elements: Principal".
-fn principal_of(arn: &str) -> String {
+fn to_principal(arn: &str) -> String {
     let parts: Vec<&str> = arn.splitn(6, ':').collect();
     match parts.as_slice() {
         [_, partition, "sts", _, account, resource] if resource.starts_with("assumed-role/") => {
@@ -62,7 +62,7 @@ fn principal_of(arn: &str) -> String {
     }
 }
 
-/// A policy as AWS writes it, in the order in which people read it.
+/// A policy with its fields in the usual order.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Document<'a> {
@@ -91,9 +91,9 @@ impl Statement<'_> {
     const ALLOW: Self = Self { effect: "Allow", principal: None, action: "sts:AssumeRole", resource: None };
 }
 
-fn document(statement: Statement) -> String {
+fn to_json(statement: Statement) -> String {
     serde_json::to_string_pretty(&Document { version: "2012-10-17", statement: [statement] })
-        .expect("texts can be written as JSON")
+        .expect("serializing text cannot fail")
 }
 
 #[cfg(test)]
@@ -108,11 +108,11 @@ mod tests {
             arn: arn.to_owned(),
             account: account.to_owned(),
         };
-        Policies::between(&identity, &"arn:aws:iam::111111111111:role/data/reader".parse().expect("a role ARN"))
+        Policies::new(&identity, &"arn:aws:iam::111111111111:role/data/reader".parse().expect("a role ARN"))
     }
 
     #[test]
-    fn a_session_of_a_role_is_trusted_as_the_role() {
+    fn the_trust_policy_names_the_role_behind_a_session() {
         let policies = policies("arn:aws:sts::222222222222:assumed-role/hop/i-0abc", "222222222222");
         assert_eq!(policies.principal, "arn:aws:iam::222222222222:role/hop");
         assert!(policies.may_have_path && policies.is_cross_account);
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_is_trusted_as_it_is_and_a_partition_is_kept() {
+    fn the_trust_policy_names_a_user_as_it_is_and_keeps_the_partition() {
         let user = policies("arn:aws:iam::111111111111:user/ops/ci", "111111111111");
         assert_eq!(user.principal, "arn:aws:iam::111111111111:user/ops/ci");
         assert!(!user.may_have_path && !user.is_cross_account);

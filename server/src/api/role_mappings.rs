@@ -1,0 +1,184 @@
+//! Role mappings over REST: those of a project for its members, those of all projects for administrators.
+
+use axum::Json;
+use axum::extract::{OriginalUri, State};
+use axum::http::{HeaderMap, StatusCode};
+use hops_credentials_core::role::{ProjectRole, RoleArn};
+use serde::Serialize;
+
+use crate::api::listing::{Listing, Page};
+use crate::app::App;
+use crate::error::Error;
+use crate::http::auth::{Admin, Caller, DataOwner, Member, MemberMappings};
+use crate::http::parameters::{MappingId, Parameters};
+use crate::identity::Identity;
+use crate::identity::login::Login;
+use crate::mapping::change::{self, Changes};
+use crate::mapping::{self, Mapping};
+
+/// A role mapping as the contract writes it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MappingBody {
+    href: String,
+    id: i64,
+    project_id: i64,
+    project_name: String,
+    project_role: &'static str,
+    cloud_role: String,
+    default_role: bool,
+}
+
+impl MappingBody {
+    fn new(href: String, mapping: Mapping) -> Json<Self> {
+        Json(Self {
+            href,
+            id: mapping.id,
+            project_id: mapping.project.id,
+            project_name: mapping.project.name,
+            project_role: mapping.project_role.display_name(),
+            cloud_role: mapping.role.to_string(),
+            default_role: mapping.is_default,
+        })
+    }
+}
+
+/// A list of role mappings as the contract writes it.
+#[derive(Serialize)]
+pub struct ListBody {
+    count: usize,
+    href: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    items: Vec<MappingBody>,
+}
+
+impl ListBody {
+    fn new(href: &str, page: Page) -> Json<Self> {
+        let items =
+            page.mappings.into_iter().map(|mapping| MappingBody::new(format!("{href}/{}", mapping.id), mapping).0);
+        Json(Self { count: page.count, items: items.collect(), href: href.to_owned() })
+    }
+}
+
+/// `GET /project/{project}/cloud/role-mappings`
+pub async fn list_in_project(
+    MemberMappings { mappings, .. }: MemberMappings,
+    OriginalUri(uri): OriginalUri,
+    parameters: Parameters,
+) -> Result<Json<ListBody>, Error> {
+    let listing = Listing::from_parameters(&parameters)?;
+    Ok(ListBody::new(uri.path(), listing.page(mappings)))
+}
+
+/// `GET /project/{project}/cloud/role-mappings/{id}`
+pub async fn find_in_project(
+    State(app): State<App>,
+    member: Member,
+    MappingId(id): MappingId,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Json<MappingBody>, Error> {
+    Ok(MappingBody::new(uri.path().to_owned(), mapping::find_in_project(&app.database, &member.project, id).await?))
+}
+
+/// `GET /project/{project}/cloud/role-mappings/default`
+pub async fn find_default(
+    MemberMappings { member, mappings }: MemberMappings,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Json<MappingBody>, Error> {
+    let mapping = mapping::find_default(&mappings, member.project_role)?;
+    Ok(MappingBody::new(uri.path().to_owned(), mapping.clone()))
+}
+
+/// `PUT /project/{project}/cloud/role-mappings/{id}?defaultRole=true|false`
+pub async fn set_default(
+    State(app): State<App>,
+    DataOwner(member): DataOwner,
+    MappingId(id): MappingId,
+    OriginalUri(uri): OriginalUri,
+    parameters: Parameters,
+) -> Result<Json<MappingBody>, Error> {
+    let changes = Changes { is_default: Some(parameters.required("defaultRole")?), ..Changes::default() };
+    let mapping = mapping::find_in_project(&app.database, &member.project, id).await?;
+    let mapping = change::change(&app.database, &member.caller.actor, mapping.id, &changes).await?;
+    Ok(MappingBody::new(uri.path().to_owned(), mapping))
+}
+
+/// `GET /admin/cloud/role-mappings`
+pub async fn list(
+    State(app): State<App>,
+    _: Admin,
+    OriginalUri(uri): OriginalUri,
+    parameters: Parameters,
+) -> Result<Json<ListBody>, Error> {
+    let listing = Listing::from_parameters(&parameters)?;
+    Ok(ListBody::new(uri.path(), listing.page(mapping::list(&app.database).await?)))
+}
+
+/// `GET /admin/cloud/role-mappings/{id}`
+pub async fn find(
+    State(app): State<App>,
+    _: Admin,
+    MappingId(id): MappingId,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Json<MappingBody>, Error> {
+    Ok(MappingBody::new(uri.path().to_owned(), mapping::find(app.database.pool(), id).await?))
+}
+
+/// `POST /admin/cloud/role-mappings?cloudRole=…&projectId=…&projectRole=…`, optionally `&defaultRole=…`
+pub async fn add(
+    State(app): State<App>,
+    Admin(caller): Admin,
+    headers: HeaderMap,
+    OriginalUri(uri): OriginalUri,
+    parameters: Parameters,
+) -> Result<(StatusCode, Json<MappingBody>), Error> {
+    let role: RoleArn = parameters.required("cloudRole")?;
+    let project_id: i64 = parameters.required("projectId")?;
+    let project_role: ProjectRole = parameters.required("projectRole")?;
+    let is_default = parameters.one("defaultRole")?.unwrap_or(false);
+    if let (Identity::Hopsworks(cluster), Some(login)) = (&app.identity, Login::from_headers(&headers)) {
+        cluster.import_project(&app.database, &login, project_id).await?;
+    }
+    let mapping = change::add(&app.database, &caller.actor, project_id, project_role, &role, is_default).await?;
+    Ok((StatusCode::CREATED, MappingBody::new(format!("{}/{}", uri.path(), mapping.id), mapping)))
+}
+
+/// `PUT /admin/cloud/role-mappings/{id}`, with any of `cloudRole`, `projectRole` and `defaultRole`
+pub async fn change(
+    State(app): State<App>,
+    Admin(caller): Admin,
+    MappingId(id): MappingId,
+    OriginalUri(uri): OriginalUri,
+    parameters: Parameters,
+) -> Result<Json<MappingBody>, Error> {
+    let changes = Changes {
+        role: parameters.one("cloudRole")?,
+        project_role: parameters.one("projectRole")?,
+        is_default: parameters.one("defaultRole")?,
+    };
+    let mapping = change::change(&app.database, &caller.actor, id, &changes).await?;
+    Ok(MappingBody::new(uri.path().to_owned(), mapping))
+}
+
+/// `DELETE /admin/cloud/role-mappings/{id}`. Idempotent: a mapping that does not exist is not an error.
+pub async fn remove(
+    State(app): State<App>,
+    Admin(caller): Admin,
+    MappingId(id): MappingId,
+) -> Result<StatusCode, Error> {
+    match change::remove(&app.database, &caller.actor, id).await {
+        Ok(()) | Err(Error::NoSuchMapping(_)) => Ok(StatusCode::NO_CONTENT),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether roles can be mapped.
+#[derive(Serialize)]
+pub struct Availability {
+    enabled: bool,
+}
+
+/// `GET /admin/cloud/role-mappings/isAvailable`, open to every user: clients ask whether roles can be mapped at all.
+pub async fn is_available(_: Caller) -> Json<Availability> {
+    Json(Availability { enabled: true })
+}

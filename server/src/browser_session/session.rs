@@ -1,0 +1,163 @@
+//! Sessions in the database: how one starts, whose it is, how it ends.
+
+use std::time::{Duration, SystemTime};
+
+use crate::api_key;
+use crate::browser_session::sealed_login;
+use crate::browser_session::session_id::SessionId;
+use crate::database::{Database, milliseconds};
+use crate::error::Error;
+use crate::identity::Identity;
+use crate::identity::cluster::Cluster;
+use crate::identity::login::Login;
+use crate::user::{self, Membership, User};
+
+/// A session ends after this time without a request.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
+/// A session ends after this time, however much it is used.
+const MAX_AGE: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// The precision of the last use, so that not every page costs a write.
+const LAST_USE_PRECISION: Duration = Duration::from_secs(60);
+
+/// Starts a session for the owner of an API key.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] when nobody has this key, an error of the cluster, [`Error::Database`]; then no session starts.
+pub async fn start(database: &Database, identity: &Identity, key: &str) -> Result<SessionId, Error> {
+    let login = Login::with_api_key(key);
+    let user = match identity {
+        Identity::Local => user::find_by_key(database, key).await?.ok_or(Error::Unauthenticated)?,
+        Identity::Hopsworks(cluster) => cluster.user(&login).await?,
+    };
+    let id = SessionId::generate();
+    let now = SystemTime::now();
+    let mut transaction = database.begin_write().await?;
+    for old in [
+        "delete from browser_sessions where used_at < $1 or started_at < $2",
+        "delete from cluster_sessions where used_at < $1 or started_at < $2",
+    ] {
+        sqlx::query(old)
+            .bind(milliseconds(now - IDLE_TIMEOUT))
+            .bind(milliseconds(now - MAX_AGE))
+            .execute(&mut *transaction)
+            .await?;
+    }
+    match user.membership {
+        Membership::Stored(user_id) => {
+            sqlx::query(
+                "insert into browser_sessions (id_hash, user_id, key_prefix, started_at, used_at) \
+                 values ($1, $2, $3, $4, $4)",
+            )
+            .bind(id.hash())
+            .bind(user_id)
+            .bind(api_key::prefix_of(key))
+            .bind(milliseconds(now))
+            .execute(&mut *transaction)
+            .await?;
+        }
+        Membership::FromCluster(_) => {
+            sqlx::query(
+                "insert into cluster_sessions (id_hash, sealed_login, started_at, used_at) values ($1, $2, $3, $3)",
+            )
+            .bind(id.hash())
+            .bind(sealed_login::seal(&id, &login))
+            .bind(milliseconds(now))
+            .execute(&mut *transaction)
+            .await?;
+        }
+    }
+    transaction.commit().await?;
+    Ok(id)
+}
+
+/// Who is signed in.
+pub struct SignedIn {
+    /// The user, with the rights they have at this moment.
+    pub user: User,
+    /// The login for the user's cluster; `None` for a user of this database.
+    pub login: Option<Login>,
+}
+
+/// Finds whose session this is; `None` once it has ended. A session ends with the key that started it.
+///
+/// # Errors
+/// Why a cluster cannot tell who the user is, [`Error::Database`].
+pub async fn find_user(
+    database: &Database,
+    identity: &Identity,
+    id: &SessionId,
+    now: SystemTime,
+) -> Result<Option<SignedIn>, Error> {
+    match identity {
+        Identity::Local => find_local_user(database, id, now).await,
+        Identity::Hopsworks(cluster) => find_cluster_user(database, cluster, id, now).await,
+    }
+}
+
+async fn find_local_user(database: &Database, id: &SessionId, now: SystemTime) -> Result<Option<SignedIn>, Error> {
+    let row: Option<(i64, String, i64, i64)> = sqlx::query_as(
+        "select users.id, users.email, users.is_admin, browser_sessions.used_at from browser_sessions \
+         join users on users.id = browser_sessions.user_id and users.key_prefix = browser_sessions.key_prefix \
+         where browser_sessions.id_hash = $1 and browser_sessions.used_at > $2 and browser_sessions.started_at > $3",
+    )
+    .bind(id.hash())
+    .bind(milliseconds(now - IDLE_TIMEOUT))
+    .bind(milliseconds(now - MAX_AGE))
+    .fetch_optional(database.pool())
+    .await?;
+    let Some((user_id, email, is_admin, used_at)) = row else { return Ok(None) };
+    if used_at < milliseconds(now - LAST_USE_PRECISION) {
+        touch(database, "update browser_sessions set used_at = $1 where id_hash = $2", id, now).await?;
+    }
+    Ok(Some(SignedIn { user: user::from_row(user_id, email, is_admin), login: None }))
+}
+
+async fn find_cluster_user(
+    database: &Database,
+    cluster: &Cluster,
+    id: &SessionId,
+    now: SystemTime,
+) -> Result<Option<SignedIn>, Error> {
+    let row: Option<(String, i64)> = sqlx::query_as(
+        "select sealed_login, used_at from cluster_sessions where id_hash = $1 and used_at > $2 and started_at > $3",
+    )
+    .bind(id.hash())
+    .bind(milliseconds(now - IDLE_TIMEOUT))
+    .bind(milliseconds(now - MAX_AGE))
+    .fetch_optional(database.pool())
+    .await?;
+    let Some((sealed, used_at)) = row else { return Ok(None) };
+    let Some(login) = sealed_login::open(id, &sealed) else { return Ok(None) };
+    let looking_up = async { Ok(User { is_admin: cluster.is_admin(&login).await?, ..cluster.user(&login).await? }) };
+    let user = match looking_up.await {
+        Ok(user) => user,
+        Err(Error::Unauthenticated) => {
+            end(database, id).await?;
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    if used_at < milliseconds(now - LAST_USE_PRECISION) {
+        touch(database, "update cluster_sessions set used_at = $1 where id_hash = $2", id, now).await?;
+    }
+    Ok(Some(SignedIn { user, login: Some(login) }))
+}
+
+async fn touch(database: &Database, update: &'static str, id: &SessionId, now: SystemTime) -> Result<(), sqlx::Error> {
+    sqlx::query(update).bind(milliseconds(now)).bind(id.hash()).execute(database.pool()).await?;
+    Ok(())
+}
+
+/// Ends a session.
+///
+/// # Errors
+/// [`Error::Database`]; then the session goes on.
+pub async fn end(database: &Database, id: &SessionId) -> Result<(), Error> {
+    for delete in ["delete from browser_sessions where id_hash = $1", "delete from cluster_sessions where id_hash = $1"]
+    {
+        sqlx::query(delete).bind(id.hash()).execute(database.pool()).await?;
+    }
+    Ok(())
+}
