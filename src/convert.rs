@@ -4,17 +4,17 @@
 
 use std::time::{Duration, SystemTime};
 
+use hops_credentials_core::credentials::Credentials;
+use hops_credentials_core::error;
+use hops_credentials_core::request::{AssumeRole, Extras, SessionDuration};
+use hops_credentials_core::role::{RoleArn, RoleMapping};
+use hops_credentials_core::settings::{Setting, Settings};
 use jni::objects::{JObjectArray, JString};
 use jni::refs::IntoAuto;
 use jni::sys::jlong;
 use jni::{Env, bind_java_type};
 
 use crate::throw::NativeError;
-use hops_credentials_core::credentials::Credentials;
-use hops_credentials_core::error;
-use hops_credentials_core::request::{AssumeRole, Extras, SessionDuration};
-use hops_credentials_core::role::{RoleArn, RoleMapping};
-use hops_credentials_core::settings::{Setting, Settings};
 
 bind_java_type! {
     pub JInstant => java.time.Instant,

@@ -7,12 +7,12 @@
 //! The first write adds four names, every later one only overwrites them: readers on other threads then find the map's
 //! structure unchanged. Callers hold one lock for the whole JVM.
 
+use hops_credentials_core::base_identity::{ACCESS_KEY_ID, ISSUED, SECRET_ACCESS_KEY, SESSION_TOKEN};
+use hops_credentials_core::error;
 use jni::objects::{JMap, JString};
 use jni::{Env, jni_sig, jni_str};
 
 use crate::throw::NativeError;
-use hops_credentials_core::base_identity::{ACCESS_KEY_ID, ISSUED, SECRET_ACCESS_KEY, SESSION_TOKEN};
-use hops_credentials_core::error;
 
 const NAMES: [&str; 4] = [ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN, ISSUED];
 

@@ -1,5 +1,12 @@
 //! The natives of `io.hops.util.internal.Native`, which Java calls.
 
+use hops_credentials_core::base_identity::Environment;
+use hops_credentials_core::blocking::block_on;
+use hops_credentials_core::doctor::{self, Finding};
+use hops_credentials_core::error;
+use hops_credentials_core::renewal;
+use hops_credentials_core::settings;
+use hops_credentials_core::source::Source;
 use jni::objects::{JObjectArray, JString};
 use jni::sys::{jboolean, jdouble, jint, jlong};
 use jni::{Env, bind_java_type};
@@ -11,13 +18,6 @@ use crate::convert::{
 };
 use crate::environment::{self, Values};
 use crate::throw::{NativeError, Throw};
-use hops_credentials_core::base_identity::Environment;
-use hops_credentials_core::blocking::block_on;
-use hops_credentials_core::doctor::{self, Finding};
-use hops_credentials_core::error;
-use hops_credentials_core::renewal;
-use hops_credentials_core::settings;
-use hops_credentials_core::source::Source;
 
 bind_java_type! {
     pub JNative => io.hops.util.internal.Native,

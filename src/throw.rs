@@ -10,12 +10,11 @@
 use std::any::Any;
 use std::error::Error as StdError;
 
+use hops_credentials_core::error;
 use jni::errors::ErrorPolicy;
 use jni::exceptions::{JIllegalArgumentException, JRuntimeException};
 use jni::objects::JThrowable;
 use jni::{Env, bind_java_type};
-
-use hops_credentials_core::error;
 
 bind_java_type! {
     pub JCloudCredentialException => io.hops.util.exceptions.CloudCredentialException,

@@ -13,6 +13,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use hops_credentials_core::credentials::Credentials;
+use hops_credentials_core::error::Error;
+use hops_credentials_core::text::{hex, rfc3339};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
@@ -24,10 +27,6 @@ use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
-
-use hops_credentials_core::credentials::Credentials;
-use hops_credentials_core::error::Error;
-use hops_credentials_core::text::{hex, rfc3339};
 
 const PATH: &str = "/credentials";
 /// The time for the head of a request, and between two requests of a connection.

@@ -1,11 +1,11 @@
 //! `doctor`: what is wrong, and what to do about it.
 
-use serde_json::{Value, json};
-
-use crate::output::{Failure, print};
 use hops_credentials_core::blocking::block_on;
 use hops_credentials_core::doctor::{examine, report};
 use hops_credentials_core::settings::Settings;
+use serde_json::{Value, json};
+
+use crate::output::{Failure, print};
 
 pub(crate) fn run(settings: &Settings, json: bool) -> Result<(), Failure> {
     let findings = block_on(async { Ok(examine(settings).await) })?;

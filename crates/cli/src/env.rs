@@ -1,12 +1,12 @@
 //! `env`: shell commands that put the credentials of a role into the environment.
 
+use hops_credentials_core::settings::Settings;
+use hops_credentials_core::source::Source;
+use hops_credentials_core::variables;
 use serde_json::Value;
 
 use crate::output::{Failure, print, say, shell_commands};
 use crate::role_option::RoleOption;
-use hops_credentials_core::settings::Settings;
-use hops_credentials_core::source::Source;
-use hops_credentials_core::variables;
 
 pub(crate) fn run(settings: &Settings, option: &RoleOption, json: bool) -> Result<(), Failure> {
     let credentials =

@@ -6,6 +6,10 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus};
 
 use clap::Args;
+use hops_credentials_core::blocking::block_on;
+use hops_credentials_core::settings::Settings;
+use hops_credentials_core::source::Source;
+use hops_credentials_core::variables::{self, Change};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::credentials_endpoint::ANY_PORT;
@@ -13,10 +17,6 @@ use crate::output::{Failure, say};
 use crate::renewing_endpoint::RenewingEndpoint;
 use crate::role_option::RoleOption;
 use crate::token_file::TokenFile;
-use hops_credentials_core::blocking::block_on;
-use hops_credentials_core::settings::Settings;
-use hops_credentials_core::source::Source;
-use hops_credentials_core::variables::{self, Change};
 
 /// Run a command whose AWS SDKs find the credentials of a role
 #[derive(Debug, Args)]

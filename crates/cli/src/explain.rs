@@ -1,9 +1,10 @@
 //! `explain`: whose credentials a program started here finds, in the order in which AWS SDKs look.
 
-use crate::output::{Failure, print_facts};
 use hops_credentials_core::base_identity::{Environment, default_profile_with_credentials};
 use hops_credentials_core::blocking::block_on;
 use hops_credentials_core::variables;
+
+use crate::output::{Failure, print_facts};
 
 pub(crate) fn run(json: bool) -> Result<(), Failure> {
     let environment = Environment::from_process();

@@ -33,12 +33,12 @@ mod whoami;
 use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
-
-use self::output::{Failure, say};
-use self::role_option::RoleOption;
 use hops_credentials_core::base_identity::Environment;
 use hops_credentials_core::error::Error;
 use hops_credentials_core::settings::Settings;
+
+use self::output::{Failure, say};
+use self::role_option::RoleOption;
 
 /// Temporary AWS credentials for the cloud roles that are mapped to your project.
 ///

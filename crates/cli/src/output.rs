@@ -3,10 +3,9 @@
 use std::fmt;
 use std::io::Write;
 
-use serde_json::Value;
-
 use hops_credentials_core::error::Error;
 use hops_credentials_core::variables::Change;
+use serde_json::Value;
 
 /// The failure of a command.
 pub(crate) enum Failure {

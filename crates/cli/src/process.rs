@@ -3,15 +3,6 @@
 use std::fs::File;
 use std::time::{Duration, SystemTime};
 
-use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
-
-use crate::credentials_endpoint::EndpointCredentials;
-use crate::output::{Failure, print, say};
-use crate::private_file;
-use crate::role_option::RoleOption;
-use crate::runtime_dir::RuntimeDir;
-use crate::serve::ServedAt;
 use hops_credentials_core::base_identity::IN_CREDENTIAL_PROCESS;
 use hops_credentials_core::blocking::block_on;
 use hops_credentials_core::credentials::Credentials;
@@ -22,6 +13,15 @@ use hops_credentials_core::retry::random;
 use hops_credentials_core::settings::Settings;
 use hops_credentials_core::source::Source;
 use hops_credentials_core::text::rfc3339;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::credentials_endpoint::EndpointCredentials;
+use crate::output::{Failure, print, say};
+use crate::private_file;
+use crate::role_option::RoleOption;
+use crate::runtime_dir::RuntimeDir;
+use crate::serve::ServedAt;
 
 /// The time that a running `serve` has to answer.
 const SERVE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -4,15 +4,15 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
-
-use crate::credentials_endpoint::{self, CredentialsEndpoint};
-use crate::output::say;
 use hops_credentials_core::error::Error;
 use hops_credentials_core::renewal;
 use hops_credentials_core::request::AssumeRole;
 use hops_credentials_core::retry::random;
 use hops_credentials_core::source::Source;
+use tokio::time::{Instant, sleep_until};
+
+use crate::credentials_endpoint::{self, CredentialsEndpoint};
+use crate::output::say;
 
 /// The shortest time between two lines about the same failure.
 const REMINDER_INTERVAL: Duration = Duration::from_secs(300);

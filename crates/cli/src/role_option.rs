@@ -1,7 +1,6 @@
 //! The options that name a role and the duration of its session.
 
 use clap::Args;
-
 use hops_credentials_core::error::Error;
 use hops_credentials_core::request::{AssumeRole, Extras, SessionDuration, SessionName};
 use hops_credentials_core::source::Source;

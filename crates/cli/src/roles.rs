@@ -1,10 +1,10 @@
 //! `roles`: the role mappings of the project.
 
+use hops_credentials_core::settings::Settings;
+use hops_credentials_core::source::Source;
 use serde_json::{Value, json};
 
 use crate::output::{Failure, print, say};
-use hops_credentials_core::settings::Settings;
-use hops_credentials_core::source::Source;
 
 pub(crate) fn run(settings: &Settings, json: bool) -> Result<(), Failure> {
     let mappings = Source::ask(settings, say, async |source| source.role_mappings().await)?;

@@ -7,12 +7,12 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::PathBuf;
 
-use ring::digest::{SHA256, digest};
-
-use crate::role_option::RoleOption;
 use hops_credentials_core::base_identity::Environment;
 use hops_credentials_core::settings::{API_KEY, PROJECT_ID, REST_ENDPOINT, ROLES, SECRETS_DIR, Settings};
 use hops_credentials_core::text::hex;
+use ring::digest::{SHA256, digest};
+
+use crate::role_option::RoleOption;
 
 /// The directory, and the name in it of one request by one caller.
 pub(crate) struct RuntimeDir {

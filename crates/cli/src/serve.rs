@@ -4,6 +4,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use hops_credentials_core::base_identity::CONTAINER_TOKEN;
+use hops_credentials_core::blocking::block_on;
+use hops_credentials_core::error::Error;
+use hops_credentials_core::settings::Settings;
+use hops_credentials_core::source::Source;
+use hops_credentials_core::variables::{self, Change};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -16,12 +22,6 @@ use crate::renewing_endpoint::RenewingEndpoint;
 use crate::role_option::RoleOption;
 use crate::runtime_dir::RuntimeDir;
 use crate::token_file::TokenFile;
-use hops_credentials_core::base_identity::CONTAINER_TOKEN;
-use hops_credentials_core::blocking::block_on;
-use hops_credentials_core::error::Error;
-use hops_credentials_core::settings::Settings;
-use hops_credentials_core::source::Source;
-use hops_credentials_core::variables::{self, Change};
 
 /// Serve the credentials of a role to programs on this machine, until SIGTERM
 ///

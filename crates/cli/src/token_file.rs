@@ -3,12 +3,12 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use hops_credentials_core::error::Error;
+use hops_credentials_core::text::hex;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::credentials_endpoint::CredentialsEndpoint;
 use crate::private_file;
-use hops_credentials_core::error::Error;
-use hops_credentials_core::text::hex;
 
 /// The token in a file that only this user reads, as some readers want it. The process that made it removes it on drop.
 #[derive(Debug)]

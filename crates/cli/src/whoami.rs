@@ -1,10 +1,11 @@
 //! `whoami`: where roles come from, and who the caller is there.
 
-use crate::output::{Failure, print_facts, say};
 use hops_credentials_core::error::Error;
 use hops_credentials_core::settings::Settings;
 use hops_credentials_core::source::Source;
 use hops_credentials_core::sts::Sts;
+
+use crate::output::{Failure, print_facts, say};
 
 pub(crate) fn run(settings: &Settings, json: bool) -> Result<(), Failure> {
     let facts = Source::ask(settings, say, async |source| {

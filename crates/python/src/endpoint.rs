@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::Builder;
 
+use hops_credentials_cli::credentials_endpoint::{self, CredentialsEndpoint};
+use hops_credentials_cli::token_file::TokenFile;
+use hops_credentials_core::blocking::block_on;
+use hops_credentials_core::variables::{self, Change};
 use pyo3::prelude::*;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use super::{credentials, exception, plain};
-use hops_credentials_cli::credentials_endpoint::{self, CredentialsEndpoint};
-use hops_credentials_cli::token_file::TokenFile;
-use hops_credentials_core::blocking::block_on;
-use hops_credentials_core::variables::{self, Change};
 
 /// The container-credentials endpoint. It serves until it is closed.
 #[pyclass(frozen, module = "hops.credentials_provider._native")]

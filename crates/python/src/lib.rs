@@ -15,10 +15,6 @@ use std::sync::Mutex;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, SystemTime};
 
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
-use pyo3::prelude::*;
-use pyo3::types::{PyString, PyTuple};
-
 use hops_credentials_cli as cli;
 use hops_credentials_core::base_identity::{Environment, default_profile_with_credentials};
 use hops_credentials_core::blocking::block_on;
@@ -31,6 +27,9 @@ use hops_credentials_core::role::RoleMapping;
 use hops_credentials_core::settings::Settings;
 use hops_credentials_core::source::Source;
 use hops_credentials_core::variables::{self, Change};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyString, PyTuple};
 
 /// The native half of `hops.credentials_provider`.
 #[pymodule]
