@@ -67,10 +67,10 @@ bind_java_type! {
 }
 
 bind_java_type! {
-    pub JAssumeRoleRequest => "io.hops.util.CredentialsProvider$AssumeRoleRequest",
+    pub JRoleRequest => io.hops.util.internal.RoleRequest,
     fields {
         role_arn: JString,
-        role_session_name: JString,
+        session_name: JString,
         duration_seconds: jint,
         external_id: JString,
         policy: JString,
@@ -93,9 +93,9 @@ pub fn to_settings(env: &mut Env, settings: &JJvmSettings) -> Result<Settings, N
 ///
 /// # Errors
 /// `InvalidArgument` for a text that is not legal, such as a role ARN.
-pub fn to_request(env: &mut Env, request: &JAssumeRoleRequest) -> Result<AssumeRole, NativeError> {
+pub fn to_request(env: &mut Env, request: &JRoleRequest) -> Result<AssumeRole, NativeError> {
     let role = request.role_arn(env)?;
-    let session_name = request.role_session_name(env)?;
+    let session_name = request.session_name(env)?;
     let external_id = request.external_id(env)?;
     let policy = request.policy(env)?;
     let policy_arns = request.policy_arns(env)?;

@@ -60,7 +60,7 @@ fn register(env: &mut Env) -> jni::errors::Result<()> {
     convert::JSetting::lookup_class(env, &context)?;
     convert::JJvmSettings::lookup_class(env, &context)?;
     convert::JTrustStore::lookup_class(env, &context)?;
-    convert::JAssumeRoleRequest::lookup_class(env, &context)?;
+    convert::JRoleRequest::lookup_class(env, &context)?;
     natives::JNative::lookup_class(env, &context)?;
     Ok(())
 }

@@ -12,7 +12,7 @@ use jni::sys::{jboolean, jdouble, jint, jlong};
 use jni::{Env, bind_java_type};
 
 use crate::convert::{
-    JAssumeRoleRequest, JCredentials, JFetched, JJvmSettings, JRoleMapping, JSetting, JTrustStore, from_millis,
+    JCredentials, JFetched, JJvmSettings, JRoleMapping, JRoleRequest, JSetting, JTrustStore, from_millis,
     new_credentials, new_role_mapping, new_setting, new_strings, new_text, pairs, require_all, strings, to_millis,
     to_request, to_settings,
 };
@@ -22,7 +22,7 @@ use crate::throw::{NativeError, Throw};
 bind_java_type! {
     pub JNative => io.hops.util.internal.Native,
     type_map = {
-        JAssumeRoleRequest => "io.hops.util.CredentialsProvider$AssumeRoleRequest",
+        JRoleRequest => io.hops.util.internal.RoleRequest,
         JJvmSettings => io.hops.util.internal.JvmSettings,
         JCredentials => io.hops.util.cloud.Credentials,
         JFetched => io.hops.util.internal.Fetched,
@@ -42,7 +42,7 @@ bind_java_type! {
         fn role_mappings(settings: JJvmSettings) -> JRoleMapping[],
         fn role(settings: JJvmSettings, id: jint) -> JString,
         fn default_role(settings: JJvmSettings) -> JString,
-        fn assume_role(settings: JJvmSettings, request: JAssumeRoleRequest, chance: jdouble) -> JFetched,
+        fn assume_role(settings: JJvmSettings, request: JRoleRequest, chance: jdouble) -> JFetched,
         fn source(settings: JJvmSettings) -> JString,
         fn examine(settings: JJvmSettings, found: JString[]) -> JString,
         fn retry_after_millis(failures: jlong, left_millis: jlong, valid_for_millis: jlong, chance: jdouble) -> jlong,
@@ -167,7 +167,7 @@ impl JNativeNativeInterface for JNativeAPI {
         env: &mut Env<'local>,
         _this: JNative<'local>,
         settings: JJvmSettings<'local>,
-        request: JAssumeRoleRequest<'local>,
+        request: JRoleRequest<'local>,
         chance: jdouble,
     ) -> Result<JFetched<'local>, NativeError> {
         let request = to_request(env, &request)?;

@@ -160,7 +160,7 @@ def _facade(jvm: Any) -> Any:
 
 
 def _gateway(jvm: Any) -> Any:
-    return jvm.io.hops.util.internal.PythonGateway
+    return jvm.io.hops.util.python.PythonGateway
 
 
 def _has_jar(jvm: Any) -> bool:

@@ -5,10 +5,11 @@ import io.hops.util.cloud.RoleMapping;
 import io.hops.util.exceptions.CloudCredentialException;
 import io.hops.util.internal.Doctor;
 import io.hops.util.internal.Explain;
-import io.hops.util.internal.LiveRole;
 import io.hops.util.internal.JvmSettings;
-import io.hops.util.internal.Native;
+import io.hops.util.internal.LiveRole;
 import io.hops.util.internal.LiveRoles;
+import io.hops.util.internal.Native;
+import io.hops.util.internal.RoleRequest;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
@@ -182,18 +183,12 @@ public final class CredentialsProvider {
    * them. {@link #send} refuses a field that would be lost.
    */
   public static final class AssumeRoleRequest {
-    // Read by the native library.
-    private String roleArn;
-    private String roleSessionName;
-    private int durationSeconds;
-    private String externalId;
-    private String policy;
-    private String[] policyArns = {};
-    private String[] tags = {};
-    private String sourceIdentity;
+    private final RoleRequest fields;
     private String[] buckets = {};
 
-    private AssumeRoleRequest() {}
+    private AssumeRoleRequest(RoleRequest fields) {
+      this.fields = fields;
+    }
 
     /**
      * Makes a request for the caller's default role, for an hour.
@@ -201,7 +196,7 @@ public final class CredentialsProvider {
      * @return a new request
      */
     public static AssumeRoleRequest builder() {
-      return new AssumeRoleRequest();
+      return new AssumeRoleRequest(new RoleRequest());
     }
 
     /**
@@ -211,7 +206,7 @@ public final class CredentialsProvider {
      * @return this request
      */
     public AssumeRoleRequest setRoleArn(String roleArn) {
-      this.roleArn = roleArn;
+      fields.roleArn = roleArn;
       return this;
     }
 
@@ -223,7 +218,7 @@ public final class CredentialsProvider {
      * @return this request
      */
     public AssumeRoleRequest setRoleSessionName(String roleSessionName) {
-      this.roleSessionName = roleSessionName;
+      fields.sessionName = roleSessionName;
       return this;
     }
 
@@ -234,7 +229,7 @@ public final class CredentialsProvider {
      * @return this request
      */
     public AssumeRoleRequest setDurationSeconds(int durationSeconds) {
-      this.durationSeconds = durationSeconds;
+      fields.durationSeconds = durationSeconds;
       return this;
     }
 
@@ -245,7 +240,7 @@ public final class CredentialsProvider {
      * @return this request
      */
     public AssumeRoleRequest setExternalId(String externalId) {
-      this.externalId = externalId;
+      fields.externalId = externalId;
       return this;
     }
 
@@ -256,7 +251,7 @@ public final class CredentialsProvider {
      * @return this request
      */
     public AssumeRoleRequest setPolicy(String policy) {
-      this.policy = policy;
+      fields.policy = policy;
       return this;
     }
 
@@ -267,7 +262,7 @@ public final class CredentialsProvider {
      * @return this request
      */
     public AssumeRoleRequest setPolicyArns(String... policyArns) {
-      this.policyArns = policyArns == null ? new String[0] : policyArns.clone();
+      fields.policyArns = policyArns == null ? new String[0] : policyArns.clone();
       return this;
     }
 
@@ -279,9 +274,10 @@ public final class CredentialsProvider {
      * @return this request
      */
     public AssumeRoleRequest addTag(String key, String value) {
-      tags = Arrays.copyOf(tags, tags.length + 2);
+      String[] tags = Arrays.copyOf(fields.tags, fields.tags.length + 2);
       tags[tags.length - 2] = key;
       tags[tags.length - 1] = value;
+      fields.tags = tags;
       return this;
     }
 
@@ -292,7 +288,7 @@ public final class CredentialsProvider {
      * @return this request
      */
     public AssumeRoleRequest setSourceIdentity(String sourceIdentity) {
-      this.sourceIdentity = sourceIdentity;
+      fields.sourceIdentity = sourceIdentity;
       return this;
     }
 
@@ -320,15 +316,7 @@ public final class CredentialsProvider {
      * @return the copy
      */
     public AssumeRoleRequest copy() {
-      AssumeRoleRequest copy = new AssumeRoleRequest();
-      copy.roleArn = roleArn;
-      copy.roleSessionName = roleSessionName;
-      copy.durationSeconds = durationSeconds;
-      copy.externalId = externalId;
-      copy.policy = policy;
-      copy.policyArns = policyArns;
-      copy.tags = tags;
-      copy.sourceIdentity = sourceIdentity;
+      AssumeRoleRequest copy = new AssumeRoleRequest(fields.withRole(fields.roleArn));
       copy.buckets = buckets;
       return copy;
     }
@@ -336,24 +324,12 @@ public final class CredentialsProvider {
     /** Returns true if and only if both ask STS for the same; the buckets do not count. */
     @Override
     public boolean equals(Object other) {
-      return other instanceof AssumeRoleRequest && sentFields().equals(((AssumeRoleRequest) other).sentFields());
+      return other instanceof AssumeRoleRequest && fields.equals(((AssumeRoleRequest) other).fields);
     }
 
     @Override
     public int hashCode() {
-      return sentFields().hashCode();
-    }
-
-    private List<Object> sentFields() {
-      return Arrays.asList(
-          roleArn,
-          roleSessionName,
-          durationSeconds,
-          externalId,
-          policy,
-          Arrays.asList(policyArns),
-          Arrays.asList(tags),
-          sourceIdentity);
+      return fields.hashCode();
     }
 
     /**
@@ -364,7 +340,7 @@ public final class CredentialsProvider {
      * @throws IllegalArgumentException when AWS could not accept a field, or the source cannot carry it
      */
     public Credentials send() throws CloudCredentialException {
-      return LiveRoles.assume(copy(), Arrays.asList(buckets));
+      return LiveRoles.assume(fields.withRole(fields.roleArn), Arrays.asList(buckets));
     }
   }
 }

@@ -1,6 +1,5 @@
 package io.hops.util.internal;
 
-import io.hops.util.CredentialsProvider.AssumeRoleRequest;
 import io.hops.util.cloud.Credentials;
 import io.hops.util.exceptions.CloudCredentialException;
 import java.io.IOException;
@@ -28,7 +27,7 @@ public final class LiveRoles {
   private static final Logger LOG = Logger.getLogger("io.hops.util");
 
   /** The fetches in flight. Callers who ask for the same at the same time share one. */
-  private static final Map<AssumeRoleRequest, FutureTask<Fetched>> FLIGHTS =
+  private static final Map<RoleRequest, FutureTask<Fetched>> FLIGHTS =
       new ConcurrentHashMap<>();
 
   private LiveRoles() {}
@@ -41,7 +40,7 @@ public final class LiveRoles {
    * @return the credentials
    * @throws CloudCredentialException when there are none, or a place cannot be written; then every place is as before
    */
-  public static Credentials assume(AssumeRoleRequest request, Collection<String> buckets)
+  public static Credentials assume(RoleRequest request, Collection<String> buckets)
       throws CloudCredentialException {
     requireDriver();
     HostLoader.host().refuseSharedServer();
@@ -55,7 +54,7 @@ public final class LiveRoles {
    * @throws CloudCredentialException when there are no credentials, or a place cannot be written; then every place is as
    *     before
    */
-  public static void assumeForOperator(AssumeRoleRequest request) throws CloudCredentialException {
+  public static void assumeForOperator(RoleRequest request) throws CloudCredentialException {
     fetchAndAssume(request, Collections.emptyList());
   }
 
@@ -77,11 +76,11 @@ public final class LiveRoles {
     }
   }
 
-  private static Credentials fetchAndAssume(AssumeRoleRequest request, Collection<String> buckets)
+  private static Credentials fetchAndAssume(RoleRequest request, Collection<String> buckets)
       throws CloudCredentialException {
     Fetched fetched = fetch(request);
     // By its name: an administrator may change the default role, which must not move this application to another one.
-    AssumeRoleRequest same = request.copy().setRoleArn(fetched.credentials.getRoleArn());
+    RoleRequest same = request.withRole(fetched.credentials.getRoleArn());
     return assume(buckets, fetched, new RequestFetch(same));
   }
 
@@ -123,7 +122,7 @@ public final class LiveRoles {
     }
   }
 
-  private static Fetched fetch(AssumeRoleRequest request) throws CloudCredentialException {
+  private static Fetched fetch(RoleRequest request) throws CloudCredentialException {
     FutureTask<Fetched> own = new FutureTask<>(() -> new RequestFetch(request).fetchFirst());
     FutureTask<Fetched> flight = FLIGHTS.putIfAbsent(request, own);
     if (flight == null) {

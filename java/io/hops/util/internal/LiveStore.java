@@ -88,8 +88,13 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
     return there == null ? null : (byte[]) ask(there, SET, null);
   }
 
-  /** Returns when the credentials of a bucket were and will be refreshed, see {@link Refresher#times}; null without a store. */
-  static long[] refreshTimes(String bucket) {
+  /**
+   * Returns when the credentials of a bucket were and will be refreshed, see {@link Refresher#times}.
+   *
+   * @param bucket the bucket; {@link LiveRole#APPLICATION} for the role of the application
+   * @return milliseconds since 1970; null without a store
+   */
+  public static long[] refreshTimes(String bucket) {
     Object there = System.getProperties().get(SLOT);
     return there == null ? null : (long[]) ask(there, TIMES, bucket);
   }

@@ -1,7 +1,6 @@
 package io.hops.util.internal;
 
 import io.hops.util.CredentialsProvider;
-import io.hops.util.CredentialsProvider.AssumeRoleRequest;
 import io.hops.util.cloud.Credentials;
 import io.hops.util.cloud.RoleMapping;
 import io.hops.util.exceptions.CloudCredentialException;
@@ -130,7 +129,7 @@ public final class Native {
    * @return the credentials, and when newer ones are to be fetched
    * @throws CloudCredentialException when there are none
    */
-  native Fetched assumeRole(JvmSettings settings, AssumeRoleRequest request, double chance)
+  native Fetched assumeRole(JvmSettings settings, RoleRequest request, double chance)
       throws CloudCredentialException;
 
   /**

@@ -1,14 +1,13 @@
 package io.hops.util.internal;
 
-import io.hops.util.CredentialsProvider.AssumeRoleRequest;
 import io.hops.util.exceptions.CloudCredentialException;
 import java.util.concurrent.ThreadLocalRandom;
 
 /** Asks the source that the settings of this JVM name at that moment. */
 final class RequestFetch extends Fetch {
-  private final AssumeRoleRequest request;
+  private final RoleRequest request;
 
-  RequestFetch(AssumeRoleRequest request) {
+  RequestFetch(RoleRequest request) {
     this.request = request;
   }
 

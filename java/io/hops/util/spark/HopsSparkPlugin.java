@@ -1,8 +1,8 @@
 package io.hops.util.spark;
 
-import io.hops.util.CredentialsProvider.AssumeRoleRequest;
 import io.hops.util.exceptions.CloudCredentialException;
 import io.hops.util.internal.LiveRoles;
+import io.hops.util.internal.RoleRequest;
 import java.util.Collections;
 import java.util.Map;
 import org.apache.spark.SparkContext;
@@ -40,7 +40,7 @@ public final class HopsSparkPlugin implements SparkPlugin {
             LiveRoles.applyToNewContext();
           } else {
             String arn = role.equals("default") ? null : role;
-            LiveRoles.assumeForOperator(AssumeRoleRequest.builder().setRoleArn(arn));
+            LiveRoles.assumeForOperator(new RoleRequest().withRole(arn));
           }
         } catch (CloudCredentialException e) {
           throw new IllegalStateException("spark.hops.role cannot be assumed: " + e.getMessage(), e);

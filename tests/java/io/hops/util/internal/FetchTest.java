@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.hops.util.CredentialsProvider.AssumeRoleRequest;
 import io.hops.util.RoleMappingServer;
 import java.io.IOException;
 import org.junit.jupiter.api.AfterEach;
@@ -27,8 +26,7 @@ class FetchTest {
   }
 
   private void check(boolean isRetryable) {
-    AssumeRoleRequest request =
-        AssumeRoleRequest.builder().setRoleArn(RoleMappingServer.READER);
+    RoleRequest request = new RoleRequest().withRole(RoleMappingServer.READER);
     RequestFetch fetch = new RequestFetch(request);
     for (Fetch either : new Fetch[] {fetch, Fetch.fromOtherCopy(fetch::apply)}) {
       FetchFailure failed = assertThrows(FetchFailure.class, () -> either.fetch(0, 60_000, 3_600_000));
@@ -39,7 +37,7 @@ class FetchTest {
 
   @Test
   void aFetchThatAnotherCopyOfTheJarTakesOverBringsTheSame() throws Exception {
-    RequestFetch fetch = new RequestFetch(AssumeRoleRequest.builder());
+    RequestFetch fetch = new RequestFetch(new RoleRequest());
     Fetch taken = Fetch.fromOtherCopy(fetch::apply);
     Fetched fetched = taken.fetch(0, 60_000, 3_600_000);
     assertEquals(fetch.fetchFirst().credentials.toString(), fetched.credentials.toString());

@@ -1,9 +1,11 @@
-package io.hops.util.internal;
+package io.hops.util.python;
 
 import io.hops.util.CredentialsProvider.AssumeRoleRequest;
 import io.hops.util.cloud.Credentials;
 import io.hops.util.exceptions.CloudCredentialException;
-import java.util.Collections;
+import io.hops.util.internal.LiveRole;
+import io.hops.util.internal.LiveRoles;
+import io.hops.util.internal.LiveStore;
 
 /**
  * The calls that the Python package makes to the driver's JVM.
@@ -22,7 +24,7 @@ public final class PythonGateway {
    * @throws CloudCredentialException when there are no credentials, or a place cannot be written; then every place is as before
    */
   public static String assume(AssumeRoleRequest request) throws CloudCredentialException {
-    return text(LiveRoles.assume(request.copy(), Collections.emptyList()));
+    return text(request.send());
   }
 
   /**
