@@ -38,9 +38,9 @@ build/dev/ok: $(JAR_SOURCES) $(SERVER_SOURCES) | build/gradle
 test: build/venv/tools
 	@$(PYTHON) -m runs.suite $(if $(ONLY),--only '$(ONLY)')
 
-# `make program NAME=Roles`: one of tests/programs/scala on Spark, as a member of a running deployment.
+# `make program NAME=Resource [ARGS=…]`: one of tests/programs/scala on Spark, as a member of a running deployment.
 program: build/venv/ok build/spark/3.5.8/ok $(JAR) $(SERVER)
-	@$(PYTHON) -m runs.program $(NAME)
+	@$(PYTHON) -m runs.program $(NAME) $(ARGS)
 
 bench-server: build/venv/ok build/wrk $(SERVER)
 	@$(PYTHON) -m runs.bench_server
@@ -120,6 +120,9 @@ command -v $(1) > /dev/null || flock build rig/quietly $(notdir $@) "installing 
 touch $@
 endef
 
+build/maven:
+	@$(call debian,mvn,maven)
+
 build/gradle:
 	@$(call debian,gradle,gradle)
 
@@ -164,12 +167,12 @@ build/spark/%/home/ok: | build/venv/ok
 build/spark/3.5.8/s3a/ok: HADOOP := 3.3.4
 build/spark/4.1.4/s3a/ok: HADOOP := 3.4.2
 build/spark/4.3.0/s3a/ok: HADOOP := 3.5.0
-build/spark/%/s3a/ok:
+build/spark/%/s3a/ok: | build/maven
 	@rig/quietly s3a-$* "fetching S3A of Hadoop $(HADOOP)" $(MAVEN) -f rig/poms/s3a-$(HADOOP).xml $(DEPENDENCY):copy-dependencies \
 	  -DincludeScope=runtime -DexcludeGroupIds=$(OF_SPARK) -DoutputDirectory=$(CURDIR)/build/spark/$*/s3a
 	@touch $@
 
-build/sbt-launch.jar:
+build/sbt-launch.jar: | build/maven
 	@mkdir -p build
 	@rig/quietly sbt "fetching sbt" $(MAVEN) $(DEPENDENCY):copy -Dartifact=org.scala-sbt:sbt-launch:1.12.14 \
 	  -DoutputDirectory=$(CURDIR)/build -Dmdep.stripVersion=true

@@ -1,4 +1,4 @@
-"""`make program NAME=Roles`: one of the test programs in Scala, on Spark 3.5, as a data scientist of a running deployment."""
+"""`make program NAME=Resource`: one of the test programs in Scala, on Spark 3.5, as a data scientist of a running deployment."""
 
 from __future__ import annotations
 

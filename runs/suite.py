@@ -65,6 +65,8 @@ STAGES = [
     Stage("mypy", "Python", "-", [PYTHON, "-m", "mypy", "--no-error-summary", *SOURCES]),
     PRODUCT,
 ]
+#: What a stage needs when it runs without the first one.
+_NEEDS = {UNIT_TESTS.name: ["build/postgresql"], JUNIT.name: ["jar"], PRODUCT.name: ["parts"]}
 #: A test that cannot run has failed, so one that was skipped counts as such.
 _FAILED = ("failure", "error", "skipped")
 #: Characters of a reason.
@@ -77,17 +79,17 @@ _COUNTS = (
 
 
 def _stages(only: str) -> list[Stage]:
-    """The stage of that name, or what runs the tests whose names hold `only`, after what these need. Empty when there is none."""
-    if only in {stage.name for stage in STAGES}:
-        return [stage for stage in STAGES if stage.name == only]
-    stages = []
-    if _names(r"fn (\w+)\(", only, "crates/**/*.rs", "server/**/*.rs"):
-        stages.append(_with(UNIT_TESTS, only))
-    if _names(r"(?:void|class) (\w+)", only, "tests/java/**/*.java"):
-        stages += [Stage(PARTS.name, "Java", "17", ["make", "jar"]), _with(JUNIT, f"-Ponly={only}")]
-    if any(only in path.stem for path in (ROOT / "tests").rglob("test_*.py")) or _names(r"def (test_\w+)", only, "tests/**/*.py"):
-        stages += [PARTS, _with(PRODUCT, "-k", only)]
-    return stages
+    """Finds the stage of that name, or those that run the tests whose names hold `only`. Puts first what they need."""
+    found = [stage for stage in STAGES if stage.name == only]
+    if not found:
+        if _names(r"(?:test[^\n]*\]\s+(?:async )?|on_both_stores! \{\s+)fn (\w+)", only, "crates/**/*.rs", "server/**/*.rs"):
+            found.append(_with(UNIT_TESTS, only))
+        if _names(r"(?:@Test\s+void|class) (\w+)", only, "tests/java/**/*Test.java"):
+            found.append(_with(JUNIT, f"-Ponly={only}"))
+        if any(only in path.stem for path in (ROOT / "tests").rglob("test_*.py")) or _names(r"def (test_\w+)", only, "tests/**/*.py"):
+            found.append(_with(PRODUCT, "-k", only))
+    needs = sorted({need for stage in found for need in _NEEDS.get(stage.name, [])})
+    return [*([dataclasses.replace(PARTS, command=["make", *needs])] if needs else []), *found]
 
 
 def _names(pattern: str, only: str, *files: str) -> bool:
