@@ -37,7 +37,7 @@ class Layout:
 
 
 #: Lets executors start when there are tasks and end when there are none.
-COMING_AND_GOING = {
+DYNAMIC_EXECUTORS = {
     "spark.serializer": "org.apache.spark.serializer.KryoSerializer",
     "spark.dynamicAllocation.enabled": "true",
     "spark.dynamicAllocation.shuffleTracking.enabled": "true",
@@ -50,7 +50,7 @@ HARD = Layout("system/user", Place.SYSTEM, Place.USER, (APP, APP, USER), (APP, A
 BESIDE = Layout("system/system", Place.SYSTEM, Place.SYSTEM, (APP, APP, APP), (APP, APP, APP))
 WITH_JOB = Layout("user/user", Place.USER, Place.USER, (USER, USER, USER), (USER, USER, USER))
 PACKAGES = Layout(
-    "user/--packages, Kryo, dynamic allocation", Place.USER, Place.PACKAGES, (USER, USER, USER), (USER, USER, USER), COMING_AND_GOING
+    "user/--packages, Kryo, dynamic allocation", Place.USER, Place.PACKAGES, (USER, USER, USER), (USER, USER, USER), DYNAMIC_EXECUTORS
 )
 ADDED = Layout("system/addJar only", Place.SYSTEM, Place.DRIVER, (APP, APP, APP), (APP, APP, USER))
 OWN_CLASS = Layout("system/system, own fs.s3a.impl", Place.SYSTEM, Place.SYSTEM, (APP, APP, APP), (APP, APP, APP), OWN)

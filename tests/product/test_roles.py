@@ -92,7 +92,7 @@ def test_a_bucket_opened_as_somebody_else_is_read_as_the_role_from_then_on(maste
 
 def test_a_context_that_a_role_did_not_reach_gets_it_at_the_next_call(stage: Stage, tmp_path: Path) -> None:
     stranger = {
-        # Takes the two keys alone: with the session token that Spark takes from the environment they would be nobody's.
+        # Takes the two keys alone: beside the session token that Spark takes from the environment they would not be valid.
         "spark.hadoop.fs.s3a.aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
         "spark.hadoop.fs.s3a.access.key": stage.stranger.access_key_id,
         "spark.hadoop.fs.s3a.secret.key": stage.stranger.secret_access_key,
