@@ -116,7 +116,7 @@ $(SERVER): $(SERVER_SOURCES)
 # $(call debian,PROGRAM,PACKAGES): installs Debian's packages if the machine lacks the program. Only one rule at a time does so.
 define debian
 mkdir -p build; \
-command -v $(1) > /dev/null || flock build rig/quietly $(notdir $@) "installing $(2)" \
+(for program in $(1); do command -v $$program > /dev/null || exit 1; done) || flock build rig/quietly $(notdir $@) "installing $(2)" \
   "apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(2)"; \
 touch $@
 endef
@@ -133,7 +133,7 @@ build/chromium:
 
 # The proxies in which the tests try the rules of the operator's guide.
 build/proxies:
-	@$(call debian,caddy,nginx-light caddy)
+	@$(call debian,nginx caddy,nginx-light caddy)
 
 # The load generator of `make bench-server`.
 build/wrk:

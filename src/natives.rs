@@ -241,7 +241,10 @@ impl JNativeNativeInterface for JNativeAPI {
         _this: JNative<'local>,
         before: JObjectArray<'local, JString<'local>>,
     ) -> Result<(), NativeError> {
-        let before: Values = strings(env, &before)?.try_into().expect("environmentPut returned one value per variable");
+        let Ok(before) = Values::try_from(strings(env, &before)?) else {
+            // Without the values, which are secret.
+            panic!("environmentPut returned one value per variable");
+        };
         environment::replace(env, &before)?;
         Ok(())
     }

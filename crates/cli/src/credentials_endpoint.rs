@@ -103,15 +103,7 @@ impl CredentialsEndpoint {
     /// # Errors
     /// [`Error::InvalidArgument`] when it is not a loopback address; [`Error::Unavailable`] when it is taken.
     pub fn bind_to(address: SocketAddr, credentials: Credentials) -> Result<(Arc<Self>, TcpListener), Error> {
-        let mut bytes = Zeroizing::new([0; 32]);
-        SystemRandom::new().fill(&mut *bytes).map_err(|_| Error::Unavailable {
-            attempted: "making a token".to_owned(),
-            code: 0,
-            problem: "the system gives no random bytes".to_owned(),
-            remedy: "try again".to_owned(),
-            source: None,
-        })?;
-        Self::listen(address, Zeroizing::new(hex(&*bytes)), credentials)
+        Self::listen(address, Zeroizing::new(random_hex::<32>()?), credentials)
     }
 
     fn listen(
@@ -186,6 +178,24 @@ impl CredentialsEndpoint {
         }
         let body = Zeroizing::new(json(&current.credentials));
         with_body(StatusCode::OK, body.as_bytes())
+    }
+}
+
+/// Returns random bytes as hexadecimal digits.
+///
+/// # Errors
+/// [`Error::Unavailable`] when the system gives none.
+pub(crate) fn random_hex<const BYTES: usize>() -> Result<String, Error> {
+    let mut bytes = Zeroizing::new([0; BYTES]);
+    match SystemRandom::new().fill(&mut *bytes) {
+        Ok(()) => Ok(hex(&*bytes)),
+        Err(_) => Err(Error::Unavailable {
+            attempted: "making a token".to_owned(),
+            code: 0,
+            problem: "the system gives no random bytes".to_owned(),
+            remedy: "try again".to_owned(),
+            source: None,
+        }),
     }
 }
 

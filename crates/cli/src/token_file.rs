@@ -4,10 +4,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use hops_credentials_core::error::Error;
-use hops_credentials_core::text::hex;
-use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::credentials_endpoint::CredentialsEndpoint;
+use crate::credentials_endpoint::{CredentialsEndpoint, random_hex};
 use crate::private_file;
 
 /// The token in a file that only this user reads, as some readers want it. The process that made it removes it on drop.
@@ -18,36 +16,32 @@ pub struct TokenFile {
 }
 
 impl TokenFile {
-    /// Writes the token under a name that nobody can guess: into the user's own directory in memory
-    /// (`XDG_RUNTIME_DIR`), else into that of temporary files (`TMPDIR`, else `/tmp`).
+    /// Writes the token under a name that nobody can guess, into the first directory that can be written: the user's own
+    /// in memory (`XDG_RUNTIME_DIR`), that of temporary files (`TMPDIR`), `/tmp`, `/var/tmp`.
     ///
     /// # Errors
-    /// [`Error::NotConfigured`] when neither directory can be written.
+    /// [`Error::NotConfigured`] when none of them can be written.
     pub fn create(endpoint: &CredentialsEndpoint) -> Result<Self, Error> {
         let in_memory = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
-        Self::create_in_first(endpoint, in_memory, std::env::temp_dir())
+        let temporary = [std::env::temp_dir(), "/tmp".into(), "/var/tmp".into()];
+        Self::create_in_first(endpoint, in_memory.into_iter().chain(temporary))
     }
 
-    /// As [`TokenFile::create`], into `preferred` where that can be written, else into `other`.
+    /// As [`TokenFile::create`], into the first of these directories that can be written. There is at least one.
     fn create_in_first(
         endpoint: &CredentialsEndpoint,
-        preferred: Option<PathBuf>,
-        other: PathBuf,
+        directories: impl IntoIterator<Item = PathBuf>,
     ) -> Result<Self, Error> {
-        let mut bytes = [0; 8];
-        let random = SystemRandom::new().fill(&mut bytes).map_err(|_| io::Error::other("there are no random bytes"));
-        random.map_err(|source| unwritten(&other, source))?;
-        let name = format!("hops-credentials-{}.token", hex(&bytes));
-        let in_preferred = preferred.map(|directory| directory.join(&name));
-        let path = match in_preferred.filter(|path| write_token(path, endpoint).is_ok()) {
-            Some(path) => path,
-            None => {
-                let path = other.join(&name);
-                write_token(&path, endpoint).map_err(|source| unwritten(&other, source))?;
-                path
+        let name = format!("hops-credentials-{}.token", random_hex::<8>()?);
+        let mut first_error = None;
+        for directory in directories {
+            let path = directory.join(&name);
+            match write_token(&path, endpoint) {
+                Ok(()) => return Ok(Self { path, process: std::process::id() }),
+                Err(source) => first_error = first_error.or(Some(unwritten(&directory, source))),
             }
-        };
-        Ok(Self { path, process: std::process::id() })
+        }
+        Err(first_error.expect("there is a directory"))
     }
 
     /// Writes the token of `endpoint` to the path of an endpoint whose process has ended.
@@ -75,7 +69,9 @@ impl Drop for TokenFile {
 }
 
 fn write_token(path: &Path, endpoint: &CredentialsEndpoint) -> io::Result<()> {
-    private_file::create(path)?.write_all(endpoint.token().as_bytes())
+    private_file::create(path)?.write_all(endpoint.token().as_bytes()).inspect_err(|_| {
+        let _ = std::fs::remove_file(path);
+    })
 }
 
 fn unwritten(path: &Path, source: io::Error) -> Error {
@@ -115,7 +111,7 @@ mod tests {
     fn the_token_file_falls_back_to_the_other_directory() {
         let (endpoint, _socket) = CredentialsEndpoint::bind(credentials()).expect("loopback has a port");
         let parent = |preferred: &str| {
-            let file = TokenFile::create_in_first(&endpoint, Some(preferred.into()), std::env::temp_dir());
+            let file = TokenFile::create_in_first(&endpoint, [preferred.into(), std::env::temp_dir()]);
             file.expect("temporary files can be written").path().parent().map(Path::to_owned)
         };
         for preferred in ["/proc", "/nonexistent"] {
@@ -125,8 +121,8 @@ mod tests {
         std::fs::create_dir(&own).expect("a directory of this test's own");
         assert_eq!(parent(own.to_str().expect("UTF-8")), Some(own.clone()));
         std::fs::remove_dir(&own).expect("the file is gone");
-        let neither =
-            TokenFile::create_in_first(&endpoint, None, "/proc".into()).expect_err("a directory of the system");
+        let neither = TokenFile::create_in_first(&endpoint, ["/proc".into(), "/sys".into()]).expect_err("the system's");
+        assert!(neither.to_string().starts_with("the token of the endpoint cannot be written to /proc: "), "{neither}");
         assert!(
             neither.to_string().ends_with("; point XDG_RUNTIME_DIR or TMPDIR to a directory of yours"),
             "{neither}"
