@@ -25,7 +25,7 @@ bind_java_type! {
     },
 }
 
-/// Why a native method did not return.
+/// The reason why a native method did not return.
 #[derive(Debug, thiserror::Error)]
 pub enum NativeError {
     /// The core has no answer.

@@ -28,7 +28,7 @@ pub fn prefix_of(key: &str) -> &str {
     key.split_once('.').map_or("", |(prefix, _)| prefix)
 }
 
-/// What the database keeps of a key.
+/// Hashes a key for the database, which keeps nothing else of it.
 pub fn hash_of(key: &str) -> String {
     hex(digest(&SHA256, key.as_bytes()).as_ref())
 }

@@ -1,4 +1,4 @@
-//! What every handler may use.
+//! The state that every handler may use.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::identity::Identity;
 use crate::metrics::Metrics;
 use crate::wrong_keys::WrongKeys;
 
-/// What every handler may use.
+/// The state that every handler may use. Clones share it.
 #[derive(Debug, Clone)]
 pub struct App {
     /// The database: users, projects, members, role mappings, audit.
@@ -21,7 +21,7 @@ pub struct App {
     pub sts: Arc<Sts>,
     /// The calls to STS that several requests may share.
     pub flights: Arc<Flights<CredentialsKey, Result<Issued, Arc<CoreError>>>>,
-    /// Who the users are.
+    /// The identity, which tells who the users are.
     pub identity: Identity,
     /// The wrong keys of each address.
     pub wrong_keys: WrongKeys,

@@ -64,12 +64,12 @@ impl Action {
     }
 }
 
-/// Why the server asks STS for credentials of a mapped role.
+/// The reason why the server asks STS for credentials of a mapped role.
 #[derive(Debug, Clone, Copy)]
 pub enum Purpose {
-    /// To give the credentials to a member.
+    /// Gives the credentials to a member.
     SessionToken,
-    /// To show an administrator whether the role mapping works; the credentials are dropped.
+    /// Shows an administrator whether the role mapping works; the server drops the credentials.
     Try,
 }
 
@@ -90,7 +90,7 @@ pub struct SessionRequest {
     pub access_key_id: Option<String>,
     /// The id that STS gave the request.
     pub sts_request_id: Option<String>,
-    /// Why it was refused; `None` when it was granted.
+    /// The reason of the refusal; `None` when the request was granted.
     pub refusal: Option<String>,
 }
 
@@ -165,11 +165,11 @@ pub struct Record {
     pub at: i64,
     /// The id of the row, and of the request in the log.
     pub id: String,
-    /// Who did it.
+    /// The actor: a user, or the command line.
     pub actor: String,
     /// The client's address.
     pub client_address: Option<String>,
-    /// What was done.
+    /// The action: a change, or a request for credentials.
     pub action: String,
     /// `granted`, `refused` or `changed`.
     pub outcome: String,
@@ -185,7 +185,7 @@ pub struct Record {
     pub access_key_id: Option<String>,
     /// The id that STS gave the request.
     pub sts_request_id: Option<String>,
-    /// Why it was refused.
+    /// The reason of a refusal.
     pub reason: Option<String>,
     /// The state before the change, as JSON.
     pub state_before: Option<String>,

@@ -54,7 +54,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// Why the database cannot be used at all.
+/// The reason why the database cannot be used at all.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The file or its directory cannot be used.
@@ -196,7 +196,7 @@ impl Database {
     /// Makes sure that the database answers.
     ///
     /// # Errors
-    /// Why it does not.
+    /// The reason why it does not.
     pub async fn ping(&self) -> Result<(), sqlx::Error> {
         sqlx::query("select 1").execute(&self.pool).await.map(drop)
     }

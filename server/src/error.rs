@@ -1,4 +1,4 @@
-//! Why the server refuses or fails: one error for the REST interface, the pages and the command line.
+//! The errors of the server: one type for the REST interface, the pages and the command line.
 //!
 //! Each kind has its HTTP status and its number in the contract. Its text is one sentence for the person who reads it: what is
 //! wrong and what to do. What only the operator may see (the source of a database error) goes to the log.
@@ -11,7 +11,7 @@ use hops_credentials_core::role::{ProjectRole, RoleArn};
 
 use crate::database::OpenError;
 
-/// Why the server refuses or fails.
+/// The reason why the server refuses or fails.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No `Authorization`, one of another scheme, or an unknown key.
@@ -113,9 +113,9 @@ pub enum Error {
     /// The system: the socket, the files and the signals of `serve`, or stdout.
     #[error("{attempted} failed")]
     System {
-        /// What was attempted.
+        /// The action that failed.
         attempted: String,
-        /// What the system said.
+        /// The error of the system.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }

@@ -11,8 +11,8 @@ use hops_credentials_core::request::{SessionDuration, SessionName};
 use hops_credentials_core::role::RoleArn;
 use tokio::sync::OnceCell;
 
-/// What two requests must have in common to share credentials. It is compared value by value: two keys could make the same
-/// text.
+/// The values that two requests must have in common to share credentials. They are compared one by one: two keys could make
+/// the same text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CredentialsKey {
     /// The e-mail address of the member. Two members never share credentials.

@@ -1,4 +1,5 @@
-//! Who the users are: those of this database with their API keys, or those of a Hopsworks cluster with their API keys and JWTs.
+//! The identity tells who the users are: those of this database with their API keys, or those of a Hopsworks cluster with
+//! their API keys and JWTs.
 //!
 //! A database belongs to one or the other for good. Projects are known by their ids, and a cluster gives ids of its own: a role
 //! mapped to one project must never reach the members of another.
@@ -16,7 +17,7 @@ use crate::identity::cluster::Cluster;
 use crate::identity::login::Login;
 use crate::user::{self, User};
 
-/// Who the users are.
+/// The identity: it tells who the users are.
 #[derive(Debug, Clone)]
 pub enum Identity {
     /// The users of this database.

@@ -26,7 +26,7 @@ pub struct Mapping {
     pub id: i64,
     /// The project.
     pub project: Project,
-    /// Whose members may assume the role.
+    /// The project role whose members may assume the role.
     pub project_role: ProjectRole,
     /// The role.
     pub role: RoleArn,

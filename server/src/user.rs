@@ -59,16 +59,16 @@ pub struct User {
     pub email: Email,
     /// Whether the user is an administrator.
     pub is_admin: bool,
-    /// Where the user's projects are known.
+    /// The place that knows the user's projects.
     pub membership: Membership,
 }
 
-/// Where the projects of a user are known.
+/// The place that knows the projects of a user.
 #[derive(Debug, Clone)]
 pub enum Membership {
-    /// In the database, under this id of the user.
+    /// The database knows them, under this id of the user.
     Stored(i64),
-    /// In the cluster, which has just listed them.
+    /// The cluster has just listed them.
     FromCluster(Arc<[(Project, ProjectRole)]>),
 }
 

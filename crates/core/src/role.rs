@@ -123,7 +123,7 @@ impl ProjectRole {
         }
     }
 
-    /// How command lines and files of role mappings write it.
+    /// The spelling of command lines and files of role mappings.
     pub fn command_line_name(self) -> &'static str {
         match self {
             ProjectRole::DataOwner => "data-owner",

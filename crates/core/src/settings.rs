@@ -1,4 +1,4 @@
-//! Where the settings come from, and the one table of their names.
+//! Settings: the sources they come from, and the one table of their names.
 //!
 //! Order, the first that is not blank wins: argument > `spark.hops.<name>` of the active SparkConf > JVM system property >
 //! environment variable. The arguments stand in [`AssumeRole`](crate::request::AssumeRole); the rest is here. A binding
@@ -292,12 +292,12 @@ impl Settings {
         }
     }
 
-    /// What [`Settings::with_trust`] was given for the Hopsworks server.
+    /// The certificates that [`Settings::with_trust`] was given for the Hopsworks server.
     pub(crate) fn hopsworks_pem(&self) -> Option<&str> {
         self.hopsworks_pem.as_deref()
     }
 
-    /// What [`Settings::with_trust`] was given for every server.
+    /// The certificates that [`Settings::with_trust`] was given for every server.
     pub(crate) fn jvm_pem(&self) -> Option<&str> {
         self.jvm_pem.as_deref()
     }

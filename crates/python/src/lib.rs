@@ -1,4 +1,4 @@
-//! What Python calls: the module `hops.credentials_provider._native`.
+//! The module that Python calls: `hops.credentials_provider._native`.
 //!
 //! This module only converts. A question to a source runs on a thread of its own that never touches Python; the caller waits
 //! for a file descriptor instead. So Ctrl-C ends a wait, and no native frame of ours stands on a Python thread when the

@@ -7,9 +7,9 @@ use crate::browser_session::session_id::SessionId;
 /// The cookie that carries the id of a session.
 #[derive(Debug, Clone, Copy)]
 pub enum Cookie {
-    /// For a browser that speaks TLS with this server or with the proxy in front of it.
+    /// The cookie for a browser that speaks TLS with this server or with the proxy in front of it.
     Secure,
-    /// For a browser on this machine.
+    /// The cookie for a browser on this machine.
     Loopback,
 }
 

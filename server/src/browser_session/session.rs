@@ -72,7 +72,7 @@ pub async fn start(database: &Database, identity: &Identity, key: &str) -> Resul
     Ok(id)
 }
 
-/// Who is signed in.
+/// A signed-in user, with their login.
 pub struct SignedIn {
     /// The user, with the rights they have at this moment.
     pub user: User,
@@ -83,7 +83,7 @@ pub struct SignedIn {
 /// Finds whose session this is; `None` once it has ended. A session ends with the key that started it.
 ///
 /// # Errors
-/// Why a cluster cannot tell who the user is, [`Error::Database`].
+/// An error of the cluster when it cannot tell who the user is, [`Error::Database`].
 pub async fn find_user(
     database: &Database,
     identity: &Identity,

@@ -45,7 +45,7 @@ impl SessionId {
         self.form_token().as_bytes().ct_eq(token.as_bytes()).into()
     }
 
-    /// What the database keeps of the id.
+    /// The hash of the id. The database keeps nothing else of it.
     pub fn hash(&self) -> String {
         hash_of("", &self.0)
     }

@@ -1,4 +1,4 @@
-//! What each command does and prints.
+//! The commands: each does its work and prints the result.
 
 use std::fmt::Display;
 use std::io::Write;

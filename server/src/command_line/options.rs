@@ -95,7 +95,7 @@ pub struct Serve {
     /// A reverse proxy in front of the server speaks TLS; the last hop of its X-Forwarded-For is the client's address
     #[arg(long, conflicts_with = "tls_cert")]
     pub behind_proxy: bool,
-    /// Whose users may call: those of this database, or those of a Hopsworks cluster with its projects, API keys and tokens
+    /// The users who may call: those of this database, or those of a Hopsworks cluster with its projects, API keys and tokens
     #[arg(long, value_enum, default_value_t = IdentityOption::Local)]
     pub identity: IdentityOption,
     /// The URL of the cluster, https://host; its certificate is always checked
@@ -105,7 +105,7 @@ pub struct Serve {
     pub database: DatabaseOption,
 }
 
-/// Whose users may call.
+/// The identity: it tells whose users may call.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum IdentityOption {
     /// Users, members and API keys of this database.
@@ -199,7 +199,7 @@ pub enum MappingCommand {
     Add {
         /// The project's id or name
         project: String,
-        /// Whose members may assume the role
+        /// The project role whose members may assume the role
         #[arg(value_parser = one_of(MAPPED_ROLES))]
         project_role: ProjectRole,
         /// The role, arn:aws:iam::<account>:role/<name>
@@ -284,7 +284,7 @@ impl DatabaseOption {
     /// Parses the address. clap must not do it: its message would show the URL, and so a password.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The sentence that says what is wrong with it.
     pub fn address(&self) -> Result<Address, String> {
         self.database.parse().map_err(str::to_owned)
     }
@@ -294,7 +294,7 @@ impl Serve {
     /// Checks what clap cannot check.
     ///
     /// # Errors
-    /// Why these options do not go together.
+    /// The reason why these options do not go together.
     pub fn check(&self) -> Result<(), String> {
         if let (IdentityOption::Local, Some(_)) = (self.identity, &self.hopsworks_url) {
             return Err("--hopsworks-url requires --identity hopsworks".to_owned());

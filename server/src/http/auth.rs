@@ -1,4 +1,4 @@
-//! Who calls, and what they may do. A permission is an extractor: only a data owner reaches a handler that takes a
+//! Callers, and what they may do. A permission is an extractor: only a data owner reaches a handler that takes a
 //! [`DataOwner`]. Each request is authorised by itself, against the present state of the database, or by the cluster.
 
 use std::net::IpAddr;

@@ -1,5 +1,5 @@
-//! What orchestration and monitoring ask: is the server alive, is it ready, what has it counted. Open to everybody who reaches
-//! the server: nothing here names a user or a role.
+//! Probes, which answer orchestration and monitoring: is the server alive, is it ready, what has it counted. They are open to
+//! everybody who reaches the server: nothing here names a user or a role.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What happens around every request: an id, a limit on time and size, no caching, and one line in the log.
+//! The layer around every request: an id, a limit on time and size, no caching, and one line in the log.
 //!
 //! The line has the method and the path, never the query, a header or a body: they may hold secrets of the caller.
 
@@ -24,7 +24,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
-/// Why the response is an error, for the log. An extension of the response.
+/// The reason why the response is an error, for the log. An extension of the response.
 #[derive(Debug, Clone)]
 pub struct Cause(pub String);
 

@@ -13,7 +13,7 @@ use crate::identity::login::Login;
 /// The longest wait for an answer of the cluster. A client waits 10 s; the rest is for STS.
 pub const CLUSTER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long an answer counts.
+/// The time for which an answer counts.
 const FRESH: Duration = Duration::from_secs(10);
 
 /// The number of logins in the cache. While it is full, the server asks the cluster about other logins at each request.

@@ -31,7 +31,7 @@ const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 /// Role mappings in one request.
 const PAGE_SIZE: usize = 500;
 
-/// Why a cluster did not say who a user is.
+/// The reason why a cluster did not say who a user is.
 #[derive(Debug, Clone)]
 enum ClusterError {
     /// Nobody has this login.
@@ -244,7 +244,7 @@ pub struct RemoteMapping {
     pub project_id: i64,
     /// Its name.
     pub project_name: String,
-    /// Whose members may assume the role.
+    /// The project role whose members may assume the role.
     pub project_role: ProjectRole,
     /// The role.
     pub role: RoleArn,

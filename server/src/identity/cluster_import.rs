@@ -1,4 +1,4 @@
-//! What a cluster brings into the database: the ids and names of projects that roles are mapped to.
+//! The data that a cluster brings into the database: the ids and names of projects that roles are mapped to.
 
 use crate::database::Database;
 use crate::error::Error;

@@ -15,12 +15,12 @@ use crate::mapping::entry::Entry;
 use crate::mapping::{self, Mapping, list_in_project, no_such_id};
 use crate::project::{self, Project};
 
-/// What a `PUT` changes; `None` leaves a value as it is.
+/// The changes that a `PUT` asks for; `None` leaves a value as it is.
 #[derive(Debug, Default)]
 pub struct Changes {
     /// The role.
     pub role: Option<RoleArn>,
-    /// Whose members may assume it.
+    /// The project role whose members may assume it.
     pub project_role: Option<ProjectRole>,
     /// Whether it is the default.
     pub is_default: Option<bool>,
@@ -107,7 +107,7 @@ pub async fn remove(database: &Database, actor: &Actor, id: i64) -> Result<(), E
     Ok(())
 }
 
-/// What happens to the role mappings of a project that are not among the wanted ones.
+/// The fate of the role mappings of a project that are not among the wanted ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Others {
     /// Remove them.

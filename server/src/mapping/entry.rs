@@ -13,7 +13,7 @@ use crate::mapping::Mapping;
 pub struct Entry {
     /// The name or the id of the project.
     pub project: String,
-    /// Whose members may assume the role.
+    /// The project role whose members may assume the role.
     pub project_role: ProjectRole,
     /// The role.
     pub role: RoleArn,

@@ -14,7 +14,7 @@ use super::visitor::Administrator;
 use crate::app::App;
 use crate::error::with_sources;
 
-/// How long a page about another subject waits for STS.
+/// The time for which a page about another subject waits for STS.
 const STS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The panel about the base identity.
@@ -31,9 +31,9 @@ pub struct IdentityView {
     pub arn: String,
     /// Its account.
     pub account: String,
-    /// Where the server found it.
+    /// The provider that gave it.
     pub provider: &'static str,
-    /// What such a provider is.
+    /// The explanation of that provider.
     pub explanation: &'static str,
     /// Whether it is a role. If so, sessions end after one hour.
     pub is_role: bool,

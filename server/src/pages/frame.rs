@@ -22,7 +22,7 @@ pub struct Frame {
     pub email: Option<String>,
     /// The token for the forms of this session.
     pub form_token: String,
-    /// What the last form has done.
+    /// The notice about the last form, as a sentence.
     pub notice: Option<&'static str>,
 }
 
@@ -73,7 +73,7 @@ impl Frame {
     }
 }
 
-/// What a form has done. Only its name travels in the query, so a link cannot put text into a page.
+/// A notice about what a form has done. Only its name travels in the query, so a link cannot put text into a page.
 #[derive(Debug, Clone, Copy)]
 pub enum Notice {
     SignedOut,

@@ -38,14 +38,14 @@ struct Row {
     is_shown: bool,
 }
 
-/// What a row says in the column *Default*.
+/// The mark of a row in the column *Default*.
 #[derive(PartialEq, Eq)]
 enum Mark {
-    /// This member gets it when they do not name a role.
+    /// The default that this member gets when they do not name a role.
     Yours,
-    /// It is the default of its project role, but this member gets another one.
+    /// The default of its project role, while this member gets another one.
     OfProjectRole,
-    /// It is not a default.
+    /// A role that is not a default.
     None,
 }
 
