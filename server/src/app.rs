@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hops_credentials_core::error::Error as CoreError;
-use hops_credentials_core::sts::{Issued, Sts};
+use hops_credentials_core::sts::{IssuedCredentials, Sts};
 
 use crate::browser_session::cookie::Cookie;
 use crate::database::Database;
@@ -20,7 +20,7 @@ pub struct App {
     /// STS with the base identity of this machine, shared by all requests.
     pub sts: Arc<Sts>,
     /// The calls to STS that several requests may share.
-    pub flights: Arc<Flights<CredentialsKey, Result<Issued, Arc<CoreError>>>>,
+    pub flights: Arc<Flights<CredentialsKey, Result<IssuedCredentials, Arc<CoreError>>>>,
     /// The identity, which tells who the users are.
     pub identity: Identity,
     /// The wrong keys of each address.

@@ -64,13 +64,13 @@ mod tests {
 
     use hops_credentials_core::credentials::Credentials;
     use hops_credentials_core::error::Error;
-    use hops_credentials_core::sts::Issued;
+    use hops_credentials_core::sts::IssuedCredentials;
     use tokio::sync::Notify;
     use tokio::task::{JoinHandle, yield_now};
 
     use super::*;
 
-    type Outcome = Result<Issued, Arc<Error>>;
+    type Outcome = Result<IssuedCredentials, Arc<Error>>;
 
     /// An STS that answers on a signal, and numbers its answers.
     #[derive(Default)]
@@ -79,13 +79,13 @@ mod tests {
         go: Notify,
     }
 
-    fn issued(number: usize) -> Issued {
+    fn issued(number: usize) -> IssuedCredentials {
         let role = "arn:aws:iam::123456789012:role/r".parse().ok();
         let (secret, token) = ("secret".to_owned(), "token".to_owned());
         let life = Duration::from_secs(3600);
         let expiration = SystemTime::now() + life;
         let credentials = Credentials::new(format!("ASIA{number}"), secret, token, expiration, life, role);
-        Issued { credentials, request_id: None, warnings: Vec::new() }
+        IssuedCredentials { credentials, request_id: None, warnings: Vec::new() }
     }
 
     fn credentials() -> CredentialsKey {

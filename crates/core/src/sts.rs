@@ -45,7 +45,7 @@ pub struct Sts {
 
 /// The outcome of a successful AssumeRole.
 #[derive(Debug, Clone)]
-pub struct Issued {
+pub struct IssuedCredentials {
     /// The credentials of the role.
     pub credentials: Credentials,
     /// The id by which AWS finds the request, if the answer has one.
@@ -98,7 +98,7 @@ impl Sts {
         session_name: &SessionName,
         duration: SessionDuration,
         extras: &Extras,
-    ) -> Result<Issued, Error> {
+    ) -> Result<IssuedCredentials, Error> {
         extras::check(extras)?;
         let deadline = Instant::now() + self.timeout;
         let base = self.base_credentials(deadline).await?;
@@ -141,7 +141,7 @@ impl Sts {
         let credentials =
             answer::credentials(&answer, answered_at, role).map_err(|problem| answer::damaged(attempted, problem))?;
         let credentials = credentials.with_session_name(Some(session_name.clone()));
-        Ok(Issued { credentials, request_id: answer.request_id().map(str::to_owned), warnings })
+        Ok(IssuedCredentials { credentials, request_id: answer.request_id().map(str::to_owned), warnings })
     }
 
     /// Finds the base identity and asks STS who it is.

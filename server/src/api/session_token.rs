@@ -10,7 +10,7 @@ use axum::extract::State;
 use hops_credentials_core::credentials::Credentials;
 use hops_credentials_core::request::{Extras, SessionDuration, SessionName};
 use hops_credentials_core::role::RoleArn;
-use hops_credentials_core::sts::Issued;
+use hops_credentials_core::sts::IssuedCredentials;
 use hops_credentials_core::text::rfc3339;
 use serde::Serialize;
 
@@ -79,7 +79,7 @@ async fn assume(
     caller: Caller,
     parameters: &Parameters,
     record: &mut SessionRequest,
-) -> Result<Issued, Error> {
+) -> Result<IssuedCredentials, Error> {
     let member = Member::find(app, caller, record.project_id).await?;
     record.project_name = Some(member.project.name.clone());
     let asked: Option<RoleArn> = parameters.one("roleARN")?;

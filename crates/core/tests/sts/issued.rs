@@ -27,7 +27,7 @@ fn trusts_the_base(request: &Request) -> Reply {
 
 /// Writes credentials as a binding does: the three variables, and the mark that they are ours.
 #[expect(unsafe_code, reason = "this program has one thread while the test runs")]
-fn write(issued: &Issued) {
+fn write(issued: &IssuedCredentials) {
     let credentials = &issued.credentials;
     for (name, value) in [
         ("AWS_ACCESS_KEY_ID", credentials.access_key_id()),
@@ -41,7 +41,7 @@ fn write(issued: &Issued) {
 }
 
 /// Fetches as a binding does: everything anew for each call, from the process's own environment.
-async fn fetch(role: &str) -> Result<Issued, Error> {
+async fn fetch(role: &str) -> Result<IssuedCredentials, Error> {
     let sts = Sts::new(&Settings::from_environment()).expect("nothing is set that could be wrong");
     assume(&sts, role, 3600, &Extras::default()).await
 }

@@ -15,7 +15,7 @@ use hops_credentials_core::base_identity::Environment;
 use hops_credentials_core::error::{Error, causes};
 use hops_credentials_core::request::{Extras, SessionDuration};
 use hops_credentials_core::settings::Settings;
-use hops_credentials_core::sts::{Issued, Sts};
+use hops_credentials_core::sts::{IssuedCredentials, Sts};
 
 use self::fake::{Fake, Reply, Request};
 
@@ -90,7 +90,7 @@ fn sts_of(environment: &Environment) -> Sts {
     Sts::with_environment(&settings, environment).expect("nothing is set that could be wrong")
 }
 
-async fn assume(sts: &Sts, role: &str, seconds: i64, extras: &Extras) -> Result<Issued, Error> {
+async fn assume(sts: &Sts, role: &str, seconds: i64, extras: &Extras) -> Result<IssuedCredentials, Error> {
     let role = role.parse().expect("a role ARN");
     let session_name = "meb10000-churn".parse().expect("a session name");
     let duration = SessionDuration::from_seconds(seconds).expect("a duration");
@@ -98,7 +98,7 @@ async fn assume(sts: &Sts, role: &str, seconds: i64, extras: &Extras) -> Result<
 }
 
 /// Assumes [`ROLE`] for an hour.
-async fn assume_reader(environment: &Environment) -> Result<Issued, Error> {
+async fn assume_reader(environment: &Environment) -> Result<IssuedCredentials, Error> {
     assume(&sts_of(environment), ROLE, 3600, &Extras::default()).await
 }
 
