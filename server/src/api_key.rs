@@ -23,19 +23,19 @@ impl ApiKey {
     }
 }
 
-/// The part of a key that may be shown.
-pub fn prefix_of(key: &str) -> &str {
+/// Reads the part of a key that may be shown.
+pub fn read_prefix(key: &str) -> &str {
     key.split_once('.').map_or("", |(prefix, _)| prefix)
 }
 
 /// Hashes a key for the database, which keeps nothing else of it.
-pub fn hash_of(key: &str) -> String {
+pub fn hash_key(key: &str) -> String {
     hex(digest(&SHA256, key.as_bytes()).as_ref())
 }
 
 /// Whether this is the key whose hash the database keeps. The time it takes does not tell where the two hashes differ.
 pub fn has_hash(key: &str, key_hash: &str) -> bool {
-    hash_of(key).as_bytes().ct_eq(key_hash.as_bytes()).into()
+    hash_key(key).as_bytes().ct_eq(key_hash.as_bytes()).into()
 }
 
 #[cfg(test)]
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn a_key_matches_only_its_own_whole_hash() {
-        let hash = hash_of("abc.def");
+        let hash = hash_key("abc.def");
         assert!(has_hash("abc.def", &hash));
         assert!(!has_hash("abc.deg", &hash));
         for other in [&hash[..63], &format!("{hash}0"), &hash.to_uppercase(), ""] {

@@ -37,14 +37,23 @@ impl Actor {
 /// A change an administrator makes; the names are those of the command line.
 #[derive(Debug, Clone, Copy)]
 pub enum Action {
+    /// Adds a user.
     UserAdd,
+    /// Replaces the API key of a user.
     UserKey,
+    /// Adds a project.
     ProjectAdd,
+    /// Makes a user a member, or changes their project role.
     MemberSet,
+    /// Removes a member.
     MemberRemove,
+    /// Adds a role mapping.
     MappingAdd,
+    /// Changes a role mapping.
     MappingChange,
+    /// Removes a role mapping.
     MappingRemove,
+    /// Changes the default of a project role.
     MappingDefault,
 }
 

@@ -82,9 +82,9 @@ mod tests {
     fn issued(number: usize) -> IssuedCredentials {
         let role = "arn:aws:iam::123456789012:role/r".parse().ok();
         let (secret, token) = ("secret".to_owned(), "token".to_owned());
-        let life = Duration::from_secs(3600);
-        let expiration = SystemTime::now() + life;
-        let credentials = Credentials::new(format!("ASIA{number}"), secret, token, expiration, life, role);
+        let valid_for = Duration::from_secs(3600);
+        let expiration = SystemTime::now() + valid_for;
+        let credentials = Credentials::new(format!("ASIA{number}"), secret, token, expiration, valid_for, role);
         IssuedCredentials { credentials, request_id: None, warnings: Vec::new() }
     }
 

@@ -151,7 +151,7 @@ pub async fn load_member_view(
          left join role_mappings on role_mappings.project_id = projects.id \
          where users.key_prefix = $1 order by role_mappings.id",
     )
-    .bind(api_key::prefix_of(key))
+    .bind(api_key::read_prefix(key))
     .bind(project_id)
     .fetch_all(database.pool())
     .await?;

@@ -8,7 +8,7 @@ use hops_credentials_core::role::ProjectRole;
 use serde_json::json;
 use sqlx::AnyExecutor;
 
-use crate::api_key::{ApiKey, has_hash, hash_of, prefix_of};
+use crate::api_key::{ApiKey, has_hash, hash_key, read_prefix};
 use crate::audit::{self, Action, Actor};
 use crate::database::{Database, is_conflict, next_id};
 use crate::error::Error;
@@ -84,14 +84,14 @@ pub async fn add(database: &Database, actor: &Actor, email: &Email, is_admin: bo
         .bind(id)
         .bind(email.as_str())
         .bind(i64::from(is_admin))
-        .bind(prefix_of(key.reveal()))
-        .bind(hash_of(key.reveal()))
+        .bind(read_prefix(key.reveal()))
+        .bind(hash_key(key.reveal()))
         .execute(&mut *transaction)
         .await
         .map_err(
             |error| if is_conflict(&error) { Error::UserExists(email.to_string()) } else { Error::Database(error) },
         )?;
-    let after = json!({"email": email.as_str(), "admin": is_admin, "keyPrefix": prefix_of(key.reveal())});
+    let after = json!({"email": email.as_str(), "admin": is_admin, "keyPrefix": read_prefix(key.reveal())});
     audit::record_change(&mut transaction, actor, Action::UserAdd, None, None, Some(after)).await?;
     transaction.commit().await?;
     Ok(key)
@@ -108,13 +108,13 @@ pub async fn renew_key(database: &Database, actor: &Actor, email: &Email) -> Res
     let before: String =
         sqlx::query_scalar("select key_prefix from users where id = $1").bind(id).fetch_one(&mut *transaction).await?;
     sqlx::query("update users set key_prefix = $1, key_hash = $2 where id = $3")
-        .bind(prefix_of(key.reveal()))
-        .bind(hash_of(key.reveal()))
+        .bind(read_prefix(key.reveal()))
+        .bind(hash_key(key.reveal()))
         .bind(id)
         .execute(&mut *transaction)
         .await?;
     let state = |prefix: &str| Some(json!({"email": email.as_str(), "keyPrefix": prefix}));
-    let (before, after) = (state(&before), state(prefix_of(key.reveal())));
+    let (before, after) = (state(&before), state(read_prefix(key.reveal())));
     audit::record_change(&mut transaction, actor, Action::UserKey, None, before, after).await?;
     transaction.commit().await?;
     Ok(key)
@@ -124,7 +124,7 @@ pub async fn renew_key(database: &Database, actor: &Actor, email: &Email) -> Res
 pub async fn find_by_key(database: &Database, key: &str) -> Result<Option<User>, sqlx::Error> {
     let row: Option<(i64, String, i64, String)> =
         sqlx::query_as("select id, email, is_admin, key_hash from users where key_prefix = $1")
-            .bind(prefix_of(key))
+            .bind(read_prefix(key))
             .fetch_optional(database.pool())
             .await?;
     Ok(row

@@ -35,7 +35,7 @@ impl WrongKeys {
         if windows.len() >= MAX_ADDRESSES {
             windows.retain(|_, window| is_running(window));
         }
-        let key = network_of(address);
+        let key = to_network(address);
         if windows.len() >= MAX_ADDRESSES && !windows.contains_key(&key) {
             return None;
         }
@@ -48,8 +48,8 @@ impl WrongKeys {
     }
 }
 
-/// The addresses that count as one: a machine with IPv6 can choose any of the 2^64 addresses of its network.
-fn network_of(address: IpAddr) -> IpAddr {
+/// Returns the network whose addresses count as one: a machine with IPv6 can choose any of the 2^64 addresses of its network.
+fn to_network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),

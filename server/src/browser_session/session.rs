@@ -52,7 +52,7 @@ pub async fn start(database: &Database, identity: &Identity, key: &str) -> Resul
             )
             .bind(id.hash())
             .bind(user_id)
-            .bind(api_key::prefix_of(key))
+            .bind(api_key::read_prefix(key))
             .bind(milliseconds(now))
             .execute(&mut *transaction)
             .await?;
@@ -73,7 +73,7 @@ pub async fn start(database: &Database, identity: &Identity, key: &str) -> Resul
 }
 
 /// A signed-in user, with their login.
-pub struct SignedIn {
+pub struct SignedInUser {
     /// The user, with the rights they have at this moment.
     pub user: User,
     /// The login for the user's cluster; `None` for a user of this database.
@@ -89,14 +89,14 @@ pub async fn find_user(
     identity: &Identity,
     id: &SessionId,
     now: SystemTime,
-) -> Result<Option<SignedIn>, Error> {
+) -> Result<Option<SignedInUser>, Error> {
     match identity {
         Identity::Local => find_local_user(database, id, now).await,
         Identity::Hopsworks(cluster) => find_cluster_user(database, cluster, id, now).await,
     }
 }
 
-async fn find_local_user(database: &Database, id: &SessionId, now: SystemTime) -> Result<Option<SignedIn>, Error> {
+async fn find_local_user(database: &Database, id: &SessionId, now: SystemTime) -> Result<Option<SignedInUser>, Error> {
     let row: Option<(i64, String, i64, i64)> = sqlx::query_as(
         "select users.id, users.email, users.is_admin, browser_sessions.used_at from browser_sessions \
          join users on users.id = browser_sessions.user_id and users.key_prefix = browser_sessions.key_prefix \
@@ -111,7 +111,7 @@ async fn find_local_user(database: &Database, id: &SessionId, now: SystemTime) -
     if used_at < milliseconds(now - LAST_USE_PRECISION) {
         touch(database, "update browser_sessions set used_at = $1 where id_hash = $2", id, now).await?;
     }
-    Ok(Some(SignedIn { user: user::from_row(user_id, email, is_admin), login: None }))
+    Ok(Some(SignedInUser { user: user::from_row(user_id, email, is_admin), login: None }))
 }
 
 async fn find_cluster_user(
@@ -119,7 +119,7 @@ async fn find_cluster_user(
     cluster: &Cluster,
     id: &SessionId,
     now: SystemTime,
-) -> Result<Option<SignedIn>, Error> {
+) -> Result<Option<SignedInUser>, Error> {
     let row: Option<(String, i64)> = sqlx::query_as(
         "select sealed_login, used_at from cluster_sessions where id_hash = $1 and used_at > $2 and started_at > $3",
     )
@@ -142,7 +142,7 @@ async fn find_cluster_user(
     if used_at < milliseconds(now - LAST_USE_PRECISION) {
         touch(database, "update cluster_sessions set used_at = $1 where id_hash = $2", id, now).await?;
     }
-    Ok(Some(SignedIn { user, login: Some(login) }))
+    Ok(Some(SignedInUser { user, login: Some(login) }))
 }
 
 async fn touch(database: &Database, update: &'static str, id: &SessionId, now: SystemTime) -> Result<(), sqlx::Error> {

@@ -37,7 +37,7 @@ impl SessionId {
     /// The token that every form of this session carries. It follows from the id and does not lead back to it, so no other
     /// session, and nobody without the cookie, can know it.
     pub fn form_token(&self) -> String {
-        hash_of("form token of ", &self.0)
+        hash_text("form token of ", &self.0)
     }
 
     /// Whether a form carried the token of this session.
@@ -47,11 +47,11 @@ impl SessionId {
 
     /// The hash of the id. The database keeps nothing else of it.
     pub fn hash(&self) -> String {
-        hash_of("", &self.0)
+        hash_text("", &self.0)
     }
 }
 
-fn hash_of(prefix: &str, text: &str) -> String {
+fn hash_text(prefix: &str, text: &str) -> String {
     hex(digest(&SHA256, format!("{prefix}{text}").as_bytes()).as_ref())
 }
 

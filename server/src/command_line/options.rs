@@ -176,7 +176,7 @@ pub enum MemberCommand {
         /// The user's e-mail address
         email: Email,
         /// The user's role in the project
-        #[arg(value_parser = one_of(MEMBER_ROLES))]
+        #[arg(value_parser = parse_one(MEMBER_ROLES))]
         project_role: ProjectRole,
         #[command(flatten)]
         database: DatabaseOption,
@@ -200,7 +200,7 @@ pub enum MappingCommand {
         /// The project's id or name
         project: String,
         /// The project role whose members may assume the role
-        #[arg(value_parser = one_of(MAPPED_ROLES))]
+        #[arg(value_parser = parse_one(MAPPED_ROLES))]
         project_role: ProjectRole,
         /// The role, arn:aws:iam::<account>:role/<name>
         role_arn: RoleArn,
@@ -255,7 +255,7 @@ const MEMBER_ROLES: &[(ProjectRole, &str)] = &[
 ];
 
 /// Parses one of these project roles, which `--help` lists.
-fn one_of(roles: &'static [(ProjectRole, &'static str)]) -> impl TypedValueParser<Value = ProjectRole> {
+fn parse_one(roles: &'static [(ProjectRole, &'static str)]) -> impl TypedValueParser<Value = ProjectRole> {
     let names = roles.iter().map(|(role, help)| PossibleValue::new(role.command_line_name()).help(*help));
     PossibleValuesParser::new(names).try_map(|name| ProjectRole::from_command_line_name(&name))
 }

@@ -18,7 +18,7 @@ use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::api_key::prefix_of;
+use crate::api_key::read_prefix;
 use crate::error::{Error, with_sources};
 use crate::identity::answer_cache::{AnswerCache, CLUSTER_TIMEOUT};
 use crate::identity::login::Login;
@@ -179,7 +179,7 @@ impl Cluster {
     /// Fetches the name of a user without projects: no row tells it.
     async fn fetch_name(&self, login: &Login) -> Result<String, ClusterError> {
         match login.api_key() {
-            Some(key) => Ok(format!("api key {}", prefix_of(key))),
+            Some(key) => Ok(format!("api key {}", read_prefix(key))),
             None => match self.get_json::<Data<String>>("auth/jwt/session", login).await {
                 Ok(session) => Ok(session.data),
                 Err(ClusterError::NotAccepted) => Ok("a job without a project".to_owned()),

@@ -76,14 +76,23 @@ impl Frame {
 /// A notice about what a form has done. Only its name travels in the query, so a link cannot put text into a page.
 #[derive(Debug, Clone, Copy)]
 pub enum Notice {
+    /// The user signed out.
     SignedOut,
+    /// The session has ended, so the user has to sign in again.
     SessionEnded,
+    /// A role mapping was added.
     MappingAdded,
+    /// A role mapping was changed.
     MappingChanged,
+    /// A role mapping was removed.
     MappingRemoved,
+    /// The default of a project role was changed.
     DefaultMoved,
+    /// A project was added.
     ProjectAdded,
+    /// A user became a member, or got another project role.
     MemberSet,
+    /// A member was removed.
     MemberRemoved,
 }
 

@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 
 use super::error::PageError;
 use crate::app::App;
-use crate::browser_session::session::{self, SignedIn};
+use crate::browser_session::session::{self, SignedInUser};
 use crate::error::Error;
 use crate::http::auth::{Admin, Caller, DataOwner, Member};
 use crate::http::parameters::ProjectId;
@@ -38,7 +38,7 @@ impl FromRequestParts<App> for Visitor {
         };
         let Some(id) = app.cookie.read(&parts.headers) else { return Err(PageError::NotSignedIn { back_to }) };
         match session::find_user(&app.database, &app.identity, &id, SystemTime::now()).await? {
-            Some(SignedIn { user, login }) => {
+            Some(SignedInUser { user, login }) => {
                 Ok(Self { caller: Caller::new(app, parts, user), login, form_token: id.form_token() })
             }
             None => Err(PageError::SessionEnded { back_to }),
