@@ -119,7 +119,7 @@ mod tests {
             assert_eq!(session_name(&settings(&environment)).as_str(), expected);
         }
         let spark = [("spark.app.name".to_owned(), "Nightly job".to_owned())];
-        let of_spark = Settings::new(spark, [("user.name".to_owned(), "meb".to_owned())]);
-        assert_eq!(session_name(&of_spark.with_environment([])).as_str(), "meb-Nightly-job");
+        let from_spark = Settings::new(spark, [("user.name".to_owned(), "meb".to_owned())]);
+        assert_eq!(session_name(&from_spark.with_environment([])).as_str(), "meb-Nightly-job");
     }
 }

@@ -234,7 +234,7 @@ impl fmt::Debug for Hopsworks {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Hopsworks")
-            .field("endpoint", &format_args!("{}", self.address))
+            .field("address", &format_args!("{}", self.address))
             .field("project", &self.project)
             .finish_non_exhaustive()
     }

@@ -234,10 +234,10 @@ impl Settings {
 
     /// The value that counts. A blank value counts as unset.
     pub fn get(&self, setting: &Setting) -> Option<&str> {
-        let of_spark = setting.spark.and_then(|name| filled(&self.spark, name));
-        let of_property = || setting.property.and_then(|name| filled(&self.properties, name));
-        let of_environment = || setting.variables.iter().find_map(|name| filled(&self.environment, name));
-        of_spark.or_else(of_property).or_else(of_environment)
+        let from_spark = setting.spark.and_then(|name| filled(&self.spark, name));
+        let from_property = || setting.property.and_then(|name| filled(&self.properties, name));
+        let from_environment = || setting.variables.iter().find_map(|name| filled(&self.environment, name));
+        from_spark.or_else(from_property).or_else(from_environment)
     }
 
     /// Whether the static `fs.s3a.*` keys are written, see [`STATIC_KEYS`].

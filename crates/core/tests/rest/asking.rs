@@ -226,6 +226,6 @@ fn debug_shows_no_login() {
     let source = Source::from_settings(&settings(&server.endpoint, &[])).expect("settings");
     assert_eq!(
         format!("{source:?}"),
-        format!("Hopsworks(Hopsworks {{ endpoint: {}, project: 119, .. }})", server.endpoint)
+        format!("Hopsworks(Hopsworks {{ address: {}, project: 119, .. }})", server.endpoint)
     );
 }
