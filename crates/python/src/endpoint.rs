@@ -44,7 +44,7 @@ impl Endpoint {
             let token_file = TokenFile::create(&endpoint)?;
             Ok((endpoint, socket, token_file))
         };
-        Self::served(py, made().map_err(|error| exception(py, &error))?)
+        Self::start(py, made().map_err(|error| exception(py, &error))?)
     }
 
     /// Serves in place of an endpoint whose process has ended.
@@ -67,10 +67,10 @@ impl Endpoint {
             let token_file = TokenFile::resume(&endpoint, token_file)?;
             Ok((endpoint, socket, token_file))
         };
-        Self::served(py, made().map_err(|error| exception(py, &error))?)
+        Self::start(py, made().map_err(|error| exception(py, &error))?)
     }
 
-    /// Returns the variables that lead readers here: name and value, None to take one out.
+    /// Returns the variables that lead readers here: name and value; None removes it.
     fn changes(&self) -> Vec<(&'static str, Option<String>)> {
         plain(self.changes.clone())
     }
@@ -110,7 +110,8 @@ impl Endpoint {
 }
 
 impl Endpoint {
-    fn served(
+    /// Serves the endpoint on a thread of its own.
+    fn start(
         py: Python<'_>,
         (endpoint, socket, token_file): (Arc<CredentialsEndpoint>, TcpListener, TokenFile),
     ) -> PyResult<Self> {

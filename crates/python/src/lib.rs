@@ -47,10 +47,11 @@ mod _native {
 #[pyclass(frozen, module = "hops.credentials_provider._native")]
 struct Call {
     ended: PipeReader,
-    thread: Mutex<Option<JoinHandle<Answered>>>,
+    thread: Mutex<Option<JoinHandle<Outcome>>>,
 }
 
-struct Answered {
+/// The outcome of a call: the answer, and warnings for the user.
+struct Outcome {
     answer: Result<Answer, Error>,
     warnings: Vec<String>,
 }
@@ -66,11 +67,11 @@ impl Call {
         Self::begin_job(move |settings| {
             let mut warnings = Vec::new();
             let answer = Source::ask(settings, |warning| warnings.push(warning), question);
-            Answered { answer, warnings }
+            Outcome { answer, warnings }
         })
     }
 
-    fn begin_job(job: impl FnOnce(&Settings) -> Answered + Send + 'static) -> PyResult<Self> {
+    fn begin_job(job: impl FnOnce(&Settings) -> Outcome + Send + 'static) -> PyResult<Self> {
         // Reads the environment before this package writes it, and with the lock held.
         Environment::at_first_use();
         let settings = Settings::from_environment();
@@ -96,12 +97,12 @@ impl Call {
     fn result<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Vec<String>)> {
         let thread = self.thread.lock().expect("no holder panics").take();
         let thread = thread.ok_or_else(|| PyRuntimeError::new_err("the result has been taken"))?;
-        let answered = thread.join().map_err(|panic| {
+        let outcome = thread.join().map_err(|panic| {
             let text = panic.downcast_ref::<&str>().copied();
             let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
             PyRuntimeError::new_err(format!("panic in native code: {text}"))
         })?;
-        let answer = match answered.answer {
+        let answer = match outcome.answer {
             Err(error) => exception(py, &error).into_value(py).into_bound(py).into_any(),
             Ok(Answer::Mappings(mappings)) => {
                 let rows = mappings.iter().map(|mapping| {
@@ -115,7 +116,7 @@ impl Call {
             }
             Ok(Answer::Credentials(credentials)) => tuple(py, &credentials)?.into_any(),
         };
-        Ok((answer, answered.warnings))
+        Ok((answer, outcome.warnings))
     }
 }
 
@@ -145,7 +146,7 @@ fn role_mappings() -> PyResult<Call> {
 /// Asks for the findings (check, whether it is good, text), and for the report that people read.
 #[pyfunction]
 fn examine() -> PyResult<Call> {
-    Call::begin_job(|settings| Answered {
+    Call::begin_job(|settings| Outcome {
         answer: block_on(async { Ok(Answer::Findings(doctor::examine(settings).await)) }),
         warnings: Vec::new(),
     })
@@ -229,7 +230,7 @@ fn retry_after(failures: u32, left: f64, valid_for: f64, chance: f64) -> f64 {
     renewal::retry_after(failures, seconds(left), seconds(valid_for), chance).as_secs_f64()
 }
 
-/// Returns the variables by which readers find the credentials themselves: name and value, None to take one out.
+/// Returns the variables by which readers find the credentials themselves: name and value; None removes it.
 #[pyfunction]
 fn variables_for_credentials(
     access_key_id: String,
