@@ -129,6 +129,7 @@ pub fn to_millis(duration: Duration) -> jlong {
     jlong::try_from(duration.as_millis()).unwrap_or(jlong::MAX)
 }
 
+/// Makes Java's `Credentials`. Without a role, its role ARN is `null`.
 pub fn new_credentials<'local>(
     env: &mut Env<'local>,
     credentials: &Credentials,
@@ -146,6 +147,10 @@ pub fn new_credentials<'local>(
     Ok(JCredentials::new(env, &access_key_id, &secret_access_key, &session_token, &expiration, &role)?)
 }
 
+/// Makes Java's `RoleMapping`.
+///
+/// # Errors
+/// `BadAnswer` for an id that is larger than Java's `int`.
 pub fn new_role_mapping<'local>(
     env: &mut Env<'local>,
     mapping: &RoleMapping,
@@ -162,6 +167,7 @@ pub fn new_role_mapping<'local>(
     Ok(JRoleMapping::new(env, id, &role, &project_role, mapping.is_default)?)
 }
 
+/// Makes Java's `Setting`, with `null` for a name that the setting lacks.
 pub fn new_setting<'local>(env: &mut Env<'local>, setting: &Setting) -> Result<JSetting<'local>, NativeError> {
     let spark = new_text(env, setting.spark())?;
     let property = new_text(env, setting.property_name())?;
@@ -169,6 +175,7 @@ pub fn new_setting<'local>(env: &mut Env<'local>, setting: &Setting) -> Result<J
     Ok(JSetting::new(env, &spark, &property, &variables)?)
 }
 
+/// Makes a Java string; `null` for `None`.
 pub fn new_text<'local>(env: &mut Env<'local>, text: Option<&str>) -> Result<JString<'local>, NativeError> {
     match text {
         Some(text) => Ok(env.new_string(text)?),
@@ -176,6 +183,7 @@ pub fn new_text<'local>(env: &mut Env<'local>, text: Option<&str>) -> Result<JSt
     }
 }
 
+/// Makes an array of Java strings, with `null` for each `None`.
 pub fn new_strings<'local>(
     env: &mut Env<'local>,
     texts: &[Option<impl AsRef<str>>],
@@ -189,6 +197,7 @@ pub fn new_strings<'local>(
     Ok(array)
 }
 
+/// Reads an array of Java strings, with `None` for each `null`.
 pub fn strings(env: &mut Env, array: &JObjectArray<JString>) -> Result<Vec<Option<String>>, NativeError> {
     (0..array.len(env)?)
         .map(|index| {
