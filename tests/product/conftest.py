@@ -1,4 +1,4 @@
-"""What the tests of the built product share: one deployment for all that do not stop or change it."""
+"""The fixtures that the tests of the built product share: one deployment for all that do not stop or change it."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from rig.process import environment, run
 from runs.readers import issued_for
 
 PYTHON = BUILD / "tensorflow-venv" / "bin" / "python"
-#: Of the buckets, as in the program.
+#: The region of the buckets, as in the program.
 REGION = "eu-north-1"
 # TensorFlow with the newest tensorflow-io aborts when the interpreter ends after a read of S3 (tensorflow/io#2039).
 ABORTED = -6

@@ -1,4 +1,4 @@
-"""Without a role-mapping server: the base identity is found wherever the AWS chain looks, and assumes the roles that are listed."""
+"""The product without a role-mapping server: it finds the base identity wherever the AWS chain looks, and assumes the listed roles."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_a_role_that_does_not_trust_the_base_identity_is_refused(site: Deploymen
 
 
 def _chained(site: Deployment, base: Keys, directory: Path, *requests: str, options: tuple[str, ...] = ()) -> dict[str, object]:
-    """What the program `Chaining` reported of these requests."""
+    """Returns what the program `Chaining` reported of these requests."""
     done = plain(directory, {**_variables(site, _DIRECT), **base.variables()}, *requests, options=options, main="Chaining")
     assert done.returncode == 0, done.stdout + done.stderr
     return reports(done.stdout)
@@ -224,7 +224,7 @@ def test_a_session_tag_is_sent_and_needs_the_right_to_tag(site: Deployment, base
 
 
 def test_what_was_issued_is_never_the_base_identity_here_or_in_a_child(site: Deployment, base: Keys, tmp_path: Path) -> None:
-    """Neither role may assume anything, so a call with their credentials would be refused."""
+    """The two roles may not assume anything, so a call with their credentials would be refused."""
     second = site.cloud.aws.role("second-direct", trusts(f"arn:aws:iam::{ACCOUNT}:user/app"), reads("other"))
     before = len(site.sts.exchanges)
 

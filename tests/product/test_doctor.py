@@ -28,7 +28,7 @@ S3A = SPARK_3_5.s3a
 
 
 class Visit:
-    """What the doctor said at each step, and whether the role could be assumed then."""
+    """The report of the doctor at each step, and whether the role could be assumed then."""
 
     def __init__(self, found: Mapping[str, object]) -> None:
         self._found = found
@@ -269,7 +269,7 @@ def check_explanation(stage: Stage, found: Mapping[str, object]) -> None:
         "last refresh: none yet",
     ]
     end, due = datetime.fromisoformat(str(found["end"])), datetime.fromisoformat(lines[7].removeprefix("next refresh: "))
-    # Of an hour, 20 minutes are left, or up to 3 more.
+    # The refresh is due when 20 minutes of the hour are left, or up to 3 more.
     assert timedelta(minutes=19) < end - due < timedelta(minutes=24)
     assert lines[8:] == ["last error: none"]
 

@@ -16,7 +16,7 @@ from rig.spark import SPARK_3_5, SPARK_4_1, Line, Spark, reports
 from tests.programs import compiled
 
 _EVERYTHING = (reads("resource"), reads("other"))
-#: By line of Spark, the AWS SDK's provider of what an environment holds.
+#: The AWS SDK's provider of what an environment holds, by line of Spark.
 _OF_ENVIRONMENT = {
     SPARK_3_5: "com.amazonaws.auth.EnvironmentVariableCredentialsProvider",
     SPARK_4_1: "software.amazon.awssdk.auth.credentials.EnvironmentVariableCredentialsProvider",
@@ -100,7 +100,7 @@ def test_no_stranger_signs_a_request_once_a_role_is_assumed(
         begin = "java.io.IOException: the Hadoop configuration was damaged in transit: fs.s3a."
         assert provider == f"{begin}aws.credentials.provider is missing beside the application's role; run the job again"
         assert generation == f"{begin}hops.generation is missing; run the job again"
-        # What is left of these still names our provider alone.
+        # The rest of these still names our provider alone.
         assert [role, impl] == ["5 bytes"] * 2
 
     session = "".join(exchange.body for exchange in site.sts.exchanges[issued:])

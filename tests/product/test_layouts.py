@@ -1,4 +1,4 @@
-"""Where the jars may lie, one line of Spark each; `make matrix` runs them all on every line."""
+"""The layouts in which the jars may lie, one line of Spark each; `make matrix` runs them all on every line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which comes first, the role or the context, and what is left when one of them ends: contexts, sessions, servers, the JVM itself."""
+"""The order of role and context, and what is left when one of them ends: contexts, sessions, servers, the JVM itself."""
 
 from __future__ import annotations
 

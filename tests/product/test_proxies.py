@@ -29,7 +29,7 @@ class Community(Answering):
     """A cluster that knows its members and has no cloud roles."""
 
     def do_GET(self) -> None:
-        """Who brought this token, and else that it was the cluster that was asked."""
+        """Answers with the projects of the member, or with the path itself when it is another one."""
         rows = [
             {
                 "projectTeamPK": {"projectId": 119, "teamMember": "ada@hopsworks.ai"},
@@ -107,7 +107,7 @@ def test_behind_the_rule_of_the_guide_a_cluster_has_cloud_roles(kind: str, tmp_p
         assert (status, listed["count"]) == (200, 1)
         assert get(f"{endpoint}{API}/project/119/cloud/role-mappings", "Bearer nobody")[0] == 401
         assert get(f"{endpoint}{API}/admin/cloud/role-mappings", MEMBER)[0] == 403
-        # Without a base identity it is refused, and on record.
+        # The call without a base identity is refused, and on record.
         assert get(f"{endpoint}{API}/project/119/cloud/aws/session-token", MEMBER)[1]["errorCode"] == 380001
         for path in (f"{API}/project/119/datasets", f"{API}/project/119", "/hopsworks/", f"{API}/project/119x/cloud/role-mappings"):
             assert get(endpoint + path, MEMBER) == (200, {"cluster": path}), path

@@ -26,7 +26,7 @@ DENIED = "java.nio.file.AccessDeniedException: s3a://"
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What a run of the program reported, who asked S3 during it, and how often STS was asked for a resource role."""
+    """The outcome of a run: what the program reported, who asked S3 during it, and how often STS was asked for a resource role."""
 
     found: dict[str, object]
     #: Access key ids, each once for a row of requests.
@@ -49,7 +49,7 @@ def run(stage: Stage, line: Line, master: str, directory: Path, *arguments: str,
 
 
 def outcome(reads: object) -> list[str]:
-    """Of each bucket what was read, or the class of the first reason why not."""
+    """Lists for each bucket what was read, or the class of the first reason why not."""
     assert isinstance(reads, list)
     return [text if text.endswith(" rows") else "denied" if text.startswith(DENIED) else text for text in reads]
 
@@ -92,7 +92,7 @@ def test_a_bucket_opened_as_somebody_else_is_read_as_the_role_from_then_on(maste
 
 def test_a_context_that_the_role_could_not_be_brought_to_gets_it_with_the_next_call(stage: Stage, tmp_path: Path) -> None:
     stranger = {
-        # With the session token that Spark takes from the environment the two keys would be nobody's.
+        # This provider ignores the session token that Spark takes from the environment, with which the two keys would be nobody's.
         "spark.hadoop.fs.s3a.aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
         "spark.hadoop.fs.s3a.access.key": stage.stranger.access_key_id,
         "spark.hadoop.fs.s3a.secret.key": stage.stranger.secret_access_key,

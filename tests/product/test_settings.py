@@ -12,7 +12,7 @@ from tests.product.test_lifecycle import OPENED
 from tests.programs import plain
 
 TURKISH = ("-Duser.language=tr", "-Duser.country=TR")
-#: Of each setting its key in a SparkConf, its JVM system property and its variables.
+#: The key of each setting in a SparkConf, its JVM system property and its variables.
 Names = list[tuple[str | None, str | None, list[str]]]
 REQUIRE_LIVE = "hops.credentials.require-live"
 

@@ -1,4 +1,4 @@
-"""What is shipped: its size, what is in it and what is not, and that it is made the same way twice."""
+"""The files that are shipped: their size, what is in them and what is not, and that they are made the same way twice."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def test_a_mapped_role_reads_its_bucket_and_no_other(
     assert found["same context"] is True
     denied = found["other"]
     assert isinstance(denied, list)
-    # Without credentials S3A says AccessDenied too; only S3 says 403.
+    # S3A says AccessDenied without credentials too; only S3 says 403.
     assert re.match(r"java\.nio\.file\.AccessDeniedException: s3a://other/test\.csv: .*Status Code: 403", denied[0]), denied
     explained = found["explained"]
     assert isinstance(explained, list)
@@ -88,7 +88,7 @@ def test_a_mapped_role_reads_its_bucket_and_no_other(
     ours = "MutableURLClassLoader" if row.product == Place.USER else "AppClassLoader"
     assert found["driver loaders"] == [ours, "AppClassLoader"]
     assert found["executor loaders"] == [ours, "AppClassLoader"]
-    # Nobody else read for it, on the driver or on an executor.
+    # The role alone read for it, on the driver and on executors.
     assert {exchange.access_key_id for exchange in site.s3.exchanges[before:]} == {holder}
     command_lines = found["command lines"]
     assert isinstance(command_lines, list)

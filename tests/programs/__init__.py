@@ -48,7 +48,7 @@ def plain(
 
 
 def succeeded(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
-    """What a program reported, which must have ended well and have got credentials."""
+    """Returns what a program reported. It must have ended well and have got credentials."""
     assert done.returncode == 0, done.stdout + done.stderr
     found = reports(done.stdout)
     assert "access key id" in found, done.stdout + done.stderr
@@ -56,7 +56,7 @@ def succeeded(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
 
 
 def refused(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
-    """What a program reported, which must have ended well and have been refused."""
+    """Returns what a program reported. It must have ended well and have been refused."""
     assert done.returncode == 0, done.stdout + done.stderr
     found = reports(done.stdout)
     assert "refused" in found, done.stdout + done.stderr
