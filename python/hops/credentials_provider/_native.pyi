@@ -53,8 +53,8 @@ class Endpoint:
     ) -> Endpoint:
         """Serves in place of an endpoint whose process has ended. `url`, `token` and `token_file` are what its `place` returned.
 
-        `expiration` is an instant, `role` the ARN. Raises UnavailableError when another process serves there, and ValueError for a `url` that
-        is not one of such an endpoint.
+        `expiration` is an instant, `role` the ARN. Raises UnavailableError when another process serves there, and ValueError for a `url`
+        that is not one of such an endpoint.
         """
 
     def changes(self) -> list[Change]:
