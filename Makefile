@@ -1,5 +1,5 @@
-# Two commands: `make demo` and `make test`. Each installs what it lacks into build/ and target/; outside of them only the package caches
-# grow, and Debian's packages are installed where the machine lacks a program. What package managers and compilers say is in build/log/.
+# Two commands: `make demo` and `make test`. Each installs what it lacks into build/ and target/. Outside of these only package caches grow,
+# and Debian's packages come in where the machine lacks a program. build/log/ holds what package managers and compilers print.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
@@ -13,16 +13,16 @@ PIP := -m pip -q --no-cache-dir --disable-pip-version-check
 JAR := build/libs/hops-credentials-$(VERSION).jar
 SERVER := target/release/role-mapping-server
 WHEEL := hops_credentials-$(VERSION)-cp39-abi3-manylinux_2_34_$(shell uname -m).whl
-# A daemon would outlive the command. Gradle 4 waits for ever when a JVM of its own fails to start, hence the limit.
+# Gradle without a daemon, which would outlive the command; with a limit, since Gradle 4 waits for ever if a JVM of its own does not start.
 GRADLE := timeout 1200 gradle --no-daemon --console=plain -q
 MAVEN := mvn -q -B -Dstyle.color=never
 DEPENDENCY := org.apache.maven.plugins:maven-dependency-plugin:3.8.1
-# Spark brings these in its own versions.
-OF_SPARK := io.netty,org.slf4j,com.fasterxml.jackson.core,org.apache.httpcomponents,commons-logging,commons-codec,joda-time
+# Groups that Spark brings in its own versions.
+SPARK_GROUPS := io.netty,org.slf4j,com.fasterxml.jackson.core,org.apache.httpcomponents,commons-logging,commons-codec,joda-time
 JAR_SOURCES := Cargo.toml Cargo.lock crates/core/Cargo.toml build.gradle settings.gradle $(shell find src crates/core/src java s3a-bridge -type f)
 SERVER_SOURCES := Cargo.toml Cargo.lock $(shell find crates/core server -type f -not -path '*/tests/*')
 
-# Jar and server are those that users get, without optimisation: these are compiled in a third of the time.
+# Builds the jar and the server that users get, but without optimisation, in a third of the time.
 demo:
 	@$(MAKE) --no-print-directory -j4 demo-parts
 	@RIG_BUILD=dev $(PYTHON) -m demo
@@ -34,30 +34,31 @@ build/dev/ok: $(JAR_SOURCES) $(SERVER_SOURCES) | build/gradle
 	@rig/quietly gradle-dev "building the jar" $(GRADLE) -Pdev jar
 	@touch $@
 
-# `make test ONLY=NAME` runs the tests whose names hold NAME.
+# Runs all checks. `make test ONLY=NAME` runs the stage NAME, or the tests whose names contain NAME.
 test: build/venv/tools
 	@$(PYTHON) -m runs.suite $(if $(ONLY),--only '$(ONLY)')
 
-# `make program NAME=Roles`: one of tests/programs/scala on Spark, as a member of a running deployment.
+# Runs one of tests/programs/scala on Spark, as a member of a running deployment: `make program NAME=Resource [ARGS=…]`.
 program: build/venv/ok build/spark/3.5.8/ok $(JAR) $(SERVER)
-	@$(PYTHON) -m runs.program $(NAME)
+	@$(PYTHON) -m runs.program $(NAME) $(ARGS)
 
+# Puts the server under load, and checks its promises.
 bench-server: build/venv/ok build/wrk $(SERVER)
 	@$(PYTHON) -m runs.bench_server
 
-# Where the jars may lie: every layout on every line of Spark, and which class loader then holds what.
+# Runs every layout of the jars on every line of Spark, and prints which class loader holds what.
 matrix: parts
 	@$(PYTHON) -m runs.matrix
 
-# Twenty lifetimes and more on every line of Spark, with trouble all the way; about fifteen minutes.
+# Runs a job through more than twenty lifetimes on every line of Spark, with trouble all the way. Takes about fifteen minutes.
 soak: parts
 	@$(PYTHON) -m runs.soak
 
-# The job of the demo that trains, on the versions of TensorFlow that read s3://; a gigabyte to fetch.
+# Runs the training program of demo/ on the versions of TensorFlow that read s3://. Fetches a gigabyte.
 test-tensorflow: build/tensorflow-venv/ok $(SERVER)
 	@$(PYTHON) -m pytest -q tests/product/tensorflow_job.py
 
-# Every reader we know through five lifetimes of its credentials, in a table; two gigabytes to fetch.
+# Runs every reader of S3 we know through five lifetimes of its credentials, and prints a table. Fetches two gigabytes.
 readers: build/readers-venv/ok build/tensorflow-venv/ok $(SERVER)
 	@$(PYTHON) -m runs.readers
 
@@ -70,12 +71,12 @@ $(JAR): $(JAR_SOURCES) | build/gradle
 	@rig/quietly gradle "building the jar, optimised" $(GRADLE) jar
 	@touch $@
 
-# As users get it: optimised, and with the jar in it.
+# Builds the wheel that users get: optimised, and with the jar in it.
 wheel: $(JAR) build/venv/tools
 	@rig/quietly wheel "building the wheel, optimised" "$(call pack,release,build/wheel)"
 	@echo "build/wheel/$(WHEEL)"
 
-# Built without optimisation, which takes a fraction of the time, and beside the readers that the tests use with it.
+# Builds the wheel without optimisation, in a fraction of the time, and installs it beside the readers that the tests use with it.
 build/python-venv/ok: tests/programs/python/requirements.txt $(JAR) Cargo.toml Cargo.lock pyproject.toml $(shell find crates python -type f -not -name '*.pyc' -not -path '*/.*') | build/venv/tools
 	@rig/quietly wheel-dev "building the wheel" "$(call pack,dev,build/wheel/dev)"
 	@test -e build/python-venv/bin/python || python3 -m venv build/python-venv
@@ -87,13 +88,13 @@ build/%-venv/ok: tests/programs/python/%_requirements.txt build/python-venv/ok
 	@rig/quietly $*-venv "installing the wheel and the packages of $<" "$(call install,$*,$<)"
 	@touch $@
 
-# $(call install,NAME,REQUIREMENTS): the environment build/NAME-venv gets the packages and the wheel.
+# $(call install,NAME,REQUIREMENTS): installs the packages and the wheel into the environment build/NAME-venv.
 define install
 build/$(1)-venv/bin/python $(PIP) install -r $(2); \
 build/$(1)-venv/bin/python $(PIP) install --force-reinstall --no-deps build/wheel/dev/$(WHEEL)
 endef
 
-# $(call pack,PROFILE,DIRECTORY): the wheel that `pip install .` would build goes to DIRECTORY/bare, the one with the jar to DIRECTORY.
+# $(call pack,PROFILE,DIRECTORY): builds the wheel of `pip install .` in DIRECTORY/bare, and the one with the jar in DIRECTORY.
 define pack
 rm -rf $(2)/bare $(2)/unpacked; \
 $(PYTHON) -m maturin build --locked --profile $(1) -o $(2)/bare; \
@@ -104,7 +105,7 @@ $(PYTHON) -m wheel pack -d $(2) $(2)/unpacked/hops_credentials-$(VERSION); \
 rm -r $(2)/unpacked
 endef
 
-# Not ~/.m2: sbt fails there on every pom whose jar Maven never fetched.
+# Publishes to build/repo, not to ~/.m2, where sbt fails on every pom whose jar Maven never fetched.
 publish: $(JAR)
 	@rig/quietly publish "publishing the jar to build/repo" $(GRADLE) -Dmaven.repo.local=$(CURDIR)/build/repo publishToMavenLocal
 
@@ -112,7 +113,7 @@ $(SERVER): $(SERVER_SOURCES)
 	@rig/quietly cargo-server "compiling the server, optimised" cargo build --release --locked -p role-mapping-server
 	@touch $@
 
-# $(call debian,PROGRAM,PACKAGES): installs Debian's packages when the machine lacks the program; one rule at a time.
+# $(call debian,PROGRAM,PACKAGES): installs Debian's packages if the machine lacks the program. Only one rule at a time does so.
 define debian
 mkdir -p build; \
 command -v $(1) > /dev/null || flock build rig/quietly $(notdir $@) "installing $(2)" \
@@ -120,31 +121,35 @@ command -v $(1) > /dev/null || flock build rig/quietly $(notdir $@) "installing 
 touch $@
 endef
 
+build/maven:
+	@$(call debian,mvn,maven)
+
 build/gradle:
 	@$(call debian,gradle,gradle)
 
-# The tests of the server's pages drive it.
+# The browser that the tests of the server's pages drive.
 build/chromium:
 	@$(call debian,chromium,chromium fonts-dejavu-core)
 
-# The rules of the operator's guide are tested in them.
+# The proxies in which the tests try the rules of the operator's guide.
 build/proxies:
 	@$(call debian,caddy,nginx-light caddy)
 
+# The load generator of `make bench-server`.
 build/wrk:
 	@$(call debian,wrk,wrk)
 
-# The server's tests run on it as well as on SQLite.
+# The database on which the server's tests run, as well as on SQLite.
 build/postgresql:
 	@$(call debian,/usr/lib/postgresql/*/bin/initdb,postgresql)
 
-# What the rig needs: an AWS, its client, and what unpacks PySpark.
+# The packages of the rig: an AWS, its client, and what unpacks PySpark.
 build/venv/ok: rig/requirements.txt
 	@test -e $(PYTHON) || rig/quietly venv "making a Python environment" python3 -m venv build/venv
 	@rig/quietly pip "installing the packages of $<" $(PYTHON) $(PIP) install -r $<
 	@touch $@
 
-# What builds and checks besides.
+# The packages that build and check besides.
 build/venv/tools: requirements.txt build/venv/ok
 	@rig/quietly pip-tools "installing the packages of $<" $(PYTHON) $(PIP) install -r $<
 	@touch $@
@@ -152,7 +157,7 @@ build/venv/tools: requirements.txt build/venv/ok
 build/spark/%/ok: build/spark/%/home/ok build/spark/%/s3a/ok
 	@touch $@
 
-# Spark as the pyspark source package has it: launch scripts and jars, the shell and its Scala compiler among them, and pyspark.
+# Unpacks the source package of pyspark: launch scripts and jars, the shell and its Scala compiler among them, and pyspark itself.
 build/spark/%/home/ok: | build/venv/ok
 	@rm -rf build/spark/$*/home build/spark/$*/python && mkdir -p build/spark/$*/home build/spark/$*/python
 	@rig/quietly spark-$* "fetching Spark $*" "\
@@ -164,12 +169,12 @@ build/spark/%/home/ok: | build/venv/ok
 build/spark/3.5.8/s3a/ok: HADOOP := 3.3.4
 build/spark/4.1.4/s3a/ok: HADOOP := 3.4.2
 build/spark/4.3.0/s3a/ok: HADOOP := 3.5.0
-build/spark/%/s3a/ok:
+build/spark/%/s3a/ok: | build/maven
 	@rig/quietly s3a-$* "fetching S3A of Hadoop $(HADOOP)" $(MAVEN) -f rig/poms/s3a-$(HADOOP).xml $(DEPENDENCY):copy-dependencies \
-	  -DincludeScope=runtime -DexcludeGroupIds=$(OF_SPARK) -DoutputDirectory=$(CURDIR)/build/spark/$*/s3a
+	  -DincludeScope=runtime -DexcludeGroupIds=$(SPARK_GROUPS) -DoutputDirectory=$(CURDIR)/build/spark/$*/s3a
 	@touch $@
 
-build/sbt-launch.jar:
+build/sbt-launch.jar: | build/maven
 	@mkdir -p build
 	@rig/quietly sbt "fetching sbt" $(MAVEN) $(DEPENDENCY):copy -Dartifact=org.scala-sbt:sbt-launch:1.12.14 \
 	  -DoutputDirectory=$(CURDIR)/build -Dmdep.stripVersion=true

@@ -1,4 +1,4 @@
-"""`make demo`: the mission's program on real Spark, against an AWS that enforces IAM and the real role-mapping server."""
+"""`make demo` runs the program of README on real Spark, against the real role-mapping server and an AWS that enforces IAM."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _TABLE = """\
 |  3|three|
 +---+-----+
 """
-# Without credentials S3A says AccessDenied too; only S3 says 403.
+# Asks for the 403, which only S3 says: S3A says AccessDenied without credentials too.
 _DENIED = re.compile(r"^java\.nio\.file\.AccessDeniedException: s3a://other/test\.csv: .*Status Code: 403", re.MULTILINE)
 _REFUSED = re.compile(r"^io\.hops\.util\.exceptions\.CloudCredentialException: .*code 380002", re.MULTILINE)
 
 
 def play(site: Deployment, directory: Path) -> list[str]:
-    """Runs the demo against a deployment and prints what its programs say; what differs from what it shows."""
+    """Runs the demo against a deployment and prints what its programs say. Lists what the demo shows and these did not."""
     resource = _RESOURCE.read_text()
     with ThreadPoolExecutor() as shells:
         scientist = shells.submit(_shell, site, directory / "scientist", site.scientist, resource + _OTHER.read_text())
-        # Without credentials there is nothing to read, so the owner's program ends with its second line.
+        # Ends the owner's program with its second line: without credentials there is nothing to read.
         owner = shells.submit(_shell, site, directory / "owner", site.owner, "".join(resource.splitlines(keepends=True)[:2]))
 
         print("== A data scientist: the role mapped to this project role reads bucket resource, and no other\n", flush=True)
@@ -59,7 +59,7 @@ def _shell(site: Deployment, directory: Path, key: str, program: str) -> subproc
 
 
 def _show(shell: subprocess.CompletedProcess[str]) -> str:
-    """Prints a transcript without banner and stack frames, with what the product logged; the transcript."""
+    """Prints a transcript without banner and stack frames, and what the product logged. Returns the transcript."""
     begin = shell.stdout.find("scala> ")
     if begin < 0:
         print(shell.stdout, shell.stderr, sep="\n")
@@ -75,13 +75,13 @@ def _show(shell: subprocess.CompletedProcess[str]) -> str:
 
 
 def main() -> int:
-    """0 if and only if the demo showed what it should."""
+    """Returns 0 if and only if the demo showed everything that it should."""
     on_termination(lambda: sys.exit("demo: ended by SIGTERM"))
     with tempfile.TemporaryDirectory() as directory, deployment(Path(directory)) as site:
-        differs = play(site, Path(directory) / "spark")
-    for what in differs:
-        print(f"demo: differs: {what}", file=sys.stderr)
-    return int(bool(differs))
+        missing = play(site, Path(directory) / "spark")
+    for what in missing:
+        print(f"demo: missing: {what}", file=sys.stderr)
+    return int(bool(missing))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """An AWS on loopback that enforces IAM: S3, STS and IAM by ministack, with users, roles and buckets as code.
 
-Role chaining needs two policies, and both are really checked: the one of the base identity (may it call `sts:AssumeRole` on the role?)
-and the trust policy of the role (does it let the base identity in?).
+Role chaining needs two policies, and the emulator checks both: the policy of the base identity (may it call `sts:AssumeRole` on
+the role?) and the trust policy of the role (does it let the base identity in?).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import boto3
 from rig.process import Program, environment
 
 REGION = "us-east-1"
-#: The account of everything that names no other.
+#: The account of everything that does not name another one.
 ACCOUNT = "000000000000"
 _SECRET = "root-of-the-emulator"
 
@@ -32,7 +32,7 @@ class Keys:
     secret_access_key: str = dataclasses.field(repr=False)
 
     def variables(self) -> dict[str, str]:
-        """As the AWS chain finds them in an environment."""
+        """Returns the variables in which the AWS chain finds the key."""
         return {"AWS_ACCESS_KEY_ID": self.access_key_id, "AWS_SECRET_ACCESS_KEY": self.secret_access_key}
 
 
@@ -42,19 +42,19 @@ def role_arn(name: str, account: str = ACCOUNT) -> str:
 
 
 def allow(**statement: Any) -> dict[str, Any]:
-    """A statement that allows."""
+    """A policy statement that allows."""
     return {"Effect": "Allow", **statement}
 
 
 def reads(bucket: str) -> dict[str, Any]:
-    """A statement that allows reading a bucket; S3A also lists, so the bucket itself is named."""
+    """A statement that allows reading a bucket. S3A also lists, so the statement names the bucket itself."""
     return allow(
         Action=["s3:GetObject", "s3:ListBucket", "s3:GetBucketLocation"], Resource=[f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
     )
 
 
 def writes(bucket: str) -> dict[str, Any]:
-    """A statement that allows writing objects, large ones too, and removing them."""
+    """A statement that allows writing and deleting objects, large ones too."""
     return allow(Action=["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"], Resource=f"arn:aws:s3:::{bucket}/*")
 
 
@@ -69,7 +69,7 @@ def trusts(principal: str) -> dict[str, Any]:
 
 
 def document(*statements: Mapping[str, Any]) -> str:
-    """A policy of these statements."""
+    """A policy document that consists of these statements."""
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 
@@ -101,7 +101,7 @@ class Aws:
             s3.put_object(Bucket=name, Key=key, Body=text.encode())
 
     def role(self, name: str, trust: Mapping[str, Any], *statements: Mapping[str, Any], account: str = ACCOUNT) -> str:
-        """Makes a role that trusts and may what the statements say; its ARN."""
+        """Makes a role with this trust policy and the permissions of the statements. Returns its ARN."""
         iam = self.client("iam", account)
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=document(trust))
         if statements:
@@ -109,7 +109,7 @@ class Aws:
         return role_arn(name, account)
 
     def user(self, name: str, *statements: Mapping[str, Any], account: str = ACCOUNT) -> Keys:
-        """Makes a user that may what the statements say; its access key."""
+        """Makes a user with the permissions of the statements. Returns its access key."""
         iam = self.client("iam", account)
         iam.create_user(UserName=name)
         if statements:
@@ -120,7 +120,7 @@ class Aws:
 
 @contextmanager
 def emulator(directory: Path) -> Iterator[Aws]:
-    """An empty AWS, for the length of the `with` block."""
+    """Runs an empty AWS for the length of the `with` block."""
     variables = environment(
         directory / "home",
         AUTH="true",
@@ -138,20 +138,20 @@ class Cloud:
     """The cloud of the demo and of most tests: an instance role that may assume some resource roles and not others."""
 
     aws: Aws
-    #: Stands for the EC2 service, which AWS lets assume the instance role; its keys never leave the metadata stand-in.
+    #: Stands for the EC2 service, which may assume the instance role. Its keys never leave the metadata stand-in.
     ec2: Keys
     instance_role: str
     #: Reads bucket `resource`.
     resource_reader: str
     #: Reads bucket `other`.
     other_reader: str
-    #: The instance role may assume it, its trust policy does not let the instance role in.
+    #: Has a trust policy that does not let the instance role in, which may assume it otherwise.
     untrusting: str
 
 
 @contextmanager
 def cloud(directory: Path) -> Iterator[Cloud]:
-    """An emulator with that cloud in it."""
+    """Runs an emulator that holds this cloud."""
     with emulator(directory) as aws:
         aws.bucket("resource", {"test.csv": "1,one\n2,two\n3,three\n"})
         aws.bucket("other", {"test.csv": "4,four\n"})

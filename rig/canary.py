@@ -1,4 +1,4 @@
-"""Secrets that were really issued, searched in what a run leaves behind."""
+"""Finds secrets that were really issued in what a run leaves behind."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def leaks(secrets: Iterable[str], directory: Path, *texts: str) -> list[str]:
-    """Where one of the secrets stands: the files below `directory`, and the numbers of the texts. Never the secret itself."""
+    """Lists where one of the secrets stands: files below `directory`, and numbers of the texts. Never shows the secret itself."""
     needles = [secret.encode() for secret in secrets]
     assert needles, "no secret has been issued, so nothing can be searched"
     places = {f"text {number}": text.encode() for number, text in enumerate(texts)}

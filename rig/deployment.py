@@ -1,6 +1,6 @@
-"""The product deployed: an instance with an instance profile, the role-mapping server on it, one project with two members.
+"""The product in use: an instance with an instance profile, the role-mapping server on it, one project with two members.
 
-Everything between the parts that is worth looking at is recorded: what the server and the instance ask of STS, and what Spark asks of S3.
+Recorders between the parts keep what the server and the instance ask of STS, and what Spark asks of S3.
 """
 
 from __future__ import annotations
@@ -35,24 +35,24 @@ class Deployment:
     #: The server's process.
     program: Program
     project: str
-    #: API key of the data scientist, whose mapping leads to the role that reads bucket `resource`.
+    #: The API key of the data scientist, whose mapping leads to the role that reads bucket `resource`.
     scientist: str = dataclasses.field(repr=False)
-    #: API key of the data owner, whose mapping leads to the role that reads bucket `other`.
+    #: The API key of the data owner, whose mapping leads to the role that reads bucket `other`.
     owner: str = dataclasses.field(repr=False)
 
     def variables(self, key: str) -> dict[str, str]:
-        """What a job of a member finds in its environment."""
+        """Returns what a job of a member finds in its environment."""
         return {"REST_ENDPOINT": self.endpoint, "HOPSWORKS_PROJECT_ID": self.project, "API_KEY": key}
 
     def secrets(self) -> list[str]:
-        """Every API key, secret access key and session token that has been issued."""
+        """Lists every API key, secret access key and session token issued so far."""
         issued = [exchange.body for exchange in self.sts.exchanges]
         return [self.scientist, self.owner, *re.findall(r"<(?:SecretAccessKey|SessionToken)>([^<]+)<", "".join(issued))]
 
 
 @contextmanager
 def deployment(directory: Path) -> Iterator[Deployment]:
-    """A deployment that keeps all its files in `directory`, for the length of the `with` block."""
+    """Runs a deployment for the length of the `with` block, with all its files in `directory`."""
     with (
         cloud(directory) as aws,
         recording(aws.aws.endpoint) as sts,

@@ -1,4 +1,4 @@
-"""HTTP on loopback: a server for a handler class, and a recorder that stands between two programs and keeps what they say."""
+"""HTTP on loopback: a server for a handler class, and a recorder between two programs that keeps what they say."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up is no event."""
+        """Ignores a client that hangs up."""
 
 
 @contextmanager
 def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    """A server for the length of the `with` block; its endpoint."""
+    """Runs a server for the length of the `with` block. Yields its endpoint."""
     with _Server(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
@@ -33,7 +33,7 @@ def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
 
 
 class Answering(BaseHTTPRequestHandler):
-    """A handler that answers with whole bodies and writes no log."""
+    """A handler that answers with whole bodies and does not log."""
 
     def answer(self, status: int, body: bytes) -> None:
         """Answers with JSON, or with the XML of AWS."""
@@ -44,7 +44,7 @@ class Answering(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Silent: a test that wants to know what was asked notes it."""
+        """Logs nothing. A test that needs the requests records them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,13 +59,13 @@ class Exchange:
 
     @property
     def access_key_id(self) -> str | None:
-        """Who signed the request, by AWS signature version 4."""
+        """The access key that signed the request, by AWS signature version 4."""
         match = re.search(r"Credential=([^/]+)/", self.authorization)
         return match[1] if match else None
 
 
 class Recorder:
-    """What passed between two programs, in order of the answers."""
+    """What passes between two programs, in the order of the answers."""
 
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
@@ -74,7 +74,7 @@ class Recorder:
 
 @contextmanager
 def recording(upstream: str) -> Iterator[Recorder]:
-    """A way to `upstream` that records. The Host header goes through unchanged, so signatures stay valid."""
+    """Runs a proxy to `upstream` that records. It passes the Host header on unchanged, so signatures stay valid."""
     target = urlsplit(upstream)
     assert target.hostname is not None
     hostname, port = target.hostname, target.port

@@ -1,4 +1,4 @@
-"""Java development kits: found by what their `release` file says, wherever the machine keeps them.
+"""Finds Java development kits by their `release` files, under whatever name the machine keeps them.
 
 `python3 -m rig.jdk 17` prints the home of a JDK 17.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def homes() -> dict[int, Path]:
-    """Feature version to home, of every kit in the usual directories and in JAVA_HOME."""
+    """Maps the feature version of every kit in /usr/lib/jvm and in JAVA_HOME to its home."""
     found: dict[int, Path] = {}
     candidates = [Path(os.environ["JAVA_HOME"])] if "JAVA_HOME" in os.environ else []
     candidates += sorted(Path("/usr/lib/jvm").glob("*"))
@@ -26,9 +26,9 @@ def homes() -> dict[int, Path]:
 
 
 def home(version: int) -> Path:
-    """The home of a JDK of that feature version.
+    """Returns the home of a JDK of that feature version.
 
-    Raises LookupError when the machine has none, naming those it has.
+    Raises LookupError when the machine has none. The message names those it has.
     """
     found = homes()
     if version not in found:

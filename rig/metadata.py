@@ -1,4 +1,4 @@
-"""Instance metadata on loopback, version 2 only: what an EC2 instance with an instance profile would answer.
+"""Instance metadata on loopback, version 2 only: the answers of an EC2 instance with an instance profile.
 
 The credentials are those of a real session of the instance role, so they work at the same STS. SDKs find the stand-in by
 `AWS_EC2_METADATA_SERVICE_ENDPOINT`.
@@ -22,7 +22,7 @@ _ROLE_LIST = "/latest/meta-data/iam/security-credentials/"
 
 @contextmanager
 def metadata(aws: Aws, ec2: Keys, instance_role: str) -> Iterator[str]:
-    """The metadata of an instance whose profile holds `instance_role`; its endpoint."""
+    """Serves the metadata of an instance whose profile holds `instance_role`. Yields the endpoint."""
     sts = aws.client_of(ec2, "sts")
     name = instance_role.rsplit("/", 1)[-1]
     tokens: dict[str, float] = {}
@@ -70,7 +70,7 @@ def metadata(aws: Aws, ec2: Keys, instance_role: str) -> Iterator[str]:
             return self.answer(404)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Silent: nobody reads the instance's log."""
+            """Logs nothing: nobody reads the instance's log."""
 
     with serving(Instance) as endpoint:
         yield endpoint

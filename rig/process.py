@@ -1,4 +1,4 @@
-"""A program under supervision: an environment of its own, output in a log, readiness awaited by what it prints, ended in every case."""
+"""Programs under supervision: each has an environment of its own, writes to a log, says that it is ready, and ends in every case."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from typing import NoReturn
 
 
 class ProgramFailed(Exception):
-    """A program ended, or stayed silent, before it was ready."""
+    """A program ended or stayed silent before it was ready."""
 
 
 def environment(home: Path, **variables: str) -> dict[str, str]:
-    """An environment with nothing of the caller's but the path: no AWS keys, no settings of the product, no home directory."""
+    """Returns an environment with only the caller's PATH: without its AWS keys, settings of the product and home directory."""
     home.mkdir(parents=True, exist_ok=True)
     temporary = home / "tmp"
     temporary.mkdir(exist_ok=True)
@@ -35,7 +35,7 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
 
 
 def build_environment(**variables: str) -> dict[str, str]:
-    """The caller's environment for a build tool, which has its caches and settings there; without any AWS in it."""
+    """Returns the caller's environment for a build tool, whose caches and settings it names, without anything of AWS or the product."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "HOPS"))} | variables
 
 
@@ -45,7 +45,7 @@ def on_termination(leave: Callable[[], NoReturn]) -> None:
 
 
 class Program:
-    """A running program in a process group of its own; leaving the `with` block ends the whole group.
+    """A running program in a process group of its own. Leaving the `with` block ends the whole group.
 
     Standard output and error go to `log`, line by line.
     """
@@ -86,7 +86,7 @@ class Program:
         self._lines.put(None)
 
     def await_line(self, pattern: str, seconds: float = 60) -> re.Match[str]:
-        """The first line, not yet looked at, that holds `pattern`."""
+        """Waits for the next line that contains `pattern`."""
         while True:
             try:
                 line = self._lines.get(timeout=seconds)
@@ -98,7 +98,7 @@ class Program:
                 return match
 
     def stop(self) -> int:
-        """Ends the program and all it started; its exit code. Asking twice is fine."""
+        """Ends the program and everything that it started. Returns its exit code. May be called twice."""
         self._signal(signal.SIGTERM)
         try:
             code = self.process.wait(10)
@@ -121,7 +121,7 @@ def run(
     seconds: float = 300,
     stdin: str = "",
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a program to its end; after `seconds`, or when interrupted, the program and all it started are killed."""
+    """Runs a program to its end. After `seconds`, or when interrupted, kills the program and everything that it started."""
     process = subprocess.Popen(
         [str(part) for part in command],
         env=dict(environment),

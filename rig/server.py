@@ -1,4 +1,4 @@
-"""The role-mapping server as its administrator runs it: set up by its command line, served by its binary."""
+"""The role-mapping server as an administrator runs it: its command line sets it up, its binary serves."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ BINARY = ROOT / "target" / ("debug" if IS_DEV else "release") / "role-mapping-se
 
 
 class CommandFailed(Exception):
-    """A command of the server was refused; holds what it said."""
+    """The server refused a command. The message holds what it said."""
 
 
 @dataclasses.dataclass(frozen=True)
 class RoleServer:
-    """A database in `directory`, and the commands on it. `variables` is all that the server gets besides a path and a home."""
+    """A database in `directory`, and the commands on it. The server gets `variables`, a path and a home, and nothing else."""
 
     directory: Path
     variables: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -31,11 +31,11 @@ class RoleServer:
 
     @property
     def log(self) -> Path:
-        """What `serve` printed."""
+        """The output of `serve`."""
         return self.directory / "server.log"
 
     def command(self, *arguments: str) -> str:
-        """Runs one command; what it printed, without the line end."""
+        """Runs one command. Returns what it printed, without the line end."""
         self.directory.mkdir(parents=True, exist_ok=True)
         done = run([BINARY, *arguments], self._environment(), self.directory, 30)
         if done.returncode != 0:
@@ -43,14 +43,14 @@ class RoleServer:
         return done.stdout.removesuffix("\n")
 
     def member(self, project: str, email: str, project_role: str) -> str:
-        """Makes a user a member of a project; the user's API key."""
+        """Adds a user and makes it a member of a project. Returns its API key."""
         key = self.command("user", "add", email)
         self.command("member", "set", project, email, project_role)
         return key
 
     @contextmanager
     def serve(self, *options: str) -> Iterator[tuple[str, Program]]:
-        """The server for the length of the `with` block; its endpoint and its process."""
+        """Serves for the length of the `with` block. Yields the endpoint and the process."""
         command: list[str | Path] = [BINARY, "serve", "--listen", "127.0.0.1:0", *options]
         with Program(command, self.log, self._environment(), self.directory) as program:
             yield program.await_line(r"^listening on (http://127\.0\.0\.1:\d+)$")[1], program

@@ -1,7 +1,7 @@
-"""Real Spark, in the lines that users run: each with the S3A of its Hadoop, started as spark-submit and spark-shell start it.
+"""Real Spark in the lines that users run, each with the S3A of its Hadoop and the launch scripts of Spark.
 
-S3A and the AWS SDK lie on the system class path unless a test says otherwise, as administrators install them; the product's jar comes with
-the job. Spark gets an environment without a trace of AWS.
+S3A and the AWS SDK are on the system class path, as administrators install them, unless a test says otherwise. The product's jar comes with
+the job. The environment of Spark holds no AWS credentials but those that a test adds.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _IVY = """\
 </ivysettings>
 """
 
-# Half the processor time of a JVM that lives for seconds.
+# Halves the processor time of a JVM that lives for seconds.
 _SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
@@ -49,7 +49,7 @@ def version() -> str:
 
 
 def product_jar() -> Path:
-    """The jar as users get it, or that of `make demo`."""
+    """Returns the jar that users get, or that of `make demo`."""
     return BUILD / ("dev" if IS_DEV else "libs") / f"hops-credentials-{version()}.jar"
 
 
@@ -63,7 +63,7 @@ class Line:
 
     @property
     def scala_binary(self) -> str:
-        """The Scala versions whose class files are interchangeable with those of this line."""
+        """The part of the Scala version within which class files are interchangeable."""
         return self.scala.rsplit(".", 1)[0]
 
     @property
@@ -73,7 +73,7 @@ class Line:
 
     @property
     def python(self) -> Path:
-        """Where Python finds pyspark, and below `lib` py4j."""
+        """The directory in which Python finds pyspark, and below `lib` py4j."""
         return BUILD / "spark" / self.spark / "python"
 
     @property
@@ -82,7 +82,7 @@ class Line:
         return str(BUILD / "spark" / self.spark / "s3a" / "*")
 
     def compile(self, sources: Sequence[Path], classes: Path) -> Path:
-        """Compiles Scala with the compiler of the line against Spark, S3A and the product; a jar."""
+        """Compiles Scala with the compiler of the line against Spark, S3A and the product. Returns a jar."""
         classes.mkdir(parents=True, exist_ok=True)
         jar = classes.parent / f"{classes.name}.jar"
         kit, variables = jdk.home(17) / "bin", environment(classes.parent / "home")
@@ -109,13 +109,13 @@ LINES = (SPARK_3_5, SPARK_4_1, SPARK_4_3)
 
 
 class Place(enum.Enum):
-    """Where a jar lies for the JVMs of an application."""
+    """The place of a jar for the JVMs of an application."""
 
     #: On the class path of driver and executors, as administrators install it.
     SYSTEM = "system"
-    #: It comes with the job, by `--jars`.
+    #: With the job, by `--jars`.
     USER = "user"
-    #: It comes with the job, by `--packages`.
+    #: With the job, by `--packages`.
     PACKAGES = "packages"
     #: On the class path of the driver only.
     DRIVER = "driver"
@@ -125,7 +125,7 @@ class Place(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Spark:
-    """An installation ready to start applications: a line on a JDK, with the S3 endpoint they read from."""
+    """An installation that can start applications: a line on a JDK, with the S3 endpoint that they read from."""
 
     line: Line
     java: int
@@ -133,30 +133,30 @@ class Spark:
     directory: Path
     master: str = "local[2]"
     product: Place = Place.USER
-    #: On the system class path, or with the job.
+    #: `Place.SYSTEM` or `Place.USER`.
     s3a: Place = Place.SYSTEM
-    #: Jars that come with the job besides.
+    #: Further jars that come with the job.
     jars: Sequence[Path] = ()
     confs: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def submit(
         self, jar: Path, main: str, variables: Mapping[str, str], *arguments: str, seconds: float = 300
     ) -> subprocess.CompletedProcess[str]:
-        """Runs an application to its end, which comes within so many seconds."""
+        """Runs an application to its end, for so many seconds at most."""
         return self._run("spark-submit", variables, ["--class", main, str(jar), *arguments], seconds=seconds)
 
     def shell(self, program: str, variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-        """Types a program into spark-shell, line by line, then leaves it."""
+        """Types a program into spark-shell line by line, then leaves the shell."""
         return self._run("spark-shell", variables, [], program)
 
     def python(self, script: Path, variables: Mapping[str, str], interpreter: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Runs a program of PySpark to its end, as a notebook does: Python first, which starts the JVM when it makes a session."""
+        """Runs a PySpark program to its end, as a notebook does: Python starts first, and starts the JVM when it makes a session."""
         path = ":".join(map(str, [self.line.python, *self.line.python.glob("lib/py4j-*-src.zip")]))
         here = {"PYTHONPATH": path, "PYSPARK_PYTHON": str(interpreter), "PYSPARK_SUBMIT_ARGS": f"--master {self.master} pyspark-shell"}
         return self._start([interpreter, script, *arguments], {**here, **variables})
 
     def serve(self, main: str, variables: Mapping[str, str], *arguments: str) -> Program:
-        """A server that comes with Spark, started by spark-submit; runs as long as the `with` block around it."""
+        """Starts a server that comes with Spark by spark-submit, for the length of a `with` block."""
         command: list[str | Path] = [
             self.line.home / "bin" / "spark-submit",
             "--master",
@@ -169,7 +169,7 @@ class Spark:
         return Program(command, self.directory / "server.log", self._prepared(variables), self.directory)
 
     def options(self) -> dict[str, str]:
-        """Every conf of the application. `fs.s3a.*` beyond endpoint and region only fails faster than the default."""
+        """Returns the whole configuration of the application. Its limits on retries and attempts only make failures faster."""
         s3a = [self.line.s3a] if self.s3a == Place.SYSTEM else []
         on_driver = [*s3a, *([str(product_jar())] if self.product in (Place.SYSTEM, Place.DRIVER) else [])]
         on_executors = [*s3a, *([str(product_jar())] if self.product == Place.SYSTEM else [])]
@@ -199,7 +199,7 @@ class Spark:
         }
 
     def _package(self) -> dict[str, str]:
-        """The product from the repository to which it is published, and from no other."""
+        """Returns the keys that take the product from the repository to which it is published, and from no other."""
         self.directory.mkdir(parents=True, exist_ok=True)
         settings = self.directory / "ivysettings.xml"
         settings.write_text(_IVY.format(repository=(BUILD / "repo").as_uri(), cache=self.directory / "ivy"))
@@ -216,7 +216,7 @@ class Spark:
         return run(command, self._prepared(variables), self.directory, seconds, stdin)
 
     def _prepared(self, variables: Mapping[str, str]) -> dict[str, str]:
-        """Lays down the configuration; the environment that leads to it."""
+        """Writes the configuration. Returns the environment that leads to it."""
         self.directory.mkdir(parents=True, exist_ok=True)
         conf_directory = self.directory / "conf"
         conf_directory.mkdir(exist_ok=True)
@@ -235,6 +235,6 @@ class Spark:
 
 
 def reports(output: str) -> dict[str, object]:
-    """What a test program reported: its lines `report NAME JSON`, separated by tabs."""
+    """Returns what a test program reported in its lines `report NAME JSON`, separated by tabs."""
     lines = (line.split("\t", 2) for line in output.splitlines() if line.startswith("report\t"))
     return {name: json.loads(value) for _, name, value in lines}

@@ -1,4 +1,4 @@
-"""A deployment in which one member may assume several roles, and somebody else may read everything."""
+"""A deployment in which one member may assume several roles, and a stranger may read two of the buckets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Stage:
 
 @contextmanager
 def stage(directory: Path) -> Iterator[Stage]:
-    """For the length of the `with` block; all its files are in `directory`."""
+    """Runs a stage for the length of the `with` block, with all its files in `directory`."""
     with deployment(directory) as site:
         aws = site.cloud.aws
         aws.bucket("lake", {"in/test.csv": "1,one\n2,two\n"})

@@ -1,7 +1,7 @@
-"""The role-mapping server under load, on this machine: `make bench-server`.
+"""`make bench-server` puts the role-mapping server under load on this machine and checks its promises.
 
-Promises: 10 000 lists of role mappings a second with a p99 below 20 ms, 500 members who ask for credentials at once without
-one error, and less than 60 MB of memory under both. The load comes from wrk on the same cores.
+The server promises 10 000 lists of role mappings a second with a p99 below 20 ms, no error when 500 clients ask for credentials at
+once, and less than 60 MB of memory under both. wrk makes the load, on the same cores.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rig.process import environment
 from rig.server import BINARY, RoleServer
 
 PROJECTS = 100
-#: Of each project.
+#: The number of role mappings of each project.
 MAPPINGS = 5
 SECONDS = 10
 MEGABYTE = 1_000_000
@@ -30,17 +30,17 @@ _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 
 @dataclasses.dataclass(frozen=True)
 class Load:
-    """What wrk saw."""
+    """The figures that wrk prints."""
 
     per_second: float
     p50_ms: float
     p99_ms: float
-    #: Answers that are no success, and connections that broke.
+    #: The number of answers other than success, and of connections that broke.
     errors: int
 
 
 def load(url: str, key: str, connections: int) -> Load:
-    """Asks as fast as the answers come, on so many connections."""
+    """Sends requests as fast as the answers come, on so many connections."""
     command = [
         "wrk",
         "-t1",
@@ -69,7 +69,7 @@ def load(url: str, key: str, connections: int) -> Load:
 
 
 def peak_memory(process: int) -> int:
-    """The most bytes that the process has had in memory."""
+    """Returns the most bytes that the process has had in memory."""
     match = re.search(r"^VmHWM:\s+(\d+) kB$", Path(f"/proc/{process}/status").read_text(), re.MULTILINE)
     assert match
     return int(match[1]) * 1024
@@ -77,7 +77,7 @@ def peak_memory(process: int) -> int:
 
 @contextmanager
 def serving(server: RoleServer) -> Iterator[tuple[str, int]]:
-    """The server with its log in a file, as under systemd, and no Python between them; its endpoint and its process."""
+    """Runs the server with its log in a file, as under systemd, without Python between them. Yields its endpoint and its process id."""
     variables = environment(server.directory / "home", DATABASE_URL=f"sqlite://{server.database}", **server.variables)
     command = [str(BINARY), "serve", "--listen", "127.0.0.1:0"]
     with open(server.log, "wb") as log, subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=log, text=True) as process:
@@ -89,7 +89,7 @@ def serving(server: RoleServer) -> Iterator[tuple[str, int]]:
 
 
 def main() -> int:
-    """Prints the figures; 1 when a promise is broken."""
+    """Prints the figures. Returns 1 if a promise is broken."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         with emulator(directory) as aws:

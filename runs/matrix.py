@@ -1,7 +1,7 @@
-"""Where the jars may lie. `make matrix` runs every layout on every line of Spark and prints which class loader holds what.
+"""The places where the jars may lie. `make matrix` runs every layout on every line of Spark and prints which class loader holds what.
 
-A layout holds when a role reads its bucket on driver and executors, is denied elsewhere, and a streaming query keeps its checkpoint on S3A;
-and when the classes are where the layout says.
+A layout works if a role reads its bucket on driver and executors and is denied elsewhere, a streaming query keeps its checkpoint on S3A,
+and the classes are where the layout says.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ APP, USER = "AppClassLoader", "MutableURLClassLoader"
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Where S3A and the product lie, and the loaders that then hold our provider, S3A and our facade."""
+    """The places of S3A and the product, and the class loaders that then hold our provider, S3A and our facade."""
 
     name: str
     s3a: Place
@@ -36,8 +36,8 @@ class Layout:
     confs: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-#: Executors that come when there are tasks and go when there are none.
-COMING_AND_GOING = {
+#: Lets executors start when there are tasks and end when there are none.
+DYNAMIC_EXECUTORS = {
     "spark.serializer": "org.apache.spark.serializer.KryoSerializer",
     "spark.dynamicAllocation.enabled": "true",
     "spark.dynamicAllocation.shuffleTracking.enabled": "true",
@@ -50,7 +50,7 @@ HARD = Layout("system/user", Place.SYSTEM, Place.USER, (APP, APP, USER), (APP, A
 BESIDE = Layout("system/system", Place.SYSTEM, Place.SYSTEM, (APP, APP, APP), (APP, APP, APP))
 WITH_JOB = Layout("user/user", Place.USER, Place.USER, (USER, USER, USER), (USER, USER, USER))
 PACKAGES = Layout(
-    "user/--packages, Kryo, dynamic allocation", Place.USER, Place.PACKAGES, (USER, USER, USER), (USER, USER, USER), COMING_AND_GOING
+    "user/--packages, Kryo, dynamic allocation", Place.USER, Place.PACKAGES, (USER, USER, USER), (USER, USER, USER), DYNAMIC_EXECUTORS
 )
 ADDED = Layout("system/addJar only", Place.SYSTEM, Place.DRIVER, (APP, APP, APP), (APP, APP, USER))
 OWN_CLASS = Layout("system/system, own fs.s3a.impl", Place.SYSTEM, Place.SYSTEM, (APP, APP, APP), (APP, APP, APP), OWN)
@@ -58,7 +58,7 @@ LAYOUTS = (HARD, BESIDE, WITH_JOB, PACKAGES, ADDED, OWN_CLASS)
 
 
 def run(place: Stage, layout: Layout, line: Line, directory: Path) -> dict[str, object]:
-    """What the program found."""
+    """Runs the program in a layout. Returns its report."""
     site = place.site
     spark = Spark(line, 17, site.s3.endpoint, directory, CLUSTER, layout.product, layout.s3a, confs=layout.confs)
     done = spark.submit(compiled(line), "Layout", site.variables(site.scientist), place.resource, place.lake)
@@ -68,7 +68,7 @@ def run(place: Stage, layout: Layout, line: Line, directory: Path) -> dict[str, 
 
 
 def differences(layout: Layout, line: Line, found: Mapping[str, object]) -> list[str]:
-    """What is not as the layout promises."""
+    """Lists what is not as the layout promises."""
     sdk = "V1" if line == SPARK_3_5 else "V2"
     provider = "io.hops.util.aws.CredentialsProvider" if layout.confs == OWN else "org.apache.hadoop.fs.s3a.HopsBridge1"
     reads = found["reads"]
@@ -96,11 +96,11 @@ println("report\\troles\\t\\"" + roles + "\\"")
 
 
 def shell(place: Stage, line: Line, directory: Path) -> dict[str, object]:
-    """What somebody sees who types into spark-shell, whose class loader lies below that of the job's jars."""
+    """Types a program into spark-shell, whose class loader lies below that of the job's jars. Returns its report."""
     site = place.site
     spark = Spark(line, 17, site.s3.endpoint, directory, CLUSTER, confs={"spark.ui.showConsoleProgress": "false"})
     done = spark.shell(_SHELL.format(role=place.resource), site.variables(site.scientist))
-    # The prompt may stand before a line.
+    # Removes prompts, which may stand before a line.
     return reports(done.stdout.replace("scala> ", "").replace("report\t", "\nreport\t"))
 
 
@@ -116,7 +116,7 @@ print("report", "roles", '"' + provider.current().getRoleArn() + '"', sep="\\t")
 
 
 def pyspark(place: Stage, line: Line, directory: Path) -> dict[str, object]:
-    """What a program of PySpark finds, which reaches the facade through py4j."""
+    """Runs a PySpark program, which reaches the facade through py4j. Returns its report."""
     directory.mkdir()
     script = directory / "program.py"
     script.write_text(_PYSPARK)
@@ -128,7 +128,7 @@ THRIFT = "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"
 
 
 def thrift(place: Stage, line: Line, directory: Path) -> str:
-    """What a Thrift server says to one of its users who calls the product from SQL."""
+    """Calls the product from SQL, as a user of a Thrift server. Returns what client and server printed."""
     directory.mkdir()
     spark = Spark(line, 17, place.site.s3.endpoint, directory)
     hive = ("--hiveconf", "hive.server2.thrift.port=0", "--hiveconf", "hive.server2.thrift.bind.host=127.0.0.1")
@@ -141,14 +141,14 @@ def thrift(place: Stage, line: Line, directory: Path) -> str:
 
 
 def loaders(found: object) -> str:
-    """What a program reported of its class loaders."""
+    """Shows the class loaders that a program reported."""
     return ", ".join(found) if isinstance(found, list) else "-"
 
 
 def main() -> int:
-    """0 if and only if every layout holds on every line."""
+    """Returns 0 if and only if every layout works on every line."""
     on_termination(lambda: sys.exit("matrix: ended by SIGTERM"))
-    assert product_jar().exists(), "make publish comes first"
+    assert product_jar().exists(), "run make publish first"
     table = [("hadoop-aws/product", "Spark", "Hadoop", "provider, S3A, facade on the driver", "on executors", "seconds", "result")]
     with tempfile.TemporaryDirectory() as directory, stage(Path(directory)) as place:
         for line in LINES:

@@ -1,4 +1,4 @@
-"""`make program NAME=Roles`: one of the test programs in Scala, on Spark 3.5, as a data scientist of a running deployment."""
+"""`make program NAME=Resource` runs one of the Scala test programs on Spark 3.5, as a data scientist of a running deployment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.programs import compiled
 
 
 def main() -> int:
-    """Runs the program and prints what it printed; its exit code."""
+    """Runs the program, prints what it printed, and returns its exit code."""
     sources = (ROOT / "tests" / "programs" / "scala").glob("*.scala")
     names = sorted(source.stem for source in sources if "def main" in source.read_text())
     parser = argparse.ArgumentParser(prog="make program", usage="make program NAME=NAME")

@@ -1,7 +1,7 @@
-"""`make readers`: a table of every reader of S3 we know, through five real lifetimes behind the endpoint.
+"""`make readers` prints a table of every reader of S3 we know, each through five real lifetimes behind the endpoint.
 
-Three scenes run at once: as users have it, under a service account's identity (IRSA), and under a profile. These two identities could read
-the bucket themselves, and must never sign.
+Three scenes run at once: one as users have it, one under a service account's identity (IRSA), and one under a profile. These two identities
+could read the bucket themselves, and must never sign.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def _show(site: Deployment, readers: Sequence[str], outcomes: Sequence[Outcome])
     }
     print(*sorted(failures), sep="\n", file=sys.stderr)
     strangers = {signer for outcome in outcomes for signer in outcome.signers} - issued_for(site, "resource-reader", 0) - {None}
-    print(f"signed by anybody else: {len(strangers)}\n")
+    print(f"others who signed: {len(strangers)}\n")
     return not failures and not strangers
 
 

@@ -1,7 +1,7 @@
-"""Sessions of seconds, and trouble between job, role-mapping server and STS. `make soak` lives through twenty lifetimes on every line.
+"""`make soak` runs a job through twenty short sessions on every line of Spark, with trouble between job, role-mapping server and STS.
 
-AWS gives no session shorter than 900 s, and the product asks for none. A passage between the server and STS asks for seconds instead and
-signs anew; it also fails, throttles and stalls, as STS may. Another one before the server does the same, and is there while it restarts.
+AWS gives no session shorter than 900 s, and the product asks for none. A proxy between the server and STS asks for seconds instead and
+signs anew; it also fails, throttles and stalls, as STS may. Another proxy before the server does the same, and stays while it restarts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from rig.stage import Stage, stage
 from tests.programs import compiled
 
 LIFE_SECONDS = 10
-#: Two cores in each of two executors: one is kept busy by a task that never ends.
+#: Two executors of two cores each. A task that lasts as long as the program keeps one core of each busy.
 MASTER = "local-cluster[2,2,1024]"
 _RESTART_SECONDS = 15
 _KEYS = re.compile(
@@ -47,10 +47,10 @@ _TROUBLE = "<ErrorResponse><Error><Type>Sender</Type><Code>{}</Code><Message>try
 
 @contextmanager
 def shortening(sts: Recorder, met: Counter[str]) -> Iterator[str]:
-    """A way to STS on which sessions last seconds, and every third request after the first three meets trouble; its endpoint."""
+    """Runs a proxy to STS that lets sessions last seconds and troubles every third request after the first three. Yields its endpoint."""
     asked = 0
 
-    class Passage(Answering):
+    class Proxy(Answering):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
@@ -80,19 +80,19 @@ def shortening(sts: Recorder, met: Counter[str]) -> Iterator[str]:
                 return self.answer(refusal.code, refusal.read())
 
         def signer(self) -> Credentials:
-            """Whoever signed the request: an identity that STS has issued, so its keys went by."""
+            """Returns the keys that signed the request. STS has issued them, so the recorder saw them."""
             signed = re.search("Credential=([^/]+)/", self.headers["Authorization"])
             assert signed is not None
             issued = _KEYS.findall("".join(exchange.body for exchange in sts.exchanges))
             return next(Credentials(*keys) for keys in issued if keys[0] == signed[1])
 
-    with serving(Passage) as endpoint:
+    with serving(Proxy) as endpoint:
         yield endpoint
 
 
 @contextmanager
 def restarting(server: RoleServer, met: Counter[str]) -> Iterator[str]:
-    """A role-mapping server that restarts every few seconds, behind a passage that fails, throttles, stalls and hangs up; its endpoint."""
+    """Runs a server that restarts every few seconds, behind a proxy that fails, throttles, stalls and hangs up. Yields its endpoint."""
     upstream: str | None = None
     serves, ended = threading.Event(), threading.Event()
     asked = 0
@@ -107,7 +107,7 @@ def restarting(server: RoleServer, met: Counter[str]) -> Iterator[str]:
                 upstream = None
             met["server restarted"] += 1
 
-    class Passage(Answering):
+    class Proxy(Answering):
         def do_GET(self) -> None:
             nonlocal asked
             asked += 1
@@ -138,7 +138,7 @@ def restarting(server: RoleServer, met: Counter[str]) -> Iterator[str]:
     thread.start()
     try:
         assert serves.wait(30), server.log.read_text()
-        with serving(Passage) as endpoint:
+        with serving(Proxy) as endpoint:
             yield endpoint
     finally:
         ended.set()
@@ -147,34 +147,34 @@ def restarting(server: RoleServer, met: Counter[str]) -> Iterator[str]:
 
 @dataclasses.dataclass(frozen=True)
 class Life:
-    """What one application went through, and what S3 and STS saw of it."""
+    """The life of one application, and what S3 and STS saw of it."""
 
     found: dict[str, object]
     seconds: float
-    #: The access keys that STS issued for each role, and those of all requests at S3.
+    #: The access keys that STS issued for each role, and those that signed the requests at S3.
     issued: dict[str, set[str]]
     signers: Counter[str | None]
     statuses: set[int]
-    #: What S3 says to the first keys when their session has ended.
+    #: The status with which S3 answers the first keys after their session has ended.
     ended: int
     trouble: Counter[str]
     logged: str
 
     def strangers(self) -> int:
-        """How many requests at S3 no session of ours has signed."""
+        """Counts the requests at S3 that no session of ours has signed."""
         ours = set().union(*self.issued.values())
         return sum(count for signer, count in self.signers.items() if signer not in ours)
 
     def most_sessions(self) -> int:
-        """How many sessions of one role there may be: each is refreshed once, with half of its life left, at most 5 % sooner.
+        """Returns how many sessions of one role there may be: each is refreshed once, with half of its life left, at most 5 % sooner.
 
-        One is the first, and one is asked for by the second copy of the product.
+        The first session is one more, and the second copy of the product asks for another one.
         """
         return 2 + int(self.seconds / (0.45 * LIFE_SECONDS))
 
 
 def live(place: Stage, line: Line, seconds: int, directory: Path) -> Life:
-    """Runs the program for so many seconds."""
+    """Runs the program for so many seconds, with trouble all the way."""
     site = place.site
     spark = Spark(line, 17, site.s3.endpoint, directory, MASTER, confs={"spark.task.maxFailures": "4"})
     trouble: Counter[str] = Counter()
@@ -209,7 +209,7 @@ def live(place: Stage, line: Line, seconds: int, directory: Path) -> Life:
 
 
 def _answer(endpoint: str, keys: tuple[str, str, str]) -> int:
-    """The status with which S3 answers a session."""
+    """Returns the status with which S3 answers a session."""
     names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
     s3 = boto3.client("s3", endpoint_url=endpoint, region_name=REGION, **dict(zip(names, keys, strict=True)))
     try:
@@ -219,7 +219,7 @@ def _answer(endpoint: str, keys: tuple[str, str, str]) -> int:
 
 
 def failures(life: Life, lifetimes: int) -> list[str]:
-    """What went wrong, by what the program itself found and by what S3 and STS saw."""
+    """Lists what went wrong, by the report of the program and by what S3 and STS saw."""
     found = life.found
     keys = found["keys"]
     assert isinstance(keys, list)
@@ -229,7 +229,7 @@ def failures(life: Life, lifetimes: int) -> list[str]:
         "S3 refused a request": life.statuses <= {200, 204, 206, 404},
         "somebody else signed a request": life.strangers() == 0,
         "too few lifetimes": len([signer for signer in life.signers if signer in life.issued["resource-reader"]]) >= lifetimes,
-        # The other task begins anew half way.
+        # Leaves out the other task, which begins anew half way.
         "driver or task saw fewer than three sessions": min(keys[:2]) >= 3,
         "more than one STS call for a refresh": all(len(issued) <= life.most_sessions() for issued in life.issued.values()),
         "the stream lost or doubled rows": found["streamed"] == found["written"],
@@ -243,7 +243,7 @@ def failures(life: Life, lifetimes: int) -> list[str]:
 
 
 def figures(line: Line, life: Life, problems: list[str]) -> dict[str, str]:
-    """The figures of one application, by name."""
+    """Returns the figures of one application by name."""
     found = life.found
     reads = found["reads"]
     assert isinstance(reads, list) and isinstance(found["driver"], list) and isinstance(found["tasks"], list)
@@ -264,7 +264,7 @@ def figures(line: Line, life: Life, problems: list[str]) -> dict[str, str]:
 
 
 def main() -> int:
-    """0 if and only if every line lived through twenty lifetimes without a failed read."""
+    """Returns 0 if and only if every line lived through twenty lifetimes without a failed read."""
     on_termination(lambda: sys.exit("soak: ended by SIGTERM"))
     table = []
     with tempfile.TemporaryDirectory() as directory, stage(Path(directory)) as place:

@@ -1,7 +1,7 @@
-"""All checks of the project, one after the other, each with its runner; at the end what ran, where, and for how long.
+"""Runs all checks of the project one after the other, each with its runner. At the end a table shows what ran, where, and for how long.
 
-A stage that fails does not end the run: the table shows everything that is wrong. The last line sums over all runners.
-`--only NAME` runs one stage, or the tests whose names hold NAME, each with its runner.
+A stage that fails does not end the run, so the table shows everything that is wrong. The last line sums over all runners.
+`--only NAME` runs one stage, or the tests whose names contain NAME, each with its runner.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ GRADLE = ["timeout", "1200", "gradle", "--no-daemon", "--console=plain", "-q"]
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """One command. Its tests are counted from what it prints; a command that prints no count is one test."""
+    """One command. What it prints tells how many tests it ran; a command that prints no count is one test."""
 
     name: str
     language: str
@@ -34,13 +34,13 @@ class Stage:
 
 @dataclasses.dataclass
 class Row:
-    """A line of the closing table: what ran, on which language, JDK, line of Spark and class path."""
+    """A row of the table at the end: what ran, on which language, JDK, line of Spark and class path."""
 
     what: tuple[str, str, str, str, str]
     passed: int = 0
     failed: int = 0
     seconds: float = 0
-    #: Of what failed: its name, and the first or last words of why.
+    #: The name of each failure, and the first or last words of its reason.
     failures: list[str] = dataclasses.field(default_factory=list)
 
 
@@ -65,9 +65,11 @@ STAGES = [
     Stage("mypy", "Python", "-", [PYTHON, "-m", "mypy", "--no-error-summary", *SOURCES]),
     PRODUCT,
 ]
-#: A test that cannot run has failed, so one that was skipped counts as such.
+#: What a stage needs when it runs without the first one.
+_NEEDS = {UNIT_TESTS.name: ["build/postgresql"], JUNIT.name: ["jar"], PRODUCT.name: ["parts"]}
+#: Outcomes that count as failed. A test that was skipped could not run, so it counts too.
 _FAILED = ("failure", "error", "skipped")
-#: Characters of a reason.
+#: The number of characters that are shown of a reason.
 _WHY = 600
 _COUNTS = (
     (r"^test result: \w+\. (\d+) passed; (\d+) failed", 1, 2),
@@ -77,17 +79,17 @@ _COUNTS = (
 
 
 def _stages(only: str) -> list[Stage]:
-    """The stage of that name, or what runs the tests whose names hold `only`, after what these need. Empty when there is none."""
-    if only in {stage.name for stage in STAGES}:
-        return [stage for stage in STAGES if stage.name == only]
-    stages = []
-    if _names(r"fn (\w+)\(", only, "crates/**/*.rs", "server/**/*.rs"):
-        stages.append(_with(UNIT_TESTS, only))
-    if _names(r"(?:void|class) (\w+)", only, "tests/java/**/*.java"):
-        stages += [Stage(PARTS.name, "Java", "17", ["make", "jar"]), _with(JUNIT, f"-Ponly={only}")]
-    if any(only in path.stem for path in (ROOT / "tests").rglob("test_*.py")) or _names(r"def (test_\w+)", only, "tests/**/*.py"):
-        stages += [PARTS, _with(PRODUCT, "-k", only)]
-    return stages
+    """Finds the stage of that name, or those that run the tests whose names hold `only`. Puts first what they need."""
+    found = [stage for stage in STAGES if stage.name == only]
+    if not found:
+        if _names(r"(?:test[^\n]*\]\s+(?:async )?|on_both_stores! \{\s+)fn (\w+)", only, "crates/**/*.rs", "server/**/*.rs"):
+            found.append(_with(UNIT_TESTS, only))
+        if _names(r"(?:@Test\s+void|class) (\w+)", only, "tests/java/**/*Test.java"):
+            found.append(_with(JUNIT, f"-Ponly={only}"))
+        if any(only in path.stem for path in (ROOT / "tests").rglob("test_*.py")) or _names(r"def (test_\w+)", only, "tests/**/*.py"):
+            found.append(_with(PRODUCT, "-k", only))
+    needs = sorted({need for stage in found for need in _NEEDS.get(stage.name, [])})
+    return [*([dataclasses.replace(PARTS, command=["make", *needs])] if needs else []), *found]
 
 
 def _names(pattern: str, only: str, *files: str) -> bool:
@@ -125,7 +127,7 @@ def _run(stage: Stage) -> Row:
 
 
 def _product_rows(stage: Row) -> list[Row]:
-    """The rows of the product tests: one for each combination that a test recorded, one for the others together."""
+    """Returns the rows of the product tests: in each file one for each combination that a test recorded, and one for all others."""
     if not REPORT.exists():
         return [stage]
     rows: dict[tuple[str, str, str, str, str], Row] = {}
@@ -154,13 +156,13 @@ def _table(rows: list[Row]) -> str:
 
 
 def main() -> int:
-    """Runs every stage; 0 if and only if nothing failed."""
+    """Runs every stage. Returns 0 if and only if nothing failed."""
     parser = argparse.ArgumentParser(prog="make test", usage="make test [ONLY=NAME]")
     parser.add_argument("--only", metavar="NAME")
     only = parser.parse_args().only
     stages = _stages(only) if only else STAGES
     if not stages:
-        print(f"neither a stage nor a test is named {only!r}; the stages: {', '.join(stage.name for stage in STAGES)}", file=sys.stderr)
+        print(f"no stage or test is named {only!r}; stages: {', '.join(stage.name for stage in STAGES)}", file=sys.stderr)
         return 2
     REPORT.unlink(missing_ok=True)
     rows: list[Row] = []
@@ -168,7 +170,7 @@ def main() -> int:
         row = _run(stage)
         rows += _product_rows(row) if stage.name == PRODUCT.name else [row]
     passed, failed = sum(row.passed for row in rows), sum(row.failed for row in rows)
-    # At the end, which is all that some who run this get to see.
+    # Puts the failures at the end, which is all that some readers get to see.
     print(f"\n{_table(rows)}\n", *(failure for row in rows for failure in row.failures), sep="\n")
     print(f"{passed} passed, {failed} failed", flush=True)
     return int(failed > 0)

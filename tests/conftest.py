@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""The setup that all tests share."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from rig.process import on_termination
 
 
 def pytest_configure() -> None:
-    """A run that is told to end ends its servers."""
+    """Makes a run that is told to end stop its servers."""
     on_termination(lambda: pytest.exit("ended by SIGTERM"))

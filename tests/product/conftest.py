@@ -1,4 +1,4 @@
-"""The fixtures that the tests of the built product share: one deployment for all that do not stop or change it."""
+"""The deployments that tests of the built product share, unless they stop or change one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make test-tensorflow`: the demo's training program reads as the role, in the region it names."""
+"""`make test-tensorflow`: the training program in demo/ reads as the role, in the region that it names."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
 
 
 def train(site: Deployment, directory: Path, **variables: str) -> tuple[subprocess.CompletedProcess[str], set[str]]:
-    """Runs the program; and the regions for which requests were signed, all of them as the role."""
+    """Runs the program. Returns it and the regions for which it signed requests, and checks that the role signed them all."""
     asked = len(site.sts.exchanges)
     with recording(site.cloud.aws.endpoint) as s3:
         variables = {**site.variables(site.scientist), "S3_ENDPOINT": s3.endpoint, "TF_CPP_MIN_LOG_LEVEL": "2", **variables}
@@ -74,6 +74,6 @@ def test_the_training_program_reads_both_buckets_as_the_role(site: Deployment, t
 
 
 def test_a_region_that_is_set_already_is_left_alone(site: Deployment, tmp_path: Path) -> None:
-    """The buckets are elsewhere, so nothing is read; TensorFlow follows no redirect."""
+    """Nothing is read, since the buckets are elsewhere and TensorFlow does not follow redirects."""
     _, regions = train(site, tmp_path, AWS_REGION="eu-west-1")
     assert regions == {"eu-west-1"}

@@ -19,7 +19,7 @@ SCALA_2_13 = "2.13.16"
 
 
 def _project(tool: str, directory: Path) -> Path:
-    """A copy of a consumer's project, with the program that all of them share."""
+    """Copies a consumer's project, and adds the program that all of them share."""
     project = directory / "project"
     shutil.copytree(ROOT / "tests" / "consumers" / tool, project)
     sources = project / "src" / "main" / "scala"
@@ -29,7 +29,7 @@ def _project(tool: str, directory: Path) -> Path:
 
 
 def _build(site: Deployment, project: Path, *command: str | Path) -> str:
-    """Runs a build tool in a project as a job of the data scientist would; what it printed."""
+    """Runs a build tool in a project, as a job of the data scientist would. Returns what it printed."""
     variables = build_environment(JAVA_HOME=str(jdk.home(17)), **site.variables(site.scientist))
     done = run(command, variables, project, 600)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -44,7 +44,7 @@ def test_sbt_runs_both_scalas_in_one_jvm(site: Deployment, tmp_path: Path, recor
     record_property("language", "Scala 2.12, 2.13")
     record_property("java", "17")
     record_property("class path", "sbt")
-    # Caches of its own: nothing of a user's global sbt settings takes part.
+    # Gives sbt caches of its own, so that a user's global settings take no part.
     cache = BUILD / "sbt"
     where = [f"-Dsbt.{name}={cache / name}" for name in ("boot.directory", "global.base", "ivy.home", "coursier.home")]
     quiet = ["-Dsbt.color=false", "-Dsbt.supershell=false", "-Dsbt.server.autostart=false"]
@@ -58,7 +58,9 @@ def test_sbt_runs_both_scalas_in_one_jvm(site: Deployment, tmp_path: Path, recor
 
 
 @pytest.mark.parametrize("scala", [SCALA_2_12, SCALA_2_13])
-def test_gradle(scala: str, site: Deployment, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+def test_gradle_compiles_and_runs_either_scala(
+    scala: str, site: Deployment, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     record_property("language", f"Scala {scala}")
     record_property("java", "17")
     record_property("class path", "Gradle")
@@ -70,12 +72,14 @@ def test_gradle(scala: str, site: Deployment, tmp_path: Path, record_property: C
 
 
 @pytest.mark.parametrize("scala", [SCALA_2_12, SCALA_2_13])
-def test_maven(scala: str, site: Deployment, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+def test_maven_compiles_and_runs_either_scala(
+    scala: str, site: Deployment, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     record_property("language", f"Scala {scala}")
     record_property("java", "17")
     record_property("class path", "Maven")
     properties = [f"-Drepo={_REPOSITORY.as_uri()}", f"-Dproduct={version()}", f"-Dscala.version={scala}"]
-    # -U: a failure of an earlier run is no answer for this one.
+    # Asks anew (-U) for what an earlier run did not find.
     printed = _build(site, _project("maven", tmp_path), "mvn", "-q", "-B", "-U", *properties, "compile", "exec:java")
 
     assert _expected(site, scala) in printed

@@ -12,7 +12,7 @@ from rig.canary import leaks
 from rig.deployment import deployment
 
 
-def test_the_program_is_the_three_lines_of_the_mission() -> None:
+def test_the_program_is_the_three_lines_of_readme() -> None:
     assert (ROOT / "demo" / "resource.scala").read_text() == (
         "import io.hops.util.CredentialsProvider\n"
         "val creds = CredentialsProvider.assumeRole(CredentialsProvider.getRole(1))\n"

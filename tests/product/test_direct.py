@@ -1,4 +1,4 @@
-"""The product without a role-mapping server: it finds the base identity wherever the AWS chain looks, and assumes the listed roles."""
+"""Direct mode: the product finds the base identity wherever the AWS chain looks, and assumes the listed roles with it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from rig.http import Answering, serving
 from rig.spark import reports
 from tests.programs import plain, refused, succeeded
 
+#: Reads buckets with the credentials that a child process inherits.
+_READER = ROOT / "tests" / "programs" / "python" / "reader.py"
 _HOP = role_arn("hop")
 _WEB = role_arn("web")
 _DIRECT = role_arn("direct-reader")
@@ -134,7 +136,7 @@ def test_the_base_identity_is_found_where_the_aws_chain_looks(
 ) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    child = f"-Dchild={sys.executable} {ROOT / 'tests' / 'reader.py'} {site.s3.endpoint} resource other"
+    child = f"-Dchild={sys.executable} {_READER} {site.s3.endpoint} resource other"
     with place(site, base, home) as found_there:
         done = plain(tmp_path, {**_variables(site, _DIRECT), **found_there}, options=(child,))
 
@@ -153,7 +155,7 @@ def test_a_role_of_another_account_reads_the_bucket_there(site: Deployment, base
     aws.bucket("abroad", {"test.csv": "5,five\n"}, account=_OTHER_ACCOUNT)
     aws.bucket("abroad-private", {"test.csv": "6,six\n"}, account=_OTHER_ACCOUNT)
     reader = aws.role("reader", trusts(f"arn:aws:iam::{ACCOUNT}:user/app"), reads("abroad"), account=_OTHER_ACCOUNT)
-    child = f"-Dchild={sys.executable} {ROOT / 'tests' / 'reader.py'} {site.s3.endpoint} abroad abroad-private resource"
+    child = f"-Dchild={sys.executable} {_READER} {site.s3.endpoint} abroad abroad-private resource"
 
     found = succeeded(plain(tmp_path, {**_variables(site, reader), **base.variables()}, options=(child,)))
 
@@ -176,7 +178,7 @@ def test_a_role_that_does_not_trust_the_base_identity_is_refused(site: Deploymen
 
 
 def _chained(site: Deployment, base: Keys, directory: Path, *requests: str, options: tuple[str, ...] = ()) -> dict[str, object]:
-    """Returns what the program `Chaining` reported of these requests."""
+    """Runs the program `Chaining` with these requests. Returns its report."""
     done = plain(directory, {**_variables(site, _DIRECT), **base.variables()}, *requests, options=options, main="Chaining")
     assert done.returncode == 0, done.stdout + done.stderr
     return reports(done.stdout)
@@ -198,7 +200,7 @@ def test_an_external_id_opens_a_role_only_when_it_is_the_right_one(site: Deploym
 
 def test_a_session_policy_narrows_what_the_role_may(site: Deployment, base: Keys, tmp_path: Path) -> None:
     role = site.cloud.aws.role("wide", trusts(f"arn:aws:iam::{ACCOUNT}:user/app"), reads("resource"), reads("other"))
-    child = f"-Dchild={sys.executable} {ROOT / 'tests' / 'reader.py'} {site.s3.endpoint} resource other"
+    child = f"-Dchild={sys.executable} {_READER} {site.s3.endpoint} resource other"
 
     found = _chained(site, base, tmp_path, role, f"{role};policy={document(reads('other'))}", options=(child,))
 
@@ -223,8 +225,8 @@ def test_a_session_tag_is_sent_and_needs_the_right_to_tag(site: Deployment, base
     assert found["role 2"] == opened
 
 
-def test_what_was_issued_is_never_the_base_identity_here_or_in_a_child(site: Deployment, base: Keys, tmp_path: Path) -> None:
-    """The two roles may not assume anything, so a call with their credentials would be refused."""
+def test_issued_credentials_are_never_the_base_identity_here_or_in_a_child(site: Deployment, base: Keys, tmp_path: Path) -> None:
+    """Neither role may assume another one, so STS would refuse a call with their credentials."""
     second = site.cloud.aws.role("second-direct", trusts(f"arn:aws:iam::{ACCOUNT}:user/app"), reads("other"))
     before = len(site.sts.exchanges)
 

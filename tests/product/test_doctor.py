@@ -1,4 +1,4 @@
-"""`doctor()` names what is wrong and what to do; who does exactly that finds the next run without a problem."""
+"""`doctor()` names what is wrong and what to do. Doing exactly that leaves the next run without a problem."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ S3A = SPARK_3_5.s3a
 
 
 class Visit:
-    """The report of the doctor at each step, and whether the role could be assumed then."""
+    """The doctor's report at each step, and whether the role could be assumed then."""
 
     def __init__(self, found: Mapping[str, object]) -> None:
         self._found = found
 
     def lines(self, step: int) -> list[str]:
-        """Every line of the doctor's report."""
+        """Returns every line of the doctor's report."""
         lines = self._found[f"doctor {step}"]
         assert isinstance(lines, list)
         return lines
 
     def problems(self, step: int) -> list[str]:
-        """The problems of a step; a green step ends with the line that says so, and the role can be assumed in it."""
+        """Lists the problems of a step. A green step ends with the line that says so, and the role can be assumed in it."""
         lines = self.lines(step)
         problems = [line.removeprefix("PROBLEM ") for line in lines if line.startswith("PROBLEM")]
         assert (lines[-1] == GREEN) == (problems == [])
@@ -67,7 +67,7 @@ def visit(
 
 @contextmanager
 def switched_off() -> Iterator[str]:
-    """A Hopsworks without cloud roles; its endpoint."""
+    """Runs a Hopsworks without cloud roles. Yields its endpoint."""
 
     class Community(Answering):
         def do_GET(self) -> None:
@@ -79,9 +79,9 @@ def switched_off() -> Iterator[str]:
 
 @contextmanager
 def late(upstream: str) -> Iterator[str]:
-    """A way to a server on which its clock is an hour behind; its endpoint."""
+    """Runs a proxy that sets the clock of a server back by an hour. Yields its endpoint."""
 
-    class Passage(Answering):
+    class Proxy(Answering):
         def do_GET(self) -> None:
             request = urllib.request.Request(upstream + self.path, headers=dict(self.headers))
             with urllib.request.urlopen(request) as answer:
@@ -90,7 +90,7 @@ def late(upstream: str) -> Iterator[str]:
         def date_time_string(self, timestamp: float | None = None) -> str:
             return super().date_time_string(time.time() - 3600)
 
-    with serving(Passage) as endpoint:
+    with serving(Proxy) as endpoint:
         yield endpoint
 
 
@@ -141,7 +141,7 @@ def test_a_job_that_reaches_a_base_identity_with_the_rights_of_the_roles_is_told
         [in_environment] = visit(site, tmp_path, "", variables={**site.variables(site.scientist), **sts, **keys.variables()}).problems(0)
         on_node = {"AWS_EC2_METADATA_DISABLED": "false", "AWS_EC2_METADATA_SERVICE_ENDPOINT": site.instance, "AWS_REGION": REGION}
         [at_metadata] = visit(site, tmp_path, "", variables={**site.variables(site.scientist), **sts, **on_node}).problems(0)
-        # The remedies, to the letter: no AWS_* in the environment, nothing at the metadata address.
+        # Follows both remedies to the letter: no AWS_* in the environment, nothing at the metadata address.
         assert visit(site, tmp_path, "", variables={**site.variables(site.scientist), **sts}).problems(0) == []
     finally:
         original = document(trusts(site.cloud.instance_role))
@@ -225,7 +225,7 @@ def test_a_class_loader_that_takes_no_class_needs_the_jar_beside_s3a(site: Deplo
 
 @pytest.mark.parametrize("master", ["spark-channelless", "local[2]"])
 def test_a_master_without_a_way_to_its_executors_is_named_with_masters_that_have_one(master: str, stage: Stage, tmp_path: Path) -> None:
-    # Spark looks for cluster managers in its own class loader.
+    # Goes on the class path of the driver: Spark looks for cluster managers in its own class loader.
     manager = tmp_path / "manager"
     shutil.copytree(compiled(SPARK_3_5).with_suffix("") / "org", manager / "org")
     services = manager / "META-INF" / "services"
@@ -256,7 +256,7 @@ def test_a_master_without_a_way_to_its_executors_is_named_with_masters_that_have
 
 
 def check_explanation(stage: Stage, found: Mapping[str, object]) -> None:
-    """Every fact about a path, in order."""
+    """Checks every fact about a path, in order."""
     site = stage.site
     lines = texts(found["explain"])
     assert lines[:7] == [
@@ -269,13 +269,13 @@ def check_explanation(stage: Stage, found: Mapping[str, object]) -> None:
         "last refresh: none yet",
     ]
     end, due = datetime.fromisoformat(str(found["end"])), datetime.fromisoformat(lines[7].removeprefix("next refresh: "))
-    # The refresh is due when 20 minutes of the hour are left, or up to 3 more.
+    # Expects the refresh when 20 minutes of the hour are left, or up to 3 more.
     assert timedelta(minutes=19) < end - due < timedelta(minutes=24)
     assert lines[8:] == ["last error: none"]
 
 
 def check_overrides(found: Mapping[str, object]) -> None:
-    """Settings of the user's own beside the role, each with what to do about it."""
+    """Checks what is said of the user's own settings beside the role, each with what to do about it."""
     anonymous = "org.apache.hadoop.fs.s3a.AnonymousAWSCredentialsProvider"
     assert found["public"] == [
         f"s3a://public/key is read with {anonymous}, which the user chose for bucket public; no role of ours counts there"
@@ -296,14 +296,14 @@ def test_a_refresh_that_fails_is_named_until_it_works_again(tmp_path: Path) -> N
     asked, again = 0, tmp_path / "again"
 
     class Server(Answering):
-        """Gives credentials of seconds, then refuses the role until it is to be given again."""
+        """Gives credentials of seconds, then refuses the role until the file is there."""
 
         def do_GET(self) -> None:
             nonlocal asked
             if "role-mappings" in self.path:
                 return self.tell(200, mapping if self.path.endswith("/default") else {"count": 1, "items": [mapping]})
             asked += 1
-            # The role of the first time, whatever the default is by then.
+            # Expects the role of the first time, whatever the default is by then.
             assert "roleARN=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Freader" in self.path
             mapping["cloudRole"] = "arn:aws:iam::123456789012:role/moved"
             if asked > 1 and not again.exists():
@@ -328,6 +328,6 @@ def test_a_refresh_that_fails_is_named_until_it_works_again(tmp_path: Path) -> N
 
 
 def texts(found: object) -> list[str]:
-    """A list that a program reported."""
+    """Checks that a program reported a list, and returns it."""
     assert isinstance(found, list)
     return found

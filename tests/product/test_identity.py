@@ -1,4 +1,4 @@
-"""Never another identity: strangers that may read everything lie wherever Hadoop and the AWS SDK look, and none is ever asked to sign."""
+"""Nobody but the role signs, though strangers that may read everything lie wherever Hadoop and the AWS SDK look for identities."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rig.spark import SPARK_3_5, SPARK_4_1, Line, Spark, reports
 from tests.programs import compiled
 
 _EVERYTHING = (reads("resource"), reads("other"))
-#: The AWS SDK's provider of what an environment holds, by line of Spark.
+#: The AWS SDK's provider for the environment, by line of Spark.
 _OF_ENVIRONMENT = {
     SPARK_3_5: "com.amazonaws.auth.EnvironmentVariableCredentialsProvider",
     SPARK_4_1: "software.amazon.awssdk.auth.credentials.EnvironmentVariableCredentialsProvider",
@@ -24,7 +24,7 @@ _OF_ENVIRONMENT = {
 
 
 def providers(line: Line) -> list[str]:
-    """A provider for each place at which a stranger lies."""
+    """Lists a provider for each place at which a stranger lies."""
     return [
         "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
         _OF_ENVIRONMENT[line],
@@ -38,13 +38,13 @@ class Strangers:
 
     configured: Keys
     inherited: Keys
-    #: The metadata of a node with an instance profile; its endpoint.
+    #: The endpoint of the metadata of a node with an instance profile.
     node: str
 
 
 @pytest.fixture(scope="module")
 def strangers(site: Deployment) -> Iterator[Strangers]:
-    """One in the configuration, one in the environment, one on the node."""
+    """Makes one stranger for the configuration, one for the environment, and one on the node."""
     aws = site.cloud.aws
     aws.client("s3").put_object(Bucket="resource", Key="control.csv", Body=b"strangers read this")
     ec2 = aws.user("ec2-of-nodes", assumes(role_arn("node")))
@@ -54,7 +54,7 @@ def strangers(site: Deployment) -> Iterator[Strangers]:
 
 
 def in_configuration(keys: Keys, line: Line) -> dict[str, str]:
-    """Static keys, and a chain of the user's own that takes them, those of the environment and those of the node."""
+    """Returns static keys, and a chain of the user's own that takes them, those of the environment and those of the node."""
     return {
         "spark.hadoop.fs.s3a.access.key": keys.access_key_id,
         "spark.hadoop.fs.s3a.secret.key": keys.secret_access_key,
@@ -81,7 +81,7 @@ def test_no_stranger_signs_a_request_once_a_role_is_assumed(
     assert done.returncode == 0, done.stdout + done.stderr
     found = reports(done.stdout)
 
-    # Each stranger can read, when somebody asks it to.
+    # Makes sure that each stranger can read when somebody asks it to.
     assert found["strangers"] == ["5 bytes"] * 3, found
     asked_by_strangers = [exchange for exchange in site.s3.exchanges[asked:] if "control.csv" in exchange.path]
     assert len({exchange.access_key_id for exchange in asked_by_strangers}) == 3
@@ -100,7 +100,7 @@ def test_no_stranger_signs_a_request_once_a_role_is_assumed(
         begin = "java.io.IOException: the Hadoop configuration was damaged in transit: fs.s3a."
         assert provider == f"{begin}aws.credentials.provider is missing beside the application's role; run the job again"
         assert generation == f"{begin}hops.generation is missing; run the job again"
-        # The rest of these still names our provider alone.
+        # Reads all the same: what is left of these still names our provider alone.
         assert [role, impl] == ["5 bytes"] * 2
 
     session = "".join(exchange.body for exchange in site.sts.exchanges[issued:])
@@ -112,6 +112,6 @@ def test_no_stranger_signs_a_request_once_a_role_is_assumed(
 
 
 def texts(found: object) -> list[str]:
-    """A list that a program reported."""
+    """Checks that a program reported a list, and returns it."""
     assert isinstance(found, list)
     return found

@@ -1,4 +1,4 @@
-"""The layouts in which the jars may lie, one line of Spark each; `make matrix` runs them all on every line."""
+"""Some places where the jars may lie, on one line of Spark each. `make matrix` runs all of them on every line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_file_system_of_the_users_own_needs_the_product_beside_it(stage: Stage
         "fs.s3a.impl is OwnFileSystem, and S3A on the executors cannot see our provider; put the jar of hops-credentials beside "
         "hadoop-aws, on spark.driver.extraClassPath and spark.executor.extraClassPath, or remove that setting"
     )
-    # The doctor has said so, and what it says to do is the layout above.
+    # Expects the same of the doctor, whose remedy is the layout of the test above.
     assert f"PROBLEM file system: {refusal}" in str(failure.value)
     assert f"CloudCredentialException: {refusal}" in str(failure.value)
 

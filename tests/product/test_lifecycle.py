@@ -1,4 +1,4 @@
-"""The order of role and context, and what is left when one of them ends: contexts, sessions, servers, the JVM itself."""
+"""Roles and the lives of contexts, sessions, servers and JVMs: which comes first, and what is left when one ends."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_jvm_ends_while_a_refresh_waits_for_its_answer(tmp_path: Path) -> None
     asked_at = 0.0
 
     class Stalling(Answering):
-        """Answers once with credentials of seconds; after that it says nothing."""
+        """Answers once with credentials of seconds, and then keeps silent."""
 
         answered = False
 
@@ -114,5 +114,5 @@ def test_a_jvm_ends_while_a_refresh_waits_for_its_answer(tmp_path: Path) -> None
         over.set()
     assert done.returncode == 0, done.stdout + done.stderr
     assert reports(done.stdout)["leaves"] is True
-    # A fetch may take 30 s; the JVM does not wait for it.
+    # Leaves before the fetch ends, which may take 30 s.
     assert took < 15

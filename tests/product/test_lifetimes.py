@@ -1,6 +1,6 @@
 """Credentials that outlive their sessions: a job on real Spark reads through short lifetimes and trouble without a failed read.
 
-`make soak` does the same for longer; see there for how sessions get short.
+`make soak` does the same for longer; runs/soak.py says how sessions get short.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def test_reads_go_on_through_many_lifetimes_and_the_death_of_an_executor(
     assert problems == [], life.found
 
 
-def test_no_configuration_that_is_written_beside_refreshes_loses_a_key(stage: Stage, tmp_path: Path) -> None:
+def test_a_configuration_written_during_refreshes_loses_no_key(stage: Stage, tmp_path: Path) -> None:
     site = stage.site
     spark = Spark(SPARK_3_5, 17, site.s3.endpoint, tmp_path)
     done = spark.submit(compiled(SPARK_3_5), "Writes", site.variables(site.scientist))

@@ -1,4 +1,4 @@
-"""The product without a SparkContext, and what a user reads when the server says no or says nothing."""
+"""The product without a SparkContext, and what a user reads when the server refuses or does not answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _EVERYWHERE = ("getenv", "getenv by name", "ProcessBuilder", "Runtime.exec")
 
 
 def _message(found: dict[str, object]) -> str:
-    """The message of the exception that a program reported."""
+    """Returns the message of the exception that a program reported."""
     causes = found["refused"]
     assert isinstance(causes, list)
     return str(causes[0]).removeprefix("io.hops.util.exceptions.CloudCredentialException: ")
@@ -125,7 +125,7 @@ def test_settings_come_from_system_properties_too(site: Deployment, tmp_path: Pa
     assert found["role"] == site.cloud.resource_reader
 
 
-def test_no_settings_at_all_names_what_to_set(tmp_path: Path) -> None:
+def test_without_any_setting_the_message_names_what_to_set(tmp_path: Path) -> None:
     assert _message(refused(plain(tmp_path, {}))) == (
         "no role is named, and neither hopsworks.restendpoint / REST_ENDPOINT nor hops.cloud.roles / HOPS_CLOUD_ROLES is set; "
         "set hopsworks.restendpoint / REST_ENDPOINT for a role-mapping server, or hops.cloud.roles / HOPS_CLOUD_ROLES to role ARNs, "

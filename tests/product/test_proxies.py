@@ -1,4 +1,4 @@
-"""The rules of the operator's guide in real proxies: a cluster without cloud roles gains them, and nothing else of it changes."""
+"""The rules of the operator's guide in real proxies: they add cloud roles to a cluster and change nothing else of it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Community(Answering):
     """A cluster that knows its members and has no cloud roles."""
 
     def do_GET(self) -> None:
-        """Answers with the projects of the member, or with the path itself when it is another one."""
+        """Names the projects of the caller, or shows that it was the cluster that was asked."""
         rows = [
             {
                 "projectTeamPK": {"projectId": 119, "teamMember": "ada@hopsworks.ai"},
@@ -44,7 +44,7 @@ class Community(Answering):
 
 
 def rule(language: str) -> str:
-    """The rule of the guide for a proxy in front of a cluster."""
+    """Returns the rule of the guide for a proxy in front of a cluster."""
     chapter = GUIDE.read_text().split("## In front of a Hopsworks cluster")[1].split("\n## ")[0]
     found = re.search(rf"```{language}\n(.*?)```", chapter, re.DOTALL)
     assert found
@@ -53,7 +53,7 @@ def rule(language: str) -> str:
 
 @contextmanager
 def port_kept_free() -> Iterator[int]:
-    """A port for a program that shares it (SO_REUSEPORT), which the system gives to nobody else meanwhile."""
+    """Yields a port for a program that shares it (SO_REUSEPORT), and keeps the system from giving it to others meanwhile."""
     with socket.socket() as place:
         place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         place.bind(("127.0.0.1", 0))
@@ -62,7 +62,7 @@ def port_kept_free() -> Iterator[int]:
 
 @contextmanager
 def proxy(kind: str, directory: Path, port: int, cluster: str, roles: str) -> Iterator[str]:
-    """The proxy with the rule of the guide and everything else passed to the cluster; its endpoint."""
+    """Runs a proxy that has the rule of the guide and passes everything else to the cluster. Yields its endpoint."""
     ours = rule(kind).replace("127.0.0.1:8080", roles.removeprefix("http://"))
     if kind == "nginx":
         config = (
@@ -84,7 +84,7 @@ def proxy(kind: str, directory: Path, port: int, cluster: str, roles: str) -> It
 
 
 def get(url: str, login: str) -> tuple[int, dict[str, object]]:
-    """Status and body; the client claims to be somebody else's proxy."""
+    """Returns status and body of a request whose client claims to be a proxy for somebody else."""
     request = urllib.request.Request(url, headers={"Authorization": login, "X-Forwarded-For": "192.0.2.66"})
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
@@ -107,7 +107,7 @@ def test_behind_the_rule_of_the_guide_a_cluster_has_cloud_roles(kind: str, tmp_p
         assert (status, listed["count"]) == (200, 1)
         assert get(f"{endpoint}{API}/project/119/cloud/role-mappings", "Bearer nobody")[0] == 401
         assert get(f"{endpoint}{API}/admin/cloud/role-mappings", MEMBER)[0] == 403
-        # The call without a base identity is refused, and on record.
+        # Refuses without a base identity, and records it.
         assert get(f"{endpoint}{API}/project/119/cloud/aws/session-token", MEMBER)[1]["errorCode"] == 380001
         for path in (f"{API}/project/119/datasets", f"{API}/project/119", "/hopsworks/", f"{API}/project/119x/cloud/role-mappings"):
             assert get(endpoint + path, MEMBER) == (200, {"cluster": path}), path

@@ -1,4 +1,4 @@
-"""The mission's program in PySpark: with the jar on the class path, and with the jar in the wheel."""
+"""The program of README in PySpark: with the jar on the class path, and with the jar in the wheel."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Roles that change while an application runs on real Spark: role switch, several roles at once, release, calls in tasks.
 
-The S3 side records who signed each request, so a request of anybody else is seen.
+The recorder before S3 shows who signed each request, so a request of anybody else is seen.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ DENIED = "java.nio.file.AccessDeniedException: s3a://"
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """The outcome of a run: what the program reported, who asked S3 during it, and how often STS was asked for a resource role."""
+    """The report of a program, who signed at S3 meanwhile, and how often STS was asked for a resource role."""
 
     found: dict[str, object]
-    #: Access key ids, each once for a row of requests.
+    #: Access key ids, each once for requests that follow each other.
     signers: list[str | None]
     fetches: int
     logged: str
@@ -49,7 +49,7 @@ def run(stage: Stage, line: Line, master: str, directory: Path, *arguments: str,
 
 
 def outcome(reads: object) -> list[str]:
-    """Lists for each bucket what was read, or the class of the first reason why not."""
+    """Shows for each bucket what was read, `denied`, or the reason why nothing was."""
     assert isinstance(reads, list)
     return [text if text.endswith(" rows") else "denied" if text.startswith(DENIED) else text for text in reads]
 
@@ -90,9 +90,9 @@ def test_a_bucket_opened_as_somebody_else_is_read_as_the_role_from_then_on(maste
     assert ran.signers[0] == stage.stranger.access_key_id
 
 
-def test_a_context_that_the_role_could_not_be_brought_to_gets_it_with_the_next_call(stage: Stage, tmp_path: Path) -> None:
+def test_a_context_that_a_role_did_not_reach_gets_it_at_the_next_call(stage: Stage, tmp_path: Path) -> None:
     stranger = {
-        # This provider ignores the session token that Spark takes from the environment, with which the two keys would be nobody's.
+        # Takes the two keys alone: beside the session token that Spark takes from the environment they would not be valid.
         "spark.hadoop.fs.s3a.aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
         "spark.hadoop.fs.s3a.access.key": stage.stranger.access_key_id,
         "spark.hadoop.fs.s3a.secret.key": stage.stranger.secret_access_key,
@@ -107,9 +107,9 @@ def test_a_context_that_the_role_could_not_be_brought_to_gets_it_with_the_next_c
     assert outcome(ran.found["reached"]) == ["3 rows", "denied"], ran.found
 
 
-# An executor that has a core left for ours beside that job.
+# Leaves an executor one core beside that job.
 @pytest.mark.parametrize("master", [LOCAL, "local-cluster[1,2,1024]"])
-def test_a_job_under_way_at_the_assumption_leaves_no_bucket_open_as_somebody_else(master: str, stage: Stage, tmp_path: Path) -> None:
+def test_a_job_in_flight_when_a_role_is_assumed_leaves_no_bucket_open_as_somebody_else(master: str, stage: Stage, tmp_path: Path) -> None:
     stranger = {
         "spark.hadoop.fs.s3a.access.key": stage.stranger.access_key_id,
         "spark.hadoop.fs.s3a.secret.key": stage.stranger.secret_access_key,
@@ -122,7 +122,7 @@ def test_a_job_under_way_at_the_assumption_leaves_no_bucket_open_as_somebody_els
 @EVERY_MASTER
 def test_a_role_for_a_bucket_is_the_role_of_that_bucket_alone(master: str, stage: Stage, tmp_path: Path) -> None:
     ran = run(stage, SPARK_3_5, master, tmp_path, "buckets", stage.resource, stage.other)
-    # S3A had nobody to sign as, and the list of who signed shows that it asked nothing.
+    # Expects a denial without a request: S3A has nobody to sign as, and the list of signers shows none.
     assert outcome(ran.found["one"]) == ["3 rows", "denied"], ran.found
     assert outcome(ran.found["two"]) == ["3 rows", "1 rows"], ran.found
     assert ran.found["getenv"] is None

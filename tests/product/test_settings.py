@@ -12,7 +12,7 @@ from tests.product.test_lifecycle import OPENED
 from tests.programs import plain
 
 TURKISH = ("-Duser.language=tr", "-Duser.country=TR")
-#: The key of each setting in a SparkConf, its JVM system property and its variables.
+#: The names of each setting: its key in a SparkConf, its JVM system property and its variables.
 Names = list[tuple[str | None, str | None, list[str]]]
 REQUIRE_LIVE = "hops.credentials.require-live"
 
@@ -20,7 +20,7 @@ REQUIRE_LIVE = "hops.credentials.require-live"
 def read(
     directory: Path, place: str, *arguments: str, variables: dict[str, str] | None = None, options: tuple[str, ...]
 ) -> dict[str, object]:
-    """Runs the program for one place, and returns its report."""
+    """Runs the program for one place. Returns its report."""
     class_path = f"{SPARK_3_5.home}/jars/*:{SPARK_3_5.s3a}" if place == "spark" else ""
     opened = tuple(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in OPENED) if place == "spark" else ()
     here = {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_LOCAL_HOSTNAME": "localhost"}
@@ -31,7 +31,7 @@ def read(
 
 
 def check(shown: object, names: Names, place: int, particular: dict[str, str]) -> int:
-    """Checks that each setting with a name in this place is shown with the value that stands there; returns how many have one."""
+    """Checks that each setting with a name in this place is shown with the value that stands there. Returns how many have one."""
     count = 0
     for spark, prop, variables in names:
         written = [spark, prop, variables[0] if variables else None][place]
@@ -64,11 +64,11 @@ def test_each_setting_is_read_in_each_of_its_places(options: tuple[str, ...], tm
     assert check(of_property["read"], names, 1, particular) > 20
 
     variables = {variables[0]: particular.get(prop or "", variables[0]) for _, prop, variables in names if variables}
-    # Every JVM sets this property, and the variable counts only without it.
+    # Empties user.name, which every JVM sets: the variable counts only without the property.
     of_variable = read(tmp_path, "variable", variables=variables, options=("-Duser.name=", *options))
     assert check(of_variable["read"], names, 2, particular) > 15
 
-    # The two that are needed before the table is there, and a switch with a value that it does not know.
+    # Checks the two settings that are read before the table is there, and a switch with a value that it does not know.
     for found, value in [
         (of_spark, f"spark.hops.{REQUIRE_LIVE.removeprefix('hops.')}"),
         (of_property, REQUIRE_LIVE),
@@ -84,6 +84,6 @@ def test_the_library_is_unpacked_where_the_setting_says(place: str, tmp_path: Pa
     variables = {"HOPS_NATIVE_TMPDIR": str(unpacked)} if place == "variable" else None
     arguments = () if variables else ("hops.native.tmpdir", str(unpacked))
     found = read(tmp_path, place, *arguments, variables=variables, options=TURKISH)
-    # The kernel marks a mapping whose file is gone.
+    # Expects the mark that the kernel gives to a mapping whose file is gone.
     assert found["library"] == "(deleted)"
     assert unpacked.is_dir()

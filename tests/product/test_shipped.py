@@ -1,4 +1,4 @@
-"""The files that are shipped: their size, what is in them and what is not, and that they are made the same way twice."""
+"""The artifacts that users get: their size, what they hold and what not, and that two builds are the same."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_the_wheel_holds_one_package_for_every_python_and_no_init_of_hops() -> N
 
 
 def _features(*packages: str) -> dict[str, set[str]]:
-    """The features that each third-party crate has in one build of these packages."""
+    """Maps each third-party crate to the features that it has in one build of these packages."""
     selected = [argument for package in packages for argument in ("-p", package)]
     command = ["cargo", "tree", "-e", "normal,build", "--prefix", "none", "--no-dedupe", "-f", "{p}|{f}", "--locked", *selected]
     done = run(command, build_environment(), ROOT, 60)
@@ -79,7 +79,7 @@ def _features(*packages: str) -> dict[str, set[str]]:
 
 
 def test_a_development_build_compiles_no_crate_twice() -> None:
-    """Cargo compiles a crate anew for every set of features. Jar and server are built by one command."""
+    """Cargo compiles a crate anew for every set of features. One command builds jar and server."""
     jar_and_server, wheel = _features("hops-credentials", "role-mapping-server"), _features("hops-credentials-python")
     assert {crate: wheel[crate] for crate in jar_and_server.keys() & wheel.keys() if wheel[crate] != jar_and_server[crate]} == {}
 
@@ -97,13 +97,13 @@ def test_the_library_links_no_crate_twice() -> None:
 
 
 def test_the_server_links_only_these_crates_twice() -> None:
-    """sqlx and the AWS SDK are in different places of the move to new hashes; the list may only become shorter."""
+    """The list may only become shorter: sqlx and the AWS SDK have not moved to the same versions of the hash crates yet."""
     known = {"base64", "block-buffer", "cpufeatures", "crypto-common", "digest", "getrandom", "hashbrown", "sha2"}
     assert _linked_twice("role-mapping-server") <= known
 
 
 def test_the_same_sources_with_other_dates_and_modes_give_the_same_jars(tmp_path: Path) -> None:
-    """The native library is taken over: whether cargo gives the same bytes is not the question here."""
+    """The copy takes over the native library: whether cargo gives the same bytes is not the question here."""
     copy = tmp_path / "copy"
     ignored = shutil.ignore_patterns(".git", ".gradle", "build", "target", "__pycache__")
     shutil.copytree(ROOT, copy, ignore=ignored)

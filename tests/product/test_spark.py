@@ -1,4 +1,4 @@
-"""The mission's program as a job on real Spark: every line, both Scalas, both masters, where jars may lie, on JDK 17 and 25."""
+"""The program of README as a job on real Spark: every line, both Scalas, both masters, places of the jars, JDK 17 and 25."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CLUSTER = "local-cluster[2,1,1024]"
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A combination that users run. S3A lies on the system class path; the product comes with the job, or lies beside S3A."""
+    """A combination that users run. S3A is on the system class path. The product comes with the job, or lies beside S3A."""
 
     line: Line
     java: int
@@ -76,7 +76,7 @@ def test_a_mapped_role_reads_its_bucket_and_no_other(
     assert found["same context"] is True
     denied = found["other"]
     assert isinstance(denied, list)
-    # S3A says AccessDenied without credentials too; only S3 says 403.
+    # Asks for the 403, which only S3 says: S3A says AccessDenied without credentials too.
     assert re.match(r"java\.nio\.file\.AccessDeniedException: s3a://other/test\.csv: .*Status Code: 403", denied[0]), denied
     explained = found["explained"]
     assert isinstance(explained, list)
@@ -84,11 +84,11 @@ def test_a_mapped_role_reads_its_bucket_and_no_other(
     assert found["static keys"] == [True, True, True]
     assert [found[name] for name in ("getenv", "getenv by name", "ProcessBuilder", "Runtime.exec")] == [holder] * 4
     assert f"assumed {site.cloud.resource_reader}, session ada-demo, access key {holder}, ends " in done.stderr
-    # The class path is the one that the row names.
+    # Checks that the class path is the one that the row names.
     ours = "MutableURLClassLoader" if row.product == Place.USER else "AppClassLoader"
     assert found["driver loaders"] == [ours, "AppClassLoader"]
     assert found["executor loaders"] == [ours, "AppClassLoader"]
-    # The role alone read for it, on the driver and on executors.
+    # Checks that nobody else read for it, on the driver or on an executor.
     assert {exchange.access_key_id for exchange in site.s3.exchanges[before:]} == {holder}
     command_lines = found["command lines"]
     assert isinstance(command_lines, list)
@@ -98,7 +98,7 @@ def test_a_mapped_role_reads_its_bucket_and_no_other(
 
 
 def test_spark_4_1_does_not_start_on_jdk_25(site: Deployment, tmp_path: Path) -> None:
-    """Hadoop before 3.5 asks `Subject.getSubject`, which JDK 24 and later refuse; so the row on JDK 25 is Spark 4.3's."""
+    """Hadoop before 3.5 calls `Subject.getSubject`, which JDK 24 and later refuse; so Spark 4.3 has the row on JDK 25."""
     done = Spark(SPARK_4_1, 25, site.s3.endpoint, tmp_path).submit(compiled(SPARK_4_1), "Resource", {})
 
     assert done.returncode != 0

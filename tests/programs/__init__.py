@@ -1,4 +1,4 @@
-"""The test programs in Scala: compiled once for each line of Spark, run on it or on a JVM without it."""
+"""The test programs in Scala, compiled once for each binary version of Scala, to run on Spark or on a plain JVM."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from rig.spark import LINES, SPARK_3_5, Line, product_jar, reports
 @functools.cache
 def _compiled(binary: str) -> Path:
     line = next(line for line in LINES if line.scala_binary == binary)
-    # A client of the AWS SDK is written for one of its lines.
+    # Picks the client of the AWS SDK: each is written for one line of it.
     sdk = "v1" if line == SPARK_3_5 else "v2"
     sources = ROOT / "tests" / "programs" / "scala"
     return line.compile(sorted([*sources.glob("*.scala"), *(sources / sdk).glob("*.scala")]), BUILD / "programs" / binary)
 
 
 def compiled(line: Line) -> Path:
-    """The jar of all programs for a line; lines of one Scala share it, as jobs of users do."""
+    """Returns the jar of all programs for a line. Lines of one Scala share it, as they share jobs of users."""
     return _compiled(line.scala_binary)
 
 
 def scala_library(line: Line) -> Path:
-    """The Scala library of a line."""
+    """Returns the Scala library of a line."""
     return line.home / "jars" / f"scala-library-{line.scala}.jar"
 
 
@@ -41,14 +41,14 @@ def plain(
     main: str = "Plain",
     product: str = str(product_jar()),
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a program with itself, the product, the Scala library and `class_path` as its class path."""
+    """Runs a program on a plain JVM. The class path holds the programs, the product, the Scala library and `class_path`."""
     path = f"{compiled(SPARK_3_5)}:{product}:{scala_library(SPARK_3_5)}:{class_path}"
     command: list[str | Path] = [jdk.home(java) / "bin" / "java", *options, "-cp", path, main, *arguments]
     return run(command, environment(directory / "home", **variables), directory, 180)
 
 
 def succeeded(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
-    """Returns what a program reported. It must have ended well and have got credentials."""
+    """Returns what a program reported. It must have ended well and got credentials."""
     assert done.returncode == 0, done.stdout + done.stderr
     found = reports(done.stdout)
     assert "access key id" in found, done.stdout + done.stderr
@@ -56,7 +56,7 @@ def succeeded(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
 
 
 def refused(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
-    """Returns what a program reported. It must have ended well and have been refused."""
+    """Returns what a program reported. It must have ended well and been refused."""
     assert done.returncode == 0, done.stdout + done.stderr
     found = reports(done.stdout)
     assert "refused" in found, done.stdout + done.stderr

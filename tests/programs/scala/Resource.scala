@@ -3,7 +3,7 @@ import java.nio.file.{Files, Paths}
 import org.apache.spark.sql.SparkSession
 import scala.util.{Failure, Success, Try}
 
-/** Runs the mission's program as a job, and reports what its JVMs hold afterwards. */
+/** Runs the program of README as a job, and reports what its JVMs hold afterwards. */
 object Resource {
   def main(arguments: Array[String]): Unit = {
     val spark = SparkSession.builder.getOrCreate()
