@@ -11,7 +11,7 @@ from rig.deployment import Deployment
 from rig.http import recording
 from tests.programs.python_program import python, reported
 
-#: What boto3 reads, with its default session or with a client that is given.
+#: A program that reads with boto3, by its default session or by a client that is given.
 _READ = """
 import boto3
 from botocore.exceptions import ClientError

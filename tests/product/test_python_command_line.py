@@ -125,7 +125,7 @@ def test_serve_is_found_by_process_and_by_the_aws_sdks(site: Deployment, private
         assert token not in (tmp_path / "log").read_text()
     assert not token_file.exists()
     assert list(Path(private["XDG_RUNTIME_DIR"]).glob("hops-credentials/*.serve")) == []
-    # Without `serve`, `process` fetches.
+    # `process` fetches when `serve` does not run.
     assert command(tmp_path, variables, "process", "--role", "1").returncode == 0
     assert issued(site) == before + 2
 

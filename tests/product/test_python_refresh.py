@@ -86,7 +86,7 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 @pytest.fixture(scope="module")
 def outcomes(short: Deployment, threads: ThreadPoolExecutor, tmp_path_factory: pytest.TempPathFactory) -> Future[list[Outcome]]:
-    """What came of the readers in all scenes."""
+    """Plays all scenes and returns what came of the readers."""
     directory = tmp_path_factory.mktemp("readers")
     fill(short, VENV, directory)
     return threads.submit(play, short, VENV, IN_CI, directory)
@@ -354,7 +354,7 @@ def test_who_sits_in_front_of_it_learns_what_is_waited_for_and_can_end_the_wait(
         with Program([VENV / "bin" / "python", script], tmp_path / "log", variables, tmp_path) as program:
             program.await_line("hops-credentials: waiting for an answer ...")
             program.process.send_signal(signal.SIGINT)
-            # Before the server answers.
+            # The wait ends before the server answers.
             program.await_line("KeyboardInterrupt", _SILENT_SECONDS / 2)
             assert program.process.wait(_SILENT_SECONDS / 2) == -signal.SIGINT
 

@@ -124,7 +124,7 @@ class Row:
     line: Line
     master: str
     jar: str
-    #: For how many seconds it goes on reading, through short lifetimes.
+    #: The seconds for which it goes on reading, through short lifetimes.
     seconds: int = 0
     program: str = _PROGRAM
 
@@ -142,7 +142,7 @@ BEFORE = Row(SPARK_4_3, "local[2]", "builder", 12, _BEFORE)
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What came of a row: what its program reported and wrote, and who signed its requests."""
+    """The outcome of a row: what its program reported and wrote, and who signed its requests."""
 
     found: dict[str, object]
     written: str
@@ -150,7 +150,7 @@ class Run:
 
 
 class _WithoutSts(Answering):
-    """What a role-mapping server answers while it does not reach STS."""
+    """A role-mapping server that does not reach STS."""
 
     def do_GET(self) -> None:
         self.answer(502, b'{"errorCode": 380001, "errorMsg": "Failed to assume role"}')

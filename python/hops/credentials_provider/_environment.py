@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-#: By name: the value before our first write, and the value that we wrote last. None means unset.
+#: The value before our first write and the value that we wrote last, by name. None means unset.
 _saved: dict[str, tuple[str | None, str | None]] = {}
 
 

@@ -1,10 +1,10 @@
-"""Why there are no credentials: one exception for each kind of error, and the kind says who can act."""
+"""The exceptions of this package: one for each kind of error, and the kind says who can act."""
 
 from __future__ import annotations
 
 
 class CloudCredentialError(Exception):
-    """There are no credentials. The message says what was attempted, what came back, and what to do; it holds no secret.
+    """The reason why there are no credentials. The message says what was attempted, what came back, and what to do; it holds no secret.
 
     `__cause__` is the error below it. The class is the kind of the error, by the same name as in Java. An argument that no service would
     accept is a ValueError instead.
@@ -31,7 +31,7 @@ class RefusedError(CloudCredentialError):
 
 
 class UnavailableError(CloudCredentialError):
-    """Nobody need act yet: it may work later."""
+    """A service was busy or out of reach: nobody need act, and the same call may succeed later."""
 
 
 class BadAnswerError(CloudCredentialError):

@@ -103,5 +103,5 @@ def _after_fork_in_child() -> None:
         _refresher.start()
 
 
-# Not the methods of the lock: a forked child has another lock.
+# Functions rather than the methods of the lock: a forked child has another lock.
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

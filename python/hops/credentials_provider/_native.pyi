@@ -1,14 +1,32 @@
+"""The native half of this package. It decides; Python measures time, waits, and writes the environment.
+
+Durations are in seconds, instants in seconds since 1970. A function that returns a Call reads the settings from the environment before it
+returns. Whatever starts a thread raises OSError when the system gives none.
+"""
+
 from collections.abc import Sequence
 from os import PathLike
 from typing import Any
 
+#: The name of a variable and its new value; None to unset it.
 Change = tuple[str, str | None]
 
 class Call:
-    def fileno(self) -> int: ...
-    def result(self) -> tuple[Any, list[str]]: ...
+    """A question to a source, on a thread of its own. The caller waits until `fileno` is readable, then takes the result."""
+
+    def fileno(self) -> int:
+        """Returns the descriptor that becomes readable once there is a result."""
+
+    def result(self) -> tuple[Any, list[str]]:
+        """Waits for the end of the call; returns its answer and the warnings for the user.
+
+        The answer is what the function that made the call says, or the exception to raise: a CloudCredentialError. May be called once.
+        Raises RuntimeError when called again, and after a panic in native code.
+        """
 
 class Endpoint:
+    """The container-credentials endpoint on loopback, on a thread of its own. It serves from its making until `close`."""
+
     def __new__(
         cls,
         access_key_id: str,
@@ -16,7 +34,12 @@ class Endpoint:
         session_token: str,
         expiration: float,
         role: str | None,
-    ) -> Endpoint: ...
+    ) -> Endpoint:
+        """Makes an endpoint with a token of its own, kept in a private file, and hands out these credentials.
+
+        `expiration` is an instant, `role` the ARN. Raises CloudCredentialError when it can make no socket or file.
+        """
+
     @staticmethod
     def resume(
         url: str,
@@ -27,16 +50,43 @@ class Endpoint:
         session_token: str,
         expiration: float,
         role: str | None,
-    ) -> Endpoint: ...
-    def changes(self) -> list[Change]: ...
-    def place(self) -> tuple[str, str, PathLike[str]]: ...
-    def publish(self, access_key_id: str, secret_access_key: str, session_token: str, expiration: float, role: str | None) -> None: ...
-    def note(self, error: str) -> None: ...
-    def fileno(self) -> int: ...
-    def close(self) -> None: ...
+    ) -> Endpoint:
+        """Serves in place of an endpoint whose process has ended. `url`, `token` and `token_file` are what its `place` returned.
 
-def role_mappings() -> Call: ...
-def role_mapping(id: int | None) -> Call: ...
+        `expiration` is an instant, `role` the ARN. Raises UnavailableError when another process serves there, and ValueError for a `url`
+        that is not one of such an endpoint.
+        """
+
+    def changes(self) -> list[Change]:
+        """Returns the variables that lead readers to this endpoint."""
+
+    def place(self) -> tuple[str, str, PathLike[str]]:
+        """Returns what `resume` needs: the URL, the token (secret), and the path of its file."""
+
+    def publish(self, access_key_id: str, secret_access_key: str, session_token: str, expiration: float, role: str | None) -> None:
+        """Hands out these credentials from now on. `expiration` is an instant, `role` the ARN."""
+
+    def note(self, error: str) -> None:
+        """Notes why there are no newer credentials. Readers get `error` once those in use have expired."""
+
+    def fileno(self) -> int:
+        """Returns the descriptor of the listening socket. A forked child closes its copy."""
+
+    def close(self) -> None:
+        """Stops listening and removes the file of the token. Idempotent."""
+
+def role_mappings() -> Call:
+    """Asks for the role mappings of the project, in the order of their ids.
+
+    The answer is a list of (id, role ARN, project role, whether it is the default).
+    """
+
+def role_mapping(id: int | None) -> Call:
+    """Asks for the role mapping with this id, from 1; without an id, for the caller's default. The answer is a list of this one mapping.
+
+    Raises ValueError for an id that is negative or does not fit in 32 bits.
+    """
+
 def assume_role(
     role: str | None,
     session_name: str | None,
@@ -46,10 +96,37 @@ def assume_role(
     policy_arns: Sequence[str],
     tags: Sequence[tuple[str, str]],
     source_identity: str | None,
-) -> Call: ...
-def refresh_after(valid_for: float, chance: float) -> float: ...
-def retry_after(failures: int, left: float, valid_for: float, chance: float) -> float: ...
-def variables_for_credentials(access_key_id: str, secret_access_key: str, session_token: str) -> list[Change]: ...
-def examine() -> Call: ...
-def explain() -> str: ...
-def command_line(arguments: Sequence[str]) -> int: ...
+) -> Call:
+    """Asks for credentials of a role, by its ARN; without one, of the caller's default. Changes nothing in this process.
+
+    Empty text counts as None, and a `duration_seconds` of 0 as 3600. The answer is (access key id, secret access key, session token,
+    expiration, role ARN or None, seconds for which they are valid). Raises ValueError for an argument that AWS would not accept.
+    """
+
+def refresh_after(valid_for: float, chance: float) -> float:
+    """Returns the seconds from a fetch until the next one, for credentials that were valid for `valid_for` seconds when fetched.
+
+    `chance` is a random number from 0 to 1, which spreads the fetches of many processes.
+    """
+
+def retry_after(failures: int, left: float, valid_for: float, chance: float) -> float:
+    """Returns the seconds until the next try after the `failures`-th failed fetch in a row.
+
+    The credentials in use are valid for `left` more seconds, and were for `valid_for` seconds when fetched. `chance` is as in
+    `refresh_after`.
+    """
+
+def variables_for_credentials(access_key_id: str, secret_access_key: str, session_token: str) -> list[Change]:
+    """Returns the variables by which readers find the credentials themselves."""
+
+def examine() -> Call:
+    """Checks everything that can keep this process from its role, and changes nothing.
+
+    The answer is a list of (check, whether it is good, text), and the report that people read.
+    """
+
+def explain() -> str:
+    """Says whose credentials a reader in this process finds. Raises CloudCredentialError when the AWS profile cannot be read."""
+
+def command_line(arguments: Sequence[str]) -> int:
+    """Runs the program `hops-credentials`; `arguments` begin with its name. Returns the exit code."""

@@ -1,4 +1,4 @@
-"""When a set of credentials is renewed. The native library decides; this module measures the time and draws the random numbers."""
+"""The schedule of renewals. The native library decides; this module measures the time and draws the random numbers."""
 
 from __future__ import annotations
 

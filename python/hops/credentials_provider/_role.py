@@ -12,7 +12,7 @@ from ._credentials import Credentials, utc_text
 from ._renewal import Renewal
 from ._source import LOG, Fetched, Request, Source
 
-#: How often a refresh that goes on failing is logged.
+#: The interval at which a refresh that goes on failing is logged.
 _REMIND_SECONDS = 300.0
 
 
@@ -23,7 +23,7 @@ class Role:
     asked: Request
     source: Source
     renewal: Renewal
-    #: Where readers ask for credentials; None when the environment holds them.
+    #: The endpoint that readers ask for credentials; None when the environment holds them.
     endpoint: _native.Endpoint | None
     _failing_since: float = 0.0
     _remind_at: float = 0.0
@@ -34,7 +34,7 @@ class Role:
         return self.renewal.fetched
 
     def mode(self) -> str:
-        """See `Credentials.mode`."""
+        """Returns `Credentials.mode`."""
         return self.source.mode("environment" if self.endpoint is None else "endpoint")
 
     def changes(self) -> list[_native.Change]:
@@ -108,7 +108,7 @@ class Role:
 
 
 class _State:
-    """What exists once in a process."""
+    """The role in use, the thread that refreshes it, and the locks around both: one of each in a process."""
 
     def __init__(self) -> None:
         self.role: Role | None = None

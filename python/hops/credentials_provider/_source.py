@@ -17,9 +17,9 @@ from ._errors import UnavailableError
 
 LOG = logging.getLogger("hops.credentials_provider")
 
-#: After this many seconds, somebody at a prompt or in a notebook learns what is waited for.
+#: The seconds after which somebody at a prompt or in a notebook learns what is waited for.
 _PATIENCE_SECONDS = 3.0
-#: How often to look for a new SparkContext, and whether the process that serves the endpoint still runs.
+#: The interval at which to look for a new SparkContext, and whether the process that serves the endpoint still runs.
 _WATCH_SECONDS = 1.0
 
 
@@ -72,12 +72,12 @@ class Fetched:
     access_key_id: str
     secret_access_key: str = dataclasses.field(repr=False)
     session_token: str = dataclasses.field(repr=False)
-    #: In seconds since 1970.
+    #: The instant from which AWS refuses them, in seconds since 1970.
     expiration: float
     role_arn: str | None
-    #: For how many seconds they were valid at `at`.
+    #: The seconds for which they were valid at `at`.
     valid_for: float
-    #: When they were fetched, on the monotonic clock.
+    #: The instant of the fetch, on the monotonic clock.
     at: float = dataclasses.field(default_factory=time.monotonic)
     #: Seconds from `at` until the JVM or the parent renews them; None when this process does.
     refresh_in: float | None = None
@@ -115,7 +115,7 @@ class SourceGone(UnavailableError):
 
 
 class Source(Protocol):
-    """Whom this process asks for the credentials of its role. A source inherits what holds for most of them."""
+    """The party that this process asks for the credentials of its role. A source inherits what holds for most of them."""
 
     #: Whether this process serves the endpoint of the role, if the role has one.
     serves_endpoint: bool = True
@@ -127,9 +127,9 @@ class Source(Protocol):
         when no service would accept the request.
         """
 
-    def mode(self, place: str) -> str:
-        """Returns `Credentials.mode` for readers that look at `place`, the environment or an endpoint."""
-        return place
+    def mode(self, local_mode: str) -> str:
+        """Returns `Credentials.mode`. `local_mode`, `environment` or `endpoint`, is that of this process alone."""
+        return local_mode
 
     def wait(self, seconds: float) -> float:
         """Returns after how many seconds to look again, `seconds` before the next fetch."""
@@ -182,7 +182,7 @@ class NativeSource(Source):
             asked.tags,
             asked.source_identity,
         )
-        fetched = Fetched(*answer_of(call))
+        fetched = Fetched(*await_answer(call))
         self._asked = asked.pinned_to(fetched.role_arn)
         return fetched
 
@@ -194,13 +194,13 @@ class NativeSource(Source):
         return context not in (None, self._refused_by)
 
 
-def answer_of(call: _native.Call) -> Any:
+def await_answer(call: _native.Call) -> Any:
     """Waits for the end of a call and returns its answer, or raises its exception. Ctrl-C ends the wait."""
     with selectors.DefaultSelector() as ends:
         ends.register(call, selectors.EVENT_READ)
         if _is_interactive() and not ends.select(_PATIENCE_SECONDS):
             print("hops-credentials: waiting for an answer ...", file=sys.stderr, flush=True)
-        # In turns: Python handles a signal that arrives just before a wait only after that wait.
+        # Waits in turns: Python handles a signal that arrives just before a wait only after that wait.
         while not ends.select(1):
             pass
     answer, warnings = call.result()

@@ -20,7 +20,7 @@ from ._source import Fetched, NativeSource, NotRenewed, Request, Source, SourceG
 
 _Builder = TypeVar("_Builder")
 
-#: By the name of Java's `CloudCredentialException.Kind`.
+#: The exceptions of this package, by the name of Java's `CloudCredentialException.Kind`.
 _KINDS: dict[str, type[CloudCredentialError]] = {
     "NOT_CONFIGURED": NotConfiguredError,
     "REFUSED": RefusedError,
@@ -63,8 +63,8 @@ class JvmSource(Source):
             refresh_in=int(refresh_in) / 1000,
         )
 
-    def mode(self, place: str) -> str:
-        return f"{place} with Spark"
+    def mode(self, local_mode: str) -> str:
+        return f"{local_mode} with Spark"
 
     def wait(self, seconds: float) -> float:
         # The JVM itself takes the role to another SparkContext.
@@ -231,7 +231,7 @@ def _exception(thrown: Any) -> Exception:
         return ValueError(message)
     if name != _CREDENTIAL_EXCEPTION:
         return RuntimeError(f"{name}: {message}")
-    # For every other kind the JVM itself is the obstacle.
+    # Every other kind says that the JVM itself is the obstacle.
     kind = _KINDS.get(thrown.getKind().name(), CloudCredentialError)
     return kind(message, thrown.getCode())
 

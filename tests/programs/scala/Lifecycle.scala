@@ -3,7 +3,7 @@ import java.nio.file.{Files, Paths}
 import org.apache.spark.sql.SparkSession
 import scala.util.{Failure, Success, Try}
 
-/** Roles and the lives of contexts, sessions and JVMs: which comes first, and what remains when one ends. */
+/** Roles and the lives of contexts, sessions and JVMs: their order, and what remains when one ends. */
 object Lifecycle {
   private val keys = Seq("fs.s3a.impl", "fs.AbstractFileSystem.s3a.impl", "fs.s3a.aws.credentials.provider", "fs.s3a.hops.generation",
     "fs.s3a.hops.role", "fs.s3a.access.key", "fs.s3a.secret.key", "fs.s3a.session.token")
@@ -23,7 +23,7 @@ object Lifecycle {
     Report("first", rows(first))
     Report("first mode", mode())
     Report("static", first.sparkContext.hadoopConfiguration.get("fs.s3a.access.key") == CredentialsProvider.current().getAccessKeyId)
-    // As when a notebook reruns its cell.
+    // Does what a notebook does that reruns its cell.
     CredentialsProvider.assumeRole(role)
     Report("rerun", rows(first))
     Report("session", rows(first.newSession()))

@@ -22,7 +22,7 @@ object Plain {
         Report("refused", Report.causes(refused))
         Report("getenv by name", Option(System.getenv("AWS_ACCESS_KEY_ID")))
     }
-    // With Spark on the class path, SparkEnv tells whether a context runs here.
+    // SparkEnv tells whether a context runs here, when Spark is on the class path.
     Report("spark environment", Try(Class.forName("org.apache.spark.SparkEnv")).toOption.map(_.getMethod("get").invoke(null) != null))
   }
 }

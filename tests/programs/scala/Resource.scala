@@ -45,7 +45,7 @@ object Resource {
 
 /** Names the class loaders that hold our facade and S3A. */
 object Loaders {
-  /** Those of a provider as S3A finds it, of S3A, and of our facade. */
+  /** Lists those of a provider as S3A finds it, of S3A, and of our facade. */
   def withProvider(provider: String): Seq[String] = {
     val s3a = Class.forName("org.apache.hadoop.fs.s3a.S3AFileSystem", false, Thread.currentThread.getContextClassLoader).getClassLoader
     Class.forName(provider, false, s3a).getClassLoader.getClass.getSimpleName +: names().reverse

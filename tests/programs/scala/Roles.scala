@@ -43,7 +43,7 @@ object Roles {
     Report("loaders", executors(_ => Loaders.names()).flatten)
   }
 
-  /** Both buckets read under the identity of the configuration, then a role: first while no executor has time, then when they have. */
+  /** Reads under the identity of the configuration, then assumes a role: first while no executor has time, then when they have. */
   private def opened(role: String, end: String): Unit = {
     Report("before", reads())
     if (!spark.sparkContext.isLocal) {
@@ -134,7 +134,7 @@ object Roles {
     Report("released", reads())
   }
 
-  /** What works in a task, and what does not. */
+  /** Reports what works in a task, and what does not. */
   private def onExecutors(role: String): Unit = {
     val credentials = CredentialsProvider.assumeRole(role)
     Report("current", executors(_ => Option(CredentialsProvider.current()).map(_.getAccessKeyId)) == Seq(Some(credentials.getAccessKeyId)))

@@ -40,9 +40,9 @@ object Settings {
 
 package io.hops.util.internal {
 
-  /** What the product knows of its settings. */
+  /** The settings as the product knows them. */
   object SettingsHere {
-    /** Of each setting its key in a SparkConf, its property and its variables. */
+    /** Lists for each setting its key in a SparkConf, its property and its variables. */
     def table(): Seq[(Option[String], Option[String], Seq[String])] =
       Native.loaded().settings().toSeq.map(setting => (Option(setting.spark), Option(setting.property), setting.variables.toSeq))
 

@@ -1,7 +1,7 @@
 package io.hops.util.aws;
 
-import io.hops.util.internal.LiveRole;
 import io.hops.util.internal.CurrentCredentials;
+import io.hops.util.internal.LiveRole;
 import io.hops.util.s3a.BucketSource;
 import java.net.URI;
 import java.util.function.Supplier;

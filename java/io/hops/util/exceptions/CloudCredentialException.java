@@ -1,9 +1,10 @@
 package io.hops.util.exceptions;
 
 /**
- * Why there are no credentials: what was attempted, what came back, and what to do.
+ * The reason why there are no credentials.
  *
- * <p>The message holds no secret. {@link #getCause()} is the error below it, if there is one.
+ * <p>The message says what was attempted, what came back, and what to do; it holds no secret. {@link #getCause()} is the error
+ * below it, if there is one.
  */
 public class CloudCredentialException extends Exception {
   private static final long serialVersionUID = 1L;
@@ -11,21 +12,21 @@ public class CloudCredentialException extends Exception {
   /** 380000 to 380004, else the HTTP status, else 0. */
   private final int code;
 
-  /** Who can act. */
+  /** See {@link #getKind}. */
   private final Kind kind;
 
-  /** Whether the same call may succeed later. */
+  /** See {@link #isRetryable()}. */
   private final boolean isRetryable;
 
-  /** Who can act. Python has an exception of its own for each: {@code NotConfiguredError}, {@code RefusedError} and so on. */
+  /** Says who can act. Python has an exception of its own for each: {@code NotConfiguredError}, {@code RefusedError} and so on. */
   public enum Kind {
-    /** The operator: a setting or the base identity is missing, or cannot be used. */
+    /** The operator can act: a setting or the base identity is missing, or cannot be used. */
     NOT_CONFIGURED,
-    /** The administrator: the server or STS understood the request and said no. */
+    /** The administrator can act: the server or STS understood the request and said no. */
     REFUSED,
-    /** Nobody: a service was busy or out of reach. The same call may succeed later. */
+    /** A service was busy or out of reach. Nobody need act; the same call may succeed later. */
     UNAVAILABLE,
-    /** The operator of the service: its answer is not what the contract says. */
+    /** The operator of the service can act: its answer is not what the contract says. */
     BAD_ANSWER,
     /** The message says who: this JVM or Spark is in the way. */
     OTHER

@@ -83,7 +83,7 @@ public final class Applied {
   /**
    * Finds a key of ours.
    *
-   * @param name the name, which begins with that of its place
+   * @param name the full name, which begins with the prefix of its place
    * @return the key; null when we have not written it
    */
   public WrittenKey find(String name) {
@@ -93,15 +93,15 @@ public final class Applied {
   /**
    * Lists our keys in one place.
    *
-   * @param place the beginning of their names
+   * @param prefix the beginning of their names
    * @return the keys by the rest of their names
    */
-  public Map<String, WrittenKey> list(String place) {
+  public Map<String, WrittenKey> list(String prefix) {
     Map<String, WrittenKey> found = new TreeMap<>();
     keys.forEach(
         (name, key) -> {
-          if (name.startsWith(place)) {
-            found.put(name.substring(place.length()), key);
+          if (name.startsWith(prefix)) {
+            found.put(name.substring(prefix.length()), key);
           }
         });
     return found;
@@ -138,12 +138,12 @@ public final class Applied {
   /**
    * Returns a record without the keys of one place.
    *
-   * @param place the beginning of their names
+   * @param prefix the beginning of their names
    * @return the new record
    */
-  public Applied withoutKeys(String place) {
+  public Applied withoutKeys(String prefix) {
     Map<String, WrittenKey> others = new HashMap<>(keys);
-    others.keySet().removeIf(name -> name.startsWith(place));
+    others.keySet().removeIf(name -> name.startsWith(prefix));
     return new Applied(environment, context, mode, others);
   }
 

@@ -14,7 +14,7 @@ public interface Effect {
    * Writes the roles of these buckets, as the store holds them, and remembers what was there.
    *
    * @param store the roles in use, these included
-   * @param buckets the buckets just bound, or {@link LiveRole#APPLICATION}
+   * @param buckets the buckets just assigned a role, or {@link LiveRole#APPLICATION}
    * @throws CloudCredentialException when they cannot be written; then {@link #undo} is called
    */
   void apply(LiveStore store, Set<String> buckets) throws CloudCredentialException;

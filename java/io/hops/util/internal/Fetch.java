@@ -55,7 +55,7 @@ abstract class Fetch implements Function<long[], Object[]> {
 
   /** Converts back from the function that another copy of this jar holds. */
   static Fetch fromOtherCopy(Function<long[], Object[]> function) {
-    // This copy began it, another one took it over, and now this one takes it back.
+    // A fetch makes a round trip when this copy began it, another one took it over, and now this one takes it back.
     return function instanceof Fetch ? (Fetch) function : new OtherCopy(function);
   }
 

@@ -1,6 +1,6 @@
 package io.hops.util.internal;
 
-/** Why a fetch brought no credentials, and when to try again. The message holds no secret. */
+/** A fetch that brought no credentials: the reason, and when to try again. The message holds no secret. */
 final class FetchFailure extends Exception {
   private static final long serialVersionUID = 1L;
 

@@ -6,10 +6,10 @@ import io.hops.util.cloud.Credentials;
 final class Fetched {
   final Credentials credentials;
 
-  /** For how long they were valid when the answer was made. */
+  /** The validity that was left when the answer was made. */
   final long validForMillis;
 
-  /** How long after the answer newer ones are to be fetched. */
+  /** The delay, from the answer on, after which to fetch newer ones. */
   final long refreshAfterMillis;
 
   /** The name of their session; null when the source does not tell. */

@@ -3,7 +3,7 @@ package io.hops.util.internal;
 import java.util.ArrayList;
 import java.util.List;
 
-/** What this JVM finds when it checks itself, in the form that the core's {@code doctor} takes. */
+/** Collects what this JVM finds when it checks itself, in the form that the core's {@code doctor} takes. */
 public final class Findings {
   private final List<String> triples = new ArrayList<>();
 

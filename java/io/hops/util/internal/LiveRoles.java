@@ -35,7 +35,7 @@ public final class LiveRoles {
   /**
    * Assumes the role of a request, and keeps its credentials fresh.
    *
-   * @param request the request, which nobody changes any more
+   * @param request the request; the caller must not change it afterwards
    * @param buckets the buckets that read with the role; none for the application
    * @return the credentials
    * @throws CloudCredentialException when there are none, or a place cannot be written; then every place is as before
@@ -50,7 +50,7 @@ public final class LiveRoles {
   /**
    * Assumes a role because the operator's configuration says so.
    *
-   * @param request the request, which nobody changes any more
+   * @param request the request; the caller must not change it afterwards
    * @throws CloudCredentialException when there are no credentials, or a place cannot be written; then every place is as
    *     before
    */
@@ -79,7 +79,7 @@ public final class LiveRoles {
   private static Credentials fetchAndAssume(RoleRequest request, Collection<String> buckets)
       throws CloudCredentialException {
     Fetched fetched = fetch(request);
-    // By its name: an administrator may change the default role, which must not move this application to another one.
+    // Asks for the same role by its name: an administrator may change the default, and this application must stay.
     RoleRequest same = request.withRole(fetched.credentials.getRoleArn());
     return assume(buckets, fetched, new RequestFetch(same));
   }
@@ -162,10 +162,10 @@ public final class LiveRoles {
   static Credentials assume(
       Collection<String> buckets, Fetched fetched, Fetch fetch)
       throws CloudCredentialException {
-    Set<String> bound =
+    Set<String> assigned =
         buckets.isEmpty() ? Collections.singleton(LiveRole.APPLICATION) : new TreeSet<>(buckets);
     List<LiveRole> roles = new ArrayList<>();
-    for (String bucket : bound) {
+    for (String bucket : assigned) {
       roles.add(LiveRole.from(bucket, fetched));
     }
     synchronized (LOCK) {
@@ -173,14 +173,14 @@ public final class LiveRoles {
       LiveSet before = store.current();
       Map<String, Fetch> fetchesBefore = new HashMap<>(store.fetches());
       store.replace(before.assume(roles));
-      for (String bucket : bound) {
+      for (String bucket : assigned) {
         store.fetches().put(bucket, fetch);
       }
-      // Before anything slow: short-lived credentials could end while executors are asked.
+      // Comes before anything slow: short-lived credentials could end while executors are asked.
       store.refresher().schedule(fetch, fetched.refreshAfterMillis, fetched.validForMillis);
       store.refresher().adopt();
       try {
-        apply(store, bound, before, effects());
+        apply(store, assigned, before, effects());
       } catch (CloudCredentialException | RuntimeException | Error e) {
         store.fetches().keySet().retainAll(fetchesBefore.keySet());
         store.fetches().putAll(fetchesBefore);
@@ -188,7 +188,7 @@ public final class LiveRoles {
         throw e;
       }
       store.refresher().forgetUnused();
-      log(before, roles, bound, fetched.sessionName);
+      log(before, roles, assigned, fetched.sessionName);
     }
     return roles.get(0).credentials();
   }

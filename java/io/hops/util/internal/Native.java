@@ -1,6 +1,5 @@
 package io.hops.util.internal;
 
-import io.hops.util.CredentialsProvider;
 import io.hops.util.cloud.Credentials;
 import io.hops.util.cloud.RoleMapping;
 import io.hops.util.exceptions.CloudCredentialException;
@@ -192,11 +191,10 @@ public final class Native {
    */
   native void adoptBaseEnvironment(String[] variables);
 
-  // The native library calls this.
+  // Called by the native library. Names the facade by a text, since this package does not know its class.
   private static void warn(String text) {
     if (WARNED.add(text)) {
-      String facade = CredentialsProvider.class.getName();
-      Logger.getLogger("io.hops.util").logp(Level.WARNING, facade, null, text);
+      Logger.getLogger("io.hops.util").logp(Level.WARNING, "io.hops.util.CredentialsProvider", null, text);
     }
   }
 }

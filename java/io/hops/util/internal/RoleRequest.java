@@ -9,9 +9,9 @@ public final class RoleRequest {
   public String roleArn;
   /** The name under which CloudTrail shows the session. */
   public String sessionName;
-  /** How long the credentials are valid. */
+  /** The seconds for which the credentials are valid. */
   public int durationSeconds;
-  /** What a trust policy can demand as {@code sts:ExternalId}. */
+  /** The external id, which a trust policy can demand as {@code sts:ExternalId}. */
   public String externalId;
   /** A session policy in JSON. */
   public String policy;

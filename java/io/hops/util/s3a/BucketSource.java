@@ -12,7 +12,7 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.security.UserGroupInformation;
 
 /**
- * Gives one file system of S3A its credentials, at each request. Bound to the bucket, the user, and the generation of the
+ * Gives one file system of S3A its credentials, at each request. Belongs to one bucket, one user, and the generation of the
  * configuration that it was opened with.
  */
 public final class BucketSource implements Supplier<Object[]> {

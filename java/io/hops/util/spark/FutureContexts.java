@@ -1,8 +1,8 @@
 package io.hops.util.spark;
 
 import io.hops.util.internal.Applied;
-import io.hops.util.internal.LiveRole;
 import io.hops.util.internal.Effect;
+import io.hops.util.internal.LiveRole;
 import io.hops.util.internal.LiveStore;
 import io.hops.util.s3a.Bridge;
 import io.hops.util.s3a.Keys;
@@ -20,11 +20,11 @@ import java.util.Set;
  */
 final class FutureContexts implements Effect {
   private static final String HADOOP = "spark.hadoop.";
-  private static final String PLACE = "property:";
+  private static final String PREFIX = "property:";
 
   private final SavedKeys keys =
       new SavedKeys(
-          PLACE,
+          PREFIX,
           key -> System.getProperty(HADOOP + key),
           (key, value) -> {
             if (value == null) {
@@ -41,7 +41,7 @@ final class FutureContexts implements Effect {
     try {
       mode = Mode.live(Bridge.ensure());
     } catch (IOException | LinkageError e) {
-      // There is no S3A, or no way into its class loader. The effect on the context itself will say so.
+      // Stays silent without S3A or a way into its class loader: the effect on the context itself will say so.
       return;
     }
     Map<String, String> values = new LinkedHashMap<>();
@@ -73,6 +73,6 @@ final class FutureContexts implements Effect {
 
   /** Finds the property behind a key; null when we have not written it. */
   static Applied.WrittenKey find(Applied applied, String key) {
-    return applied.find(PLACE + key);
+    return applied.find(PREFIX + key);
   }
 }

@@ -2,8 +2,8 @@ package io.hops.util.spark;
 
 import io.hops.util.cloud.Credentials;
 import io.hops.util.exceptions.CloudCredentialException;
-import io.hops.util.internal.LiveRole;
 import io.hops.util.internal.JvmSettings;
+import io.hops.util.internal.LiveRole;
 import io.hops.util.internal.Native;
 import io.hops.util.s3a.Bridge;
 import io.hops.util.s3a.Keys;
@@ -14,7 +14,7 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.SparkContext;
 
 /**
- * How S3A gets its credentials in one SparkContext.
+ * The way in which S3A gets its credentials in one SparkContext.
  *
  * <p>Live: from our provider, at each request. Static: from the three static keys, once for each file system, as hops-util did;
  * only where the live mode is not possible.
@@ -22,9 +22,9 @@ import org.apache.spark.SparkContext;
 final class Mode {
   static final String LIVE = "live";
   static final String STATIC = "static";
+  static final String STOCK_FILE_SYSTEM = "org.apache.hadoop.fs.s3a.S3AFileSystem";
 
   private static final Logger LOG = Logger.getLogger("io.hops.util");
-  static final String STOCK_FILE_SYSTEM = "org.apache.hadoop.fs.s3a.S3AFileSystem";
   private static final String HOPS_FILE_SYSTEM = "io.hops.util.s3a.HopsS3AFileSystem";
   private static final String HOPS_ABSTRACT_FILE_SYSTEM = "io.hops.util.s3a.HopsS3A";
 
@@ -42,7 +42,7 @@ final class Mode {
   static Mode choose(SparkContext context, Configuration configuration)
       throws CloudCredentialException {
     JvmSettings settings = JvmSettings.read();
-    // First of all, so that a mistyped switch is refused even where it makes no difference.
+    // Comes first, so that a mistyped switch is refused even where it makes no difference.
     boolean hasStaticKeys = Native.loaded().hasStaticKeys(settings);
     boolean requiresLive = Native.loaded().requiresLive(settings);
     String whyStatic;
@@ -53,7 +53,7 @@ final class Mode {
         String provider = Bridge.ensure();
         String fileSystem = configuration.get(Keys.FILE_SYSTEM, STOCK_FILE_SYSTEM);
         if (!context.isLocal() && isCustom(fileSystem)) {
-          // Nobody defines the bridge on an executor.
+          // An executor does not define the bridge.
           if (!Bridge.isVisible()) {
             throw new CloudCredentialException(explainOutOfReach(fileSystem));
           }

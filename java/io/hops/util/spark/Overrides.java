@@ -56,7 +56,7 @@ final class Overrides {
     boolean isOurs =
         provider == null
             || Bridge.isOurs(provider)
-            // In the static mode we set the provider, which is S3A's own, beside the role.
+            // The static mode sets the provider, which is S3A's own, beside the role.
             || configuration.get(Keys.forBucket(bucket, Keys.ROLE)) != null;
     return isOurs ? null : provider;
   }

@@ -9,7 +9,7 @@ import java.util.function.UnaryOperator;
 
 /** Writes keys to one place, and puts back one by one what stood there before. */
 final class SavedKeys {
-  private final String place;
+  private final String prefix;
   private final UnaryOperator<String> get;
   private final BiConsumer<String, String> put;
   private final Map<String, String> found = new LinkedHashMap<>();
@@ -17,12 +17,12 @@ final class SavedKeys {
   /**
    * Describes the place, and writes nothing yet.
    *
-   * @param place the name of the place, with which the names of its keys begin in {@link Applied}
+   * @param prefix the beginning of the names of its keys in {@link Applied}
    * @param get returns the value of a key there, or null
    * @param put sets a key there; the value null removes it
    */
-  SavedKeys(String place, UnaryOperator<String> get, BiConsumer<String, String> put) {
-    this.place = place;
+  SavedKeys(String prefix, UnaryOperator<String> get, BiConsumer<String, String> put) {
+    this.prefix = prefix;
     this.get = get;
     this.put = put;
   }
@@ -40,9 +40,9 @@ final class SavedKeys {
     keys.forEach(
         (name, value) -> {
           found.putIfAbsent(name, get.apply(name));
-          WrittenKey known = applied.find(place + name);
+          WrittenKey known = applied.find(prefix + name);
           String before = known == null ? withoutUs.apply(name) : known.before;
-          written.put(place + name, new WrittenKey(before, value));
+          written.put(prefix + name, new WrittenKey(before, value));
           put.accept(name, value);
         });
     return applied.withKeys(written);
@@ -53,9 +53,9 @@ final class SavedKeys {
     Map<String, WrittenKey> written = new LinkedHashMap<>();
     keys.forEach(
         (name, value) -> {
-          WrittenKey known = applied.find(place + name);
+          WrittenKey known = applied.find(prefix + name);
           if (known != null && known.last.equals(get.apply(name))) {
-            written.put(place + name, new WrittenKey(known.before, value));
+            written.put(prefix + name, new WrittenKey(known.before, value));
             put.accept(name, value);
           }
         });
@@ -71,7 +71,7 @@ final class SavedKeys {
   /** Restores what stood there before the first role, where the value is still ours. */
   void release(Applied applied) {
     applied
-        .list(place)
+        .list(prefix)
         .forEach(
             (name, key) -> {
               if (key.last.equals(get.apply(name))) {

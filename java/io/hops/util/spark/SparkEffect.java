@@ -2,8 +2,8 @@ package io.hops.util.spark;
 
 import io.hops.util.exceptions.CloudCredentialException;
 import io.hops.util.internal.Applied;
-import io.hops.util.internal.LiveRole;
 import io.hops.util.internal.Effect;
+import io.hops.util.internal.LiveRole;
 import io.hops.util.internal.LiveSet;
 import io.hops.util.internal.LiveStore;
 import io.hops.util.s3a.Keys;
@@ -24,9 +24,9 @@ import org.apache.spark.SparkContext;
  * Applies roles to the active SparkContext: its Hadoop configuration names our provider, and its executors get the live set.
  */
 final class SparkEffect implements Effect {
-  private static final String PLACE = "hadoop:";
+  private static final String PREFIX = "hadoop:";
 
-  /** In the order of {@link Applied#environment}. */
+  /** The secret keys, in the order of {@link Applied#environment}. */
   private static final List<String> SECRETS =
       Arrays.asList(Keys.ACCESS_KEY, Keys.SECRET_KEY, Keys.SESSION_TOKEN);
 
@@ -43,7 +43,7 @@ final class SparkEffect implements Effect {
     this.configuration = context.hadoopConfiguration();
     this.keys =
         new SavedKeys(
-            PLACE,
+            PREFIX,
             configuration::getRaw,
             (key, value) -> {
               if (value == null) {
@@ -73,36 +73,36 @@ final class SparkEffect implements Effect {
   public void apply(LiveStore store, Set<String> buckets) throws CloudCredentialException {
     appliedBefore = store.applied();
     boolean isReached = appliedBefore.hasReached(context.applicationId());
-    Set<String> bound = isReached ? buckets : store.current().buckets();
+    Set<String> assigned = isReached ? buckets : store.current().buckets();
     Mode mode = Mode.choose(context, configuration);
-    refuseSwitch(store, mode, bound);
+    refuseSwitch(store, mode, assigned);
 
     int[] jobsInFlight = InFlightJobs.ids(context);
     Set<String> executors =
         context.isLocal() || !mode.isLive() ? Collections.emptySet() : Eviction.executors(context);
-    Set<String> foreign = findForeign(mode, bound);
+    Set<String> foreign = findForeign(mode, assigned);
     Applied applied =
-        writeKeys(store, mode, bound, isReached ? appliedBefore : appliedBefore.withoutKeys(PLACE));
-    if (bound.contains(LiveRole.APPLICATION)) {
+        writeKeys(store, mode, assigned, isReached ? appliedBefore : appliedBefore.withoutKeys(PREFIX));
+    if (assigned.contains(LiveRole.APPLICATION)) {
       Overrides.list(configuration).forEach(LOG::warning);
     }
     if (mode.isLive()) {
       deliver();
       reopenBuckets(foreign, executors, jobsInFlight);
     } else {
-      mode.warn(store.current().findOwn(bound.iterator().next()));
+      mode.warn(store.current().findOwn(assigned.iterator().next()));
     }
-    // Last, because whoever finds this mark relies on all of the above.
+    // Comes last, because whoever finds this mark relies on all of the above.
     store.replace(applied.withContext(context.applicationId(), mode.name()));
   }
 
   /** Refuses another role in the static mode, where S3A and the executors go on with the first one whatever the keys say. */
-  private void refuseSwitch(LiveStore store, Mode mode, Set<String> bound)
+  private void refuseSwitch(LiveStore store, Mode mode, Set<String> assigned)
       throws CloudCredentialException {
     if (mode.isLive() || appliedBefore.mode() == null) {
       return;
     }
-    for (String bucket : bound) {
+    for (String bucket : assigned) {
       String role = configuration.get(Keys.forBucket(bucket, Keys.ROLE));
       String wanted = store.current().findOwn(bucket).roleArn();
       if (role != null && !role.equals(wanted)) {
@@ -117,16 +117,16 @@ final class SparkEffect implements Effect {
   }
 
   /** Lists the buckets that S3A does not read through our provider yet. */
-  private Set<String> findForeign(Mode mode, Set<String> bound) {
-    Set<String> foreign = new TreeSet<>(bound);
+  private Set<String> findForeign(Mode mode, Set<String> assigned) {
+    Set<String> foreign = new TreeSet<>(assigned);
     foreign.removeIf(bucket -> mode.isOurs(configuration, bucket));
     return foreign;
   }
 
-  private Applied writeKeys(LiveStore store, Mode mode, Set<String> bound, Applied applied) {
+  private Applied writeKeys(LiveStore store, Mode mode, Set<String> assigned, Applied applied) {
     Map<String, String> values = new LinkedHashMap<>();
     mode.putCommonKeys(values, configuration.get(Keys.FILE_SYSTEM, Mode.STOCK_FILE_SYSTEM), store.current().generation());
-    for (String bucket : bound) {
+    for (String bucket : assigned) {
       mode.putKeys(values, bucket, store.current().findOwn(bucket));
     }
     return keys.write(applied, values, key -> valueWithoutUs(applied, key));

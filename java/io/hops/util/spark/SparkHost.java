@@ -55,7 +55,7 @@ public final class SparkHost implements Host {
     SparkContext context = ActiveContext.get();
     return context == null
         ? Collections.singletonList(new FutureContexts())
-        // In this order: the context has copied what the properties held when it was made.
+        // Keeps this order: the context has copied what the properties held when it was made.
         : Arrays.asList(new SparkEffect(context), new FutureContexts());
   }
 

@@ -97,7 +97,7 @@ class CredentialsProviderTest {
     AssumeRoleRequest.builder().setPolicyArns((String[]) null).setExternalId("").setPolicy("").send();
     List<String> expected = new ArrayList<>();
     for (int i = 0; i < 6; i++) {
-      // By name, so that a default which is moved later does not move a program to another role.
+      // Asks by name, so that a default which is moved later does not move a program to another role.
       expected.add("GET " + RoleMappingServer.MAPPINGS + "/default");
       expected.add(GET + "durationSeconds=3600&roleARN=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Freader");
     }

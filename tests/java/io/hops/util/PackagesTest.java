@@ -7,39 +7,82 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
-import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
-import java.util.List;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.jar.JarEntry;
 import java.util.jar.JarFile;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 
-/**
- * Packages form a tree: spark uses s3a, both and the facade use internal, and internal knows neither the facade nor Spark or Hadoop.
- */
+/** Packages form a tree. The class files of the jar show which package uses which, Spark, Hadoop and the AWS SDKs included. */
 class PackagesTest {
-  /** Lists the classes of a package whose constant pool holds one of the names. */
-  private static List<String> users(String user, String... used) throws IOException {
-    List<String> found = new ArrayList<>();
-    int classes = 0;
+  private static final String OURS = "io.hops.util";
+  private static final String HADOOP = "org.apache.hadoop";
+  private static final String SPARK = "org.apache.spark";
+  private static final String SCALA = "scala";
+  private static final String SDK_V1 = "com.amazonaws";
+  private static final String SDK_V2 = "software.amazon";
+
+  /** The package of a class by its name in a class file. The name of a resource, which ends in ".class", is not one. */
+  private static final Pattern PACKAGE =
+      Pattern.compile(
+          "(io/hops/util(?:/[a-z0-9]+)*|org/apache/[a-z0-9]+|com/amazonaws|software/amazon|scala)"
+              + "(?:/[a-z0-9_]+)*/[A-Z][\\w$]*+(?!\\.class)");
+
+  /** The packages that each package uses. A package of ours uses only those of ours that stand above it. */
+  private static final Map<String, Set<String>> ALLOWED = new LinkedHashMap<>();
+
+  static {
+    allow("io.hops.util.cloud");
+    allow("io.hops.util.exceptions");
+    allow("io.hops.util.internal", "io.hops.util.cloud", "io.hops.util.exceptions");
+    allow("io.hops.util", "io.hops.util.cloud", "io.hops.util.exceptions", "io.hops.util.internal");
+    allow(
+        "io.hops.util.python", "io.hops.util", "io.hops.util.cloud", "io.hops.util.exceptions", "io.hops.util.internal");
+    allow("io.hops.util.s3a", "io.hops.util.exceptions", "io.hops.util.internal", HADOOP);
+    allow("io.hops.util.aws", "io.hops.util.internal", "io.hops.util.s3a", HADOOP, SDK_V1, SDK_V2);
+    allow(
+        "io.hops.util.spark",
+        "io.hops.util.cloud",
+        "io.hops.util.exceptions",
+        "io.hops.util.internal",
+        "io.hops.util.s3a",
+        HADOOP,
+        SPARK,
+        SCALA);
+  }
+
+  private static void allow(String user, String... used) {
+    ALLOWED.put(user, new TreeSet<>(Arrays.asList(used)));
+  }
+
+  /** Lists the packages that each package in the jar uses. */
+  private static Map<String, Set<String>> findUses() throws IOException {
+    Map<String, Set<String>> found = new TreeMap<>();
     try (JarFile jar = new JarFile(ChildJvm.JAR)) {
       for (JarEntry entry : Collections.list(jar.entries())) {
-        if (entry.getName().startsWith("io/hops/util/" + user + "/") && entry.getName().endsWith(".class")) {
-          classes++;
-          String text = text(jar.getInputStream(entry));
-          for (String name : used) {
-            if (text.contains(name)) {
-              found.add(entry.getName() + " uses " + name);
-            }
+        String name = entry.getName();
+        if (name.endsWith(".class")) {
+          String user = name.substring(0, name.lastIndexOf('/')).replace('/', '.');
+          Set<String> used = found.computeIfAbsent(user, key -> new TreeSet<>());
+          Matcher matcher = PACKAGE.matcher(read(jar.getInputStream(entry)));
+          while (matcher.find()) {
+            used.add(matcher.group(1).replace('/', '.'));
           }
+          used.remove(user);
         }
       }
     }
-    assertTrue(classes > 3, user);
     return found;
   }
 
-  private static String text(InputStream in) throws IOException {
+  private static String read(InputStream in) throws IOException {
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
     for (int next = in.read(); next >= 0; next = in.read()) {
       bytes.write(next);
@@ -48,14 +91,21 @@ class PackagesTest {
   }
 
   @Test
-  void internalKnowsNeitherSparkNorHadoop() throws IOException {
-    assertEquals(
-        Collections.emptyList(),
-        users("internal", "io/hops/util/CredentialsProvider", "io/hops/util/spark/", "io/hops/util/s3a/", "Lorg/apache/", "com/amazonaws/", "software/amazon/"));
+  void aPackageUsesExactlyThoseThatTheTableNames() throws IOException {
+    Map<String, Set<String>> uses = findUses();
+    assertEquals(new TreeSet<>(ALLOWED.keySet()), uses.keySet());
+    uses.forEach((user, used) -> assertEquals(ALLOWED.get(user), used, user));
   }
 
   @Test
-  void s3aDoesNotKnowSpark() throws IOException {
-    assertEquals(Collections.emptyList(), users("s3a", "io/hops/util/spark/", "org/apache/spark/"));
+  void theTableHoldsNoCircle() {
+    Set<String> above = new TreeSet<>();
+    ALLOWED.forEach(
+        (user, used) -> {
+          for (String name : used) {
+            assertTrue(!name.startsWith(OURS) || above.contains(name), user + " uses " + name);
+          }
+          above.add(user);
+        });
   }
 }
