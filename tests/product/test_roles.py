@@ -99,6 +99,7 @@ def test_a_context_that_a_role_did_not_reach_gets_it_at_the_next_call(stage: Sta
     }
     ran = run(stage, SPARK_3_5, CLUSTER, tmp_path, "not reached", stage.resource, stage.other, str(tmp_path / "idle"), confs=stranger)
     assert ran.found["before"] == ["3 rows", "1 rows"]
+    assert ran.found["meanwhile"] is True, "a reader on the driver waited for the executors"
     for attempt in ("busy", "busy with another"):
         assert str(ran.found[attempt]).startswith("executors 0, 1 were busy for 15 s"), ran.found
     for moment in ("busy mode", "busy mode again"):

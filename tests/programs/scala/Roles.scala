@@ -4,6 +4,7 @@ import org.apache.hadoop.fs.Path
 import org.apache.spark.sql.SparkSession
 import org.apache.spark.{SparkConf, SparkContext}
 import org.apache.spark.util.SerializableConfiguration
+import scala.concurrent.ExecutionContext.Implicits.global
 import scala.concurrent.{Await, Future}
 import scala.concurrent.duration.Duration
 import scala.util.{Failure, Success, Try}
@@ -63,7 +64,11 @@ object Roles {
   private def notReached(other: String, end: String): Unit = {
     Report("before", reads())
     val busy = occupy(end)
-    Report("busy", Try(CredentialsProvider.current()).fold(_.getMessage, _ => "reached"))
+    val first = Future(Try(CredentialsProvider.current()).fold(_.getMessage, _ => "reached"))
+    val conf = spark.sparkContext.hadoopConfiguration
+    while (!first.isCompleted && conf.get("fs.s3a.hops.role") == null) Thread.sleep(20)
+    Report("meanwhile", Try(CredentialsProvider.current()).isSuccess && !first.isCompleted)
+    Report("busy", Await.result(first, Duration.Inf))
     Report("busy mode", mode())
     Report("busy with another", Try(CredentialsProvider.assumeRole(other)).fold(_.getMessage, _ => "assumed"))
     Report("busy mode again", mode())

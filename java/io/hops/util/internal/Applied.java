@@ -4,6 +4,7 @@ import java.util.Collections;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
 
 /**
  * A record of what the roles in use have written beside the {@link LiveStore}, and of what stood there before the first role.
@@ -149,7 +150,8 @@ public final class Applied {
 
   /** Converts to JDK types, for another copy of this jar: two texts for each key, four for the environment. */
   Map<String, String[]> toMap() {
-    Map<String, String[]> map = new HashMap<>();
+    // An older copy of this jar takes the map over as its own, and reads it without a lock.
+    Map<String, String[]> map = new ConcurrentHashMap<>();
     keys.forEach((name, key) -> map.put(name, new String[] {key.before, key.last}));
     if (environment != null) {
       map.put(ENVIRONMENT, environment);

@@ -30,6 +30,9 @@ public final class LiveRoles {
   private static final Map<RoleRequest, FutureTask<Fetched>> FLIGHTS =
       new ConcurrentHashMap<>();
 
+  /** The newest failure to apply the roles to a new context. Threads that waited for that try share it. */
+  private static volatile CloudCredentialException lastFailure;
+
   private LiveRoles() {}
 
   /**
@@ -67,11 +70,23 @@ public final class LiveRoles {
     if (HostLoader.host().findPending() == null) {
       return;
     }
+    CloudCredentialException earlier = lastFailure;
     synchronized (LOCK) {
-      if (HostLoader.host().findPending() != null) {
+      if (HostLoader.host().findPending() == null) {
+        return;
+      }
+      CloudCredentialException failure = lastFailure;
+      if (failure != earlier) {
+        // Another thread tried while this one waited. Each try can take many seconds.
+        throw new CloudCredentialException(failure.getMessage(), failure, failure.getCode());
+      }
+      try {
         LiveStore store = LiveStore.own();
         store.refresher().adopt();
         applyPending(store);
+      } catch (CloudCredentialException e) {
+        lastFailure = e;
+        throw e;
       }
     }
   }

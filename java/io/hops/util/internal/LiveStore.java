@@ -220,7 +220,8 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
       case SET:
         return set.toBytes();
       case FETCHES:
-        Map<String, Function<long[], Object[]>> functions = new HashMap<>();
+        // An older copy of this jar takes the map over as its own, and reads it without a lock.
+        Map<String, Function<long[], Object[]>> functions = new ConcurrentHashMap<>();
         fetches.forEach((bucket, fetch) -> functions.put(bucket, fetch.toFunction()));
         return functions;
       case SAVED:

@@ -32,6 +32,9 @@ final class SparkEffect implements Effect {
 
   private static final Logger LOG = Logger.getLogger("io.hops.util");
 
+  /** The id of the context that a thread is applying the roles to, under the lock; null when there is none. */
+  private static volatile String applying;
+
   private final SparkContext context;
   private final Configuration configuration;
   private final SavedKeys keys;
@@ -56,7 +59,9 @@ final class SparkEffect implements Effect {
 
   /** Returns true if there are roles in use that have not reached this context. */
   static boolean isPending(SparkContext context) {
-    if (LiveStore.findApplied().hasReached(context.applicationId())) {
+    // Telling the executors can take many seconds. Meanwhile readers on the driver have all that they need.
+    String id = context.applicationId();
+    if (id.equals(applying) || LiveStore.findApplied().hasReached(id)) {
       return false;
     }
     LiveSet set = LiveStore.findCurrent();
@@ -81,19 +86,24 @@ final class SparkEffect implements Effect {
     Set<String> executors =
         context.isLocal() || !mode.isLive() ? Collections.emptySet() : Eviction.executors(context);
     Set<String> foreign = findForeign(mode, assigned);
-    Applied applied =
-        writeKeys(store, mode, assigned, isReached ? appliedBefore : appliedBefore.withoutKeys(PREFIX));
-    if (assigned.contains(LiveRole.APPLICATION)) {
-      Overrides.list(configuration).forEach(LOG::warning);
+    applying = context.applicationId();
+    try {
+      Applied applied =
+          writeKeys(store, mode, assigned, isReached ? appliedBefore : appliedBefore.withoutKeys(PREFIX));
+      if (assigned.contains(LiveRole.APPLICATION)) {
+        Overrides.list(configuration).forEach(LOG::warning);
+      }
+      if (mode.isLive()) {
+        deliver();
+        reopenBuckets(foreign, executors, jobsInFlight);
+      } else {
+        mode.warn(store.current().findOwn(assigned.iterator().next()));
+      }
+      // Comes last, because whoever finds this mark relies on all of the above.
+      store.replace(applied.withContext(context.applicationId(), mode.name()));
+    } finally {
+      applying = null;
     }
-    if (mode.isLive()) {
-      deliver();
-      reopenBuckets(foreign, executors, jobsInFlight);
-    } else {
-      mode.warn(store.current().findOwn(assigned.iterator().next()));
-    }
-    // Comes last, because whoever finds this mark relies on all of the above.
-    store.replace(applied.withContext(context.applicationId(), mode.name()));
   }
 
   /** Refuses another role in the static mode, where S3A and the executors go on with the first one whatever the keys say. */

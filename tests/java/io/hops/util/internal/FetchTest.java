@@ -40,9 +40,14 @@ class FetchTest {
     RequestFetch fetch = new RequestFetch(new RoleRequest());
     Fetch taken = Fetch.fromOtherCopy(fetch::apply);
     Fetched fetched = taken.fetch(0, 60_000, 3_600_000);
-    assertEquals(fetch.fetchFirst().credentials.toString(), fetched.credentials.toString());
+    Fetched own = fetch.fetchFirst();
+    assertEquals(own.credentials.getAccessKeyId(), fetched.credentials.getAccessKeyId());
+    assertEquals(own.credentials.getSecretAccessKey(), fetched.credentials.getSecretAccessKey());
+    assertEquals(own.credentials.getSessionToken(), fetched.credentials.getSessionToken());
     assertEquals(RoleMappingServer.READER, fetched.credentials.getRoleArn());
-    assertTrue(fetched.refreshAfterMillis < fetched.validForMillis);
+    // Each is an answer of its own, a moment apart, and the refresh is drawn by chance: up to a twentieth earlier.
+    assertEquals(own.validForMillis, fetched.validForMillis, 60_000);
+    assertEquals(own.refreshAfterMillis, fetched.refreshAfterMillis, 0.06 * own.validForMillis);
     // However often the copies take turns, nothing is wrapped twice.
     assertSame(fetch, Fetch.fromOtherCopy(fetch));
     assertSame(taken.toFunction(), Fetch.fromOtherCopy(taken.toFunction()).toFunction());
