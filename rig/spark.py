@@ -101,6 +101,13 @@ class Line:
         run([kit / "jar", "cf", jar, "-C", classes, "."], variables, classes.parent)
         return jar
 
+    def shell(self, program: str, variables: Mapping[str, str], directory: Path) -> subprocess.CompletedProcess[str]:
+        """Types a program into the Scala shell of the line, on a JVM with the product and without Spark."""
+        path = f"{self.home}/jars/*:{product_jar()}"
+        java: list[str | Path] = [jdk.home(17) / "bin" / "java", "-Xss4m", *_SHORT_LIVED.split(), "-cp", path]
+        scala = [*java, "scala.tools.nsc.MainGenericRunner", "-usejavacp"]
+        return run(scala, environment(directory / "home", **variables), directory, stdin=program)
+
 
 SPARK_3_5 = Line("3.5.8", "3.3.4", "2.12.18")
 SPARK_4_1 = Line("4.1.4", "3.4.2", "2.13.17")
