@@ -41,6 +41,9 @@ _IVY = """\
 # Halves the processor time of a JVM that lives for seconds.
 _SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
+#: Options of a JVM for a person who waits: it trusts the bytecode of the jars, which saves a tenth of the time.
+FAST_START = f"{_SHORT_LIVED} -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
+
 
 def version() -> str:
     """The product's version."""
@@ -100,13 +103,6 @@ class Line:
             raise RuntimeError(f"scalac {self.scala}: {done.stdout}{done.stderr}")
         run([kit / "jar", "cf", jar, "-C", classes, "."], variables, classes.parent)
         return jar
-
-    def shell(self, program: str, variables: Mapping[str, str], directory: Path) -> subprocess.CompletedProcess[str]:
-        """Types a program into the Scala shell of the line, on a JVM with the product and without Spark."""
-        path = f"{self.home}/jars/*:{product_jar()}"
-        java: list[str | Path] = [jdk.home(17) / "bin" / "java", "-Xss4m", *_SHORT_LIVED.split(), "-cp", path]
-        scala = [*java, "scala.tools.nsc.MainGenericRunner", "-usejavacp"]
-        return run(scala, environment(directory / "home", **variables), directory, stdin=program)
 
 
 SPARK_3_5 = Line("3.5.8", "3.3.4", "2.12.18")
