@@ -3,7 +3,7 @@
 //! It hands out the set that was published last ([`CredentialsEndpoint::publish`]) and fetches nothing itself, so it
 //! answers at once and gives everybody the same set. Readers find it by the variables of
 //! [`hops_credentials_core::variables`] and prove themselves by a random token. Its owner decides which credentials it
-//! hands out, and when they are fetched anew.
+//! hands out, and when they are fetched again.
 //!
 //! Source: Amazon ECS developer guide, "Task IAM role", and AWS SDKs reference guide, "Container credential provider".
 

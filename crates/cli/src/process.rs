@@ -68,7 +68,7 @@ impl From<EndpointCredentials> for ProcessOutput {
 struct CachedOutput {
     #[serde(rename = "answer")]
     output: ProcessOutput,
-    /// The instant from which to fetch anew, in seconds since 1970.
+    /// The instant from which to fetch again, in seconds since 1970.
     refresh_at: u64,
     /// The expiration in seconds since 1970.
     expires_at: u64,

@@ -60,7 +60,7 @@ pub(crate) struct BaseCredentials {
     pub is_role: bool,
     /// Its credentials.
     pub credentials: Credentials,
-    /// The instant from which to look for it anew.
+    /// The instant from which to look for it again.
     pub fresh_until: SystemTime,
     /// Region, timeouts, tries and HTTP client of a client of STS.
     pub config: SdkConfig,
@@ -73,9 +73,9 @@ pub(crate) struct BaseCredentials {
 /// The time for a call unless [`Sts::with_timeout`](crate::sts::Sts::with_timeout) says otherwise, the search for the
 /// base identity included.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// The time after which credentials without an expiration are looked for anew, as in the AWS SDKs.
+/// The time after which credentials without an expiration are looked for again, as in the AWS SDKs.
 const UNDATED_FRESH_FOR: Duration = Duration::from_secs(15 * 60);
-/// The time before their expiration at which credentials are looked for anew. The metadata services have new ones five
+/// The time before their expiration at which credentials are looked for again. The metadata services have new ones five
 /// minutes before.
 const EXPIRATION_LEAD: Duration = Duration::from_secs(60);
 

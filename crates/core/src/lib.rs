@@ -1,7 +1,7 @@
 //! Temporary AWS credentials for the roles mapped to a project.
 //!
 //! The core answers three questions: which roles may the caller assume, what are the credentials of one of them, and
-//! when are they due to be fetched anew. It knows no JVM, no Python, no Spark, no HTTP server and no command line; the
+//! when are they due to be fetched again. It knows no JVM, no Python, no Spark, no HTTP server and no command line; the
 //! hosts convert, call and convert back.
 //!
 //! | module | noun |
@@ -21,7 +21,7 @@
 //! | [`hopsworks`] | the client of the role-mapping contract |
 //! | [`direct`] | roles that a setting lists, without a role-mapping server |
 //! | [`source`] | where role mappings and credentials come from: `hopsworks` or `direct` |
-//! | [`renewal`] | when credentials are fetched anew, and when a failed fetch is tried again |
+//! | [`renewal`] | when credentials are fetched again, and when a failed fetch is tried again |
 //! | [`doctor`] | what keeps roles from being assumed |
 //! | [`variables`] | the environment variables by which readers find credentials |
 

@@ -1,4 +1,4 @@
-//! The renewal of credentials in use: when they are fetched anew, and when a failed fetch is tried again.
+//! The renewal of credentials in use: when they are fetched again, and when a failed fetch is tried again.
 //!
 //! Pure functions of what the host measures on its monotonic clock. `chance` is a random number from 0 to 1 that the
 //! host draws, so that applications which start together do not ask together.

@@ -124,7 +124,7 @@ def _use(asked: Request, source: Source, fetched: Fetched, refresh: bool) -> Cre
 
 
 def _forget_cached_sessions() -> None:
-    """Makes clients of boto3 and s3fs, if these are loaded, look for credentials anew from here on."""
+    """Makes clients of boto3 and s3fs, if these are loaded, look for credentials again."""
     boto3 = sys.modules.get("boto3")
     if boto3 is not None:
         boto3.DEFAULT_SESSION = None  # type: ignore[attr-defined]

@@ -29,7 +29,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 /// The time after a missing answer in which we do not ask again.
 const SILENCE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The endpoints that did not answer and when, process-wide: a binding makes everything else anew for each call.
+/// The endpoints that did not answer and when, process-wide: a binding makes everything else for each call.
 static SILENT: Mutex<BTreeMap<String, Instant>> = Mutex::new(BTreeMap::new());
 
 /// The reason why the instance metadata service gives nothing.

@@ -1,6 +1,6 @@
 //! The login of the caller: a JWT from a file, else an API key.
 //!
-//! The platform rewrites the file before its token ends, so every request reads it anew. The file wins over the key,
+//! The platform rewrites the file before its token ends, so every request reads it again. The file wins over the key,
 //! because another program may use a variable `API_KEY`.
 
 use std::fs;

@@ -40,7 +40,7 @@ fn write(issued: &IssuedCredentials) {
     }
 }
 
-/// Fetches as a binding does: everything anew for each call, from the process's own environment.
+/// Fetches as a binding does: with a new source for each call, from the process's own environment.
 async fn fetch(role: &str) -> Result<IssuedCredentials, Error> {
     let sts = Sts::new(&Settings::from_environment()).expect("nothing is set that could be wrong");
     assume(&sts, role, 3600, &Extras::default()).await

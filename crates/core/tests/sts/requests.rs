@@ -239,13 +239,13 @@ async fn the_base_identity_is_looked_for_once_in_many_calls() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn base_credentials_that_sts_refuses_are_looked_for_anew() {
+async fn base_credentials_that_sts_refuses_are_looked_for_again() {
     let sts = Fake::start(|request| match request.field("Action") {
         Some("AssumeRole") => Reply::http("403 Forbidden", "", error_xml("ExpiredToken", "expired")),
         Some(_) | None => web_identity_or_role(request),
     })
     .await;
-    let token = token_file("looked_for_anew");
+    let token = token_file("looked_for_again");
     let client = sts_of(&web_identity_for(&sts, &token));
     for _ in 0..2 {
         assume(&client, ROLE, 3600, &Extras::default()).await.expect_err("expired");
