@@ -1,7 +1,7 @@
 //! Blocking calls, for hosts whose callers wait: one runtime per call.
 //!
 //! Nothing is pooled across calls: a connection that outlives the runtime which drives it fails. Make everything that
-//! holds connections anew inside of each call.
+//! holds connections inside of each call.
 
 use tokio::runtime::{Builder, Runtime};
 
