@@ -36,7 +36,7 @@ class Renewal:
         self._retry(1)
 
     def due_in(self) -> float:
-        """Seconds until the next fetch; 0 or less when it is due."""
+        """Returns the seconds until the next fetch; 0 or less when it is due."""
         return self._due - time.monotonic()
 
     def _retry(self, failures: int) -> None:

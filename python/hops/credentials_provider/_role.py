@@ -38,7 +38,7 @@ class Role:
         return self.source.mode("environment" if self.endpoint is None else "endpoint")
 
     def changes(self) -> list[_native.Change]:
-        """The variables by which readers find the credentials, or the endpoint."""
+        """Returns the variables by which readers find the credentials, or the endpoint."""
         if self.endpoint is not None:
             return self.endpoint.changes()
         return _native.variables_for_credentials(*self.fetched.values()[:3])

@@ -83,19 +83,19 @@ class Fetched:
     refresh_in: float | None = None
 
     def left(self) -> float:
-        """Seconds until they expire, on the monotonic clock."""
+        """Returns the seconds until they expire, on the monotonic clock."""
         return self.at + self.valid_for - time.monotonic()
 
     def expires(self) -> datetime:
-        """The instant at which they expire, in UTC."""
+        """Returns the instant at which they expire, in UTC."""
         return datetime.fromtimestamp(self.expiration, timezone.utc)
 
     def values(self) -> tuple[str, str, str, float, str | None]:
-        """The set as the native endpoint takes it."""
+        """Returns the fields that the native endpoint takes, in its order."""
         return self.access_key_id, self.secret_access_key, self.session_token, self.expiration, self.role_arn
 
     def to_credentials(self, mode: str) -> Credentials:
-        """The set as callers get it."""
+        """Converts them to the value that callers get."""
         return Credentials(
             access_key_id=self.access_key_id,
             secret_access_key=self.secret_access_key,
