@@ -37,39 +37,39 @@ class Keys:
 
 
 def role_arn(name: str, account: str = ACCOUNT) -> str:
-    """The ARN of a role."""
+    """Returns the ARN of a role."""
     return f"arn:aws:iam::{account}:role/{name}"
 
 
 def allow(**statement: Any) -> dict[str, Any]:
-    """A policy statement that allows."""
+    """Returns a policy statement that allows."""
     return {"Effect": "Allow", **statement}
 
 
 def reads(bucket: str) -> dict[str, Any]:
-    """A statement that allows reading a bucket. S3A also lists, so the statement names the bucket itself."""
+    """Returns a statement that allows reading a bucket. S3A also lists, so the statement names the bucket itself."""
     return allow(
         Action=["s3:GetObject", "s3:ListBucket", "s3:GetBucketLocation"], Resource=[f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
     )
 
 
 def writes(bucket: str) -> dict[str, Any]:
-    """A statement that allows writing and deleting objects, large ones too."""
+    """Returns a statement that allows writing and deleting objects, large ones too."""
     return allow(Action=["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"], Resource=f"arn:aws:s3:::{bucket}/*")
 
 
 def assumes(*roles: str) -> dict[str, Any]:
-    """A statement that allows assuming roles."""
+    """Returns a statement that allows assuming roles."""
     return allow(Action="sts:AssumeRole", Resource=list(roles))
 
 
 def trusts(principal: str) -> dict[str, Any]:
-    """A trust-policy statement for a principal of AWS."""
+    """Returns a trust-policy statement for a principal of AWS."""
     return allow(Principal={"AWS": principal}, Action="sts:AssumeRole")
 
 
 def document(*statements: Mapping[str, Any]) -> str:
-    """A policy document that consists of these statements."""
+    """Returns a policy document that consists of these statements."""
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 
@@ -80,11 +80,11 @@ class Aws:
     endpoint: str
 
     def client(self, service: str, account: str = ACCOUNT) -> Any:
-        """A boto3 client with the rights of the root user of an account."""
+        """Returns a boto3 client with the rights of the root user of an account."""
         return self.client_of(Keys(account, _SECRET), service)
 
     def client_of(self, keys: Keys, service: str) -> Any:
-        """A boto3 client of a user."""
+        """Returns a boto3 client of a user."""
         return boto3.client(
             service,
             endpoint_url=self.endpoint,

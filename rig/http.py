@@ -65,7 +65,7 @@ class Exchange:
 
 
 class Recorder:
-    """What passes between two programs, in the order of the answers."""
+    """The exchanges between two programs, in the order of the answers."""
 
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint

@@ -46,7 +46,7 @@ FAST_START = f"{_SHORT_LIVED} -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerifi
 
 
 def version() -> str:
-    """The product's version."""
+    """Returns the product's version."""
     manifest = (ROOT / "Cargo.toml").read_text()
     return manifest.split("[workspace.package]", 1)[1].split('version = "', 1)[1].split('"', 1)[0]
 

@@ -1,1 +1,1 @@
-"""What a person starts, and no test: all checks in a row, longer runs, benchmarks."""
+"""Programs that a person starts, none of them a test: all checks in a row, longer runs, benchmarks."""

@@ -46,7 +46,7 @@ class Outcome:
 
 @contextmanager
 def short_lived(site: Deployment) -> Iterator[Deployment]:
-    """The deployment with a server whose sessions last seconds."""
+    """Runs a server whose sessions last seconds. Yields the deployment with this server."""
     with shortening(site.sts, Counter()) as sts:
         server = dataclasses.replace(site.server, variables={**site.server.variables, "AWS_ENDPOINT_URL_STS": sts})
         with server.serve() as (endpoint, _):
