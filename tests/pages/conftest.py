@@ -11,6 +11,6 @@ from tests.pages.site import Site, site
 
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The running site."""
+    """Runs the site that all tests visit."""
     with site(tmp_path_factory.mktemp("pages")) as running:
         yield running

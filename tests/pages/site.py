@@ -63,7 +63,7 @@ class Site:
 
     @contextmanager
     def visit(self, email: str | None = None, **options: Any) -> Iterator[Visit]:
-        """A separate browser window, signed in if an address is given; fails if the browser complained or called another server."""
+        """Opens a separate browser window, signed in if an address is given; fails if the browser complained or called another server."""
         context = self.browser.new_context(base_url=self.endpoint, **options)
         context.set_default_timeout(_TIMEOUT_MS)
         visit = Visit(self, context, context.new_page())
@@ -99,16 +99,16 @@ class Visit:
         follow(self.page.get_by_role("button", name="Sign in"))
 
     def title(self) -> str:
-        """The heading of the page."""
+        """Returns the heading of the page."""
         return self.page.get_by_role("heading", level=1).inner_text()
 
     def cookie(self) -> dict[str, Any]:
-        """The only cookie."""
+        """Returns the only cookie."""
         (cookie,) = self.context.cookies()
         return dict(cookie)
 
     def form_token(self) -> str:
-        """The token in the forms of this page."""
+        """Returns the token in the forms of this page."""
         return self.page.locator("input[name=form_token]").first.input_value()
 
 

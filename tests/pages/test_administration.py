@@ -27,12 +27,12 @@ def add(page: Page, project: str, project_role: str, role: str) -> None:
 
 
 def ids(page: Page) -> list[str]:
-    """The ids of the rows, in the order of the page."""
+    """Returns the ids of the rows, in the order of the page."""
     return page.locator("tbody td[data-label=Id]").all_inner_texts()
 
 
 def rest(site: Site, path: str, key: str) -> tuple[int, dict[str, str]]:
-    """Status and body of a GET request to the REST interface."""
+    """Sends a GET request to the REST interface. Returns status and body."""
     request = urllib.request.Request(f"{site.endpoint}/hopsworks-api/api{path}", headers={"Authorization": f"ApiKey {key}"})
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:

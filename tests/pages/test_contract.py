@@ -35,7 +35,7 @@ def ask(site: Site, method: str, path: str, key: str | None = None) -> tuple[htt
 
 @pytest.fixture(scope="module")
 def described(pages: Site) -> dict[str, Any]:
-    """The description that the server sends."""
+    """Fetches the description that the server sends."""
     answer, body = ask(pages, "GET", "/openapi.json")
     assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")
     described: dict[str, Any] = json.loads(body)
@@ -43,7 +43,7 @@ def described(pages: Site) -> dict[str, Any]:
 
 
 def operations(described: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Method, path and description of each operation."""
+    """Yields method, path and description of each operation."""
     for path, item in described["paths"].items():
         for method in item.keys() & {"get", "put", "post", "delete"}:
             yield method.upper(), path, item[method]
@@ -71,7 +71,7 @@ def test_every_answer_matches_the_description(pages: Site, described: dict[str, 
     codes: set[int] = set()
 
     def resolved(part: dict[str, Any]) -> dict[str, Any]:
-        """The part itself, or the part that it refers to."""
+        """Returns the part itself, or the part that it refers to."""
         if "$ref" not in part:
             return part
         kind, name = part["$ref"].removeprefix("#/components/").split("/")

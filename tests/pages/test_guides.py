@@ -31,7 +31,7 @@ ACCOUNT = "123456789012"
 
 
 def policy(name: str) -> str:
-    """The policy of this name in the administrator's guide."""
+    """Returns the policy of this name in the administrator's guide."""
     found = re.search(rf"as it stands: {name} -->\n```json\n(.*?)```", GUIDES[1].read_text(), re.DOTALL)
     assert found, name
     return found[1]

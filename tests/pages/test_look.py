@@ -67,7 +67,7 @@ CHECK = """() => {
 
 
 def every_page(visit: Visit, site: Site) -> list[tuple[str, str]]:
-    """Name and address of each page that shows something without a form being sent."""
+    """Lists name and address of each page that shows something without a form being sent."""
     mapping = "/admin/role-mappings/4"
     return [
         ("home-admin", "/"),
@@ -129,7 +129,7 @@ def test_every_page_has_labels_and_contrast_and_fits_the_width(pages: Site, look
 
 
 def focused(visit: Visit) -> str:
-    """The text or name of the focused element."""
+    """Returns the text or name of the focused element."""
     return str(visit.page.evaluate("(document.activeElement.textContent || document.activeElement.name).trim()"))
 
 

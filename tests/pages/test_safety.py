@@ -29,7 +29,7 @@ def send(site: Site, method: str, path: str, fields: dict[str, str] | None = Non
 
 
 def cookie_of(site: Site, key: str) -> str:
-    """The cookie of a new session."""
+    """Signs in and returns the cookie of the new session."""
     answer = send(site, "POST", "/sign-in", {"key": key}, Origin=site.endpoint)
     assert answer.status == 303
     return (answer.headers["Set-Cookie"] or "").split(";")[0]

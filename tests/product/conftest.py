@@ -12,13 +12,13 @@ from rig.deployment import Deployment, deployment
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """A deployment that every test leaves as it found it."""
+    """Runs a deployment that every test leaves as it found it."""
     with deployment(tmp_path_factory.mktemp("site")) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stages.Stage]:
-    """A deployment with more roles than `site`; every test leaves its roles as it found them."""
+    """Runs a deployment with more roles than `site`; every test leaves its roles as it found them."""
     with stages.stage(tmp_path_factory.mktemp("stage")) as running:
         yield running

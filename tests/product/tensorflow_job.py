@@ -37,7 +37,7 @@ for name, count in (("train", 3), ("validation", 2)):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """A deployment whose role reads both buckets."""
+    """Runs a deployment whose role reads both buckets."""
     directory = tmp_path_factory.mktemp("site")
     with deployment(directory) as site:
         written = run([PYTHON, "-c", _WRITE, directory], environment(directory / "home"), directory)

@@ -28,7 +28,7 @@ _DIRECT = role_arn("direct-reader")
 
 @pytest.fixture(scope="session")
 def base(site: Deployment) -> Keys:
-    """A user that may assume the role that reads bucket `resource`, and a role that may do the same."""
+    """Makes a user that may assume the role that reads bucket `resource`, and a role that may do the same. Returns the keys of the user."""
     aws = site.cloud.aws
     asked = [role_arn(name) for name in ("vendor", "wide", "untagged", "tagged", "second-direct")]
     keys = aws.user(

@@ -36,7 +36,7 @@ def issued(site: Deployment) -> int:
 
 @pytest.fixture
 def private(tmp_path: Path) -> dict[str, str]:
-    """The private directory that the system gives to each user."""
+    """Makes the private directory that the system gives to each user. Returns the variable that names it."""
     directory = tmp_path / "run"
     directory.mkdir(mode=0o700)
     return {"XDG_RUNTIME_DIR": str(directory)}

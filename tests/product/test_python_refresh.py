@@ -50,14 +50,14 @@ def failures(seconds, reader):
 
 @pytest.fixture(scope="module")
 def short(site: Deployment) -> Iterator[Deployment]:
-    """The deployment with a server whose sessions last seconds."""
+    """Runs a server whose sessions last seconds. Yields the deployment with this server."""
     with short_lived(site) as short:
         yield short
 
 
 @contextmanager
 def silent(asked: Path | None = None) -> Iterator[str]:
-    """A server that does not answer for a long time, and makes a file when it is asked; its endpoint."""
+    """Runs a server that does not answer for a long time, and makes a file when it is asked. Yields its endpoint."""
     over = threading.Event()
 
     class Silent(Answering):
@@ -79,7 +79,7 @@ def _variables(site: Deployment) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def threads() -> Iterator[ThreadPoolExecutor]:
-    """Threads for programs that go on reading while other tests of this module run."""
+    """Yields threads for programs that go on reading while other tests of this module run."""
     with ThreadPoolExecutor() as threads:
         yield threads
 
@@ -96,7 +96,7 @@ def outcomes(short: Deployment, threads: ThreadPoolExecutor, tmp_path_factory: p
 def orphan(
     short: Deployment, threads: ThreadPoolExecutor, tmp_path_factory: pytest.TempPathFactory
 ) -> Future[subprocess.CompletedProcess[str]]:
-    """A child whose parent assumed the role and ended, and a child of that child."""
+    """Starts a process that assumes the role and ends, and leaves a child and a child of that child."""
     return threads.submit(
         python,
         tmp_path_factory.mktemp("orphan"),
@@ -140,7 +140,7 @@ def orphan(
 def rewriting(
     short: Deployment, threads: ThreadPoolExecutor, tmp_path_factory: pytest.TempPathFactory
 ) -> Future[subprocess.CompletedProcess[str]]:
-    """A process and its child that find credentials in the environment, through three lifetimes."""
+    """Starts a process and its child that find credentials in the environment, through three lifetimes."""
     return threads.submit(
         python,
         tmp_path_factory.mktemp("rewriting"),

@@ -158,7 +158,7 @@ class _WithoutSts(Answering):
 
 @pytest.fixture(scope="module")
 def runs(site: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Row, Future[Run]]]:
-    """All rows, two at a time."""
+    """Starts all rows, two at a time."""
 
     def run(row: Row) -> Run:
         directory = tmp_path_factory.mktemp("spark")
