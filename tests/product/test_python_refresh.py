@@ -129,8 +129,8 @@ def orphan(
             time.sleep(0.1)
         os.write(told, b"1")
         report("child", failures(12, lambda: read(client)))
-        report("place", [url == os.environ["AWS_CONTAINER_CREDENTIALS_FULL_URI"],
-                         os.path.exists(os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"])])
+        report("endpoint", [url == os.environ["AWS_CONTAINER_CREDENTIALS_FULL_URI"],
+                            os.path.exists(os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"])])
         os.waitpid(grandchild, 0)
         """,
     )
@@ -399,7 +399,7 @@ def test_a_child_goes_on_serving_when_the_process_that_assumed_the_role_ends(
 ) -> None:
     found = reported(orphan.result())
     assert found["child"] == found["grandchild"] == []
-    assert found["place"] == [True, True]
+    assert found["endpoint"] == [True, True]
 
 
 def test_every_reader_reads_through_five_lifetimes_and_nobody_else_signs(short: Deployment, outcomes: Future[list[Outcome]]) -> None:

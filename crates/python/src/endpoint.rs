@@ -49,7 +49,7 @@ impl Endpoint {
 
     /// Serves in place of an endpoint whose process has ended.
     #[staticmethod]
-    #[expect(clippy::too_many_arguments, reason = "a place and a set of credentials")]
+    #[expect(clippy::too_many_arguments, reason = "an address, a token with its file, and a set of credentials")]
     fn resume(
         py: Python<'_>,
         url: String,
@@ -75,8 +75,8 @@ impl Endpoint {
         plain(self.changes.clone())
     }
 
-    /// Returns what `resume` needs: URL, token, and the file of the token.
-    fn place(&self) -> (&str, &str, &Path) {
+    /// Returns the first arguments of `resume`: the URL, the token, and the path of its file.
+    fn resume_arguments(&self) -> (&str, &str, &Path) {
         (self.endpoint.url(), self.endpoint.token(), &self.token_path)
     }
 

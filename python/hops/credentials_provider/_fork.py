@@ -27,18 +27,16 @@ class ParentSource(Source):
         self._asked = asked
         #: The process that serves; None when it is not the parent of this one, so that its end cannot be watched.
         self._parent: int | None = parent
-        #: URL, token, and the file of the token.
-        self._place = endpoint.place()
+        self._url, self._token, self._token_file = endpoint.resume_arguments()
         #: The SparkContext whose JVM is the parent's.
         self._context = context
         self._last_key = ""
 
     def fetch(self) -> Fetched:
-        url, token, _ = self._place
-        parts = urlsplit(url)
+        parts = urlsplit(self._url)
         connection = http.client.HTTPConnection(parts.netloc, timeout=2)
         try:
-            connection.request("GET", parts.path, headers={"Authorization": token})
+            connection.request("GET", parts.path, headers={"Authorization": self._token})
             answer = json.load(connection.getresponse())
         except OSError as error:
             raise SourceGone("asking the process that assumed the role failed: it has ended; call assume_role in this one") from error
@@ -58,9 +56,8 @@ class ParentSource(Source):
 
     def successor(self, fetched: Fetched) -> tuple[Source, _native.Endpoint | None]:
         """Serves in place of the process that has ended, unless another child of it already does."""
-        url, token, token_file = self._place
         try:
-            endpoint = _native.Endpoint.resume(url, token, token_file, *fetched.values())
+            endpoint = _native.Endpoint.resume(self._url, self._token, self._token_file, *fetched.values())
         except CloudCredentialError as error:
             LOG.info("this process does not take over the endpoint: %s", error)
             self._parent = None

@@ -51,7 +51,7 @@ class Endpoint:
         expiration: float,
         role: str | None,
     ) -> Endpoint:
-        """Serves in place of an endpoint whose process has ended. `url`, `token` and `token_file` are what its `place` returned.
+        """Serves in place of an endpoint whose process has ended. `url`, `token` and `token_file` are its `resume_arguments`.
 
         `expiration` is an instant, `role` the ARN. Raises UnavailableError when another process serves there, and ValueError for a `url`
         that is not one of such an endpoint.
@@ -60,8 +60,8 @@ class Endpoint:
     def changes(self) -> list[Change]:
         """Returns the variables that lead readers to this endpoint."""
 
-    def place(self) -> tuple[str, str, PathLike[str]]:
-        """Returns what `resume` needs: the URL, the token (secret), and the path of its file."""
+    def resume_arguments(self) -> tuple[str, str, PathLike[str]]:
+        """Returns the first arguments of `resume`: the URL, the token (secret), and the path of its file."""
 
     def publish(self, access_key_id: str, secret_access_key: str, session_token: str, expiration: float, role: str | None) -> None:
         """Hands out these credentials from now on. `expiration` is an instant, `role` the ARN."""
