@@ -37,11 +37,11 @@ fn no_secret_is_in_the_log_the_database_or_the_command_line_of_the_process() {
     places.push(("command line".to_owned(), command_line.into_bytes()));
     places.extend(files());
 
-    let secret_of = |key: &str| key.split_once('.').expect("prefix and secret").1.to_owned();
+    let secret_part = |key: &str| key.split_once('.').expect("prefix and secret").1.to_owned();
     for secret in [
-        secret_of(&owner),
-        secret_of(&ada),
-        secret_of(&void),
+        secret_part(&owner),
+        secret_part(&ada),
+        secret_part(&void),
         SECRET_ACCESS_KEY.to_owned(),
         SESSION_TOKEN.to_owned(),
         BASE_SECRET.to_owned(),

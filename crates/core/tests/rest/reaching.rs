@@ -77,19 +77,20 @@ fn hosts_in_no_proxy_are_reached_without_the_proxy() {
 
 #[test]
 fn the_proxy_of_a_jvm_wins_over_that_of_the_environment() {
-    let (of_jvm, of_environment) = (Server::answering(vec![session_token()]), Server::answering(vec![session_token()]));
-    let port = of_jvm.endpoint.rsplit(':').next().expect("a port");
+    let (jvm_proxy, environment_proxy) =
+        (Server::answering(vec![session_token()]), Server::answering(vec![session_token()]));
+    let port = jvm_proxy.endpoint.rsplit(':').next().expect("a port");
     let properties = [("http.proxyHost", "127.0.0.1"), ("http.proxyPort", port)];
     let environment = [
         ("REST_ENDPOINT", "http://hops.example.com"),
         ("HOPSWORKS_PROJECT_ID", "119"),
         ("API_KEY", KEY),
-        ("HTTP_PROXY", &of_environment.endpoint),
+        ("HTTP_PROXY", &environment_proxy.endpoint),
     ];
     let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
     let settings = Settings::new([], properties.map(owned)).with_environment(environment.map(owned));
     assume(&settings).expect("through the proxy");
-    assert_eq!((of_jvm.requests().len(), of_environment.requests().len()), (1, 0));
+    assert_eq!((jvm_proxy.requests().len(), environment_proxy.requests().len()), (1, 0));
 }
 
 #[test]

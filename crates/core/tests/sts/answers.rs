@@ -8,7 +8,7 @@ async fn refused(reply: Reply) -> (Error, usize) {
     let error = assume_reader(&keys_for(&sts)).await.expect_err("an error");
     let place = sts.url();
     let requests = sts.seen().len();
-    let message = message_of(&error);
+    let message = message(&error);
     assert!(message.contains(&format!("{ROLE} at {place}")), "{message}");
     (error, requests)
 }
@@ -118,7 +118,7 @@ async fn a_success_that_breaks_off_is_an_error() {
         match assume_reader(&keys_for(&sts)).await {
             Ok(issued) => assert_eq!(issued.credentials.session_token(), "canary-issued-token", "{length}"),
             Err(error) => {
-                message_of(&error);
+                message(&error);
                 assert_eq!(error.code(), 200, "{length}");
             }
         }
@@ -314,7 +314,7 @@ async fn an_sts_that_does_not_answer_is_abandoned_after_thirty_seconds() {
 #[tokio::test(start_paused = true)]
 async fn a_shorter_timeout_still_leaves_time_for_two_tries() {
     let sts = Fake::start(|_| Reply::Silence).await;
-    let client = sts_of(&keys_for(&sts)).with_timeout(Duration::from_secs(7));
+    let client = sts_client(&keys_for(&sts)).with_timeout(Duration::from_secs(7));
     let began = tokio::time::Instant::now();
     let error = assume(&client, ROLE, 3600, &Extras::default()).await.expect_err("no answer");
     assert!(error.is_retryable(), "{error}");
@@ -334,7 +334,7 @@ async fn the_message_for_an_unreachable_sts_names_its_url() {
     ]);
     let error = assume_reader(&environment).await.expect_err("nobody listens there");
     assert_eq!(
-        message_of(&error),
+        message(&error),
         "assuming role arn:aws:iam::123456789012:role/reader at http://127.0.0.1:1 failed: no connection: Connection \
          refused (os error 111); check the network, AWS_ENDPOINT_URL_STS, HTTPS_PROXY and NO_PROXY"
     );
@@ -353,7 +353,7 @@ async fn the_message_for_https_to_a_plain_server_names_its_url() {
         ("AWS_ENDPOINT_URL_STS", &url),
     ]);
     let error = assume_reader(&environment).await.expect_err("no TLS there");
-    let message = message_of(&error);
+    let message = message(&error);
     assert!(message.contains(&format!("{ROLE} at {url} failed: no connection: ")), "{message}");
     assert_eq!(error.code(), 0);
 }

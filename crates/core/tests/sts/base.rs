@@ -39,14 +39,14 @@ pub fn with_sts(sts: &Fake, variables: &[(&str, &str)]) -> Environment {
 
 /// The base identity in short: provider, whether it is a role, and who signed.
 pub async fn found(environment: &Environment) -> (String, bool, String) {
-    let identity = sts_of(environment).base_identity().await.expect("a base identity");
+    let identity = sts_client(environment).base_identity().await.expect("a base identity");
     let signer = identity.arn.rsplit('/').next().expect("an ARN of a user").to_owned();
     assert_eq!(identity.account, "123456789012");
     (identity.provider.to_string(), identity.is_role, signer)
 }
 
 pub async fn missing(environment: &Environment) -> String {
-    message_of(&assume_reader(environment).await.expect_err("no base identity"))
+    message(&assume_reader(environment).await.expect_err("no base identity"))
 }
 
 #[tokio::test(start_paused = true)]
@@ -90,7 +90,7 @@ async fn a_profile_with_a_role_is_a_role_and_gets_one_hour() {
          [profile keys]\naws_access_key_id=AKIAKEYS\naws_secret_access_key=canary-secret\n",
     );
     let base = with_sts(&sts, &[("AWS_CONFIG_FILE", &config)]);
-    let issued = assume(&sts_of(&base), ROLE, 7200, &Extras::default()).await.expect("one hour");
+    let issued = assume(&sts_client(&base), ROLE, 7200, &Extras::default()).await.expect("one hour");
     assert_eq!(
         issued.warnings,
         ["7200 s were requested, but AWS gives 3600 s, because the base identity (profile) is itself a role"]
@@ -114,7 +114,7 @@ async fn the_message_names_the_profile_whose_role_is_refused() {
     );
     let error = assume_reader(&with_sts(&sts, &[("AWS_CONFIG_FILE", &config)])).await.expect_err("refused");
     assert_eq!(
-        message_of(&error),
+        message(&error),
         "loading the base identity with the role of the profile \"default\" was refused: AccessDenied: no; check the \
          trust policy of the base role, and what it asks for"
     );
@@ -239,12 +239,12 @@ async fn a_silent_container_endpoint_is_asked_again_within_the_timeout() {
         let container = Fake::start(|_| Reply::Silence).await;
         let url = format!("{}/role", container.url());
         let base = with_sts(&sts, &[("AWS_REGION", "eu-north-1"), ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &url)]);
-        let client = sts_of(&base).with_timeout(Duration::from_secs(limit));
+        let client = sts_client(&base).with_timeout(Duration::from_secs(limit));
         let began = tokio::time::Instant::now();
         let error = assume(&client, ROLE, 3600, &Extras::default()).await.expect_err("no base identity");
         let took = began.elapsed();
         assert_eq!(
-            message_of(&error),
+            message(&error),
             "loading the base identity failed: no answer in time; check the network and what gives this process its \
              identity: the profile \"default\", the web identity token or the container's credentials endpoint"
         );

@@ -100,7 +100,7 @@ async fn a_role_that_may_not_assume_itself_can_be_fetched_repeatedly() {
         Some(_) => {
             let error = fetch(ROLE).await.expect_err("only issued credentials are here");
             assert_eq!(
-                message_of(&error),
+                message(&error),
                 "this process has no base identity of its own: its environment holds only credentials that were issued \
                  for a role (ASIAWRITER), and the instance metadata service is switched off \
                  (AWS_EC2_METADATA_DISABLED); call assumeRole in the process that has the base identity, or give this \

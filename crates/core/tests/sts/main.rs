@@ -85,7 +85,7 @@ fn keys_for(sts: &Fake) -> Environment {
     ])
 }
 
-fn sts_of(environment: &Environment) -> Sts {
+fn sts_client(environment: &Environment) -> Sts {
     let settings = Settings::from_environment().with_environment([]);
     Sts::with_environment(&settings, environment).expect("nothing is set that could be wrong")
 }
@@ -99,11 +99,11 @@ async fn assume(sts: &Sts, role: &str, seconds: i64, extras: &Extras) -> Result<
 
 /// Assumes [`ROLE`] for an hour.
 async fn assume_reader(environment: &Environment) -> Result<IssuedCredentials, Error> {
-    assume(&sts_of(environment), ROLE, 3600, &Extras::default()).await
+    assume(&sts_client(environment), ROLE, 3600, &Extras::default()).await
 }
 
 /// The message of an error. Asserts that neither the error nor its sources show a canary.
-fn message_of(error: &Error) -> String {
+fn message(error: &Error) -> String {
     let shown = format!("{error:?}{}", causes(error).map(|cause| format!("{cause}{cause:?}")).collect::<String>());
     assert!(!shown.contains("canary") && !error.to_string().contains("canary"), "{shown}");
     error.to_string()

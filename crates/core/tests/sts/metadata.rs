@@ -23,7 +23,7 @@ async fn the_machine_gives_its_role_and_its_region() {
     let metadata = Fake::start(instance).await;
     let url = metadata.url();
     let base = with_sts(&sts, &machine(&url));
-    let issued = assume(&sts_of(&base), ROLE, 7200, &Extras::default()).await.expect("one hour");
+    let issued = assume(&sts_client(&base), ROLE, 7200, &Extras::default()).await.expect("one hour");
     assert_eq!(
         issued.warnings,
         ["7200 s were requested, but AWS gives 3600 s, because the base identity (instance profile) is itself a \
@@ -68,7 +68,7 @@ async fn the_message_says_why_the_metadata_service_has_no_role() {
         .await;
         let base = environment(&machine(&metadata.url()));
         let error = assume_reader(&base).await.expect_err("no role");
-        let message = message_of(&error);
+        let message = message(&error);
         assert!(message.contains(text), "{message}");
         assert_eq!(error.code(), code, "{message}");
         let credentials = |request: &&Request| request.line.contains("security-credentials");

@@ -52,7 +52,7 @@ async fn fields_that_only_sts_takes_are_sent_unchanged() {
         tags: vec![("Projekt Ö".to_owned(), "churn".to_owned())],
         source_identity: Some("meb10000".to_owned()),
     };
-    assume(&sts_of(&keys_for(&sts)), ROLE, 900, &extras).await.expect("a success");
+    assume(&sts_client(&keys_for(&sts)), ROLE, 900, &extras).await.expect("a success");
     let [request] = &sts.seen()[..] else { panic!("one request") };
     for (field, value) in [
         ("DurationSeconds", "900"),
@@ -71,11 +71,8 @@ async fn fields_that_only_sts_takes_are_sent_unchanged() {
 async fn an_illegal_field_is_refused_before_anything_is_sent() {
     let sts = generous().await;
     let extras = Extras { external_id: Some("canary id".to_owned()), ..Extras::default() };
-    let error = assume(&sts_of(&keys_for(&sts)), ROLE, 3600, &extras).await.expect_err("a space");
-    assert_eq!(
-        message_of(&error),
-        "invalid external id: it is not 2 to 1224 letters, digits and characters of _+=,.@:/-"
-    );
+    let error = assume(&sts_client(&keys_for(&sts)), ROLE, 3600, &extras).await.expect_err("a space");
+    assert_eq!(message(&error), "invalid external id: it is not 2 to 1224 letters, digits and characters of _+=,.@:/-");
     assert_eq!(sts.seen().len(), 0);
 }
 
@@ -84,7 +81,7 @@ async fn a_base_identity_that_is_a_role_gets_one_hour_and_one_warning() {
     let sts = Fake::start(web_identity_or_role).await;
     let token = token_file("one_hour");
     let issued =
-        assume(&sts_of(&web_identity_for(&sts, &token)), ROLE, 7200, &Extras::default()).await.expect("one hour");
+        assume(&sts_client(&web_identity_for(&sts, &token)), ROLE, 7200, &Extras::default()).await.expect("one hour");
     assert_eq!(
         issued.warnings,
         ["7200 s were requested, but AWS gives 3600 s, because the base identity (web identity) is itself a role"]
@@ -110,7 +107,7 @@ async fn keys_with_a_session_token_try_the_requested_duration_and_then_an_hour()
         Some(_) | None => success(),
     })
     .await;
-    let issued = assume(&sts_of(&keys_for(&sts)), ROLE, 7200, &Extras::default()).await.expect("one hour");
+    let issued = assume(&sts_client(&keys_for(&sts)), ROLE, 7200, &Extras::default()).await.expect("one hour");
     assert_eq!(
         issued.warnings,
         ["7200 s were requested, but AWS gives 3600 s, because the base identity (environment) is itself a role"]
@@ -123,14 +120,14 @@ async fn keys_with_a_session_token_try_the_requested_duration_and_then_an_hour()
 #[tokio::test(start_paused = true)]
 async fn a_longer_duration_is_kept_when_sts_accepts_it() {
     let sts = generous().await;
-    let issued = assume(&sts_of(&keys_for(&sts)), ROLE, 43_200, &Extras::default()).await.expect("a success");
+    let issued = assume(&sts_client(&keys_for(&sts)), ROLE, 43_200, &Extras::default()).await.expect("a success");
     assert_eq!(issued.warnings, Vec::<String>::new());
     assert_eq!(sts.seen()[0].field("DurationSeconds"), Some("43200"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_role_of_another_partition_than_the_region_is_refused_before_anything_is_sent() {
-    for (role, region, message) in [
+    for (role, region, expected) in [
         (
             "arn:aws-cn:iam::123456789012:role/reader",
             "eu-north-1",
@@ -149,8 +146,8 @@ async fn a_role_of_another_partition_than_the_region_is_refused_before_anything_
             ("AWS_SECRET_ACCESS_KEY", "canary-base-secret"),
             ("AWS_REGION", region),
         ]);
-        let error = assume(&sts_of(&base), role, 3600, &Extras::default()).await.expect_err("another partition");
-        assert_eq!(message_of(&error), message);
+        let error = assume(&sts_client(&base), role, 3600, &Extras::default()).await.expect_err("another partition");
+        assert_eq!(message(&error), expected);
     }
 }
 
@@ -173,7 +170,7 @@ async fn sts_is_called_at_the_host_of_the_region_through_the_proxy() {
         ]);
         let sts = Sts::with_environment(&settings, &base).expect("a proxy is a URL");
         let error = assume(&sts, role, 3600, &Extras::default()).await.expect_err("the proxy refuses");
-        let message = message_of(&error);
+        let message = message(&error);
         assert!(message.starts_with(&format!("assuming role {role} at STS in {region} failed: no connection: ")));
         assert_eq!(proxy.seen().first().map(|request| request.line.clone()).as_deref(), Some(host));
     }
@@ -201,9 +198,9 @@ async fn an_endpoint_that_is_not_a_url_is_refused_before_anything_is_sent() {
                 (variable, endpoint),
             ]);
             let extras = Extras { external_id: Some("canary-external-id".to_owned()), ..Extras::default() };
-            let error = assume(&sts_of(&base), ROLE, 3600, &extras).await.expect_err("not a URL");
+            let error = assume(&sts_client(&base), ROLE, 3600, &extras).await.expect_err("not a URL");
             assert_eq!(
-                message_of(&error),
+                message(&error),
                 "the endpoint of STS is not a URL of the form https://host or http://host:port; correct or remove \
                  AWS_ENDPOINT_URL_STS, AWS_ENDPOINT_URL or the profile's endpoint_url"
             );
@@ -229,7 +226,7 @@ async fn the_endpoint_of_sts_wins_over_the_endpoint_of_all_services() {
 async fn the_base_identity_is_looked_for_once_in_many_calls() {
     let sts = Fake::start(web_identity_or_role).await;
     let token = token_file("many_calls");
-    let client = sts_of(&web_identity_for(&sts, &token));
+    let client = sts_client(&web_identity_for(&sts, &token));
     for _ in 0..3 {
         assume(&client, ROLE, 3600, &Extras::default()).await.expect("a success");
     }
@@ -246,7 +243,7 @@ async fn base_credentials_that_sts_refuses_are_looked_for_again() {
     })
     .await;
     let token = token_file("looked_for_again");
-    let client = sts_of(&web_identity_for(&sts, &token));
+    let client = sts_client(&web_identity_for(&sts, &token));
     for _ in 0..2 {
         assume(&client, ROLE, 3600, &Extras::default()).await.expect_err("expired");
     }
@@ -265,7 +262,7 @@ async fn base_identity_and_role_share_thirty_seconds() {
     let token = token_file("thirty_seconds");
     let began = tokio::time::Instant::now();
     let error = assume_reader(&web_identity_for(&sts, &token)).await.expect_err("no answer");
-    assert!(message_of(&error).contains(" failed: no answer in time; "), "{error}");
+    assert!(message(&error).contains(" failed: no answer in time; "), "{error}");
     let took = began.elapsed();
     assert!(took >= Duration::from_secs(29) && took <= Duration::from_secs(31), "{took:?}");
 }
@@ -287,7 +284,7 @@ async fn a_base_identity_that_cannot_be_renewed_is_used_until_it_expires() {
         _ => Reply::http("500 Internal Server Error", "", "canary"),
     })
     .await;
-    let client = sts_of(&environment(&[
+    let client = sts_client(&environment(&[
         ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &container.url()),
         ("AWS_REGION", "eu-north-1"),
         ("AWS_ENDPOINT_URL_STS", &sts.url()),

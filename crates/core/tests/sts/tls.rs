@@ -68,14 +68,14 @@ async fn an_unknown_authority_is_refused_and_a_named_one_is_trusted() {
     let nothing = Settings::from_environment().with_environment([]);
     let error = trusting(&url, nothing.clone()).await.expect_err("nobody knows this authority");
     assert_eq!(
-        message_of(&error),
+        message(&error),
         format!(
             "assuming role {ROLE} at {url} failed: no connection: invalid peer certificate: UnknownIssuer; name the \
              authority that signed the certificate in AWS_CA_BUNDLE (a PEM file), or correct AWS_ENDPOINT_URL_STS"
         )
     );
-    let of_domain = nothing.clone().with_trust(Some(pem.clone()), None);
-    trusting(&url, of_domain).await.expect_err("the role-mapping server's authority says nothing about AWS");
+    let server_only = nothing.clone().with_trust(Some(pem.clone()), None);
+    trusting(&url, server_only).await.expect_err("the role-mapping server's authority says nothing about AWS");
     trusting(&url, bundle(&file("authority.pem", &pem))).await.expect("AWS_CA_BUNDLE names it");
     trusting(&url, nothing.with_trust(None, Some(pem))).await.expect("the JVM's truststore has it");
 }
@@ -89,7 +89,7 @@ async fn a_bundle_without_certificates_is_refused_before_anything_is_sent() {
     ] {
         let path = file(name, contents);
         let error = trusting("https://127.0.0.1:1", bundle(&path)).await.expect_err("no certificate");
-        let message = message_of(&error);
+        let message = message(&error);
         assert!(message.contains("AWS_CA_BUNDLE") && message.contains(&path), "{message}");
         assert_eq!(error.code(), 0);
     }
