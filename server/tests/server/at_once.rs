@@ -25,7 +25,7 @@ fn at_once<T: Send>(clients: usize, act: impl Fn(usize) -> T + Sync) -> Vec<T> {
     })
 }
 
-/// Two servers on one database, and the key of an administrator who is a data owner of project 1.
+/// Starts two servers on one database; returns them and the key of an administrator who is a data owner of project 1.
 fn two_servers(world: &World) -> ([Server; 2], String) {
     let key = world.done(&["user", "add", "admin@example.org", "--admin"]);
     world.done(&["project", "add", "churn"]);

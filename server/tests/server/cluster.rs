@@ -9,7 +9,7 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
-/// What the cluster knows about a login.
+/// The facts that the cluster knows about a login.
 #[derive(Debug, Clone)]
 pub struct Known {
     pub email: &'static str,
@@ -20,12 +20,12 @@ pub struct Known {
     pub rows: Vec<(i64, &'static str, &'static str)>,
 }
 
-/// How the cluster answers.
+/// The cluster's way of answering.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mood {
     Tells,
     HangsUp,
-    /// To this URL.
+    /// Redirects to this URL.
     Redirects(String),
     Says(&'static str, String),
 }
@@ -192,13 +192,13 @@ impl Cluster {
     }
 }
 
-/// A URL where nobody listens.
+/// Returns a URL where nobody listens.
 pub fn deserted() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     format!("http://{}", listener.local_addr().expect("an address"))
 }
 
-/// A URL that records every visit.
+/// Returns a URL, and the list of the requests that arrive there.
 pub fn trap() -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/", listener.local_addr().expect("an address"));

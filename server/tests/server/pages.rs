@@ -1,4 +1,4 @@
-//! What an administrator and a member do in the pages, over HTTP as a browser sends it, on both databases. The tests in
+//! The pages as administrators and members use them, over HTTP as a browser sends it, on both databases. The tests in
 //! `tests/pages` use a real browser; they check how the pages look and who may open them.
 
 use crate::sts::Sts;

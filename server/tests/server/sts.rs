@@ -16,15 +16,15 @@ pub const SESSION_TOKEN: &str = "canary/session+token==";
 /// The secret of the base identity.
 pub const BASE_SECRET: &str = "canarybasesecretaccesskey";
 
-/// How the fake answers AssumeRole.
+/// The fake's way of answering AssumeRole.
 #[derive(Debug, Clone, Copy)]
 pub enum Mood {
     Grants,
     Refuses,
     HangsUp,
-    /// Until the client hangs up.
+    /// Sends nothing until the client hangs up.
     KeepsSilent,
-    /// Until its mood changes.
+    /// Waits until its mood changes, and then answers as that says.
     Thinks,
 }
 
@@ -81,7 +81,7 @@ impl Sts {
         world.serve_with(&[], &variables)
     }
 
-    /// The variables by which the server finds this STS and a base identity.
+    /// Returns the variables by which the server finds this STS and a base identity.
     pub fn variables(&self) -> Vec<(&'static str, String)> {
         vec![
             ("AWS_ENDPOINT_URL_STS", format!("http://127.0.0.1:{}", self.port)),
@@ -95,7 +95,7 @@ impl Sts {
     }
 }
 
-/// The value of a parameter of a request.
+/// Returns the value of a parameter of a request.
 pub fn value<'a>(asked: &'a Asked, name: &str) -> &'a str {
     asked.iter().find(|(given, _)| given == name).map_or("", |(_, value)| value)
 }

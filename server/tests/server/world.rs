@@ -35,7 +35,7 @@ pub struct World {
     pub database: String,
 }
 
-/// What a command printed, and its exit code.
+/// The output of a command, and its exit code.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Ran {
     pub code: Option<i32>,
@@ -223,14 +223,14 @@ impl Server {
         self.child.id()
     }
 
-    /// The resident memory of the process.
+    /// Returns the resident memory of the process.
     pub fn resident_kib(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process())).expect("a process");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
         line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
-    /// `127.0.0.1:<port>`.
+    /// Returns `127.0.0.1:<port>`.
     pub fn address(&self) -> &str {
         self.url.split_once("://").expect("a URL").1
     }
@@ -344,13 +344,13 @@ impl Answer {
         self.headers.get(name).map_or("", String::as_str)
     }
 
-    /// Status, error code and message of an error.
+    /// Returns status, error code and message of an error.
     pub fn error(&self) -> (u16, u64, &str) {
         let text = self.json["usrMsg"].as_str().unwrap_or(&self.text);
         (self.status, self.json["errorCode"].as_u64().unwrap_or(0), text)
     }
 
-    /// The ids of a list.
+    /// Returns the ids of a list.
     pub fn ids(&self) -> Vec<i64> {
         let items = self.json["items"].as_array().map(Vec::as_slice).unwrap_or_default();
         items.iter().map(|item| item["id"].as_i64().expect("an id")).collect()
