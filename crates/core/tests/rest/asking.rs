@@ -18,7 +18,7 @@ fn mapping(id: u32) -> String {
     )
 }
 
-/// The value of `name` in the query of a request.
+/// Returns the value of `name` in the query of a request.
 fn queried(head: &str, name: &str) -> usize {
     let line = head.lines().next().unwrap_or_default().trim_end_matches(" HTTP/1.1");
     let query = line.split_once('?').map_or("", |(_, query)| query);

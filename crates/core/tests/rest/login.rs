@@ -14,7 +14,7 @@ use crate::{directory, member, message, quick};
 
 const REFUSED: &str = "assuming the default role for project 119 at <server> was refused: HTTP 401";
 
-/// A directory with this token in it.
+/// Makes a directory with this token in it; returns the paths of both.
 fn with_token(name: &str, token: &str) -> (PathBuf, PathBuf) {
     let directory = directory(name);
     let file = directory.join("token.jwt");

@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// Its threads end with the process.
+/// A server on loopback. Its threads end with the process.
 pub(crate) struct Server {
     pub endpoint: String,
     requests: Arc<Mutex<Vec<String>>>,
@@ -31,7 +31,7 @@ impl Server {
         })
     }
 
-    /// As [`Server::start`], over what `wrap` makes of a connection.
+    /// Does the same as [`Server::start`], over what `wrap` makes of a connection.
     pub fn over<Stream: Read + Write>(
         scheme: &str,
         handler: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static,
@@ -50,12 +50,12 @@ impl Server {
         Self { endpoint, requests }
     }
 
-    /// The heads of all requests so far.
+    /// Returns the heads of all requests so far.
     pub fn requests(&self) -> Vec<String> {
         self.requests.lock().expect("no handler panics").clone()
     }
 
-    /// The request lines so far, without the protocol.
+    /// Returns the request lines so far, without the protocol.
     pub fn lines(&self) -> Vec<String> {
         let first = |head: &String| head.lines().next().unwrap_or_default().trim_end_matches(" HTTP/1.1").to_owned();
         self.requests().iter().map(first).collect()
@@ -83,7 +83,7 @@ fn serve(mut stream: impl Read + Write, noted: &Mutex<Vec<String>>, handler: &Ha
     }
 }
 
-/// The value of a header of a request.
+/// Returns the value of a header of a request.
 pub(crate) fn header<'head>(head: &'head str, name: &str) -> Option<&'head str> {
     head.lines()
         .filter_map(|line| line.split_once(": "))
@@ -91,7 +91,7 @@ pub(crate) fn header<'head>(head: &'head str, name: &str) -> Option<&'head str> 
         .map(|pair| pair.1)
 }
 
-/// An answer with these headers, each with its line end.
+/// Returns the bytes of an answer with these headers, each with its line end.
 pub(crate) fn answer(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let mut bytes = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n", body.len()).into_bytes();
@@ -103,7 +103,7 @@ pub(crate) fn json(status: &str, body: &str) -> Vec<u8> {
     answer(status, "Content-Type: application/json\r\n", body)
 }
 
-/// A good answer to session-token.
+/// Returns a good answer to session-token.
 pub(crate) fn session_token() -> Vec<u8> {
     json("200 OK", r#"{"accessKeyId":"ASIA1","secretAccessKey":"canary-secret","sessionToken":"canary-token"}"#)
 }

@@ -17,14 +17,14 @@ use hops_credentials_core::settings::Settings;
 pub(crate) const READER: &str = "arn:aws:iam::123456789012:role/reader";
 pub(crate) const KEY: &str = "canary.key";
 
-/// Settings of project 119 with an API key, and `more`.
+/// Returns settings of project 119 with an API key, and `more`.
 pub(crate) fn settings(endpoint: &str, more: &[(&str, &str)]) -> Settings {
     let usual = [("REST_ENDPOINT", endpoint), ("HOPSWORKS_PROJECT_ID", "119"), ("API_KEY", KEY)];
     let pairs = usual.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     Settings::new([], []).with_environment(pairs)
 }
 
-/// A member of project 119 that hardly waits between tries.
+/// Returns a client of project 119 that hardly waits between tries.
 pub(crate) fn member(endpoint: &str, more: &[(&str, &str)]) -> Hopsworks {
     Hopsworks::from_settings(&settings(endpoint, more)).expect("settings").with_retry(quick())
 }
@@ -33,7 +33,7 @@ pub(crate) fn quick() -> Retry {
     Retry { first_wait: Duration::from_millis(1), ..Retry::default() }
 }
 
-/// An empty directory of its own for each test.
+/// Makes an empty directory of its own for each test.
 pub(crate) fn directory(name: &str) -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("rest-{name}"));
     if directory.exists() {
@@ -43,7 +43,7 @@ pub(crate) fn directory(name: &str) -> PathBuf {
     directory
 }
 
-/// The message with the server's address as `<server>`. Asserts that nothing of the error shows a canary.
+/// Returns the message with the server's address as `<server>`. Asserts that nothing of the error shows a canary.
 pub(crate) fn message(error: &Error, endpoint: &str) -> String {
     let mut shown = format!("{error} {error:?}");
     for cause in causes(error) {

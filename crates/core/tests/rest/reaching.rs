@@ -29,7 +29,7 @@ fn assume(settings: &Settings) -> Result<Credentials, Error> {
     block_on(member.assume_role(&AssumeRole::default()))
 }
 
-/// The URL of the same server with a host that only the operating system knows to be loopback.
+/// Returns the URL of the same server with a host that only the operating system knows to be loopback.
 fn from_afar(server: &Server) -> String {
     server.endpoint.replace("127.0.0.1", "0.0.0.0")
 }
@@ -123,7 +123,7 @@ fn a_text_that_is_not_an_http_proxy_is_refused_and_not_shown() {
     }
 }
 
-/// A server with a certificate of its own, and that certificate as PEM.
+/// Starts a server with a certificate of its own; returns it and that certificate as PEM.
 fn with_tls() -> (Server, String) {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
     let chain = vec![CertificateDer::from(made.cert.der().to_vec())];

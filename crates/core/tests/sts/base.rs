@@ -5,7 +5,7 @@ use super::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// The JSON of the metadata services.
+/// Returns credentials in the JSON of the metadata services.
 pub fn json(access_key_id: &str) -> String {
     format!(
         "{{\"Code\":\"Success\",\"AccessKeyId\":\"{access_key_id}\",\"SecretAccessKey\":\"canary-base-secret\",\
@@ -14,7 +14,7 @@ pub fn json(access_key_id: &str) -> String {
     )
 }
 
-/// An STS that says who signed, and gives credentials of any role to everybody.
+/// Starts an STS that says who signed, and gives credentials of any role to everybody.
 pub async fn generous() -> Fake {
     Fake::start(|request| match request.field("Action") {
         Some("GetCallerIdentity") => Reply::http(
@@ -37,7 +37,7 @@ pub fn with_sts(sts: &Fake, variables: &[(&str, &str)]) -> Environment {
     environment(&[&[("AWS_ENDPOINT_URL_STS", url.as_str())], variables].concat())
 }
 
-/// The base identity in short: provider, whether it is a role, and who signed.
+/// Returns the base identity in short: provider, whether it is a role, and who signed.
 pub async fn found(environment: &Environment) -> (String, bool, String) {
     let identity = sts_client(environment).base_identity().await.expect("a base identity");
     let signer = identity.arn.rsplit('/').next().expect("an ARN of a user").to_owned();

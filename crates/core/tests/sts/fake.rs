@@ -15,18 +15,18 @@ pub struct Request {
 }
 
 impl Request {
-    /// A field of the form, still percent-encoded.
+    /// Returns a field of the form, still percent-encoded.
     pub fn field(&self, name: &str) -> Option<&str> {
         self.body.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
     }
 
-    /// The access key id of the signature.
+    /// Returns the access key id of the signature.
     pub fn signer(&self) -> &str {
         let (_, rest) = self.head.split_once("Credential=").unwrap_or_default();
         rest.split('/').next().unwrap_or_default()
     }
 
-    /// A header's value.
+    /// Returns a header's value.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (found, value) = line.split_once(':')?;

@@ -13,7 +13,7 @@ use super::*;
 const PART: &str = "HOPS_TEST_PART";
 const WRITER: &str = "arn:aws:iam::123456789012:role/writer";
 
-/// An STS whose roles trust `AKIABASE` and nobody else, themselves included.
+/// Answers as an STS whose roles trust `AKIABASE` and nobody else, not even themselves.
 fn trusts_the_base(request: &Request) -> Reply {
     let role = request.field("RoleArn").and_then(|role| role.rsplit_once("%2F")).map(|(_, name)| name);
     match (request.signer(), role) {

@@ -21,7 +21,7 @@ use self::fake::{Fake, Reply, Request};
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/reader";
 
-/// A success of AssumeRole with the `Date` of this machine's clock and credentials that are valid for an hour.
+/// Returns a success of AssumeRole with the `Date` of this machine's clock and credentials that are valid for an hour.
 fn success() -> Reply {
     let now = SystemTime::now();
     Reply::http("200 OK", &date(now), credentials_xml("ASIAREADER", &instant(now + Duration::from_secs(3600))))
@@ -57,8 +57,8 @@ fn instant(instant: SystemTime) -> String {
     DateTime::from_secs(DateTime::from(instant).secs()).fmt(DateTimeFormat::DateTime).expect("a date of this century")
 }
 
-/// A machine with these variables of AWS only. The metadata service of the machine that runs the tests is switched off:
-/// a test that wants one starts its own.
+/// Returns an environment with these variables of AWS only. The metadata service of the machine that runs the tests is
+/// switched off: a test that wants one starts its own.
 fn environment(variables: &[(&str, &str)]) -> Environment {
     let nothing = [
         ("AWS_CONFIG_FILE", "/nonexistent/config"),
@@ -69,12 +69,12 @@ fn environment(variables: &[(&str, &str)]) -> Environment {
     Environment::from_pairs(pairs.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
 }
 
-/// A machine with this instance metadata service.
+/// Returns the variables of a machine with this instance metadata service.
 fn machine(metadata_url: &str) -> [(&str, &str); 2] {
     [("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata_url), ("AWS_EC2_METADATA_DISABLED", "false")]
 }
 
-/// Base keys in the environment, and this STS.
+/// Returns an environment with base keys and this STS.
 fn keys_for(sts: &Fake) -> Environment {
     environment(&[
         ("AWS_ACCESS_KEY_ID", "AKIABASE"),
@@ -102,7 +102,7 @@ async fn assume_reader(environment: &Environment) -> Result<IssuedCredentials, E
     assume(&sts_client(environment), ROLE, 3600, &Extras::default()).await
 }
 
-/// The message of an error. Asserts that neither the error nor its sources show a canary.
+/// Returns the message of an error. Asserts that neither the error nor its sources show a canary.
 fn message(error: &Error) -> String {
     let shown = format!("{error:?}{}", causes(error).map(|cause| format!("{cause}{cause:?}")).collect::<String>());
     assert!(!shown.contains("canary") && !error.to_string().contains("canary"), "{shown}");

@@ -3,7 +3,7 @@
 use super::base::{found, generous, json, missing, with_sts};
 use super::*;
 
-/// An instance metadata service in eu-north-1 with the role `hop`.
+/// Answers as an instance metadata service in eu-north-1 with the role `hop`.
 pub fn instance(request: &Request) -> Reply {
     match request.line.as_str() {
         "PUT /latest/api/token HTTP/1.1" => {

@@ -3,7 +3,7 @@
 use super::base::generous;
 use super::*;
 
-/// A service account of EKS: a web identity token, and an STS that gives the base role and then the role.
+/// Returns the environment of a service account of EKS: a web identity token, and this STS.
 fn web_identity_for(sts: &Fake, token_file: &str) -> Environment {
     environment(&[
         ("AWS_WEB_IDENTITY_TOKEN_FILE", token_file),

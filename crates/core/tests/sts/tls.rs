@@ -9,8 +9,8 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::*;
 
-/// An STS over TLS, with a certificate of its own: its URL, and that certificate as PEM. It answers each connection
-/// once.
+/// Starts an STS over TLS, with a certificate of its own; returns its URL and that certificate as PEM. It answers each
+/// connection once.
 fn with_tls() -> (String, String) {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
     let chain = vec![CertificateDer::from(made.cert.der().to_vec())];
