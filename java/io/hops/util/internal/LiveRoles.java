@@ -67,12 +67,16 @@ public final class LiveRoles {
    * @throws CloudCredentialException when a place cannot be written; then the context is as before
    */
   public static void applyToNewContext() throws CloudCredentialException {
-    if (HostLoader.host().findPending() == null) {
+    applyToNewContext(HostLoader.host());
+  }
+
+  static void applyToNewContext(Host host) throws CloudCredentialException {
+    if (host.findPending() == null) {
       return;
     }
     CloudCredentialException earlier = lastFailure;
     synchronized (LOCK) {
-      if (HostLoader.host().findPending() == null) {
+      if (host.findPending() == null) {
         return;
       }
       CloudCredentialException failure = lastFailure;
@@ -83,7 +87,7 @@ public final class LiveRoles {
       try {
         LiveStore store = LiveStore.own();
         store.refresher().adopt();
-        applyPending(store);
+        applyPending(store, host);
       } catch (CloudCredentialException e) {
         lastFailure = e;
         throw e;
@@ -209,8 +213,8 @@ public final class LiveRoles {
   }
 
   /** Applies the roles in use to a place that they have not reached, if there is one; leaves it as before when that fails. */
-  static void applyPending(LiveStore store) throws CloudCredentialException {
-    Effect pending = HostLoader.host().findPending();
+  static void applyPending(LiveStore store, Host host) throws CloudCredentialException {
+    Effect pending = host.findPending();
     if (pending != null) {
       apply(store, store.current().buckets(), store.current(), Collections.singletonList(pending));
     }

@@ -6,7 +6,7 @@ import java.util.Map;
 import java.util.function.Supplier;
 
 /** A JVM without Spark. Roles are written to the environment and nowhere else. */
-final class PlainHost implements Host {
+class PlainHost implements Host {
   @Override
   public boolean isExecutor() {
     return false;

@@ -195,7 +195,7 @@ final class Refresher implements Runnable {
       due.failures = 0;
     }
     try {
-      LiveRoles.applyPending(store);
+      LiveRoles.applyPending(store, HostLoader.host());
     } catch (CloudCredentialException | RuntimeException | Error e) {
       // The next reader in that context tries again; the credentials themselves are fine.
       LOG.log(

@@ -2,6 +2,7 @@ package io.hops.util.internal;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.hops.util.exceptions.CloudCredentialException;
 import java.util.ArrayList;
@@ -9,6 +10,10 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Set;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -33,10 +38,15 @@ class LiveRolesTest {
 
   /** Makes an effect that records its calls, and fails as the test says. */
   private Effect effect(String name, Exception onApply, RuntimeException onUndo) {
+    return effect(name, () -> {}, onApply, onUndo);
+  }
+
+  private Effect effect(String name, Runnable first, Exception onApply, RuntimeException onUndo) {
     return new Effect() {
       @Override
       public void apply(LiveStore store, Set<String> buckets) throws CloudCredentialException {
         story.add("apply " + name);
+        first.run();
         if (onApply instanceof RuntimeException) {
           throw (RuntimeException) onApply;
         }
@@ -111,5 +121,53 @@ class LiveRolesTest {
     assertEquals(
         Arrays.asList("apply 1", "apply 2", "undo 2 with []", "undo 1 with []"), story);
     assertEquals(Arrays.asList(stuck), Arrays.asList(fault.getSuppressed()));
+  }
+
+  @Test
+  void whoWaitsForATryToReachANewContextSharesItsFailureAndTheNextCallTriesAnew() throws Exception {
+    CountDownLatch hasBegun = new CountDownLatch(1);
+    CountDownLatch mayFail = new CountDownLatch(1);
+    AtomicInteger tries = new AtomicInteger();
+    Runnable refuse =
+        () -> {
+          tries.incrementAndGet();
+          hasBegun.countDown();
+          await(mayFail);
+        };
+    Effect refusing = effect("context", refuse, new CloudCredentialException("the context is full"), null);
+    Host host =
+        new PlainHost() {
+          @Override
+          public Effect findPending() {
+            return refusing;
+          }
+        };
+    FutureTask<String> first = new FutureTask<>(() -> refusal(host));
+    FutureTask<String> second = new FutureTask<>(() -> refusal(host));
+    new Thread(first).start();
+    await(hasBegun);
+    Thread waiting = new Thread(second);
+    waiting.start();
+    while (waiting.getState() != Thread.State.BLOCKED) {
+      Thread.yield();
+    }
+    mayFail.countDown();
+    assertEquals("the context is full", first.get(30, TimeUnit.SECONDS));
+    assertEquals("the context is full", second.get(30, TimeUnit.SECONDS));
+    assertEquals(1, tries.get());
+    assertEquals("the context is full", refusal(host));
+    assertEquals(2, tries.get());
+  }
+
+  private static String refusal(Host host) {
+    return assertThrows(CloudCredentialException.class, () -> LiveRoles.applyToNewContext(host)).getMessage();
+  }
+
+  private static void await(CountDownLatch latch) {
+    try {
+      assertTrue(latch.await(30, TimeUnit.SECONDS));
+    } catch (InterruptedException e) {
+      throw new AssertionError(e);
+    }
   }
 }
