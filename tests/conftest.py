@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from pathlib import Path
+from typing import NoReturn
+
 import pytest
+from xdist import is_xdist_controller
+from xdist.workermanage import NodeManager
 
 from rig.process import on_termination
 
 
-def pytest_configure() -> None:
+def pytest_sessionstart(session: pytest.Session) -> None:
     """Makes a run that is told to end stop its servers."""
-    on_termination(lambda: pytest.exit("ended by SIGTERM"))
+    on_termination(lambda: _leave(session))
+
+
+def _leave(session: pytest.Session) -> NoReturn:
+    if is_xdist_controller(session):
+        # By itself xdist ends its workers without a word, and their servers would go on.
+        NodeManager.EXIT_TIMEOUT = 60
+        for worker in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+            os.kill(int(worker), signal.SIGTERM)
+    pytest.exit("ended by SIGTERM")
