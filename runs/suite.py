@@ -153,7 +153,8 @@ def _product_rows(stage: Row) -> list[Row]:
         row.seconds += float(case.get("time", 0))
     if stage.failed and not any(row.failed for row in rows.values()):
         return [stage, *rows.values()]
-    return list(rows.values())
+    # Two run at a time, so the report is in no order.
+    return sorted(rows.values(), key=lambda row: row.what)
 
 
 def _table(rows: list[Row]) -> str:
