@@ -82,7 +82,7 @@ public final class LiveRoles {
       CloudCredentialException failure = lastFailure;
       if (failure != earlier) {
         // Another thread tried while this one waited. Each try can take many seconds.
-        throw new CloudCredentialException(failure.getMessage(), failure, failure.getCode());
+        throw failure;
       }
       try {
         LiveStore store = LiveStore.own();

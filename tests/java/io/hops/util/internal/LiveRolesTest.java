@@ -134,7 +134,8 @@ class LiveRolesTest {
           hasBegun.countDown();
           await(mayFail);
         };
-    Effect refusing = effect("context", refuse, new CloudCredentialException("the context is full"), null);
+    CloudCredentialException fault = new CloudCredentialException("the context is full");
+    Effect refusing = effect("context", refuse, fault, null);
     Host host =
         new PlainHost() {
           @Override
@@ -142,8 +143,8 @@ class LiveRolesTest {
             return refusing;
           }
         };
-    FutureTask<String> first = new FutureTask<>(() -> refusal(host));
-    FutureTask<String> second = new FutureTask<>(() -> refusal(host));
+    FutureTask<Exception> first = new FutureTask<>(() -> refusal(host));
+    FutureTask<Exception> second = new FutureTask<>(() -> refusal(host));
     new Thread(first).start();
     await(hasBegun);
     Thread waiting = new Thread(second);
@@ -152,15 +153,16 @@ class LiveRolesTest {
       Thread.yield();
     }
     mayFail.countDown();
-    assertEquals("the context is full", first.get(30, TimeUnit.SECONDS));
-    assertEquals("the context is full", second.get(30, TimeUnit.SECONDS));
+    // The same object, and so the same kind: whoever waited learns as well who can act.
+    assertEquals(fault, first.get(30, TimeUnit.SECONDS));
+    assertEquals(fault, second.get(30, TimeUnit.SECONDS));
     assertEquals(1, tries.get());
-    assertEquals("the context is full", refusal(host));
+    assertEquals(fault, refusal(host));
     assertEquals(2, tries.get());
   }
 
-  private static String refusal(Host host) {
-    return assertThrows(CloudCredentialException.class, () -> LiveRoles.applyToNewContext(host)).getMessage();
+  private static Exception refusal(Host host) {
+    return assertThrows(CloudCredentialException.class, () -> LiveRoles.applyToNewContext(host));
   }
 
   private static void await(CountDownLatch latch) {
