@@ -92,7 +92,7 @@ impl Endpoint {
         self.endpoint.publish(credentials(access_key_id, secret_access_key, session_token, expiration, role));
     }
 
-    /// Notes why there are no newer credentials.
+    /// Keeps the error of a failed refresh. Readers get it once the credentials in use have expired.
     fn note(&self, error: String) {
         self.endpoint.note(error);
     }

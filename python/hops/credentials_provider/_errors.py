@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class CloudCredentialError(Exception):
-    """The reason why there are no credentials. The message says what was attempted, what came back, and what to do; it holds no secret.
+    """Raised when there are no credentials. The message says what was attempted, what came back, and what to do; it holds no secret.
 
     `__cause__` is the error below it. The class is the kind of the error, by the same name as in Java. An argument that no service would
     accept is a ValueError instead.

@@ -67,7 +67,7 @@ class Endpoint:
         """Hands out these credentials from now on. `expiration` is an instant, `role` the ARN."""
 
     def note(self, error: str) -> None:
-        """Notes why there are no newer credentials. Readers get `error` once those in use have expired."""
+        """Keeps the error of a failed refresh. Readers get it once the credentials in use have expired."""
 
     def fileno(self) -> int:
         """Returns the descriptor of the listening socket. A forked child closes its copy."""

@@ -1,7 +1,7 @@
 package io.hops.util.exceptions;
 
 /**
- * The reason why there are no credentials.
+ * Thrown when there are no credentials.
  *
  * <p>The message says what was attempted, what came back, and what to do; it holds no secret. {@link #getCause()} is the error
  * below it, if there is one.
