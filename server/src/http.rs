@@ -1,6 +1,7 @@
 //! HTTP: the socket, who calls, and what happens around each request.
 
 pub mod auth;
+pub mod deadline;
 pub mod listen;
 pub mod parameters;
 pub mod probes;

@@ -2,7 +2,7 @@
 //!
 //! The line has the method and the path, never the query, a header or a body: they may hold secrets of the caller.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::body::HttpBody;
 use axum::extract::{Request, State};
@@ -12,13 +12,11 @@ use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
 use crate::error::Error;
+use crate::http::deadline::Deadline;
 use crate::{log, random};
 
 /// The longest body. No endpoint needs a longer one, so it is refused unread.
 const MAX_BODY_BYTES: u64 = 64 * 1024;
-
-/// The longest time for a request. The page *Try it* makes two calls to STS, and then waits for its turn to write.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The id of a request, in the log, in the audit and in the header `X-Request-Id` of the response.
 #[derive(Debug, Clone)]
@@ -33,11 +31,13 @@ pub async fn wrap(State(app): State<App>, mut request: Request, next: Next) -> R
     let started = Instant::now();
     let id = random::hex::<8>();
     request.extensions_mut().insert(RequestId(id.clone()));
+    let deadline = Deadline::from_now();
+    request.extensions_mut().insert(deadline);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = if is_too_large(&request) {
         Error::TooLarge(MAX_BODY_BYTES).into_response()
     } else {
-        match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
+        match tokio::time::timeout_at(deadline.0, next.run(request)).await {
             Ok(response) => response,
             Err(_) => Error::TimedOut.into_response(),
         }
