@@ -16,9 +16,15 @@ pub fn quoted(text: &str) -> String {
     if shown.len() < text.len() { format!("{shown:?}…") } else { format!("{shown:?}") }
 }
 
-/// Writes two lower-case hexadecimal digits for each byte.
+/// Writes two lower-case hexadecimal digits for each byte. Allocates once: a busy server writes ids and hashes all the time.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    text
 }
 
 /// Writes an instant as AWS SDKs read it: RFC 3339, UTC, whole seconds.
