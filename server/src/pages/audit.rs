@@ -12,7 +12,7 @@ use super::frame::{Frame, page};
 use super::path;
 use super::visitor::Administrator;
 use crate::app::App;
-use crate::audit::{self, Record};
+use crate::audit::search::{self, Record};
 use crate::http::parameters::Parameters;
 
 const ROWS_PER_PAGE: i64 = 25;
@@ -60,7 +60,7 @@ pub async fn show(
     let number: i64 = parameters.all("page").next().and_then(|page| page.parse().ok()).unwrap_or(1).clamp(1, 1_000_000);
     // One row more than the page shows says whether there are older ones.
     let mut records =
-        audit::search(&app.database, &text, outcome, (number - 1) * ROWS_PER_PAGE, ROWS_PER_PAGE + 1).await?;
+        search::search(&app.database, &text, outcome, (number - 1) * ROWS_PER_PAGE, ROWS_PER_PAGE + 1).await?;
     let has_older = records.len() > usize::try_from(ROWS_PER_PAGE).expect("a small number");
     records.truncate(usize::try_from(ROWS_PER_PAGE).expect("a small number"));
     let href = |number: i64| {
