@@ -61,6 +61,26 @@ pub(crate) fn service_code<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Opti
     }
 }
 
+/// Whether an error code says that there were too many calls.
+///
+/// Source: the codes that the retry behaviour of the AWS SDKs treats as throttling.
+pub(crate) fn is_throttling_code(code: &str) -> bool {
+    [
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "TooManyRequestsException",
+        "RequestLimitExceeded",
+        "PriorRequestNotComplete",
+        "BandwidthLimitExceeded",
+        "LimitExceededException",
+    ]
+    .contains(&code)
+}
+
 /// Whether STS refused the duration because the caller is itself a role.
 pub(crate) fn is_role_chaining<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     let is_validation = service_code(error).as_deref() == Some("ValidationError");
@@ -86,10 +106,7 @@ fn from_service<E: ProvideErrorMetadata>(
         (None, _) => format!("HTTP {status} without an error code of STS"),
     };
     match (code.as_deref(), status) {
-        (Some("Throttling" | "ThrottlingException" | "ThrottledException" | "RequestThrottled" | "SlowDown"), _)
-        | (Some("TooManyRequestsException" | "RequestLimitExceeded" | "PriorRequestNotComplete"), _)
-        | (Some("RequestThrottledException" | "BandwidthLimitExceeded" | "LimitExceededException"), _)
-        | (_, 429 | 500..) => Error::Unavailable {
+        (code, _) if matches!(status, 429 | 500..) || code.is_some_and(is_throttling_code) => Error::Unavailable {
             attempted,
             code: status.into(),
             problem: answer,

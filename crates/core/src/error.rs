@@ -99,6 +99,11 @@ impl Error {
         }
     }
 
+    /// Whether the service refused because there were too many requests: a refusal that a later request may not get.
+    pub fn is_throttling(&self) -> bool {
+        matches!(self, Error::Unavailable { code: 400..=499, .. })
+    }
+
     /// Whether the same request may succeed later although nobody changes anything.
     pub fn is_retryable(&self) -> bool {
         match self {

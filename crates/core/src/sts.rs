@@ -2,7 +2,8 @@
 //!
 //! [`crate::base_identity`] decides on endpoint, region and base identity, [`crate::network`] on proxy and authorities.
 //! A call is tried at most three times, within 30 s unless [`Sts::with_timeout`] says less, and only when STS
-//! throttles, has a temporary fault or cannot be reached. Nothing is cached here but the base identity.
+//! throttles, has a temporary fault or cannot be reached. Nothing is cached here but the base identity, which is looked for
+//! once more within the same call when STS does not know its keys any more.
 
 mod answer;
 mod extras;
@@ -12,8 +13,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_sts::Client;
+use aws_sdk_sts::config::interceptors::InterceptorContext;
+use aws_sdk_sts::config::retry::{ClassifyRetry, RetryAction};
 use aws_sdk_sts::config::{Builder, SharedHttpClient};
-use aws_sdk_sts::error::SdkError;
+use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::operation::RequestId;
 use aws_sdk_sts::operation::assume_role::{AssumeRoleError, AssumeRoleOutput};
 use aws_sdk_sts::types::{PolicyDescriptorType, Tag};
@@ -41,6 +44,7 @@ pub struct Sts {
     direct: SharedHttpClient,
     base: Arc<Mutex<Option<Arc<BaseCredentials>>>>,
     timeout: Duration,
+    throttling: Throttling,
 }
 
 /// The outcome of a successful AssumeRole.
@@ -74,6 +78,7 @@ impl Sts {
             direct: Network::metadata_client()?,
             base: Arc::default(),
             timeout: CALL_TIMEOUT,
+            throttling: Throttling::Retried,
         })
     }
 
@@ -82,6 +87,11 @@ impl Sts {
     /// second try.
     pub fn with_timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
+    }
+
+    /// Leaves a call that STS throttles to the caller, which shares a budget of calls: [`Error::is_throttling`] tells it.
+    pub fn with_throttling_returned(self) -> Self {
+        Self { throttling: Throttling::Returned, ..self }
     }
 
     /// Asks STS for credentials of a role. The role may be in any account that trusts the base identity.
@@ -101,42 +111,25 @@ impl Sts {
     ) -> Result<IssuedCredentials, Error> {
         extras::check(extras)?;
         let deadline = Instant::now() + self.timeout;
+        let request = Request { role, session_name, duration, extras };
         let base = self.base_credentials(deadline).await?;
-        check_partition(role, &base)?;
-        let mut warnings = Vec::from_iter(plaintext_warning(&base));
-        let shortened = |duration: SessionDuration| {
-            format!(
-                "{} s were requested, but AWS gives {} s, because the base identity ({}) is itself a role",
-                duration.seconds(),
-                SessionDuration::CHAINED_MAXIMUM.seconds(),
-                base.provider
-            )
+        let first = self.send(&base, &request, deadline).await?;
+        let (base, sent) = match &first.answer {
+            Err(error) => match self.find_other_base(&base, error, deadline).await {
+                Some(other) => {
+                    let second = self.send(&other, &request, deadline).await?;
+                    (other, second)
+                }
+                None => (base, first),
+            },
+            Ok(_) => (base, first),
         };
-        let mut asked_for = duration;
-        if base.is_role && duration > SessionDuration::CHAINED_MAXIMUM {
-            warnings.push(shortened(duration));
-            asked_for = SessionDuration::CHAINED_MAXIMUM;
-        }
-        let date_interceptor = DateInterceptor::default();
-        let mut answer = send(&client(&base, &date_interceptor, deadline), role, session_name, asked_for, extras).await;
-        if asked_for > SessionDuration::CHAINED_MAXIMUM && answer.as_ref().is_err_and(aws_error::is_role_chaining) {
-            warnings.push(shortened(duration));
-            let client = client(&base, &date_interceptor, deadline);
-            answer = send(&client, role, session_name, SessionDuration::CHAINED_MAXIMUM, extras).await;
-        }
+        let Sent { answer, warnings, date_interceptor } = sent;
         let attempted = format!("assuming role {role} at {}", endpoint_label(&base));
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(error) => {
-                self.forget_refused(&error).await;
-                return Err(aws_error::from_sdk(
-                    attempted,
-                    StsCall::AssumeRole(role, base.provider),
-                    &secrets(&base, extras),
-                    &error,
-                ));
-            }
-        };
+        let answer = answer.map_err(|error| {
+            let call = StsCall::AssumeRole(role, base.provider);
+            aws_error::from_sdk(attempted.clone(), call, &secrets(&base, extras), &error)
+        })?;
         let answered_at = date_interceptor.answered_at().unwrap_or_else(SystemTime::now);
         let credentials =
             answer::credentials(&answer, answered_at, role).map_err(|problem| answer::damaged(attempted, problem))?;
@@ -151,15 +144,25 @@ impl Sts {
     pub async fn base_identity(&self) -> Result<BaseIdentity, Error> {
         let deadline = Instant::now() + self.timeout;
         let base = self.base_credentials(deadline).await?;
-        let attempted = format!("asking who the base identity ({}) is at {}", base.provider, endpoint_label(&base));
-        let answer = match client(&base, &DateInterceptor::default(), deadline).get_caller_identity().send().await {
-            Ok(answer) => answer,
-            Err(error) => {
-                self.forget_refused(&error).await;
-                let call = StsCall::GetCallerIdentity(base.provider);
-                return Err(aws_error::from_sdk(attempted, call, &secrets(&base, &Extras::default()), &error));
-            }
+        let ask = async |base: &BaseCredentials| {
+            self.client(base, &DateInterceptor::default(), deadline).get_caller_identity().send().await
         };
+        let first = ask(&base).await;
+        let (base, answer) = match &first {
+            Err(error) => match self.find_other_base(&base, error, deadline).await {
+                Some(other) => {
+                    let second = ask(&other).await;
+                    (other, second)
+                }
+                None => (base, first),
+            },
+            Ok(_) => (base, first),
+        };
+        let attempted = format!("asking who the base identity ({}) is at {}", base.provider, endpoint_label(&base));
+        let answer = answer.map_err(|error| {
+            let call = StsCall::GetCallerIdentity(base.provider);
+            aws_error::from_sdk(attempted.clone(), call, &secrets(&base, &Extras::default()), &error)
+        })?;
         match (answer.arn(), answer.account()) {
             (Some(arn), Some(account)) if arn.starts_with("arn:") => Ok(BaseIdentity {
                 provider: base.provider,
@@ -193,12 +196,117 @@ impl Sts {
         }
     }
 
-    /// Drops base credentials that STS does not accept, so that the next call looks for new ones.
-    async fn forget_refused<E: aws_sdk_sts::error::ProvideErrorMetadata>(&self, error: &SdkError<E>) {
-        let refused = ["ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "SignatureDoesNotMatch"];
-        if aws_error::service_code(error).is_some_and(|code| refused.contains(&code.as_str())) {
-            *self.base.lock().await = None;
+    /// Looks for the base identity once more when STS does not know its credentials any more: somebody has rotated the
+    /// keys. Returns credentials that differ from the refused ones; others would be refused again.
+    async fn find_other_base<E: ProvideErrorMetadata>(
+        &self,
+        refused: &Arc<BaseCredentials>,
+        error: &SdkError<E>,
+        deadline: Instant,
+    ) -> Option<Arc<BaseCredentials>> {
+        let codes = ["ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "SignatureDoesNotMatch"];
+        if !aws_error::service_code(error).is_some_and(|code| codes.contains(&code.as_str())) {
+            return None;
         }
+        {
+            let mut cached = self.base.lock().await;
+            // Another call may have found the new ones already.
+            if cached.as_ref().is_some_and(|cached| Arc::ptr_eq(cached, refused)) {
+                *cached = None;
+            }
+        }
+        let found = self.base_credentials(deadline).await.ok()?;
+        let (old, new) = (&refused.credentials, &found.credentials);
+        let is_other = old.access_key_id() != new.access_key_id()
+            || old.secret_access_key() != new.secret_access_key()
+            || old.session_token() != new.session_token();
+        is_other.then_some(found)
+    }
+
+    /// Sends a request with these base credentials; once more with a shorter duration if a chained role may not have it.
+    async fn send(&self, base: &BaseCredentials, request: &Request<'_>, deadline: Instant) -> Result<Sent, Error> {
+        check_partition(request.role, base)?;
+        let mut warnings = Vec::from_iter(plaintext_warning(base));
+        let shortened = || {
+            format!(
+                "{} s were requested, but AWS gives {} s, because the base identity ({}) is itself a role",
+                request.duration.seconds(),
+                SessionDuration::CHAINED_MAXIMUM.seconds(),
+                base.provider
+            )
+        };
+        let mut duration = request.duration;
+        if base.is_role && duration > SessionDuration::CHAINED_MAXIMUM {
+            warnings.push(shortened());
+            duration = SessionDuration::CHAINED_MAXIMUM;
+        }
+        let date_interceptor = DateInterceptor::default();
+        let client = || self.client(base, &date_interceptor, deadline);
+        let mut answer = send(&client(), request, duration).await;
+        if duration > SessionDuration::CHAINED_MAXIMUM && answer.as_ref().is_err_and(aws_error::is_role_chaining) {
+            warnings.push(shortened());
+            answer = send(&client(), request, SessionDuration::CHAINED_MAXIMUM).await;
+        }
+        Ok(Sent { answer, warnings, date_interceptor })
+    }
+
+    fn client(&self, base: &BaseCredentials, date_interceptor: &DateInterceptor, deadline: Instant) -> Client {
+        let config = Builder::from(&base.config)
+            .timeout_config(timeout_config(deadline.saturating_duration_since(Instant::now())))
+            .credentials_provider(base.credentials.clone())
+            .interceptor(date_interceptor.clone());
+        let config = match self.throttling {
+            Throttling::Retried => config,
+            Throttling::Returned => config.retry_classifier(ThrottlingIsFinal),
+        };
+        let config = match &base.endpoint {
+            Some(endpoint) => config.endpoint_url(endpoint),
+            None => config,
+        };
+        Client::from_conf(config.build())
+    }
+}
+
+/// A request for a role.
+struct Request<'a> {
+    role: &'a RoleArn,
+    session_name: &'a SessionName,
+    duration: SessionDuration,
+    extras: &'a Extras,
+}
+
+/// A request that was sent, with what came of it.
+struct Sent {
+    answer: Result<AssumeRoleOutput, SdkError<AssumeRoleError>>,
+    warnings: Vec<String>,
+    date_interceptor: DateInterceptor,
+}
+
+/// What happens when STS throttles a call.
+#[derive(Debug, Clone, Copy)]
+enum Throttling {
+    /// The call is tried again, as after any temporary fault.
+    Retried,
+    /// The caller gets the error, because it knows who else waits.
+    Returned,
+}
+
+/// Keeps the AWS SDK from trying a throttled call again.
+#[derive(Debug)]
+struct ThrottlingIsFinal;
+
+impl ClassifyRetry for ThrottlingIsFinal {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let error = context.output_or_error().and_then(Result::err);
+        let error = error.and_then(|error| error.as_operation_error()?.downcast_ref::<AssumeRoleError>());
+        match error.and_then(ProvideErrorMetadata::code) {
+            Some(code) if aws_error::is_throttling_code(code) => RetryAction::RetryForbidden,
+            Some(_) | None => RetryAction::NoActionIndicated,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "ThrottlingIsFinal"
     }
 }
 
@@ -210,11 +318,10 @@ impl fmt::Debug for Sts {
 
 async fn send(
     client: &Client,
-    role: &RoleArn,
-    session_name: &SessionName,
+    request: &Request<'_>,
     duration: SessionDuration,
-    extras: &Extras,
 ) -> Result<AssumeRoleOutput, SdkError<AssumeRoleError>> {
+    let Request { role, session_name, extras, .. } = request;
     let arns = extras.policy_arns.iter().map(|arn| PolicyDescriptorType::builder().arn(arn).build());
     let tags = extras
         .tags
@@ -237,18 +344,6 @@ async fn send(
 
 fn non_empty<T>(list: Vec<T>) -> Option<Vec<T>> {
     (!list.is_empty()).then_some(list)
-}
-
-fn client(base: &BaseCredentials, date_interceptor: &DateInterceptor, deadline: Instant) -> Client {
-    let config = Builder::from(&base.config)
-        .timeout_config(timeout_config(deadline.saturating_duration_since(Instant::now())))
-        .credentials_provider(base.credentials.clone())
-        .interceptor(date_interceptor.clone());
-    let config = match &base.endpoint {
-        Some(endpoint) => config.endpoint_url(endpoint),
-        None => config,
-    };
-    Client::from_conf(config.build())
 }
 
 fn endpoint_label(base: &BaseCredentials) -> String {

@@ -1,5 +1,8 @@
 //! The credentials that call AssumeRole: which provider gives them, and why there may be none.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::metadata::instance;
 use super::*;
 
@@ -300,4 +303,56 @@ async fn the_message_without_a_region_says_what_to_set() {
         missing(&environment(&[keys.as_slice(), &[("AWS_REGION", "eu north")]].concat())).await,
         "\"eu north\" is not an AWS region; set AWS_REGION to a region such as eu-north-1"
     );
+}
+
+/// Answers as an STS that knows `AKIANEW` and no other key.
+fn knows_the_new_key(request: &Request) -> Reply {
+    match request.signer() {
+        "AKIANEW" => success(),
+        _ => Reply::http("403 Forbidden", "", error_xml("InvalidClientTokenId", "The security token is invalid")),
+    }
+}
+
+#[tokio::test]
+async fn rotated_keys_of_the_base_identity_are_found_within_the_same_call() {
+    let sts = Fake::start(knows_the_new_key).await;
+    let profile =
+        |key: &str| format!("[default]\naws_access_key_id = {key}\naws_secret_access_key = canary-base-secret\n");
+    let credentials = file("rotated-credentials", &profile("AKIAOLD"));
+    let client =
+        sts_client(&with_sts(&sts, &[("AWS_SHARED_CREDENTIALS_FILE", &credentials), ("AWS_REGION", "eu-north-1")]));
+    assume(&client, ROLE, 3600, &Extras::default()).await.expect_err("nobody has rotated them yet");
+    assert_eq!(sts.seen().len(), 1, "the same keys are not tried twice");
+    // The old keys are in memory again.
+    assume(&client, ROLE, 3600, &Extras::default()).await.expect_err("nobody has rotated them yet");
+    file("rotated-credentials", &profile("AKIANEW"));
+    assume(&client, ROLE, 3600, &Extras::default()).await.expect("the new keys");
+    let signers: Vec<String> = sts.seen().iter().map(|request| request.signer().to_owned()).collect();
+    assert_eq!(signers.last().map(String::as_str), Some("AKIANEW"), "{signers:?}");
+}
+
+#[tokio::test]
+async fn keys_that_are_rotated_between_two_calls_cost_the_second_call_nothing_but_time() {
+    let rotated = Arc::new(AtomicBool::new(false));
+    let known = rotated.clone();
+    let sts = Fake::start(move |request| {
+        let is_known = request.signer() == if known.load(Ordering::Relaxed) { "AKIANEW" } else { "AKIAOLD" };
+        if is_known {
+            success()
+        } else {
+            Reply::http("403 Forbidden", "", error_xml("InvalidClientTokenId", "The security token is invalid"))
+        }
+    })
+    .await;
+    let profile =
+        |key: &str| format!("[default]\naws_access_key_id = {key}\naws_secret_access_key = canary-base-secret\n");
+    let credentials = file("rotated-later", &profile("AKIAOLD"));
+    let client =
+        sts_client(&with_sts(&sts, &[("AWS_SHARED_CREDENTIALS_FILE", &credentials), ("AWS_REGION", "eu-north-1")]));
+    assume(&client, ROLE, 3600, &Extras::default()).await.expect("the old keys");
+    rotated.store(true, Ordering::Relaxed);
+    file("rotated-later", &profile("AKIANEW"));
+    assume(&client, ROLE, 3600, &Extras::default()).await.expect("the new keys, within the same call");
+    let signers: Vec<String> = sts.seen().iter().map(|request| request.signer().to_owned()).collect();
+    assert_eq!(signers, ["AKIAOLD", "AKIAOLD", "AKIANEW"]);
 }

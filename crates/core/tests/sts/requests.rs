@@ -249,7 +249,9 @@ async fn base_credentials_that_sts_refuses_are_looked_for_again() {
     }
     let actions: Vec<_> =
         sts.seen().iter().map(|request| request.field("Action").unwrap_or_default().to_owned()).collect();
-    assert_eq!(actions, ["AssumeRoleWithWebIdentity", "AssumeRole", "AssumeRoleWithWebIdentity", "AssumeRole"]);
+    // What is found is what was refused, so it is not tried twice in one call.
+    let (look, ask) = ("AssumeRoleWithWebIdentity", "AssumeRole");
+    assert_eq!(actions, [look, ask, look, ask, look]);
 }
 
 #[tokio::test(start_paused = true)]
