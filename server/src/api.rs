@@ -73,7 +73,7 @@ impl IntoResponse for Error {
             let scheme = HeaderValue::from_static("ApiKey realm=\"role-mapping-server\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
         }
-        if let Error::TooManyWrongKeys(seconds) = self {
+        if let Some(seconds) = self.retry_after() {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response.extensions_mut().insert(Cause(with_sources(&self)));

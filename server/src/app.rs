@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use hops_credentials_core::error::Error as CoreError;
-use hops_credentials_core::sts::{IssuedCredentials, Sts};
+use hops_credentials_core::sts::Sts;
 
+use crate::audit::recorder::Recorder;
 use crate::browser_session::cookie::Cookie;
 use crate::database::Database;
-use crate::flights::{CredentialsKey, Flights};
 use crate::identity::Identity;
+use crate::issuer::Issuer;
 use crate::metrics::Metrics;
 use crate::wrong_keys::WrongKeys;
 
@@ -19,8 +19,10 @@ pub struct App {
     pub database: Database,
     /// STS with the base identity of this machine, shared by all requests.
     pub sts: Arc<Sts>,
-    /// The calls to STS that several requests may share.
-    pub flights: Arc<Flights<CredentialsKey, Result<IssuedCredentials, Arc<CoreError>>>>,
+    /// The issuer of credentials.
+    pub issuer: Arc<Issuer>,
+    /// The recorder of requests for credentials.
+    pub recorder: Recorder,
     /// The identity, which tells who the users are.
     pub identity: Identity,
     /// The wrong keys of each address.

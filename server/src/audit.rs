@@ -1,12 +1,15 @@
 //! The audit: every session-token request, granted or refused, and every change by an administrator.
 //!
-//! A row is written in the transaction of the change it describes; the row of a granted session is committed before the
-//! credentials leave. It holds no secret: no API key, and of the credentials the access key id only.
+//! A row is written in the transaction of the change it describes. `recorder` writes the rows of requests for credentials: the row is
+//! committed before STS is called, its outcome before the credentials leave. A row holds no secret: of an API key its prefix only, of
+//! the credentials the access key id only.
 
+pub mod recorder;
 pub mod search;
 
 use std::time::SystemTime;
 
+use hops_credentials_core::sts::IssuedCredentials;
 use serde_json::Value;
 use sqlx::AnyConnection;
 
@@ -75,7 +78,7 @@ impl Action {
 }
 
 /// The reason why the server asks STS for credentials of a mapped role.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Purpose {
     /// Gives the credentials to a member.
     SessionToken,
@@ -83,62 +86,51 @@ pub enum Purpose {
     Try,
 }
 
-/// A request for credentials of a mapped role, with its outcome.
-#[derive(Debug, Default)]
+impl Purpose {
+    fn name(self) -> &'static str {
+        match self {
+            Purpose::SessionToken => "session-token",
+            Purpose::Try => "mapping try",
+        }
+    }
+}
+
+/// A request for credentials of a mapped role, as far as it is known.
+#[derive(Debug, Clone, Default)]
 pub struct SessionRequest {
     /// The requested project, even when the caller is not a member of it.
     pub project_id: i64,
     /// The project's name, if the caller is a member.
     pub project_name: Option<String>,
+    /// The caller's role in the project.
+    pub project_role: Option<&'static str>,
+    /// The part of the caller's API key that may be shown.
+    pub key_prefix: Option<String>,
+    /// The role mapping, once it is known.
+    pub mapping_id: Option<i64>,
     /// The role, once it is known.
     pub role: Option<String>,
     /// The session name, once it is known.
     pub session_name: Option<String>,
+    /// The `SourceIdentity` that STS gets.
+    pub source_identity: Option<String>,
     /// The duration in seconds, once it is known: that of the credentials, else the requested one.
     pub duration_seconds: Option<i64>,
     /// The access key id of the credentials.
     pub access_key_id: Option<String>,
     /// The id that STS gave the request.
     pub sts_request_id: Option<String>,
-    /// The reason of the refusal; `None` when the request was granted.
+    /// The reason of the refusal.
     pub refusal: Option<String>,
 }
 
-/// Records a request for credentials of a mapped role.
-pub async fn record_session(
-    connection: &mut AnyConnection,
-    actor: &Actor,
-    purpose: Purpose,
-    request: &SessionRequest,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "insert into audit (id, at, actor, client_address, action, outcome, project_id, project_name, role_arn, \
-         session_name, duration_seconds, access_key_id, sts_request_id, reason) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
-    )
-    .bind(actor.request_id.as_str())
-    .bind(milliseconds(SystemTime::now()))
-    .bind(actor.name.as_str())
-    .bind(actor.address.as_deref())
-    .bind(match purpose {
-        Purpose::SessionToken => "session-token",
-        Purpose::Try => "mapping try",
-    })
-    .bind(match request.refusal {
-        None => "granted",
-        Some(_) => "refused",
-    })
-    .bind(request.project_id)
-    .bind(request.project_name.as_deref())
-    .bind(request.role.as_deref())
-    .bind(request.session_name.as_deref())
-    .bind(request.duration_seconds)
-    .bind(request.access_key_id.as_deref())
-    .bind(request.sts_request_id.as_deref())
-    .bind(request.refusal.as_deref())
-    .execute(connection)
-    .await?;
-    Ok(())
+impl SessionRequest {
+    /// Takes over what is known of the credentials.
+    pub fn take(&mut self, issued: &IssuedCredentials) {
+        self.access_key_id = Some(issued.credentials.access_key_id().to_owned());
+        self.sts_request_id.clone_from(&issued.request_id);
+        self.duration_seconds = i64::try_from(issued.credentials.valid_for().as_secs()).ok();
+    }
 }
 
 /// Records a change with the state before and after it, and with the id and name of its project, if it has one.

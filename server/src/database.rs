@@ -188,15 +188,16 @@ impl Database {
         // A connection of SQLite is a thread that computes, so more connections than cores only wait for each other: measured on
         // two cores, the p99 is 100 ms with eight and 7 ms with two. One more is for whoever writes. A connection of PostgreSQL waits
         // for the network.
-        let connections =
-            if is_sqlite { std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8)) + 1 } else { 8 };
+        let connections = if is_sqlite {
+            std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8)) + 1
+        } else {
+            8
+        };
         let pool = AnyPoolOptions::new()
             .max_connections(u32::try_from(connections).expect("nine at most"))
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .test_before_acquire(false)
-            .after_connect(move |connection, _| {
-                Box::pin(async move { connection.execute(settings).await.map(drop) })
-            })
+            .after_connect(move |connection, _| Box::pin(async move { connection.execute(settings).await.map(drop) }))
             // A connection of PostgreSQL may have died since its last use; a file does not. One that was just used is good.
             .before_acquire(move |connection, meta| {
                 Box::pin(async move {
@@ -265,6 +266,36 @@ pub fn milliseconds(instant: SystemTime) -> i64 {
 /// Whether a unique constraint or index refused the row.
 pub fn is_conflict(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|error| error.is_unique_violation())
+}
+
+/// What keeps the database from being used, if that may pass: a later request may succeed, and another server beside this one would
+/// not fare better.
+///
+/// Sources: <https://sqlite.org/rescode.html>; PostgreSQL, appendix A, "PostgreSQL Error Codes".
+pub fn trouble(error: &sqlx::Error) -> Option<&'static str> {
+    match error {
+        sqlx::Error::PoolTimedOut => Some("does not answer in time"),
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+            Some("cannot be reached")
+        }
+        sqlx::Error::Database(error) => {
+            let code = error.code()?;
+            match (code.as_ref(), code.parse::<u32>().map(|code| code & 0xff)) {
+                ("25006", _) | ("57P01" | "57P02" | "57P03", _) => {
+                    Some("cannot be written: it is read-only or shuts down")
+                }
+                ("53100", _) => Some("cannot be written: its disk is full"),
+                ("53300", _) => Some("has no free connection"),
+                ("55P03" | "57014" | "40001" | "40P01", _) => Some("is busy with another change"),
+                (code, Ok(5 | 6)) if code.len() < 5 => Some("is busy with the change of another program"),
+                (code, Ok(8)) if code.len() < 5 => Some("cannot be written: it is read-only"),
+                (code, Ok(13)) if code.len() < 5 => Some("cannot be written: its disk is full"),
+                (code, Ok(10 | 14)) if code.len() < 5 => Some("cannot be read or written"),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
 }
 
 /// Whether the other end of the connection is alive.

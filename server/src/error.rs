@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use hops_credentials_core::error::{Error as CoreError, causes};
 use hops_credentials_core::role::{ProjectRole, RoleArn};
 
-use crate::database::OpenError;
+use crate::database::{OpenError, trouble};
 
 /// The reason why the server refuses or fails.
 #[derive(Debug, thiserror::Error)]
@@ -107,9 +107,27 @@ pub enum Error {
     /// The database cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The database failed.
-    #[error("the database failed")]
-    Database(#[from] sqlx::Error),
+    /// The database failed. If it cannot be used at the moment, the text says why.
+    #[error("{}", database_text(.0))]
+    Database(#[source] Arc<sqlx::Error>),
+    /// STS throttles, or the server's own calls of it are used up.
+    #[error("STS takes no more calls from this server at the moment; try again in {seconds} s")]
+    StsBusy {
+        /// The time to wait.
+        seconds: u64,
+    },
+    /// One member asks too often.
+    #[error("too many requests for credentials; try again in {seconds} s")]
+    TooManyRequests {
+        /// The time to wait.
+        seconds: u64,
+    },
+    /// The server has more to do than it can.
+    #[error("the server has too much to do; try again in {seconds} s")]
+    Overloaded {
+        /// The time to wait.
+        seconds: u64,
+    },
     /// The system: the socket, the files and the signals of `serve`, or stdout.
     #[error("{attempted} failed")]
     System {
@@ -118,6 +136,20 @@ pub enum Error {
         /// The error of the system.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+/// Says what is wrong with the database, if that may pass.
+fn database_text(error: &sqlx::Error) -> String {
+    match trouble(error) {
+        Some(trouble) => format!("the database of the server {trouble}; try again"),
+        None => "the database failed".to_owned(),
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        Error::Database(Arc::new(error))
+    }
 }
 
 impl From<CoreError> for Error {
@@ -131,7 +163,9 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self {
             Error::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Error::TooManyWrongKeys(_) => StatusCode::TOO_MANY_REQUESTS,
+            Error::TooManyWrongKeys(_) | Error::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Error::StsBusy { .. } | Error::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Error::Database(error) if trouble(error).is_some() => StatusCode::SERVICE_UNAVAILABLE,
             Error::NotMember(_)
             | Error::LoginNotAccepted
             | Error::NotDataOwner
@@ -160,6 +194,17 @@ impl Error {
         }
     }
 
+    /// The seconds after which the same request may succeed, for the header `Retry-After`.
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Error::TooManyWrongKeys(seconds)
+            | Error::TooManyRequests { seconds }
+            | Error::StsBusy { seconds }
+            | Error::Overloaded { seconds } => Some(*seconds),
+            _ => (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
+        }
+    }
+
     /// The `errorCode` of the response: a number of the role-mapping contract, a number that Hopsworks uses for the same
     /// problem, or else the HTTP status.
     pub fn code(&self) -> u32 {
@@ -171,6 +216,7 @@ impl Error {
                 | CoreError::Unavailable { .. }
                 | CoreError::BadAnswer { .. } => 380_001,
             },
+            Error::StsBusy { .. } => 380_001,
             Error::InvalidArgument(_) => 120_001,
             Error::NoSuchProject(_) => 150_004,
             Error::NotDataOwner => 150_068,
@@ -182,6 +228,8 @@ impl Error {
             Error::NoSuchMapping(_) => 380_003,
             Error::MappingExists { .. } => 380_004,
             Error::TooManyWrongKeys(_)
+            | Error::TooManyRequests { .. }
+            | Error::Overloaded { .. }
             | Error::Cluster(_)
             | Error::LivesInCluster(_)
             | Error::OtherIdentity(_)

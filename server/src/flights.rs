@@ -1,31 +1,12 @@
 //! Flights: callers who ask for the same at the same time share one call, to STS for credentials or to a cluster about a user.
 //!
-//! A request joins a flight for credentials only after it has been authorised by itself, and writes its own audit row
-//! afterwards. The outcome of a flight goes to those who waited and to nobody later: nothing is cached here.
+//! The outcome of a flight goes to those who waited and to nobody later: nothing is cached here.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use hops_credentials_core::request::{SessionDuration, SessionName};
-use hops_credentials_core::role::RoleArn;
 use tokio::sync::OnceCell;
-
-/// The values that two requests must have in common to share credentials. They are compared one by one: two keys could make
-/// the same text.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct CredentialsKey {
-    /// The e-mail address of the member. Two members never share credentials.
-    pub member: String,
-    /// The project.
-    pub project_id: i64,
-    /// The role.
-    pub role: RoleArn,
-    /// The session name.
-    pub session_name: SessionName,
-    /// The requested duration.
-    pub duration: SessionDuration,
-}
 
 /// The calls that are under way, by their keys.
 #[derive(Debug)]
@@ -64,11 +45,14 @@ mod tests {
 
     use hops_credentials_core::credentials::Credentials;
     use hops_credentials_core::error::Error;
+    use hops_credentials_core::request::{Extras, SessionDuration};
+    use hops_credentials_core::role::ProjectRole;
     use hops_credentials_core::sts::IssuedCredentials;
     use tokio::sync::Notify;
     use tokio::task::{JoinHandle, yield_now};
 
     use super::*;
+    use crate::issuer::CredentialsKey;
 
     type Outcome = Result<IssuedCredentials, Arc<Error>>;
 
@@ -91,10 +75,14 @@ mod tests {
     fn credentials() -> CredentialsKey {
         CredentialsKey {
             member: "ada@example.org".to_owned(),
+            key_prefix: Some("abc".to_owned()),
             project_id: 119,
+            project_role: ProjectRole::DataScientist,
+            mapping_id: 7,
             role: "arn:aws:iam::123456789012:role/r".parse().expect("a role ARN"),
             session_name: "ada-churn".parse().expect("a session name"),
             duration: SessionDuration::default(),
+            extras: Extras::default(),
         }
     }
 
@@ -154,7 +142,14 @@ mod tests {
         let others = [
             credentials(),
             CredentialsKey { member: "eve@example.org".to_owned(), ..credentials() },
+            CredentialsKey { key_prefix: None, ..credentials() },
             CredentialsKey { project_id: 120, ..credentials() },
+            CredentialsKey { project_role: ProjectRole::DataOwner, ..credentials() },
+            CredentialsKey { mapping_id: 8, ..credentials() },
+            CredentialsKey {
+                extras: Extras { external_id: Some("other".to_owned()), ..Extras::default() },
+                ..credentials()
+            },
             CredentialsKey { role: "arn:aws:iam::123456789012:role/s".parse().expect("a role ARN"), ..credentials() },
             CredentialsKey { session_name: "ada-fraud".parse().expect("a session name"), ..credentials() },
             CredentialsKey { duration: SessionDuration::from_seconds(900).expect("legal"), ..credentials() },
@@ -163,9 +158,10 @@ mod tests {
         for other in others {
             asking.push(ask(&flights, &calls, other, false).await);
         }
-        assert_eq!(calls.begun.load(Ordering::Relaxed), 6);
+        assert_eq!(calls.begun.load(Ordering::Relaxed), 10);
         calls.go.notify_waiters();
-        assert_eq!(finish(asking).await, ["ASIA1", "ASIA2", "ASIA3", "ASIA4", "ASIA5", "ASIA6"]);
+        let expected: Vec<String> = (1..=10).map(|number| format!("ASIA{number}")).collect();
+        assert_eq!(finish(asking).await, expected);
     }
 
     #[tokio::test]

@@ -11,6 +11,8 @@
 //! | `user`, `api_key`, `project`, `member`, `mapping` | the nouns: rules and SQL |
 //! | `audit` | who got which role, and who changed what |
 //! | `database` | SQLite or PostgreSQL with the same SQL; migrations |
+//! | `issuer` | credentials from STS, each used again while nearly all of its time is left |
+//! | `sts_budget` | how often STS is called, and who goes first |
 //! | `flights` | one call for all who ask for the same at the same time |
 //! | `wrong_keys` | how many wrong keys each address has sent |
 //! | `log` | lines on stderr |
@@ -29,6 +31,7 @@ mod error;
 mod flights;
 mod http;
 mod identity;
+mod issuer;
 mod log;
 mod mapping;
 mod member;
@@ -36,6 +39,7 @@ mod metrics;
 mod pages;
 mod project;
 mod random;
+mod sts_budget;
 mod user;
 mod wrong_keys;
 

@@ -5,6 +5,7 @@ use std::fmt::{Debug, Formatter};
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use hops_credentials_core::error::Error as CoreError;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -42,6 +43,10 @@ pub struct Metrics {
     pub waiting_for_sts: Gauge,
     /// API keys and tokens that nobody has.
     pub wrong_keys: Counter,
+    /// Session-token requests that got what STS gave an earlier one.
+    pub reused: Counter,
+    audit_writes: Family<Outcome, Counter>,
+    audit_rows: Family<Outcome, Counter>,
 }
 
 impl Debug for Metrics {
@@ -79,7 +84,26 @@ impl Default for Metrics {
         registry.register("waiting_for_sts", "Session-token requests that wait for STS", waiting_for_sts.clone());
         let wrong_keys = Counter::default();
         registry.register("wrong_keys", "API keys and tokens that nobody has", wrong_keys.clone());
-        Self { registry, answers, durations, sts, sts_durations, sessions, connections, waiting_for_sts, wrong_keys }
+        let reused = Counter::default();
+        registry.register("session_tokens_reused", "Requests that got what STS gave an earlier one", reused.clone());
+        let audit_writes = Family::default();
+        registry.register("audit_writes", "Transactions of the audit's recorder", audit_writes.clone());
+        let audit_rows = Family::default();
+        registry.register("audit_rows", "Rows and outcomes in these transactions", audit_rows.clone());
+        Self {
+            registry,
+            answers,
+            durations,
+            sts,
+            sts_durations,
+            sessions,
+            connections,
+            waiting_for_sts,
+            wrong_keys,
+            reused,
+            audit_writes,
+            audit_rows,
+        }
     }
 }
 
@@ -91,10 +115,21 @@ impl Metrics {
     }
 
     /// Counts a call to STS.
-    pub fn count_sts_call<T, E>(&self, result: &Result<T, E>, took: Duration) {
-        let outcome = if result.is_ok() { "granted" } else { "failed" };
+    pub fn count_sts_call<T>(&self, result: &Result<T, CoreError>, took: Duration) {
+        let outcome = match result {
+            Ok(_) => "granted",
+            Err(error) if error.is_throttling() => "throttled",
+            Err(_) => "failed",
+        };
         self.sts.get_or_create(&Outcome { outcome }).inc();
         self.sts_durations.observe(took.as_secs_f64());
+    }
+
+    /// Counts a transaction of the audit's recorder with so many rows.
+    pub fn count_audit_write<T, E>(&self, result: &Result<T, E>, rows: usize) {
+        let outcome = Outcome { outcome: if result.is_ok() { "written" } else { "failed" } };
+        self.audit_writes.get_or_create(&outcome).inc();
+        self.audit_rows.get_or_create(&outcome).inc_by(u64::try_from(rows).unwrap_or(u64::MAX));
     }
 
     /// Counts a session-token request that is in the audit.

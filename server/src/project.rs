@@ -58,9 +58,7 @@ pub async fn add(database: &Database, actor: &Actor, name: &ProjectName) -> Resu
         .bind(project.name.as_str())
         .execute(&mut *transaction)
         .await
-        .map_err(
-            |error| if is_conflict(&error) { Error::ProjectExists(name.to_string()) } else { Error::Database(error) },
-        )?;
+        .map_err(|error| if is_conflict(&error) { Error::ProjectExists(name.to_string()) } else { error.into() })?;
     let after = json!({"id": project.id, "name": project.name});
     audit::record_change(
         &mut transaction,

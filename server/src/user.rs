@@ -88,9 +88,7 @@ pub async fn add(database: &Database, actor: &Actor, email: &Email, is_admin: bo
         .bind(hash_key(key.reveal()))
         .execute(&mut *transaction)
         .await
-        .map_err(
-            |error| if is_conflict(&error) { Error::UserExists(email.to_string()) } else { Error::Database(error) },
-        )?;
+        .map_err(|error| if is_conflict(&error) { Error::UserExists(email.to_string()) } else { error.into() })?;
     let after = json!({"email": email.as_str(), "admin": is_admin, "keyPrefix": read_prefix(key.reveal())});
     audit::record_change(&mut transaction, actor, Action::UserAdd, None, None, Some(after)).await?;
     transaction.commit().await?;

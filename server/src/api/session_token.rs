@@ -1,27 +1,24 @@
 //! `GET /project/{project}/cloud/aws/session-token`: credentials of a mapped role for a member who may assume it.
 //!
-//! The request is in the audit before its answer leaves, granted or refused: no row, no credentials.
-
-use std::sync::Arc;
-use std::time::Instant;
+//! Whoever is refused is in the audit before their answer leaves; whoever is not, before STS is asked.
 
 use axum::Json;
 use axum::extract::State;
 use hops_credentials_core::credentials::Credentials;
 use hops_credentials_core::request::{Extras, SessionDuration, SessionName};
 use hops_credentials_core::role::RoleArn;
-use hops_credentials_core::sts::IssuedCredentials;
 use hops_credentials_core::text::rfc3339;
 use serde::Serialize;
 
 use crate::app::App;
-use crate::audit::{self, Purpose, SessionRequest};
+use crate::audit::recorder::Outcome;
+use crate::audit::{Purpose, SessionRequest};
 use crate::error::Error;
-use crate::flights::CredentialsKey;
-use crate::http::auth::{Caller, Member};
-use crate::http::parameters::{Parameters, ProjectId};
-use crate::metrics::GaugeGuard;
-use crate::{log, mapping};
+use crate::http::auth::{AskingCaller, MemberMappings};
+use crate::http::deadline::Deadline;
+use crate::http::parameters::Parameters;
+use crate::issuer::{CredentialsKey, Renews};
+use crate::mapping;
 
 /// Credentials as the contract writes them. Secret: it has no `Debug`, and it lives only as long as its response.
 #[derive(Serialize)]
@@ -46,42 +43,59 @@ impl SessionToken {
     }
 }
 
-/// Authorises the request, calls STS, writes the audit row, answers.
+/// A request that is authorised.
+struct Authorised {
+    key: CredentialsKey,
+    renews: Renews,
+}
+
+/// Authorises the request, gets credentials, answers. The row is in the audit before STS is asked, its outcome before the answer
+/// leaves: no row, no credentials.
 pub async fn issue(
     State(app): State<App>,
-    caller: Caller,
-    ProjectId(project_id): ProjectId,
+    asking: AskingCaller,
     parameters: Parameters,
+    deadline: Deadline,
 ) -> Result<Json<SessionToken>, Error> {
-    // A task of its own: a client that hangs up cannot end a request between STS and the audit row.
-    tokio::spawn(async move {
-        let actor = caller.actor.clone();
-        let mut record = SessionRequest { project_id, ..SessionRequest::default() };
-        let outcome = assume(&app, caller, &parameters, &mut record).await;
-        record.refusal = outcome.as_ref().err().map(Error::to_string);
-        let mut transaction = app.database.begin_write().await?;
-        audit::record_session(&mut transaction, &actor, Purpose::SessionToken, &record).await?;
-        transaction.commit().await?;
-        app.metrics.count_session_token(&outcome);
-        let issued = outcome?;
-        for warning in &issued.warnings {
-            log::note(&actor.request_id, warning);
+    let AskingCaller { actor, key_prefix, project_id, member } = asking;
+    let Some(project_id) = project_id else { return Err(member.err().unwrap_or(Error::NoSuchPath)) };
+    let mut record = SessionRequest { project_id, key_prefix, ..SessionRequest::default() };
+    let purpose = Purpose::SessionToken;
+    let authorised = member.and_then(|member| authorise(member, &parameters, &mut record));
+    let Authorised { key, renews } = match authorised {
+        Ok(authorised) => authorised,
+        Err(reason) => {
+            app.metrics.count_session_token(&Err::<(), ()>(()));
+            return Err(app.recorder.refuse(&actor, purpose, record, reason).await);
         }
-        Ok(Json(SessionToken::new(&issued.credentials)))
+    };
+    if let Some(issued) = app.issuer.find(&key, renews) {
+        record.take(&issued);
+        app.recorder.insert(&actor, purpose, Outcome::Granted, &record).await?;
+        app.metrics.count_session_token(&Ok::<(), ()>(()));
+        return Ok(Json(SessionToken::new(&issued.credentials)));
+    }
+    app.recorder.insert(&actor, purpose, Outcome::Asked, &record).await?;
+    // A task of its own: a client that hangs up cannot end a request between STS and the outcome in the audit.
+    tokio::spawn(async move {
+        let outcome = app.issuer.fetch(key, renews, deadline).await.map_err(Error::from);
+        app.metrics.count_session_token(&outcome);
+        app.recorder.finish(&actor, purpose, record, outcome).await
     })
     .await
     .expect("the task neither panics nor is it cancelled")
+    .map(|issued| Json(SessionToken::new(&issued.credentials)))
 }
 
-/// Fills `record` step by step, so that a refusal is recorded with everything known by then.
-async fn assume(
-    app: &App,
-    caller: Caller,
+/// Decides whether the caller gets credentials, and of which role. Fills `record` step by step, so that a refusal is recorded with
+/// everything known by then.
+fn authorise(
+    MemberMappings { member, mappings }: MemberMappings,
     parameters: &Parameters,
     record: &mut SessionRequest,
-) -> Result<IssuedCredentials, Error> {
-    let member = Member::find(app, caller, record.project_id).await?;
+) -> Result<Authorised, Error> {
     record.project_name = Some(member.project.name.clone());
+    record.project_role = Some(member.project_role.query_name());
     let asked: Option<RoleArn> = parameters.one("roleARN")?;
     record.role = asked.as_ref().map(RoleArn::to_string);
     let duration = match parameters.one("durationSeconds")? {
@@ -94,34 +108,28 @@ async fn assume(
         None => SessionName::from_parts(member.caller.user.email.local_part(), &member.project.name),
     };
     record.session_name = Some(session_name.to_string());
-
-    let mappings = mapping::list_in_project(app.database.pool(), member.project.id).await?;
+    let renews = match parameters.one("renews")? {
+        Some(true) => Renews::Yes,
+        Some(false) | None => Renews::Unknown,
+    };
     let mapping = match &asked {
         Some(role) => mapping::find_for_role(&mappings, role, member.project_role)?,
         None => mapping::find_default(&mappings, member.project_role)?,
     };
     record.role = Some(mapping.role.to_string());
-
+    record.mapping_id = Some(mapping.id);
     let key = CredentialsKey {
         member: member.caller.user.email.to_string(),
+        key_prefix: record.key_prefix.clone(),
         project_id: member.project.id,
+        project_role: member.project_role,
+        mapping_id: mapping.id,
         role: mapping.role.clone(),
-        session_name: session_name.clone(),
+        session_name,
         duration,
+        extras: Extras::default(),
     };
-    let call = async || {
-        let begin = Instant::now();
-        let result = app.sts.assume_role(&mapping.role, &session_name, duration, &Extras::default()).await;
-        app.metrics.count_sts_call(&result, begin.elapsed());
-        result.map_err(Arc::new)
-    };
-    let waiting = GaugeGuard::new(&app.metrics.waiting_for_sts);
-    let issued = app.flights.join(key, call).await.map_err(Error::Assume)?;
-    drop(waiting);
-    record.access_key_id = Some(issued.credentials.access_key_id().to_owned());
-    record.sts_request_id.clone_from(&issued.request_id);
-    record.duration_seconds = i64::try_from(issued.credentials.valid_for().as_secs()).ok();
-    Ok(issued)
+    Ok(Authorised { key, renews })
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use hops_credentials_core::sts::Sts;
 
 use crate::app::App;
 use crate::audit::Actor;
+use crate::audit::recorder::Recorder;
 use crate::browser_session::cookie::Cookie;
 use crate::command_line::import;
 use crate::command_line::options::{
@@ -23,15 +24,20 @@ use crate::http::listen::Listener;
 use crate::http::{probes, request_log};
 use crate::identity::cluster::Cluster;
 use crate::identity::{self, Identity};
+use crate::issuer::Issuer;
 use crate::mapping::change::{self, Others};
 use crate::mapping::file;
 use crate::mapping::{self, Mapping};
+use crate::metrics::Metrics;
 use crate::project::Project;
 use crate::wrong_keys::WrongKeys;
 use crate::{api, log, member, pages, project, user};
 
-/// The longest call to STS. Clients of the contract wait 10 s, and get the answer before that.
+/// The longest wait for STS to say who the base identity is.
 const STS_TIMEOUT: Duration = Duration::from_secs(7);
+
+/// The time between two looks for credentials that nobody gets any more.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The longest wait for the database to close when the command ends.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -136,7 +142,8 @@ fn print(line: &dyn Display) -> Result<(), Error> {
 }
 
 async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
-    let sts = Arc::new(Sts::new(&Settings::from_environment())?.with_timeout(STS_TIMEOUT));
+    let sts = Sts::new(&Settings::from_environment())?.with_timeout(STS_TIMEOUT).with_throttling_returned();
+    let sts = Arc::new(sts);
     let identity = match &options.hopsworks_url {
         None => {
             // Without its cluster the database has no users, and new projects would get the ids of projects of the cluster.
@@ -152,13 +159,15 @@ async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
     };
     let listener = Listener::bind(options.listen, options.tls_cert.as_deref().zip(options.tls_key.as_deref())).await?;
     let cookie = if options.tls_cert.is_some() || options.behind_proxy { Cookie::Secure } else { Cookie::Loopback };
+    let metrics = Arc::<Metrics>::default();
     let app = App {
         database: database.clone(),
         sts: sts.clone(),
-        flights: Arc::default(),
+        issuer: Arc::new(Issuer::new(sts.clone(), metrics.clone())),
+        recorder: Recorder::start(database.clone(), metrics.clone()),
         identity,
         wrong_keys: WrongKeys::default(),
-        metrics: Arc::default(),
+        metrics: metrics.clone(),
         is_behind_proxy: options.behind_proxy,
         cookie,
     };
@@ -175,11 +184,20 @@ async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
             }
         }
     });
-    let metrics = app.metrics.clone();
+    let issuer = app.issuer.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(SWEEP_INTERVAL).await;
+            issuer.sweep();
+        }
+    });
+    let recorder = app.recorder.clone();
     let router = api::routes()
         .merge(probes::routes())
         .merge(pages::routes(&app))
         .layer(middleware::from_fn_with_state(app.clone(), request_log::wrap))
         .with_state(app);
-    listener.serve(router, metrics).await
+    let served = listener.serve(router, metrics).await;
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, recorder.flush()).await;
+    served
 }

@@ -10,6 +10,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use hops_credentials_core::role::ProjectRole;
 
+use crate::api_key;
 use crate::app::App;
 use crate::audit::Actor;
 use crate::error::Error;
@@ -159,22 +160,51 @@ impl FromRequestParts<App> for MemberMappings {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        AskingCaller::from_request_parts(parts, app).await?.member
+    }
+}
+
+/// A caller who asks for something of the project in the path, whether or not they are a member of it.
+pub struct AskingCaller {
+    /// The caller as the audit names them.
+    pub actor: Actor,
+    /// The part of the caller's API key that may be shown; `None` for a token.
+    pub key_prefix: Option<String>,
+    /// The requested project; `None` when the path holds no number.
+    pub project_id: Option<i64>,
+    /// The caller as a member, or why they are not one.
+    pub member: Result<MemberMappings, Error>,
+}
+
+impl FromRequestParts<App> for AskingCaller {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
         let project_id = ProjectId::from_request_parts(parts, app).await;
         let login = Login::from_headers(&parts.headers);
-        if let (Identity::Local, Some(key), Ok(ProjectId(project_id))) =
-            (&app.identity, login.as_ref().and_then(Login::api_key), project_id)
-            && let Some(view) = mapping::load_member_view(&app.database, key, project_id).await?
+        let key = login.as_ref().and_then(Login::api_key);
+        let key_prefix = key.map(|key| api_key::read_prefix(key).to_owned());
+        if let (Identity::Local, Some(key), Ok(ProjectId(project_id))) = (&app.identity, key, &project_id)
+            && let Some(view) = mapping::load_member_view(&app.database, key, *project_id).await?
         {
             let MemberView { user, project, project_role, mappings } = view;
+            let member = Member { caller: Caller::new(app, parts, user), project, project_role };
             return Ok(Self {
-                member: Member { caller: Caller::new(app, parts, user), project, project_role },
-                mappings,
+                actor: member.caller.actor.clone(),
+                key_prefix,
+                project_id: Some(*project_id),
+                member: Ok(MemberMappings { member, mappings }),
             });
         }
         // The usual rules say why a caller is refused.
-        let member = Member::from_request_parts(parts, app).await?;
-        let mappings = mapping::list_in_project(app.database.pool(), member.project.id).await?;
-        Ok(Self { member, mappings })
+        let caller = Caller::from_request_parts(parts, app).await?;
+        let (actor, project) = (caller.actor.clone(), project_id.as_ref().ok().map(|ProjectId(id)| *id));
+        let finding = async {
+            let member = Member::find(app, caller, project_id?.0).await?;
+            let mappings = mapping::list_in_project(app.database.pool(), member.project.id).await?;
+            Ok(MemberMappings { member, mappings })
+        };
+        Ok(Self { actor, key_prefix, project_id: project, member: finding.await })
     }
 }
 

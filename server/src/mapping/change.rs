@@ -210,7 +210,7 @@ fn to_mapping_exists(error: sqlx::Error, project: &Project, role: &RoleArn) -> E
     if is_conflict(&error) {
         Error::MappingExists { project: project.name.clone(), role: role.clone() }
     } else {
-        Error::Database(error)
+        error.into()
     }
 }
 

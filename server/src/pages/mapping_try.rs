@@ -1,13 +1,11 @@
 //! *Admin › role mappings › try it*: checks whether the base identity can assume this role.
 //!
-//! It asks STS as a member's request does and discards the credentials. It writes an audit row, because CloudTrail records
-//! the session too.
+//! It asks STS as a member's request does and drops the credentials. It has a row in the audit, because CloudTrail records the session
+//! too.
 
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use hops_credentials_core::base_identity::BaseIdentity;
-use hops_credentials_core::error::Error as CoreError;
 use hops_credentials_core::request::{Extras, SessionDuration, SessionName};
 use hops_credentials_core::text::rfc3339;
 
@@ -18,9 +16,12 @@ use super::mapping_form::label;
 use super::path;
 use super::visitor::{Administrator, Visitor};
 use crate::app::App;
-use crate::audit::{self, Purpose, SessionRequest};
+use crate::audit::recorder::Outcome;
+use crate::audit::{Purpose, SessionRequest};
 use crate::error::{Error, with_sources};
+use crate::http::deadline::Deadline;
 use crate::http::parameters::MappingId;
+use crate::issuer::{CredentialsKey, Renews};
 use crate::mapping::policies::Policies;
 use crate::mapping::{self, Mapping};
 
@@ -75,63 +76,64 @@ pub async fn try_it(
     State(app): State<App>,
     Administrator(visitor): Administrator,
     MappingId(id): MappingId,
+    deadline: Deadline,
 ) -> Result<Response, PageError> {
-    // A separate task: a browser that disconnects cannot cancel it between the call of STS and its audit row.
+    let mapping = mapping::find(app.database.pool(), id).await?;
+    let session_name = SessionName::from_parts(visitor.caller.user.email.local_part(), "try");
+    let duration = SessionDuration::from_seconds(DURATION_SECONDS).expect("STS takes 900 s");
+    let key = CredentialsKey {
+        member: visitor.caller.user.email.to_string(),
+        key_prefix: None,
+        project_id: mapping.project.id,
+        project_role: mapping.project_role,
+        mapping_id: mapping.id,
+        role: mapping.role.clone(),
+        session_name: session_name.clone(),
+        duration,
+        extras: Extras::default(),
+    };
+    let record = SessionRequest {
+        project_id: mapping.project.id,
+        project_name: Some(mapping.project.name.clone()),
+        mapping_id: Some(mapping.id),
+        role: Some(mapping.role.to_string()),
+        session_name: Some(session_name.to_string()),
+        duration_seconds: Some(DURATION_SECONDS),
+        ..SessionRequest::default()
+    };
+    let actor = visitor.caller.actor.clone();
+    app.recorder.insert(&actor, Purpose::Try, Outcome::Asked, &record).await?;
+    // A task of its own: a browser that disconnects cannot end the request between STS and the outcome in the audit.
     tokio::spawn(async move {
-        let mapping = mapping::find(app.database.pool(), id).await?;
-        let identity = app.sts.base_identity().await;
-        let mut record = SessionRequest {
-            project_id: mapping.project.id,
-            project_name: Some(mapping.project.name.clone()),
-            role: Some(mapping.role.to_string()),
-            duration_seconds: Some(DURATION_SECONDS),
-            ..SessionRequest::default()
+        let sts = app.sts.as_ref().clone().with_timeout(deadline.remaining());
+        let identity = sts.base_identity().await.map_err(Error::from);
+        let (identity, asked) = match identity {
+            Ok(identity) => {
+                (Some(identity), app.issuer.call(&key, Renews::Unknown, deadline).await.map_err(Error::from))
+            }
+            Err(error) => (None, Err(error)),
         };
-        let outcome = match &identity {
-            Ok(_) => assume(&app, &visitor, &mapping, &mut record).await,
-            Err(error) => Err(error.to_string()),
+        // An administrator reads the full text.
+        let problem = asked.as_ref().err().map(|error| sentence(&with_sources(error)));
+        let is_refused_by_sts = matches!(asked, Err(Error::Assume(_)));
+        let success = match app.recorder.finish(&actor, Purpose::Try, record, asked).await {
+            Ok(issued) => Some(Success {
+                access_key_id: issued.credentials.access_key_id().to_owned(),
+                session_name: session_name.to_string(),
+                expiration: rfc3339(issued.credentials.expiration()),
+                request_id: issued.request_id.unwrap_or_else(|| "none".to_owned()),
+            }),
+            // STS gave credentials, but the audit does not say so.
+            Err(error) if problem.is_none() => return Err(error.into()),
+            Err(_) => None,
         };
-        record.refusal = outcome.as_ref().err().cloned();
-        let actor = visitor.caller.actor.clone();
-        let mut transaction = app.database.begin_write().await?;
-        audit::record_session(&mut transaction, &actor, Purpose::Try, &record).await?;
-        transaction.commit().await?;
-        let known: Option<&BaseIdentity> = identity.as_ref().ok();
-        let policies = match &outcome {
-            Ok(_) => None,
-            Err(_) => known.map(|identity| Policies::new(identity, &mapping.role)),
+        let policies = match (&problem, &identity) {
+            (Some(_), Some(identity)) if is_refused_by_sts => Some(Policies::new(identity, &mapping.role)),
+            _ => None,
         };
-        let identity = known.map(IdentityView::from);
-        let refusal = outcome.as_ref().err().map(|text| sentence(text));
-        let success = outcome.ok();
-        Ok(page(&MappingTry { identity, policies, refusal, success, ..MappingTry::new(visitor, mapping) }))
+        let identity = identity.as_ref().map(IdentityView::from);
+        Ok(page(&MappingTry { identity, policies, refusal: problem, success, ..MappingTry::new(visitor, mapping) }))
     })
     .await
     .expect("the task neither panics nor is it cancelled")
-}
-
-/// Assumes the role and fills `record` on the way. The error is the full text, because an administrator reads it.
-async fn assume(
-    app: &App,
-    visitor: &Visitor,
-    mapping: &Mapping,
-    record: &mut SessionRequest,
-) -> Result<Success, String> {
-    let session_name = SessionName::from_parts(visitor.caller.user.email.local_part(), "try");
-    record.session_name = Some(session_name.to_string());
-    let duration = SessionDuration::from_seconds(DURATION_SECONDS).expect("STS takes 900 s");
-    let issued = app
-        .sts
-        .assume_role(&mapping.role, &session_name, duration, &Extras::default())
-        .await
-        .map_err(|error: CoreError| with_sources(&Error::from(error)))?;
-    let access_key_id = issued.credentials.access_key_id().to_owned();
-    record.access_key_id = Some(access_key_id.clone());
-    record.sts_request_id.clone_from(&issued.request_id);
-    Ok(Success {
-        access_key_id,
-        session_name: session_name.to_string(),
-        expiration: rfc3339(issued.credentials.expiration()),
-        request_id: issued.request_id.unwrap_or_else(|| "none".to_owned()),
-    })
 }

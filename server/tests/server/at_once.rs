@@ -41,7 +41,7 @@ on_both_stores! {
         let codes = running.into_iter().map(|mut child| child.wait().expect("it ends").code());
         assert_eq!(codes.collect::<Vec<_>>(), [Some(0); 24]);
         assert_eq!(world.sql("select count(*), count(distinct id) from projects"), [["24", "24"]]);
-        assert_eq!(world.sql("select version from _sqlx_migrations order by version"), [["1"], ["2"], ["3"]]);
+        assert_eq!(world.sql("select version from _sqlx_migrations order by version"), [["1"], ["2"], ["3"], ["4"]]);
     }
 
     fn concurrent_changes_leave_exactly_one_default(world: &World) {

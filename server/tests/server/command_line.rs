@@ -8,14 +8,25 @@ const READER: &str = "arn:aws:iam::123456789012:role/reader";
 const WRITER: &str = "arn:aws-cn:iam::123456789012:role/teams/data/writer";
 
 on_both_stores! {
-    fn a_database_of_a_newer_program_is_left_alone(world: &World) {
+    fn a_schema_from_which_a_newer_program_took_something_is_left_alone(world: &World) {
         world.done(&["project", "add", "churn"]);
-        world.sql("update _sqlx_migrations set version = 99 where version = 3");
+        world.sql("update schema_compatibility set oldest_migration = 99");
         let refused = world.run(&["project", "add", "fraud"]);
         assert_eq!((refused.code, refused.stdout.as_str()), (Some(1), ""));
         assert!(refused.stderr.starts_with("cannot migrate the schema of the database "), "{}", refused.stderr);
         assert!(refused.stderr.contains("99"), "{}", refused.stderr);
         assert_eq!(world.sql("select name from projects"), [["churn"]]);
+    }
+
+    fn a_schema_to_which_a_newer_program_only_added_is_used(world: &World) {
+        world.done(&["project", "add", "churn"]);
+        world.sql("alter table projects add column colour text");
+        world.sql(
+            "insert into _sqlx_migrations (version, description, success, checksum, execution_time) \
+             select 99, 'colours', success, checksum, execution_time from _sqlx_migrations where version = 1",
+        );
+        world.done(&["project", "add", "fraud"]);
+        assert_eq!(world.sql("select name from projects order by id"), [["churn"], ["fraud"]]);
     }
 
     fn a_database_of_an_older_program_is_migrated_and_keeps_its_rows(world: &World) {

@@ -243,7 +243,7 @@ on_both_stores! {
         assert_eq!(world.sql("select count(*) from audit where outcome = 'granted'"), [["2"]]);
     }
 
-    fn credentials_do_not_leave_without_an_audit_row(world: &World) {
+    fn sts_is_not_asked_without_an_audit_row(world: &World) {
         let churn = churn(world);
         world.sql("drop table audit");
         let answer = churn.get("", &churn.scientist);
@@ -251,10 +251,162 @@ on_both_stores! {
             answer.error(),
             (500, 500, "the server failed; its log has the cause under the id in the header X-Request-Id")
         );
-        assert!(!answer.text.contains("ASIAGRANTED"), "{}", answer.text);
-        assert_eq!(churn.sts.asked().len(), 1);
+        assert_eq!(churn.sts.asked().len(), 0);
         let log = churn.server.stop();
-        assert!(log.contains("status=500"), "{log}");
+        assert!(log.contains("status=500") && log.contains("cannot write the audit: "), "{log}");
+    }
+
+    fn the_audit_says_asked_while_sts_thinks_and_credentials_do_not_leave_without_their_outcome(world: &World) {
+        let churn = churn(world);
+        churn.sts.is(Mood::Thinks);
+        std::thread::scope(|scope| {
+            let asking = scope.spawn(|| churn.get("", &churn.scientist));
+            churn.sts.wait();
+            let rows = world.sql("select outcome, role_arn, key_prefix, project_role, mapping_id, access_key_id from audit where action = 'session-token'");
+            let prefix = churn.scientist.split('.').next().expect("a prefix");
+            assert_eq!(rows, [["asked", "arn:aws:iam::123456789012:role/everybody", prefix, "DATA_SCIENTIST", "1", "-"]]);
+            world.sql("alter table audit rename to gone");
+            churn.sts.is(Mood::Grants);
+            let answer = asking.join().expect("no panic");
+            assert_eq!(answer.status, 500, "{}", answer.text);
+            assert!(!answer.text.contains("ASIAGRANTED"), "{}", answer.text);
+        });
+        world.sql("alter table gone rename to audit");
+        assert_eq!(world.sql("select outcome from audit where action = 'session-token'"), [["asked"]]);
+        // What STS gave is not lost, and now it is on record.
+        assert_eq!(churn.get("", &churn.scientist).status, 200);
+        assert_eq!(churn.sts.asked().len(), 1);
+        assert_eq!(world.sql("select access_key_id from audit where outcome = 'granted'"), [["ASIAGRANTED"]]);
+    }
+
+    fn what_sts_gave_is_given_again_and_each_request_is_in_the_audit(world: &World) {
+        let churn = churn(world);
+        for _ in 0..5 {
+            assert_eq!(churn.get("", &churn.scientist).json["accessKeyId"], "ASIAGRANTED");
+        }
+        assert_eq!(churn.sts.asked().len(), 1);
+        assert_eq!(churn.server.metric("session_tokens_reused_total"), 4.0);
+        assert_eq!(
+            world.sql("select count(distinct id), count(distinct access_key_id) from audit where outcome = 'granted'"),
+            [["5", "1"]]
+        );
+        // Everything that goes to STS, and who asks for what, makes credentials of their own.
+        for (query, key) in [
+            ("roleSessionName=other", &churn.scientist),
+            ("durationSeconds=900", &churn.scientist),
+            ("roleARN=arn:aws:iam::123456789012:role/scientists", &churn.scientist),
+            ("roleARN=arn:aws:iam::123456789012:role/everybody&roleSessionName=ada.lovelace-churn", &churn.owner),
+        ] {
+            assert_eq!(churn.get(query, key).status, 200);
+            assert_eq!(churn.sts.asked().len(), 1, "{query}");
+        }
+    }
+
+    fn a_change_of_mapping_membership_or_key_makes_earlier_credentials_unreachable(world: &World) {
+        let churn = churn(world);
+        let scientists = "roleARN=arn:aws:iam::123456789012:role/scientists";
+        let asked = |key: &str| {
+            assert_eq!(churn.get(scientists, key).status, 200);
+            churn.sts.asked().len()
+        };
+        assert_eq!((asked(&churn.scientist), asked(&churn.scientist)), (1, 0));
+        world.done(&["mapping", "remove", "3"]);
+        assert_eq!(churn.get(scientists, &churn.scientist).error().1, 380_003);
+        world.done(&["mapping", "add", "churn", "all", "arn:aws:iam::123456789012:role/scientists"]);
+        assert_eq!((asked(&churn.scientist), asked(&churn.scientist)), (1, 0), "another mapping");
+        let key = world.done(&["user", "key", "ada.lovelace@example.org"]);
+        assert_eq!(churn.get(scientists, &churn.scientist).status, 401);
+        assert_eq!((asked(&key), asked(&key)), (1, 0), "another key");
+        world.done(&["member", "set", "churn", "ada.lovelace@example.org", "data-owner"]);
+        assert_eq!((asked(&key), asked(&key)), (1, 0), "another project role");
+        world.done(&["member", "remove", "churn", "ada.lovelace@example.org"]);
+        assert_eq!(churn.get(scientists, &key).status, 403);
+    }
+
+    fn many_workers_that_start_together_cost_one_call_for_each_member_role_and_session_name(world: &World) {
+        let churn = churn(world);
+        const WORKERS: usize = 400;
+        std::thread::scope(|scope| {
+            let churn = &churn;
+            let asking: Vec<_> = (0..WORKERS)
+                .map(|worker| {
+                    let key = if worker % 2 == 0 { &churn.scientist } else { &churn.owner };
+                    let role = "roleARN=arn:aws:iam::123456789012:role/everybody";
+                    let query = format!("{role}&roleSessionName=worker{}", worker % 20);
+                    scope.spawn(move || churn.get(&query, key).status)
+                })
+                .collect();
+            assert!(asking.into_iter().all(|asked| asked.join().expect("no panic") == 200));
+        });
+        assert_eq!(churn.sts.asked().len(), 20);
+        assert_eq!(
+            world.sql("select count(distinct id) from audit where outcome = 'granted'"),
+            [[WORKERS.to_string()]]
+        );
+        let transactions = churn.server.metric("audit_writes_total{outcome=\"written\"}");
+        assert!(transactions < 400.0, "{transactions} transactions for at least 400 rows: they do not share a flush");
+    }
+
+    fn when_sts_throttles_who_waits_waits_together_and_gets_credentials_afterwards(world: &World) {
+        let churn = churn(world);
+        churn.sts.is(Mood::Throttles);
+        std::thread::scope(|scope| {
+            let churn = &churn;
+            let asking: Vec<_> = (0..20)
+                .map(|number| scope.spawn(move || churn.get(&format!("roleSessionName=job{number}"), &churn.scientist)))
+                .collect();
+            churn.sts.wait();
+            churn.server.wait_for_metric("waiting_for_sts", 20.0);
+            churn.sts.is(Mood::Grants);
+            for asked in asking {
+                assert_eq!(asked.join().expect("no panic").status, 200);
+            }
+        });
+        let asked = churn.sts.asked().len();
+        assert!(asked <= 45, "{asked} calls: each of 20 was throttled once and then tried on its own");
+        assert!(churn.server.metric("sts_calls_total{outcome=\"throttled\"}") >= 1.0);
+    }
+
+    fn an_sts_that_throttles_on_is_a_503_that_says_when_to_come_back(world: &World) {
+        let churn = churn(world);
+        churn.sts.is(Mood::Throttles);
+        let answer = churn.get("", &churn.scientist);
+        assert_eq!((answer.status, answer.json["errorCode"].as_u64()), (503, Some(380_001)), "{}", answer.text);
+        let wait: u64 = answer.header("retry-after").parse().expect("seconds");
+        assert!((1..=9).contains(&wait), "{wait}");
+        assert!(churn.sts.asked().len() <= 4);
+        assert_eq!(audit(world)[0][3], "refused");
+    }
+
+    fn a_member_who_asks_under_ever_new_session_names_waits_and_others_do_not(world: &World) {
+        let churn = churn(world);
+        let refused = (0..400)
+            .map(|number| churn.get(&format!("roleSessionName=name{number}"), &churn.scientist))
+            .find(|answer| answer.status != 200)
+            .expect("400 calls at once are too many for one member");
+        assert_eq!(refused.status, 429, "{}", refused.text);
+        assert!(refused.header("retry-after").parse::<u64>().expect("seconds") >= 1);
+        assert_eq!(churn.get("", &churn.owner).status, 200);
+        assert_eq!(churn.get("roleSessionName=name0", &churn.scientist).status, 200, "what is there costs no call");
+    }
+
+    fn refusals_are_counted_in_few_rows_and_after_too_many_a_caller_is_told_to_wait(world: &World) {
+        let churn = churn(world);
+        let statuses: Vec<u16> = (0..150).map(|_| churn.get("", &churn.stranger).status).collect();
+        assert_eq!((&statuses[..100], &statuses[100..]), (&[403; 100][..], &[429; 50][..]));
+        let other: Vec<u16> = (2..40)
+            .map(|project| churn.server.get(&format!("/project/{project}/cloud/aws/session-token"), &churn.stranger).status)
+            .collect();
+        assert!(other.iter().all(|status| *status == 429), "{other:?}");
+        assert_eq!(churn.get("", &churn.scientist).status, 200, "nobody else waits");
+        // Its end writes the counts that are not written yet.
+        churn.server.stop();
+        let rows = world.sql("select count(*), cast(sum(times) as bigint) from audit where actor = 'stranger@example.org'");
+        assert_eq!(rows, [["21", "188"]]);
+        assert_eq!(
+            world.sql("select times from audit where actor = 'stranger@example.org' and project_id = 1 and last_at >= at"),
+            [["150"]]
+        );
     }
 
     fn a_change_by_the_command_line_counts_from_the_next_request_on(world: &World) {

@@ -22,6 +22,8 @@ pub enum Mood {
     Grants,
     Refuses,
     HangsUp,
+    /// Says that there were too many calls.
+    Throttles,
     /// Sends nothing until the client hangs up.
     KeepsSilent,
     /// Waits until its mood changes, and then answers as that says.
@@ -115,6 +117,7 @@ fn converse(stream: &TcpStream, mood: &(Mutex<Mood>, Condvar), asked: &Mutex<Vec
                 match decided {
                     Mood::Grants => ("200 OK", granted(&parameters, now)),
                     Mood::Refuses => ("403 Forbidden", refused()),
+                    Mood::Throttles => ("400 Bad Request", throttled()),
                     Mood::HangsUp => return,
                     Mood::KeepsSilent | Mood::Thinks => {
                         let _ = reader.read(&mut [0]);
@@ -173,6 +176,12 @@ fn refused() -> String {
     "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\
      <Code>AccessDenied</Code><Message>User: arn:aws:iam::123456789012:user/base is not authorized to perform: \
      sts:AssumeRole</Message></Error><RequestId>sts-request-2</RequestId></ErrorResponse>"
+        .to_owned()
+}
+
+fn throttled() -> String {
+    "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type><Code>Throttling</Code>\
+     <Message>Rate exceeded</Message></Error><RequestId>sts-request-3</RequestId></ErrorResponse>"
         .to_owned()
 }
 

@@ -1,0 +1,225 @@
+//! The issuer of credentials: asks STS, lets callers who ask for the same at the same time share one call, and gives what STS gave once
+//! more while nearly all of its time is left.
+//!
+//! A request comes here after it has been authorised by itself, and has an audit row of its own. Credentials are in memory only, for a
+//! bounded number of keys, and are zeroed when they go. The key holds everything that decides about them, so a change of the mapping,
+//! of the membership or of the API key makes them unreachable at once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant as Clock, SystemTime};
+
+use hops_credentials_core::error::Error as CoreError;
+use hops_credentials_core::request::{Extras, SessionDuration, SessionName};
+use hops_credentials_core::role::{ProjectRole, RoleArn};
+use hops_credentials_core::sts::{IssuedCredentials, Sts};
+
+use crate::error::Error;
+use crate::flights::Flights;
+use crate::http::deadline::Deadline;
+use crate::metrics::{GaugeGuard, Metrics};
+use crate::sts_budget::{Refusal, StsBudget, Turn};
+
+/// The longest call to STS, its tries included.
+const STS_TIMEOUT: Duration = Duration::from_secs(7);
+
+/// The number of keys whose credentials are remembered.
+const MAX_REMEMBERED: usize = 10_000;
+
+/// The values that two requests must have in common to share credentials. They are compared one by one: two keys could make the same
+/// text.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CredentialsKey {
+    /// The e-mail address of the member. Two members never share credentials.
+    pub member: String,
+    /// What the member has shown: an API key's prefix, or nothing for a token.
+    pub key_prefix: Option<String>,
+    /// The project.
+    pub project_id: i64,
+    /// The member's role in it.
+    pub project_role: ProjectRole,
+    /// The role mapping.
+    pub mapping_id: i64,
+    /// The role.
+    pub role: RoleArn,
+    /// The session name.
+    pub session_name: SessionName,
+    /// The requested duration.
+    pub duration: SessionDuration,
+    /// What else STS gets.
+    pub extras: Extras,
+}
+
+/// Whether a caller comes back before its credentials expire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renews {
+    /// It says so.
+    Yes,
+    /// It does not: it may use what it gets to the end, and must not get half of an hour.
+    Unknown,
+}
+
+impl Renews {
+    /// Whether credentials with so much time left are as good as new for the caller. A client of ours renews with a third left at the
+    /// latest, so half is enough for it.
+    fn accepts(self, left: Duration, valid_for: Duration) -> bool {
+        match self {
+            Renews::Yes => left >= valid_for / 2,
+            Renews::Unknown => left >= valid_for / 10 * 9,
+        }
+    }
+}
+
+/// The reason why there are no credentials, for all who wait for them.
+#[derive(Debug, Clone)]
+pub enum Failure {
+    /// STS gave none.
+    Sts(Arc<CoreError>),
+    /// No call was left.
+    Budget(Refusal),
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Sts(error) => Error::Assume(error),
+            Failure::Budget(Refusal::Member(wait)) => Error::TooManyRequests { seconds: wait.as_secs() + 1 },
+            Failure::Budget(Refusal::Account(wait)) => Error::StsBusy { seconds: wait.as_secs() + 1 },
+        }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Failure::Budget(refusal)
+    }
+}
+
+type Outcome = Result<IssuedCredentials, Failure>;
+
+/// The issuer of a server.
+#[derive(Debug)]
+pub struct Issuer {
+    sts: Arc<Sts>,
+    budget: StsBudget,
+    flights: Flights<CredentialsKey, Outcome>,
+    remembered: Mutex<HashMap<CredentialsKey, Remembered>>,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Debug)]
+struct Remembered {
+    /// What STS gave; `None` once nobody gets it any more: then the key tells only who renews.
+    issued: Option<IssuedCredentials>,
+    /// The end of its validity by the clock of this machine that is never set.
+    until: Clock,
+}
+
+impl Issuer {
+    /// Makes an issuer. Nothing is sent.
+    pub fn new(sts: Arc<Sts>, metrics: Arc<Metrics>) -> Self {
+        Self { sts, budget: StsBudget::default(), flights: Flights::default(), remembered: Mutex::default(), metrics }
+    }
+
+    /// Finds credentials that STS gave for this key not long ago.
+    pub fn find(&self, key: &CredentialsKey, renews: Renews) -> Option<IssuedCredentials> {
+        let remembered = self.lock();
+        let Remembered { issued, until } = remembered.get(key)?;
+        let issued = issued.as_ref()?;
+        let left = until.saturating_duration_since(Clock::now());
+        // A clock that was set must not make credentials look fresher than they are.
+        let by_clock = issued.credentials.expiration().duration_since(SystemTime::now()).unwrap_or_default();
+        let is_accepted = renews.accepts(left.min(by_clock), issued.credentials.valid_for());
+        is_accepted.then(|| {
+            self.metrics.reused.inc();
+            IssuedCredentials { warnings: Vec::new(), ..issued.clone() }
+        })
+    }
+
+    /// Waits for the call to STS under way for this key, or makes it.
+    ///
+    /// # Errors
+    /// [`Failure`]
+    pub async fn fetch(&self, key: CredentialsKey, renews: Renews, deadline: Deadline) -> Outcome {
+        let waiting = GaugeGuard::new(&self.metrics.waiting_for_sts);
+        let call = async || {
+            // An earlier flight may have landed since the caller looked.
+            if let Some(issued) = self.find(&key, renews) {
+                return Ok(issued);
+            }
+            let outcome = self.call(&key, renews, deadline).await;
+            if let Ok(issued) = &outcome {
+                self.remember(&key, issued);
+            }
+            outcome
+        };
+        let outcome = self.flights.join(key.clone(), call).await;
+        drop(waiting);
+        outcome
+    }
+
+    /// Asks STS with nobody to share the answer, as *Try it* does.
+    ///
+    /// # Errors
+    /// [`Failure`]
+    pub async fn call(&self, key: &CredentialsKey, renews: Renews, deadline: Deadline) -> Outcome {
+        let is_known = self.lock().contains_key(key);
+        let turn = if is_known || renews == Renews::Yes { Turn::Renewal } else { Turn::Newcomer };
+        self.budget.take_for_member(&key.member)?;
+        loop {
+            self.budget.take(turn, deadline.0).await?;
+            let begin = Clock::now();
+            let sts = self.sts.as_ref().clone().with_timeout(STS_TIMEOUT.min(deadline.remaining()));
+            let result = sts.assume_role(&key.role, &key.session_name, key.duration, &key.extras).await;
+            self.metrics.count_sts_call(&result, begin.elapsed());
+            match result {
+                Ok(issued) => {
+                    self.budget.answered();
+                    return Ok(issued);
+                }
+                Err(error) if error.is_throttling() => self.budget.throttled(),
+                Err(error) => return Err(Failure::Sts(Arc::new(error))),
+            }
+        }
+    }
+
+    fn remember(&self, key: &CredentialsKey, issued: &IssuedCredentials) {
+        self.sweep();
+        let mut remembered = self.lock();
+        if remembered.len() < MAX_REMEMBERED || remembered.contains_key(key) {
+            let until = Clock::now() + issued.credentials.valid_for();
+            remembered.insert(key.clone(), Remembered { issued: Some(issued.clone()), until });
+        }
+    }
+
+    /// Drops credentials that nobody gets any more, so that they do not stay in memory. While there are too many keys, it drops keys
+    /// whose credentials are gone too.
+    pub fn sweep(&self) {
+        let now = Clock::now();
+        let mut remembered = self.lock();
+        let is_full = remembered.len() >= MAX_REMEMBERED;
+        remembered.retain(|_, old| {
+            old.issued.take_if(|issued| {
+                !Renews::Yes.accepts(old.until.saturating_duration_since(now), issued.credentials.valid_for())
+            });
+            now < old.until && (old.issued.is_some() || !is_full)
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<CredentialsKey, Remembered>> {
+        self.remembered.lock().expect("nobody panics while holding it")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nine_tenths_of_the_time_are_as_good_as_new_and_half_for_a_caller_that_renews() {
+        let hour = Duration::from_secs(3600);
+        let accepts = |renews: Renews, minutes: u64| renews.accepts(Duration::from_secs(minutes * 60), hour);
+        assert!(accepts(Renews::Unknown, 54) && !accepts(Renews::Unknown, 53));
+        assert!(accepts(Renews::Yes, 30) && !accepts(Renews::Yes, 29));
+    }
+}
