@@ -21,13 +21,14 @@ impl<Key, Outcome> Default for Flights<Key, Outcome> {
 impl<Key: Eq + Hash + Clone, Outcome: Clone> Flights<Key, Outcome> {
     /// Waits for the call under way for this key, or makes it with `call`. All who wait get its outcome.
     ///
-    /// If the task that runs `call` is dropped, one of the waiting tasks runs its own instead.
+    /// If the task that runs `call` is dropped, one of the waiting tasks runs its own instead; if nobody waits, nothing of the call stays.
     pub async fn join(&self, key: Key, call: impl AsyncFnOnce() -> Outcome) -> Outcome {
         let cell = self.lock().entry(key.clone()).or_default().clone();
-        let outcome = cell.get_or_init(async || {
+        let seat = Seat { flights: self, key, cell };
+        let outcome = seat.cell.get_or_init(async || {
             // On the heap: a call of the AWS SDK takes tens of KiB, and tasks that only wait do not need that room.
             let outcome = Box::pin(call()).await;
-            self.lock().remove(&key);
+            self.lock().remove(&seat.key);
             outcome
         });
         outcome.await.clone()
@@ -35,6 +36,28 @@ impl<Key: Eq + Hash + Clone, Outcome: Clone> Flights<Key, Outcome> {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arc<OnceCell<Outcome>>>> {
         self.0.lock().expect("nobody panics while holding it")
+    }
+}
+
+/// The place of one who waits for a call. The last one who leaves before the call has an outcome takes the call with them.
+struct Seat<'a, Key: Eq + Hash, Outcome> {
+    flights: &'a Flights<Key, Outcome>,
+    key: Key,
+    cell: Arc<OnceCell<Outcome>>,
+}
+
+impl<Key: Eq + Hash, Outcome> Drop for Seat<'_, Key, Outcome> {
+    fn drop(&mut self) {
+        // A call with an outcome has left the map, and another call may be under its key.
+        if self.cell.initialized() {
+            return;
+        }
+        let mut flights = self.flights.0.lock().expect("nobody panics while holding it");
+        // Seats are taken and left under this lock, so two owners are the map and this seat.
+        let is_last = |cell: &Arc<OnceCell<Outcome>>| Arc::ptr_eq(cell, &self.cell) && Arc::strong_count(cell) == 2;
+        if flights.get(&self.key).is_some_and(is_last) {
+            flights.remove(&self.key);
+        }
     }
 }
 
@@ -188,6 +211,19 @@ mod tests {
         }
         calls.go.notify_one();
         assert_eq!(finish(vec![second]).await, ["ASIA2"]);
+        assert!(flights.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_call_that_nobody_waits_for_leaves_nothing() {
+        let (flights, calls) = (Arc::default(), Arc::<Calls>::default());
+        let first = ask(&flights, &calls, credentials(), false).await;
+        let second = ask(&flights, &calls, credentials(), false).await;
+        for asking in [first, second] {
+            assert_eq!(flights.lock().len(), 1);
+            asking.abort();
+            assert!(asking.await.expect_err("it is dropped").is_cancelled());
+        }
         assert!(flights.lock().is_empty());
     }
 }
