@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hops_credentials_core::role::ProjectRole;
 use serde_json::json;
 use sqlx::AnyExecutor;
+use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
 use crate::api_key::{ApiKey, has_hash, hash_key, read_prefix};
 use crate::audit::{self, Action, Actor};
@@ -46,10 +47,27 @@ impl FromStr for Email {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let is_legal = text.len() <= 254
-            && text.chars().all(|character| !character.is_whitespace() && !character.is_control())
+            && text.chars().all(is_visible)
             && text.rsplit_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
         if is_legal { Ok(Self(text.to_lowercase())) } else { Err("an e-mail address looks like name@example.org") }
     }
+}
+
+/// Whether people see the character, and see it where it stands: two addresses that look alike are one.
+fn is_visible(character: char) -> bool {
+    let is_printed = match character.general_category_group() {
+        GeneralCategoryGroup::Separator | GeneralCategoryGroup::Other => false,
+        GeneralCategoryGroup::Letter
+        | GeneralCategoryGroup::Mark
+        | GeneralCategoryGroup::Number
+        | GeneralCategoryGroup::Punctuation
+        | GeneralCategoryGroup::Symbol => true,
+    };
+    // Letters and marks that are invisible by default (DerivedCoreProperties.txt, Default_Ignorable_Code_Point), and the empty braille cell.
+    let is_ignorable = matches!(character,
+        '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{2800}' | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}');
+    is_printed && !is_ignorable
 }
 
 /// A user: somebody who may call the server.
@@ -165,6 +183,15 @@ mod tests {
         let email: Email = "Ada.Lovelace@Example.ORG".parse().expect("an address");
         assert_eq!(email.as_str(), "ada.lovelace@example.org");
         assert_eq!(email.local_part(), "ada.lovelace");
+        for character in
+            "\u{ad}\u{200b}\u{200e}\u{202e}\u{2028}\u{2060}\u{feff}\u{34f}\u{3164}\u{fe0f}\u{e0041}\u{e000}\u{0}\u{85}"
+                .chars()
+        {
+            assert!(format!("ada{character}@example.org").parse::<Email>().is_err(), "{character:?}");
+        }
+        for text in ["älma@example.org", "o'hara+x@example.org", "李@例子.org"] {
+            assert!(text.parse::<Email>().is_ok(), "{text:?}");
+        }
         for text in ["", "ada", "@example.org", "ada@", "a da@example.org", "ada@example.org\n", &"a".repeat(300)] {
             assert!(text.parse::<Email>().is_err(), "{text:?}");
         }
