@@ -11,12 +11,16 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
+use crate::browser_session::cookie::Cookie;
 use crate::error::Error;
 use crate::http::deadline::Deadline;
 use crate::{log, random};
 
 /// The longest body. No endpoint needs a longer one, so it is refused unread.
 const MAX_BODY_BYTES: u64 = 64 * 1024;
+
+/// Makes browsers use TLS only, for a year, where this server or the proxy in front of it speaks TLS (RFC 6797).
+const STRICT_TRANSPORT_SECURITY: &str = "max-age=31536000";
 
 /// The id of a request, in the log, in the audit and in the header `X-Request-Id` of the response.
 #[derive(Debug, Clone)]
@@ -43,6 +47,9 @@ pub async fn wrap(State(app): State<App>, mut request: Request, next: Next) -> R
         }
     };
     let headers = response.headers_mut();
+    if let Cookie::Secure = app.cookie {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(STRICT_TRANSPORT_SECURITY));
+    }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers
         .insert("x-request-id", HeaderValue::try_from(id.as_str()).expect("hexadecimal digits are legal in a header"));
