@@ -1,6 +1,5 @@
 //! The query of a request and the segments of its path. Errors name the parameter.
 
-use std::convert::Infallible;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -13,10 +12,12 @@ use crate::error::Error;
 pub struct Parameters(Vec<(String, String)>);
 
 impl<S: Sync> FromRequestParts<S> for Parameters {
-    type Rejection = Infallible;
+    type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self::from_query(parts.uri.query().unwrap_or_default()))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        let parameters = Self::from_query(parts.uri.query().unwrap_or_default());
+        parameters.check()?;
+        Ok(parameters)
     }
 }
 
@@ -24,6 +25,20 @@ impl Parameters {
     /// Decodes a query.
     pub fn from_query(query: &str) -> Self {
         Self(form_urlencoded::parse(query.as_bytes()).into_owned().filter(|(_, value)| !value.is_empty()).collect())
+    }
+
+    /// Refuses control characters: no value has any, and PostgreSQL cannot hold all of them.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] that names the parameter.
+    pub fn check(&self) -> Result<(), Error> {
+        let has_control = |text: &String| text.chars().any(char::is_control);
+        match self.0.iter().find(|(name, value)| has_control(name) || has_control(value)) {
+            None => Ok(()),
+            Some((name, _)) => {
+                Err(Error::InvalidArgument(format!("{}: it has a control character", name.escape_debug())))
+            }
+        }
     }
 
     /// The values of a parameter that may be repeated.
@@ -85,7 +100,11 @@ async fn parse_number<S: Send + Sync>(parts: &mut Parts, state: &S, name: &'stat
         .await
         .map_err(|_| Error::InvalidArgument("the path is not UTF-8".to_owned()))?;
     let text = segments.iter().find(|(given, _)| *given == name).map_or("", |(_, value)| value);
-    text.parse().map_err(|_| illegal(name, &format_args!("{text:?} in the path is not a number")))
+    // `parse` would take a sign too.
+    let digits = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    digits
+        .and_then(|digits| digits.parse().ok())
+        .ok_or_else(|| illegal(name, &format_args!("{text:?} in the path is not a number")))
 }
 
 #[cfg(test)]

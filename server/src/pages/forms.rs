@@ -49,6 +49,9 @@ impl<S: Sync> FromRequestParts<S> for Fields {
 ///
 /// Only the sign-in form has no session yet, so only its origin is checked.
 pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    if let Err(error) = Parameters::from_query(request.uri().query().unwrap_or_default()).check() {
+        return PageError::Refused(error).into_response();
+    }
     if matches!(*request.method(), Method::GET | Method::HEAD) {
         return next.run(request).await;
     }
@@ -62,6 +65,12 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
         || app.cookie.read(&parts.headers).is_some_and(|id| id.has_form_token(&fields.text(TOKEN_FIELD)));
     if !is_accepted {
         return PageError::ForeignForm.into_response();
+    }
+    // Such a key is a wrong key like any other, and counts.
+    if parts.uri.path() != path::SIGN_IN
+        && let Err(error) = fields.parameters().check()
+    {
+        return PageError::Refused(error).into_response();
     }
     parts.extensions.insert(fields);
     next.run(Request::from_parts(parts, axum::body::Body::empty())).await
