@@ -26,7 +26,10 @@ pub fn routes() -> Router<App> {
             "/project/{project}/cloud/role-mappings/{id}",
             get(role_mappings::find_in_project).put(role_mappings::set_default),
         )
-        .route("/project/{project}/cloud/aws/session-token", get(session_token::issue))
+        .route(
+            "/project/{project}/cloud/aws/session-token",
+            get(session_token::issue).head(allow_get_only).fallback(allow_get_only),
+        )
         .route("/admin/cloud/role-mappings", get(role_mappings::list).post(role_mappings::add))
         .route("/admin/cloud/role-mappings/isAvailable", get(role_mappings::is_available))
         .route(
@@ -38,6 +41,12 @@ pub fn routes() -> Router<App> {
         .fallback(async || Error::NoSuchPath)
         .method_not_allowed_fallback(async || Error::MethodNotAllowed);
     Router::new().nest("/hopsworks-api", interface).route("/openapi.json", get(describe))
+}
+
+/// Refuses all methods but GET where GET has an effect. HEAD is asked for without an effect in mind, by monitors and caches, and axum
+/// would call the handler of GET for it.
+async fn allow_get_only() -> impl IntoResponse {
+    ([(header::ALLOW, "GET")], Error::MethodNotAllowed)
 }
 
 /// Describes the interface as OpenAPI. A test compares the description with what is served.
@@ -70,8 +79,12 @@ impl IntoResponse for Error {
         let body = ErrorBody { error_code: self.code(), error_msg: self.name(), usr_msg };
         let mut response = (status, Json(body)).into_response();
         if status == StatusCode::UNAUTHORIZED {
-            let scheme = HeaderValue::from_static("ApiKey realm=\"role-mapping-server\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+            let schemes = if let Error::NotOfCluster = self {
+                "Bearer realm=\"role-mapping-server\", ApiKey realm=\"role-mapping-server\""
+            } else {
+                "ApiKey realm=\"role-mapping-server\""
+            };
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(schemes));
         }
         if let Some(seconds) = self.retry_after() {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

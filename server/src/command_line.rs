@@ -3,3 +3,4 @@
 pub mod commands;
 mod import;
 pub mod options;
+pub mod remedy;

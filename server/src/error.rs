@@ -17,9 +17,18 @@ pub enum Error {
     /// No `Authorization`, one of another scheme, or an unknown key.
     #[error("the request has no valid API key; send the header \"Authorization: ApiKey <key>\"")]
     Unauthenticated,
+    /// As [`Error::Unauthenticated`], where a cluster knows the callers.
+    #[error(
+        "the request has no login that the cluster knows; send the header \"Authorization: Bearer <JWT>\" or \
+         \"Authorization: ApiKey <key>\""
+    )]
+    NotOfCluster,
     /// An unknown key, from an address that has sent many of them.
     #[error("too many wrong API keys came from this address; try again in {0} s")]
     TooManyWrongKeys(u64),
+    /// As [`Error::TooManyWrongKeys`], where a cluster knows the callers.
+    #[error("too many wrong tokens and API keys came from this address; try again in {0} s")]
+    TooManyWrongLogins(u64),
     /// A token of the cluster that does not tell who its owner is.
     #[error(
         "the cluster does not accept this token: a JWT needs the audience api or job, an API key the scope PROJECT"
@@ -82,13 +91,13 @@ pub enum Error {
         role: RoleArn,
     },
     /// The administrator named a project that does not exist.
-    #[error("there is no project {0:?}; add it with: role-mapping-server project add NAME")]
+    #[error("there is no project {0:?}")]
     NoSuchProject(String),
     /// The administrator named a user who does not exist.
-    #[error("there is no user {0}; add them with: role-mapping-server user add EMAIL")]
+    #[error("there is no user {0}")]
     NoSuchUser(String),
     /// `user add` of a user who exists.
-    #[error("user {0} already exists; make a new key with: role-mapping-server user key {0}")]
+    #[error("user {0} already exists")]
     UserExists(String),
     /// `project add` of a project that exists.
     #[error("project {0} already exists")]
@@ -162,8 +171,10 @@ impl Error {
     /// The HTTP status of the response.
     pub fn status(&self) -> StatusCode {
         match self {
-            Error::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Error::TooManyWrongKeys(_) | Error::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Error::Unauthenticated | Error::NotOfCluster => StatusCode::UNAUTHORIZED,
+            Error::TooManyWrongKeys(_) | Error::TooManyWrongLogins(_) | Error::TooManyRequests { .. } => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Error::StsBusy { .. } | Error::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Error::Database(error) if trouble(error).is_some() => StatusCode::SERVICE_UNAVAILABLE,
             Error::NotMember(_)
@@ -198,6 +209,7 @@ impl Error {
     pub fn retry_after(&self) -> Option<u64> {
         match self {
             Error::TooManyWrongKeys(seconds)
+            | Error::TooManyWrongLogins(seconds)
             | Error::TooManyRequests { seconds }
             | Error::StsBusy { seconds }
             | Error::Overloaded { seconds } => Some(*seconds),
@@ -221,7 +233,7 @@ impl Error {
             Error::NoSuchProject(_) => 150_004,
             Error::NotDataOwner => 150_068,
             Error::NotMember(_) => 160_000,
-            Error::Unauthenticated => 320_013,
+            Error::Unauthenticated | Error::NotOfCluster => 320_013,
             Error::NotAdmin => 320_003,
             Error::LoginNotAccepted => 320_004,
             Error::RoleNotForMember { .. } => 380_002,
@@ -230,6 +242,7 @@ impl Error {
             Error::TooManyWrongKeys(_)
             | Error::TooManyRequests { .. }
             | Error::Overloaded { .. }
+            | Error::TooManyWrongLogins(_)
             | Error::Cluster(_)
             | Error::LivesInCluster(_)
             | Error::OtherIdentity(_)

@@ -6,10 +6,13 @@
 
 mod answer_cache;
 pub mod cluster;
-mod cluster_import;
+pub mod cluster_client;
+mod known_logins;
 pub mod login;
+mod project_names;
+pub mod remote_mappings;
 
-use axum::http::HeaderMap;
+use std::net::IpAddr;
 
 use crate::database::Database;
 use crate::error::Error;
@@ -27,19 +30,35 @@ pub enum Identity {
 }
 
 impl Identity {
-    /// Finds who makes a request, from its header `Authorization` alone. For a user of a cluster it leaves open whether they
+    /// Makes the error for a request without a login.
+    pub fn no_login(&self) -> Error {
+        match self {
+            Identity::Local => Error::Unauthenticated,
+            Identity::Hopsworks(_) => Error::NotOfCluster,
+        }
+    }
+
+    /// Finds whose login this is, from its header alone. For a user of a cluster it leaves open whether they
     /// are an administrator.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] when nobody has this key or token; why the database or the cluster cannot tell.
-    pub async fn authenticate(&self, database: &Database, headers: &HeaderMap) -> Result<User, Error> {
-        let login = Login::from_headers(headers).ok_or(Error::Unauthenticated)?;
+    /// [`Error::Unauthenticated`] or [`Error::NotOfCluster`] when nobody has this key or token, or when there is none;
+    /// [`Error::TooManyWrongLogins`]; why the database or the cluster cannot tell.
+    pub async fn authenticate(
+        &self,
+        database: &Database,
+        login: Option<&Login>,
+        address: IpAddr,
+    ) -> Result<User, Error> {
         match self {
-            Identity::Local => match login.api_key() {
+            Identity::Local => match login.and_then(Login::api_key) {
                 Some(key) => user::find_by_key(database, key).await?.ok_or(Error::Unauthenticated),
-                None => Err(Error::Unauthenticated),
+                None => Err(self.no_login()),
             },
-            Identity::Hopsworks(cluster) => cluster.user(&login).await,
+            Identity::Hopsworks(cluster) => match login {
+                Some(login) => cluster.authenticate(login, address).await,
+                None => Err(self.no_login()),
+            },
         }
     }
 }

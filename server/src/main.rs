@@ -50,6 +50,7 @@ use clap::{CommandFactory, Parser};
 use tokio::runtime::Runtime;
 
 use crate::command_line::options::{Command, CommandLine};
+use crate::command_line::remedy::remedy;
 use crate::error::with_sources;
 
 fn main() -> ExitCode {
@@ -70,7 +71,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}", with_sources(&error));
+            eprintln!("{}{}", with_sources(&error), remedy(&error));
             ExitCode::FAILURE
         }
     }

@@ -16,7 +16,9 @@ use sqlx::{AnyExecutor, Row as _};
 use crate::api_key;
 use crate::database::Database;
 use crate::error::Error;
-use crate::project::{Project, parse_stored_role};
+use crate::log;
+use crate::member::parse_stored_role;
+use crate::project::Project;
 use crate::user::{self, User};
 
 /// A role mapping of a project.
@@ -99,20 +101,30 @@ macro_rules! select {
 
 type Row = (i64, i64, String, String, String, i64);
 
-fn from_row((id, project_id, project_name, project_role, role_arn, is_default): Row) -> Mapping {
-    Mapping {
-        id,
-        project: Project { id: project_id, name: project_name },
-        project_role: parse_stored_role(&project_role),
-        role: role_arn.parse().expect("only legal role ARNs are written"),
-        is_default: is_default == 1,
+/// Reads a row. `None`, with a line in the log, when somebody edited it: such a mapping is for nobody, and the others go on.
+fn from_row((id, project_id, project_name, project_role, role_arn, is_default): Row) -> Option<Mapping> {
+    let parsed = project_role.parse().and_then(|project_role| Ok((project_role, role_arn.parse()?)));
+    match parsed {
+        Ok((project_role, role)) => {
+            let project = Project { id: project_id, name: project_name };
+            Some(Mapping { id, project, project_role, role, is_default: is_default == 1 })
+        }
+        Err(error) => {
+            let error: hops_credentials_core::error::Error = error;
+            log::damaged_row(
+                &format_args!("role mapping {id} of project {project_id}"),
+                &error,
+                &format_args!("remove it with: role-mapping-server mapping remove {id}"),
+            );
+            None
+        }
     }
 }
 
 /// Lists all role mappings, in the order of their ids.
 pub async fn list(database: &Database) -> Result<Vec<Mapping>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(select!("order by role_mappings.id")).fetch_all(database.pool()).await?;
-    Ok(rows.into_iter().map(from_row).collect())
+    Ok(rows.into_iter().filter_map(from_row).collect())
 }
 
 /// Lists the role mappings of a project, in the order of their ids.
@@ -121,7 +133,7 @@ pub async fn list_in_project(executor: impl AnyExecutor<'_>, project_id: i64) ->
         .bind(project_id)
         .fetch_all(executor)
         .await?;
-    Ok(rows.into_iter().map(from_row).collect())
+    Ok(rows.into_iter().filter_map(from_row).collect())
 }
 
 /// A project as one of its members sees it.
@@ -161,13 +173,15 @@ pub async fn load_member_view(
     }
     let user = user::from_row(first.try_get(0)?, first.try_get(1)?, first.try_get(2)?);
     let project = Project { id: project_id, name: first.try_get(4)? };
-    let project_role = parse_stored_role(first.try_get(5)?);
+    let Some(project_role) = parse_stored_role(first.try_get(5)?, project_id, user.email.as_str()) else {
+        return Ok(None);
+    };
     let mut mappings = Vec::with_capacity(rows.len());
     for row in &rows {
         // A project without role mappings gives one row without a mapping.
         if let Some(id) = row.try_get::<Option<i64>, _>(6)? {
             let (role, arn, is_default) = (row.try_get(7)?, row.try_get(8)?, row.try_get(9)?);
-            mappings.push(from_row((id, project_id, project.name.clone(), role, arn, is_default)));
+            mappings.extend(from_row((id, project_id, project.name.clone(), role, arn, is_default)));
         }
     }
     Ok(Some(MemberView { user, project, project_role, mappings }))
@@ -180,16 +194,35 @@ pub async fn load_member_view(
 pub async fn find(executor: impl AnyExecutor<'_>, id: i64) -> Result<Mapping, Error> {
     let row: Option<Row> =
         sqlx::query_as(select!("where role_mappings.id = $1")).bind(id).fetch_optional(executor).await?;
-    row.map(from_row).ok_or_else(|| no_such_id(id))
+    row.and_then(from_row).ok_or_else(|| no_such_id(id))
+}
+
+/// Finds the id of the project that has this role mapping, damaged or not.
+///
+/// # Errors
+/// [`Error::NoSuchMapping`], [`Error::Database`].
+pub async fn find_project_id(executor: impl AnyExecutor<'_>, id: i64) -> Result<i64, Error> {
+    let project_id = sqlx::query_scalar("select project_id from role_mappings where id = $1")
+        .bind(id)
+        .fetch_optional(executor)
+        .await?;
+    project_id.ok_or_else(|| no_such_id(id))
 }
 
 /// Finds the role mapping with this id in this project. A mapping of another project is as unknown as one that does not exist.
 ///
 /// # Errors
 /// [`Error::NoSuchMapping`], [`Error::Database`].
+///
+/// Projects are compared by their ids: another server may have learned a new name a moment ago. The mapping has the project as the
+/// caller knows it.
 pub async fn find_in_project(database: &Database, project: &Project, id: i64) -> Result<Mapping, Error> {
     let mapping = find(database.pool(), id).await?;
-    if mapping.project == *project { Ok(mapping) } else { Err(no_such_id(id)) }
+    if mapping.project.id == project.id {
+        Ok(Mapping { project: project.clone(), ..mapping })
+    } else {
+        Err(no_such_id(id))
+    }
 }
 
 /// The error for an id that does not exist, or that the caller may not know of.

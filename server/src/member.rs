@@ -7,7 +7,8 @@ use sqlx::AnyConnection;
 use crate::audit::{self, Action, Actor};
 use crate::database::Database;
 use crate::error::Error;
-use crate::project::{self, Project, parse_stored_role};
+use crate::log;
+use crate::project::{self, Project, ProjectRef};
 use crate::user::{self, Email, Membership, User};
 
 /// Finds the project and the user's role in it; `None` when the project does not exist or the user is not a member of it.
@@ -30,7 +31,8 @@ pub async fn find(
     .bind(user_id)
     .fetch_optional(database.pool())
     .await?;
-    Ok(row.map(|(id, name, role)| (Project { id, name }, parse_stored_role(&role))))
+    Ok(row
+        .and_then(|(id, name, role)| Some((Project { id, name }, parse_stored_role(&role, id, user.email.as_str())?))))
 }
 
 /// Lists the projects of a user with the user's role in each, in the order of their names.
@@ -50,7 +52,10 @@ pub async fn list_projects(database: &Database, user: &User) -> Result<Vec<(Proj
     .bind(user_id)
     .fetch_all(database.pool())
     .await?;
-    Ok(rows.into_iter().map(|(id, name, role)| (Project { id, name }, parse_stored_role(&role))).collect())
+    let to_project = |(id, name, role): (i64, String, String)| {
+        Some((Project { id, name }, parse_stored_role(&role, id, user.email.as_str())?))
+    };
+    Ok(rows.into_iter().filter_map(to_project).collect())
 }
 
 /// Lists the members of a project with their roles in it, in the order of their names.
@@ -62,7 +67,11 @@ pub async fn list(database: &Database, project_id: i64) -> Result<Vec<(String, P
     .bind(project_id)
     .fetch_all(database.pool())
     .await?;
-    Ok(rows.into_iter().map(|(email, role)| (email, parse_stored_role(&role))).collect())
+    let to_member = |(email, role): (String, String)| {
+        let role = parse_stored_role(&role, project_id, &email)?;
+        Some((email, role))
+    };
+    Ok(rows.into_iter().filter_map(to_member).collect())
 }
 
 /// Makes the user a member of the project with that project role, or changes the role they have.
@@ -72,12 +81,12 @@ pub async fn list(database: &Database, project_id: i64) -> Result<Vec<(String, P
 pub async fn set(
     database: &Database,
     actor: &Actor,
-    project: &str,
+    project: &ProjectRef,
     email: &Email,
     role: ProjectRole,
 ) -> Result<(), Error> {
     let mut transaction = database.begin_write().await?;
-    let project = project::find_by_id_or_name(&mut *transaction, project).await?;
+    let project = project.find(&mut *transaction).await?;
     let project = project::lock(&mut transaction, project.id).await?;
     let user_id = user::find_id(&mut *transaction, email).await?;
     let before = find_role(&mut transaction, project.id, user_id).await?;
@@ -90,8 +99,8 @@ pub async fn set(
     .bind(role.query_name())
     .execute(&mut *transaction)
     .await?;
-    let state = |role: ProjectRole| json!({"email": email.as_str(), "projectRole": role.display_name()});
-    let (before, after) = (before.map(state), Some(state(role)));
+    let state = |role: &str| json!({"email": email.as_str(), "projectRole": role});
+    let (before, after) = (before.as_deref().map(state), Some(state(role.display_name())));
     audit::record_change(&mut transaction, actor, Action::MemberSet, Some((project.id, &project.name)), before, after)
         .await?;
     transaction.commit().await?;
@@ -102,9 +111,9 @@ pub async fn set(
 ///
 /// # Errors
 /// [`Error::NoSuchProject`], [`Error::NoSuchUser`], [`Error::NoSuchMember`], [`Error::Database`]; then nothing has changed.
-pub async fn remove(database: &Database, actor: &Actor, project: &str, email: &Email) -> Result<(), Error> {
+pub async fn remove(database: &Database, actor: &Actor, project: &ProjectRef, email: &Email) -> Result<(), Error> {
     let mut transaction = database.begin_write().await?;
-    let project = project::find_by_id_or_name(&mut *transaction, project).await?;
+    let project = project.find(&mut *transaction).await?;
     let project = project::lock(&mut transaction, project.id).await?;
     let user_id = user::find_id(&mut *transaction, email).await?;
     let Some(role) = find_role(&mut transaction, project.id, user_id).await? else {
@@ -115,7 +124,7 @@ pub async fn remove(database: &Database, actor: &Actor, project: &str, email: &E
         .bind(user_id)
         .execute(&mut *transaction)
         .await?;
-    let before = Some(json!({"email": email.as_str(), "projectRole": role.display_name()}));
+    let before = Some(json!({"email": email.as_str(), "projectRole": role}));
     audit::record_change(
         &mut transaction,
         actor,
@@ -129,16 +138,30 @@ pub async fn remove(database: &Database, actor: &Actor, project: &str, email: &E
     Ok(())
 }
 
+/// Finds the project role of a member as the audit shows it; that of a damaged row as it is stored.
 async fn find_role(
     connection: &mut AnyConnection,
     project_id: i64,
     user_id: i64,
-) -> Result<Option<ProjectRole>, sqlx::Error> {
+) -> Result<Option<String>, sqlx::Error> {
     let role: Option<String> =
         sqlx::query_scalar("select project_role from members where project_id = $1 and user_id = $2")
             .bind(project_id)
             .bind(user_id)
             .fetch_optional(connection)
             .await?;
-    Ok(role.map(|role| parse_stored_role(&role)))
+    Ok(role.map(|role| role.parse().map_or(role, |role: ProjectRole| role.display_name().to_owned())))
+}
+
+/// Reads a project role as the database holds it. `None`, with a line in the log, when somebody edited the row: it then makes nobody a
+/// member.
+pub fn parse_stored_role(text: &str, project_id: i64, email: &str) -> Option<ProjectRole> {
+    let parsed = text.parse().map_err(|error: hops_credentials_core::error::Error| {
+        log::damaged_row(
+            &format_args!("member {email} of project {project_id}"),
+            &error,
+            &format_args!("set it with: role-mapping-server member set {project_id} {email} PROJECT_ROLE"),
+        );
+    });
+    parsed.ok()
 }

@@ -1,11 +1,11 @@
 //! Projects.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
-use hops_credentials_core::role::ProjectRole;
 use serde_json::json;
-use sqlx::{AnyConnection, AnyExecutor};
+use sqlx::{AnyConnection, AnyExecutor, AssertSqlSafe};
 
 use crate::audit::{self, Action, Actor};
 use crate::database::{Database, is_conflict, next_id};
@@ -92,17 +92,44 @@ pub async fn find_by_name(executor: impl AnyExecutor<'_>, name: &str) -> Result<
     row.map(from_row).ok_or_else(|| Error::NoSuchProject(name.to_owned()))
 }
 
-/// Finds the project that the caller calls by its id or by its name, as the command line allows.
-///
-/// # Errors
-/// [`Error::NoSuchProject`], [`Error::Database`].
-pub async fn find_by_id_or_name(executor: impl AnyExecutor<'_>, id_or_name: &str) -> Result<Project, Error> {
-    let row = sqlx::query_as("select id, name from projects where id = $1 or name = $2")
-        .bind(id_or_name.parse::<i64>().unwrap_or(0))
-        .bind(id_or_name)
-        .fetch_optional(executor)
-        .await?;
-    row.map(from_row).ok_or_else(|| Error::NoSuchProject(id_or_name.to_owned()))
+/// What somebody calls a project: digits are always its id, everything else is its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProjectRef {
+    /// The id.
+    Id(i64),
+    /// The name.
+    Name(String),
+}
+
+impl FromStr for ProjectRef {
+    type Err = Error;
+
+    /// Reads an id or a name.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchProject`] for digits that are the id of no project, such as `0`: they are not a name either.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Ok(Self::Name(text.to_owned()));
+        }
+        match text.parse() {
+            Ok(id @ 1..) => Ok(Self::Id(id)),
+            Ok(_) | Err(_) => Err(Error::NoSuchProject(text.to_owned())),
+        }
+    }
+}
+
+impl ProjectRef {
+    /// Finds the project.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchProject`], [`Error::Database`].
+    pub async fn find(&self, executor: impl AnyExecutor<'_>) -> Result<Project, Error> {
+        match self {
+            Self::Id(id) => find_by_id(executor, *id).await,
+            Self::Name(name) => find_by_name(executor, name).await,
+        }
+    }
 }
 
 /// Locks the project with this id until the transaction ends: changes of its members and role mappings wait for each other.
@@ -122,33 +149,80 @@ fn from_row((id, name): (i64, String)) -> Project {
     Project { id, name }
 }
 
-/// Remembers a project of a cluster under its name, or under a placeholder that no project of Hopsworks can have as a name. A
-/// name that is already known stays when there is no new one.
+impl Project {
+    /// Makes a project of a cluster. `told` is the name that the cluster tells.
+    ///
+    /// The name is shown only if a project of this server could have it, and if it does not look like one of our placeholders. Else the
+    /// project is shown under its placeholder, `project-<id>`: nobody takes a project that a user named `119` for project 119.
+    pub fn of_cluster(id: i64, told: Option<&str>) -> Self {
+        let is_placeholder = |name: &str| {
+            let digits = name.get(..PLACEHOLDER.len()).filter(|begin| begin.eq_ignore_ascii_case(PLACEHOLDER));
+            digits.is_some() && name[PLACEHOLDER.len()..].bytes().all(|byte| byte.is_ascii_digit())
+        };
+        let name = told.and_then(|told| told.parse().ok()).map(|ProjectName(name)| name);
+        Self { id, name: name.filter(|name| !is_placeholder(name)).unwrap_or_else(|| format!("{PLACEHOLDER}{id}")) }
+    }
+}
+
+/// The beginning of a placeholder, before the id.
+const PLACEHOLDER: &str = "project-";
+
+/// Remembers a project of a cluster by its id alone, so that roles can be mapped to it.
+///
+/// # Errors
+/// [`Error::NoSuchProject`] for an id below 1, [`Error::Database`]; then nothing has changed.
+pub async fn remember_id(database: &Database, id: i64) -> Result<(), Error> {
+    match find_by_id(database.pool(), id).await {
+        Err(Error::NoSuchProject(_)) if id >= 1 => remember(database, &Project::of_cluster(id, None)).await,
+        other => other.map(drop),
+    }
+}
+
+/// Remembers a project of a cluster with its present name.
 ///
 /// # Errors
 /// [`Error::Database`]; then nothing has changed.
-pub async fn remember_name(database: &Database, id: i64, name: Option<&str>) -> Result<(), Error> {
-    let placeholder = |id: i64| format!("project-{id}");
+pub async fn remember(database: &Database, project: &Project) -> Result<(), Error> {
     let mut transaction = database.begin_write().await?;
-    if let Some(name) = name {
-        // Another project that had this name is gone: a cluster gives each name once.
-        sqlx::query("update projects set name = 'project-' || cast(id as text) where name = $1 and id <> $2")
-            .bind(name)
-            .bind(id)
-            .execute(&mut *transaction)
-            .await?;
-    }
-    sqlx::query(
-        "insert into projects (id, name) values ($1, $2) on conflict (id) do update set name = \
-         case when $3 = 1 then excluded.name else projects.name end",
-    )
-    .bind(id)
-    .bind(name.map_or_else(|| placeholder(id), str::to_owned))
-    .bind(i64::from(name.is_some()))
-    .execute(&mut *transaction)
-    .await?;
+    // Another project that had this name has another one now, or is gone: a cluster gives each name once.
+    sqlx::query("update projects set name = 'project-' || cast(id as text) where name = $1 and id <> $2")
+        .bind(&project.name)
+        .bind(project.id)
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query("insert into projects (id, name) values ($1, $2) on conflict (id) do update set name = excluded.name")
+        .bind(project.id)
+        .bind(&project.name)
+        .execute(&mut *transaction)
+        .await?;
     transaction.commit().await?;
     Ok(())
+}
+
+/// The most ids in one query.
+const IDS_IN_QUERY: usize = 500;
+
+/// Finds those of a cluster's projects that this database knows under another name.
+///
+/// # Errors
+/// The database's error.
+pub async fn find_renamed<'a>(
+    database: &Database,
+    projects: impl IntoIterator<Item = &'a Project>,
+) -> Result<Vec<Project>, sqlx::Error> {
+    let told: HashMap<i64, &Project> = projects.into_iter().map(|project| (project.id, project)).collect();
+    let mut renamed = Vec::new();
+    for ids in told.keys().collect::<Vec<_>>().chunks(IDS_IN_QUERY) {
+        // The driver binds no lists, and a number holds nothing but digits.
+        let list = ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let query = format!("select id, name from projects where id in ({list})");
+        let known: Vec<(i64, String)> = sqlx::query_as(AssertSqlSafe(query)).fetch_all(database.pool()).await?;
+        renamed.extend(known.into_iter().map(from_row).filter_map(|known| {
+            let project = told[&known.id];
+            (*project != known).then(|| project.clone())
+        }));
+    }
+    Ok(renamed)
 }
 
 /// Lists all projects with the number of their members, in the order of their names.
@@ -159,11 +233,6 @@ pub async fn list(database: &Database) -> Result<Vec<(Project, i64)>, sqlx::Erro
     .fetch_all(database.pool())
     .await?;
     Ok(rows.into_iter().map(|(id, name, members)| (Project { id, name }, members)).collect())
-}
-
-/// Parses a project role as the database holds it.
-pub fn parse_stored_role(text: &str) -> ProjectRole {
-    text.parse().expect("a check constraint holds project roles to the names of the contract")
 }
 
 #[cfg(test)]
@@ -178,5 +247,32 @@ mod tests {
         for illegal in ["", "119", "a b", "a\tb", "a/b", "ü", &"p".repeat(65)] {
             assert!(illegal.parse::<ProjectName>().is_err(), "{illegal:?}");
         }
+    }
+
+    #[test]
+    fn digits_are_always_an_id_and_everything_else_is_a_name() {
+        let read = |text: &str| text.parse::<ProjectRef>().map_err(|error| error.to_string());
+        assert_eq!(read("119"), Ok(ProjectRef::Id(119)));
+        assert_eq!(read("0119"), Ok(ProjectRef::Id(119)));
+        for name in ["churn", "119a", "+119", "-119", " 119", "1.0", "1e2", "0x1", "\u{661}", "project-119", ""] {
+            assert_eq!(read(name), Ok(ProjectRef::Name(name.to_owned())));
+        }
+        for nothing in ["0", "000", "9223372036854775808"] {
+            assert_eq!(read(nothing), Err(format!("there is no project {nothing:?}")));
+        }
+    }
+
+    #[test]
+    fn a_name_of_a_cluster_that_could_mislead_is_not_shown() {
+        let shown = |told: &str| Project::of_cluster(500, Some(told)).name;
+        for name in ["churn", "a", "119a", "project", "my-project-119", "project-x", "projects-1"] {
+            assert_eq!(shown(name), name);
+        }
+        let odd =
+            ["119", "", "project-119", "PROJECT-119", "project-", "a b", "a\u{202e}b", "\0", "１１９", "-", "<b>"];
+        for name in odd.into_iter().filter(|name| *name != "-") {
+            assert_eq!(shown(name), "project-500", "{name:?}");
+        }
+        assert_eq!(Project::of_cluster(500, None).name, "project-500");
     }
 }

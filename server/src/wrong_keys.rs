@@ -1,12 +1,15 @@
 //! Wrong keys: how often each address has sent one, and how long it has to wait.
 //!
-//! A key has 32 random bytes, so nobody finds one by trying; the limit keeps those who try from filling the log. It never slows
-//! down a valid key, whatever its address has done: many jobs share one address.
+//! A key has 32 random bytes, so nobody finds one by trying; the limit keeps those who try from filling the log, and from using this
+//! server to call the cluster. It never slows down a key that is known to be valid, whatever its address has done: many jobs share one
+//! address. Where only a cluster can tell, a key is counted as wrong until the cluster has answered: [`WrongKeys::try_one`].
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
 
 /// The number of wrong keys within [`WINDOW`] that get the usual error; the next ones get "too many".
 const MAX_WRONG_KEYS: u32 = 20;
@@ -25,26 +28,104 @@ pub struct WrongKeys(Arc<Mutex<HashMap<IpAddr, Window>>>);
 struct Window {
     began: Instant,
     count: u32,
+    /// The tries whose outcome is not known yet.
+    under_way: u32,
+    changed: Arc<Notify>,
+}
+
+impl Window {
+    fn new(now: Instant) -> Self {
+        Self { began: now, count: 0, under_way: 0, changed: Arc::default() }
+    }
+
+    fn is_running(&self, now: Instant) -> bool {
+        now < self.began + WINDOW
+    }
+
+    fn wait(&self, now: Instant) -> Duration {
+        self.began + WINDOW - now
+    }
 }
 
 impl WrongKeys {
     /// Counts a wrong key. Returns how long the address has to wait, if it has sent too many.
     pub fn count(&self, address: IpAddr, now: Instant) -> Option<Duration> {
-        let mut windows = self.0.lock().expect("nobody panics while holding it");
-        let is_running = |window: &Window| now < window.began + WINDOW;
-        if windows.len() >= MAX_ADDRESSES {
-            windows.retain(|_, window| is_running(window));
-        }
-        let key = to_network(address);
-        if windows.len() >= MAX_ADDRESSES && !windows.contains_key(&key) {
-            return None;
-        }
-        let window = windows.entry(key).or_insert(Window { began: now, count: 0 });
-        if !is_running(window) {
-            *window = Window { began: now, count: 0 };
-        }
+        let mut windows = self.lock();
+        let window = find(&mut windows, address, now)?;
         window.count = window.count.saturating_add(1);
-        (window.count > MAX_WRONG_KEYS).then(|| window.began + WINDOW - now)
+        (window.count > MAX_WRONG_KEYS).then(|| window.wait(now))
+    }
+
+    /// Begins the try of a key that may be wrong. Waits while the tries under way could be too many wrong ones.
+    ///
+    /// # Errors
+    /// How long the address has to wait, if it has sent too many wrong keys: the key is not to be tried, and counts as another one.
+    pub async fn try_one(&self, address: IpAddr) -> Result<Try, Duration> {
+        loop {
+            let changed = {
+                let (mut windows, now) = (self.lock(), Instant::now());
+                let Some(window) = find(&mut windows, address, now) else { return Ok(Try { place: None }) };
+                if window.count >= MAX_WRONG_KEYS {
+                    window.count = window.count.saturating_add(1);
+                    return Err(window.wait(now));
+                }
+                if window.count + window.under_way < MAX_WRONG_KEYS {
+                    window.under_way += 1;
+                    return Ok(Try { place: Some((self.clone(), to_network(address))) });
+                }
+                // It listens from here on, under the lock, so that it misses no change.
+                window.changed.clone().notified_owned()
+            };
+            changed.await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Window>> {
+        self.0.lock().expect("nobody panics while holding it")
+    }
+}
+
+/// Finds the window of an address, which begins anew after its time; `None` while too many other addresses are counted.
+fn find(windows: &mut HashMap<IpAddr, Window>, address: IpAddr, now: Instant) -> Option<&mut Window> {
+    if windows.len() >= MAX_ADDRESSES {
+        windows.retain(|_, window| window.is_running(now) || window.under_way > 0);
+    }
+    let key = to_network(address);
+    if windows.len() >= MAX_ADDRESSES && !windows.contains_key(&key) {
+        return None;
+    }
+    let window = windows.entry(key).or_insert_with(|| Window::new(now));
+    if !window.is_running(now) {
+        (window.began, window.count) = (now, 0);
+    }
+    Some(window)
+}
+
+/// The try of a key. Dropped without an outcome, it does not count.
+#[derive(Debug)]
+pub struct Try {
+    place: Option<(WrongKeys, IpAddr)>,
+}
+
+impl Try {
+    /// Counts the key as a wrong one.
+    pub fn was_wrong(self) {
+        if let Some((wrong_keys, network)) = &self.place
+            && let Some(window) = wrong_keys.lock().get_mut(network)
+        {
+            window.count = window.count.saturating_add(1);
+        }
+    }
+}
+
+impl Drop for Try {
+    fn drop(&mut self) {
+        if let Some((wrong_keys, network)) = &self.place
+            && let Some(window) = wrong_keys.lock().get_mut(network)
+        {
+            window.under_way = window.under_way.saturating_sub(1);
+            window.changed.notify_waiters();
+        }
     }
 }
 
@@ -97,5 +178,27 @@ mod tests {
         assert_eq!(wrong_keys.0.lock().expect("no panic").len(), MAX_ADDRESSES);
         waits(&wrong_keys, ADDRESS, 1, begin + WINDOW);
         assert_eq!(wrong_keys.0.lock().expect("no panic").len(), 1);
+    }
+
+    #[tokio::test]
+    async fn no_more_than_twenty_keys_that_may_be_wrong_are_tried_at_once_and_valid_ones_wait_for_each_other() {
+        let (wrong_keys, address) = (WrongKeys::default(), ADDRESS.parse().expect("an address"));
+        let mut tries = Vec::new();
+        for _ in 0..20 {
+            tries.push(wrong_keys.try_one(address).await.expect("room"));
+        }
+        let waiting = tokio::spawn({
+            let wrong_keys = wrong_keys.clone();
+            async move { wrong_keys.try_one(address).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        // A valid key makes room.
+        drop(tries.pop());
+        tries.push(waiting.await.expect("no panic").expect("room"));
+        tries.into_iter().for_each(Try::was_wrong);
+        let wait = wrong_keys.try_one(address).await.expect_err("jammed");
+        assert!(wait > Duration::from_secs(50) && wait <= WINDOW, "{wait:?}");
+        assert!(wrong_keys.try_one("192.0.2.8".parse().expect("an address")).await.is_ok());
     }
 }

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::http::auth::{Admin, Caller, DataOwner, Member, MemberMappings};
 use crate::http::parameters::{MappingId, Parameters};
 use crate::identity::Identity;
+use crate::identity::cluster_client::Asker;
 use crate::identity::login::Login;
 use crate::mapping::change::{self, Changes};
 use crate::mapping::{self, Mapping};
@@ -133,11 +134,12 @@ pub async fn add(
     parameters: Parameters,
 ) -> Result<(StatusCode, Json<MappingBody>), Error> {
     let role: RoleArn = parameters.required("cloudRole")?;
-    let project_id: i64 = parameters.required("projectId")?;
+    let project_id = parameters.required("projectId")?;
     let project_role: ProjectRole = parameters.required("projectRole")?;
     let is_default = parameters.one("defaultRole")?.unwrap_or(false);
     if let (Identity::Hopsworks(cluster), Some(login)) = (&app.identity, Login::from_headers(&headers)) {
-        cluster.import_project(&app.database, &login, project_id).await?;
+        let asker = Asker { login: &login, address: Some(caller.address) };
+        cluster.import_project(asker, &caller.user, project_id).await?;
     }
     let mapping = change::add(&app.database, &caller.actor, project_id, project_role, &role, is_default).await?;
     Ok((StatusCode::CREATED, MappingBody::new(format!("{}/{}", uri.path(), mapping.id), mapping)))

@@ -39,7 +39,7 @@ mod tests {
     #[test]
     fn a_login_is_opened_by_its_own_session_only() {
         let (session, other) = (SessionId::generate(), SessionId::generate());
-        let login = Login::with_api_key("prefix.canary");
+        let login = Login::with_api_key("prefix.canary").expect("a key");
         let sealed = seal(&session, &login);
         assert!(!sealed.contains("canary") && !sealed.contains(&hex(b"canary")), "{sealed}");
         assert_eq!(open(&session, &sealed), Some(login));

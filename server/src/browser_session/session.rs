@@ -1,5 +1,6 @@
 //! Sessions in the database: how one starts, whose it is, how it ends.
 
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use crate::api_key;
@@ -9,6 +10,7 @@ use crate::database::{Database, milliseconds};
 use crate::error::Error;
 use crate::identity::Identity;
 use crate::identity::cluster::Cluster;
+use crate::identity::cluster_client::Asker;
 use crate::identity::login::Login;
 use crate::user::{self, Membership, User};
 
@@ -21,16 +23,11 @@ const MAX_AGE: Duration = Duration::from_secs(12 * 60 * 60);
 /// The precision of the last use, so that not every page costs a write.
 const LAST_USE_PRECISION: Duration = Duration::from_secs(60);
 
-/// Starts a session for the owner of an API key.
+/// Starts a session for the user who has this login, an API key.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`] when nobody has this key, an error of the cluster, [`Error::Database`]; then no session starts.
-pub async fn start(database: &Database, identity: &Identity, key: &str) -> Result<SessionId, Error> {
-    let login = Login::with_api_key(key);
-    let user = match identity {
-        Identity::Local => user::find_by_key(database, key).await?.ok_or(Error::Unauthenticated)?,
-        Identity::Hopsworks(cluster) => cluster.user(&login).await?,
-    };
+/// [`Error::Database`]; then no session starts.
+pub async fn start(database: &Database, user: &User, login: &Login) -> Result<SessionId, Error> {
     let id = SessionId::generate();
     let now = SystemTime::now();
     let mut transaction = database.begin_write().await?;
@@ -44,7 +41,7 @@ pub async fn start(database: &Database, identity: &Identity, key: &str) -> Resul
             .execute(&mut *transaction)
             .await?;
     }
-    match user.membership {
+    match &user.membership {
         Membership::Stored(user_id) => {
             sqlx::query(
                 "insert into browser_sessions (id_hash, user_id, key_prefix, started_at, used_at) \
@@ -52,7 +49,7 @@ pub async fn start(database: &Database, identity: &Identity, key: &str) -> Resul
             )
             .bind(id.hash())
             .bind(user_id)
-            .bind(api_key::read_prefix(key))
+            .bind(api_key::read_prefix(login.api_key().unwrap_or_default()))
             .bind(milliseconds(now))
             .execute(&mut *transaction)
             .await?;
@@ -62,7 +59,7 @@ pub async fn start(database: &Database, identity: &Identity, key: &str) -> Resul
                 "insert into cluster_sessions (id_hash, sealed_login, started_at, used_at) values ($1, $2, $3, $3)",
             )
             .bind(id.hash())
-            .bind(sealed_login::seal(&id, &login))
+            .bind(sealed_login::seal(&id, login))
             .bind(milliseconds(now))
             .execute(&mut *transaction)
             .await?;
@@ -88,11 +85,12 @@ pub async fn find_user(
     database: &Database,
     identity: &Identity,
     id: &SessionId,
+    address: IpAddr,
     now: SystemTime,
 ) -> Result<Option<SignedInUser>, Error> {
     match identity {
         Identity::Local => find_local_user(database, id, now).await,
-        Identity::Hopsworks(cluster) => find_cluster_user(database, cluster, id, now).await,
+        Identity::Hopsworks(cluster) => find_cluster_user(database, cluster, id, address, now).await,
     }
 }
 
@@ -118,6 +116,7 @@ async fn find_cluster_user(
     database: &Database,
     cluster: &Cluster,
     id: &SessionId,
+    address: IpAddr,
     now: SystemTime,
 ) -> Result<Option<SignedInUser>, Error> {
     let row: Option<(String, i64)> = sqlx::query_as(
@@ -130,10 +129,11 @@ async fn find_cluster_user(
     .await?;
     let Some((sealed, used_at)) = row else { return Ok(None) };
     let Some(login) = sealed_login::open(id, &sealed) else { return Ok(None) };
-    let looking_up = async { Ok(User { is_admin: cluster.is_admin(&login).await?, ..cluster.user(&login).await? }) };
+    let asker = Asker { login: &login, address: Some(address) };
+    let looking_up = async { Ok(User { is_admin: cluster.is_admin(asker).await?, ..cluster.user(asker).await? }) };
     let user = match looking_up.await {
         Ok(user) => user,
-        Err(Error::Unauthenticated) => {
+        Err(Error::NotOfCluster) => {
             end(database, id).await?;
             return Ok(None);
         }

@@ -23,13 +23,14 @@ use crate::error::{Error, with_sources};
 use crate::http::listen::Listener;
 use crate::http::{probes, request_log};
 use crate::identity::cluster::Cluster;
+use crate::identity::cluster_client::ClusterClient;
 use crate::identity::{self, Identity};
 use crate::issuer::Issuer;
 use crate::mapping::change::{self, Others};
 use crate::mapping::file;
 use crate::mapping::{self, Mapping};
 use crate::metrics::Metrics;
-use crate::project::Project;
+use crate::project::{Project, ProjectRef};
 use crate::wrong_keys::WrongKeys;
 use crate::{api, log, member, pages, project, user};
 
@@ -60,12 +61,7 @@ pub async fn run(command: Command, address: &Address) -> Result<(), Error> {
         Command::Project(ProjectCommand::Add { name, .. }) => {
             project::add(&database, &actor, &name).await.and_then(|project| print(&project.id))
         }
-        Command::Member(MemberCommand::Set { project, email, project_role, .. }) => {
-            member::set(&database, &actor, &project, &email, project_role).await
-        }
-        Command::Member(MemberCommand::Remove { project, email, .. }) => {
-            member::remove(&database, &actor, &project, &email).await
-        }
+        Command::Member(command) => member(&database, &actor, command).await,
         Command::Mapping(command) => mapping(&database, &actor, command).await,
         Command::Import(options) => import::run(&database, &actor, &options)
             .await
@@ -83,6 +79,17 @@ async fn user(database: &Database, actor: &Actor, command: UserCommand) -> Resul
     print(&key.reveal())
 }
 
+async fn member(database: &Database, actor: &Actor, command: MemberCommand) -> Result<(), Error> {
+    match command {
+        MemberCommand::Set { project, email, project_role, .. } => {
+            member::set(database, actor, &project.parse()?, &email, project_role).await
+        }
+        MemberCommand::Remove { project, email, .. } => {
+            member::remove(database, actor, &project.parse()?, &email).await
+        }
+    }
+}
+
 async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) -> Result<(), Error> {
     match command {
         MappingCommand::Add { project, project_role, role_arn, default, .. } => {
@@ -92,10 +99,17 @@ async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) ->
         }
         MappingCommand::List { project: None, .. } => list(&mapping::list(database).await?),
         MappingCommand::List { project: Some(project), .. } => {
-            let project = project::find_by_id_or_name(database.pool(), &project).await?;
+            let project = project.parse::<ProjectRef>()?.find(database.pool()).await?;
             list(&mapping::list_in_project(database.pool(), project.id).await?)
         }
-        MappingCommand::Export { .. } => print(&file::write(&mapping::list(database).await?)),
+        MappingCommand::Export { .. } => {
+            let mut mappings = mapping::list(database).await?;
+            if identity::find_cluster(database).await?.is_some() {
+                // Names pass from one project of a cluster to another; the file must reach the same projects later.
+                mappings.iter_mut().for_each(|mapping| mapping.project.name = mapping.project.id.to_string());
+            }
+            print(&file::write(&mappings))
+        }
         MappingCommand::Apply { file, dry_run, .. } => {
             let text = std::fs::read_to_string(&file).map_err(|error| Error::System {
                 attempted: format!("reading {}", file.display()),
@@ -113,12 +127,22 @@ async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) ->
     }
 }
 
-/// Finds the project to map a role to. A project of a cluster may be unknown here so far.
-async fn project_for_mapping(database: &Database, id_or_name: &str) -> Result<Project, Error> {
-    if let (Ok(id), Some(_)) = (id_or_name.parse(), identity::find_cluster(database).await?) {
-        project::remember_name(database, id, None).await?;
+/// Finds the project to map a role to. A project of a cluster may be unknown here so far, and it is found by its id only: names there
+/// change hands, and this server may know an old one.
+async fn project_for_mapping(database: &Database, text: &str) -> Result<Project, Error> {
+    let project: ProjectRef = text.parse()?;
+    if let Some(url) = identity::find_cluster(database).await? {
+        match &project {
+            ProjectRef::Id(id) => project::remember_id(database, *id).await?,
+            ProjectRef::Name(name) => {
+                return Err(Error::InvalidArgument(format!(
+                    "{name:?} is not a project's id; projects live in the cluster {url}, where a name can pass from one \
+                     project to another, so give the id"
+                )));
+            }
+        }
     }
-    project::find_by_id_or_name(database.pool(), id_or_name).await
+    project.find(database.pool()).await
 }
 
 fn list(mappings: &[Mapping]) -> Result<(), Error> {
@@ -144,6 +168,7 @@ fn print(line: &dyn Display) -> Result<(), Error> {
 async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
     let sts = Sts::new(&Settings::from_environment())?.with_timeout(STS_TIMEOUT).with_throttling_returned();
     let sts = Arc::new(sts);
+    let wrong_keys = WrongKeys::default();
     let identity = match &options.hopsworks_url {
         None => {
             // Without its cluster the database has no users, and new projects would get the ids of projects of the cluster.
@@ -154,7 +179,8 @@ async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
         }
         Some(HopsworksUrl(url)) => {
             identity::claim_for_cluster(database, url.as_str()).await?;
-            Identity::Hopsworks(Cluster::new(url, &Settings::from_environment())?)
+            let client = ClusterClient::new(url, &Settings::from_environment())?;
+            Identity::Hopsworks(Cluster::new(client, database.clone(), wrong_keys.clone()))
         }
     };
     let listener = Listener::bind(options.listen, options.tls_cert.as_deref().zip(options.tls_key.as_deref())).await?;
@@ -166,7 +192,7 @@ async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
         issuer: Arc::new(Issuer::new(sts.clone(), metrics.clone())),
         recorder: Recorder::start(database.clone(), metrics.clone()),
         identity,
-        wrong_keys: WrongKeys::default(),
+        wrong_keys,
         metrics: metrics.clone(),
         is_behind_proxy: options.behind_proxy,
         cookie,

@@ -7,12 +7,13 @@ use crate::command_line::options::{HopsworksUrl, Import};
 use crate::database::Database;
 use crate::error::Error;
 use crate::identity;
-use crate::identity::cluster::{Cluster, RemoteMapping};
+use crate::identity::cluster_client::{Asker, ClusterClient};
 use crate::identity::login::Login;
+use crate::identity::remote_mappings::{self, RemoteMapping};
 use crate::mapping::change::Others;
 use crate::mapping::entry::Entry;
 use crate::mapping::file::{self, Difference};
-use crate::project::{self, ProjectName};
+use crate::project::{self, Project, ProjectName};
 
 /// Imports the role mappings, or with `--dry-run` returns what that would change.
 ///
@@ -26,9 +27,12 @@ pub async fn run(database: &Database, actor: &Actor, options: &Import) -> Result
         ));
     };
     let HopsworksUrl(url) = &options.from;
+    let login = Login::with_api_key(key)
+        .ok_or_else(|| Error::InvalidArgument("the text in API_KEY is not a key".to_owned()))?;
+    let asker = Asker { login: &login, address: None };
     let remote_mappings =
-        Cluster::new(url, &settings)?.role_mappings(&Login::with_api_key(key)).await.map_err(|error| match error {
-            Error::Unauthenticated => Error::InvalidArgument("that server does not know the key in API_KEY".to_owned()),
+        remote_mappings::fetch(&ClusterClient::new(url, &settings)?, asker).await.map_err(|error| match error {
+            Error::NotOfCluster => Error::InvalidArgument("that server does not know the key in API_KEY".to_owned()),
             Error::LoginNotAccepted => Error::InvalidArgument(
                 "the key in API_KEY is not an administrator's, or lacks the scope ADMIN".to_owned(),
             ),
@@ -45,7 +49,12 @@ pub async fn run(database: &Database, actor: &Actor, options: &Import) -> Result
     let (mut known, mut unknown) = (Vec::new(), Vec::new());
     for remote in &remote_mappings {
         let entry = entry(remote);
-        match project::find_by_id_or_name(database.pool(), &entry.project).await {
+        let found = if is_of_cluster {
+            project::find_by_id(database.pool(), remote.project_id).await
+        } else {
+            project::find_by_name(database.pool(), &remote.project_name).await
+        };
+        match found {
             Ok(_) => known.push(entry),
             Err(Error::NoSuchProject(_)) => unknown.push((remote, entry)),
             Err(error) => return Err(error),
@@ -58,7 +67,7 @@ pub async fn run(database: &Database, actor: &Actor, options: &Import) -> Result
     }
     for (remote, entry) in unknown {
         if is_of_cluster {
-            project::remember_name(database, remote.project_id, Some(&remote.project_name)).await?
+            project::remember(database, &Project::of_cluster(remote.project_id, Some(&remote.project_name))).await?
         } else {
             let name: ProjectName = remote.project_name.parse().map_err(|problem: &str| {
                 Error::InvalidArgument(format!("the project {:?} of that server: {problem}", remote.project_name))

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use axum::extract::FromRequestParts;
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
 use hops_credentials_core::role::ProjectRole;
 
 use crate::api_key;
@@ -18,6 +18,7 @@ use crate::http::listen::Peer;
 use crate::http::parameters::ProjectId;
 use crate::http::request_log::RequestId;
 use crate::identity::Identity;
+use crate::identity::cluster_client::Asker;
 use crate::identity::login::Login;
 use crate::mapping::{self, Mapping, MemberView};
 use crate::member;
@@ -30,19 +31,19 @@ pub struct Caller {
     pub user: User,
     /// The caller as the audit names them.
     pub actor: Actor,
+    /// The client's address.
+    pub address: IpAddr,
 }
 
 impl FromRequestParts<App> for Caller {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
-        match app.identity.authenticate(&app.database, &parts.headers).await {
-            Ok(user) => Ok(Self::new(app, parts, user)),
-            Err(Error::Unauthenticated) if parts.headers.contains_key(AUTHORIZATION) => {
-                Err(count_wrong_key(app, parts))
-            }
-            Err(error) => Err(error),
+        let login = Login::from_headers(&parts.headers);
+        if login.is_none() && !parts.headers.contains_key(AUTHORIZATION) {
+            return Err(app.identity.no_login());
         }
+        Ok(Self::new(app, parts, authenticate(app, parts, login.as_ref()).await?))
     }
 }
 
@@ -58,25 +59,43 @@ impl Caller {
     /// Makes the user the caller of this request.
     pub fn new(app: &App, parts: &Parts, user: User) -> Self {
         let request_id = parts.extensions.get::<RequestId>().expect("the request log gives each request an id");
-        let address = Some(client_address(app, parts).to_string());
+        let address = client_address(app, parts);
         let name = user.email.to_string();
-        Self { user, actor: Actor { request_id: request_id.0.clone(), name, address } }
+        let actor = Actor { request_id: request_id.0.clone(), name, address: Some(address.to_string()) };
+        Self { user, actor, address }
     }
 }
 
 /// The client's address.
-fn client_address(app: &App, parts: &Parts) -> IpAddr {
+pub fn client_address(app: &App, parts: &Parts) -> IpAddr {
     let peer = parts.extensions.get::<Peer>().expect("the listener notes the peer of each request");
     if app.is_behind_proxy { last_hop(&parts.headers).unwrap_or(peer.0.ip()) } else { peer.0.ip() }
 }
 
-/// Counts a wrong key and returns the error for it: an address that sends many of them has to wait.
-pub fn count_wrong_key(app: &App, parts: &Parts) -> Error {
-    app.metrics.wrong_keys.inc();
-    match app.wrong_keys.count(client_address(app, parts), Instant::now()) {
-        None => Error::Unauthenticated,
-        Some(wait) => Error::TooManyWrongKeys(wait.as_secs() + 1),
+/// Finds whose login this is; `None` is a text that nobody has as a login. Counts a wrong one: an address that sends many of them has to
+/// wait.
+///
+/// # Errors
+/// Those of [`Identity::authenticate`], [`Error::TooManyWrongKeys`].
+pub async fn authenticate(app: &App, parts: &Parts, login: Option<&Login>) -> Result<User, Error> {
+    let address = client_address(app, parts);
+    let error = match app.identity.authenticate(&app.database, login, address).await {
+        // No cluster has counted it.
+        Err(Error::NotOfCluster) if login.is_none() => {
+            let wait = app.wrong_keys.count(address, Instant::now());
+            wait.map_or(Error::NotOfCluster, |wait| Error::TooManyWrongLogins(wait.as_secs() + 1))
+        }
+        Err(Error::Unauthenticated) => {
+            let wait = app.wrong_keys.count(address, Instant::now());
+            wait.map_or(Error::Unauthenticated, |wait| Error::TooManyWrongKeys(wait.as_secs() + 1))
+        }
+        Err(error) => error,
+        Ok(user) => return Ok(user),
+    };
+    if [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS].contains(&error.status()) {
+        app.metrics.wrong_keys.inc();
     }
+    Err(error)
 }
 
 /// Reads the hop that our own proxy wrote: everything before it came from the client and proves nothing.
@@ -94,7 +113,8 @@ impl FromRequestParts<App> for Admin {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
         let mut caller = Caller::from_request_parts(parts, app).await?;
         if let (Identity::Hopsworks(cluster), Some(login)) = (&app.identity, Login::from_headers(&parts.headers)) {
-            caller.user.is_admin = cluster.is_admin(&login).await?;
+            let asker = Asker { login: &login, address: Some(caller.address) };
+            caller.user.is_admin = cluster.is_admin(asker).await?;
         }
         Self::from_caller(caller)
     }
@@ -127,12 +147,7 @@ impl Member {
     /// [`Error::NotMember`], whether or not the project exists.
     pub async fn find(app: &App, caller: Caller, project_id: i64) -> Result<Self, Error> {
         match member::find(&app.database, project_id, &caller.user).await? {
-            Some((project, project_role)) => {
-                if let Identity::Hopsworks(cluster) = &app.identity {
-                    cluster.import_name(&app.database, &project).await?;
-                }
-                Ok(Self { caller, project, project_role })
-            }
+            Some((project, project_role)) => Ok(Self { caller, project, project_role }),
             None => Err(Error::NotMember(project_id)),
         }
     }
@@ -201,7 +216,9 @@ impl FromRequestParts<App> for AskingCaller {
         let (actor, project) = (caller.actor.clone(), project_id.as_ref().ok().map(|ProjectId(id)| *id));
         let finding = async {
             let member = Member::find(app, caller, project_id?.0).await?;
-            let mappings = mapping::list_in_project(app.database.pool(), member.project.id).await?;
+            let mut mappings = mapping::list_in_project(app.database.pool(), member.project.id).await?;
+            // The cluster has just told the name; that of the database may be older.
+            mappings.iter_mut().for_each(|mapping| mapping.project = member.project.clone());
             Ok(MemberMappings { member, mappings })
         };
         Ok(Self { actor, key_prefix, project_id: project, member: finding.await })

@@ -29,12 +29,12 @@ impl Login {
         let (scheme, token) = value.split_once(' ')?;
         let scheme = ["ApiKey", "Bearer"].into_iter().find(|known| known.eq_ignore_ascii_case(scheme))?;
         let token = token.trim();
-        (!token.is_empty() && !token.contains(' ')).then(|| Self(format!("{scheme} {token}")))
+        is_legal(token).then(|| Self(format!("{scheme} {token}")))
     }
 
-    /// Makes a login of an API key.
-    pub fn with_api_key(key: &str) -> Self {
-        Self(format!("ApiKey {key}"))
+    /// Makes a login of an API key; `None` for a text that nobody has as a key.
+    pub fn with_api_key(key: &str) -> Option<Self> {
+        is_legal(key).then(|| Self(format!("ApiKey {key}")))
     }
 
     /// The API key, if it is one. Secret.
@@ -53,6 +53,11 @@ impl Login {
     }
 }
 
+/// Whether a text can be a key or a token: visible ASCII, since it travels in a header.
+fn is_legal(token: &str) -> bool {
+    !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,8 +72,11 @@ mod tests {
         assert_eq!(login("ApiKey a.b").expect("a key").api_key(), Some("a.b"));
         assert_eq!(login("Bearer a.b.c").expect("a token").reveal(), "Bearer a.b.c");
         assert_eq!(login("Bearer a.b.c").expect("a token").api_key(), None);
-        for none in ["Basic a", "a.b", "ApiKey", "ApiKey ", "Bearer a b"] {
+        for none in ["Basic a", "a.b", "ApiKey", "ApiKey ", "Bearer a b", "ApiKey a\tb"] {
             assert_eq!(login(none), None, "{none:?}");
+        }
+        for none in ["", "\0.x", "a.b\n", "ä.b", "a b"] {
+            assert_eq!(Login::with_api_key(none), None, "{none:?}");
         }
         let value: axum::http::HeaderValue = "ApiKey a.b".parse().expect("a value");
         let mut twice = HeaderMap::new();

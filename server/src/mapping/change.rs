@@ -61,7 +61,7 @@ pub async fn add(
 pub async fn change(database: &Database, actor: &Actor, id: i64, changes: &Changes) -> Result<Mapping, Error> {
     let mut transaction = database.begin_write().await?;
     // A mapping never moves to another project, so the project that is read before the lock is still right under the lock.
-    let project_id = mapping::find(&mut *transaction, id).await?.project.id;
+    let project_id = mapping::find_project_id(&mut *transaction, id).await?;
     let project = project::lock(&mut transaction, project_id).await?;
     let before = list_in_project(&mut *transaction, project.id).await?;
     let current = mapping::find(&mut *transaction, id).await?;
@@ -95,7 +95,7 @@ pub async fn change(database: &Database, actor: &Actor, id: i64, changes: &Chang
 /// [`Error::NoSuchMapping`], [`Error::Database`]; then nothing has changed.
 pub async fn remove(database: &Database, actor: &Actor, id: i64) -> Result<(), Error> {
     let mut transaction = database.begin_write().await?;
-    let project_id = mapping::find(&mut *transaction, id).await?.project.id;
+    let project_id = mapping::find_project_id(&mut *transaction, id).await?;
     let project = project::lock(&mut transaction, project_id).await?;
     let before = list_in_project(&mut *transaction, project.id).await?;
     let removed = sqlx::query("delete from role_mappings where id = $1").bind(id).execute(&mut *transaction).await?;

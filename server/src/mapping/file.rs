@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::mapping::change::{self, Others};
 use crate::mapping::entry::{Entry, Line};
 use crate::mapping::{self, Mapping};
-use crate::project;
+use crate::project::{self, ProjectRef};
 
 /// Writes the file for these role mappings.
 pub fn write(mappings: &[Mapping]) -> String {
@@ -109,10 +109,7 @@ async fn apply_uncommitted(
     // Projects are locked in the order of their ids, so that two transactions never wait for each other.
     let mut projects: BTreeMap<i64, Vec<&Entry>> = BTreeMap::new();
     for entry in wanted {
-        projects
-            .entry(project::find_by_id_or_name(&mut *transaction, &entry.project).await?.id)
-            .or_default()
-            .push(entry);
+        projects.entry(entry.project.parse::<ProjectRef>()?.find(&mut *transaction).await?.id).or_default().push(entry);
     }
     if others == Others::Remove {
         for id in mapping::list_project_ids(&mut *transaction).await? {

@@ -5,7 +5,6 @@ use hops_credentials_core::role::{ProjectRole, RoleArn};
 use super::error::sentence;
 use super::forms::Fields;
 use crate::error::Error;
-use crate::http::parameters::illegal;
 use crate::mapping::Mapping;
 
 /// The fields of the form, as typed.
@@ -74,13 +73,7 @@ impl MappingForm {
 
     /// Adds the problem that `error` describes.
     pub fn with_problem(self, error: &Error) -> Self {
-        let problem = match error {
-            // The remedy in the error names a command; on a page the remedy is another page.
-            Error::NoSuchProject(name) if name.is_empty() => illegal("Project", &"choose one").to_string(),
-            Error::NoSuchProject(name) => format!("there is no project {name:?}; add it under Projects first"),
-            other => other.to_string(),
-        };
-        Self { problem: Some(sentence(&problem)), ..self }
+        Self { problem: Some(sentence(&error.to_string())), ..self }
     }
 
     /// Lists the project roles to choose from.

@@ -16,13 +16,14 @@ use super::path;
 use super::visitor::{Administrator, Visitor};
 use crate::app::App;
 use crate::error::Error;
-use crate::http::parameters::Parameters;
+use crate::http::parameters::{Parameters, illegal};
 use crate::identity::Identity;
+use crate::identity::cluster_client::Asker;
 use crate::mapping::change;
 use crate::mapping::order::{self, Direction, Key};
 use crate::mapping::{self, Mapping};
 use crate::member;
-use crate::project;
+use crate::project::{self, Project, ProjectRef};
 
 const ROWS_PER_PAGE: usize = 25;
 
@@ -195,44 +196,57 @@ pub async fn add(
 
 async fn add_from_form(app: &App, visitor: &Visitor, form: &MappingForm) -> Result<(), Error> {
     let parsed = form.parse()?;
-    remember_project(app, visitor, &form.project).await?;
-    let project = project::find_by_id_or_name(app.database.pool(), &form.project).await?;
+    let project = find_project(app, visitor, &form.project).await?;
     let actor = &visitor.caller.actor;
     change::add(&app.database, actor, project.id, parsed.project_role, &parsed.role, form.is_default).await?;
     Ok(())
 }
 
-/// Remembers the name of a project of the cluster, so that a role can be mapped to it.
-async fn remember_project(app: &App, visitor: &Visitor, project: &str) -> Result<(), Error> {
-    let (Identity::Hopsworks(cluster), Some(login)) = (&app.identity, &visitor.login) else { return Ok(()) };
-    let unknown = |what: &str| Error::InvalidArgument(format!("{what} {project} in the cluster; give its id"));
-    if let Ok(id) = project.parse() {
-        return cluster.import_project(&app.database, login, id).await.map_err(|error| match error {
-            Error::NoSuchProject(_) => unknown("there is no project"),
-            other => other,
-        });
+/// Finds the project that the form names. A project of the cluster is found by its id, or by its present name among those of this
+/// administrator: other names that this server knows may be old.
+async fn find_project(app: &App, visitor: &Visitor, text: &str) -> Result<Project, Error> {
+    if text.is_empty() {
+        return Err(illegal("Project", &"choose one"));
     }
-    let own = member::list_projects(&app.database, &visitor.caller.user).await?;
-    match own.iter().find(|(own, _)| own.name == project) {
-        Some((own, _)) => cluster.import_name(&app.database, own).await,
-        // This server may know it already, because a member asked about it.
-        None => match project::find_by_name(app.database.pool(), project).await {
-            Ok(_) => Ok(()),
-            Err(Error::NoSuchProject(_)) => Err(unknown("you are not a member of a project")),
-            Err(error) => Err(error),
-        },
+    let project: ProjectRef = text.parse()?;
+    let (Identity::Hopsworks(cluster), Some(login)) = (&app.identity, &visitor.login) else {
+        return project.find(app.database.pool()).await;
+    };
+    let unknown = |what: &str| Error::InvalidArgument(format!("{what} {text} in the cluster; give its id"));
+    let user = &visitor.caller.user;
+    let id = match project {
+        ProjectRef::Id(id) => id,
+        ProjectRef::Name(name) => {
+            let own = member::list_projects(&app.database, user).await?;
+            let found = own.into_iter().find(|(own, _)| own.name == name);
+            found.ok_or_else(|| unknown("you are not a member of a project"))?.0.id
+        }
+    };
+    let asker = Asker { login, address: Some(visitor.caller.address) };
+    match cluster.import_project(asker, user, id).await {
+        Ok(()) => project::find_by_id(app.database.pool(), id).await,
+        Err(Error::NoSuchProject(_)) => Err(unknown("there is no project")),
+        Err(error) => Err(error),
+    }
+}
+
+/// Lists the names that [`find_project`] takes.
+async fn list_project_names(app: &App, visitor: &Visitor) -> Result<Vec<String>, sqlx::Error> {
+    match &app.identity {
+        Identity::Local => {
+            Ok(project::list(&app.database).await?.into_iter().map(|(project, _)| project.name).collect())
+        }
+        Identity::Hopsworks(_) => {
+            let own = member::list_projects(&app.database, &visitor.caller.user).await?;
+            Ok(own.into_iter().map(|(project, _)| project.name).collect())
+        }
     }
 }
 
 async fn table(app: &App, visitor: Visitor, parameters: &Parameters, form: MappingForm) -> Result<Mappings, PageError> {
-    if let Identity::Hopsworks(cluster) = &app.identity {
-        // The form can then offer the projects of this administrator by name.
-        for (project, _) in member::list_projects(&app.database, &visitor.caller.user).await? {
-            cluster.import_name(&app.database, &project).await?;
-        }
-    }
     let panel = Panel::load_within_timeout(app);
-    let (panel, mappings, projects) = tokio::join!(panel, mapping::list(&app.database), project::list(&app.database));
+    let names = list_project_names(app, &visitor);
+    let (panel, mappings, projects) = tokio::join!(panel, mapping::list(&app.database), names);
     let mut view = View::from_query(parameters);
     let all = mappings?;
     let total = all.len();
@@ -258,7 +272,7 @@ async fn table(app: &App, visitor: Visitor, parameters: &Parameters, form: Mappi
         rows: found[first..last].iter().map(to_row).collect(),
         summary,
         form,
-        projects: projects?.into_iter().map(|(project, _)| project.name).collect(),
+        projects: projects?,
         view,
     })
 }

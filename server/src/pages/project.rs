@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::error::Error;
 use crate::http::parameters::{Parameters, ProjectId};
 use crate::member;
-use crate::project::{self, Project};
+use crate::project::{self, Project, ProjectRef};
 use crate::user::{self, Email};
 
 #[derive(Template)]
@@ -102,14 +102,10 @@ pub async fn set_member(
         Ok(()) => Ok(redirect_with_notice(&format!("{}/{id}", path::PROJECTS), Notice::MemberSet)),
         Err(error) if error.status().is_server_error() => Err(error.into()),
         Err(error) => {
-            let problem = match &error {
-                Error::NoSuchUser(email) => format!("there is no user {email}; add them under Users first"),
-                other => other.to_string(),
-            };
             let page = ProjectPage {
                 email: fields.text("email"),
                 choices: project_role_choices(&MEMBER_ROLES, &fields.text("project_role")),
-                problem: Some(sentence(&problem)),
+                problem: Some(sentence(&error.to_string())),
                 ..ProjectPage::new(&app, visitor, id, &Parameters::from_query("")).await?
             };
             Ok(page_with_problem(&page, &error))
@@ -123,7 +119,7 @@ async fn set_member_from_form(app: &App, visitor: &Visitor, id: i64, fields: &Fi
     if !MEMBER_ROLES.contains(&role) {
         return Err(Error::InvalidArgument("a member must be a data owner or a data scientist".to_owned()));
     }
-    member::set(&app.database, &visitor.caller.actor, &id.to_string(), &email, role).await
+    member::set(&app.database, &visitor.caller.actor, &ProjectRef::Id(id), &email, role).await
 }
 
 fn parse_email(text: &str) -> Result<Email, Error> {
@@ -150,6 +146,6 @@ pub async fn remove_member(
     fields: Fields,
 ) -> Result<Response, PageError> {
     let email = parse_email(&fields.text("email"))?;
-    member::remove(&app.database, &visitor.caller.actor, &id.to_string(), &email).await?;
+    member::remove(&app.database, &visitor.caller.actor, &ProjectRef::Id(id), &email).await?;
     Ok(redirect_with_notice(&format!("{}/{id}", path::PROJECTS), Notice::MemberRemoved))
 }

@@ -13,8 +13,9 @@ use super::path;
 use crate::app::App;
 use crate::browser_session::session;
 use crate::error::Error;
-use crate::http::auth::count_wrong_key;
+use crate::http::auth::authenticate;
 use crate::http::parameters::Parameters;
+use crate::identity::login::Login;
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
@@ -33,12 +34,14 @@ pub async fn show(parameters: Parameters) -> Response {
 /// Starts a session. Ends the previous session of the browser, so that an attacker cannot plant a session id.
 pub async fn sign_in(State(app): State<App>, parts: Parts, fields: Fields) -> Result<Response, PageError> {
     let next = local_path(fields.parameters().all("next").next());
-    let id = match session::start(&app.database, &app.identity, &fields.text("key")).await {
-        Ok(id) => id,
-        Err(Error::Unauthenticated) => return Ok(refusal_page(&count_wrong_key(&app, &parts), next)),
-        Err(error @ Error::LoginNotAccepted) => return Ok(refusal_page(&error, next)),
-        Err(error) => return Err(error.into()),
+    let login = Login::with_api_key(&fields.text("key"));
+    let (user, login) = match (authenticate(&app, &parts, login.as_ref()).await, login) {
+        (Ok(user), Some(login)) => (user, login),
+        (Ok(_), None) => return Ok(refusal_page(&app.identity.no_login(), next)),
+        (Err(error), _) if error.status().is_server_error() => return Err(error.into()),
+        (Err(error), _) => return Ok(refusal_page(&error, next)),
     };
+    let id = session::start(&app.database, &user, &login).await?;
     if let Some(before) = app.cookie.read(&parts.headers) {
         session::end(&app.database, &before).await?;
     }
@@ -47,7 +50,7 @@ pub async fn sign_in(State(app): State<App>, parts: Parts, fields: Fields) -> Re
 
 fn refusal_page(error: &Error, next: String) -> Response {
     let again = |problem: String| page(&SignIn { frame: Frame::anonymous("Sign in"), next, problem: Some(problem) });
-    if let Error::TooManyWrongKeys(seconds) = error {
+    if let Error::TooManyWrongKeys(seconds) | Error::TooManyWrongLogins(seconds) = error {
         let headers = [(header::RETRY_AFTER, HeaderValue::from(*seconds))];
         return (error.status(), headers, again(sentence(&error.to_string()))).into_response();
     }

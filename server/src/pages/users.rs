@@ -67,14 +67,9 @@ pub async fn add(
         Ok(key) => Ok(page(&NewKey::new(visitor, &text, &key))),
         Err(error) if error.status().is_server_error() => Err(error.into()),
         Err(error) => {
-            let problem = match &error {
-                Error::UserExists(email) => {
-                    format!("user {email} already exists; you can create a new key for them above")
-                }
-                other => other.to_string(),
-            };
             let page = Users::new(&app, visitor).await?;
-            Ok(page_with_problem(&Users { email: text, is_admin, problem: Some(sentence(&problem)), ..page }, &error))
+            let problem = Some(sentence(&error.to_string()));
+            Ok(page_with_problem(&Users { email: text, is_admin, problem, ..page }, &error))
         }
     }
 }

@@ -13,7 +13,7 @@ use super::error::PageError;
 use crate::app::App;
 use crate::browser_session::session::{self, SignedInUser};
 use crate::error::Error;
-use crate::http::auth::{Admin, Caller, DataOwner, Member};
+use crate::http::auth::{Admin, Caller, DataOwner, Member, client_address};
 use crate::http::parameters::ProjectId;
 use crate::identity::Identity;
 use crate::identity::login::Login;
@@ -37,7 +37,8 @@ impl FromRequestParts<App> for Visitor {
             _ => None,
         };
         let Some(id) = app.cookie.read(&parts.headers) else { return Err(PageError::NotSignedIn { back_to }) };
-        match session::find_user(&app.database, &app.identity, &id, SystemTime::now()).await? {
+        let address = client_address(app, parts);
+        match session::find_user(&app.database, &app.identity, &id, address, SystemTime::now()).await? {
             Some(SignedInUser { user, login }) => {
                 Ok(Self { caller: Caller::new(app, parts, user), login, form_token: id.form_token() })
             }
