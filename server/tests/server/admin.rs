@@ -88,7 +88,7 @@ on_both_stores! {
             ),
             (
                 "cloudRole=arn:aws:iam::123456789012:role/b&projectId=77&projectRole=ALL",
-                (404, 150_004, "there is no project \"77\"; add it with: role-mapping-server project add NAME"),
+                (404, 150_004, "there is no project \"77\""),
             ),
             (
                 "cloudRole=arn:aws:iam::123456789012:role/a&projectId=1&projectRole=DATA_OWNER&defaultRole=true",

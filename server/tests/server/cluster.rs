@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, RwLock, RwLockWriteGuard};
 
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -37,6 +38,10 @@ pub struct Cluster {
     logins: Arc<Mutex<HashMap<String, Known>>>,
     mood: Arc<Mutex<Mood>>,
     asked: Arc<Mutex<Vec<String>>>,
+    forwarded_for: Arc<Mutex<Vec<String>>>,
+    /// The cluster answers nobody while a test holds this.
+    gate: Arc<RwLock<()>>,
+    under_way: Arc<AtomicUsize>,
 }
 
 impl Cluster {
@@ -66,6 +71,9 @@ impl Cluster {
             logins: Arc::default(),
             mood: Arc::new(Mutex::new(Mood::Tells)),
             asked: Arc::default(),
+            forwarded_for: Arc::default(),
+            gate: Arc::default(),
+            under_way: Arc::default(),
         };
         let serving = cluster.clone();
         std::thread::spawn(move || {
@@ -106,6 +114,21 @@ impl Cluster {
         std::mem::take(&mut *self.asked.lock().expect("no panic"))
     }
 
+    /// Takes the client's addresses that came with the requests since the last call.
+    pub fn forwarded_for(&self) -> Vec<String> {
+        std::mem::take(&mut *self.forwarded_for.lock().expect("no panic"))
+    }
+
+    /// Makes the cluster answer nobody until the returned guard is dropped.
+    pub fn hold(&self) -> RwLockWriteGuard<'_, ()> {
+        self.gate.write().expect("no panic")
+    }
+
+    /// Returns how many requests wait for their answer.
+    pub fn under_way(&self) -> usize {
+        self.under_way.load(Ordering::SeqCst)
+    }
+
     fn converse<S: Read + Write>(&self, stream: S) {
         let mut stream = BufReader::new(stream);
         loop {
@@ -120,6 +143,11 @@ impl Cluster {
                 head.split(' ').nth(1).unwrap_or_default().strip_prefix("/hopsworks-api/api/").unwrap_or_default();
             let login = head.lines().find_map(|line| line.strip_prefix("authorization: ")).unwrap_or_default();
             self.asked.lock().expect("no panic").push(path.to_owned());
+            let hop = head.lines().find_map(|line| line.strip_prefix("x-forwarded-for: ")).unwrap_or_default();
+            self.forwarded_for.lock().expect("no panic").push(hop.to_owned());
+            self.under_way.fetch_add(1, Ordering::SeqCst);
+            drop(self.gate.read().expect("no panic"));
+            self.under_way.fetch_sub(1, Ordering::SeqCst);
             let mood = self.mood.lock().expect("no panic").clone();
             let (status, more, body) = match mood {
                 Mood::HangsUp => return,
@@ -158,6 +186,9 @@ impl Cluster {
             ("auth/isAdmin" | "auth/jwt/session", false) => return unknown,
             ("admin/users", true) => is_good(&["api"]) && known.is_admin,
             ("admin/users", false) => is_good(&["ADMIN", "ADMINISTER_USERS"]) && known.is_admin,
+            // A cluster's endpoints for administrators take the scope ADMIN alone, but for those about users.
+            ("admin/projects/0", true) => is_good(&["api"]) && known.is_admin,
+            ("admin/projects/0", false) => is_good(&["ADMIN"]) && known.is_admin,
             (path, true) if path.starts_with("project/") => is_good(&["api"]),
             (path, false) if path.starts_with("project/") => is_good(&["PROJECT"]),
             _ => return ("404 Not Found", json!({"errorCode": 120_000})),
@@ -179,6 +210,7 @@ impl Cluster {
             "project" => ("200 OK", Value::Array(rows.collect())),
             "auth/isAdmin" => ("200 OK", json!({"data": known.is_admin})),
             "auth/jwt/session" => ("200 OK", json!({"data": known.email})),
+            "admin/projects/0" => ("404 Not Found", json!({"errorCode": 150_004, "errorMsg": "Project not found"})),
             "admin/users" => ("200 OK", json!({"count": 1, "items": []})),
             path => {
                 let id: i64 = path.trim_start_matches("project/").parse().unwrap_or(0);

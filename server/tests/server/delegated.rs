@@ -8,22 +8,22 @@ use crate::cluster::{Cluster, Known, Mood, deserted, trap};
 use crate::sts::{SECRET_ACCESS_KEY, Sts, value};
 use crate::world::{API, Answer, Server, World, block_on, on_both_stores};
 
-const LIST: &str = "/project/119/cloud/role-mappings";
-const TOKEN: &str = "/project/119/cloud/aws/session-token";
-const ADMIN: &str = "/admin/cloud/role-mappings";
-const READER: &str = "arn:aws:iam::123456789012:role/reader";
+pub const LIST: &str = "/project/119/cloud/role-mappings";
+pub const TOKEN: &str = "/project/119/cloud/aws/session-token";
+pub const ADMIN: &str = "/admin/cloud/role-mappings";
+pub const READER: &str = "arn:aws:iam::123456789012:role/reader";
 
 /// The logins: JWTs of an administrator and of their job, a JWT and a key of a data owner, a JWT of a data scientist's job.
-const ADMIN_JWT: &str = "Bearer canary.admin.jwt";
+pub const ADMIN_JWT: &str = "Bearer canary.admin.jwt";
 const ADMIN_JOB: &str = "Bearer canary.adminjob.jwt";
-const OWNER_JWT: &str = "Bearer canary.owner.jwt";
-const OWNER_KEY: &str = "ApiKey ownerprefix.canarysecret";
-const SCIENTIST_JOB: &str = "Bearer canary.scientist.jwt";
+pub const OWNER_JWT: &str = "Bearer canary.owner.jwt";
+pub const OWNER_KEY: &str = "ApiKey ownerprefix.canarysecret";
+pub const SCIENTIST_JOB: &str = "Bearer canary.scientist.jwt";
 
-struct Delegated {
-    cluster: Cluster,
-    sts: Sts,
-    server: Server,
+pub struct Delegated {
+    pub cluster: Cluster,
+    pub sts: Sts,
+    pub server: Server,
 }
 
 fn cluster() -> Cluster {
@@ -38,13 +38,13 @@ fn cluster() -> Cluster {
     cluster
 }
 
-fn serve(world: &World, cluster: &str, sts: &Sts) -> Server {
+pub fn serve(world: &World, cluster: &str, sts: &Sts) -> Server {
     let variables = sts.variables();
     let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
     world.serve_with(&["--identity", "hopsworks", "--hopsworks-url", cluster], &variables)
 }
 
-fn delegated(world: &World) -> Delegated {
+pub fn delegated(world: &World) -> Delegated {
     let (cluster, sts) = (cluster(), Sts::start());
     let server = serve(world, &cluster.url(), &sts);
     let this = Delegated { cluster, sts, server };
@@ -59,11 +59,11 @@ fn delegated(world: &World) -> Delegated {
 }
 
 impl Delegated {
-    fn ask(&self, method: &str, path: &str, login: &str) -> Answer {
+    pub fn ask(&self, method: &str, path: &str, login: &str) -> Answer {
         self.server.send(method, &format!("{API}{path}"), &[&format!("Authorization: {login}")])
     }
 
-    fn get(&self, path: &str, login: &str) -> Answer {
+    pub fn get(&self, path: &str, login: &str) -> Answer {
         self.ask("GET", path, login)
     }
 }
@@ -129,8 +129,11 @@ on_both_stores! {
         let known = |good_for| Known { email: "admin@hopsworks.ai", is_admin: true, good_for, rows: vec![(119, "churn", "Data owner")] };
         this.cluster.knows("ApiKey weak.canary", known(&["PROJECT"]));
         this.cluster.knows("ApiKey strong.canary", known(&["PROJECT", "ADMIN"]));
-        this.cluster.knows("ApiKey projectless.canary", Known { rows: vec![], ..known(&["PROJECT", "ADMINISTER_USERS"]) });
-        for login in [ADMIN_JOB, "ApiKey weak.canary", OWNER_JWT, OWNER_KEY, SCIENTIST_JOB] {
+        this.cluster.knows("ApiKey projectless.canary", Known { rows: vec![], ..known(&["PROJECT", "ADMIN"]) });
+        // It may add users; that does not let it map roles.
+        this.cluster.knows("ApiKey onboarding.canary", known(&["PROJECT", "ADMINISTER_USERS"]));
+        this.cluster.knows("ApiKey demoted.canary", Known { is_admin: false, ..known(&["PROJECT", "ADMIN"]) });
+        for login in [ADMIN_JOB, "ApiKey weak.canary", "ApiKey onboarding.canary", "ApiKey demoted.canary", OWNER_JWT, OWNER_KEY, SCIENTIST_JOB] {
             assert_eq!(this.get(ADMIN, login).error().1, 320_003, "{login}");
             let add = format!("{ADMIN}?cloudRole={READER}&projectId=120&projectRole=ALL");
             assert_eq!(this.ask("POST", &add, login).status, 403, "{login}");
@@ -405,11 +408,11 @@ fn a_cluster_needs_its_url_and_only_a_cluster_does() {
 }
 
 /// Requests a page with a session.
-fn page(server: &Server, path: &str, cookie: &str) -> Answer {
+pub fn page(server: &Server, path: &str, cookie: &str) -> Answer {
     server.send("GET", path, &[&format!("Cookie: {cookie}"), "Accept: text/html"])
 }
 
-fn signed_in(server: &Server, key: &str) -> String {
+pub fn signed_in(server: &Server, key: &str) -> String {
     let form = format!("key={key}");
     let headers = [format!("Origin: {}", server.url), format!("Content-Length: {}", form.len())];
     let answer =
