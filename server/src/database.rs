@@ -3,6 +3,8 @@
 //! [`Database::open`] creates what is missing and migrates the schema; several processes may call it at once. `migrations/`
 //! defines the tables; the SQL of a noun stands in the file of the noun.
 
+mod turnstile;
+
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::ops::{Deref, DerefMut};
@@ -16,6 +18,12 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Connection, Executor, SqlSafeStr, Transaction};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use crate::database::turnstile::{Held, Turnstile};
+
+/// The longest wait for the lock of the directory: as long as SQLite's own for a writer.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// WAL lets readers go on while another connection writes (<https://sqlite.org/wal.html>). FULL puts a commit on the disk before its
 /// answer leaves, so the audit survives a power failure. A writer of another process is waited for, but not past the deadline of a
@@ -84,6 +92,12 @@ pub enum OpenError {
         /// The cause.
         source: std::io::Error,
     },
+    /// Somebody holds the lock of the directory.
+    #[error(
+        "the directory of the database {0} stays locked; a command that migrates the schema may hold the lock, or a program such as \
+         flock: \"lslocks\" shows which; wait until it ends, then try again"
+    )]
+    Locked(String),
     /// The database refuses the connection.
     #[error("cannot connect to the database {database}")]
     Connect {
@@ -109,6 +123,8 @@ pub struct Database {
     /// The turn to write, on SQLite, where one writes at a time. Whoever waits for it here wakes at once and holds no connection;
     /// SQLite itself polls, and its waiting writers would take the connections away from readers.
     turn: Option<Arc<Semaphore>>,
+    /// The turn of this process, on SQLite.
+    turnstile: Option<Arc<Turnstile>>,
     /// The name of the collation that orders byte by byte.
     binary: &'static str,
 }
@@ -116,6 +132,8 @@ pub struct Database {
 /// A transaction that writes. If it is dropped before its commit, it changes nothing.
 pub struct WriteTransaction {
     transaction: Transaction<'static, Any>,
+    // In this order: the turn of the process ends before the next writer in it asks for one.
+    _held: Option<Held>,
     _turn: Option<OwnedSemaphorePermit>,
 }
 
@@ -149,20 +167,22 @@ impl Database {
     /// # Errors
     /// [`OpenError`]; then nothing has changed.
     pub async fn open(address: &Address) -> Result<Self, OpenError> {
-        sqlx::any::install_drivers(&[sqlx::sqlite::any::DRIVER, sqlx::postgres::any::DRIVER])
-            .expect("the database is opened once in a process");
+        // Every call in a process but the first fails, and need not succeed.
+        let _ = sqlx::any::install_drivers(&[sqlx::sqlite::any::DRIVER, sqlx::postgres::any::DRIVER]);
         let name = address.to_string();
         match address {
             Address::Sqlite(path) => {
                 let refused = |source| OpenError::File { database: name.clone(), source };
                 // SQLite has no lock for migrations: neither the change to WAL nor the migrator waits for another process.
-                let lock =
-                    open_directory(path).and_then(|directory| directory.lock().map(|()| directory)).map_err(refused)?;
+                let directory = Arc::new(open_directory(path).map_err(refused)?);
+                let lock = turnstile::lock(&directory, Instant::now() + START_TIMEOUT).await;
+                let lock = lock.ok_or_else(|| OpenError::Locked(name.clone()))?;
                 OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(refused)?;
                 let url = format!("sqlite://{}", path.display());
                 let database = Self::connect(&name, &url, Some(Arc::new(Semaphore::new(1)))).await?;
                 drop(lock);
-                Ok(database)
+                // Without it, for example because its files are another user's, the database is right, but not fair.
+                Ok(Self { turnstile: Turnstile::open(path).ok().map(Arc::new), ..database })
             }
             Address::Postgres(url) => Self::connect(&name, url, None).await,
         }
@@ -211,7 +231,7 @@ impl Database {
             .connect_with(options)
             .await
             .map_err(refused)?;
-        Ok(Self { pool, turn, binary })
+        Ok(Self { pool, turn, turnstile: None, binary })
     }
 
     /// The pool, for reading outside a transaction.
@@ -232,7 +252,11 @@ impl Database {
             Some(turn) => (Some(turn.clone().acquire_owned().await.expect("it is never closed")), "begin immediate"),
             None => (None, "begin"),
         };
-        Ok(WriteTransaction { transaction: self.pool.begin_with(begin).await?, _turn: turn })
+        let held = match &self.turnstile {
+            Some(turnstile) => turnstile.pass().await,
+            None => None,
+        };
+        Ok(WriteTransaction { transaction: self.pool.begin_with(begin).await?, _held: held, _turn: turn })
     }
 
     /// Makes sure that the database answers.
@@ -338,6 +362,37 @@ fn migrations(binary: &str) -> Migrator {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Writes until the process ends, and holds each transaction for as long as a slow disk takes.
+    async fn write_without_pause(database: Database) {
+        loop {
+            let mut transaction = database.begin_write().await.expect("it begins");
+            next_id(&mut transaction, "user").await.expect("an id");
+            tokio::time::sleep(Duration::from_millis(3)).await;
+            transaction.commit().await.expect("it commits");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_process_that_writes_now_and_then_gets_its_turn_beside_one_that_writes_without_pause() {
+        let directory = std::env::temp_dir().join(format!("turnstile-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let address = Address::Sqlite(directory.join("roles.db"));
+        let busy = Database::open(&address).await.expect("a database");
+        let other = Database::open(&address).await.expect("the same");
+        let writers: Vec<_> = (0..8).map(|_| tokio::spawn(write_without_pause(busy.clone()))).collect();
+        let begin = Instant::now();
+        for _ in 0..50 {
+            let mut transaction = other.begin_write().await.expect("its turn comes");
+            next_id(&mut transaction, "project").await.expect("an id");
+            transaction.commit().await.expect("it commits");
+        }
+        let took = begin.elapsed();
+        assert!(writers.iter().all(|writer| !writer.is_finished()), "a writer failed");
+        writers.iter().for_each(tokio::task::JoinHandle::abort);
+        let _ = std::fs::remove_dir_all(&directory);
+        assert!(took < Duration::from_secs(5), "{took:?}");
+    }
 
     #[test]
     fn an_address_is_an_absolute_path_or_a_postgres_url() {

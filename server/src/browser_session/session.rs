@@ -146,8 +146,9 @@ async fn find_cluster_user(
 }
 
 async fn touch(database: &Database, update: &'static str, id: &SessionId, now: SystemTime) -> Result<(), sqlx::Error> {
-    sqlx::query(update).bind(milliseconds(now)).bind(id.hash()).execute(database.pool()).await?;
-    Ok(())
+    let mut transaction = database.begin_write().await?;
+    sqlx::query(update).bind(milliseconds(now)).bind(id.hash()).execute(&mut *transaction).await?;
+    transaction.commit().await
 }
 
 /// Ends a session.
@@ -155,9 +156,10 @@ async fn touch(database: &Database, update: &'static str, id: &SessionId, now: S
 /// # Errors
 /// [`Error::Database`]; then the session goes on.
 pub async fn end(database: &Database, id: &SessionId) -> Result<(), Error> {
+    let mut transaction = database.begin_write().await?;
     for delete in ["delete from browser_sessions where id_hash = $1", "delete from cluster_sessions where id_hash = $1"]
     {
-        sqlx::query(delete).bind(id.hash()).execute(database.pool()).await?;
+        sqlx::query(delete).bind(id.hash()).execute(&mut *transaction).await?;
     }
-    Ok(())
+    Ok(transaction.commit().await?)
 }

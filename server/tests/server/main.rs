@@ -6,6 +6,7 @@ mod at_once;
 mod cluster;
 mod command_line;
 mod delegated;
+mod fairness;
 mod identity;
 mod mapping_file;
 mod member;
