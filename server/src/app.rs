@@ -31,6 +31,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Whether the last hop of `X-Forwarded-For` is the client's address.
     pub is_behind_proxy: bool,
+    /// Whether STS gets the member's e-mail address as source identity with every role mapping.
+    pub source_identity: bool,
     /// The cookie of the pages.
     pub cookie: Cookie,
 }

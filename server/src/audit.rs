@@ -11,9 +11,11 @@ use std::time::SystemTime;
 
 use hops_credentials_core::sts::IssuedCredentials;
 use serde_json::Value;
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, AssertSqlSafe};
 
 use crate::database::milliseconds;
+use crate::database::rows::{ROWS_PER_STATEMENT, placeholders};
+use crate::project::Project;
 
 /// The actor of an audited action: a caller, or the command line.
 #[derive(Debug, Clone)]
@@ -157,5 +159,43 @@ pub async fn record_change(
     .bind(after.map(|state| state.to_string()))
     .execute(connection)
     .await?;
+    Ok(())
+}
+
+/// A change of a project, with the state before and after it.
+#[derive(Debug)]
+pub struct ProjectChange<'a> {
+    /// The change.
+    pub action: Action,
+    /// The project.
+    pub project: &'a Project,
+    /// The state before it.
+    pub before: Option<Value>,
+    /// The state after it.
+    pub after: Option<Value>,
+}
+
+/// Records many changes, each in a row of its own.
+pub async fn record_changes(
+    connection: &mut AnyConnection,
+    actor: &Actor,
+    changes: &[ProjectChange<'_>],
+) -> Result<(), sqlx::Error> {
+    let at = milliseconds(SystemTime::now());
+    for rows in changes.chunks(ROWS_PER_STATEMENT) {
+        let text = format!(
+            "insert into audit (id, at, actor, client_address, action, outcome, project_id, project_name, state_before, \
+             state_after) values {}",
+            placeholders(rows.len(), 10)
+        );
+        let query = rows.iter().fold(sqlx::query(AssertSqlSafe(text)), |query, change| {
+            let query = query.bind(actor.for_another_row().request_id).bind(at).bind(actor.name.as_str());
+            let query = query.bind(actor.address.as_deref()).bind(change.action.name()).bind("changed");
+            let query = query.bind(change.project.id).bind(change.project.name.as_str());
+            let text = |state: &Option<Value>| state.as_ref().map(Value::to_string);
+            query.bind(text(&change.before)).bind(text(&change.after))
+        });
+        query.persistent(false).execute(&mut *connection).await?;
+    }
     Ok(())
 }

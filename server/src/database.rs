@@ -3,6 +3,7 @@
 //! [`Database::open`] creates what is missing and migrates the schema; several processes may call it at once. `migrations/`
 //! defines the tables; the SQL of a noun stands in the file of the noun.
 
+pub mod rows;
 mod turnstile;
 
 use std::fmt;
@@ -275,10 +276,25 @@ impl Database {
 
 /// Takes the next id of a noun. Other writers of that noun wait until this transaction ends.
 pub async fn next_id(connection: &mut AnyConnection, noun: &'static str) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar("update counters set last = last + 1 where noun = $1 returning last")
+    next_ids(connection, noun, 1).await
+}
+
+/// Takes this number of ids of a noun at once; returns the first. Other writers of that noun wait until this transaction ends, even when
+/// the number is 0.
+pub async fn next_ids(connection: &mut AnyConnection, noun: &'static str, number: usize) -> Result<i64, sqlx::Error> {
+    let number = i64::try_from(number).expect("ids of rows that are in memory");
+    let last: i64 = sqlx::query_scalar("update counters set last = last + $2 where noun = $1 returning last")
         .bind(noun)
+        .bind(number)
         .fetch_one(connection)
-        .await
+        .await?;
+    Ok(last - number + 1)
+}
+
+/// The end of a `select` that locks its rows until the transaction ends, and leaves readers and foreign keys alone. On SQLite a
+/// transaction that writes is alone anyway.
+pub fn row_lock(connection: &AnyConnection) -> &'static str {
+    if connection.backend_name() == "PostgreSQL" { " for no key update" } else { "" }
 }
 
 /// Converts an instant to what the database holds: milliseconds since 1970.

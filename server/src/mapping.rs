@@ -2,21 +2,25 @@
 //!
 //! `change` writes them.
 
+pub mod apply;
 pub mod change;
 pub mod entry;
 pub mod file;
 pub mod order;
 pub mod policies;
+pub mod terms;
 
 use hops_credentials_core::role::{ProjectRole, RoleArn};
 use serde_json::{Value, json};
 use sqlx::any::AnyRow;
-use sqlx::{AnyExecutor, Row as _};
+use sqlx::{AnyConnection, AnyExecutor, AssertSqlSafe, Row as _};
 
 use crate::api_key;
 use crate::database::Database;
+use crate::database::rows::{ROWS_PER_STATEMENT, placeholders};
 use crate::error::Error;
 use crate::log;
+use crate::mapping::terms::{ExternalId, Terms};
 use crate::member::parse_stored_role;
 use crate::project::Project;
 use crate::user::{self, User};
@@ -34,9 +38,30 @@ pub struct Mapping {
     pub role: RoleArn,
     /// Whether it is the mapping used when no role is named.
     pub is_default: bool,
+    /// The external id that STS gets, for a role whose trust policy asks for one.
+    pub external_id: Option<ExternalId>,
+    /// Whether STS gets the member's e-mail address as source identity.
+    pub source_identity: bool,
 }
 
 impl Mapping {
+    /// Makes the mapping of a project with these terms.
+    pub fn new(id: i64, project: Project, terms: Terms) -> Self {
+        let Terms { project_role, role, is_default, external_id, source_identity } = terms;
+        Self { id, project, project_role, role, is_default, external_id, source_identity }
+    }
+
+    /// Returns what it says about its project.
+    pub fn terms(&self) -> Terms {
+        Terms {
+            project_role: self.project_role,
+            role: self.role.clone(),
+            is_default: self.is_default,
+            external_id: self.external_id.clone(),
+            source_identity: self.source_identity,
+        }
+    }
+
     /// Whether a member with this project role may assume the role. Project roles have no hierarchy: a data owner may not
     /// assume a role that is mapped to data scientists.
     pub fn is_for(&self, project_role: ProjectRole) -> bool {
@@ -45,12 +70,19 @@ impl Mapping {
 
     /// The mapping as the audit shows it.
     pub fn state(&self) -> Value {
-        json!({
+        let mut state = json!({
             "id": self.id,
             "projectRole": self.project_role.display_name(),
             "cloudRole": self.role.as_str(),
             "defaultRole": self.is_default,
-        })
+        });
+        if let Some(external_id) = &self.external_id {
+            state["externalId"] = external_id.as_str().into();
+        }
+        if self.source_identity {
+            state["sourceIdentity"] = true.into();
+        }
+        state
     }
 }
 
@@ -93,27 +125,38 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "select role_mappings.id, projects.id, projects.name, role_mappings.project_role, role_mappings.role_arn, \
-             role_mappings.is_default from role_mappings join projects on projects.id = role_mappings.project_id ",
+             role_mappings.is_default, role_mappings.external_id, role_mappings.source_identity \
+             from role_mappings join projects on projects.id = role_mappings.project_id ",
             $rest
         )
     };
 }
 
-type Row = (i64, i64, String, String, String, i64);
+type Row = (i64, i64, String, String, String, i64, Option<String>, i64);
 
 /// Reads a row. `None`, with a line in the log, when somebody edited it: such a mapping is for nobody, and the others go on.
-fn from_row((id, project_id, project_name, project_role, role_arn, is_default): Row) -> Option<Mapping> {
-    let parsed = project_role.parse().and_then(|project_role| Ok((project_role, role_arn.parse()?)));
-    match parsed {
-        Ok((project_role, role)) => {
-            let project = Project { id: project_id, name: project_name };
-            Some(Mapping { id, project, project_role, role, is_default: is_default == 1 })
-        }
-        Err(error) => {
-            let error: hops_credentials_core::error::Error = error;
+fn from_row(row: Row) -> Option<Mapping> {
+    let (id, project_id, project_name, project_role, role_arn, is_default, external_id, source_identity) = row;
+    let parse = || {
+        let external_id: Option<ExternalId> = external_id.map(|id| id.parse()).transpose().map_err(str::to_owned)?;
+        let parsed = project_role.parse().and_then(|project_role| Ok((project_role, role_arn.parse()?)));
+        let (project_role, role) = parsed.map_err(|error: hops_credentials_core::error::Error| error.to_string())?;
+        Ok::<_, String>((project_role, role, external_id))
+    };
+    match parse() {
+        Ok((project_role, role, external_id)) => Some(Mapping {
+            id,
+            project: Project { id: project_id, name: project_name },
+            project_role,
+            role,
+            is_default: is_default == 1,
+            external_id,
+            source_identity: source_identity == 1,
+        }),
+        Err(problem) => {
             log::damaged_row(
                 &format_args!("role mapping {id} of project {project_id}"),
-                &error,
+                &problem,
                 &format_args!("remove it with: role-mapping-server mapping remove {id}"),
             );
             None
@@ -134,6 +177,18 @@ pub async fn list_in_project(executor: impl AnyExecutor<'_>, project_id: i64) ->
         .fetch_all(executor)
         .await?;
     Ok(rows.into_iter().filter_map(from_row).collect())
+}
+
+/// Lists the role mappings of these projects, within a project in the order of their ids.
+pub async fn list_in_projects(connection: &mut AnyConnection, ids: &[i64]) -> Result<Vec<Mapping>, sqlx::Error> {
+    let mut mappings = Vec::new();
+    for ids in ids.chunks(ROWS_PER_STATEMENT) {
+        let list = placeholders(1, ids.len());
+        let text = format!("{}{list} order by role_mappings.id", select!("where projects.id in "));
+        let query = ids.iter().fold(sqlx::query_as(AssertSqlSafe(text)), |query, id| query.bind(*id));
+        mappings.extend(query.persistent(false).fetch_all(&mut *connection).await?.into_iter().filter_map(from_row));
+    }
+    Ok(mappings)
 }
 
 /// A project as one of its members sees it.
@@ -157,7 +212,8 @@ pub async fn load_member_view(
 ) -> Result<Option<MemberView>, sqlx::Error> {
     let rows: Vec<AnyRow> = sqlx::query(
         "select users.id, users.email, users.is_admin, users.key_hash, projects.name, members.project_role, \
-         role_mappings.id, role_mappings.project_role, role_mappings.role_arn, role_mappings.is_default from users \
+         role_mappings.id, role_mappings.project_role, role_mappings.role_arn, role_mappings.is_default, \
+         role_mappings.external_id, role_mappings.source_identity from users \
          join members on members.user_id = users.id and members.project_id = $2 \
          join projects on projects.id = members.project_id \
          left join role_mappings on role_mappings.project_id = projects.id \
@@ -180,8 +236,10 @@ pub async fn load_member_view(
     for row in &rows {
         // A project without role mappings gives one row without a mapping.
         if let Some(id) = row.try_get::<Option<i64>, _>(6)? {
+            let name = project.name.clone();
             let (role, arn, is_default) = (row.try_get(7)?, row.try_get(8)?, row.try_get(9)?);
-            mappings.extend(from_row((id, project_id, project.name.clone(), role, arn, is_default)));
+            let (external_id, source_identity) = (row.try_get(10)?, row.try_get::<Option<i64>, _>(11)?.unwrap_or(0));
+            mappings.extend(from_row((id, project_id, name, role, arn, is_default, external_id, source_identity)));
         }
     }
     Ok(Some(MemberView { user, project, project_role, mappings }))
@@ -230,18 +288,14 @@ pub fn no_such_id(id: i64) -> Error {
     Error::NoSuchMapping(format!("there is no role mapping with id {id}"))
 }
 
-/// Lists the ids of the projects that have role mappings.
-pub async fn list_project_ids(executor: impl AnyExecutor<'_>) -> Result<Vec<i64>, sqlx::Error> {
-    sqlx::query_scalar("select distinct project_id from role_mappings").fetch_all(executor).await
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn mapping(id: i64, project_role: ProjectRole, is_default: bool) -> Mapping {
         let role = format!("arn:aws:iam::123456789012:role/r{id}").parse().expect("a role ARN");
-        Mapping { id, project: Project { id: 119, name: "churn".to_owned() }, project_role, role, is_default }
+        let project = Project { id: 119, name: "churn".to_owned() };
+        Mapping { id, project, project_role, role, is_default, external_id: None, source_identity: false }
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use hops_credentials_core::role::ProjectRole;
 use serde_json::json;
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, AssertSqlSafe};
 
 use crate::audit::{self, Action, Actor};
 use crate::database::Database;
+use crate::database::rows::{ROWS_PER_STATEMENT, placeholders};
 use crate::error::Error;
 use crate::log;
 use crate::project::{self, Project, ProjectRef};
@@ -77,7 +78,8 @@ pub async fn list(database: &Database, project_id: i64) -> Result<Vec<(String, P
 /// Makes the user a member of the project with that project role, or changes the role they have.
 ///
 /// # Errors
-/// [`Error::NoSuchProject`], [`Error::NoSuchUser`], [`Error::Database`]; then nothing has changed.
+/// [`Error::NoSuchProject`], [`Error::NoSuchUser`], [`Error::InvalidArgument`] when a role mapping of the project names its members to STS
+/// and STS does not take the address, [`Error::Database`]; then nothing has changed.
 pub async fn set(
     database: &Database,
     actor: &Actor,
@@ -90,6 +92,16 @@ pub async fn set(
     let project = project::lock(&mut transaction, project.id).await?;
     let user_id = user::find_id(&mut *transaction, email).await?;
     let before = find_role(&mut transaction, project.id, user_id).await?;
+    let switched_on = "select count(*) from role_mappings where project_id = $1 and source_identity = 1";
+    let switched_on: i64 = sqlx::query_scalar(switched_on).bind(project.id).fetch_one(&mut *transaction).await?;
+    if switched_on > 0 {
+        email.source_identity().map_err(|problem| {
+            Error::InvalidArgument(format!(
+                "a role mapping of project {} names its members to STS: {problem}",
+                project.name
+            ))
+        })?;
+    }
     sqlx::query(
         "insert into members (project_id, user_id, project_role) values ($1, $2, $3) \
          on conflict (project_id, user_id) do update set project_role = excluded.project_role",
@@ -105,6 +117,49 @@ pub async fn set(
         .await?;
     transaction.commit().await?;
     Ok(())
+}
+
+/// Refuses to name the members of these projects to STS when it would refuse the address of one of them.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] that names the addresses, [`Error::Database`].
+pub async fn check_source_identities(connection: &mut AnyConnection, project_ids: &[i64]) -> Result<(), Error> {
+    for ids in project_ids.chunks(ROWS_PER_STATEMENT) {
+        let list = placeholders(1, ids.len());
+        let text = format!(
+            "select distinct users.email from members join users on users.id = members.user_id \
+             where members.project_id in {list} order by users.email"
+        );
+        let query = ids.iter().fold(sqlx::query_scalar(AssertSqlSafe(text)), |query, id| query.bind(*id));
+        refuse_source_identities(query.persistent(false).fetch_all(&mut *connection).await?)?;
+    }
+    Ok(())
+}
+
+/// Refuses to name all members of all projects to STS when it would refuse the address of one of them.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] that names the addresses, [`Error::Database`].
+pub async fn check_all_source_identities(database: &Database) -> Result<(), Error> {
+    let select =
+        "select distinct users.email from members join users on users.id = members.user_id order by users.email";
+    refuse_source_identities(sqlx::query_scalar(select).fetch_all(database.pool()).await?)
+}
+
+/// The most addresses that a message names.
+const MAX_NAMED: usize = 10;
+
+fn refuse_source_identities(addresses: Vec<String>) -> Result<(), Error> {
+    let emails = addresses.iter().map(|address| Email::from_cluster(address));
+    let problems: Vec<String> = emails.filter_map(|email| email.source_identity().err()).collect();
+    match problems.len() {
+        0 => Ok(()),
+        count => {
+            let more = if count > MAX_NAMED { format!("; and {} more", count - MAX_NAMED) } else { String::new() };
+            let named = problems[..count.min(MAX_NAMED)].join("; ");
+            Err(Error::InvalidArgument(format!("members have addresses that STS does not take: {named}{more}")))
+        }
+    }
 }
 
 /// Ends a membership.

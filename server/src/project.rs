@@ -8,7 +8,8 @@ use serde_json::json;
 use sqlx::{AnyConnection, AnyExecutor, AssertSqlSafe};
 
 use crate::audit::{self, Action, Actor};
-use crate::database::{Database, is_conflict, next_id};
+use crate::database::rows::{ROWS_PER_STATEMENT, placeholders};
+use crate::database::{Database, is_conflict, next_id, row_lock};
 use crate::error::Error;
 
 /// A legal project name: 1 to 64 letters, digits and characters of `_.-`, and not digits only, since the command line takes
@@ -137,12 +138,51 @@ impl ProjectRef {
 /// # Errors
 /// [`Error::NoSuchProject`], [`Error::Database`].
 pub async fn lock(connection: &mut AnyConnection, id: i64) -> Result<Project, Error> {
-    // SQLite does not know `select for update`; both databases take a lock for an update that changes nothing.
-    let row = sqlx::query_as("update projects set name = name where id = $1 returning id, name")
-        .bind(id)
-        .fetch_optional(connection)
-        .await?;
-    row.map(from_row).ok_or_else(|| Error::NoSuchProject(id.to_string()))
+    lock_all(connection, &[id]).await?.pop().ok_or_else(|| Error::NoSuchProject(id.to_string()))
+}
+
+/// Locks the projects with these ids, which ascend, until the transaction ends; returns those that exist.
+///
+/// Every transaction locks in one order, so that no two wait for each other: first the counters from which it draws ids (`project`, then
+/// `role mapping`), then projects in the order of their ids, then the rows that belong to them.
+pub async fn lock_all(connection: &mut AnyConnection, ids: &[i64]) -> Result<Vec<Project>, sqlx::Error> {
+    let lock = row_lock(connection);
+    let mut locked = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(ROWS_PER_STATEMENT) {
+        let list = placeholders(1, ids.len());
+        let text = AssertSqlSafe(format!("select id, name from projects where id in {list} order by id{lock}"));
+        let query = ids.iter().fold(sqlx::query_as(text), |query, id| query.bind(*id));
+        locked.extend(query.persistent(false).fetch_all(&mut *connection).await?.into_iter().map(from_row));
+    }
+    Ok(locked)
+}
+
+/// Inserts projects, and gives the `renamed` ones, which had one of their names, a placeholder for a name.
+pub async fn insert_all(
+    connection: &mut AnyConnection,
+    projects: &[Project],
+    renamed: &[i64],
+) -> Result<(), sqlx::Error> {
+    for ids in renamed.chunks(ROWS_PER_STATEMENT) {
+        let list = placeholders(1, ids.len());
+        let text = format!("update projects set name = 'project-' || cast(id as text) where id in {list}");
+        let query = ids.iter().fold(sqlx::query(AssertSqlSafe(text)), |query, id| query.bind(*id));
+        query.persistent(false).execute(&mut *connection).await?;
+    }
+    for projects in projects.chunks(ROWS_PER_STATEMENT) {
+        let text = format!("insert into projects (id, name) values {}", placeholders(projects.len(), 2));
+        let query = projects.iter().fold(sqlx::query(AssertSqlSafe(text)), |query, project| {
+            query.bind(project.id).bind(project.name.as_str())
+        });
+        query.persistent(false).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Lists all projects.
+pub async fn list_all(executor: impl AnyExecutor<'_>) -> Result<Vec<Project>, sqlx::Error> {
+    let rows = sqlx::query_as("select id, name from projects").fetch_all(executor).await?;
+    Ok(rows.into_iter().map(from_row).collect())
 }
 
 fn from_row((id, name): (i64, String)) -> Project {
@@ -184,6 +224,13 @@ pub async fn remember_id(database: &Database, id: i64) -> Result<(), Error> {
 /// [`Error::Database`]; then nothing has changed.
 pub async fn remember(database: &Database, project: &Project) -> Result<(), Error> {
     let mut transaction = database.begin_write().await?;
+    let lock = row_lock(&transaction);
+    // In the order of `lock_all`, since two projects may swap their names.
+    sqlx::query(AssertSqlSafe(format!("select id from projects where id = $1 or name = $2 order by id{lock}")))
+        .bind(project.id)
+        .bind(&project.name)
+        .execute(&mut *transaction)
+        .await?;
     // Another project that had this name has another one now, or is gone: a cluster gives each name once.
     sqlx::query("update projects set name = 'project-' || cast(id as text) where name = $1 and id <> $2")
         .bind(&project.name)

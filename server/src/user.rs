@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use hops_credentials_core::role::ProjectRole;
+use hops_credentials_core::text::{is_name_character, quoted};
 use serde_json::json;
 use sqlx::AnyExecutor;
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
@@ -28,6 +29,21 @@ impl Email {
     /// The address as stored.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The address as STS takes it for a source identity: 2 to 64 letters, digits and characters of `_+=,.@-`, never cut or replaced.
+    ///
+    /// # Errors
+    /// The reason why STS would refuse it, which names the address.
+    pub fn source_identity(&self) -> Result<&str, String> {
+        if (2..=64).contains(&self.0.len()) && self.0.chars().all(is_name_character) {
+            Ok(&self.0)
+        } else {
+            let address = quoted(&self.0);
+            Err(format!(
+                "{address} cannot be a source identity, which has 2 to 64 letters, digits and characters of _+=,.@-"
+            ))
+        }
     }
 
     /// The part before the `@`.
@@ -90,11 +106,17 @@ pub enum Membership {
     FromCluster(Arc<[(Project, ProjectRole)]>),
 }
 
-/// Adds a user and returns their first API key.
+/// Adds a user and returns their first API key. `show` gets it before the commit: if nobody could read the key, nothing has changed.
 ///
 /// # Errors
-/// [`Error::UserExists`], [`Error::Database`]; then nothing has changed.
-pub async fn add(database: &Database, actor: &Actor, email: &Email, is_admin: bool) -> Result<ApiKey, Error> {
+/// [`Error::UserExists`], [`Error::Database`], that of `show`; then nothing has changed.
+pub async fn add(
+    database: &Database,
+    actor: &Actor,
+    email: &Email,
+    is_admin: bool,
+    show: impl FnOnce(&ApiKey) -> Result<(), Error>,
+) -> Result<ApiKey, Error> {
     let key = ApiKey::generate();
     let mut transaction = database.begin_write().await?;
     let id = next_id(&mut transaction, "user").await?;
@@ -109,15 +131,22 @@ pub async fn add(database: &Database, actor: &Actor, email: &Email, is_admin: bo
         .map_err(|error| if is_conflict(&error) { Error::UserExists(email.to_string()) } else { error.into() })?;
     let after = json!({"email": email.as_str(), "admin": is_admin, "keyPrefix": read_prefix(key.reveal())});
     audit::record_change(&mut transaction, actor, Action::UserAdd, None, None, Some(after)).await?;
+    show(&key)?;
     transaction.commit().await?;
     Ok(key)
 }
 
-/// Replaces the API key of a user; the old one is void.
+/// Replaces the API key of a user; the old one is void. `show` gets the key before the commit: if nobody could read it, the old one
+/// stays.
 ///
 /// # Errors
-/// [`Error::NoSuchUser`], [`Error::Database`]; then nothing has changed.
-pub async fn renew_key(database: &Database, actor: &Actor, email: &Email) -> Result<ApiKey, Error> {
+/// [`Error::NoSuchUser`], [`Error::Database`], that of `show`; then nothing has changed.
+pub async fn renew_key(
+    database: &Database,
+    actor: &Actor,
+    email: &Email,
+    show: impl FnOnce(&ApiKey) -> Result<(), Error>,
+) -> Result<ApiKey, Error> {
     let key = ApiKey::generate();
     let mut transaction = database.begin_write().await?;
     let id = find_id(&mut *transaction, email).await?;
@@ -132,6 +161,7 @@ pub async fn renew_key(database: &Database, actor: &Actor, email: &Email) -> Res
     let state = |prefix: &str| Some(json!({"email": email.as_str(), "keyPrefix": prefix}));
     let (before, after) = (state(&before), state(read_prefix(key.reveal())));
     audit::record_change(&mut transaction, actor, Action::UserKey, None, before, after).await?;
+    show(&key)?;
     transaction.commit().await?;
     Ok(key)
 }

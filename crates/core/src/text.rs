@@ -6,7 +6,7 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 
 /// Whether a character is in `[\w+=,.@-]`, the alphabet of role names and session names.
-pub(crate) fn is_name_character(character: char) -> bool {
+pub fn is_name_character(character: char) -> bool {
     character.is_ascii_alphanumeric() || "_+=,.@-".contains(character)
 }
 

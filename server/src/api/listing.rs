@@ -138,6 +138,8 @@ mod tests {
             project_role,
             role: format!("arn:aws:iam::123456789012:role/{name}").parse().expect("a role ARN"),
             is_default: false,
+            external_id: None,
+            source_identity: false,
         })
         .collect()
     }

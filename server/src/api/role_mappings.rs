@@ -3,18 +3,19 @@
 use axum::Json;
 use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderMap, StatusCode};
-use hops_credentials_core::role::{ProjectRole, RoleArn};
+use hops_credentials_core::role::RoleArn;
 use serde::Serialize;
 
 use crate::api::listing::{Listing, Page};
 use crate::app::App;
 use crate::error::Error;
 use crate::http::auth::{Admin, Caller, DataOwner, Member, MemberMappings};
-use crate::http::parameters::{MappingId, Parameters};
+use crate::http::parameters::{MappingId, Parameters, illegal};
 use crate::identity::Identity;
 use crate::identity::cluster_client::Asker;
 use crate::identity::login::Login;
 use crate::mapping::change::{self, Changes};
+use crate::mapping::terms::Terms;
 use crate::mapping::{self, Mapping};
 
 /// A role mapping as the contract writes it.
@@ -28,6 +29,10 @@ pub struct MappingBody {
     project_role: &'static str,
     cloud_role: String,
     default_role: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_id: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    source_identity: bool,
 }
 
 impl MappingBody {
@@ -40,6 +45,8 @@ impl MappingBody {
             project_role: mapping.project_role.display_name(),
             cloud_role: mapping.role.to_string(),
             default_role: mapping.is_default,
+            external_id: mapping.external_id.map(|id| id.to_string()),
+            source_identity: mapping.source_identity,
         })
     }
 }
@@ -125,7 +132,7 @@ pub async fn find(
     Ok(MappingBody::new(uri.path().to_owned(), mapping::find(app.database.pool(), id).await?))
 }
 
-/// `POST /admin/cloud/role-mappings?cloudRole=…&projectId=…&projectRole=…`, optionally `&defaultRole=…`
+/// `POST /admin/cloud/role-mappings?cloudRole=…&projectId=…&projectRole=…`, optionally `&defaultRole=…&externalId=…&sourceIdentity=…`
 pub async fn add(
     State(app): State<App>,
     Admin(caller): Admin,
@@ -133,19 +140,24 @@ pub async fn add(
     OriginalUri(uri): OriginalUri,
     parameters: Parameters,
 ) -> Result<(StatusCode, Json<MappingBody>), Error> {
-    let role: RoleArn = parameters.required("cloudRole")?;
     let project_id = parameters.required("projectId")?;
-    let project_role: ProjectRole = parameters.required("projectRole")?;
-    let is_default = parameters.one("defaultRole")?.unwrap_or(false);
+    let terms = Terms {
+        project_role: parameters.required("projectRole")?,
+        role: parameters.required::<RoleArn>("cloudRole")?,
+        is_default: parameters.one("defaultRole")?.unwrap_or(false),
+        external_id: parameters.one("externalId")?,
+        source_identity: parameters.one("sourceIdentity")?.unwrap_or(false),
+    };
     if let (Identity::Hopsworks(cluster), Some(login)) = (&app.identity, Login::from_headers(&headers)) {
         let asker = Asker { login: &login, address: Some(caller.address) };
         cluster.import_project(asker, &caller.user, project_id).await?;
     }
-    let mapping = change::add(&app.database, &caller.actor, project_id, project_role, &role, is_default).await?;
+    let mapping = change::add(&app.database, &caller.actor, project_id, terms).await?;
     Ok((StatusCode::CREATED, MappingBody::new(format!("{}/{}", uri.path(), mapping.id), mapping)))
 }
 
-/// `PUT /admin/cloud/role-mappings/{id}`, with any of `cloudRole`, `projectRole` and `defaultRole`
+/// `PUT /admin/cloud/role-mappings/{id}`, with any of `cloudRole`, `projectRole`, `defaultRole`, `externalId` and `sourceIdentity`. An
+/// empty `externalId` counts as absent, so `removeExternalId=true` takes it away.
 pub async fn change(
     State(app): State<App>,
     Admin(caller): Admin,
@@ -157,6 +169,12 @@ pub async fn change(
         role: parameters.one("cloudRole")?,
         project_role: parameters.one("projectRole")?,
         is_default: parameters.one("defaultRole")?,
+        external_id: match (parameters.one("externalId")?, parameters.one("removeExternalId")?) {
+            (Some(_), Some(true)) => return Err(illegal("removeExternalId", &"externalId is given as well")),
+            (None, Some(true)) => Some(None),
+            (given, Some(false) | None) => given.map(Some),
+        },
+        source_identity: parameters.one("sourceIdentity")?,
     };
     let mapping = change::change(&app.database, &caller.actor, id, &changes).await?;
     Ok(MappingBody::new(uri.path().to_owned(), mapping))

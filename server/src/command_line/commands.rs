@@ -10,6 +10,7 @@ use hops_credentials_core::base_identity::BaseIdentity;
 use hops_credentials_core::settings::Settings;
 use hops_credentials_core::sts::Sts;
 
+use crate::api_key::ApiKey;
 use crate::app::App;
 use crate::audit::Actor;
 use crate::audit::recorder::Recorder;
@@ -26,8 +27,10 @@ use crate::identity::cluster::Cluster;
 use crate::identity::cluster_client::ClusterClient;
 use crate::identity::{self, Identity};
 use crate::issuer::Issuer;
-use crate::mapping::change::{self, Others};
+use crate::mapping::apply::{self, Others, UnknownProject, Wanted};
+use crate::mapping::change;
 use crate::mapping::file;
+use crate::mapping::terms::{ExternalId, Terms};
 use crate::mapping::{self, Mapping};
 use crate::metrics::Metrics;
 use crate::project::{Project, ProjectRef};
@@ -72,11 +75,11 @@ pub async fn run(command: Command, address: &Address) -> Result<(), Error> {
 }
 
 async fn user(database: &Database, actor: &Actor, command: UserCommand) -> Result<(), Error> {
-    let key = match command {
-        UserCommand::Add { email, admin, .. } => user::add(database, actor, &email, admin).await?,
-        UserCommand::Key { email, .. } => user::renew_key(database, actor, &email).await?,
-    };
-    print(&key.reveal())
+    let show = |key: &ApiKey| print(&key.reveal());
+    match command {
+        UserCommand::Add { email, admin, .. } => user::add(database, actor, &email, admin, show).await.map(drop),
+        UserCommand::Key { email, .. } => user::renew_key(database, actor, &email, show).await.map(drop),
+    }
 }
 
 async fn member(database: &Database, actor: &Actor, command: MemberCommand) -> Result<(), Error> {
@@ -92,9 +95,10 @@ async fn member(database: &Database, actor: &Actor, command: MemberCommand) -> R
 
 async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) -> Result<(), Error> {
     match command {
-        MappingCommand::Add { project, project_role, role_arn, default, .. } => {
+        MappingCommand::Add { project, project_role, role_arn, default, external_id, source_identity, .. } => {
             let project = project_for_mapping(database, &project).await?;
-            let added = change::add(database, actor, project.id, project_role, &role_arn, default).await?;
+            let terms = Terms { project_role, role: role_arn, is_default: default, external_id, source_identity };
+            let added = change::add(database, actor, project.id, terms).await?;
             print(&added.id)
         }
         MappingCommand::List { project: None, .. } => list(&mapping::list(database).await?),
@@ -115,11 +119,12 @@ async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) ->
                 attempted: format!("reading {}", file.display()),
                 source: error.into(),
             })?;
-            let wanted = file::read(&text)?;
+            let (others, unknown_project) = (Others::Remove, UnknownProject::Refuse);
+            let wanted = Wanted { entries: file::read(&text)?, others, unknown_project };
             let differences = if dry_run {
-                file::preview(database, actor, &wanted, Others::Remove).await?
+                apply::preview(database, &wanted).await?
             } else {
-                file::apply(database, actor, &wanted, Others::Remove).await?
+                apply::apply(database, actor, &wanted).await?
             };
             differences.iter().try_for_each(|difference| print(difference))
         }
@@ -147,8 +152,15 @@ async fn project_for_mapping(database: &Database, text: &str) -> Result<Project,
 
 fn list(mappings: &[Mapping]) -> Result<(), Error> {
     mappings.iter().try_for_each(|mapping| {
+        // Lines without either are as they were before there were such columns.
+        let more = match (&mapping.external_id, mapping.source_identity) {
+            (None, false) => String::new(),
+            (external_id, source_identity) => {
+                format!("\t{}\t{source_identity}", external_id.as_ref().map_or("", ExternalId::as_str))
+            }
+        };
         print(&format_args!(
-            "{}\t{}\t{}\t{}\t{}\t{}",
+            "{}\t{}\t{}\t{}\t{}\t{}{more}",
             mapping.id,
             mapping.project.id,
             mapping.project.name,
@@ -175,6 +187,9 @@ async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
             if let Some(url) = identity::find_cluster(database).await? {
                 return Err(identity::belongs_to_cluster(&url));
             }
+            if options.source_identity {
+                member::check_all_source_identities(database).await?;
+            }
             Identity::Local
         }
         Some(HopsworksUrl(url)) => {
@@ -195,6 +210,7 @@ async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
         wrong_keys,
         metrics: metrics.clone(),
         is_behind_proxy: options.behind_proxy,
+        source_identity: options.source_identity,
         cookie,
     };
     // In a task of its own: to find no base identity takes seconds, and role mappings can be managed without one.

@@ -1,5 +1,7 @@
 //! `import`: takes over the role mappings of another server, or of a Hopsworks cluster that has the same endpoints.
 
+use std::collections::HashMap;
+
 use hops_credentials_core::settings::{API_KEY, Settings};
 
 use crate::audit::Actor;
@@ -10,15 +12,15 @@ use crate::identity;
 use crate::identity::cluster_client::{Asker, ClusterClient};
 use crate::identity::login::Login;
 use crate::identity::remote_mappings::{self, RemoteMapping};
-use crate::mapping::change::Others;
+use crate::mapping::apply::{self, Others, UnknownProject, Wanted};
 use crate::mapping::entry::Entry;
-use crate::mapping::file::{self, Difference};
-use crate::project::{self, Project, ProjectName};
+use crate::mapping::file::Difference;
+use crate::project::ProjectName;
 
 /// Imports the role mappings, or with `--dry-run` returns what that would change.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`], [`Error::Cluster`], [`Error::Database`].
+/// [`Error::InvalidArgument`], [`Error::Cluster`], [`Error::Database`]; then nothing has changed.
 pub async fn run(database: &Database, actor: &Actor, options: &Import) -> Result<Vec<Difference>, Error> {
     let settings = Settings::from_environment();
     let Some(key) = settings.get(&API_KEY) else {
@@ -39,45 +41,21 @@ pub async fn run(database: &Database, actor: &Actor, options: &Import) -> Result
             other => other,
         })?;
     let is_of_cluster = identity::find_cluster(database).await?.is_some();
-    // A database of a cluster has the ids of that cluster. Otherwise the ids are another server's, so only names count.
-    let entry = |remote: &RemoteMapping| Entry {
-        project: if is_of_cluster { remote.project_id.to_string() } else { remote.project_name.clone() },
-        project_role: remote.project_role,
-        role: remote.role.clone(),
-        is_default: remote.is_default,
-    };
-    let (mut known, mut unknown) = (Vec::new(), Vec::new());
-    for remote in &remote_mappings {
-        let entry = entry(remote);
-        let found = if is_of_cluster {
-            project::find_by_id(database.pool(), remote.project_id).await
+    let mut names = HashMap::new();
+    let mut entries = Vec::with_capacity(remote_mappings.len());
+    for RemoteMapping { project_id, project_name, terms } in remote_mappings {
+        // A database of a cluster has the ids of that cluster. Otherwise the ids are another server's, so only names count.
+        let project = if is_of_cluster {
+            names.insert(project_id, project_name);
+            project_id.to_string()
         } else {
-            project::find_by_name(database.pool(), &remote.project_name).await
+            let refused =
+                |problem| Error::InvalidArgument(format!("the project {project_name:?} of that server: {problem}"));
+            project_name.parse::<ProjectName>().map_err(refused)?.to_string()
         };
-        match found {
-            Ok(_) => known.push(entry),
-            Err(Error::NoSuchProject(_)) => unknown.push((remote, entry)),
-            Err(error) => return Err(error),
-        }
+        entries.push(Entry { project, terms });
     }
-    if options.dry_run {
-        let mut differences = file::preview(database, actor, &known, Others::Keep).await?;
-        differences.extend(unknown.into_iter().map(|(_, entry)| Difference::Added(entry)));
-        return Ok(differences);
-    }
-    for (remote, entry) in unknown {
-        if is_of_cluster {
-            project::remember(database, &Project::of_cluster(remote.project_id, Some(&remote.project_name))).await?
-        } else {
-            let name: ProjectName = remote.project_name.parse().map_err(|problem: &str| {
-                Error::InvalidArgument(format!("the project {:?} of that server: {problem}", remote.project_name))
-            })?;
-            match project::add(database, &actor.for_another_row(), &name).await {
-                Ok(_) | Err(Error::ProjectExists(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        known.push(entry);
-    }
-    file::apply(database, actor, &known, Others::Keep).await
+    let unknown_project = if is_of_cluster { UnknownProject::TakeOver(names) } else { UnknownProject::Add };
+    let wanted = Wanted { entries, others: Others::Keep, unknown_project };
+    if options.dry_run { apply::preview(database, &wanted).await } else { apply::apply(database, actor, &wanted).await }
 }

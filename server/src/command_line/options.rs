@@ -11,6 +11,7 @@ use hops_credentials_core::role::{ProjectRole, RoleArn};
 use reqwest::Url;
 
 use crate::database::Address;
+use crate::mapping::terms::ExternalId;
 use crate::project::ProjectName;
 use crate::user::Email;
 
@@ -95,6 +96,9 @@ pub struct Serve {
     /// A reverse proxy in front of the server speaks TLS; the last hop of its X-Forwarded-For is the client's address
     #[arg(long, conflicts_with = "tls_cert")]
     pub behind_proxy: bool,
+    /// Name the member to STS as source identity, their e-mail address, with every role mapping
+    #[arg(long)]
+    pub source_identity: bool,
     /// The users who may call: those of this database, or those of a Hopsworks cluster with its projects, API keys and tokens
     #[arg(long, value_enum, default_value_t = IdentityOption::Local)]
     pub identity: IdentityOption,
@@ -207,10 +211,18 @@ pub enum MappingCommand {
         /// Use this role when no role is named; it replaces the current default of the same project role
         #[arg(long)]
         default: bool,
+        /// The external id that the trust policy of the role compares with sts:ExternalId
+        #[arg(long, value_name = "ID")]
+        external_id: Option<ExternalId>,
+        /// Name the member to STS as source identity: their e-mail address. The trust policy must allow sts:SetSourceIdentity
+        #[arg(long)]
+        source_identity: bool,
         #[command(flatten)]
         database: DatabaseOption,
     },
     /// Print id, project id, project name, project role, role ARN and default (true or false), separated by tabs
+    ///
+    /// If one of them is set, external id and source identity (true or false) follow.
     List {
         /// Print only the mappings of this project: its id or name
         project: Option<String>,

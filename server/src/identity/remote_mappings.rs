@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use hops_credentials_core::role::{ProjectRole, RoleArn};
 use serde::Deserialize;
 
 use crate::error::Error;
+use crate::http::parameters::illegal;
 use crate::identity::cluster_client::{Asker, ClusterClient, not_hopsworks};
+use crate::mapping::terms::Terms;
 
 /// Role mappings in one request.
 const PAGE_SIZE: usize = 500;
@@ -18,12 +19,8 @@ pub struct RemoteMapping {
     pub project_id: i64,
     /// Its name.
     pub project_name: String,
-    /// The project role whose members may assume the role.
-    pub project_role: ProjectRole,
-    /// The role.
-    pub role: RoleArn,
-    /// Whether it is the mapping used when no role is named.
-    pub is_default: bool,
+    /// What it says.
+    pub terms: Terms,
 }
 
 /// Fetches all role mappings, for an administrator of that server.
@@ -44,9 +41,16 @@ pub async fn fetch(client: &ClusterClient, asker: Asker<'_>) -> Result<Vec<Remot
             let mapping = RemoteMapping {
                 project_id: row.project_id,
                 project_name: row.project_name,
-                project_role: row.project_role.parse()?,
-                role: row.cloud_role.parse()?,
-                is_default: row.default_role,
+                terms: Terms {
+                    project_role: row.project_role.parse()?,
+                    role: row.cloud_role.parse()?,
+                    is_default: row.default_role,
+                    external_id: match row.external_id {
+                        Some(id) => Some(id.parse().map_err(|problem: &str| illegal("externalId", &problem))?),
+                        None => None,
+                    },
+                    source_identity: row.source_identity,
+                },
             };
             mappings.insert(row.id, mapping);
         }
@@ -72,4 +76,8 @@ struct MappingRow {
     project_role: String,
     cloud_role: String,
     default_role: bool,
+    /// A server of ours writes this if it is set, a cluster does not know it.
+    external_id: Option<String>,
+    #[serde(default)]
+    source_identity: bool,
 }

@@ -4,15 +4,19 @@
 //! A project has one mapping per role, and at most one default per project role. Constraints of the database keep both rules,
 //! however many servers and commands change it at once.
 
+use std::collections::HashMap;
+
 use hops_credentials_core::role::{ProjectRole, RoleArn};
 use serde_json::{Value, json};
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, AssertSqlSafe};
 
 use crate::audit::{self, Action, Actor};
+use crate::database::rows::placeholders;
 use crate::database::{Database, is_conflict, next_id};
 use crate::error::Error;
-use crate::mapping::entry::Entry;
+use crate::mapping::terms::{ExternalId, Terms};
 use crate::mapping::{self, Mapping, list_in_project, no_such_id};
+use crate::member;
 use crate::project::{self, Project};
 
 /// The changes that a `PUT` asks for; `None` leaves a value as it is.
@@ -24,32 +28,34 @@ pub struct Changes {
     pub project_role: Option<ProjectRole>,
     /// Whether it is the default.
     pub is_default: Option<bool>,
+    /// The external id; `Some(None)` takes it away.
+    pub external_id: Option<Option<ExternalId>>,
+    /// Whether STS gets the member's e-mail address as source identity.
+    pub source_identity: Option<bool>,
 }
 
 /// Maps a role. A new default replaces the current default of the same project role.
 ///
 /// # Errors
-/// [`Error::NoSuchProject`], [`Error::MappingExists`], [`Error::Database`]; then nothing has changed.
-pub async fn add(
-    database: &Database,
-    actor: &Actor,
-    project_id: i64,
-    project_role: ProjectRole,
-    role: &RoleArn,
-    is_default: bool,
-) -> Result<Mapping, Error> {
+/// [`Error::NoSuchProject`], [`Error::MappingExists`], [`Error::InvalidArgument`] when a member's address cannot be a source identity,
+/// [`Error::Database`]; then nothing has changed.
+pub async fn add(database: &Database, actor: &Actor, project_id: i64, terms: Terms) -> Result<Mapping, Error> {
     let mut transaction = database.begin_write().await?;
+    // The order of locks of `project::lock_all`.
+    let id = next_id(&mut transaction, "role mapping").await?;
     let project = project::lock(&mut transaction, project_id).await?;
     let before = list_in_project(&mut *transaction, project_id).await?;
-    if is_default {
-        clear_default(&mut transaction, project_id, project_role).await?;
+    if terms.is_default {
+        clear_default(&mut transaction, project_id, terms.project_role).await?;
     }
-    let id = next_id(&mut transaction, "role mapping").await?;
-    insert(&mut transaction, id, project_id, project_role, role, is_default)
+    if terms.source_identity {
+        member::check_source_identities(&mut transaction, &[project_id]).await?;
+    }
+    let mapping = Mapping::new(id, project.clone(), terms);
+    insert_all(&mut transaction, &[&mapping])
         .await
-        .map_err(|error| to_mapping_exists(error, &project, role))?;
+        .map_err(|error| to_mapping_exists(error, &project, &mapping.role))?;
     record(&mut transaction, actor, Action::MappingAdd, &project, before).await?;
-    let mapping = mapping::find(&mut *transaction, id).await?;
     transaction.commit().await?;
     Ok(mapping)
 }
@@ -57,7 +63,8 @@ pub async fn add(
 /// Changes a role mapping. If it is a default afterwards, it replaces the current default of its project role.
 ///
 /// # Errors
-/// [`Error::NoSuchMapping`], [`Error::MappingExists`], [`Error::Database`]; then nothing has changed.
+/// [`Error::NoSuchMapping`], [`Error::MappingExists`], [`Error::InvalidArgument`] when a member's address cannot be a source identity,
+/// [`Error::Database`]; then nothing has changed.
 pub async fn change(database: &Database, actor: &Actor, id: i64, changes: &Changes) -> Result<Mapping, Error> {
     let mut transaction = database.begin_write().await?;
     // A mapping never moves to another project, so the project that is read before the lock is still right under the lock.
@@ -68,20 +75,31 @@ pub async fn change(database: &Database, actor: &Actor, id: i64, changes: &Chang
     let project_role = changes.project_role.unwrap_or(current.project_role);
     let role = changes.role.as_ref().unwrap_or(&current.role);
     let is_default = changes.is_default.unwrap_or(current.is_default);
+    let external_id = changes.external_id.as_ref().unwrap_or(&current.external_id);
+    let source_identity = changes.source_identity.unwrap_or(current.source_identity);
+    if source_identity && !current.source_identity {
+        member::check_source_identities(&mut transaction, &[project.id]).await?;
+    }
     if is_default {
         clear_default(&mut transaction, project.id, project_role).await?;
     }
-    sqlx::query("update role_mappings set project_role = $1, role_arn = $2, is_default = $3 where id = $4")
+    let update = "update role_mappings set project_role = $1, role_arn = $2, is_default = $3, external_id = $4, \
+                  source_identity = $5 where id = $6";
+    sqlx::query(update)
         .bind(project_role.query_name())
         .bind(role.as_str())
         .bind(i64::from(is_default))
+        .bind(external_id.as_ref().map(ExternalId::as_str))
+        .bind(i64::from(source_identity))
         .bind(id)
         .execute(&mut *transaction)
         .await
         .map_err(|error| to_mapping_exists(error, &project, role))?;
-    let action = match (&changes.role, changes.project_role) {
-        (None, None) => Action::MappingDefault,
-        (Some(_), _) | (None, Some(_)) => Action::MappingChange,
+    let action = match changes {
+        Changes { role: None, project_role: None, is_default: Some(_), external_id: None, source_identity: None } => {
+            Action::MappingDefault
+        }
+        _ => Action::MappingChange,
     };
     record(&mut transaction, actor, action, &project, before).await?;
     let mapping = mapping::find(&mut *transaction, id).await?;
@@ -107,88 +125,20 @@ pub async fn remove(database: &Database, actor: &Actor, id: i64) -> Result<(), E
     Ok(())
 }
 
-/// The fate of the role mappings of a project that are not among the wanted ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Others {
-    /// Remove them.
-    Remove,
-    /// Keep them.
-    Keep,
-}
-
-/// Replaces the mappings of a locked project with `wanted`; returns the mappings before and after.
-///
-/// # Errors
-/// [`Error::Database`].
-pub async fn replace_all(
-    connection: &mut AnyConnection,
-    actor: &Actor,
-    project: &Project,
-    wanted: &[&Entry],
-    others: Others,
-) -> Result<(Vec<Mapping>, Vec<Mapping>), Error> {
-    let before = list_in_project(&mut *connection, project.id).await?;
-    for mapping in &before {
-        match (wanted.iter().find(|entry| entry.role == mapping.role), others) {
-            (None, Others::Remove) => {
-                sqlx::query("delete from role_mappings where id = $1")
-                    .bind(mapping.id)
-                    .execute(&mut *connection)
-                    .await?;
-            }
-            // Another mapping may become the default, and two defaults must not exist in between.
-            (Some(entry), _)
-                if entry.project_role != mapping.project_role || entry.is_default != mapping.is_default =>
-            {
-                sqlx::query("update role_mappings set project_role = $1, is_default = 0 where id = $2")
-                    .bind(entry.project_role.query_name())
-                    .bind(mapping.id)
-                    .execute(&mut *connection)
-                    .await?;
-            }
-            (None, Others::Keep) | (Some(_), _) => {}
-        }
-    }
-    for entry in wanted {
-        if !before.iter().any(|mapping| mapping.role == entry.role) {
-            let id = next_id(connection, "role mapping").await?;
-            insert(connection, id, project.id, entry.project_role, &entry.role, false).await?;
-        }
-    }
-    for entry in wanted.iter().filter(|entry| entry.is_default) {
-        clear_default(connection, project.id, entry.project_role).await?;
-        sqlx::query("update role_mappings set is_default = 1 where project_id = $1 and role_arn = $2")
-            .bind(project.id)
-            .bind(entry.role.as_str())
-            .execute(&mut *connection)
-            .await?;
-    }
-    let after = list_in_project(&mut *connection, project.id).await?;
-    if before != after {
-        record(connection, actor, Action::MappingChange, project, before.clone()).await?;
-    }
-    Ok((before, after))
-}
-
-async fn insert(
-    connection: &mut AnyConnection,
-    id: i64,
-    project_id: i64,
-    project_role: ProjectRole,
-    role: &RoleArn,
-    is_default: bool,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "insert into role_mappings (id, project_id, project_role, role_arn, is_default) values ($1, $2, $3, $4, $5)",
-    )
-    .bind(id)
-    .bind(project_id)
-    .bind(project_role.query_name())
-    .bind(role.as_str())
-    .bind(i64::from(is_default))
-    .execute(connection)
-    .await?;
-    Ok(())
+/// Inserts role mappings, as many as one statement takes.
+pub async fn insert_all(connection: &mut AnyConnection, mappings: &[&Mapping]) -> Result<(), sqlx::Error> {
+    let text = format!(
+        "insert into role_mappings (id, project_id, project_role, role_arn, is_default, external_id, source_identity) \
+         values {}",
+        placeholders(mappings.len(), 7)
+    );
+    let query = mappings.iter().fold(sqlx::query(AssertSqlSafe(text)), |query, mapping| {
+        let query = query.bind(mapping.id).bind(mapping.project.id).bind(mapping.project_role.query_name());
+        let query = query.bind(mapping.role.as_str()).bind(i64::from(mapping.is_default));
+        let external_id = mapping.external_id.as_ref().map(ExternalId::as_str);
+        query.bind(external_id).bind(i64::from(mapping.source_identity))
+    });
+    query.persistent(false).execute(connection).await.map(drop)
 }
 
 async fn clear_default(
@@ -224,7 +174,9 @@ async fn record(
 ) -> Result<(), sqlx::Error> {
     let after = list_in_project(&mut *connection, project.id).await?;
     let only_in = |some: &[Mapping], other: &[Mapping]| {
-        let states: Vec<Value> = some.iter().filter(|mapping| !other.contains(mapping)).map(Mapping::state).collect();
+        let other: HashMap<i64, &Mapping> = other.iter().map(|mapping| (mapping.id, mapping)).collect();
+        let is_same = |mapping: &Mapping| other.get(&mapping.id).is_some_and(|other| *other == mapping);
+        let states: Vec<Value> = some.iter().filter(|mapping| !is_same(mapping)).map(Mapping::state).collect();
         Some(Value::Array(states)).filter(|states| *states != json!([]))
     };
     let (state_before, state_after) = (only_in(&before, &after), only_in(&after, &before));

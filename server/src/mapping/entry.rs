@@ -2,23 +2,20 @@
 
 use std::fmt;
 
-use hops_credentials_core::error::Error;
 use hops_credentials_core::role::{ProjectRole, RoleArn};
 use serde::{Deserialize, Serialize};
 
+use crate::error::Error;
 use crate::mapping::Mapping;
+use crate::mapping::terms::Terms;
 
 /// A role mapping that somebody wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The name or the id of the project.
     pub project: String,
-    /// The project role whose members may assume the role.
-    pub project_role: ProjectRole,
-    /// The role.
-    pub role: RoleArn,
-    /// Whether it is the mapping used when no role is named.
-    pub is_default: bool,
+    /// What it says.
+    pub terms: Terms,
 }
 
 /// An entry as JSON.
@@ -30,29 +27,33 @@ pub struct Line {
     role: String,
     #[serde(default)]
     default: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    external_id: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    source_identity: bool,
 }
 
 impl TryFrom<Line> for Entry {
     type Error = Error;
 
     fn try_from(line: Line) -> Result<Self, Error> {
-        Ok(Self {
+        let terms = Terms {
             project_role: ProjectRole::from_command_line_name(&line.project_role)?,
-            role: line.role.parse()?,
-            project: line.project,
+            role: line.role.parse::<RoleArn>()?,
             is_default: line.default,
-        })
+            external_id: match line.external_id {
+                Some(text) => Some(text.parse().map_err(|problem: &str| Error::InvalidArgument(problem.to_owned()))?),
+                None => None,
+            },
+            source_identity: line.source_identity,
+        };
+        Ok(Self { project: line.project, terms })
     }
 }
 
 impl From<&Mapping> for Entry {
     fn from(mapping: &Mapping) -> Self {
-        Self {
-            project: mapping.project.name.clone(),
-            project_role: mapping.project_role,
-            role: mapping.role.clone(),
-            is_default: mapping.is_default,
-        }
+        Self { project: mapping.project.name.clone(), terms: mapping.terms() }
     }
 }
 
@@ -61,9 +62,11 @@ impl fmt::Display for Entry {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let line = Line {
             project: self.project.clone(),
-            project_role: self.project_role.command_line_name().to_owned(),
-            role: self.role.to_string(),
-            default: self.is_default,
+            project_role: self.terms.project_role.command_line_name().to_owned(),
+            role: self.terms.role.to_string(),
+            default: self.terms.is_default,
+            external_id: self.terms.external_id.as_ref().map(ToString::to_string),
+            source_identity: self.terms.source_identity,
         };
         formatter.write_str(&serde_json::to_string(&line).expect("texts and truth values are JSON"))
     }

@@ -58,9 +58,14 @@ pub async fn change(
 }
 
 async fn change_from_form(app: &App, visitor: &Visitor, id: i64, form: &MappingForm) -> Result<(), Error> {
-    let parsed = form.parse()?;
-    let changes =
-        Changes { role: Some(parsed.role), project_role: Some(parsed.project_role), is_default: Some(form.is_default) };
+    let terms = form.parse()?;
+    let changes = Changes {
+        role: Some(terms.role),
+        project_role: Some(terms.project_role),
+        is_default: Some(terms.is_default),
+        external_id: Some(terms.external_id),
+        source_identity: Some(terms.source_identity),
+    };
     change::change(&app.database, &visitor.caller.actor, id, &changes).await?;
     Ok(())
 }

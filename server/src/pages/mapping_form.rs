@@ -6,6 +6,7 @@ use super::error::sentence;
 use super::forms::Fields;
 use crate::error::Error;
 use crate::mapping::Mapping;
+use crate::mapping::terms::Terms;
 
 /// The fields of the form, as typed.
 #[derive(Default)]
@@ -18,16 +19,12 @@ pub struct MappingForm {
     pub project_role: String,
     /// Whether the checkbox *Default* is ticked.
     pub is_default: bool,
+    /// The external id; empty for none.
+    pub external_id: String,
+    /// Whether the checkbox *Source identity* is ticked.
+    pub source_identity: bool,
     /// The problem to show above the form.
     pub problem: Option<String>,
-}
-
-/// The legal values that the fields parse to.
-pub struct ParsedForm {
-    /// The role.
-    pub role: RoleArn,
-    /// The project role whose members may assume it.
-    pub project_role: ProjectRole,
 }
 
 /// An option of a drop-down list.
@@ -48,6 +45,8 @@ impl MappingForm {
             role: fields.text("role"),
             project_role: fields.text("project_role"),
             is_default: fields.is_ticked("default"),
+            external_id: fields.text("external_id"),
+            source_identity: fields.is_ticked("source_identity"),
             problem: None,
         }
     }
@@ -59,6 +58,8 @@ impl MappingForm {
             role: mapping.role.to_string(),
             project_role: mapping.project_role.query_name().to_owned(),
             is_default: mapping.is_default,
+            external_id: mapping.external_id.as_ref().map(ToString::to_string).unwrap_or_default(),
+            source_identity: mapping.source_identity,
             problem: None,
         }
     }
@@ -67,8 +68,17 @@ impl MappingForm {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] names the field.
-    pub fn parse(&self) -> Result<ParsedForm, Error> {
-        Ok(ParsedForm { role: self.role.parse()?, project_role: self.project_role.parse()? })
+    pub fn parse(&self) -> Result<Terms, Error> {
+        Ok(Terms {
+            role: self.role.parse::<RoleArn>()?,
+            project_role: self.project_role.parse()?,
+            is_default: self.is_default,
+            external_id: match self.external_id.as_str() {
+                "" => None,
+                text => Some(text.parse().map_err(|problem: &str| Error::InvalidArgument(problem.to_owned()))?),
+            },
+            source_identity: self.source_identity,
+        })
     }
 
     /// Adds the problem that `error` describes.

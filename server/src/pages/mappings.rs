@@ -49,6 +49,8 @@ struct Row {
     role: String,
     account: String,
     is_default: bool,
+    external_id: Option<String>,
+    source_identity: bool,
 }
 
 struct Heading {
@@ -195,10 +197,10 @@ pub async fn add(
 }
 
 async fn add_from_form(app: &App, visitor: &Visitor, form: &MappingForm) -> Result<(), Error> {
-    let parsed = form.parse()?;
+    let terms = form.parse()?;
     let project = find_project(app, visitor, &form.project).await?;
     let actor = &visitor.caller.actor;
-    change::add(&app.database, actor, project.id, parsed.project_role, &parsed.role, form.is_default).await?;
+    change::add(&app.database, actor, project.id, terms).await?;
     Ok(())
 }
 
@@ -285,5 +287,7 @@ fn to_row(mapping: &Mapping) -> Row {
         role: mapping.role.to_string(),
         account: mapping.role.account().to_owned(),
         is_default: mapping.is_default,
+        external_id: mapping.external_id.as_ref().map(ToString::to_string),
+        source_identity: mapping.source_identity,
     }
 }

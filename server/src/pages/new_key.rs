@@ -63,6 +63,6 @@ pub async fn renew(
     fields: Fields,
 ) -> Result<Response, PageError> {
     let email: Email = fields.parameters().required("email")?;
-    let key = user::renew_key(&app.database, &visitor.caller.actor, &email).await?;
+    let key = user::renew_key(&app.database, &visitor.caller.actor, &email, |_| Ok(())).await?;
     Ok(page(&NewKey::new(visitor, email.as_str(), &key)))
 }

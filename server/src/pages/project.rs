@@ -119,6 +119,9 @@ async fn set_member_from_form(app: &App, visitor: &Visitor, id: i64, fields: &Fi
     if !MEMBER_ROLES.contains(&role) {
         return Err(Error::InvalidArgument("a member must be a data owner or a data scientist".to_owned()));
     }
+    if app.source_identity {
+        email.source_identity().map_err(Error::InvalidArgument)?;
+    }
     member::set(&app.database, &visitor.caller.actor, &ProjectRef::Id(id), &email, role).await
 }
 

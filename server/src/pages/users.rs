@@ -60,7 +60,7 @@ pub async fn add(
 ) -> Result<Response, PageError> {
     let (text, is_admin) = (fields.text("email"), fields.is_ticked("admin"));
     let added = match text.parse::<Email>() {
-        Ok(email) => user::add(&app.database, &visitor.caller.actor, &email, is_admin).await,
+        Ok(email) => user::add(&app.database, &visitor.caller.actor, &email, is_admin, |_| Ok(())).await,
         Err(problem) => Err(Error::InvalidArgument(problem.to_owned())),
     };
     match added {

@@ -12,7 +12,7 @@ fn role(number: usize) -> String {
 }
 
 /// Runs a function for each client, all at the same moment.
-fn at_once<T: Send>(clients: usize, act: impl Fn(usize) -> T + Sync) -> Vec<T> {
+pub fn at_once<T: Send>(clients: usize, act: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let start = Barrier::new(clients);
     let run = |client| {
         start.wait();

@@ -2,6 +2,7 @@
 
 mod abuse;
 mod admin;
+mod apply;
 mod at_once;
 mod cluster;
 mod command_line;
