@@ -2,11 +2,18 @@
 
 use std::fmt::Write as _;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use crate::at_once::at_once;
+use crate::fairness::{project_with_a_member, while_sessions_are_granted};
+use crate::sts::Sts;
 use crate::world::{World, on_both_stores};
 
 const PROJECTS: usize = 8;
+
+/// Adds the projects q2 to q10001.
+const INSERT_PROJECTS: &str = "with recursive numbers(id) as (select cast(2 as bigint) union all select id + 1 from numbers where id < 10001) \
+                               insert into projects (id, name) select id, 'q' || cast(id as text) from numbers";
 
 fn role(name: &str) -> String {
     format!("arn:aws:iam::123456789012:role/{name}")
@@ -166,6 +173,27 @@ on_both_stores! {
         assert_eq!(world.done(&["mapping", "apply", &file(world, "others.json", &lines("x"))]).lines().count(), 2 * count);
         assert_eq!(world.sql("select count(*), min(id), max(id) from role_mappings"), [["3000", "3001", "6000"]]);
         assert_eq!(world.sql("select count(*) from audit where action = 'mapping change'"), [[(3 * PROJECTS).to_string()]]);
+    }
+
+    fn sessions_are_granted_while_a_large_file_is_applied_for_the_first_time(world: &World) {
+        let key = project_with_a_member(world);
+        let (projects, lines): (usize, usize) = (std::env::var("PR").map_or(1000, |n| n.parse().unwrap()), std::env::var("LI").map_or(10_000, |n| n.parse().unwrap()));
+        world.sql(INSERT_PROJECTS);
+        let mut all: Vec<String> = (0..lines).map(|number| line(&format!("q{}", 2 + number % projects), &format!("r{number}"))).collect();
+        all.push(line("churn", "r0").replace("}", ",\"default\":true}"));
+        let path = file(world, "large.json", &all);
+        let sts = Sts::start();
+        let server = sts.serve(world);
+        let (took, granted, longest) = while_sessions_are_granted(&server, &key, 4, || {
+            let begin = Instant::now();
+            assert_eq!(world.done(&["mapping", "apply", &path]).lines().count(), lines);
+            let first = begin.elapsed();
+            let begin = Instant::now();
+            assert_eq!(world.done(&["mapping", "apply", &path]), "");
+            (first, begin.elapsed())
+        });
+        eprintln!("MEASURE {lines} lines: first, second {took:?}; {granted} sessions, longest {longest:?}");
+        assert!(longest < Duration::from_secs(9), "{longest:?}");
     }
 
     fn a_key_that_nobody_could_read_changes_nothing(world: &World) {

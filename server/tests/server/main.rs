@@ -18,4 +18,5 @@ mod secrets;
 mod serve;
 mod session_token;
 mod sts;
+mod terms;
 mod world;
