@@ -14,7 +14,7 @@ use serde_json::Value;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 use crate::database::milliseconds;
-use crate::database::rows::{ROWS_PER_STATEMENT, placeholders};
+use crate::database::rows::{placeholders, rows_per_statement};
 use crate::project::Project;
 
 /// The actor of an audited action: a caller, or the command line.
@@ -182,7 +182,7 @@ pub async fn record_changes(
     changes: &[ProjectChange<'_>],
 ) -> Result<(), sqlx::Error> {
     let at = milliseconds(SystemTime::now());
-    for rows in changes.chunks(ROWS_PER_STATEMENT) {
+    for rows in changes.chunks(rows_per_statement(10)) {
         let text = format!(
             "insert into audit (id, at, actor, client_address, action, outcome, project_id, project_name, state_before, \
              state_after) values {}",

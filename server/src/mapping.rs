@@ -17,7 +17,7 @@ use sqlx::{AnyConnection, AnyExecutor, AssertSqlSafe, Row as _};
 
 use crate::api_key;
 use crate::database::Database;
-use crate::database::rows::{ROWS_PER_STATEMENT, placeholders};
+use crate::database::rows::{placeholders, rows_per_statement};
 use crate::error::Error;
 use crate::log;
 use crate::mapping::terms::{ExternalId, Terms};
@@ -182,7 +182,7 @@ pub async fn list_in_project(executor: impl AnyExecutor<'_>, project_id: i64) ->
 /// Lists the role mappings of these projects, within a project in the order of their ids.
 pub async fn list_in_projects(connection: &mut AnyConnection, ids: &[i64]) -> Result<Vec<Mapping>, sqlx::Error> {
     let mut mappings = Vec::new();
-    for ids in ids.chunks(ROWS_PER_STATEMENT) {
+    for ids in ids.chunks(rows_per_statement(1)) {
         let list = placeholders(1, ids.len());
         let text = format!("{}{list} order by role_mappings.id", select!("where projects.id in "));
         let query = ids.iter().fold(sqlx::query_as(AssertSqlSafe(text)), |query, id| query.bind(*id));

@@ -6,7 +6,7 @@ use sqlx::{AnyConnection, AssertSqlSafe};
 
 use crate::audit::{self, Action, Actor};
 use crate::database::Database;
-use crate::database::rows::{ROWS_PER_STATEMENT, placeholders};
+use crate::database::rows::{placeholders, rows_per_statement};
 use crate::error::Error;
 use crate::log;
 use crate::project::{self, Project, ProjectRef};
@@ -124,7 +124,7 @@ pub async fn set(
 /// # Errors
 /// [`Error::InvalidArgument`] that names the addresses, [`Error::Database`].
 pub async fn check_source_identities(connection: &mut AnyConnection, project_ids: &[i64]) -> Result<(), Error> {
-    for ids in project_ids.chunks(ROWS_PER_STATEMENT) {
+    for ids in project_ids.chunks(rows_per_statement(1)) {
         let list = placeholders(1, ids.len());
         let text = format!(
             "select distinct users.email from members join users on users.id = members.user_id \

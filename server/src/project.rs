@@ -8,7 +8,7 @@ use serde_json::json;
 use sqlx::{AnyConnection, AnyExecutor, AssertSqlSafe};
 
 use crate::audit::{self, Action, Actor};
-use crate::database::rows::{ROWS_PER_STATEMENT, placeholders};
+use crate::database::rows::{placeholders, rows_per_statement};
 use crate::database::{Database, is_conflict, next_id, row_lock};
 use crate::error::Error;
 
@@ -148,7 +148,7 @@ pub async fn lock(connection: &mut AnyConnection, id: i64) -> Result<Project, Er
 pub async fn lock_all(connection: &mut AnyConnection, ids: &[i64]) -> Result<Vec<Project>, sqlx::Error> {
     let lock = row_lock(connection);
     let mut locked = Vec::with_capacity(ids.len());
-    for ids in ids.chunks(ROWS_PER_STATEMENT) {
+    for ids in ids.chunks(rows_per_statement(1)) {
         let list = placeholders(1, ids.len());
         let text = AssertSqlSafe(format!("select id, name from projects where id in {list} order by id{lock}"));
         let query = ids.iter().fold(sqlx::query_as(text), |query, id| query.bind(*id));
@@ -163,13 +163,13 @@ pub async fn insert_all(
     projects: &[Project],
     renamed: &[i64],
 ) -> Result<(), sqlx::Error> {
-    for ids in renamed.chunks(ROWS_PER_STATEMENT) {
+    for ids in renamed.chunks(rows_per_statement(1)) {
         let list = placeholders(1, ids.len());
         let text = format!("update projects set name = 'project-' || cast(id as text) where id in {list}");
         let query = ids.iter().fold(sqlx::query(AssertSqlSafe(text)), |query, id| query.bind(*id));
         query.persistent(false).execute(&mut *connection).await?;
     }
-    for projects in projects.chunks(ROWS_PER_STATEMENT) {
+    for projects in projects.chunks(rows_per_statement(2)) {
         let text = format!("insert into projects (id, name) values {}", placeholders(projects.len(), 2));
         let query = projects.iter().fold(sqlx::query(AssertSqlSafe(text)), |query, project| {
             query.bind(project.id).bind(project.name.as_str())

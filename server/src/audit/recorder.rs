@@ -5,7 +5,6 @@
 //! the disk or takes the turn to write from others by asking for what they may not have.
 
 use std::collections::HashMap;
-use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
@@ -15,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::{Actor, Purpose, SessionRequest};
+use crate::database::rows::{placeholders, rows_per_statement};
 use crate::database::{Database, milliseconds};
 use crate::error::{Error, with_sources};
 use crate::log;
@@ -25,9 +25,6 @@ const QUEUE_LENGTH: usize = 8192;
 
 /// The rows of one transaction.
 const MAX_BATCH: usize = 512;
-
-/// The rows of one statement: with 20 values each they stay below the limits of SQLite (32 766) and PostgreSQL (65 535).
-const MAX_ROWS: usize = 128;
 
 /// The longest time for a transaction; those who wait have nearly reached their deadlines by then.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(8);
@@ -386,12 +383,12 @@ async fn write_batch(database: &Database, jobs: &[Job], counts: &[(String, i64, 
             Entry::Flush => {}
         }
     }
-    for rows in rows.chunks(MAX_ROWS) {
+    for rows in rows.chunks(rows_per_statement(18)) {
         let insert = format!(
             "insert into audit (id, at, actor, client_address, action, outcome, project_id, project_name, role_arn, \
              session_name, duration_seconds, access_key_id, sts_request_id, reason, key_prefix, project_role, mapping_id, \
              source_identity) values {}",
-            tuples(rows.len(), &["?"; 18])
+            placeholders(rows.len(), 18)
         );
         let mut query = sqlx::query(AssertSqlSafe(insert)).persistent(rows.len() == 1);
         for row in rows {
@@ -418,12 +415,11 @@ async fn write_batch(database: &Database, jobs: &[Job], counts: &[(String, i64, 
         }
         query.execute(&mut *transaction).await?;
     }
-    for rows in updates.chunks(MAX_ROWS) {
-        let text = "cast(? as text)";
+    for rows in updates.chunks(rows_per_statement(6)) {
         let update = format!(
             "update audit set outcome = v.column2, access_key_id = v.column3, sts_request_id = v.column4, reason = v.column5, \
              duration_seconds = v.column6 from (values {}) as v where audit.id = v.column1",
-            tuples(rows.len(), &[text, text, text, text, text, "cast(? as bigint)"])
+            placeholders(rows.len(), 6)
         );
         let mut query = sqlx::query(AssertSqlSafe(update)).persistent(rows.len() == 1);
         for row in rows {
@@ -447,23 +443,6 @@ async fn write_batch(database: &Database, jobs: &[Job], counts: &[(String, i64, 
             .await?;
     }
     transaction.commit().await
-}
-
-/// Writes so many tuples of these expressions, whose `?` become `$1`, `$2` and so on.
-fn tuples(number: usize, expressions: &[&str]) -> String {
-    let mut text = String::new();
-    let mut parameter = 0;
-    for tuple in 0..number {
-        text.push_str(if tuple == 0 { "(" } else { ", (" });
-        for (index, expression) in expressions.iter().enumerate() {
-            parameter += 1;
-            let comma = if index == 0 { "" } else { ", " };
-            let (before, after) = expression.split_once('?').expect("each expression has a parameter");
-            write!(text, "{comma}{before}${parameter}{after}").expect("a text takes all that is written");
-        }
-        text.push(')');
-    }
-    text
 }
 
 #[cfg(test)]
@@ -516,10 +495,5 @@ mod tests {
             refusals.count(refused(&number.to_string(), 1), at);
         }
         assert!(refusals.rows.len() <= MAX_REMEMBERED && refusals.callers.len() <= MAX_REMEMBERED);
-    }
-
-    #[test]
-    fn parameters_are_numbered_through_all_tuples() {
-        assert_eq!(tuples(2, &["?", "cast(? as text)"]), "($1, cast($2 as text)), ($3, cast($4 as text))");
     }
 }

@@ -1,7 +1,13 @@
 //! Many rows in one statement.
 
-/// The rows of one statement, of 16 columns at most: SQLite takes 32 766 parameters, PostgreSQL 65 535.
-pub const ROWS_PER_STATEMENT: usize = 2000;
+/// The parameters of one statement. SQLite takes 32 766 and PostgreSQL 65 535, but SQLite looks each `$n` up in a list of all those before
+/// it: with 14 000 of them, a statement takes a second.
+const PARAMETERS_PER_STATEMENT: usize = 600;
+
+/// Returns the number of rows of this many columns that one statement should have.
+pub const fn rows_per_statement(columns: usize) -> usize {
+    PARAMETERS_PER_STATEMENT / columns
+}
 
 /// Writes the placeholders of `rows` rows of `columns` values: `($1,$2),($3,$4)`.
 pub fn placeholders(rows: usize, columns: usize) -> String {

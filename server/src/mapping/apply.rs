@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 use crate::audit::{self, Action, Actor, ProjectChange};
-use crate::database::rows::{ROWS_PER_STATEMENT, placeholders};
+use crate::database::rows::{placeholders, rows_per_statement};
 use crate::database::{Database, is_conflict, next_ids};
 use crate::error::Error;
 use crate::mapping::entry::Entry;
@@ -325,13 +325,13 @@ async fn write_rows(connection: &mut AnyConnection, changes: &[Change]) -> Resul
         ("delete from role_mappings where id in ", &removed),
         ("update role_mappings set is_default = 0 where id in ", &no_default),
     ] {
-        for ids in ids.chunks(ROWS_PER_STATEMENT) {
+        for ids in ids.chunks(rows_per_statement(1)) {
             let text = format!("{statement}{}", placeholders(1, ids.len()));
             let query = ids.iter().fold(sqlx::query(AssertSqlSafe(text)), |query, id| query.bind(*id));
             query.persistent(false).execute(&mut *connection).await?;
         }
     }
-    for rows in changed.chunks(ROWS_PER_STATEMENT) {
+    for rows in changed.chunks(rows_per_statement(5)) {
         let text = format!(
             "update role_mappings set project_role = new.column2, is_default = new.column3, external_id = new.column4, \
              source_identity = new.column5 from (values {}) as new where role_mappings.id = new.column1",
@@ -344,7 +344,7 @@ async fn write_rows(connection: &mut AnyConnection, changes: &[Change]) -> Resul
         });
         query.persistent(false).execute(&mut *connection).await?;
     }
-    for rows in added.chunks(ROWS_PER_STATEMENT) {
+    for rows in added.chunks(rows_per_statement(7)) {
         mapping::change::insert_all(&mut *connection, rows).await?;
     }
     Ok(())
