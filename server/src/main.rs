@@ -13,6 +13,7 @@
 //! | `database` | SQLite or PostgreSQL with the same SQL; migrations |
 //! | `issuer` | credentials from STS, each used again while nearly all of its time is left |
 //! | `sts_budget` | how often STS is called, and who goes first |
+//! | `like` | patterns of texts that contain another one |
 //! | `flights` | one call for all who ask for the same at the same time |
 //! | `wrong_keys` | how many wrong keys each address has sent |
 //! | `log` | lines on stderr |
@@ -32,6 +33,7 @@ mod flights;
 mod http;
 mod identity;
 mod issuer;
+mod like;
 mod log;
 mod mapping;
 mod member;

@@ -6,7 +6,7 @@ pub mod apply;
 pub mod change;
 pub mod entry;
 pub mod file;
-pub mod order;
+pub mod list;
 pub mod policies;
 pub mod terms;
 
@@ -131,6 +131,8 @@ macro_rules! select {
         )
     };
 }
+
+const SELECT: &str = select!("");
 
 type Row = (i64, i64, String, String, String, i64, Option<String>, i64);
 

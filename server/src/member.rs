@@ -8,6 +8,7 @@ use crate::audit::{self, Action, Actor};
 use crate::database::Database;
 use crate::database::rows::{placeholders, rows_per_statement};
 use crate::error::Error;
+use crate::like;
 use crate::log;
 use crate::project::{self, Project, ProjectRef};
 use crate::user::{self, Email, Membership, User};
@@ -36,36 +37,90 @@ pub async fn find(
         .and_then(|(id, name, role)| Some((Project { id, name }, parse_stored_role(&role, id, user.email.as_str())?))))
 }
 
-/// Lists the projects of a user with the user's role in each, in the order of their names.
-pub async fn list_projects(database: &Database, user: &User) -> Result<Vec<(Project, ProjectRole)>, sqlx::Error> {
+/// The projects of a user that a search finds: how many, and some of them with the user's role in each.
+pub struct FoundProjects {
+    /// The number of projects.
+    pub count: i64,
+    /// A part of them, in the order of their names.
+    pub projects: Vec<(Project, ProjectRole)>,
+}
+
+/// Searches the projects of a user whose names contain `text`, in any case: at most `limit`, after the first `offset`.
+pub async fn search_projects(
+    database: &Database,
+    user: &User,
+    text: &str,
+    offset: i64,
+    limit: i64,
+) -> Result<FoundProjects, sqlx::Error> {
     let user_id = match &user.membership {
         Membership::Stored(id) => id,
         Membership::FromCluster(projects) => {
-            let mut projects = projects.to_vec();
-            projects.sort_by(|(left, _), (right, _)| left.name.cmp(&right.name));
-            return Ok(projects);
+            let text = text.to_lowercase();
+            let is_found = |(project, _): &&(Project, _)| project.name.to_lowercase().contains(&text);
+            let mut found: Vec<_> = projects.iter().filter(is_found).collect();
+            found.sort_by(|(left, _), (right, _)| left.name.cmp(&right.name));
+            let part = |number: i64| usize::try_from(number).unwrap_or(0);
+            return Ok(FoundProjects {
+                count: i64::try_from(found.len()).unwrap_or(i64::MAX),
+                projects: found.into_iter().skip(part(offset)).take(part(limit)).cloned().collect(),
+            });
         }
     };
-    let rows: Vec<(i64, String, String)> = sqlx::query_as(
+    let count = sqlx::query_scalar(
+        "select count(*) from members join projects on projects.id = members.project_id \
+         where members.user_id = $1 and lower(projects.name) like $2 escape '!'",
+    );
+    let count = count.bind(user_id).bind(like::contains(text)).fetch_one(database.pool()).await?;
+    let rows: Vec<(i64, String, String)> = sqlx::query_as(AssertSqlSafe(format!(
         "select projects.id, projects.name, members.project_role from members \
-         join projects on projects.id = members.project_id where members.user_id = $1 order by projects.name",
-    )
+         join projects on projects.id = members.project_id \
+         where members.user_id = $1 and lower(projects.name) like $2 escape '!' \
+         order by projects.name collate {} limit $3 offset $4",
+        database.binary()
+    )))
     .bind(user_id)
+    .bind(like::contains(text))
+    .bind(limit)
+    .bind(offset)
     .fetch_all(database.pool())
     .await?;
     let to_project = |(id, name, role): (i64, String, String)| {
         Some((Project { id, name }, parse_stored_role(&role, id, user.email.as_str())?))
     };
-    Ok(rows.into_iter().filter_map(to_project).collect())
+    Ok(FoundProjects { count, projects: rows.into_iter().filter_map(to_project).collect() })
 }
 
-/// Lists the members of a project with their roles in it, in the order of their names.
-pub async fn list(database: &Database, project_id: i64) -> Result<Vec<(String, ProjectRole)>, sqlx::Error> {
-    let rows: Vec<(String, String)> = sqlx::query_as(
-        "select users.email, members.project_role from members join users on users.id = members.user_id \
-         where members.project_id = $1 order by users.email",
+/// Counts the members of a project whose addresses contain `text`, in any case.
+pub async fn count(database: &Database, project_id: i64, text: &str) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(
+        "select count(*) from members join users on users.id = members.user_id \
+         where members.project_id = $1 and lower(users.email) like $2 escape '!'",
     )
     .bind(project_id)
+    .bind(like::contains(text))
+    .fetch_one(database.pool())
+    .await
+}
+
+/// Lists these members with their roles, in the order of their names: at most `limit`, after the first `offset`.
+pub async fn search(
+    database: &Database,
+    project_id: i64,
+    text: &str,
+    offset: i64,
+    limit: i64,
+) -> Result<Vec<(String, ProjectRole)>, sqlx::Error> {
+    let rows: Vec<(String, String)> = sqlx::query_as(AssertSqlSafe(format!(
+        "select users.email, members.project_role from members join users on users.id = members.user_id \
+         where members.project_id = $1 and lower(users.email) like $2 escape '!' \
+         order by users.email collate {} limit $3 offset $4",
+        database.binary()
+    )))
+    .bind(project_id)
+    .bind(like::contains(text))
+    .bind(limit)
+    .bind(offset)
     .fetch_all(database.pool())
     .await?;
     let to_member = |(email, role): (String, String)| {

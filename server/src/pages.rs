@@ -16,6 +16,7 @@ mod mapping_remove;
 mod mapping_try;
 mod mappings;
 mod new_key;
+mod paging;
 mod path;
 mod project;
 mod project_settings;

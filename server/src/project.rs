@@ -11,6 +11,7 @@ use crate::audit::{self, Action, Actor};
 use crate::database::rows::{placeholders, rows_per_statement};
 use crate::database::{Database, is_conflict, next_id, row_lock};
 use crate::error::Error;
+use crate::like;
 
 /// A legal project name: 1 to 64 letters, digits and characters of `_.-`, and not digits only, since the command line takes
 /// an id or a name.
@@ -272,11 +273,31 @@ pub async fn find_renamed<'a>(
     Ok(renamed)
 }
 
-/// Lists all projects with the number of their members, in the order of their names.
-pub async fn list(database: &Database) -> Result<Vec<(Project, i64)>, sqlx::Error> {
-    let rows: Vec<(i64, String, i64)> = sqlx::query_as(
-        "select id, name, (select count(*) from members where project_id = projects.id) from projects order by name",
-    )
+/// Counts the projects whose name contains `text`, in any case, or whose id it is.
+pub async fn count(database: &Database, text: &str) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("select count(*) from projects where lower(name) like $1 escape '!' or id = $2")
+        .bind(like::contains(text))
+        .bind(text.parse().unwrap_or(0_i64))
+        .fetch_one(database.pool())
+        .await
+}
+
+/// Lists these projects with the number of their members, in the order of their names: at most `limit`, after the first `offset`.
+pub async fn search(
+    database: &Database,
+    text: &str,
+    offset: i64,
+    limit: i64,
+) -> Result<Vec<(Project, i64)>, sqlx::Error> {
+    let rows: Vec<(i64, String, i64)> = sqlx::query_as(AssertSqlSafe(format!(
+        "select id, name, (select count(*) from members where project_id = projects.id) from projects \
+         where lower(name) like $1 escape '!' or id = $2 order by name collate {}, id limit $3 offset $4",
+        database.binary()
+    )))
+    .bind(like::contains(text))
+    .bind(text.parse().unwrap_or(0_i64))
+    .bind(limit)
+    .bind(offset)
     .fetch_all(database.pool())
     .await?;
     Ok(rows.into_iter().map(|(id, name, members)| (Project { id, name }, members)).collect())

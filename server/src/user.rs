@@ -7,13 +7,14 @@ use std::sync::Arc;
 use hops_credentials_core::role::ProjectRole;
 use hops_credentials_core::text::{is_name_character, quoted};
 use serde_json::json;
-use sqlx::AnyExecutor;
+use sqlx::{AnyExecutor, AssertSqlSafe};
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
 use crate::api_key::{ApiKey, has_hash, hash_key, read_prefix};
 use crate::audit::{self, Action, Actor};
 use crate::database::{Database, is_conflict, next_id};
 use crate::error::Error;
+use crate::like;
 use crate::project::Project;
 
 /// An e-mail address, in lower case: the name of a user.
@@ -183,12 +184,34 @@ pub fn from_row(id: i64, email: String, is_admin: i64) -> User {
     User { email: Email(email), is_admin: is_admin == 1, membership: Membership::Stored(id) }
 }
 
-/// Lists all users with the prefixes of their keys, in the order of their names.
-pub async fn list(database: &Database) -> Result<Vec<(User, String)>, sqlx::Error> {
-    let rows: Vec<(i64, String, i64, String)> =
-        sqlx::query_as("select id, email, is_admin, key_prefix from users order by email")
-            .fetch_all(database.pool())
-            .await?;
+/// Counts the users whose address, or the prefix of whose key, contains `text`, in any case.
+pub async fn count(database: &Database, text: &str) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(
+        "select count(*) from users where lower(email) like $1 escape '!' or key_prefix like $1 escape '!'",
+    )
+    .bind(like::contains(text))
+    .fetch_one(database.pool())
+    .await
+}
+
+/// Lists these users with the prefixes of their keys, in the order of their names: at most `limit`, after the first `offset`.
+pub async fn search(
+    database: &Database,
+    text: &str,
+    offset: i64,
+    limit: i64,
+) -> Result<Vec<(User, String)>, sqlx::Error> {
+    let rows: Vec<(i64, String, i64, String)> = sqlx::query_as(AssertSqlSafe(format!(
+        "select id, email, is_admin, key_prefix from users \
+         where lower(email) like $1 escape '!' or key_prefix like $1 escape '!' \
+         order by email collate {} limit $2 offset $3",
+        database.binary()
+    )))
+    .bind(like::contains(text))
+    .bind(limit)
+    .bind(offset)
+    .fetch_all(database.pool())
+    .await?;
     Ok(rows.into_iter().map(|(id, email, is_admin, prefix)| (from_row(id, email, is_admin), prefix)).collect())
 }
 

@@ -1,20 +1,29 @@
 //! Role mappings over REST: those of a project for its members, those of all projects for administrators.
 
+use std::future::ready;
+use std::mem::replace;
+
 use axum::Json;
+use axum::body::Body;
 use axum::extract::{OriginalUri, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use hops_credentials_core::role::RoleArn;
 use serde::Serialize;
 
 use crate::api::listing::{Listing, Page};
 use crate::app::App;
-use crate::error::Error;
+use crate::database::Database;
+use crate::error::{Error, with_sources};
 use crate::http::auth::{Admin, Caller, DataOwner, Member, MemberMappings};
 use crate::http::parameters::{MappingId, Parameters, illegal};
 use crate::identity::Identity;
 use crate::identity::cluster_client::Asker;
 use crate::identity::login::Login;
+use crate::log;
 use crate::mapping::change::{self, Changes};
+use crate::mapping::list::load;
 use crate::mapping::terms::Terms;
 use crate::mapping::{self, Mapping};
 
@@ -51,6 +60,13 @@ impl MappingBody {
     }
 }
 
+/// The mappings that a list loads at once.
+const PART: usize = 500;
+
+/// The longest list that is written before it is sent: the client learns its length, and a failure has a status. A longer one is sent
+/// part by part, so that all mappings of a large server need no more memory than some.
+const LONGEST_WHOLE: usize = 5_000;
+
 /// A list of role mappings as the contract writes it.
 #[derive(Serialize)]
 pub struct ListBody {
@@ -60,22 +76,60 @@ pub struct ListBody {
     items: Vec<MappingBody>,
 }
 
-impl ListBody {
-    fn new(href: &str, page: Page) -> Json<Self> {
-        let items =
-            page.mappings.into_iter().map(|mapping| MappingBody::new(format!("{href}/{}", mapping.id), mapping).0);
-        Json(Self { count: page.count, items: items.collect(), href: href.to_owned() })
+fn items(href: &str, mappings: Vec<Mapping>) -> Vec<MappingBody> {
+    mappings.into_iter().map(|mapping| MappingBody::new(format!("{href}/{}", mapping.id), mapping).0).collect()
+}
+
+/// Answers with the page, each mapping as it is when its part is loaded. A database that fails while a part is sent breaks the connection.
+async fn list_response(database: Database, href: &str, page: Page) -> Result<Response, sqlx::Error> {
+    let head = ListBody { count: page.count, href: href.to_owned(), items: Vec::new() };
+    if page.ids.is_empty() {
+        return Ok(Json(head).into_response());
     }
+    let is_whole = page.ids.len() <= LONGEST_WHOLE;
+    let head = json_text(&head).trim_end_matches('}').to_owned() + ",\"items\":[";
+    let href = href.to_owned();
+    let parts = stream::try_unfold(page.ids, move |mut ids| {
+        let (database, href) = (database.clone(), href.clone());
+        async move {
+            if ids.is_empty() {
+                return Ok(None);
+            }
+            let later = ids.split_off(ids.len().min(PART));
+            let mappings = load(&database, &ids).await.inspect_err(|error| {
+                log::line(&format_args!("a list of role mappings broke off: {}", with_sources(error)));
+            })?;
+            let text = json_text(&items(&href, mappings));
+            Ok::<_, sqlx::Error>(Some((text.trim_matches(['[', ']']).to_owned(), later)))
+        }
+    });
+    let mut comma = "";
+    let parts = parts
+        .try_filter(|text| ready(!text.is_empty()))
+        .map_ok(move |text| replace(&mut comma, ",").to_owned() + &text);
+    let text = stream::iter([Ok(head)]).chain(parts).chain(stream::iter([Ok("]}".to_owned())]));
+    let body = if is_whole { Body::from(text.try_collect::<String>().await?) } else { Body::from_stream(text) };
+    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+fn json_text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("texts and numbers are always written")
 }
 
 /// `GET /project/{project}/cloud/role-mappings`
 pub async fn list_in_project(
-    MemberMappings { mappings, .. }: MemberMappings,
+    State(app): State<App>,
+    MemberMappings { member, mappings }: MemberMappings,
     OriginalUri(uri): OriginalUri,
     parameters: Parameters,
-) -> Result<Json<ListBody>, Error> {
+) -> Result<Response, Error> {
     let listing = Listing::from_parameters(&parameters)?;
-    Ok(ListBody::new(uri.path(), listing.page(mappings)))
+    if let Some((count, mappings)) = listing.pick(&mappings) {
+        let items = items(uri.path(), mappings);
+        return Ok(Json(ListBody { count, items, href: uri.path().to_owned() }).into_response());
+    }
+    let page = listing.within_project(member.project.id).find(&app.database).await?;
+    Ok(list_response(app.database, uri.path(), page).await?)
 }
 
 /// `GET /project/{project}/cloud/role-mappings/{id}`
@@ -117,9 +171,9 @@ pub async fn list(
     _: Admin,
     OriginalUri(uri): OriginalUri,
     parameters: Parameters,
-) -> Result<Json<ListBody>, Error> {
-    let listing = Listing::from_parameters(&parameters)?;
-    Ok(ListBody::new(uri.path(), listing.page(mapping::list(&app.database).await?)))
+) -> Result<Response, Error> {
+    let page = Listing::from_parameters(&parameters)?.find(&app.database).await?;
+    Ok(list_response(app.database, uri.path(), page).await?)
 }
 
 /// `GET /admin/cloud/role-mappings/{id}`

@@ -6,11 +6,13 @@ use axum::response::Response;
 
 use super::error::PageError;
 use super::frame::{Frame, page};
+use super::paging::{Paging, ROWS_PER_PAGE, Search};
 use super::path;
 use super::visitor::Visitor;
 use crate::app::App;
 use crate::http::parameters::Parameters;
-use crate::{mapping, member, project};
+use crate::mapping::list::{self, Filter};
+use crate::{member, project};
 
 #[derive(Template)]
 #[template(path = "home.html")]
@@ -18,6 +20,10 @@ struct Home {
     frame: Frame,
     administration: Vec<Entry>,
     projects: Vec<Entry>,
+    /// The number of the user's projects.
+    total: i64,
+    search: Search,
+    paging: Paging,
 }
 
 struct Entry {
@@ -29,14 +35,19 @@ struct Entry {
 /// Shows what this user can do here.
 pub async fn show(State(app): State<App>, visitor: Visitor, parameters: Parameters) -> Result<Response, PageError> {
     let user = &visitor.caller.user;
-    let projects = member::list_projects(&app.database, user).await?.into_iter().map(|(project, project_role)| Entry {
+    let search = Search::from_query(path::HOME.to_owned(), "Project", &parameters);
+    let find = async |text, offset| member::search_projects(&app.database, user, text, offset, ROWS_PER_PAGE).await;
+    let total = find("", 0).await?.count;
+    let paging = search.paging(find(&search.text, 0).await?.count, total);
+    let found = find(&search.text, paging.offset).await?.projects;
+    let projects = found.into_iter().map(|(project, project_role)| Entry {
         href: format!("/projects/{}", project.id),
         title: project.name,
         text: format!("You are a {}. See the roles you may assume.", project_role.display_name().to_lowercase()),
     });
     let projects = projects.collect();
     let mut administration = if user.is_admin {
-        administration(mapping::list(&app.database).await?.len(), project::list(&app.database).await?.len())
+        administration(list::count(&app.database, &Filter::default()).await?, project::count(&app.database, "").await?)
     } else {
         Vec::new()
     };
@@ -44,10 +55,10 @@ pub async fn show(State(app): State<App>, visitor: Visitor, parameters: Paramete
         administration.retain(|entry| ![path::PROJECTS, path::USERS].contains(&entry.href.as_str()));
     }
     let frame = Frame::for_caller("Home", path::HOME, &visitor.caller, visitor.form_token).with_notice(&parameters);
-    Ok(page(&Home { frame, administration, projects }))
+    Ok(page(&Home { frame, administration, projects, total, search, paging }))
 }
 
-fn administration(mappings: usize, projects: usize) -> Vec<Entry> {
+fn administration(mappings: i64, projects: i64) -> Vec<Entry> {
     let entry = |href: &str, title: &str, text: String| Entry { href: href.to_owned(), title: title.to_owned(), text };
     vec![
         entry(

@@ -1,7 +1,5 @@
 //! *Admin › role mappings*: the table, and the form that adds to it.
 
-use std::fmt::Write;
-
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
@@ -12,6 +10,7 @@ use super::error::PageError;
 use super::forms::Fields;
 use super::frame::{Frame, Notice, page, page_with_problem, redirect_with_notice};
 use super::mapping_form::{Choice, MappingForm, label, project_role_choices};
+use super::paging::{Paging, ROWS_PER_PAGE, SUGGESTIONS, read_page};
 use super::path;
 use super::visitor::{Administrator, Visitor};
 use crate::app::App;
@@ -19,13 +18,11 @@ use crate::error::Error;
 use crate::http::parameters::{Parameters, illegal};
 use crate::identity::Identity;
 use crate::identity::cluster_client::Asker;
+use crate::mapping::Mapping;
 use crate::mapping::change;
-use crate::mapping::order::{self, Direction, Key};
-use crate::mapping::{self, Mapping};
-use crate::member;
+use crate::mapping::list::{self, Condition, Direction, Filter, Key, Order};
 use crate::project::{self, Project, ProjectRef};
-
-const ROWS_PER_PAGE: usize = 25;
+use crate::user::Membership;
 
 #[derive(Template)]
 #[template(path = "mappings.html")]
@@ -35,11 +32,10 @@ struct Mappings {
     view: View,
     columns: Vec<Heading>,
     rows: Vec<Row>,
-    summary: String,
-    earlier: Option<String>,
-    later: Option<String>,
+    paging: Paging,
     form: MappingForm,
     projects: Vec<String>,
+    has_more_projects: bool,
 }
 
 struct Row {
@@ -105,7 +101,7 @@ struct View {
     project_role: Option<ProjectRole>,
     column: Column,
     is_descending: bool,
-    page: usize,
+    page: i64,
 }
 
 impl View {
@@ -117,23 +113,27 @@ impl View {
             project_role: text("project_role").parse().ok(),
             column,
             is_descending: text("order") == "desc",
-            page: text("page").parse().unwrap_or(1).max(1),
+            page: read_page(parameters),
         }
     }
 
-    fn passes(&self, mapping: &Mapping) -> bool {
-        let text = self.text.to_lowercase();
-        let has_text = mapping.project.name.to_lowercase().contains(&text)
-            || mapping.role.as_str().to_lowercase().contains(&text)
-            || mapping.id.to_string() == text;
-        has_text && self.project_role.is_none_or(|wanted| mapping.project_role == wanted)
+    fn filter(&self) -> Filter {
+        let mut filter = Filter::default();
+        if !self.text.is_empty() {
+            filter.add(Condition::Text(self.text.clone()));
+        }
+        if let Some(project_role) = self.project_role {
+            filter.add(Condition::ProjectRole(project_role));
+        }
+        filter
     }
 
-    fn apply(&self, mut mappings: Vec<Mapping>) -> Vec<Mapping> {
-        mappings.retain(|mapping| self.passes(mapping));
+    fn sort_order(&self) -> Order {
         let direction = if self.is_descending { Direction::Descending } else { Direction::Ascending };
-        order::sort(&mut mappings, &[(self.column.key(), direction), (Key::Id, direction)]);
-        mappings
+        let mut order = Order::default();
+        order.add(self.column.key(), direction);
+        order.add(Key::Id, direction);
+        order
     }
 
     fn href(&self) -> String {
@@ -219,8 +219,7 @@ async fn find_project(app: &App, visitor: &Visitor, text: &str) -> Result<Projec
     let id = match project {
         ProjectRef::Id(id) => id,
         ProjectRef::Name(name) => {
-            let own = member::list_projects(&app.database, user).await?;
-            let found = own.into_iter().find(|(own, _)| own.name == name);
+            let found = own_projects(visitor).iter().find(|(own, _)| own.name == name);
             found.ok_or_else(|| unknown("you are not a member of a project"))?.0.id
         }
     };
@@ -232,49 +231,55 @@ async fn find_project(app: &App, visitor: &Visitor, text: &str) -> Result<Projec
     }
 }
 
-/// Lists the names that [`find_project`] takes.
-async fn list_project_names(app: &App, visitor: &Visitor) -> Result<Vec<String>, sqlx::Error> {
-    match &app.identity {
-        Identity::Local => {
-            Ok(project::list(&app.database).await?.into_iter().map(|(project, _)| project.name).collect())
-        }
-        Identity::Hopsworks(_) => {
-            let own = member::list_projects(&app.database, &visitor.caller.user).await?;
-            Ok(own.into_iter().map(|(project, _)| project.name).collect())
-        }
+/// The projects of a user of a cluster, as the cluster has just listed them.
+fn own_projects(visitor: &Visitor) -> &[(Project, ProjectRole)] {
+    match &visitor.caller.user.membership {
+        Membership::Stored(_) => &[],
+        Membership::FromCluster(projects) => projects,
     }
 }
 
-async fn table(app: &App, visitor: Visitor, parameters: &Parameters, form: MappingForm) -> Result<Mappings, PageError> {
-    let panel = Panel::load_within_timeout(app);
-    let names = list_project_names(app, &visitor);
-    let (panel, mappings, projects) = tokio::join!(panel, mapping::list(&app.database), names);
-    let mut view = View::from_query(parameters);
-    let all = mappings?;
-    let total = all.len();
-    let found = view.apply(all);
-    view.page = view.page.min(found.len().div_ceil(ROWS_PER_PAGE).max(1));
-    let first = (view.page - 1) * ROWS_PER_PAGE;
-    let last = (first + ROWS_PER_PAGE).min(found.len());
-    let href_of_page = |page| View { page, ..view.clone() }.href();
-    let mut summary = match found.len() {
-        0 => "None".to_owned(),
-        count => format!("{} to {last} of {count}", first + 1),
+/// Suggests names that [`find_project`] takes, and says whether there are more.
+async fn suggest_projects(app: &App, visitor: &Visitor) -> Result<(Vec<String>, bool), sqlx::Error> {
+    let limit = usize::try_from(SUGGESTIONS).expect("a small number");
+    let (mut names, count): (Vec<String>, _) = match &app.identity {
+        Identity::Local => {
+            let known = project::search(&app.database, "", 0, SUGGESTIONS).await?;
+            let count = project::count(&app.database, "").await?;
+            (known.into_iter().map(|(project, _)| project.name).collect(), usize::try_from(count).unwrap_or(usize::MAX))
+        }
+        Identity::Hopsworks(_) => {
+            let own = own_projects(visitor);
+            (own.iter().map(|(project, _)| project.name.clone()).collect(), own.len())
+        }
     };
-    if found.len() < total {
-        write!(summary, ", filtered from {total}").expect("a text takes all that is written");
-    }
+    names.sort();
+    names.truncate(limit);
+    Ok((names, count > limit))
+}
+
+async fn table(app: &App, visitor: Visitor, parameters: &Parameters, form: MappingForm) -> Result<Mappings, PageError> {
+    let view = View::from_query(parameters);
+    let (filter, everything) = (view.filter(), Filter::default());
+    let (panel, count, total, projects) = tokio::join!(
+        Panel::load_within_timeout(app),
+        list::count(&app.database, &filter),
+        list::count(&app.database, &everything),
+        suggest_projects(app, &visitor),
+    );
+    let paging = Paging::new(view.page, count?, total?, |page| View { page, ..view.clone() }.href());
+    let ids = list::find_ids(&app.database, &filter, &view.sort_order(), paging.offset, ROWS_PER_PAGE).await?;
+    let (projects, has_more_projects) = projects?;
     let frame = Frame::for_caller("Role mappings", path::MAPPINGS, &visitor.caller, visitor.form_token);
     Ok(Mappings {
         frame: frame.with_notice(parameters),
         panel,
         columns: COLUMNS.map(|column| view.heading(column)).into(),
-        earlier: (first > 0).then(|| href_of_page(view.page - 1)),
-        later: (last < found.len()).then(|| href_of_page(view.page + 1)),
-        rows: found[first..last].iter().map(to_row).collect(),
-        summary,
+        rows: list::load(&app.database, &ids).await?.iter().map(to_row).collect(),
+        paging,
         form,
-        projects: projects?,
+        projects,
+        has_more_projects,
         view,
     })
 }

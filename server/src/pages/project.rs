@@ -9,6 +9,7 @@ use super::error::{PageError, sentence};
 use super::forms::Fields;
 use super::frame::{Frame, Notice, page, page_with_problem, redirect_with_notice};
 use super::mapping_form::{Choice, project_role_choices};
+use super::paging::{Paging, ROWS_PER_PAGE, SUGGESTIONS, Search};
 use super::path;
 use super::visitor::{LocalAdministrator, Visitor};
 use crate::app::App;
@@ -24,8 +25,11 @@ struct ProjectPage {
     frame: Frame,
     project: Project,
     mappings_href: String,
+    search: Search,
     members: Vec<Row>,
+    paging: Paging,
     users: Vec<String>,
+    has_more_users: bool,
     email: String,
     choices: Vec<Choice>,
     problem: Option<String>,
@@ -54,17 +58,25 @@ impl ProjectPage {
         let title = format!("Project {}", project.name);
         let frame =
             Frame::for_caller(&title, path::PROJECTS, &visitor.caller, visitor.form_token).with_notice(parameters);
-        let members = member::list(&app.database, id).await?.into_iter().map(|(email, project_role)| Row {
+        let search = Search::from_query(format!("{}/{id}", path::PROJECTS), "Member", parameters);
+        let count = member::count(&app.database, id, &search.text).await?;
+        let paging = search.paging(count, member::count(&app.database, id, "").await?);
+        let members = member::search(&app.database, id, &search.text, paging.offset, ROWS_PER_PAGE).await?;
+        let members = members.into_iter().map(|(email, project_role)| Row {
             remove_href: format!("{}/{id}/remove-member?{}", path::PROJECTS, query("email", &email)),
             email,
             project_role: project_role.display_name(),
         });
-        let users = user::list(&app.database).await?.into_iter().map(|(user, _)| user.email.to_string());
+        let users =
+            user::search(&app.database, "", 0, SUGGESTIONS).await?.into_iter().map(|(user, _)| user.email.to_string());
         Ok(Self {
             frame,
             mappings_href: format!("{}?{}", path::MAPPINGS, query("q", &project.name)),
             project,
+            search,
             members: members.collect(),
+            paging,
+            has_more_users: user::count(&app.database, "").await? > SUGGESTIONS,
             users: users.collect(),
             email: String::new(),
             choices: project_role_choices(&MEMBER_ROLES, ""),

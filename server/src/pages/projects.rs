@@ -7,6 +7,7 @@ use axum::response::Response;
 use super::error::{PageError, sentence};
 use super::forms::Fields;
 use super::frame::{Frame, Notice, page, page_with_problem, redirect_with_notice};
+use super::paging::{Paging, ROWS_PER_PAGE, Search};
 use super::path;
 use super::visitor::{LocalAdministrator, Visitor};
 use crate::app::App;
@@ -18,7 +19,9 @@ use crate::project::{self, Project, ProjectName};
 #[template(path = "projects.html")]
 struct Projects {
     frame: Frame,
+    search: Search,
     projects: Vec<(Project, i64)>,
+    paging: Paging,
     name: String,
     problem: Option<String>,
 }
@@ -27,7 +30,11 @@ impl Projects {
     async fn new(app: &App, visitor: Visitor, parameters: &Parameters) -> Result<Self, PageError> {
         let frame =
             Frame::for_caller("Projects", path::PROJECTS, &visitor.caller, visitor.form_token).with_notice(parameters);
-        Ok(Self { frame, projects: project::list(&app.database).await?, name: String::new(), problem: None })
+        let search = Search::from_query(path::PROJECTS.to_owned(), "Project name or id", parameters);
+        let count = project::count(&app.database, &search.text).await?;
+        let paging = search.paging(count, project::count(&app.database, "").await?);
+        let projects = project::search(&app.database, &search.text, paging.offset, ROWS_PER_PAGE).await?;
+        Ok(Self { frame, search, projects, paging, name: String::new(), problem: None })
     }
 }
 

@@ -8,17 +8,21 @@ use super::error::{PageError, sentence};
 use super::forms::Fields;
 use super::frame::{Frame, page, page_with_problem};
 use super::new_key::NewKey;
+use super::paging::{Paging, ROWS_PER_PAGE, Search};
 use super::path;
 use super::visitor::{LocalAdministrator, Visitor};
 use crate::app::App;
 use crate::error::Error;
+use crate::http::parameters::Parameters;
 use crate::user::{self, Email};
 
 #[derive(Template)]
 #[template(path = "users.html")]
 struct Users {
     frame: Frame,
+    search: Search,
     users: Vec<Row>,
+    paging: Paging,
     email: String,
     is_admin: bool,
     problem: Option<String>,
@@ -32,15 +36,19 @@ struct Row {
 }
 
 impl Users {
-    async fn new(app: &App, visitor: Visitor) -> Result<Self, PageError> {
+    async fn new(app: &App, visitor: Visitor, parameters: &Parameters) -> Result<Self, PageError> {
         let frame = Frame::for_caller("Users", path::USERS, &visitor.caller, visitor.form_token);
-        let users = user::list(&app.database).await?.into_iter().map(|(user, key_prefix)| Row {
+        let search = Search::from_query(path::USERS.to_owned(), "E-mail address or start of the key", parameters);
+        let count = user::count(&app.database, &search.text).await?;
+        let paging = search.paging(count, user::count(&app.database, "").await?);
+        let users = user::search(&app.database, &search.text, paging.offset, ROWS_PER_PAGE).await?;
+        let users = users.into_iter().map(|(user, key_prefix)| Row {
             new_key_href: super::new_key::href(&user.email),
             email: user.email.to_string(),
             kind: if user.is_admin { "Administrator" } else { "User" },
             key_prefix,
         });
-        Ok(Self { frame, users: users.collect(), email: String::new(), is_admin: false, problem: None })
+        Ok(Self { frame, search, users: users.collect(), paging, email: String::new(), is_admin: false, problem: None })
     }
 }
 
@@ -48,8 +56,9 @@ impl Users {
 pub async fn show(
     State(app): State<App>,
     LocalAdministrator(visitor): LocalAdministrator,
+    parameters: Parameters,
 ) -> Result<Response, PageError> {
-    Ok(page(&Users::new(&app, visitor).await?))
+    Ok(page(&Users::new(&app, visitor, &parameters).await?))
 }
 
 /// Adds a user and shows their API key, this one time.
@@ -67,7 +76,7 @@ pub async fn add(
         Ok(key) => Ok(page(&NewKey::new(visitor, &text, &key))),
         Err(error) if error.status().is_server_error() => Err(error.into()),
         Err(error) => {
-            let page = Users::new(&app, visitor).await?;
+            let page = Users::new(&app, visitor, &Parameters::from_query("")).await?;
             let problem = Some(sentence(&error.to_string()));
             Ok(page_with_problem(&Users { email: text, is_admin, problem, ..page }, &error))
         }

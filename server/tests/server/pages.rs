@@ -1,64 +1,9 @@
 //! The pages as administrators and members use them, over HTTP as a browser sends it, on both databases. The tests in
 //! `tests/pages` use a real browser; they check how the pages look and who may open them.
 
+use crate::browser::{Visit, post};
 use crate::sts::Sts;
-use crate::world::{Answer, Server, World, on_both_stores};
-
-/// A signed-in browser.
-struct Visit<'a> {
-    server: &'a Server,
-    cookie: String,
-    token: String,
-}
-
-fn form(fields: &[(&str, &str)]) -> String {
-    form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
-}
-
-fn post(server: &Server, path: &str, cookie: &str, fields: &[(&str, &str)]) -> Answer {
-    let body = form(fields);
-    let headers = [
-        format!("Cookie: {cookie}"),
-        format!("Origin: {}", server.url),
-        "Content-Type: application/x-www-form-urlencoded".to_owned(),
-        format!("Content-Length: {}", body.len()),
-    ];
-    server.try_send_with("POST", path, &headers.each_ref().map(String::as_str), &body).expect("an answer")
-}
-
-impl<'a> Visit<'a> {
-    fn sign_in(server: &'a Server, key: &str) -> Self {
-        let signed_in = post(server, "/sign-in", "none=x", &[("key", key)]);
-        assert_eq!((signed_in.status, signed_in.header("location")), (303, "/"), "{}", signed_in.text);
-        let cookie = signed_in.header("set-cookie").split(';').next().expect("a cookie").to_owned();
-        let mut visit = Self { server, cookie, token: String::new() };
-        let home = visit.page("/");
-        let token = home.split_once("name=\"form_token\" value=\"").expect("a token").1;
-        visit.token = token.split('"').next().expect("its end").to_owned();
-        visit
-    }
-
-    fn get(&self, path: &str) -> Answer {
-        self.server.send("GET", path, &[&format!("Cookie: {}", self.cookie), "Accept: text/html"])
-    }
-
-    fn page(&self, path: &str) -> String {
-        let answer = self.get(path);
-        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
-        answer.text
-    }
-
-    fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        post(self.server, path, &self.cookie, &[fields, &[("form_token", &self.token)]].concat())
-    }
-
-    /// Sends a form that the server must accept; returns where it redirects to.
-    fn send_form(&self, path: &str, fields: &[(&str, &str)]) -> String {
-        let answer = self.post(path, fields);
-        assert_eq!(answer.status, 303, "{path}: {}", answer.text);
-        answer.header("location").to_owned()
-    }
-}
+use crate::world::{World, on_both_stores};
 
 fn role(name: &str) -> String {
     format!("arn:aws:iam::123456789012:role/{name}")

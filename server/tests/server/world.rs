@@ -316,6 +316,20 @@ impl Drop for Server {
     }
 }
 
+/// Joins the chunks of a body (RFC 9112, section 7.1); `None` when the last one is missing.
+fn join_chunks(mut body: &str) -> Option<String> {
+    let mut text = String::new();
+    loop {
+        let (size, rest) = body.split_once("\r\n")?;
+        let size = usize::from_str_radix(size, 16).ok()?;
+        if size == 0 {
+            return Some(text);
+        }
+        text.push_str(rest.get(..size)?);
+        body = rest.get(size..)?.strip_prefix("\r\n")?;
+    }
+}
+
 /// A response of the server.
 #[derive(Debug)]
 pub struct Answer {
@@ -332,12 +346,11 @@ impl Answer {
         let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
         let headers =
             lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_lowercase(), value.to_owned()));
-        Some(Self {
-            status,
-            headers: headers.collect(),
-            text: text.to_owned(),
-            json: serde_json::from_str(text).unwrap_or(Value::Null),
-        })
+        let headers: HashMap<String, String> = headers.collect();
+        let is_chunked = headers.get("transfer-encoding").is_some_and(|coding| coding == "chunked");
+        let text = if is_chunked { join_chunks(text)? } else { text.to_owned() };
+        let json = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Some(Self { status, headers, text, json })
     }
 
     pub fn header(&self, name: &str) -> &str {
