@@ -10,6 +10,7 @@ use crate::database::Database;
 use crate::identity::Identity;
 use crate::issuer::Issuer;
 use crate::metrics::Metrics;
+use crate::pages::base_identity::PanelCache;
 use crate::wrong_keys::WrongKeys;
 
 /// The state that every handler may use. Clones share it.
@@ -27,6 +28,8 @@ pub struct App {
     pub identity: Identity,
     /// The wrong keys of each address.
     pub wrong_keys: WrongKeys,
+    /// The answer of STS that views of the base identity share.
+    pub base_identity_panel: PanelCache,
     /// The counters of the server.
     pub metrics: Arc<Metrics>,
     /// Whether the last hop of `X-Forwarded-For` is the client's address.

@@ -5,7 +5,7 @@
 
 mod assets;
 mod audit;
-mod base_identity;
+pub mod base_identity;
 mod error;
 mod forms;
 mod frame;

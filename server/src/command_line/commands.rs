@@ -208,6 +208,7 @@ async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
         recorder: Recorder::start(database.clone(), metrics.clone()),
         identity,
         wrong_keys,
+        base_identity_panel: Arc::default(),
         metrics: metrics.clone(),
         is_behind_proxy: options.behind_proxy,
         source_identity: options.source_identity,

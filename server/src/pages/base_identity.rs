@@ -1,11 +1,14 @@
 //! *Admin › base identity*: whose credentials call AssumeRole, where the server found them, and what follows from it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use hops_credentials_core::base_identity::{BaseIdentity, BaseProvider};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::error::{PageError, sentence};
 use super::frame::{Frame, page};
@@ -17,7 +20,17 @@ use crate::error::with_sources;
 /// The time for which a page about another subject waits for STS.
 const STS_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The time for which views share an answer of STS: they must not spend the calls that members need.
+const SHARED_FOR: Duration = Duration::from_secs(60);
+
+/// The time for which views share a failure: whoever mends it looks again soon.
+const FAILURE_SHARED_FOR: Duration = Duration::from_secs(5);
+
+/// The last answer of STS about the base identity, and when views ask anew.
+pub type PanelCache = Arc<Mutex<Option<(Instant, Panel)>>>;
+
 /// The panel about the base identity.
+#[derive(Debug, Clone)]
 pub struct Panel {
     /// The identity, if there is one and STS knows it.
     pub identity: Option<IdentityView>,
@@ -26,6 +39,7 @@ pub struct Panel {
 }
 
 /// The base identity as a page shows it.
+#[derive(Debug, Clone)]
 pub struct IdentityView {
     /// Its ARN.
     pub arn: String,
@@ -64,8 +78,26 @@ fn explain(provider: BaseProvider) -> &'static str {
 }
 
 impl Panel {
-    /// Asks STS and waits until it answers.
+    /// Loads what STS answered to a recent view, or asks and waits until it answers.
     pub async fn load(app: &App) -> Self {
+        let app = app.clone();
+        // In a task of its own: a view that has waited long enough leaves the answer to the next one.
+        let loading = tokio::spawn(async move {
+            let mut cache = app.base_identity_panel.lock().await;
+            if let Some((until, panel)) = &*cache
+                && Instant::now() < *until
+            {
+                return panel.clone();
+            }
+            let panel = Self::ask(&app).await;
+            let shared_for = if panel.problem.is_none() { SHARED_FOR } else { FAILURE_SHARED_FOR };
+            *cache = Some((Instant::now() + shared_for, panel.clone()));
+            panel
+        });
+        loading.await.expect("asking STS does not panic")
+    }
+
+    async fn ask(app: &App) -> Self {
         match app.sts.base_identity().await {
             Ok(identity) => Self { identity: Some(IdentityView::from(&identity)), problem: None },
             Err(error) => {
@@ -75,7 +107,7 @@ impl Panel {
         }
     }
 
-    /// Asks STS and waits for at most [`STS_TIMEOUT`].
+    /// Loads the panel and waits for at most [`STS_TIMEOUT`].
     pub async fn load_within_timeout(app: &App) -> Self {
         tokio::time::timeout(STS_TIMEOUT, Self::load(app)).await.unwrap_or_else(|_| Self {
             identity: None,

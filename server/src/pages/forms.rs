@@ -1,6 +1,8 @@
 //! The fields that a form sends, and the guard that accepts only forms of this server's own pages.
 
-use axum::body::{Bytes, to_bytes};
+use std::sync::Arc;
+
+use axum::body::to_bytes;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
@@ -18,12 +20,12 @@ const MAX_FORM_BYTES: usize = 16 * 1024;
 
 /// The fields of a form that [`guard`] has accepted.
 #[derive(Clone)]
-pub struct Fields(Bytes);
+pub struct Fields(Arc<Parameters>);
 
 impl Fields {
     /// Returns the fields by name; an empty field counts as absent.
-    pub fn parameters(&self) -> Parameters {
-        Parameters::from_query(&String::from_utf8_lossy(&self.0))
+    pub fn parameters(&self) -> &Parameters {
+        &self.0
     }
 
     /// Returns the trimmed text of a field; an absent field is an empty text.
@@ -60,7 +62,7 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
     }
     let (mut parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, MAX_FORM_BYTES).await else { return PageError::ForeignForm.into_response() };
-    let fields = Fields(body);
+    let fields = Fields(Arc::new(Parameters::from_query(&String::from_utf8_lossy(&body))));
     let is_accepted = parts.uri.path() == path::SIGN_IN
         || app.cookie.read(&parts.headers).is_some_and(|id| id.has_form_token(&fields.text(TOKEN_FIELD)));
     if !is_accepted {

@@ -65,6 +65,20 @@ on_both_stores! {
         assert_eq!(world.sql("select count(*) from browser_sessions where key_prefix <> ''"), [["1"]], "the session of the void key");
     }
 
+    fn views_of_the_base_identity_share_an_answer_of_sts(world: &World) {
+        let sts = Sts::start();
+        let key = world.done(&["user", "add", "admin@example.org", "--admin"]);
+        let server = sts.serve(world);
+        let admin = Visit::sign_in(&server, &key);
+        server.wait_for_log("base identity arn:aws:iam::123456789012:user/base");
+        let before = sts.identities();
+        for _ in 0..10 {
+            assert!(admin.page("/admin/base-identity").contains("arn:aws:iam::123456789012:user/base"));
+            assert!(admin.page("/admin/role-mappings").contains("arn:aws:iam::123456789012:user/base"));
+        }
+        assert!(sts.identities() - before <= 1, "{before} before, {} now", sts.identities());
+    }
+
     fn the_base_identity_page_says_what_is_missing_when_there_is_none(world: &World) {
         let key = world.done(&["user", "add", "admin@example.org", "--admin"]);
         world.done(&["project", "add", "churn"]);

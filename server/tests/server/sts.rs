@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ pub struct Sts {
     port: u16,
     mood: Arc<(Mutex<Mood>, Condvar)>,
     asked: Arc<Mutex<Vec<Asked>>>,
+    identities: Arc<AtomicUsize>,
     arrival: Arc<Condvar>,
 }
 
@@ -48,13 +50,16 @@ impl Sts {
             port,
             mood: Arc::new((Mutex::new(Mood::Grants), Condvar::new())),
             asked: Arc::default(),
+            identities: Arc::default(),
             arrival: Arc::default(),
         };
         let (mood, asked, arrival) = (sts.mood.clone(), sts.asked.clone(), sts.arrival.clone());
+        let identities = sts.identities.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (mood, asked, arrival) = (mood.clone(), asked.clone(), arrival.clone());
-                std::thread::spawn(move || converse(&stream, &mood, &asked, &arrival));
+                let identities = identities.clone();
+                std::thread::spawn(move || converse(&stream, &mood, &asked, &arrival, &identities));
             }
         });
         sts
@@ -74,6 +79,11 @@ impl Sts {
     /// Takes the AssumeRole requests since the last call.
     pub fn asked(&self) -> Vec<Asked> {
         std::mem::take(&mut *self.asked.lock().expect("no panic"))
+    }
+
+    /// Returns the number of GetCallerIdentity requests.
+    pub fn identities(&self) -> usize {
+        self.identities.load(Ordering::Relaxed)
     }
 
     /// Starts a server with this STS and a base identity.
@@ -102,7 +112,13 @@ pub fn value<'a>(asked: &'a Asked, name: &str) -> &'a str {
     asked.iter().find(|(given, _)| given == name).map_or("", |(_, value)| value)
 }
 
-fn converse(stream: &TcpStream, mood: &(Mutex<Mood>, Condvar), asked: &Mutex<Vec<Asked>>, arrival: &Condvar) {
+fn converse(
+    stream: &TcpStream,
+    mood: &(Mutex<Mood>, Condvar),
+    asked: &Mutex<Vec<Asked>>,
+    arrival: &Condvar,
+    identities: &AtomicUsize,
+) {
     let mut reader = BufReader::new(stream);
     while let Some(body) = request_body(&mut reader) {
         let parameters: Asked = form_urlencoded::parse(&body).into_owned().collect();
@@ -125,7 +141,10 @@ fn converse(stream: &TcpStream, mood: &(Mutex<Mood>, Condvar), asked: &Mutex<Vec
                     }
                 }
             }
-            _ => ("200 OK", identity()),
+            _ => {
+                identities.fetch_add(1, Ordering::Relaxed);
+                ("200 OK", identity())
+            }
         };
         let (status, xml) = answer;
         let date = now.format(&Rfc2822).expect("legal").replace("+0000", "GMT");
