@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hops_credentials_core::sts::Sts;
+use tokio::sync::Semaphore;
 
 use crate::audit::recorder::Recorder;
 use crate::browser_session::cookie::Cookie;
@@ -30,6 +31,8 @@ pub struct App {
     pub wrong_keys: WrongKeys,
     /// The answer of STS that views of the base identity share.
     pub base_identity_panel: PanelCache,
+    /// The turn to search the audit. One searches at a time, so that searches never take the connections away from others.
+    pub audit_turn: Arc<Semaphore>,
     /// The counters of the server.
     pub metrics: Arc<Metrics>,
     /// Whether the last hop of `X-Forwarded-For` is the client's address.

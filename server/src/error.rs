@@ -69,6 +69,9 @@ pub enum Error {
     /// The handler took too long.
     #[error("the request took too long; try again")]
     TimedOut,
+    /// Searches of the audit that others began earlier took all the time.
+    #[error("other searches of the audit are running; try again in a moment")]
+    AuditBusy,
     /// Contract code 380002.
     #[error(
         "a {project_role} of this project may not assume {role}; ask an administrator to map it to your project role"
@@ -194,7 +197,7 @@ impl Error {
                 StatusCode::CONFLICT
             }
             Error::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Error::TimedOut => StatusCode::SERVICE_UNAVAILABLE,
+            Error::TimedOut | Error::AuditBusy => StatusCode::SERVICE_UNAVAILABLE,
             Error::Assume(error) => match **error {
                 CoreError::InvalidArgument { .. } | CoreError::NotConfigured { .. } | CoreError::Refused { .. } => {
                     StatusCode::BAD_REQUEST
@@ -254,6 +257,7 @@ impl Error {
             | Error::ProjectExists(_)
             | Error::MethodNotAllowed
             | Error::TimedOut
+            | Error::AuditBusy
             | Error::Open(_)
             | Error::Database(_)
             | Error::System { .. } => self.status().as_u16().into(),

@@ -34,7 +34,7 @@ pub fn rfc3339(instant: SystemTime) -> String {
 }
 
 /// Reads RFC 3339 in any time zone; `None` when `text` is not such a time.
-pub(crate) fn parse_rfc3339(text: &str) -> Option<SystemTime> {
+pub fn parse_rfc3339(text: &str) -> Option<SystemTime> {
     parse_date(text, Format::DateTimeWithOffset)
 }
 

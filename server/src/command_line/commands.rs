@@ -9,6 +9,7 @@ use axum::middleware;
 use hops_credentials_core::base_identity::BaseIdentity;
 use hops_credentials_core::settings::Settings;
 use hops_credentials_core::sts::Sts;
+use tokio::sync::Semaphore;
 
 use crate::api_key::ApiKey;
 use crate::app::App;
@@ -209,6 +210,7 @@ async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
         identity,
         wrong_keys,
         base_identity_panel: Arc::default(),
+        audit_turn: Arc::new(Semaphore::new(1)),
         metrics: metrics.clone(),
         is_behind_proxy: options.behind_proxy,
         source_identity: options.source_identity,

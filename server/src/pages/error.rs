@@ -96,6 +96,7 @@ fn refusal_page(error: &Error) -> Response {
             "Try again. If this happens again, tell the operator: the server's log has the cause under the id in the \
              header X-Request-Id of this answer.",
         ),
+        StatusCode::SERVICE_UNAVAILABLE => ("The server is busy", "Nothing was changed. Try again in a moment."),
         _ => ("That did not work", "Go back, correct the input and try again."),
     };
     let mut response = (status, error_page(title, what, remedy)).into_response();

@@ -4,6 +4,7 @@ mod abuse;
 mod admin;
 mod apply;
 mod at_once;
+mod audit_search;
 mod browser;
 mod cluster;
 mod command_line;
