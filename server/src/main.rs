@@ -16,7 +16,7 @@
 //! | `like` | patterns of texts that contain another one |
 //! | `flights` | one call for all who ask for the same at the same time |
 //! | `wrong_keys` | how many wrong keys each address has sent |
-//! | `log` | lines on stderr |
+//! | `log` | lines on stderr, written by a thread of its own |
 //! | `metrics` | what the server counts |
 //! | `random` | random text that nobody can guess |
 //! | `error` | why the server refuses or fails |
@@ -70,10 +70,13 @@ fn main() -> ExitCode {
     let outcome = runtime.block_on(command_line::commands::run(command, &address));
     // This does not wait for what cannot be cancelled, such as the look-up of a host name.
     runtime.shutdown_background();
+    let is_log_read = log::flush();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}{}", with_sources(&error), remedy(&error));
+            if is_log_read {
+                eprintln!("{}{}", with_sources(&error), remedy(&error));
+            }
             ExitCode::FAILURE
         }
     }

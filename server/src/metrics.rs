@@ -13,6 +13,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::log;
+
 /// The media type of [`Metrics::text`].
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -90,6 +92,7 @@ impl Default for Metrics {
         registry.register("audit_writes", "Transactions of the audit's recorder", audit_writes.clone());
         let audit_rows = Family::default();
         registry.register("audit_rows", "Rows and outcomes in these transactions", audit_rows.clone());
+        registry.register("log_lines_dropped", "Lines of the log that nobody read in time", log::DROPPED.clone());
         Self {
             registry,
             answers,

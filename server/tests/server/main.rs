@@ -11,6 +11,7 @@ mod command_line;
 mod delegated;
 mod fairness;
 mod identity;
+mod log;
 mod mapping_file;
 mod member;
 mod pages;
