@@ -14,7 +14,7 @@ use axum::{Json, Router};
 use serde::Serialize;
 
 use crate::app::App;
-use crate::error::{Error, with_sources};
+use crate::error::Error;
 use crate::http::request_log::Cause;
 
 /// All paths of the interface.
@@ -89,7 +89,7 @@ impl IntoResponse for Error {
         if let Some(seconds) = self.retry_after() {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        response.extensions_mut().insert(Cause(with_sources(&self)));
+        response.extensions_mut().insert(Cause::from(&self));
         response
     }
 }

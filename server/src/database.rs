@@ -3,11 +3,14 @@
 //! [`Database::open`] creates what is missing and migrates the schema; several processes may call it at once. `migrations/`
 //! defines the tables; the SQL of a noun stands in the file of the noun.
 
+pub mod health;
 pub mod rows;
 mod turnstile;
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
+use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -17,11 +20,10 @@ use std::time::{Duration, SystemTime};
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Connection, Executor, SqlSafeStr, Transaction};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
-
-use crate::database::turnstile::{Held, Turnstile};
 
 /// The longest wait for the lock of the directory: as long as SQLite's own for a writer.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,14 +38,17 @@ const SQLITE_SETTINGS: &str = "pragma busy_timeout = 7000; pragma journal_mode =
 const POSTGRES_SETTINGS: &str = "set statement_timeout = '8s'; set lock_timeout = '7s'; \
                                  set idle_in_transaction_session_timeout = '15s'";
 
-/// The longest wait for a connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// The time after its last use for which a connection of PostgreSQL is used again without a question.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
 /// The longest wait for the answer to that question.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+
+use crate::database::health::Health;
+use crate::database::turnstile::{Held, Turnstile};
+
+/// What a URL of a database looks like.
+const SPELLING: &str = "write the database as sqlite:///absolute/path/roles.db or postgres://user@host/name";
 
 /// The address of the database, as `--database` and `DATABASE_URL` give it.
 #[derive(Clone, PartialEq, Eq)]
@@ -59,16 +64,45 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            return Ok(Address::Postgres(text.to_owned()));
+            return check_transport(text).map(|()| Address::Postgres(text.to_owned()));
         }
         match text.strip_prefix("sqlite://") {
             Some(path) if path.starts_with('/') && !path.ends_with('/') && !path.contains(['?', '#', '%']) => {
                 Ok(Address::Sqlite(PathBuf::from(path)))
             }
-            Some(_) | None => {
-                Err("write the database as sqlite:///absolute/path/roles.db or postgres://user@host/name")
-            }
+            Some(_) | None => Err(SPELLING),
         }
+    }
+}
+
+/// Refuses a URL that would let somebody on the way to another host pose as the database: who can do that makes themselves a member
+/// of any project. The driver's own reading of the URL counts, with its variables such as `PGHOST`.
+fn check_transport(url: &str) -> Result<(), &'static str> {
+    // The driver's message would quote the URL.
+    let options = PgConnectOptions::from_str(url).map_err(|_| SPELLING)?;
+    match options.get_ssl_mode() {
+        PgSslMode::Allow | PgSslMode::Prefer if !is_local(&options) => Err(
+            "the connection to PostgreSQL on another host must be protected: add ?sslmode=verify-full to its URL, and \
+             &sslrootcert=FILE for an authority that the system does not trust; or add ?sslmode=disable if the network \
+             protects it",
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the connection stays on this machine.
+fn is_local(options: &PgConnectOptions) -> bool {
+    let host = options.get_host();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    options.get_socket().is_some() || host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+impl Address {
+    /// Whether the connection leaves this machine without any check of who answers.
+    pub fn is_unprotected(&self) -> bool {
+        let Address::Postgres(url) = self else { return false };
+        PgConnectOptions::from_str(url)
+            .is_ok_and(|options| matches!(options.get_ssl_mode(), PgSslMode::Disable) && !is_local(&options))
     }
 }
 
@@ -79,6 +113,21 @@ impl fmt::Display for Address {
             Address::Sqlite(path) => write!(formatter, "{}", path.display()),
             Address::Postgres(_) => formatter.write_str("PostgreSQL"),
         }
+    }
+}
+
+/// How the pool of connections is used.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// The most connections; `None` for the number that was measured to be best.
+    pub connections: Option<NonZeroU32>,
+    /// The longest wait for one of them.
+    pub timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { connections: None, timeout: Duration::from_secs(5) }
     }
 }
 
@@ -128,6 +177,10 @@ pub struct Database {
     turnstile: Option<Arc<Turnstile>>,
     /// The name of the collation that orders byte by byte.
     binary: &'static str,
+    /// The way to one more connection.
+    options: AnyConnectOptions,
+    /// Whether the database can be written.
+    health: Health,
 }
 
 /// A transaction that writes. If it is dropped before its commit, it changes nothing.
@@ -167,7 +220,7 @@ impl Database {
     ///
     /// # Errors
     /// [`OpenError`]; then nothing has changed.
-    pub async fn open(address: &Address) -> Result<Self, OpenError> {
+    pub async fn open(address: &Address, settings: Settings) -> Result<Self, OpenError> {
         // Every call in a process but the first fails, and need not succeed.
         let _ = sqlx::any::install_drivers(&[sqlx::sqlite::any::DRIVER, sqlx::postgres::any::DRIVER]);
         let name = address.to_string();
@@ -180,22 +233,27 @@ impl Database {
                 let lock = lock.ok_or_else(|| OpenError::Locked(name.clone()))?;
                 OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(refused)?;
                 let url = format!("sqlite://{}", path.display());
-                let database = Self::connect(&name, &url, Some(Arc::new(Semaphore::new(1)))).await?;
+                let database = Self::connect(&name, &url, settings, Some(Arc::new(Semaphore::new(1)))).await?;
                 drop(lock);
                 // Without it, for example because its files are another user's, the database is right, but not fair.
                 Ok(Self { turnstile: Turnstile::open(path).ok().map(Arc::new), ..database })
             }
-            Address::Postgres(url) => Self::connect(&name, url, None).await,
+            Address::Postgres(url) => Self::connect(&name, url, settings, None).await,
         }
     }
 
-    async fn connect(name: &str, url: &str, turn: Option<Arc<Semaphore>>) -> Result<Self, OpenError> {
+    async fn connect(
+        name: &str,
+        url: &str,
+        settings: Settings,
+        turn: Option<Arc<Semaphore>>,
+    ) -> Result<Self, OpenError> {
         let refused = |source| OpenError::Connect { database: name.to_owned(), source };
         let not_migrated = |source| OpenError::Migrate { database: name.to_owned(), source };
         let is_sqlite = turn.is_some();
         let options = url.parse::<AnyConnectOptions>().map_err(refused)?.disable_statement_logging();
         let binary = if is_sqlite { "binary" } else { "\"C\"" };
-        let settings = if is_sqlite { SQLITE_SETTINGS } else { POSTGRES_SETTINGS };
+        let statements = if is_sqlite { SQLITE_SETTINGS } else { POSTGRES_SETTINGS };
 
         // Without the time-outs of the pool: a migration of a large database takes minutes.
         let mut connection = options.connect().await.map_err(refused)?;
@@ -209,30 +267,34 @@ impl Database {
         // A connection of SQLite is a thread that computes, so more connections than cores only wait for each other: measured on
         // two cores, the p99 is 100 ms with eight and 7 ms with two. One more is for whoever writes. A connection of PostgreSQL waits
         // for the network.
-        let connections = if is_sqlite {
+        let measured = if is_sqlite {
             std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8)) + 1
         } else {
             8
         };
+        let measured = u32::try_from(measured).expect("nine at most");
+        let health = Health::default();
+        let renewal = health.clone();
         let pool = AnyPoolOptions::new()
-            .max_connections(u32::try_from(connections).expect("nine at most"))
-            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .max_connections(settings.connections.map_or(measured, NonZeroU32::get))
+            .acquire_timeout(settings.timeout)
             .test_before_acquire(false)
-            .after_connect(move |connection, _| Box::pin(async move { connection.execute(settings).await.map(drop) }))
+            .after_connect(move |connection, _| Box::pin(async move { connection.execute(statements).await.map(drop) }))
             // A connection of PostgreSQL may have died since its last use; a file does not. One that was just used is good.
             .before_acquire(move |connection, meta| {
+                let is_outdated = renewal.is_outdated(meta.age);
                 Box::pin(async move {
                     let is_trusted = is_sqlite || meta.idle_for < TRUSTED_FOR;
-                    Ok(is_trusted || answers(connection).await)
+                    Ok(!is_outdated && (is_trusted || answers(connection).await))
                 })
             })
             // A request that ended at its deadline leaves a query behind. The pool itself would wait without limit for a peer that
             // has died, and the place of the connection would stay taken.
             .after_release(move |connection, _| Box::pin(async move { Ok(is_sqlite || answers(connection).await) }))
-            .connect_with(options)
+            .connect_with(options.clone())
             .await
             .map_err(refused)?;
-        Ok(Self { pool, turn, turnstile: None, binary })
+        Ok(Self { pool, turn, turnstile: None, binary, options, health })
     }
 
     /// The pool, for reading outside a transaction.
@@ -260,12 +322,9 @@ impl Database {
         Ok(WriteTransaction { transaction: self.pool.begin_with(begin).await?, _held: held, _turn: turn })
     }
 
-    /// Makes sure that the database answers.
-    ///
-    /// # Errors
-    /// The reason why it does not.
-    pub async fn ping(&self) -> Result<(), sqlx::Error> {
-        sqlx::query("select 1").execute(&self.pool).await.map(drop)
+    /// Whether the database can be written.
+    pub fn health(&self) -> &Health {
+        &self.health
     }
 
     /// Waits for running transactions and closes the connections.
@@ -394,8 +453,8 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("turnstile-{}", std::process::id()));
         std::fs::create_dir_all(&directory).expect("a directory");
         let address = Address::Sqlite(directory.join("roles.db"));
-        let busy = Database::open(&address).await.expect("a database");
-        let other = Database::open(&address).await.expect("the same");
+        let busy = Database::open(&address, Settings::default()).await.expect("a database");
+        let other = Database::open(&address, Settings::default()).await.expect("the same");
         let writers: Vec<_> = (0..8).map(|_| tokio::spawn(write_without_pause(busy.clone()))).collect();
         for _ in 0..50 {
             let mut transaction = other.begin_write().await.expect("its turn comes");
@@ -413,17 +472,53 @@ mod tests {
     #[test]
     fn an_address_is_an_absolute_path_or_a_postgres_url() {
         assert!("sqlite:///var/lib/roles.db".parse::<Address>() == Ok(Address::Sqlite("/var/lib/roles.db".into())));
-        assert!("postgres://me:canary@host/roles".parse::<Address>().is_ok());
-        for text in
-            ["", "roles.db", "sqlite:roles.db", "sqlite://roles.db", "sqlite:///dir/", "sqlite::memory:", "mysql://h/d"]
-        {
+        assert!("postgres://me:canary@localhost/roles".parse::<Address>().is_ok());
+        for text in [
+            "",
+            "roles.db",
+            "sqlite:roles.db",
+            "sqlite://roles.db",
+            "sqlite:///dir/",
+            "sqlite::memory:",
+            "mysql://h/d",
+            "postgres://[/d",
+        ] {
             assert!(text.parse::<Address>().is_err(), "{text:?}");
         }
     }
 
     #[test]
+    fn postgres_on_another_host_is_reached_by_a_checked_connection_only_unless_told() {
+        for url in [
+            "postgres://me@db.example.org/roles",
+            "postgres://me@db.example.org/roles?sslmode=prefer",
+            "postgres://me@db.example.org/roles?ssl-mode=allow",
+            "postgres://me@localhost/roles?host=db.example.org",
+            "postgres://me@localhost/roles?hostaddr=192.0.2.7",
+            "postgres://me@localhost/roles?sslmode=disable&sslmode=prefer&host=db",
+            "postgres://localhost,db.example.org/roles",
+            "postgres://127.0.0.1.example.org/roles",
+            "postgres://me@[2001:db8::1]/roles",
+        ] {
+            assert!(url.parse::<Address>().is_err_and(|problem| problem.contains("sslmode=verify-full")), "{url}");
+        }
+        for mode in ["require", "verify-ca", "verify-full"] {
+            let address: Address = format!("postgres://me@db/roles?sslmode={mode}").parse().expect("an address");
+            assert!(!address.is_unprotected());
+        }
+        for local in
+            ["localhost", "127.0.0.1", "127.8.9.10", "[::1]", "%2Frun%2Fpostgresql", "h/d?host=/run/postgresql#"]
+        {
+            let address: Address = format!("postgres://me@{local}/roles").parse().expect(local);
+            assert!(!address.is_unprotected());
+        }
+        let told: Address = "postgres://me@db/roles?sslmode=disable".parse().expect("an address");
+        assert!(told.is_unprotected());
+    }
+
+    #[test]
     fn the_display_of_an_address_shows_no_password() {
-        let address: Address = "postgres://me:canary@host/roles".parse().expect("an address");
+        let address: Address = "postgres://me:canary@host/roles?sslmode=require".parse().expect("an address");
         assert_eq!(address.to_string(), "PostgreSQL");
     }
 }

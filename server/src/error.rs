@@ -220,6 +220,11 @@ impl Error {
         }
     }
 
+    /// Whether the database is the reason.
+    pub fn is_of_database(&self) -> bool {
+        matches!(self, Error::Database(_))
+    }
+
     /// The `errorCode` of the response: a number of the role-mapping contract, a number that Hopsworks uses for the same
     /// problem, or else the HTTP status.
     pub fn code(&self) -> u32 {

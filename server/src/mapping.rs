@@ -10,6 +10,7 @@ pub mod list;
 pub mod policies;
 pub mod terms;
 
+use hops_credentials_core::request::Extras;
 use hops_credentials_core::role::{ProjectRole, RoleArn};
 use serde_json::{Value, json};
 use sqlx::any::AnyRow;
@@ -23,7 +24,7 @@ use crate::log;
 use crate::mapping::terms::{ExternalId, Terms};
 use crate::member::parse_stored_role;
 use crate::project::Project;
-use crate::user::{self, User};
+use crate::user::{self, Email, User};
 
 /// A role mapping of a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +61,21 @@ impl Mapping {
             external_id: self.external_id.clone(),
             source_identity: self.source_identity,
         }
+    }
+
+    /// What STS gets for this member besides the role: the external id, and the member's address as source identity if the mapping, or
+    /// the server for all mappings, says so.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] when STS would refuse the address: nobody is shown in CloudTrail under half of a name.
+    pub fn extras(&self, email: &Email, is_source_identity_on: bool) -> Result<Extras, Error> {
+        let source_identity = if self.source_identity || is_source_identity_on {
+            Some(email.source_identity().map_err(Error::InvalidArgument)?.to_owned())
+        } else {
+            None
+        };
+        let external_id = self.external_id.as_ref().map(|id| id.as_str().to_owned());
+        Ok(Extras { external_id, source_identity, ..Extras::default() })
     }
 
     /// Whether a member with this project role may assume the role. Project roles have no hierarchy: a data owner may not

@@ -111,6 +111,13 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// Makes the counters, with the gauge that is 1 while the server is ready.
+    pub fn new(ready: Gauge) -> Self {
+        let mut metrics = Self::default();
+        metrics.registry.register("ready", "1 while the server is ready, else 0", ready);
+        metrics
+    }
+
     /// Counts a response.
     pub fn count_answer(&self, status: StatusCode, took: Duration) {
         self.answers.get_or_create(&Status { status: status.as_u16() }).inc();

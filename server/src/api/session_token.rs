@@ -5,7 +5,7 @@
 use axum::Json;
 use axum::extract::State;
 use hops_credentials_core::credentials::Credentials;
-use hops_credentials_core::request::{Extras, SessionDuration, SessionName};
+use hops_credentials_core::request::{SessionDuration, SessionName};
 use hops_credentials_core::role::RoleArn;
 use hops_credentials_core::text::rfc3339;
 use serde::Serialize;
@@ -61,7 +61,7 @@ pub async fn issue(
     let Some(project_id) = project_id else { return Err(member.err().unwrap_or(Error::NoSuchPath)) };
     let mut record = SessionRequest { project_id, key_prefix, ..SessionRequest::default() };
     let purpose = Purpose::SessionToken;
-    let authorised = member.and_then(|member| authorise(member, &parameters, &mut record));
+    let authorised = member.and_then(|member| authorise(member, &parameters, app.source_identity, &mut record));
     let Authorised { key, renews } = match authorised {
         Ok(authorised) => authorised,
         Err(reason) => {
@@ -92,6 +92,7 @@ pub async fn issue(
 fn authorise(
     MemberMappings { member, mappings }: MemberMappings,
     parameters: &Parameters,
+    is_source_identity_on: bool,
     record: &mut SessionRequest,
 ) -> Result<Authorised, Error> {
     record.project_name = Some(member.project.name.clone());
@@ -118,6 +119,8 @@ fn authorise(
     };
     record.role = Some(mapping.role.to_string());
     record.mapping_id = Some(mapping.id);
+    let extras = mapping.extras(&member.caller.user.email, is_source_identity_on)?;
+    record.source_identity.clone_from(&extras.source_identity);
     let key = CredentialsKey {
         member: member.caller.user.email.to_string(),
         key_prefix: record.key_prefix.clone(),
@@ -127,7 +130,7 @@ fn authorise(
         role: mapping.role.clone(),
         session_name,
         duration,
-        extras: Extras::default(),
+        extras,
     };
     Ok(Authorised { key, renews })
 }

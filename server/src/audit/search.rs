@@ -306,7 +306,7 @@ async fn find_values(connection: &mut AnyConnection, text: &str) -> Result<Vec<E
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::database::Address;
+    use crate::database::{Address, Settings};
 
     fn search(outcome: Option<&'static str>) -> Search {
         let before = Position { at: i64::MAX, id: String::new() };
@@ -342,7 +342,8 @@ mod tests {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let file = std::env::temp_dir().join(format!("audit-search-{}.db", std::process::id()));
         runtime.block_on(async {
-            let database = Database::open(&Address::Sqlite(file.clone())).await.expect("a database");
+            let database =
+                Database::open(&Address::Sqlite(file.clone()), Settings::default()).await.expect("a database");
             for (sql, index) in queries() {
                 let plan: Vec<(i64, i64, i64, String)> =
                     sqlx::query_as(AssertSqlSafe(format!("explain query plan {sql}")))

@@ -20,7 +20,7 @@ use crate::command_line::import;
 use crate::command_line::options::{
     Command, HopsworksUrl, MappingCommand, MemberCommand, ProjectCommand, Serve, UserCommand,
 };
-use crate::database::{Address, Database};
+use crate::database::{Address, Database, health};
 use crate::error::{Error, with_sources};
 use crate::http::listen::Listener;
 use crate::http::{probes, request_log};
@@ -52,10 +52,10 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// # Errors
 /// [`Error`]; then nothing has changed.
 pub async fn run(command: Command, address: &Address) -> Result<(), Error> {
-    let database = Database::open(address).await?;
+    let database = Database::open(address, command.database_settings()).await?;
     let actor = Actor::command_line();
     let outcome = match command {
-        Command::Serve(options) => serve(&database, &options).await,
+        Command::Serve(options) => serve(&database, address, &options).await,
         Command::User(_) | Command::Project(_) | Command::Member(_)
             if let Err(refusal) = identity::check_is_local(&database).await =>
         {
@@ -178,7 +178,10 @@ fn print(line: &dyn Display) -> Result<(), Error> {
         .map_err(|error| Error::System { attempted: "writing to stdout".to_owned(), source: error.into() })
 }
 
-async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
+async fn serve(database: &Database, address: &Address, options: &Serve) -> Result<(), Error> {
+    if address.is_unprotected() {
+        log::line(&"the connection to PostgreSQL is not protected: sslmode=disable");
+    }
     let sts = Sts::new(&Settings::from_environment())?.with_timeout(STS_TIMEOUT).with_throttling_returned();
     let sts = Arc::new(sts);
     let wrong_keys = WrongKeys::default();
@@ -201,7 +204,7 @@ async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
     };
     let listener = Listener::bind(options.listen, options.tls_cert.as_deref().zip(options.tls_key.as_deref())).await?;
     let cookie = if options.tls_cert.is_some() || options.behind_proxy { Cookie::Secure } else { Cookie::Loopback };
-    let metrics = Arc::<Metrics>::default();
+    let metrics = Arc::new(Metrics::new(database.health().gauge()));
     let app = App {
         database: database.clone(),
         sts: sts.clone(),
@@ -236,13 +239,14 @@ async fn serve(database: &Database, options: &Serve) -> Result<(), Error> {
             issuer.sweep();
         }
     });
-    let recorder = app.recorder.clone();
+    health::watch(database).await;
+    let (recorder, health) = (app.recorder.clone(), database.health().clone());
     let router = api::routes()
         .merge(probes::routes())
         .merge(pages::routes(&app))
         .layer(middleware::from_fn_with_state(app.clone(), request_log::wrap))
         .with_state(app);
-    let served = listener.serve(router, metrics).await;
+    let served = listener.serve(router, metrics, health).await;
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, recorder.flush()).await;
     served
 }

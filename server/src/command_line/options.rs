@@ -1,16 +1,18 @@
 //! The options of the command line. People script against it: names, stdout, stderr and exit codes are fixed.
 
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use hops_credentials_core::network::is_loopback;
 use hops_credentials_core::role::{ProjectRole, RoleArn};
 use reqwest::Url;
 
-use crate::database::Address;
+use crate::database::{self, Address};
 use crate::mapping::terms::ExternalId;
 use crate::project::ProjectName;
 use crate::user::Email;
@@ -105,6 +107,13 @@ pub struct Serve {
     /// The URL of the cluster, https://host; its certificate is always checked
     #[arg(long, value_name = "URL", required_if_eq("identity", "hopsworks"))]
     pub hopsworks_url: Option<HopsworksUrl>,
+    /// The most connections to the database; by default 8 to PostgreSQL, and with SQLite one for each core, from 2 to 8
+    #[arg(long, value_name = "NUMBER")]
+    pub database_connections: Option<NonZeroU32>,
+    /// The longest wait for one of those connections
+    #[arg(long, value_name = "SECONDS", default_value_t = database::Settings::default().timeout.as_secs(),
+        value_parser = value_parser!(u64).range(1..=60))]
+    pub database_timeout: u64,
     #[command(flatten)]
     pub database: DatabaseOption,
 }
@@ -273,6 +282,19 @@ fn parse_one(roles: &'static [(ProjectRole, &'static str)]) -> impl TypedValuePa
 }
 
 impl Command {
+    /// The settings of the database, which only `serve` has.
+    pub fn database_settings(&self) -> database::Settings {
+        match self {
+            Command::Serve(serve) => database::Settings {
+                connections: serve.database_connections,
+                timeout: Duration::from_secs(serve.database_timeout),
+            },
+            Command::Import(_) | Command::User(_) | Command::Project(_) | Command::Member(_) | Command::Mapping(_) => {
+                database::Settings::default()
+            }
+        }
+    }
+
     /// The database option, which every command has.
     pub fn database(&self) -> &DatabaseOption {
         match self {

@@ -26,6 +26,7 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
 
+use crate::database::health::Health;
 use crate::error::Error;
 use crate::log;
 use crate::metrics::{GaugeGuard, Metrics};
@@ -94,7 +95,7 @@ impl Listener {
     ///
     /// # Errors
     /// [`Error::System`] when the system gives no signals or no address; never because of a client.
-    pub async fn serve(self, router: Router, metrics: Arc<Metrics>) -> Result<(), Error> {
+    pub async fn serve(self, router: Router, metrics: Arc<Metrics>, health: Health) -> Result<(), Error> {
         let refused =
             |source: std::io::Error| Error::System { attempted: "starting to serve".to_owned(), source: source.into() };
         let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
@@ -126,6 +127,7 @@ impl Listener {
                 _ = interrupt.recv() => break,
             }
         }
+        health.stop();
         drop(self.socket);
         log::line(&"stopping");
         let _ = tokio::time::timeout(STOP_TIMEOUT, running.shutdown()).await;

@@ -1,8 +1,6 @@
 //! Probes, which answer orchestration and monitoring: is the server alive, is it ready, what has it counted. They are open to
 //! everybody who reaches the server: nothing here names a user or a role.
 
-use std::time::Duration;
-
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -10,12 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::app::App;
-use crate::error::{Error, with_sources};
-use crate::http::request_log::Cause;
 use crate::metrics::MEDIA_TYPE;
-
-/// The longest wait for the database.
-const DATABASE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// `/healthz`, `/readyz` and `/metrics`.
 pub fn routes() -> Router<App> {
@@ -25,17 +18,13 @@ pub fn routes() -> Router<App> {
         .route("/metrics", get(metrics))
 }
 
-/// Reports whether the server can answer members, which takes the database. It does not ask STS: when STS cannot be reached,
-/// another server beside this one cannot reach it either.
+/// Reports whether the server can answer members, which takes a database that can be written. The answer is that of the last second:
+/// asking costs no query. It does not ask STS: when STS cannot be reached, another server beside this one cannot reach it either.
 async fn ready(State(app): State<App>) -> Response {
-    let cause = match tokio::time::timeout(DATABASE_TIMEOUT, app.database.ping()).await {
-        Ok(Ok(())) => return "ready\n".into_response(),
-        Ok(Err(error)) => with_sources(&Error::from(error)),
-        Err(_) => "the database did not answer in time".to_owned(),
-    };
-    let mut response = (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response();
-    response.extensions_mut().insert(Cause(cause));
-    response
+    match app.database.health().last() {
+        Ok(()) => "ready\n".into_response(),
+        Err(unready) => (StatusCode::SERVICE_UNAVAILABLE, format!("{unready}\n")).into_response(),
+    }
 }
 
 async fn metrics(State(app): State<App>) -> Response {

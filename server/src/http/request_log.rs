@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
 use crate::browser_session::cookie::Cookie;
-use crate::error::Error;
+use crate::error::{Error, with_sources};
 use crate::http::deadline::Deadline;
 use crate::{log, random};
 
@@ -28,7 +28,16 @@ pub struct RequestId(pub String);
 
 /// The reason why the response is an error, for the log. An extension of the response.
 #[derive(Debug, Clone)]
-pub struct Cause(pub String);
+pub struct Cause {
+    text: String,
+    is_of_database: bool,
+}
+
+impl From<&Error> for Cause {
+    fn from(error: &Error) -> Self {
+        Self { text: with_sources(error), is_of_database: error.is_of_database() }
+    }
+}
 
 /// Wraps every handler; the outermost layer of the router.
 pub async fn wrap(State(app): State<App>, mut request: Request, next: Next) -> Response {
@@ -53,7 +62,11 @@ pub async fn wrap(State(app): State<App>, mut request: Request, next: Next) -> R
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers
         .insert("x-request-id", HeaderValue::try_from(id.as_str()).expect("hexadecimal digits are legal in a header"));
-    let cause = response.extensions().get::<Cause>().map(|cause| format!(" cause={:?}", cause.0)).unwrap_or_default();
+    let cause = response.extensions().get::<Cause>();
+    if cause.is_some_and(|cause| cause.is_of_database) {
+        app.database.health().suspect();
+    }
+    let cause = cause.map(|cause| format!(" cause={:?}", cause.text)).unwrap_or_default();
     app.metrics.count_answer(response.status(), started.elapsed());
     let (status, milliseconds) = (response.status().as_u16(), started.elapsed().as_millis());
     log::line(&format_args!("request={id} method={method} path={path:?} status={status} ms={milliseconds}{cause}"));

@@ -4,6 +4,7 @@
 //! that names the base identity. When AWS refuses, it does not say which one is missing.
 
 use hops_credentials_core::base_identity::BaseIdentity;
+use hops_credentials_core::request::Extras;
 use hops_credentials_core::role::RoleArn;
 use serde::Serialize;
 
@@ -28,11 +29,21 @@ pub struct Policies {
 }
 
 impl Policies {
-    /// Writes the policies with which `identity` may assume `role`.
-    pub fn new(identity: &BaseIdentity, role: &RoleArn) -> Self {
+    /// Writes the policies with which `identity` may assume `role` with these extras. Both policies have to allow a source identity;
+    /// the trust policy may ask for the external id.
+    ///
+    /// Source: IAM user guide, "Monitor and control actions taken with assumed roles", permissions required.
+    pub fn new(identity: &BaseIdentity, role: &RoleArn, extras: &Extras) -> Self {
         let principal = to_principal(&identity.arn);
-        let permission = Statement { resource: Some(role.as_str()), ..Statement::ALLOW };
-        let trust = Statement { principal: Some(Principal { aws: &principal }), ..Statement::ALLOW };
+        let action = match extras.source_identity {
+            None => Action::One(ASSUME_ROLE),
+            Some(_) => Action::Two([ASSUME_ROLE, "sts:SetSourceIdentity"]),
+        };
+        let allow = || Statement { effect: "Allow", principal: None, action, resource: None, condition: None };
+        let permission = Statement { resource: Some(role.as_str()), ..allow() };
+        let condition =
+            extras.external_id.as_deref().map(|external_id| Condition { string_equals: StringEquals { external_id } });
+        let trust = Statement { principal: Some(Principal { aws: &principal }), condition, ..allow() };
         let (permission, trust) = (to_json(permission), to_json(trust));
         Self {
             may_have_path: principal != identity.arn,
@@ -76,19 +87,38 @@ struct Statement<'a> {
     effect: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     principal: Option<Principal<'a>>,
-    action: &'static str,
+    action: Action,
     #[serde(skip_serializing_if = "Option::is_none")]
     resource: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    condition: Option<Condition<'a>>,
+}
+
+const ASSUME_ROLE: &str = "sts:AssumeRole";
+
+#[derive(Serialize, Clone, Copy)]
+#[serde(untagged)]
+enum Action {
+    One(&'static str),
+    Two([&'static str; 2]),
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Condition<'a> {
+    string_equals: StringEquals<'a>,
+}
+
+#[derive(Serialize)]
+struct StringEquals<'a> {
+    #[serde(rename = "sts:ExternalId")]
+    external_id: &'a str,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 struct Principal<'a> {
     aws: &'a str,
-}
-
-impl Statement<'_> {
-    const ALLOW: Self = Self { effect: "Allow", principal: None, action: "sts:AssumeRole", resource: None };
 }
 
 fn to_json(statement: Statement) -> String {
@@ -102,13 +132,34 @@ mod tests {
     use hops_credentials_core::base_identity::BaseProvider;
 
     fn policies(arn: &str, account: &str) -> Policies {
+        policies_with(arn, account, &Extras::default())
+    }
+
+    fn policies_with(arn: &str, account: &str, extras: &Extras) -> Policies {
         let identity = BaseIdentity {
             provider: BaseProvider::InstanceProfile,
             is_role: true,
             arn: arn.to_owned(),
             account: account.to_owned(),
         };
-        Policies::new(&identity, &"arn:aws:iam::111111111111:role/data/reader".parse().expect("a role ARN"))
+        Policies::new(&identity, &"arn:aws:iam::111111111111:role/data/reader".parse().expect("a role ARN"), extras)
+    }
+
+    #[test]
+    fn both_policies_allow_a_source_identity_and_the_trust_policy_asks_for_the_external_id() {
+        let extras = Extras {
+            external_id: Some("tenant-7".to_owned()),
+            source_identity: Some("ada@example.org".to_owned()),
+            ..Extras::default()
+        };
+        let policies = policies_with("arn:aws:iam::111111111111:user/ci", "111111111111", &extras);
+        let squeezed = |text: &str| text.split_whitespace().collect::<String>();
+        let actions = r#""Action":["sts:AssumeRole","sts:SetSourceIdentity"]"#;
+        assert!(squeezed(&policies.permission).contains(actions), "{}", policies.permission);
+        assert!(!policies.permission.contains("tenant-7"), "{}", policies.permission);
+        let trust = squeezed(&policies.trust);
+        let condition = r#""Condition":{"StringEquals":{"sts:ExternalId":"tenant-7"}}"#;
+        assert!(trust.contains(actions) && trust.contains(condition), "{trust}");
     }
 
     #[test]

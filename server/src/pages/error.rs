@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::frame::{Frame, Notice, page, redirect_with_notice};
 use super::path;
-use crate::error::{Error, with_sources};
+use crate::error::Error;
 use crate::http::request_log::Cause;
 
 /// The reason why a page cannot be shown.
@@ -100,7 +100,7 @@ fn refusal_page(error: &Error) -> Response {
         _ => ("That did not work", "Go back, correct the input and try again."),
     };
     let mut response = (status, error_page(title, what, remedy)).into_response();
-    response.extensions_mut().insert(Cause(with_sources(error)));
+    response.extensions_mut().insert(Cause::from(error));
     response
 }
 

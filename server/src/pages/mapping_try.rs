@@ -6,7 +6,7 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use hops_credentials_core::request::{Extras, SessionDuration, SessionName};
+use hops_credentials_core::request::{SessionDuration, SessionName};
 use hops_credentials_core::text::rfc3339;
 
 use super::base_identity::IdentityView;
@@ -79,6 +79,8 @@ pub async fn try_it(
     deadline: Deadline,
 ) -> Result<Response, PageError> {
     let mapping = mapping::find(app.database.pool(), id).await?;
+    // The address of whoever tries it stands for that of a member.
+    let extras = mapping.extras(&visitor.caller.user.email, app.source_identity)?;
     let session_name = SessionName::from_parts(visitor.caller.user.email.local_part(), "try");
     let duration = SessionDuration::from_seconds(DURATION_SECONDS).expect("STS takes 900 s");
     let key = CredentialsKey {
@@ -90,7 +92,7 @@ pub async fn try_it(
         role: mapping.role.clone(),
         session_name: session_name.clone(),
         duration,
-        extras: Extras::default(),
+        extras: extras.clone(),
     };
     let record = SessionRequest {
         project_id: mapping.project.id,
@@ -98,6 +100,7 @@ pub async fn try_it(
         mapping_id: Some(mapping.id),
         role: Some(mapping.role.to_string()),
         session_name: Some(session_name.to_string()),
+        source_identity: extras.source_identity.clone(),
         duration_seconds: Some(DURATION_SECONDS),
         ..SessionRequest::default()
     };
@@ -128,7 +131,7 @@ pub async fn try_it(
             Err(_) => None,
         };
         let policies = match (&problem, &identity) {
-            (Some(_), Some(identity)) if is_refused_by_sts => Some(Policies::new(identity, &mapping.role)),
+            (Some(_), Some(identity)) if is_refused_by_sts => Some(Policies::new(identity, &mapping.role, &extras)),
             _ => None,
         };
         let identity = identity.as_ref().map(IdentityView::from);

@@ -50,11 +50,39 @@ fn cluster() -> &'static Cluster {
 
 /// Drops a database together with its connections.
 pub fn drop_database(url: &str) {
-    let name = url.rsplit('/').find_map(|part| part.split_once("?host=")).expect("a URL of ours").0;
+    run_beside(url, |name| format!("drop database {name} with (force)"));
+}
+
+/// Makes a database read-only, or writable again, for the sessions that begin from now on; when it becomes read-only, the present ones end.
+pub fn set_read_only(url: &str, is_read_only: bool) {
+    run_beside(url, |name| format!("alter database {name} set default_transaction_read_only = {is_read_only}"));
+    if is_read_only {
+        run_beside(url, |name| {
+            format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'")
+        });
+    }
+}
+
+/// Returns the number of transactions that the database has seen.
+pub fn transactions(url: &str) -> i64 {
+    let (name, postgres) = beside(url);
     block_on(async {
-        let mut connection = connect(&url.replace(name, "postgres")).await;
-        connection.execute(AssertSqlSafe(format!("drop database {name} with (force)"))).await.expect("it is dropped");
+        let query = format!("select xact_commit + xact_rollback from pg_stat_database where datname = '{name}'");
+        sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut connect(&postgres).await).await.expect("a row")
+    })
+}
+
+fn run_beside(url: &str, statement: impl FnOnce(&str) -> String) {
+    let (name, postgres) = beside(url);
+    block_on(async {
+        connect(&postgres).await.execute(AssertSqlSafe(statement(name))).await.expect("it runs");
     });
+}
+
+/// Returns the name of a database, and the URL of another one in the same cluster.
+fn beside(url: &str) -> (&str, String) {
+    let name = url.rsplit('/').find_map(|part| part.split_once("?host=")).expect("a URL of ours").0;
+    (name, url.replace(name, "postgres"))
 }
 
 /// Creates a database for one test; returns its URL.

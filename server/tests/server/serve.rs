@@ -60,6 +60,26 @@ fn the_server_refuses_to_listen_beyond_loopback_without_tls() {
 }
 
 #[test]
+fn the_program_refuses_postgres_on_another_host_without_a_check_of_who_answers() {
+    let world = World::sqlite();
+    for (url, variables) in [
+        ("postgres://me:canary@db.example.org/roles", vec![]),
+        ("postgres:///roles", vec![("PGHOST", "db.example.org")]),
+        ("postgres://me:canary@localhost/roles?sslmode=disable&host=db.example.org&sslmode=prefer", vec![]),
+    ] {
+        for command in [vec!["mapping", "list"], vec!["serve", "--listen", "127.0.0.1:0"]] {
+            let ran = world.run_with(&command, &[&[("DATABASE_URL", url)], &variables[..]].concat());
+            assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{url}: {}", ran.stderr);
+            let text = "error: the connection to PostgreSQL on another host must be protected: add ?sslmode=verify-full to \
+                        its URL, and &sslrootcert=FILE for an authority that the system does not trust; or add \
+                        ?sslmode=disable if the network protects it\n";
+            assert!(ran.stderr.starts_with(text), "{}", ran.stderr);
+            assert!(!ran.stderr.contains("canary"), "{}", ran.stderr);
+        }
+    }
+}
+
+#[test]
 fn a_server_with_a_certificate_speaks_only_tls() {
     let world = World::sqlite();
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");

@@ -201,7 +201,7 @@ pub struct Server {
 }
 
 impl Server {
-    fn start(mut command: Command) -> Self {
+    pub fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the server starts");
         let log = Arc::new((Mutex::new(String::new()), Condvar::new()));
         let (stderr, copy) = (child.stderr.take().expect("piped"), log.clone());
