@@ -21,6 +21,7 @@ mod path;
 mod project;
 mod project_settings;
 mod projects;
+mod remedy;
 mod sign_in;
 mod users;
 mod visitor;

@@ -109,14 +109,15 @@ impl FromStr for ProjectRef {
     /// Reads an id or a name.
     ///
     /// # Errors
-    /// [`Error::NoSuchProject`] for digits that are the id of no project, such as `0`: they are not a name either.
+    /// [`Error::NoSuchProject`] for digits that are the id of no project, such as `0`, since they are not a name either, and for control
+    /// characters.
     fn from_str(text: &str) -> Result<Self, Error> {
-        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Ok(Self::Name(text.to_owned()));
-        }
-        match text.parse() {
-            Ok(id @ 1..) => Ok(Self::Id(id)),
-            Ok(_) | Err(_) => Err(Error::NoSuchProject(text.to_owned())),
+        let is_id = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        match (is_id, text.parse()) {
+            (true, Ok(id @ 1..)) => Ok(Self::Id(id)),
+            // PostgreSQL cannot hold every control character, and no name has one.
+            (false, _) if !text.chars().any(char::is_control) => Ok(Self::Name(text.to_owned())),
+            (true, _) | (false, _) => Err(Error::NoSuchProject(text.to_owned())),
         }
     }
 }
@@ -325,7 +326,7 @@ mod tests {
         for name in ["churn", "119a", "+119", "-119", " 119", "1.0", "1e2", "0x1", "\u{661}", "project-119", ""] {
             assert_eq!(read(name), Ok(ProjectRef::Name(name.to_owned())));
         }
-        for nothing in ["0", "000", "9223372036854775808"] {
+        for nothing in ["0", "000", "9223372036854775808", "\0", "a\nb"] {
             assert_eq!(read(nothing), Err(format!("there is no project {nothing:?}")));
         }
     }

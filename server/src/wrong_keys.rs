@@ -80,6 +80,12 @@ impl WrongKeys {
         }
     }
 
+    /// Whether the address has sent too many wrong keys.
+    pub fn is_jammed(&self, address: IpAddr, now: Instant) -> bool {
+        let windows = self.lock();
+        windows.get(&to_network(address)).is_some_and(|window| window.is_running(now) && window.count >= MAX_WRONG_KEYS)
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Window>> {
         self.0.lock().expect("nobody panics while holding it")
     }

@@ -106,6 +106,11 @@ impl<T: Clone, E: Clone> AnswerCache<T, E> {
         }
     }
 
+    /// Whether the cluster has refused this login a moment ago.
+    pub fn was_refused(&self, login: &Login, now: Instant) -> bool {
+        self.swept(now).refusals.get(&login.hash()).is_some_and(|at| now < *at + FRESH)
+    }
+
     /// Locks the entries, and removes those that have ended, but not more often than they end.
     fn swept(&self, now: Instant) -> MutexGuard<'_, Entries<T>> {
         let mut entries = self.entries.lock().expect("nobody panics while holding it");

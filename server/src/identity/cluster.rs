@@ -72,17 +72,24 @@ impl Cluster {
 
     /// Finds who sends this login, from a client that may have sent many wrong ones.
     ///
-    /// A login that the cluster has accepted before is always asked about. Any other counts as wrong until the cluster has answered, so an
-    /// address that has sent too many wrong ones makes no further calls.
+    /// A login that the cluster has accepted before is always asked about, except that an address with too many wrong ones gets the same
+    /// refusal again without a call. Any other login counts as wrong until the cluster has answered, so such an address makes no calls
+    /// for others.
     ///
     /// # Errors
     /// [`Error::TooManyWrongLogins`], and those of [`Cluster::user`].
     pub async fn authenticate(&self, login: &Login, address: IpAddr) -> Result<User, Error> {
         let asker = Asker { login, address: Some(address) };
         if self.known.contains(login, Instant::now()) {
-            let found = self.user(asker).await;
+            let now = Instant::now();
+            // The client of a token that has ended reads the new one after a 401, and would wait after a 429.
+            let found = if self.wrong_keys.is_jammed(address, now) && self.users.was_refused(login, now) {
+                Err(Error::NotOfCluster)
+            } else {
+                self.user(asker).await
+            };
             if let Err(Error::NotOfCluster) = found {
-                self.wrong_keys.count(address, Instant::now());
+                self.wrong_keys.count(address, now);
             }
             return found;
         }

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::frame::{Frame, Notice, page, redirect_with_notice};
 use super::path;
+use super::remedy::problem;
 use crate::error::Error;
 use crate::http::request_log::Cause;
 
@@ -83,7 +84,7 @@ fn refusal_page(error: &Error) -> Response {
     let status = error.status();
     let what = match status {
         StatusCode::INTERNAL_SERVER_ERROR => "The server failed. Nothing was changed.".to_owned(),
-        _ => sentence(&error.to_string()),
+        _ => problem(error),
     };
     let (title, remedy) = match status {
         StatusCode::FORBIDDEN => {

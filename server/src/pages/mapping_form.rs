@@ -2,8 +2,8 @@
 
 use hops_credentials_core::role::{ProjectRole, RoleArn};
 
-use super::error::sentence;
 use super::forms::Fields;
+use super::remedy::problem;
 use crate::error::Error;
 use crate::mapping::Mapping;
 use crate::mapping::terms::Terms;
@@ -83,7 +83,7 @@ impl MappingForm {
 
     /// Adds the problem that `error` describes.
     pub fn with_problem(self, error: &Error) -> Self {
-        Self { problem: Some(sentence(&error.to_string())), ..self }
+        Self { problem: Some(problem(error)), ..self }
     }
 
     /// Lists the project roles to choose from.

@@ -5,12 +5,13 @@ use axum::extract::State;
 use axum::response::Response;
 use hops_credentials_core::role::ProjectRole;
 
-use super::error::{PageError, sentence};
+use super::error::PageError;
 use super::forms::Fields;
 use super::frame::{Frame, Notice, page, page_with_problem, redirect_with_notice};
 use super::mapping_form::{Choice, project_role_choices};
 use super::paging::{Paging, ROWS_PER_PAGE, SUGGESTIONS, Search};
 use super::path;
+use super::remedy::problem;
 use super::visitor::{LocalAdministrator, Visitor};
 use crate::app::App;
 use crate::error::Error;
@@ -117,7 +118,7 @@ pub async fn set_member(
             let page = ProjectPage {
                 email: fields.text("email"),
                 choices: project_role_choices(&MEMBER_ROLES, &fields.text("project_role")),
-                problem: Some(sentence(&error.to_string())),
+                problem: Some(problem(&error)),
                 ..ProjectPage::new(&app, visitor, id, &Parameters::from_query("")).await?
             };
             Ok(page_with_problem(&page, &error))

@@ -4,11 +4,12 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 
-use super::error::{PageError, sentence};
+use super::error::PageError;
 use super::forms::Fields;
 use super::frame::{Frame, Notice, page, page_with_problem, redirect_with_notice};
 use super::paging::{Paging, ROWS_PER_PAGE, Search};
 use super::path;
+use super::remedy::problem;
 use super::visitor::{LocalAdministrator, Visitor};
 use crate::app::App;
 use crate::error::Error;
@@ -63,7 +64,7 @@ pub async fn add(
         Err(error) if error.status().is_server_error() => Err(error.into()),
         Err(error) => {
             let page = Projects::new(&app, visitor, &Parameters::from_query("")).await?;
-            Ok(page_with_problem(&Projects { name, problem: Some(sentence(&error.to_string())), ..page }, &error))
+            Ok(page_with_problem(&Projects { name, problem: Some(problem(&error)), ..page }, &error))
         }
     }
 }

@@ -4,12 +4,13 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 
-use super::error::{PageError, sentence};
+use super::error::PageError;
 use super::forms::Fields;
 use super::frame::{Frame, page, page_with_problem};
 use super::new_key::NewKey;
 use super::paging::{Paging, ROWS_PER_PAGE, Search};
 use super::path;
+use super::remedy::problem;
 use super::visitor::{LocalAdministrator, Visitor};
 use crate::app::App;
 use crate::error::Error;
@@ -77,7 +78,7 @@ pub async fn add(
         Err(error) if error.status().is_server_error() => Err(error.into()),
         Err(error) => {
             let page = Users::new(&app, visitor, &Parameters::from_query("")).await?;
-            let problem = Some(sentence(&error.to_string()));
+            let problem = Some(problem(&error));
             Ok(page_with_problem(&Users { email: text, is_admin, problem, ..page }, &error))
         }
     }
