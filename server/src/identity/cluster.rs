@@ -93,8 +93,12 @@ impl Cluster {
             }
             return found;
         }
-        let attempt =
-            self.wrong_keys.try_one(address).await.map_err(|wait| Error::TooManyWrongLogins(wait.as_secs() + 1))?;
+        let attempt = match self.wrong_keys.try_one(address).await {
+            Ok(attempt) => attempt,
+            // While it waited, another request has shown that the login is good.
+            Err(_) if self.known.contains(login, Instant::now()) => return self.user(asker).await,
+            Err(wait) => return Err(Error::TooManyWrongLogins(wait.as_secs() + 1)),
+        };
         let _permit = self.unknown.acquire().await.expect("it is never closed");
         let found = self.user(asker).await;
         if let Err(Error::NotOfCluster) = found {

@@ -219,8 +219,12 @@ async fn find_project(app: &App, visitor: &Visitor, text: &str) -> Result<Projec
     let id = match project {
         ProjectRef::Id(id) => id,
         ProjectRef::Name(name) => {
-            let found = own_projects(visitor).iter().find(|(own, _)| own.name == name);
-            found.ok_or_else(|| unknown("you are not a member of a project"))?.0.id
+            let mut found = own_projects(visitor).iter().filter(|(own, _)| own.name == name);
+            match (found.next(), found.next()) {
+                (Some((own, _)), None) => own.id,
+                (None, _) => return Err(unknown("you are not a member of a project")),
+                (Some(_), Some(_)) => return Err(unknown("you are a member of several projects")),
+            }
         }
     };
     let asker = Asker { login, address: Some(visitor.caller.address) };

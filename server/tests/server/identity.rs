@@ -79,6 +79,13 @@ on_both_stores! {
             line.split('\t').skip(1).take(2).collect::<Vec<_>>().join(" ")
         }).collect();
         assert_eq!(names, ["119 project-119", "150 project-150", "151 project-151", "152 project-152", "119 project-119"]);
+        // A row that a server without this rule wrote; the other one is written after it.
+        world.sql("update projects set name = '119' where id = 150");
+        world.sql("update projects set name = name where id = 119");
+        let of_119 = world.done(&["mapping", "list", "119"]);
+        assert!(of_119.lines().count() == 2 && of_119.lines().all(|line| line.contains("\t119\tproject-119\t")), "{of_119}");
+        world.done(&["mapping", "add", "119", "data-scientist", "arn:aws:iam::123456789012:role/other"]);
+        assert_eq!(world.sql("select project_id from role_mappings where role_arn like '%other'"), [["119"]]);
         let all = world.sql("select id, project_id, project_role, role_arn, is_default from role_mappings order by id");
 
         let file = world.directory.join("mappings.json");
