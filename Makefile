@@ -12,6 +12,7 @@ PYTHON := build/venv/bin/python
 PIP := -m pip -q --no-cache-dir --disable-pip-version-check
 JAR := build/libs/hops-credentials-$(VERSION).jar
 SERVER := target/release/role-mapping-server
+PEER := target/release/examples/peer
 WHEEL := hops_credentials-$(VERSION)-cp39-abi3-manylinux_2_34_$(shell uname -m).whl
 # Gradle without a daemon, which would outlive the command; with a limit, since Gradle 4 waits for ever if a JVM of its own does not start.
 GRADLE := timeout 1200 gradle --no-daemon --console=plain -q
@@ -42,9 +43,9 @@ test: build/venv/tools
 program: build/venv/ok build/spark/3.5.8/ok $(JAR) $(SERVER)
 	@$(PYTHON) -m runs.program $(NAME) $(ARGS)
 
-# Puts the server under load, and checks its promises.
-bench-server: build/venv/ok build/wrk $(SERVER)
-	@$(PYTHON) -m runs.bench_server
+# Puts the server under load, and checks its promises: `make bench-server [ARGS=--audit-rows=10000000]`.
+bench-server: build/venv/ok build/wrk build/postgresql $(SERVER) $(PEER)
+	@$(PYTHON) -m runs.bench_server $(ARGS)
 
 # Runs every layout of the jars on every line of Spark, and prints which class loader holds what.
 matrix: parts
@@ -111,6 +112,11 @@ publish: $(JAR)
 
 $(SERVER): $(SERVER_SOURCES)
 	@rig/quietly cargo-server "compiling the server, optimised" cargo build --release --locked -p role-mapping-server
+	@touch $@
+
+# What `make bench-server` puts beside the server.
+$(PEER): server/examples/peer.rs $(SERVER)
+	@rig/quietly cargo-peer "compiling the peer of the server" cargo build --release --locked -p role-mapping-server --example peer
 	@touch $@
 
 # $(call debian,PROGRAM,PACKAGES): installs Debian's packages if the machine lacks the program. Only one rule at a time does so.

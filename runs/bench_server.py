@@ -1,31 +1,56 @@
-"""`make bench-server` puts the role-mapping server under load on this machine and checks its promises.
+"""`make bench-server` puts the role-mapping server under load, on a small and on a large database, on SQLite and on PostgreSQL.
 
-The server promises 10 000 lists of role mappings a second with a p99 below 20 ms, no error when 500 clients ask for credentials at
-once, and less than 60 MB of memory under both. wrk makes the load, on the same cores.
+It compares: the large database with the small one, and a list with a bare server that answers the same bytes. wrk makes the load on the
+same cores, so the numbers of two machines cannot be compared, but their ratios can. Each connection asks as a member of its own.
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
+import hashlib
 import re
+import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rig.aws import ACCOUNT, REGION, assumes, emulator, role_arn, trusts
-from rig.process import environment
-from rig.server import BINARY, RoleServer
+from rig import ROOT
+from rig.aws import REGION
+from rig.postgres import postgres
+from rig.process import environment, run
+from rig.server import BINARY
 
-PROJECTS = 100
-#: The number of role mappings of each project.
-MAPPINGS = 5
-SECONDS = 10
+PEER = BINARY.parent / "examples" / "peer"
+CONNECTIONS = 64
 MEGABYTE = 1_000_000
-API = "/hopsworks-api/api/project/1/cloud"
+API = "/hopsworks-api/api"
+ADMIN = "bench.admin"
+#: The part of the small database's speed that the large one keeps, and of a bare server's speed that a list reaches.
+KEPT, OF_BARE = 0.5, 0.05
+#: The most memory that the server uses: the limit of the Kubernetes manifest.
+MEMORY = 128 * 1024 * 1024
+#: The longest search of the audit.
+SEARCH_MS = 1000
 _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """How much a database holds. Each project has as many mappings as there are for one."""
+
+    name: str
+    mappings: int
+    projects: int
+    users: int
+    audit: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,20 +64,126 @@ class Load:
     errors: int
 
 
-def load(url: str, key: str, connections: int) -> Load:
-    """Sends requests as fast as the answers come, on so many connections."""
-    command = [
-        "wrk",
-        "-t1",
-        f"-c{connections}",
-        f"-d{SECONDS}s",
-        "--timeout",
-        "10s",
-        "--latency",
-        "-H",
-        f"Authorization: ApiKey {key}",
-        url,
-    ]
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """A request: its path and a header that says who asks."""
+
+    path: str
+    header: str
+
+
+def key_of(user: int) -> str:
+    """Returns the API key of a user."""
+    return f"key{user}.secret"
+
+
+def sha256(text: str) -> str:
+    """Returns the hash that the database keeps."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def numbers(count: int) -> str:
+    """Returns the SQL of a table `n(i)` with the numbers from 1 on."""
+    return f"with recursive n(i) as (select 1 union all select i + 1 from n where i < {count})"
+
+
+def content(size: Size) -> Iterator[str]:
+    """Yields the statements that fill an empty database. User and project of the same number belong together."""
+    yield f"insert into users values (1000000, 'admin@example.org', 1, 'bench', '{sha256(ADMIN)}')"
+    yield f"{numbers(size.users)} insert into users select i, 'user' || i || '@example.org', 0, 'key' || i, 'none' from n"
+    for user in range(1, CONNECTIONS + 1):
+        yield f"update users set key_hash = '{sha256(key_of(user))}' where id = {user}"
+    yield f"{numbers(size.projects)} insert into projects select i, 'project-' || i from n"
+    member = f"1 + (i - 1) % {size.projects}, i, case i % 2 when 0 then 'DATA_OWNER' else 'DATA_SCIENTIST' end"
+    yield f"{numbers(size.users)} insert into members select {member} from n"
+    yield (
+        f"{numbers(size.mappings)} insert into role_mappings (id, project_id, project_role, role_arn, is_default) "
+        f"select i, 1 + (i - 1) % {size.projects}, 'ALL', 'arn:aws:iam::123456789012:role/bench-' || i, "
+        f"case when i <= {size.projects} then 1 else 0 end from n"
+    )
+    yield f"update counters set last = {max(size.mappings, size.users, size.projects)}"
+    yield audit_rows(size)
+    yield "analyze"
+
+
+def audit_rows(size: Size) -> str:
+    """Returns the statement that fills the audit: requests of all users, one a second up to now."""
+    begin = int(time.time() * 1000) - 1000 * size.audit
+    return (
+        f"{numbers(size.audit)} insert into audit (id, at, actor, client_address, action, outcome, project_id, project_name, role_arn, "
+        "session_name, duration_seconds, access_key_id, sts_request_id) select 'row' || i, "
+        f"{begin} + 1000 * cast(i as bigint), 'user' || (1 + i % {size.users}) || '@example.org', "
+        f"'10.0.0.1', 'session-token', case when i % 50 = 0 then 'refused' else 'granted' end, 1 + i % {size.projects}, "
+        f"'project-' || (1 + i % {size.projects}), 'arn:aws:iam::123456789012:role/bench-' || (1 + i % {size.mappings}), "
+        f"'job-' || i, 3600, 'ASIA' || i, 'sts-' || i from n where i <= {size.audit}"
+    )
+
+
+@contextmanager
+def sqlite_database(directory: Path) -> Iterator[str]:
+    """Yields the URL of a new SQLite database."""
+    yield f"sqlite://{directory}/roles.db"
+
+
+@contextmanager
+def postgres_database(_directory: Path) -> Iterator[str]:
+    """Yields the URL of a new PostgreSQL database."""
+    with postgres() as url:
+        yield url
+
+
+DATABASES = {"SQLite": sqlite_database, "PostgreSQL": postgres_database}
+
+
+def execute(database: str, statements: Iterator[str]) -> None:
+    """Runs statements on a database, in one transaction."""
+    if database.startswith("sqlite://"):
+        connection = sqlite3.connect(database.removeprefix("sqlite://"))
+        connection.execute("pragma cache_size = -200000")
+        with connection:
+            for statement in statements:
+                connection.execute(statement)
+        connection.close()
+    else:
+        text = ";\n".join(statements)
+        command = ["psql", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", database]
+        subprocess.run(command, input=text, check=True, text=True)
+
+
+def migrate(directory: Path, database: str) -> float:
+    """Makes or migrates the schema. Returns the seconds it takes."""
+    begin = time.monotonic()
+    done = run([BINARY, "mapping", "list", "no-project"], environment(directory / "home", DATABASE_URL=database), directory, 3600)
+    if done.returncode != 0 and "no project" not in done.stderr:
+        raise RuntimeError(done.stderr)
+    return time.monotonic() - begin
+
+
+@contextmanager
+def serving(directory: Path, command: list[str | Path], **variables: str) -> Iterator[tuple[str, int]]:
+    """Runs a server with its log in a file, as under systemd, without Python between them. Yields its endpoint and its process id."""
+    env = environment(directory / "home", **variables)
+    with (
+        open(directory / f"{Path(command[0]).name}.log", "wb") as log,
+        subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().removeprefix("listening on ").strip(), process.pid
+        finally:
+            process.terminate()
+
+
+def load(directory: Path, endpoint: str, requests: list[Request], connections: int, seconds: int) -> Load:
+    """Sends the requests in turn, as fast as the answers come, on so many connections."""
+    script = directory / "load.lua"
+    lines = [f"  {{{request.path!r}, {request.header.split(': ')[0]!r}, {request.header.split(': ')[1]!r}}}," for request in requests]
+    script.write_text(
+        "local wanted = {\n" + "\n".join(lines) + "\n}\nlocal texts, turn = {}, 0\n"
+        "function init()\n  for i, r in ipairs(wanted) do texts[i] = wrk.format('GET', r[1], {[r[2]] = r[3]}) end\nend\n"
+        "function request()\n  turn = turn % #texts + 1\n  return texts[turn]\nend\n"
+    )
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "--latency", "-s", str(script), endpoint]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     def milliseconds(percent: str) -> float:
@@ -75,48 +206,134 @@ def peak_memory(process: int) -> int:
     return int(match[1]) * 1024
 
 
-@contextmanager
-def serving(server: RoleServer) -> Iterator[tuple[str, int]]:
-    """Runs the server with its log in a file, as under systemd, without Python between them. Yields its endpoint and its process id."""
-    variables = environment(server.directory / "home", DATABASE_URL=f"sqlite://{server.database}", **server.variables)
-    command = [str(BINARY), "serve", "--listen", "127.0.0.1:0"]
-    with open(server.log, "wb") as log, subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=log, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield process.stdout.readline().removeprefix("listening on ").strip(), process.pid
-        finally:
-            process.terminate()
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_arguments: object) -> None:
+        """The answer itself has the cookie."""
+
+
+def sign_in(endpoint: str) -> str:
+    """Signs the administrator in to the pages. Returns the header that says so."""
+    form = urllib.parse.urlencode({"key": ADMIN}).encode()
+    request = urllib.request.Request(f"{endpoint}/sign-in", form, {"Origin": endpoint})
+    try:
+        urllib.request.build_opener(_NoRedirect).open(request, timeout=30)
+    except urllib.error.HTTPError as answer:
+        return f"Cookie: {answer.headers['Set-Cookie'].split(';')[0]}"
+    raise RuntimeError("the server does not accept the key of the administrator")
+
+
+def as_members(size: Size, path: str) -> list[Request]:
+    """Returns a request of each member, about the member's own project."""
+    users = range(1, CONNECTIONS + 1)
+    return [Request(path.format(project=1 + (user - 1) % size.projects), f"Authorization: ApiKey {key_of(user)}") for user in users]
+
+
+def measure(directory: Path, database: str, sts: str, size: Size, seconds: int) -> tuple[dict[str, Load], int]:
+    """Measures the server on a database. Returns the figures of each kind of request, and the peak of its memory."""
+    variables = {
+        "DATABASE_URL": database,
+        "AWS_ENDPOINT_URL_STS": sts,
+        "AWS_ACCESS_KEY_ID": "AKIABASE",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_REGION": REGION,
+    }
+    with serving(directory, [BINARY, "serve", "--listen", "127.0.0.1:0"], **variables) as (endpoint, process):
+        cookie = sign_in(endpoint)
+        admin = f"Authorization: ApiKey {ADMIN}"
+        middle = size.audit // 2
+        kinds = {
+            "list of a project": (as_members(size, f"{API}/project/{{project}}/cloud/role-mappings"), CONNECTIONS),
+            "session token": (as_members(size, f"{API}/project/{{project}}/cloud/aws/session-token"), CONNECTIONS),
+            "25 of all mappings": ([Request(f"{API}/admin/cloud/role-mappings?limit=25&sort_by=cloud_role", admin)], 8),
+            "home page": ([Request("/", cookie)], 8),
+            "page of mappings": ([Request("/admin/role-mappings?page=2", cookie)], 8),
+            "mappings with a text": ([Request("/admin/role-mappings?q=bench-77", cookie)], 8),
+            "page of the audit": ([Request("/admin/audit", cookie)], 1),
+            "audit, exact": ([Request(f"/admin/audit?q=ASIA{middle}", cookie)], 1),
+            "audit, a part": ([Request("/admin/audit?q=no-such-text", cookie)], 1),
+            "audit, refused": ([Request("/admin/audit?q=no-such-text&outcome=refused", cookie)], 1),
+        }
+        figures = {name: load(directory, endpoint, requests, connections, seconds) for name, (requests, connections) in kinds.items()}
+        # All mappings at once, twice at the same time.
+        whole = [Request(f"{API}/admin/cloud/role-mappings", admin)]
+        figures["all mappings"] = load(directory, endpoint, whole, 2, seconds)
+        return figures, peak_memory(process)
+
+
+def one_list(directory: Path, database: str) -> bytes:
+    """Returns the bytes of a list of a project."""
+    with serving(directory, [BINARY, "serve", "--listen", "127.0.0.1:0"], DATABASE_URL=database) as (endpoint, _):
+        headers = {"Authorization": f"ApiKey {key_of(1)}"}
+        request = urllib.request.Request(f"{endpoint}{API}/project/1/cloud/role-mappings", headers=headers)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return bytes(answer.read())
+
+
+def time_migration(rows: int) -> None:
+    """Prints how long the newest migration takes for so many rows of the audit."""
+    texts = [path.read_text() for path in sorted((ROOT / "server" / "migrations").glob("*.sql"))][:3]
+    size = Size("", mappings=1000, projects=100, users=100, audit=rows)
+    for name, new_database in DATABASES.items():
+        with tempfile.TemporaryDirectory() as made, new_database(Path(made)) as database:
+            blob, now = ("blob", "text") if name == "SQLite" else ("bytea", "timestamptz")
+            done = [
+                "create table _sqlx_migrations (version bigint primary key, description text not null, "
+                f"installed_on {now} not null default current_timestamp, success boolean not null, checksum {blob} not null, "
+                "execution_time bigint not null)"
+            ]
+            for number, text in enumerate(texts, 1):
+                done += [part for part in re.sub(r"--.*", "", text).split(";") if part.strip()]
+                digest = hashlib.sha384(text.encode()).hexdigest()
+                checksum = f"x'{digest}'" if name == "SQLite" else f"'\\x{digest}'"
+                done.append(f"insert into _sqlx_migrations values ({number}, '', current_timestamp, true, {checksum}, 0)")
+            execute(database, iter([*done, audit_rows(size)]))
+            print(f"{name}: migration 4 with {rows} rows of the audit: {migrate(Path(made), database):.1f} s", flush=True)
 
 
 def main() -> int:
     """Prints the figures. Returns 1 if a promise is broken."""
-    with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        with emulator(directory) as aws:
-            role = role_arn("bench-0-0")
-            base = aws.user("base", assumes(role))
-            aws.role("bench-0-0", trusts(f"arn:aws:iam::{ACCOUNT}:user/base"))
-            server = RoleServer(directory, {**base.variables(), "AWS_REGION": REGION, "AWS_ENDPOINT_URL_STS": aws.endpoint})
-            for project in range(PROJECTS):
-                server.command("project", "add", f"bench-{project}")
-            key = server.member("bench-0", "ada@example.org", "data-scientist")
-            for project in range(PROJECTS):
-                for mapping in range(MAPPINGS):
-                    server.command("mapping", "add", f"bench-{project}", "all", role_arn(f"bench-{project}-{mapping}"))
-            with serving(server) as (endpoint, process):
-                lists = load(f"{endpoint}{API}/role-mappings", key, 64)
-                after_lists = peak_memory(process)
-                tokens = load(f"{endpoint}{API}/aws/session-token?roleARN={role}", key, 500)
-                memory = peak_memory(process)
-    print("what                             req/s    p50 ms    p99 ms    errors    peak MB")
-    for what, seen, peak in (("list of 5, 64 connections", lists, after_lists), ("session token, 500 connections", tokens, memory)):
-        print(f"{what:<30}{seen.per_second:>8.0f}{seen.p50_ms:>10.2f}{seen.p99_ms:>10.2f}{seen.errors:>10}{peak / MEGABYTE:>11.1f}")
-    promises = {
-        "10 000 lists a second": lists.per_second >= 10_000,
-        "p99 of a list below 20 ms": lists.p99_ms < 20,
-        "no error": lists.errors + tokens.errors == 0,
-        "memory below 60 MB": memory < 60 * MEGABYTE,
-    }
+    parser = argparse.ArgumentParser(prog="make bench-server ARGS=…", description=__doc__)
+    parser.add_argument("--seconds", type=int, default=5, help="the length of each measurement")
+    parser.add_argument("--audit-rows", type=int, default=1_000_000, help="the rows of the large audit; the promise is about ten million")
+    parser.add_argument("--divide", type=int, default=1, help="makes the rest of the large database smaller, for a first try")
+    parser.add_argument("--migration", action="store_true", help="measures how long the newest migration takes, and nothing else")
+    options = parser.parse_args()
+    if options.migration:
+        time_migration(options.audit_rows)
+        return 0
+    large = Size("large", 100_000 // options.divide, 10_000 // options.divide, 10_000 // options.divide, options.audit_rows)
+    sizes = [Size("small", 1000, 100, 100, 100), large]
+    promises: dict[str, bool] = {}
+    for name, new_database in DATABASES.items():
+        results: dict[str, dict[str, Load]] = {}
+        for size in sizes:
+            with tempfile.TemporaryDirectory() as made, new_database(Path(made)) as database:
+                directory = Path(made)
+                migrate(directory, database)
+                begin = time.monotonic()
+                execute(database, content(size))
+                print(f"{name}, {size.name} database, filled in {time.monotonic() - begin:.0f} s", flush=True)
+                body = directory / "list.json"
+                body.write_bytes(one_list(directory, database))
+                with serving(directory, [PEER, body]) as (peer, _):
+                    bare = load(directory, peer, as_members(size, "/"), CONNECTIONS, options.seconds)
+                    results[size.name], memory = measure(directory, database, peer, size, options.seconds)
+            print(f"{'':<26}{'req/s':>10}{'p50 ms':>10}{'p99 ms':>10}{'errors':>9}{'large/small':>13}")
+            figures = results[size.name]
+            for what, seen in {"bare server, a list": bare, **figures}.items():
+                ratio = f"{seen.per_second / results['small'][what].per_second:.2f}" if what in figures and size is large else ""
+                print(f"{what:<26}{seen.per_second:>10.0f}{seen.p50_ms:>10.2f}{seen.p99_ms:>10.2f}{seen.errors:>9}{ratio:>13}")
+            of_bare = figures["list of a project"].per_second / bare.per_second
+            print(f"a list reaches {of_bare:.2f} of the bare server; peak memory {memory / MEGABYTE:.0f} MB\n", flush=True)
+            where = f"{name}, {size.name}"
+            promises[f"{where}: no error"] = sum(seen.errors for seen in figures.values()) == 0
+            promises[f"{where}: memory below {MEMORY // 1024 // 1024} MiB"] = memory < MEMORY
+            promises[f"{where}: a list reaches {OF_BARE} of a bare server"] = of_bare >= OF_BARE
+            searches = [seen.p99_ms for what, seen in figures.items() if what.startswith("audit")]
+            promises[f"{where}: a search of the audit takes less than {SEARCH_MS} ms"] = max(searches) < SEARCH_MS
+        for what in ("list of a project", "session token"):
+            kept = results["large"][what].per_second / results["small"][what].per_second
+            promises[f"{name}, large: {what}: {KEPT} of the small database's speed"] = kept >= KEPT
     for promise, is_kept in promises.items():
         print(f"{'kept  ' if is_kept else 'BROKEN'} {promise}")
     return 0 if all(promises.values()) else 1
