@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use crate::audit::recorder::Recorder;
 use crate::browser_session::cookie::Cookie;
 use crate::database::Database;
+use crate::http::address_limit::AddressLimit;
 use crate::identity::Identity;
 use crate::issuer::Issuer;
 use crate::metrics::Metrics;
@@ -33,6 +34,8 @@ pub struct App {
     pub base_identity_panel: PanelCache,
     /// The turn to search the audit. One searches at a time, so that searches never take the connections away from others.
     pub audit_turn: Arc<Semaphore>,
+    /// The requests under way.
+    pub requests: AddressLimit,
     /// The counters of the server.
     pub metrics: Arc<Metrics>,
     /// Whether the last hop of `X-Forwarded-For` is the client's address.

@@ -3,6 +3,7 @@
 //! Each kind has its HTTP status and its number in the contract. Its text is one sentence for the person who reads it: what is
 //! wrong and what to do. What only the operator may see (the source of a database error) goes to the log.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
@@ -29,6 +30,12 @@ pub enum Error {
     /// As [`Error::TooManyWrongKeys`], where a cluster knows the callers.
     #[error("too many wrong tokens and API keys came from this address; try again in {0} s")]
     TooManyWrongLogins(u64),
+    /// A connection or a request beyond a limit.
+    #[error("{0}; try again in a second")]
+    TooManyAtOnce(&'static str),
+    /// Another program, or another server, listens there.
+    #[error("cannot listen on {0}: another process does; stop it, or choose another address with --listen")]
+    AddressInUse(SocketAddr),
     /// A token of the cluster that does not tell who its owner is.
     #[error(
         "the cluster does not accept this token: a JWT needs the audience api or job, an API key the scope PROJECT"
@@ -175,9 +182,10 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self {
             Error::Unauthenticated | Error::NotOfCluster => StatusCode::UNAUTHORIZED,
-            Error::TooManyWrongKeys(_) | Error::TooManyWrongLogins(_) | Error::TooManyRequests { .. } => {
-                StatusCode::TOO_MANY_REQUESTS
-            }
+            Error::TooManyWrongKeys(_)
+            | Error::TooManyWrongLogins(_)
+            | Error::TooManyAtOnce(_)
+            | Error::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
             Error::StsBusy { .. } | Error::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Error::Database(error) if trouble(error).is_some() => StatusCode::SERVICE_UNAVAILABLE,
             Error::NotMember(_)
@@ -204,7 +212,9 @@ impl Error {
                 }
                 CoreError::Unavailable { .. } | CoreError::BadAnswer { .. } => StatusCode::BAD_GATEWAY,
             },
-            Error::Open(_) | Error::Database(_) | Error::System { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            Error::AddressInUse(_) | Error::Open(_) | Error::Database(_) | Error::System { .. } => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         }
     }
 
@@ -216,6 +226,7 @@ impl Error {
             | Error::TooManyRequests { seconds }
             | Error::StsBusy { seconds }
             | Error::Overloaded { seconds } => Some(*seconds),
+            Error::TooManyAtOnce(_) => Some(1),
             _ => (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
         }
     }
@@ -251,6 +262,8 @@ impl Error {
             | Error::TooManyRequests { .. }
             | Error::Overloaded { .. }
             | Error::TooManyWrongLogins(_)
+            | Error::TooManyAtOnce(_)
+            | Error::AddressInUse(_)
             | Error::Cluster(_)
             | Error::LivesInCluster(_)
             | Error::OtherIdentity(_)

@@ -1,6 +1,8 @@
 //! HTTP: the socket, who calls, and what happens around each request.
 
+pub mod address_limit;
 pub mod auth;
+mod connection;
 pub mod deadline;
 pub mod listen;
 pub mod parameters;

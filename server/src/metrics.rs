@@ -27,6 +27,11 @@ struct Status {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Limit {
+    limit: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
     outcome: &'static str,
 }
@@ -39,6 +44,7 @@ pub struct Metrics {
     sts: Family<Outcome, Counter>,
     sts_durations: Histogram,
     sessions: Family<Outcome, Counter>,
+    refusals: Family<Limit, Counter>,
     /// Open connections.
     pub connections: Gauge,
     /// Session-token requests that wait for a call to STS, their own or a shared one.
@@ -80,6 +86,8 @@ impl Default for Metrics {
         );
         let sessions = Family::default();
         registry.register("session_tokens", "Session-token requests in the audit", sessions.clone());
+        let refusals = Family::default();
+        registry.register("refused_by_limit", "Connections and requests beyond a limit", refusals.clone());
         let connections = Gauge::default();
         registry.register("connections", "Open connections", connections.clone());
         let waiting_for_sts = Gauge::default();
@@ -100,6 +108,7 @@ impl Default for Metrics {
             sts,
             sts_durations,
             sessions,
+            refusals,
             connections,
             waiting_for_sts,
             wrong_keys,
@@ -146,6 +155,11 @@ impl Metrics {
     pub fn count_session_token<T, E>(&self, result: &Result<T, E>) {
         let outcome = if result.is_ok() { "granted" } else { "refused" };
         self.sessions.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// Counts a connection or a request beyond a limit, which its name tells.
+    pub fn count_refusal(&self, limit: &'static str) {
+        self.refusals.get_or_create(&Limit { limit }).inc();
     }
 
     /// Writes all metrics in the text format of [`MEDIA_TYPE`].

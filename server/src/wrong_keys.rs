@@ -136,7 +136,7 @@ impl Drop for Try {
 }
 
 /// Returns the network whose addresses count as one: a machine with IPv6 can choose any of the 2^64 addresses of its network.
-fn to_network(address: IpAddr) -> IpAddr {
+pub fn to_network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),

@@ -22,7 +22,8 @@ use crate::command_line::options::{
 };
 use crate::database::{Address, Database, health};
 use crate::error::{Error, with_sources};
-use crate::http::listen::Listener;
+use crate::http::address_limit::AddressLimit;
+use crate::http::listen::{self, Listener};
 use crate::http::{probes, request_log};
 use crate::identity::cluster::Cluster;
 use crate::identity::cluster_client::ClusterClient;
@@ -43,6 +44,8 @@ const STS_TIMEOUT: Duration = Duration::from_secs(7);
 
 /// The time between two looks for credentials that nobody gets any more.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
+/// The most requests under way, each of some KiB. One address may have half of them: thousands of jobs may share one.
+const MAX_REQUESTS: usize = 10_000;
 
 /// The longest wait for the database to close when the command ends.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -202,7 +205,14 @@ async fn serve(database: &Database, address: &Address, options: &Serve) -> Resul
             Identity::Hopsworks(Cluster::new(client, database.clone(), wrong_keys.clone()))
         }
     };
-    let listener = Listener::bind(options.listen, options.tls_cert.as_deref().zip(options.tls_key.as_deref())).await?;
+    let settings = listen::Settings {
+        is_behind_proxy: options.behind_proxy,
+        keep_alive: Duration::from_secs(options.keep_alive),
+        drain: Duration::from_secs(options.drain),
+    };
+    let certificate_and_key = options.tls_cert.as_deref().zip(options.tls_key.as_deref());
+    let listener = Listener::bind(options.listen, certificate_and_key, settings).await?;
+    let requests = listener.capacity().min(MAX_REQUESTS);
     let cookie = if options.tls_cert.is_some() || options.behind_proxy { Cookie::Secure } else { Cookie::Loopback };
     let metrics = Arc::new(Metrics::new(database.health().gauge()));
     let app = App {
@@ -214,6 +224,7 @@ async fn serve(database: &Database, address: &Address, options: &Serve) -> Resul
         wrong_keys,
         base_identity_panel: Arc::default(),
         audit_turn: Arc::new(Semaphore::new(1)),
+        requests: AddressLimit::new(requests, (requests / 2).max(1)),
         metrics: metrics.clone(),
         is_behind_proxy: options.behind_proxy,
         source_identity: options.source_identity,

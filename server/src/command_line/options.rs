@@ -107,6 +107,12 @@ pub struct Serve {
     /// The URL of the cluster, https://host; its certificate is always checked
     #[arg(long, value_name = "URL", required_if_eq("identity", "hopsworks"))]
     pub hopsworks_url: Option<HopsworksUrl>,
+    /// The time to go on serving after SIGTERM while /readyz says 503, for a load balancer to notice; a second SIGTERM ends it
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = value_parser!(u64).range(..=3600))]
+    pub drain: u64,
+    /// The longest wait for the next request of a connection; longer than that of the proxy in front
+    #[arg(long, value_name = "SECONDS", default_value_t = 130, value_parser = value_parser!(u64).range(1..=3600))]
+    pub keep_alive: u64,
     /// The most connections to the database; by default 8 to PostgreSQL, and with SQLite one for each core, from 2 to 8
     #[arg(long, value_name = "NUMBER")]
     pub database_connections: Option<NonZeroU32>,

@@ -16,7 +16,7 @@ use crate::audit::Actor;
 use crate::error::Error;
 use crate::http::listen::Peer;
 use crate::http::parameters::ProjectId;
-use crate::http::request_log::RequestId;
+use crate::http::request_log::{Recognised, RequestId};
 use crate::identity::Identity;
 use crate::identity::cluster_client::Asker;
 use crate::identity::login::Login;
@@ -61,9 +61,16 @@ impl Caller {
         let request_id = parts.extensions.get::<RequestId>().expect("the request log gives each request an id");
         let address = client_address(app, parts);
         let name = user.email.to_string();
+        recognise(parts, &name);
         let actor = Actor { request_id: request_id.0.clone(), name, address: Some(address.to_string()) };
         Self { user, actor, address }
     }
+}
+
+/// Tells the log who makes the request.
+pub fn recognise(parts: &Parts, name: &str) {
+    let recognised = parts.extensions.get::<Recognised>().expect("the request log gives each request one");
+    let _ = recognised.0.set(name.to_owned());
 }
 
 /// The client's address.

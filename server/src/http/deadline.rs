@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use tokio::time::Instant;
 
 /// The longest time for a request. Clients of the contract wait 10 s, and get an answer before that.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(9);
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(9);
 
 /// The instant by which a request has its answer.
 #[derive(Debug, Clone, Copy)]

@@ -10,12 +10,13 @@ use axum::routing::get;
 use crate::app::App;
 use crate::metrics::MEDIA_TYPE;
 
+/// The paths. No limit on requests refuses them.
+pub const PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
 /// `/healthz`, `/readyz` and `/metrics`.
 pub fn routes() -> Router<App> {
-    Router::new()
-        .route("/healthz", get(async || "alive\n"))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
+    let [alive, readiness, numbers] = PATHS;
+    Router::new().route(alive, get(async || "alive\n")).route(readiness, get(ready)).route(numbers, get(metrics))
 }
 
 /// Reports whether the server can answer members, which takes a database that can be written. The answer is that of the last second:

@@ -1,10 +1,11 @@
 //! The layer around every request: an id, a limit on time and size, no caching, and one line in the log.
 //!
-//! The line has the method and the path, never the query, a header or a body: they may hold secrets of the caller.
+//! The line has the client's address, the caller's e-mail address once it is known, the method and the path, never the query, a header or a body: they may hold secrets of the caller.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use axum::body::HttpBody;
+use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
@@ -13,7 +14,9 @@ use axum::response::{IntoResponse, Response};
 use crate::app::App;
 use crate::browser_session::cookie::Cookie;
 use crate::error::{Error, with_sources};
+use crate::http::auth::client_address;
 use crate::http::deadline::Deadline;
+use crate::http::probes;
 use crate::{log, random};
 
 /// The longest body. No endpoint needs a longer one, so it is refused unread.
@@ -39,21 +42,34 @@ impl From<&Error> for Cause {
     }
 }
 
+/// Who was recognised as the caller, for the log. An extension of the request.
+#[derive(Debug, Clone, Default)]
+pub struct Recognised(pub Arc<OnceLock<String>>);
+
 /// Wraps every handler; the outermost layer of the router.
-pub async fn wrap(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub async fn wrap(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = random::hex::<8>();
-    request.extensions_mut().insert(RequestId(id.clone()));
+    let (mut parts, body) = request.into_parts();
+    let client = client_address(&app, &parts);
+    let recognised = Recognised::default();
+    parts.extensions.insert(RequestId(id.clone()));
+    parts.extensions.insert(recognised.clone());
     let deadline = Deadline::from_now();
-    request.extensions_mut().insert(deadline);
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let mut response = if is_too_large(&request) {
-        Error::TooLarge(MAX_BODY_BYTES).into_response()
-    } else {
-        match tokio::time::timeout_at(deadline.0, next.run(request)).await {
+    parts.extensions.insert(deadline);
+    let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
+    let is_probe = probes::PATHS.contains(&path.as_str());
+    let mut response = match app.requests.enter(client) {
+        None if !is_probe => {
+            app.metrics.count_refusal("requests");
+            Error::TooManyAtOnce("as many requests as the server takes from one address, or in all, are under way")
+                .into_response()
+        }
+        _ if is_too_large(&body) => Error::TooLarge(MAX_BODY_BYTES).into_response(),
+        _place => match tokio::time::timeout_at(deadline.0, next.run(Request::from_parts(parts, body))).await {
             Ok(response) => response,
             Err(_) => Error::TimedOut.into_response(),
-        }
+        },
     };
     let headers = response.headers_mut();
     if let Cookie::Secure = app.cookie {
@@ -67,14 +83,17 @@ pub async fn wrap(State(app): State<App>, mut request: Request, next: Next) -> R
         app.database.health().suspect();
     }
     let cause = cause.map(|cause| format!(" cause={:?}", cause.text)).unwrap_or_default();
+    let actor = recognised.0.get().map(|name| format!(" actor={name:?}")).unwrap_or_default();
     app.metrics.count_answer(response.status(), started.elapsed());
     let (status, milliseconds) = (response.status().as_u16(), started.elapsed().as_millis());
-    log::line(&format_args!("request={id} method={method} path={path:?} status={status} ms={milliseconds}{cause}"));
+    log::line(&format_args!(
+        "request={id} client={client}{actor} method={method} path={path:?} status={status} ms={milliseconds}{cause}"
+    ));
     response
 }
 
 /// Whether the body declares to be too large. A body without a length does no harm: nothing reads it, and the connection closes
 /// after the response.
-fn is_too_large(request: &Request) -> bool {
-    request.body().size_hint().lower() > MAX_BODY_BYTES
+fn is_too_large(body: &Body) -> bool {
+    body.size_hint().lower() > MAX_BODY_BYTES
 }

@@ -4,7 +4,10 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::world::{API, Answer, Server, World};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::sts::{Mood, Sts};
+use crate::world::{API, Answer, Server, World, block_on};
 
 const LIST: &str = "/admin/cloud/role-mappings/isAvailable";
 
@@ -94,7 +97,10 @@ fn a_client_that_dawdles_or_does_not_read_is_cut_off_and_others_are_served() {
             .repeat(30),
     );
     let silent = connect("");
+    // A second head that begins and does not end.
     let kept = connect("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    kept.peek(&mut [0]).expect("the server answers");
+    (&kept).write_all(b"GET /").expect("the server reads");
     let no_form = connect(&format!(
         "POST /sign-in HTTP/1.1\r\nHost: {0}\r\nOrigin: http://{0}\r\nContent-Length: 100\r\n\r\nkey=",
         server.address()
@@ -140,20 +146,117 @@ fn two_thousand_idle_connections_cost_little_memory_and_block_nobody() {
     server.wait_for_metric("connections", 1.0);
 }
 
+/// Connects from another address of this machine.
+async fn connect_from(address: &str, server: &Server) -> tokio::net::TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().expect("a descriptor");
+    socket.bind(format!("{address}:0").parse().expect("an address")).expect("it is free");
+    socket.connect(server.address().parse().expect("an address")).await.expect("the server listens")
+}
+
+/// Sends a request and reads to the end.
+async fn reply_of(mut stream: tokio::net::TcpStream, request: &str) -> String {
+    stream.write_all(request.as_bytes()).await.expect("the server reads");
+    let mut reply = Vec::new();
+    stream.read_to_end(&mut reply).await.expect("the server answers");
+    String::from_utf8(reply).expect("UTF-8")
+}
+
+const ALIVE: &str = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+
 #[test]
-fn a_client_waits_while_all_connections_are_taken_and_no_file_descriptor_is_missing() {
+fn an_address_has_half_of_the_connections_and_learns_that_it_has_as_many_as_it_may() {
     let world = World::sqlite();
-    let key = world.done(&["user", "add", "ada@example.org"]);
+    // Eight connections.
     let server = world.serve_with_descriptors(136);
-    let idle: Vec<TcpStream> =
-        (0..130).map(|_| TcpStream::connect(server.address()).expect("the system queues")).collect();
-    std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| server.get(LIST, &key).status);
-        drop(idle);
-        assert_eq!(waiting.join().expect("no panic"), 200);
+    block_on(async {
+        let mut held = Vec::new();
+        for _ in 0..4 {
+            held.push(connect_from("127.0.0.7", &server).await);
+        }
+        server.wait_for_metric("connections", 5.0);
+        for _ in 0..20 {
+            let request = format!("GET {API}{LIST} HTTP/1.1\r\nHost: x\r\n\r\n");
+            let reply = reply_of(connect_from("127.0.0.7", &server).await, &request).await;
+            assert!(reply.starts_with("HTTP/1.1 429 Too Many Requests\r\n"), "{reply}");
+            assert!(reply.contains("\r\nretry-after: 1\r\n") && reply.contains("\r\nconnection: close\r\n"), "{reply}");
+            assert!(
+                reply.contains("{\"errorCode\":429,") && reply.contains("as many connections as it may"),
+                "{reply}"
+            );
+        }
+        for _ in 0..20 {
+            assert!(reply_of(connect_from("127.0.0.8", &server).await, ALIVE).await.ends_with("alive\n"));
+        }
+        assert_eq!(server.metric("refused_by_limit_total{limit=\"connections\"}"), 20.0);
+    });
+}
+
+#[test]
+fn the_connection_that_is_idle_longest_ends_when_another_needs_its_place_and_no_descriptor_is_missing() {
+    let world = World::sqlite();
+    let server = world.serve_with_descriptors(136);
+    block_on(async {
+        let mut idle = Vec::new();
+        for number in 0..8 {
+            let mut stream = connect_from(&format!("127.0.0.{}", 10 + number), &server).await;
+            // Some have made a request, others not one.
+            if number % 2 == 0 {
+                stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("the server reads");
+                assert!(stream.read(&mut [0; 4096]).await.expect("the server answers") > 0);
+            }
+            idle.push(stream);
+        }
+        let reply = reply_of(connect_from("127.0.0.30", &server).await, ALIVE).await;
+        assert!(reply.ends_with("alive\n"), "{reply}");
+        assert_eq!(idle[0].read(&mut [0; 1]).await.map_err(|error| error.kind()), Ok(0));
+        idle[2].write_all(ALIVE.as_bytes()).await.expect("it is open");
+        let mut reply = Vec::new();
+        idle[2].read_to_end(&mut reply).await.expect("the server answers");
+        assert!(String::from_utf8_lossy(&reply).ends_with("alive\n"));
+        for number in 31..50 {
+            let reply = reply_of(connect_from(&format!("127.0.0.{number}"), &server).await, ALIVE).await;
+            assert!(reply.ends_with("alive\n"), "{number}: {reply}");
+        }
     });
     let log = server.stop();
     assert!(!log.contains("cannot accept"), "{log}");
+}
+
+#[test]
+fn behind_a_proxy_an_address_has_half_of_the_requests_under_way() {
+    let world = World::sqlite();
+    let key = world.done(&["user", "add", "ada@example.org"]);
+    world.done(&["project", "add", "churn"]);
+    world.done(&["member", "set", "churn", "ada@example.org", "data-scientist"]);
+    world.done(&["mapping", "add", "churn", "all", "arn:aws:iam::123456789012:role/r", "--default"]);
+    let sts = Sts::start();
+    sts.is(Mood::Thinks);
+    // Eight connections, so eight requests.
+    let mut command = std::process::Command::new("sh");
+    let program = env!("CARGO_BIN_EXE_role-mapping-server");
+    command.args(["-c", &format!("ulimit -n 136 && exec {program} serve --listen 127.0.0.1:0 --behind-proxy")]);
+    command.env_clear().env("DATABASE_URL", &world.database).envs(sts.variables());
+    let server = Server::start(command);
+    let ask = |path: &str, address: &str| {
+        let headers = [format!("Authorization: ApiKey {key}"), format!("X-Forwarded-For: {address}")];
+        server.send("GET", path, &[&headers[0], &headers[1]])
+    };
+    let token = format!("{API}/project/1/cloud/aws/session-token");
+    std::thread::scope(|scope| {
+        let slow: Vec<_> = (0..4).map(|_| scope.spawn(|| ask(&token, "192.0.2.7").status)).collect();
+        server.wait_for_metric("waiting_for_sts", 4.0);
+        let refused = ask(&format!("{API}{LIST}"), "192.0.2.7");
+        assert_eq!((refused.status, refused.header("retry-after")), (429, "1"));
+        assert_eq!(refused.json["errorCode"], 429);
+        for path in ["/healthz", "/readyz", "/metrics"] {
+            assert_eq!(ask(path, "192.0.2.7").status, 200, "{path}");
+        }
+        assert_eq!(ask(&format!("{API}{LIST}"), "192.0.2.8").status, 200);
+        assert_eq!(server.metric("refused_by_limit_total{limit=\"requests\"}"), 1.0);
+        sts.is(Mood::Grants);
+        assert_eq!(slow.into_iter().map(|ask| ask.join().expect("no panic")).collect::<Vec<_>>(), [200; 4]);
+    });
+    assert_eq!(ask(&format!("{API}{LIST}"), "192.0.2.7").status, 200);
 }
 
 #[test]

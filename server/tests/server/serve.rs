@@ -11,7 +11,8 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsConnector;
 
-use crate::world::{API, World, block_on, in_time};
+use crate::sts::{Mood, Sts};
+use crate::world::{API, Server, World, block_on, in_time};
 
 #[test]
 fn the_server_listens_without_a_base_identity_and_logs_that() {
@@ -40,6 +41,99 @@ fn sigterm_and_sigint_end_the_server_with_0_in_time_whatever_its_clients_do() {
             drop((idle, half));
             begin.elapsed()
         });
+    }
+}
+
+/// Waits for the answer that `/readyz` gives while the server drains.
+fn wait_for_drain(server: &Server) {
+    server.wait_for_log(" draining for ");
+    assert_eq!(server.send("GET", "/readyz", &[]).error(), (503, 0, "the server is stopping\n"));
+}
+
+#[test]
+fn while_it_drains_the_server_is_not_ready_and_serves_old_and_new_connections_to_the_end() {
+    let world = World::sqlite();
+    let sts = Sts::start();
+    let key = world_of_a_member(&world);
+    let variables = sts.variables();
+    let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let server = world.serve_with(&["--drain", "2"], &variables);
+    let mut kept = TcpStream::connect(server.address()).expect("the server listens");
+    let mut ask = || {
+        kept.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").expect("the server reads");
+        let mut reply = [0; 12];
+        kept.read_exact(&mut reply).expect("the server answers");
+        // The rest of the answer is not larger than that.
+        let _ = kept.read(&mut [0; 4096]).expect("the server answers");
+        assert_eq!(&reply, b"HTTP/1.1 200");
+    };
+    ask();
+    sts.is(Mood::Thinks);
+    let begin = Instant::now();
+    server.signal("TERM");
+    wait_for_drain(&server);
+    ask();
+    assert_eq!(server.get("/admin/cloud/role-mappings/isAvailable", &key).status, 200);
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| server.get("/project/1/cloud/aws/session-token", &key));
+        sts.wait();
+        // It is answered after the listener has closed.
+        server.wait_for_log(" stopping");
+        assert!(begin.elapsed() >= Duration::from_secs(2));
+        assert!(TcpStream::connect(server.address()).is_err(), "the listener is open");
+        sts.is(Mood::Grants);
+        assert_eq!(slow.join().expect("no panic").status, 200);
+    });
+    assert_eq!(server.wait().0, Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_the_drain_at_once() {
+    let world = World::sqlite();
+    let server = world.serve_with(&["--drain", "3600"], &[("AWS_EC2_METADATA_DISABLED", "true")]);
+    server.signal("TERM");
+    wait_for_drain(&server);
+    server.signal("TERM");
+    let (code, log) = server.wait();
+    assert_eq!(code, Some(0));
+    assert!(log.ends_with(" stopping\n"), "{log}");
+}
+
+/// Makes a project with a mapped role and a member; returns their key.
+fn world_of_a_member(world: &World) -> String {
+    let key = world.done(&["user", "add", "ada@example.org"]);
+    world.done(&["project", "add", "churn"]);
+    world.done(&["member", "set", "churn", "ada@example.org", "data-scientist"]);
+    world.done(&["mapping", "add", "churn", "all", "arn:aws:iam::123456789012:role/r", "--default"]);
+    key
+}
+
+#[test]
+fn an_idle_connection_stays_open_for_the_time_of_the_setting() {
+    let world = World::sqlite();
+    let server = world.serve_with(&["--keep-alive", "1"], &[("AWS_EC2_METADATA_DISABLED", "true")]);
+    let mut kept = TcpStream::connect(server.address()).expect("the server listens");
+    kept.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").expect("the server reads");
+    let begin = Instant::now();
+    kept.read_to_string(&mut String::new()).expect("the server closes");
+    assert!((Duration::from_secs(1)..Duration::from_secs(20)).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn the_log_names_the_client_and_the_caller() {
+    let world = World::sqlite();
+    let key = world.done(&["user", "add", "ada@example.org"]);
+    let server = world.serve_with(&["--behind-proxy"], &[("AWS_EC2_METADATA_DISABLED", "true")]);
+    let ask = |key: &str| {
+        let headers = [&*format!("Authorization: ApiKey {key}"), "X-Forwarded-For: 10.9.9.9, 192.0.2.7"];
+        server.send("GET", &format!("{API}/project/9/cloud/role-mappings"), &headers)
+    };
+    let (known, unknown) = (ask(&key), ask("no.body"));
+    assert_eq!((known.status, unknown.status), (403, 401));
+    let log = server.stop();
+    for (answer, actor) in [(known, " actor=\"ada@example.org\""), (unknown, "")] {
+        let id = answer.header("x-request-id");
+        assert!(log.contains(&format!(" request={id} client=192.0.2.7{actor} method=GET ")), "{log}");
     }
 }
 
@@ -127,7 +221,8 @@ fn an_address_in_use_is_reported_in_one_sentence() {
     let server = world.serve();
     let ran = world.run(&["serve", "--listen", server.address()]);
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""));
-    assert_eq!(ran.stderr, format!("listening on {} failed: Address already in use (os error 98)\n", server.address()));
+    let text = "another process does; stop it, or choose another address with --listen";
+    assert_eq!(ran.stderr, format!("cannot listen on {}: {text}\n", server.address()));
 }
 
 #[test]
@@ -173,6 +268,9 @@ fn the_log_has_a_line_for_each_request_without_its_query() {
     let id = server.send("GET", "/x%0Ay?canary=1", &[]).header("x-request-id").to_owned();
     let log = server.stop();
     let line = log.lines().find(|line| line.contains(&id)).expect("a line");
-    assert!(line.contains(&format!(" request={id} method=GET path=\"/x%0Ay\" status=404 ms=")), "{line}");
+    assert!(
+        line.contains(&format!(" request={id} client=127.0.0.1 method=GET path=\"/x%0Ay\" status=404 ms=")),
+        "{line}"
+    );
     assert!(!log.contains("canary"), "{log}");
 }
