@@ -7,6 +7,7 @@
 pub mod recorder;
 pub mod search;
 
+use std::os::unix::fs::MetadataExt;
 use std::time::SystemTime;
 
 use hops_credentials_core::sts::IssuedCredentials;
@@ -22,22 +23,38 @@ use crate::project::Project;
 pub struct Actor {
     /// The id of the row, and of the request in the log.
     pub request_id: String,
-    /// The e-mail address of the caller, or `command line`.
+    /// The e-mail address of the caller, or `command line` with the user of the system.
     pub name: String,
     /// The client's address; `None` on the command line.
     pub address: Option<String>,
 }
 
 impl Actor {
-    /// The actor of a command line of `role-mapping-server`.
+    /// The actor of a command line of `role-mapping-server`: `command line (USER on HOST)`, or `(root via USER on HOST)` under sudo.
     pub fn command_line() -> Self {
-        Self { request_id: crate::random::hex::<8>(), name: "command line".to_owned(), address: None }
+        let user = system_user();
+        let sudo = std::env::var("SUDO_USER").map(|name| format!(" via {name}")).unwrap_or_default();
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "unknown host".to_owned());
+        let host = host.trim_end();
+        let name = format!("command line ({user}{sudo} on {host})");
+        Self { request_id: crate::random::hex::<8>(), name, address: None }
     }
 
     /// The same actor for another row: each row has an id of its own.
     pub fn for_another_row(&self) -> Self {
         Self { request_id: crate::random::hex::<8>(), ..self.clone() }
     }
+}
+
+/// The user of this process, by the name in `/etc/passwd` or else by the number. A variable such as `USER` proves nothing.
+fn system_user() -> String {
+    let Ok(uid) = std::fs::metadata("/proc/self").map(|process| process.uid().to_string()) else {
+        return "unknown user".to_owned();
+    };
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let user =
+        passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields.get(2) == Some(&&*uid));
+    user.map_or(format!("uid {uid}"), |fields| fields[0].to_owned())
 }
 
 /// A change an administrator makes; the names are those of the command line.
@@ -61,6 +78,10 @@ pub enum Action {
     MappingRemove,
     /// Changes the default of a project role.
     MappingDefault,
+    /// Signs in to the pages.
+    SignIn,
+    /// Signs out of the pages.
+    SignOut,
 }
 
 impl Action {
@@ -75,6 +96,8 @@ impl Action {
             Action::MappingChange => "mapping change",
             Action::MappingRemove => "mapping remove",
             Action::MappingDefault => "mapping default",
+            Action::SignIn => "sign-in",
+            Action::SignOut => "sign-out",
         }
     }
 }
@@ -157,6 +180,34 @@ pub async fn record_change(
     .bind(project.map(|(_, name)| name))
     .bind(before.map(|state| state.to_string()))
     .bind(after.map(|state| state.to_string()))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Records that somebody signed in or out, or why they could not; with the prefix of their key, once it is known to be one.
+pub async fn record_sign_in(
+    connection: &mut AnyConnection,
+    actor: &Actor,
+    action: Action,
+    key_prefix: Option<&str>,
+    refusal: Option<String>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "insert into audit (id, at, actor, client_address, action, outcome, key_prefix, reason) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(actor.request_id.as_str())
+    .bind(milliseconds(SystemTime::now()))
+    .bind(actor.name.as_str())
+    .bind(actor.address.as_deref())
+    .bind(action.name())
+    .bind(match refusal {
+        None => "granted",
+        Some(_) => "refused",
+    })
+    .bind(key_prefix)
+    .bind(refusal)
     .execute(connection)
     .await?;
     Ok(())

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use crate::api_key;
+use crate::audit::{self, Action, Actor};
 use crate::browser_session::sealed_login;
 use crate::browser_session::session_id::SessionId;
 use crate::database::{Database, milliseconds};
@@ -23,11 +24,12 @@ const MAX_AGE: Duration = Duration::from_secs(12 * 60 * 60);
 /// The precision of the last use, so that not every page costs a write.
 const LAST_USE_PRECISION: Duration = Duration::from_secs(60);
 
-/// Starts a session for the user who has this login, an API key.
+/// Starts a session for the user who has this login, an API key, and records that in the audit.
 ///
 /// # Errors
 /// [`Error::Database`]; then no session starts.
-pub async fn start(database: &Database, user: &User, login: &Login) -> Result<SessionId, Error> {
+pub async fn start(database: &Database, actor: &Actor, user: &User, login: &Login) -> Result<SessionId, Error> {
+    let prefix = api_key::read_prefix(login.api_key().unwrap_or_default());
     let id = SessionId::generate();
     let now = SystemTime::now();
     let mut transaction = database.begin_write().await?;
@@ -49,7 +51,7 @@ pub async fn start(database: &Database, user: &User, login: &Login) -> Result<Se
             )
             .bind(id.hash())
             .bind(user_id)
-            .bind(api_key::read_prefix(login.api_key().unwrap_or_default()))
+            .bind(prefix)
             .bind(milliseconds(now))
             .execute(&mut *transaction)
             .await?;
@@ -65,6 +67,7 @@ pub async fn start(database: &Database, user: &User, login: &Login) -> Result<Se
             .await?;
         }
     }
+    audit::record_sign_in(&mut transaction, actor, Action::SignIn, Some(prefix), None).await?;
     transaction.commit().await?;
     Ok(id)
 }

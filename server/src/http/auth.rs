@@ -58,17 +58,21 @@ impl Caller {
 
     /// Makes the user the caller of this request.
     pub fn new(app: &App, parts: &Parts, user: User) -> Self {
-        let request_id = parts.extensions.get::<RequestId>().expect("the request log gives each request an id");
-        let address = client_address(app, parts);
         let name = user.email.to_string();
         recognise(parts, &name);
-        let actor = Actor { request_id: request_id.0.clone(), name, address: Some(address.to_string()) };
-        Self { user, actor, address }
+        Self { user, actor: actor(app, parts, name), address: client_address(app, parts) }
     }
 }
 
+/// Names who makes this request, for the audit.
+pub fn actor(app: &App, parts: &Parts, name: String) -> Actor {
+    let request_id = parts.extensions.get::<RequestId>().expect("the request log gives each request an id");
+    let address = Some(client_address(app, parts).to_string());
+    Actor { request_id: request_id.0.clone(), name, address }
+}
+
 /// Tells the log who makes the request.
-pub fn recognise(parts: &Parts, name: &str) {
+fn recognise(parts: &Parts, name: &str) {
     let recognised = parts.extensions.get::<Recognised>().expect("the request log gives each request one");
     let _ = recognised.0.set(name.to_owned());
 }

@@ -1,9 +1,11 @@
 //! *Sign in* with an API key, and *Sign out*.
 
+use std::time::SystemTime;
+
 use askama::Template;
 use axum::extract::State;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::error::{PageError, sentence};
@@ -11,9 +13,10 @@ use super::forms::Fields;
 use super::frame::{Frame, Notice, page, redirect_with_notice};
 use super::path;
 use crate::app::App;
-use crate::browser_session::session;
+use crate::audit::{self, Action};
+use crate::browser_session::session::{self, SignedInUser};
 use crate::error::Error;
-use crate::http::auth::authenticate;
+use crate::http::auth::{Caller, actor, authenticate, client_address};
 use crate::http::parameters::Parameters;
 use crate::identity::login::Login;
 
@@ -39,9 +42,20 @@ pub async fn sign_in(State(app): State<App>, parts: Parts, fields: Fields) -> Re
         (Ok(user), Some(login)) => (user, login),
         (Ok(_), None) => return Ok(refusal_page(&app.identity.no_login(), next)),
         (Err(error), _) if error.status().is_server_error() => return Err(error.into()),
-        (Err(error), _) => return Ok(refusal_page(&error, next)),
+        (Err(error), _) => {
+            // An address that tries many keys writes twenty rows a minute, and not one for each.
+            if !matches!(error, Error::TooManyWrongKeys(_) | Error::TooManyWrongLogins(_)) {
+                let actor = actor(&app, &parts, "nobody".to_owned());
+                let mut transaction = app.database.begin_write().await?;
+                let reason = Some(error.to_string());
+                audit::record_sign_in(&mut transaction, &actor, Action::SignIn, None, reason).await?;
+                transaction.commit().await?;
+            }
+            return Ok(refusal_page(&error, next));
+        }
     };
-    let id = session::start(&app.database, &user, &login).await?;
+    let Caller { user, actor, .. } = Caller::new(&app, &parts, user);
+    let id = session::start(&app.database, &actor, &user, &login).await?;
     if let Some(before) = app.cookie.read(&parts.headers) {
         session::end(&app.database, &before).await?;
     }
@@ -63,9 +77,19 @@ fn refusal_page(error: &Error, next: String) -> Response {
 }
 
 /// Ends the session.
-pub async fn sign_out(State(app): State<App>, headers: HeaderMap) -> Result<Response, PageError> {
-    if let Some(id) = app.cookie.read(&headers) {
+pub async fn sign_out(State(app): State<App>, parts: Parts) -> Result<Response, PageError> {
+    if let Some(id) = app.cookie.read(&parts.headers) {
+        // Whoever cannot be told any more, because the cluster does not answer for instance, may still sign out.
+        let found =
+            session::find_user(&app.database, &app.identity, &id, client_address(&app, &parts), SystemTime::now())
+                .await;
         session::end(&app.database, &id).await?;
+        if let Ok(Some(SignedInUser { user, .. })) = found {
+            let Caller { actor, .. } = Caller::new(&app, &parts, user);
+            let mut transaction = app.database.begin_write().await?;
+            audit::record_sign_in(&mut transaction, &actor, Action::SignOut, None, None).await?;
+            transaction.commit().await?;
+        }
     }
     Ok(([(header::SET_COOKIE, app.cookie.clear())], redirect_with_notice(path::SIGN_IN, Notice::SignedOut))
         .into_response())

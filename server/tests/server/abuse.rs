@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::sts::{Mood, Sts};
-use crate::world::{API, Answer, Server, World, block_on};
+use crate::world::{API, Answer, Server, World, block_on, on_both_stores};
 
 const LIST: &str = "/admin/cloud/role-mappings/isAvailable";
 
@@ -270,4 +270,41 @@ fn a_body_that_is_too_large_is_refused_unread_with_or_without_a_length() {
     let chunk = format!("{:x}\r\n{}\r\n", 60_000, "x".repeat(60_000));
     let chunked = server.try_send_with("POST", "/sign-in", &[&origin, "Transfer-Encoding: chunked"], &chunk);
     assert_eq!(chunked.expect("an answer").status, 403);
+}
+
+on_both_stores! {
+    fn who_signs_in_and_out_and_who_could_not_is_in_the_audit(world: &World) {
+        let key = world.done(&["user", "add", "ada@example.org"]);
+        let server = world.serve();
+        for _ in 0..25 {
+            sign_in(&server, "canary.canary");
+        }
+        let signed_in = sign_in(&server, &key);
+        assert_eq!(signed_in.status, 303);
+        let cookie = format!("Cookie: {}", signed_in.header("set-cookie").split(';').next().expect("a cookie"));
+        let page = server.send("GET", "/", &[&cookie]).text;
+        let token = page.split_once("name=\"form_token\" value=\"").expect("a form").1.split('"').next().expect("a token");
+        let form = format!("form_token={token}");
+        let headers = [&*cookie, &format!("Origin: {}", server.url), &format!("Content-Length: {}", form.len())];
+        assert_eq!(server.try_send_with("POST", "/sign-out", &headers, &form).expect("an answer").status, 303);
+
+        let prefix = key.split_once('.').expect("a prefix").0;
+        let text = "the request has no valid API key; send the header \"Authorization: ApiKey <key>\"";
+        assert_eq!(
+            world.sql(
+                "select actor, action, outcome, key_prefix, reason, client_address, count(*) from audit \
+                 where action like 'sign-%' group by actor, action, outcome, key_prefix, reason, client_address \
+                 order by outcome desc, action"
+            ),
+            [
+                // After twenty wrong keys the rest are refused without a row.
+                ["nobody", "sign-in", "refused", "-", text, "127.0.0.1", "20"],
+                ["ada@example.org", "sign-in", "granted", prefix, "-", "127.0.0.1", "1"],
+                ["ada@example.org", "sign-out", "granted", "-", "-", "127.0.0.1", "1"],
+            ]
+        );
+        let log = server.stop();
+        assert_eq!(log.matches(" actor=\"ada@example.org\" method=POST path=\"/sign-").count(), 2, "{log}");
+        assert!(!log.contains("canary"), "{log}");
+    }
 }

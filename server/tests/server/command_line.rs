@@ -153,11 +153,11 @@ on_both_stores! {
         };
         assert_eq!(
             world.sql(
-                "select actor, client_address, action, outcome, project_id, project_name, state_before, state_after \
+                "select substr(actor, 1, 14), client_address, action, outcome, project_id, project_name, state_before, state_after \
                  from audit where state_before is not null"
             ),
             [[
-                "command line", "-", "mapping add", "changed", "1", "churn",
+                "command line (", "-", "mapping add", "changed", "1", "churn",
                 &format!("[{}]", mapping(1, READER, true)),
                 &format!("[{},{}]", mapping(1, READER, false), mapping(2, WRITER, true)),
             ]]
@@ -166,6 +166,10 @@ on_both_stores! {
             world.sql("select action from audit order by at, action"),
             [["project add"], ["mapping add"], ["mapping add"]]
         );
+        let ran = world.run_with(&["project", "add", "sales"], &[("SUDO_USER", "ada")]);
+        assert_eq!(ran.code, Some(0));
+        let actor = &world.sql("select actor from audit where project_name = 'sales' or state_after like '%sales%'")[0][0];
+        assert!(actor.starts_with("command line (") && actor.contains(" via ada on "), "{actor}");
     }
 }
 
