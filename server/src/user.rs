@@ -80,7 +80,7 @@ fn is_visible(character: char) -> bool {
         | GeneralCategoryGroup::Punctuation
         | GeneralCategoryGroup::Symbol => true,
     };
-    // Letters and marks that are invisible by default (DerivedCoreProperties.txt, Default_Ignorable_Code_Point), and the empty braille cell.
+    // Invisible letters and marks (Default_Ignorable_Code_Point of DerivedCoreProperties.txt), and the empty braille cell.
     let is_ignorable = matches!(character,
         '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{2800}' | '\u{3164}'
         | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}');
