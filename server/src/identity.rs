@@ -26,7 +26,7 @@ pub enum Identity {
     /// The users of this database.
     Local,
     /// The users of a cluster.
-    Hopsworks(Cluster),
+    Hopsworks(Box<Cluster>),
 }
 
 impl Identity {

@@ -202,7 +202,7 @@ async fn serve(database: &Database, address: &Address, options: &Serve) -> Resul
         Some(HopsworksUrl(url)) => {
             identity::claim_for_cluster(database, url.as_str()).await?;
             let client = ClusterClient::new(url, &Settings::from_environment())?;
-            Identity::Hopsworks(Cluster::new(client, database.clone(), wrong_keys.clone()))
+            Identity::Hopsworks(Box::new(Cluster::new(client, database.clone(), wrong_keys.clone())))
         }
     };
     let settings = listen::Settings {

@@ -177,22 +177,23 @@ on_both_stores! {
 
     fn sessions_are_granted_while_a_large_file_is_applied_for_the_first_time(world: &World) {
         let key = project_with_a_member(world);
-        let (projects, lines): (usize, usize) = (std::env::var("PR").map_or(1000, |n| n.parse().unwrap()), std::env::var("LI").map_or(10_000, |n| n.parse().unwrap()));
+        const PROJECTS: usize = 1000;
+        const LINES: usize = 10_000;
         world.sql(INSERT_PROJECTS);
-        let mut all: Vec<String> = (0..lines).map(|number| line(&format!("q{}", 2 + number % projects), &format!("r{number}"))).collect();
+        let mut all: Vec<String> = (0..LINES).map(|number| line(&format!("q{}", 2 + number % PROJECTS), &format!("r{number}"))).collect();
         all.push(line("churn", "r0").replace("}", ",\"default\":true}"));
         let path = file(world, "large.json", &all);
         let sts = Sts::start();
         let server = sts.serve(world);
         let (took, granted, longest) = while_sessions_are_granted(&server, &key, 4, || {
             let begin = Instant::now();
-            assert_eq!(world.done(&["mapping", "apply", &path]).lines().count(), lines);
+            assert_eq!(world.done(&["mapping", "apply", &path]).lines().count(), LINES);
             let first = begin.elapsed();
             let begin = Instant::now();
             assert_eq!(world.done(&["mapping", "apply", &path]), "");
             (first, begin.elapsed())
         });
-        eprintln!("MEASURE {lines} lines: first, second {took:?}; {granted} sessions, longest {longest:?}");
+        eprintln!("{LINES} lines: first, second {took:?}; {granted} sessions, longest {longest:?}");
         assert!(longest < Duration::from_secs(9), "{longest:?}");
     }
 
