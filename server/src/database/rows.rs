@@ -1,8 +1,8 @@
 //! Many rows in one statement.
 
-/// The parameters of one statement. SQLite takes 32 766 and PostgreSQL 65 535, but SQLite looks each `$n` up in a list of all those before
-/// it: with 14 000 of them, a statement takes a second.
-const PARAMETERS_PER_STATEMENT: usize = 600;
+/// The parameters of one statement. The databases take tens of thousands, but SQLite looks each `$n` up in a list of all of them, so that
+/// many cost more than they save.
+const PARAMETERS_PER_STATEMENT: usize = 140;
 
 /// Returns the number of rows of this many columns that one statement should have.
 pub const fn rows_per_statement(columns: usize) -> usize {

@@ -1,6 +1,8 @@
 //! The pages as administrators and members use them, over HTTP as a browser sends it, on both databases. The tests in
 //! `tests/pages` use a real browser; they check how the pages look and who may open them.
 
+use std::time::{Duration, Instant};
+
 use crate::browser::{Visit, post};
 use crate::sts::Sts;
 use crate::world::{World, on_both_stores};
@@ -9,7 +11,67 @@ fn role(name: &str) -> String {
     format!("arn:aws:iam::123456789012:role/{name}")
 }
 
+/// A page view writes down at most once a minute that its session is in use.
+#[test]
+fn views_that_wait_for_a_foreign_writer_leave_connections_for_readers() {
+    let world = World::sqlite();
+    let key = world.done(&["user", "add", "admin@example.org", "--admin"]);
+    let server = world.serve();
+    let admin = Visit::sign_in(&server, &key);
+    world.sql("update browser_sessions set used_at = used_at - 120000");
+    crate::world::block_on(async {
+        let mut connection = crate::world::connect(&world.database).await;
+        sqlx::Executor::execute(&mut connection, "begin immediate").await.expect("a foreign writer");
+        std::thread::scope(|scope| {
+            let views: Vec<_> = (0..16).map(|_| scope.spawn(|| admin.get("/").status)).collect();
+            let begin = Instant::now();
+            for _ in 0..100 {
+                assert_eq!(server.get("/admin/cloud/role-mappings/isAvailable", &key).status, 200);
+            }
+            assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+            // Its connection, and so its transaction, ends.
+            drop(connection);
+            assert!(views.into_iter().all(|view| view.join().expect("no panic") == 200));
+        });
+    });
+}
+
 on_both_stores! {
+    fn the_forms_set_and_remove_external_id_and_source_identity(world: &World) {
+        let key = world.done(&["user", "add", "admin@example.org", "--admin"]);
+        world.done(&["project", "add", "churn"]);
+        let server = world.serve();
+        let admin = Visit::sign_in(&server, &key);
+        let reader = role("reader");
+        let fields = [("project", "churn"), ("project_role", "ALL"), ("role", reader.as_str())];
+        let with = [&fields[..], &[("external_id", "9f:3c"), ("source_identity", "yes")]].concat();
+        admin.send_form("/admin/role-mappings", &with);
+        let table = admin.page("/admin/role-mappings");
+        assert!(table.contains("external id 9f:3c") && table.contains("names the member to STS"), "{table}");
+        let change = admin.page("/admin/role-mappings/1");
+        assert!(change.contains("value=\"9f:3c\"") && change.contains("name=\"source_identity\" type=\"checkbox\" value=\"yes\" checked"));
+        assert!(admin.page("/admin/role-mappings/1/remove").contains("9f:3c"));
+        let problem = admin.post("/admin/role-mappings/1", &[&fields[..], &[("external_id", "a b")]].concat());
+        assert_eq!(problem.status, 400);
+        assert!(problem.text.contains("An external id has 2 to 1224 letters"), "{}", problem.text);
+        let before = world.sql("select external_id, source_identity from role_mappings");
+        assert_eq!(before, [["9f:3c", "1"]]);
+        admin.send_form("/admin/role-mappings/1", &fields);
+        assert_eq!(world.sql("select external_id, source_identity from role_mappings"), [["-", "0"]]);
+    }
+
+    fn with_the_option_for_all_mappings_no_member_joins_whose_address_sts_refuses(world: &World) {
+        let key = world.done(&["user", "add", "admin@example.org", "--admin"]);
+        world.done(&["user", "add", "o'neil@example.org"]);
+        world.done(&["project", "add", "churn"]);
+        let server = world.serve_with(&["--source-identity"], &[("AWS_EC2_METADATA_DISABLED", "true")]);
+        let admin = Visit::sign_in(&server, &key);
+        let refused = admin.post("/admin/projects/1", &[("email", "o'neil@example.org"), ("project_role", "DATA_OWNER")]);
+        assert_eq!(refused.status, 400);
+        assert!(refused.text.contains("cannot be a source identity"), "{}", refused.text);
+        admin.send_form("/admin/projects/1", &[("email", "admin@example.org"), ("project_role", "DATA_OWNER")]);
+    }
+
     fn an_administrator_sets_up_a_project_and_the_audit_shows_who_got_which_role(world: &World) {
         let sts = Sts::start();
         let admin_key = world.done(&["user", "add", "admin@example.org", "--admin"]);
