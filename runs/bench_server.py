@@ -150,6 +150,14 @@ def execute(database: str, statements: Iterator[str]) -> None:
         subprocess.run(command, input=text, check=True, text=True)
 
 
+def audit_scans(database: str) -> int:
+    """Returns how often PostgreSQL has read the whole audit. SQLite does not count; a test there asks for the plans."""
+    if database.startswith("sqlite://"):
+        return 0
+    sql = "select seq_scan from pg_stat_user_tables where relname = 'audit'"
+    return int(subprocess.run(["psql", "-tA", "-c", sql, database], check=True, capture_output=True, text=True).stdout)
+
+
 def migrate(directory: Path, database: str) -> float:
     """Makes or migrates the schema. Returns the seconds it takes."""
     begin = time.monotonic()
@@ -315,9 +323,11 @@ def main() -> int:
                 print(f"{name}, {size.name} database, filled in {time.monotonic() - begin:.0f} s", flush=True)
                 body = directory / "list.json"
                 body.write_bytes(one_list(directory, database))
+                scans = audit_scans(database)
                 with serving(directory, [PEER, body]) as (peer, _):
                     bare = load(directory, peer, as_members(size, "/"), CONNECTIONS, options.seconds)
                     results[size.name], memory = measure(directory, database, peer, size, options.seconds)
+                scans = audit_scans(database) - scans
             print(f"{'':<26}{'req/s':>10}{'p50 ms':>10}{'p99 ms':>10}{'errors':>9}{'large/small':>13}")
             figures = results[size.name]
             for what, seen in {"bare server, a list": bare, **figures}.items():
@@ -329,6 +339,8 @@ def main() -> int:
             promises[f"{where}: no error"] = sum(seen.errors for seen in figures.values()) == 0
             promises[f"{where}: memory below {MEMORY // 1024 // 1024} MiB"] = memory < MEMORY
             promises[f"{where}: a list reaches {OF_BARE} of a bare server"] = of_bare >= OF_BARE
+            # For a small table a scan is the better plan.
+            promises[f"{where}: no search reads the whole audit"] = scans == 0 or size is not large
             searches = [seen.p99_ms for what, seen in figures.items() if what.startswith("audit")]
             promises[f"{where}: a search of the audit takes less than {SEARCH_MS} ms"] = max(searches) < SEARCH_MS
         for what in ("list of a project", "session token"):
