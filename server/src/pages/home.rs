@@ -35,7 +35,7 @@ struct Entry {
 /// Shows what this user can do here.
 pub async fn show(State(app): State<App>, visitor: Visitor, parameters: Parameters) -> Result<Response, PageError> {
     let user = &visitor.caller.user;
-    let search = Search::from_query(path::HOME.to_owned(), "Project", &parameters);
+    let search = Search::from_query(path::HOME.to_owned(), "Search for a project", &parameters);
     let find = async |text, offset| member::search_projects(&app.database, user, text, offset, ROWS_PER_PAGE).await;
     let total = find("", 0).await?.count;
     let paging = search.paging(find(&search.text, 0).await?.count, total);

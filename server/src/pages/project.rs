@@ -59,7 +59,7 @@ impl ProjectPage {
         let title = format!("Project {}", project.name);
         let frame =
             Frame::for_caller(&title, path::PROJECTS, &visitor.caller, visitor.form_token).with_notice(parameters);
-        let search = Search::from_query(format!("{}/{id}", path::PROJECTS), "Member", parameters);
+        let search = Search::from_query(format!("{}/{id}", path::PROJECTS), "Search for a member", parameters);
         let count = member::count(&app.database, id, &search.text).await?;
         let paging = search.paging(count, member::count(&app.database, id, "").await?);
         let members = member::search(&app.database, id, &search.text, paging.offset, ROWS_PER_PAGE).await?;

@@ -31,7 +31,7 @@ impl Projects {
     async fn new(app: &App, visitor: Visitor, parameters: &Parameters) -> Result<Self, PageError> {
         let frame =
             Frame::for_caller("Projects", path::PROJECTS, &visitor.caller, visitor.form_token).with_notice(parameters);
-        let search = Search::from_query(path::PROJECTS.to_owned(), "Project name or id", parameters);
+        let search = Search::from_query(path::PROJECTS.to_owned(), "Search for a project", parameters);
         let count = project::count(&app.database, &search.text).await?;
         let paging = search.paging(count, project::count(&app.database, "").await?);
         let projects = project::search(&app.database, &search.text, paging.offset, ROWS_PER_PAGE).await?;

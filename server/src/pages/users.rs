@@ -39,7 +39,7 @@ struct Row {
 impl Users {
     async fn new(app: &App, visitor: Visitor, parameters: &Parameters) -> Result<Self, PageError> {
         let frame = Frame::for_caller("Users", path::USERS, &visitor.caller, visitor.form_token);
-        let search = Search::from_query(path::USERS.to_owned(), "E-mail address or start of the key", parameters);
+        let search = Search::from_query(path::USERS.to_owned(), "Search for a user", parameters);
         let count = user::count(&app.database, &search.text).await?;
         let paging = search.paging(count, user::count(&app.database, "").await?);
         let users = user::search(&app.database, &search.text, paging.offset, ROWS_PER_PAGE).await?;
