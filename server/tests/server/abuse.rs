@@ -192,6 +192,30 @@ fn an_address_has_half_of_the_connections_and_learns_that_it_has_as_many_as_it_m
 }
 
 #[test]
+fn four_thousand_workers_behind_one_address_are_served_at_once() {
+    let world = World::sqlite();
+    let key = world.done(&["user", "add", "ada@example.org"]);
+    let server = world.serve();
+    let head = format!("GET {API}{LIST} HTTP/1.1\r\nHost: x\r\nAuthorization: ApiKey {key}\r\nConnection: close\r\n");
+    let workers: Vec<TcpStream> = (0..4000)
+        .map(|_| {
+            let mut worker = TcpStream::connect(server.address()).expect("the server listens");
+            worker.write_all(head.as_bytes()).expect("the server reads");
+            worker
+        })
+        .collect();
+    server.wait_for_metric("connections", 4001.0);
+    for mut worker in &workers {
+        worker.write_all(b"\r\n").expect("the server reads");
+    }
+    for mut worker in &workers {
+        let mut reply = String::new();
+        worker.read_to_string(&mut reply).expect("the server answers");
+        assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"), "{reply}");
+    }
+}
+
+#[test]
 fn the_connection_that_is_idle_longest_ends_when_another_needs_its_place_and_no_descriptor_is_missing() {
     let world = World::sqlite();
     let server = world.serve_with_descriptors(136);
@@ -206,7 +230,9 @@ fn the_connection_that_is_idle_longest_ends_when_another_needs_its_place_and_no_
             }
             idle.push(stream);
         }
-        let reply = reply_of(connect_from("127.0.0.30", &server).await, ALIVE).await;
+        let newcomer = reply_of(connect_from("127.0.0.30", &server).await, ALIVE);
+        // Before the time for a head is over, which ends half of them anyway.
+        let reply = tokio::time::timeout(Duration::from_secs(15), newcomer).await.expect("a place is free in time");
         assert!(reply.ends_with("alive\n"), "{reply}");
         assert_eq!(idle[0].read(&mut [0; 1]).await.map_err(|error| error.kind()), Ok(0));
         idle[2].write_all(ALIVE.as_bytes()).await.expect("it is open");
