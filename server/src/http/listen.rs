@@ -144,10 +144,10 @@ impl Listener {
             let _ = tokio::time::timeout(drain, next_signal()).await;
             REQUEST_TIMEOUT
         };
-        log::line(&"stopping");
         // The socket closes with the task.
         accepting.abort();
         let _ = accepting.await;
+        log::line(&"stopping");
         let _ = tokio::time::timeout(stop_timeout, connections.end()).await;
         Ok(())
     }

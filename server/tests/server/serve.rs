@@ -57,7 +57,7 @@ fn while_it_drains_the_server_is_not_ready_and_serves_old_and_new_connections_to
     let key = world_of_a_member(&world);
     let variables = sts.variables();
     let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let server = world.serve_with(&["--drain", "2"], &variables);
+    let server = world.serve_with(&["--drain", "4"], &variables);
     let mut kept = TcpStream::connect(server.address()).expect("the server listens");
     let mut ask = || {
         kept.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").expect("the server reads");
@@ -79,7 +79,7 @@ fn while_it_drains_the_server_is_not_ready_and_serves_old_and_new_connections_to
         sts.wait();
         // It is answered after the listener has closed.
         server.wait_for_log(" stopping");
-        assert!(begin.elapsed() >= Duration::from_secs(2));
+        assert!(begin.elapsed() >= Duration::from_secs(4));
         assert!(TcpStream::connect(server.address()).is_err(), "the listener is open");
         sts.is(Mood::Grants);
         assert_eq!(slow.join().expect("no panic").status, 200);
