@@ -102,7 +102,7 @@ fn a_disk_that_is_full_is_noticed_by_the_first_change_and_so_is_its_end() {
         assert_eq!(add_mapping(&server, &key, &format!("before-{number}")), 201);
     }
     let_files_grow_to("40000");
-    assert_eq!(add_mapping(&server, &key, "one"), 500);
+    assert_eq!(add_mapping(&server, &key, "one"), 503);
     wait_until_ready_says(&server, "the database cannot be written");
     let_files_grow_to("unlimited");
     wait_until_ready_says(&server, "ready");
@@ -119,7 +119,7 @@ fn a_read_only_postgres_is_noticed_and_the_server_recovers_by_itself() {
     wait_until_ready_says(&server, "the database is read-only");
     // Sessions that begin now are read-only to their end.
     for _ in 0..3 {
-        assert_eq!(add_mapping(&server, &key, "two"), 500);
+        assert_eq!(add_mapping(&server, &key, "two"), 503);
     }
     postgres::set_read_only(&world.database, false);
     wait_until_ready_says(&server, "ready");

@@ -59,7 +59,6 @@ on_both_stores! {
         check("filter_by=project_id:3&filter_by=project_role:Data%20owner&limit=2", 33, &[202, 205]);
         check("filter_by=cloud_role:arn:aws:iam::123456789012:role/R-1&filter_by=project_id:11", 1, &[1001]);
         check("filter_by=project_id:3&filter_by=project_id:4&filter_by=project_id:5", 0, &[]);
-        check("filter_by=cloud_role:%00", 0, &[]);
         let member = server.get("/project/3/cloud/role-mappings?sort_by=cloud_role:desc&limit=1&offset=1", &key);
         assert_eq!((member.json["count"].as_u64(), member.ids()), (Some(100), vec![298]));
         let member = server.get("/project/3/cloud/role-mappings?filter_by=project_id:4&filter_by=project_id:5", &key);
@@ -127,10 +126,13 @@ on_both_stores! {
         let server = world.serve();
         let admin = Visit::sign_in(&server, &key);
         let long = "_".repeat(26_000);
-        for text in ["%00", "a%00b", "%25", "!", "%5C", "_", "'", "%27%20or%201=1--", "%E2%80%AE", &long] {
+        for text in ["%25", "!", "%5C", "_", "'", "%27%20or%201=1--", "%E2%80%AE", &long] {
             for path in ["/", "/admin/role-mappings", "/admin/projects", "/admin/projects/1", "/admin/users", "/admin/audit"] {
                 admin.page(&format!("{path}?q={text}"));
             }
+        }
+        for text in ["%00", "a%00b"] {
+            assert_eq!(admin.get(&format!("/admin/audit?q={text}")).status, 400);
         }
     }
 }
