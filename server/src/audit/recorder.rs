@@ -356,6 +356,7 @@ async fn write_all(
             };
             metrics.count_audit_write(&written, jobs.len());
             if let Err(error) = &written {
+                database.health().suspect();
                 refusals.lock().expect("nobody panics while holding it").put_back(&counts);
                 log::line(&format_args!("cannot write the audit: {}", with_sources(&Error::Database(error.clone()))));
             }

@@ -390,6 +390,42 @@ on_both_stores! {
         assert_eq!(churn.get("roleSessionName=name0", &churn.scientist).status, 200, "what is there costs no call");
     }
 
+    fn sts_gets_the_external_id_of_the_mapping_and_the_members_address_where_that_is_switched_on(world: &World) {
+        let churn = churn(world);
+        let role = "arn:aws:iam::123456789012:role/tenant";
+        let arguments = ["mapping", "add", "churn", "all", role, "--external-id", "tenant-7", "--source-identity"];
+        world.done(&arguments);
+        assert_eq!(churn.get(&format!("roleARN={role}"), &churn.scientist).status, 200);
+        let asked = churn.sts.asked();
+        assert_eq!(value(&asked[0], "ExternalId"), "tenant-7");
+        assert_eq!(value(&asked[0], "SourceIdentity"), "ada.lovelace@example.org");
+        assert_eq!(
+            world.sql("select source_identity from audit where outcome = 'granted'"),
+            [["ada.lovelace@example.org"]]
+        );
+        assert_eq!(churn.get("", &churn.scientist).status, 200);
+        let asked = churn.sts.asked();
+        assert_eq!((value(&asked[0], "ExternalId"), value(&asked[0], "SourceIdentity")), ("", ""), "off by default");
+    }
+
+    fn an_address_that_sts_refuses_gets_no_session_where_the_server_names_members_to_sts(world: &World) {
+        let churn = churn(world);
+        let name = format!("{}@example.org", "x".repeat(60));
+        let key = world.done(&["user", "add", &name]);
+        let variables = churn.sts.variables();
+        let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let server = world.serve_with(&["--source-identity"], &variables);
+        assert_eq!(server.get(TOKEN, &churn.scientist).status, 200);
+        assert_eq!(value(&churn.sts.asked()[0], "SourceIdentity"), "ada.lovelace@example.org");
+        // The command line does not know the switch of the server.
+        world.done(&["member", "set", "churn", &name, "data-scientist"]);
+        let answer = server.get(TOKEN, &key);
+        let (status, code, text) = answer.error();
+        assert_eq!((status, code), (400, 120_001), "{text}");
+        assert!(text.contains(&name) && text.contains("source identity"), "{text}");
+        assert_eq!(churn.sts.asked().len(), 0);
+    }
+
     fn refusals_are_counted_in_few_rows_and_after_too_many_a_caller_is_told_to_wait(world: &World) {
         let churn = churn(world);
         let statuses: Vec<u16> = (0..150).map(|_| churn.get("", &churn.stranger).status).collect();
