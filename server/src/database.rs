@@ -31,7 +31,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// WAL lets readers go on while another connection writes (<https://sqlite.org/wal.html>). FULL puts a commit on the disk before its
 /// answer leaves, so the audit survives a power failure. A writer of another process is waited for, but not past the deadline of a
 /// request.
-const SQLITE_SETTINGS: &str = "pragma busy_timeout = 7000; pragma journal_mode = wal; pragma synchronous = full; \
+const SQLITE_SETTINGS: &str = "pragma busy_timeout = 5000; pragma journal_mode = wal; pragma synchronous = full; \
                                pragma foreign_keys = on";
 
 /// No statement outlives the request that waits for it.
@@ -274,7 +274,7 @@ impl Database {
         };
         let measured = u32::try_from(measured).expect("nine at most");
         let health = Health::default();
-        let renewal = health.clone();
+        let (renewal, released) = (health.clone(), health.clone());
         let pool = AnyPoolOptions::new()
             .max_connections(settings.connections.map_or(measured, NonZeroU32::get))
             .acquire_timeout(settings.timeout)
@@ -282,15 +282,18 @@ impl Database {
             .after_connect(move |connection, _| Box::pin(async move { connection.execute(statements).await.map(drop) }))
             // A connection of PostgreSQL may have died since its last use; a file does not. One that was just used is good.
             .before_acquire(move |connection, meta| {
-                let is_outdated = renewal.is_outdated(meta.age);
+                let renewal = renewal.clone();
                 Box::pin(async move {
                     let is_trusted = is_sqlite || meta.idle_for < TRUSTED_FOR;
-                    Ok(!is_outdated && (is_trusted || answers(connection).await))
+                    Ok(!renewal.is_outdated(meta.age) && (is_trusted || answers(connection, &renewal).await))
                 })
             })
             // A request that ended at its deadline leaves a query behind. The pool itself would wait without limit for a peer that
             // has died, and the place of the connection would stay taken.
-            .after_release(move |connection, _| Box::pin(async move { Ok(is_sqlite || answers(connection).await) }))
+            .after_release(move |connection, _| {
+                let renewal = released.clone();
+                Box::pin(async move { Ok(is_sqlite || answers(connection, &renewal).await) })
+            })
             .connect_with(options.clone())
             .await
             .map_err(refused)?;
@@ -397,9 +400,14 @@ pub fn trouble(error: &sqlx::Error) -> Option<&'static str> {
     }
 }
 
-/// Whether the other end of the connection is alive.
-async fn answers(connection: &mut AnyConnection) -> bool {
-    matches!(tokio::time::timeout(ANSWER_TIMEOUT, connection.ping()).await, Ok(Ok(())))
+/// Whether the other end of the connection is alive. If it is not, the ends of the others are suspect too: they are closed at their next
+/// use instead of being waited for one after the other.
+async fn answers(connection: &mut AnyConnection, health: &Health) -> bool {
+    let is_alive = matches!(tokio::time::timeout(ANSWER_TIMEOUT, connection.ping()).await, Ok(Ok(())));
+    if !is_alive {
+        health.renew_connections();
+    }
+    is_alive
 }
 
 /// Refuses a schema that a newer version has taken something away from. One that a newer version only added to is fine: during a

@@ -359,6 +359,10 @@ async fn write_all(
                 database.health().suspect();
                 refusals.lock().expect("nobody panics while holding it").put_back(&counts);
                 log::line(&format_args!("cannot write the audit: {}", with_sources(&Error::Database(error.clone()))));
+                // Whoever has queued meanwhile would wait for the same once more, past their deadlines.
+                while let Ok(job) = queue.try_recv() {
+                    jobs.push(job);
+                }
             }
             for job in jobs.drain(..) {
                 let _ = job.done.send(written.clone());

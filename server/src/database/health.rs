@@ -121,7 +121,7 @@ impl Health {
     }
 
     /// Renews all connections of the pool, each when it is used next.
-    fn renew_connections(&self) {
+    pub(super) fn renew_connections(&self) {
         self.lock().writable_since = Instant::now();
     }
 }

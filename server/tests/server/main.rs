@@ -23,4 +23,5 @@ mod session_token;
 mod size;
 mod sts;
 mod terms;
+mod trouble;
 mod world;

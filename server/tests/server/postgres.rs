@@ -1,10 +1,12 @@
 //! One PostgreSQL for all tests of a run: it listens on a socket in a temporary directory, and it ends with the test process in
 //! any case.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use sqlx::{AssertSqlSafe, Executor};
 
@@ -95,4 +97,56 @@ pub fn new_database() -> String {
         connection.execute(AssertSqlSafe(format!("create database {name}"))).await.expect("a database");
     });
     url(&name)
+}
+
+/// A network between a server and PostgreSQL that can lose its connections without telling anybody, as when a host dies.
+pub struct Network {
+    /// The URL of the database through this network.
+    pub url: String,
+    lost: Arc<AtomicU32>,
+}
+
+impl Network {
+    pub fn to(database: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let (url, directory) = database.split_once("?host=").expect("a URL of ours");
+        let socket = format!("{directory}/.s.PGSQL.5432");
+        let lost = Arc::<AtomicU32>::default();
+        let network = Self { url: url.replace("localhost", &address.to_string()), lost: lost.clone() };
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let server = UnixStream::connect(&socket).expect("PostgreSQL listens");
+                let epoch = lost.load(Ordering::SeqCst);
+                let (to_server, to_client) =
+                    (server.try_clone().expect("a socket"), client.try_clone().expect("a socket"));
+                for (from, to) in [
+                    (Box::new(client) as Box<dyn Read + Send>, Box::new(to_server) as Box<dyn Write + Send>),
+                    (Box::new(server), Box::new(to_client)),
+                ] {
+                    let lost = lost.clone();
+                    std::thread::spawn(move || carry(from, to, || lost.load(Ordering::SeqCst) == epoch));
+                }
+            }
+        });
+        network
+    }
+
+    /// Loses all connections. New ones work.
+    pub fn lose_connections(&self) {
+        self.lost.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Carries bytes until either end closes; swallows them once the connection is lost, and then closes nothing.
+fn carry(mut from: impl Read, mut to: impl Write, is_there: impl Fn() -> bool) {
+    let mut bytes = [0; 8192];
+    while let Ok(number @ 1..) = from.read(&mut bytes) {
+        if is_there() && to.write_all(&bytes[..number]).is_err() {
+            return;
+        }
+    }
+    if !is_there() {
+        std::thread::park();
+    }
 }
