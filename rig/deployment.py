@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +44,12 @@ class Deployment:
     def variables(self, key: str) -> dict[str, str]:
         """Returns what a job of a member finds in its environment."""
         return {"REST_ENDPOINT": self.endpoint, "HOPSWORKS_PROJECT_ID": self.project, "API_KEY": key}
+
+    def granted(self) -> int:
+        """Returns how many requests for credentials the server has granted. STS was asked less often: what it gives is given again."""
+        with urllib.request.urlopen(f"{self.endpoint}/metrics", timeout=10) as answer:
+            found = re.search(r'session_tokens_total\{outcome="granted"\} (\d+)', answer.read().decode())
+        return int(found[1]) if found else 0
 
     def secrets(self) -> list[str]:
         """Lists every API key, secret access key and session token issued so far."""

@@ -23,8 +23,15 @@ use crate::sts_budget::{Refusal, StsBudget, Turn};
 /// The longest call to STS, its tries included.
 const STS_TIMEOUT: Duration = Duration::from_secs(7);
 
-/// The number of keys whose credentials are remembered.
+/// The number of keys whose credentials are remembered, and of those the most of one member.
 const MAX_REMEMBERED: usize = 10_000;
+const MAX_OF_MEMBER: usize = 500;
+
+/// The time within which requests for the same key come together: as long as one may wait.
+const TOGETHER: Duration = Duration::from_secs(10);
+
+/// The least time for a call to STS. One with less would end after its caller has gone.
+const LEAST_TIME: Duration = Duration::from_secs(1);
 
 /// The values that two requests must have in common to share credentials. They are compared one by one: two keys could make the same
 /// text.
@@ -104,6 +111,8 @@ pub struct Issuer {
     budget: StsBudget,
     flights: Flights<CredentialsKey, Outcome>,
     remembered: Mutex<HashMap<CredentialsKey, Remembered>>,
+    /// The keys that have taken a call from what their member has, and since when.
+    admitted: Mutex<HashMap<CredentialsKey, Clock>>,
     metrics: Arc<Metrics>,
 }
 
@@ -118,7 +127,14 @@ struct Remembered {
 impl Issuer {
     /// Makes an issuer. Nothing is sent.
     pub fn new(sts: Arc<Sts>, metrics: Arc<Metrics>) -> Self {
-        Self { sts, budget: StsBudget::default(), flights: Flights::default(), remembered: Mutex::default(), metrics }
+        Self {
+            sts,
+            budget: StsBudget::default(),
+            flights: Flights::default(),
+            remembered: Mutex::default(),
+            admitted: Mutex::default(),
+            metrics,
+        }
     }
 
     /// Finds credentials that STS gave for this key not long ago.
@@ -136,7 +152,25 @@ impl Issuer {
         })
     }
 
-    /// Waits for the call to STS under way for this key, or makes it.
+    /// Takes a call for this key from what the member has. Requests for the same key that come together take one.
+    ///
+    /// # Errors
+    /// [`Failure::Budget`] when the member has none left.
+    pub fn admit(&self, key: &CredentialsKey) -> Result<(), Failure> {
+        let now = Clock::now();
+        let mut admitted = self.admitted.lock().expect("nobody panics while holding it");
+        if admitted.len() >= MAX_REMEMBERED {
+            admitted.retain(|_, since| now < *since + TOGETHER);
+        }
+        if admitted.get(key).is_some_and(|since| now < *since + TOGETHER) {
+            return Ok(());
+        }
+        self.budget.take_for_member(&key.member)?;
+        admitted.insert(key.clone(), now);
+        Ok(())
+    }
+
+    /// Waits for the call to STS under way for this key, which [`Issuer::admit`] has let in, or makes it.
     ///
     /// # Errors
     /// [`Failure`]
@@ -147,9 +181,11 @@ impl Issuer {
             if let Some(issued) = self.find(&key, renews) {
                 return Ok(issued);
             }
-            let outcome = self.call(&key, renews, deadline).await;
-            if let Ok(issued) = &outcome {
-                self.remember(&key, issued);
+            let outcome = self.call(&key, deadline).await;
+            match &outcome {
+                Ok(issued) => self.remember(&key, issued),
+                // The next request takes a call of its own.
+                Err(_) => drop(self.admitted.lock().expect("nobody panics while holding it").remove(&key)),
             }
             outcome
         };
@@ -162,12 +198,10 @@ impl Issuer {
     ///
     /// # Errors
     /// [`Failure`]
-    pub async fn call(&self, key: &CredentialsKey, renews: Renews, deadline: Deadline) -> Outcome {
-        let is_known = self.lock().contains_key(key);
-        let turn = if is_known || renews == Renews::Yes { Turn::Renewal } else { Turn::Newcomer };
-        self.budget.take_for_member(&key.member)?;
+    pub async fn call(&self, key: &CredentialsKey, deadline: Deadline) -> Outcome {
+        let turn = if self.lock().contains_key(key) { Turn::Renewal } else { Turn::Newcomer };
         loop {
-            self.budget.take(turn, deadline.0).await?;
+            self.budget.take(turn, deadline.0 - LEAST_TIME).await?;
             let begin = Clock::now();
             let sts = self.sts.as_ref().clone().with_timeout(STS_TIMEOUT.min(deadline.remaining()));
             let result = sts.assume_role(&key.role, &key.session_name, key.duration, &key.extras).await;
@@ -186,6 +220,12 @@ impl Issuer {
     fn remember(&self, key: &CredentialsKey, issued: &IssuedCredentials) {
         self.sweep();
         let mut remembered = self.lock();
+        // Nobody takes the place of others with ever new session names.
+        let of_member = remembered.iter().filter(|(other, _)| other.member == key.member);
+        if of_member.clone().count() >= MAX_OF_MEMBER {
+            let oldest = of_member.min_by_key(|(_, old)| old.until).map(|(other, _)| other.clone());
+            oldest.and_then(|oldest| remembered.remove(&oldest));
+        }
         if remembered.len() < MAX_REMEMBERED || remembered.contains_key(key) {
             let until = Clock::now() + issued.credentials.valid_for();
             remembered.insert(key.clone(), Remembered { issued: Some(issued.clone()), until });

@@ -68,7 +68,7 @@ def test_no_stranger_signs_a_request_once_a_role_is_assumed(
 ) -> None:
     record_property("spark", f"{line.spark} / {line.hadoop} local-cluster[2,1,1024]")
     record_property("class path", "system/user")
-    asked, issued = len(site.s3.exchanges), len(site.sts.exchanges)
+    asked = len(site.s3.exchanges)
     variables = {
         **site.variables(site.scientist),
         **strangers.inherited.variables(),
@@ -103,7 +103,8 @@ def test_no_stranger_signs_a_request_once_a_role_is_assumed(
         # Reads all the same: what is left of these still names our provider alone.
         assert [role, impl] == ["5 bytes"] * 2
 
-    session = "".join(exchange.body for exchange in site.sts.exchanges[issued:])
+    # The server may give again what STS gave it for an earlier test.
+    session = "".join(exchange.body for exchange in site.sts.exchanges)
     others = [exchange for exchange in site.s3.exchanges[asked:] if "control.csv" not in exchange.path]
     assert len(others) > 5
     assert len({exchange.access_key_id for exchange in others}) == 1

@@ -29,11 +29,6 @@ def command(directory: Path, variables: Mapping[str, str], *arguments: str | Pat
     return run([PROGRAM, *arguments], environment(directory / "home", **variables), directory, 60)
 
 
-def issued(site: Deployment) -> int:
-    """Returns how often STS was asked for a role that reads."""
-    return sum("assumed-role/resource-reader/" in exchange.body for exchange in site.sts.exchanges)
-
-
 @pytest.fixture
 def private(tmp_path: Path) -> dict[str, str]:
     """Makes the private directory that the system gives to each user. Returns the variable that names it."""
@@ -79,12 +74,12 @@ def test_exec_gives_the_role_to_one_command_and_ends_as_it_ends(site: Deployment
 
 def test_process_keeps_the_credentials_where_only_the_user_can_look(site: Deployment, private: dict[str, str], tmp_path: Path) -> None:
     variables = {**site.variables(site.scientist), **private}
-    before = issued(site)
+    before = site.granted()
     first, second = (json.loads(command(tmp_path, variables, "process").stdout) for _ in range(2))
     assert sorted(first) == ["AccessKeyId", "Expiration", "SecretAccessKey", "SessionToken", "Version"]
     assert first["Version"] == 1
     assert first == second
-    assert issued(site) == before + 1
+    assert site.granted() == before + 1
     # Another member gets another set, even when both use one account of this machine.
     assert command(tmp_path, {**variables, "API_KEY": site.owner}, "process").stdout != json.dumps(first)
     directory = Path(private["XDG_RUNTIME_DIR"]) / "hops-credentials"
@@ -99,24 +94,24 @@ def test_process_keeps_nothing_without_a_private_directory(place: str, site: Dep
     if place != "none":
         variables |= private
         (Path(private["XDG_RUNTIME_DIR"]) / "hops-credentials").mkdir(mode=0o755)
-    before = issued(site)
+    before = site.granted()
     for _ in range(2):
         assert command(tmp_path, variables, "process").returncode == 0
-    assert issued(site) == before + 2
+    assert site.granted() == before + 2
     assert leaks(site.secrets(), tmp_path) == []
 
 
 def test_serve_is_found_by_process_and_by_the_aws_sdks(site: Deployment, private: dict[str, str], tmp_path: Path) -> None:
     variables = {**site.variables(site.scientist), **private}
     (tmp_path / "config").write_text(f"[profile hops]\ncredential_process = {PROGRAM} process --role 1\nregion = {REGION}\n")
-    before = issued(site)
+    before = site.granted()
     with Program([PROGRAM, "serve", "--role", "1"], tmp_path / "log", environment(tmp_path / "home", **variables), tmp_path) as serve:
         serve.await_line(r"^listening on http://127\.0\.0\.1:\d+/credentials$")
         lines = [serve.await_line("^(export|unset) AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE").string]
         profile = {**variables, "AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_PROFILE": "hops"}
         read = run([*_READER, site.s3.endpoint, "resource", "other"], environment(tmp_path / "home", **profile), tmp_path, 60)
         assert read.stdout == "resource 1,one\nother AccessDenied\n", read.stderr
-        assert issued(site) == before + 1
+        assert site.granted() == before + 1
         token_file = Path(lines[0].split("'")[1])
         assert stat.S_IMODE(token_file.stat().st_mode) == 0o600
         token = token_file.read_text()
@@ -127,7 +122,7 @@ def test_serve_is_found_by_process_and_by_the_aws_sdks(site: Deployment, private
     assert list(Path(private["XDG_RUNTIME_DIR"]).glob("hops-credentials/*.serve")) == []
     # `process` fetches when `serve` does not run.
     assert command(tmp_path, variables, "process", "--role", "1").returncode == 0
-    assert issued(site) == before + 2
+    assert site.granted() == before + 2
 
 
 def test_a_shell_finds_serve_by_what_it_printed(site: Deployment, tmp_path: Path) -> None:

@@ -204,8 +204,8 @@ def test_the_role_is_that_of_the_jvm_and_of_python(
     assert found.get("worker", ["1,one"]) == ["1,one"]
     assert found["released"] == [None, None, None]
     assert run.signers <= issued_for(site, "resource-reader", 0)
-    # The JVM and Python share one set; a worker on an executor fetches its own.
-    assert row.seconds or len(run.signers) == (2 if row.jar == "live" else 1)
+    # The JVM and Python share one set; a worker on an executor fetches its own, and may get the same.
+    assert row.seconds or len(run.signers) in ((1, 2) if row.jar == "live" else (1,))
     # py4j wrote at DEBUG.
     assert "DEBUG:py4j" in run.written
 

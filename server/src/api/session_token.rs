@@ -54,22 +54,26 @@ struct Authorised {
 pub async fn issue(
     State(app): State<App>,
     asking: AskingCaller,
-    parameters: Parameters,
+    parameters: Result<Parameters, Error>,
     deadline: Deadline,
 ) -> Result<Json<SessionToken>, Error> {
     let AskingCaller { actor, key_prefix, project_id, member } = asking;
     let Some(project_id) = project_id else { return Err(member.err().unwrap_or(Error::NoSuchPath)) };
     let mut record = SessionRequest { project_id, key_prefix, ..SessionRequest::default() };
     let purpose = Purpose::SessionToken;
-    let authorised = member.and_then(|member| authorise(member, &parameters, app.source_identity, &mut record));
-    let Authorised { key, renews } = match authorised {
-        Ok(authorised) => authorised,
+    let authorised = member.and_then(|member| authorise(member, &parameters?, app.source_identity, &mut record));
+    let admitted = authorised.and_then(|Authorised { key, renews }| match app.issuer.find(&key, renews) {
+        Some(issued) => Ok((key, renews, Some(issued))),
+        None => app.issuer.admit(&key).map(|()| (key, renews, None)).map_err(Error::from),
+    });
+    let (key, renews, found) = match admitted {
+        Ok(admitted) => admitted,
         Err(reason) => {
             app.metrics.count_session_token(&Err::<(), ()>(()));
             return Err(app.recorder.refuse(&actor, purpose, record, reason).await);
         }
     };
-    if let Some(issued) = app.issuer.find(&key, renews) {
+    if let Some(issued) = found {
         record.take(&issued);
         app.recorder.insert(&actor, purpose, Outcome::Granted, &record).await?;
         app.metrics.count_session_token(&Ok::<(), ()>(()));

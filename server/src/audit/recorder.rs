@@ -126,6 +126,8 @@ struct Refusal {
 struct Counted {
     id: String,
     until: Instant,
+    /// Whether the row is there. Until then each refusal is a row of its own, since the write may fail.
+    is_durable: bool,
     /// Refusals that the row does not count yet.
     more: i64,
     last_at: i64,
@@ -197,10 +199,9 @@ impl Recorder {
         request.refusal = Some(cut(reason.to_string()));
         let row = Row::new(actor, purpose, Outcome::Refused, &request);
         let (new, wait) = self.lock().count(row, Instant::now());
-        if let Some((refusal, row)) = new
+        if let Some(row) = new
             && let Err(error) = self.write(Entry::Row(Box::new(row))).await
         {
-            self.lock().rows.remove(&refusal);
             return error;
         }
         match wait {
@@ -240,7 +241,7 @@ impl Row {
 impl Refusals {
     /// Counts a refusal. Returns the row to write, unless one is there that counts it; and how long the caller has to wait, if
     /// there were too many.
-    fn count(&mut self, mut row: Row, now: Instant) -> (Option<(Refusal, Row)>, Option<Duration>) {
+    fn count(&mut self, mut row: Row, now: Instant) -> (Option<Row>, Option<Duration>) {
         if self.rows.len() >= MAX_REMEMBERED {
             self.rows.retain(|_, counted| now < counted.until || counted.more > 0);
         }
@@ -264,25 +265,34 @@ impl Refusals {
             refusal = Refusal::of(&row);
         }
         match self.rows.get_mut(&refusal) {
-            Some(counted) if now < counted.until => {
-                counted.more += 1;
-                counted.last_at = row.at;
-                (None, wait)
-            }
-            // Its last count is not written yet: it stays until then.
-            Some(counted) if counted.more > 0 => {
+            // One whose last count is not written yet stays until then.
+            Some(counted) if counted.is_durable && (now < counted.until || counted.more > 0) => {
                 counted.more += 1;
                 counted.last_at = row.at;
                 (None, wait)
             }
             Some(_) | None => {
                 caller.rows += 1;
-                let counted =
-                    Counted { id: row.actor.request_id.clone(), until: now + WINDOW, more: 0, last_at: row.at };
+                let id = row.actor.request_id.clone();
+                let counted = Counted { id, until: now + WINDOW, is_durable: false, more: 0, last_at: row.at };
                 if self.rows.len() < MAX_REMEMBERED {
-                    self.rows.insert(refusal.clone(), counted);
+                    self.rows.insert(refusal, counted);
                 }
-                (Some((refusal, row)), wait)
+                (Some(row), wait)
+            }
+        }
+    }
+
+    /// Notes that these rows are there, or that they are not.
+    fn settle(&mut self, rows: &[&Row], is_written: bool) {
+        for row in rows {
+            let refusal = Refusal::of(row);
+            let Some(counted) = self.rows.get_mut(&refusal) else { continue };
+            if counted.id == row.actor.request_id {
+                counted.is_durable = is_written;
+                if !is_written {
+                    self.rows.remove(&refusal);
+                }
             }
         }
     }
@@ -355,6 +365,14 @@ async fn write_all(
                 Err(_) => Err(Arc::new(sqlx::Error::PoolTimedOut)),
             };
             metrics.count_audit_write(&written, jobs.len());
+            let refused: Vec<&Row> = jobs
+                .iter()
+                .filter_map(|job| match &job.entry {
+                    Entry::Row(row) if row.outcome == Outcome::Refused => Some(&**row),
+                    Entry::Row(_) | Entry::Update(_) | Entry::Flush => None,
+                })
+                .collect();
+            refusals.lock().expect("nobody panics while holding it").settle(&refused, written.is_ok());
             if let Err(error) = &written {
                 database.health().suspect();
                 refusals.lock().expect("nobody panics while holding it").put_back(&counts);
@@ -464,13 +482,15 @@ mod tests {
     #[test]
     fn equal_refusals_of_a_minute_are_one_row_with_a_count() {
         let (mut refusals, now) = (Refusals::default(), Instant::now());
-        let first = refusals.count(refused("ada", 1), now).0.expect("a row").1;
+        let first = refusals.count(refused("ada", 1), now).0.expect("a row");
+        let second = refusals.count(refused("ada", 1), now).0.expect("nobody knows yet whether the first row is there");
+        refusals.settle(&[&first, &second], true);
         for _ in 0..5 {
             assert!(refusals.count(refused("ada", 1), now + Duration::from_secs(59)).0.is_none());
         }
         assert!(refusals.count(refused("eve", 1), now).0.is_some(), "somebody else has a row of their own");
         let counts = refusals.take_counts();
-        assert_eq!(counts.iter().map(|(id, more, _)| (id, *more)).collect::<Vec<_>>(), [(&first.actor.request_id, 5)]);
+        assert_eq!(counts.iter().map(|(id, more, _)| (id, *more)).collect::<Vec<_>>(), [(&second.actor.request_id, 5)]);
         refusals.put_back(&counts);
         assert_eq!(refusals.take_counts().len(), 1);
         assert!(refusals.count(refused("ada", 1), now + WINDOW).0.is_some(), "a new minute is a new row");
@@ -483,7 +503,10 @@ mod tests {
         let mut waits = 0;
         for project in 1..=1000 {
             let (row, wait) = refusals.count(refused("ada", project), now);
-            written.extend(row.map(|(_, row)| row.request.refusal.expect("a reason")));
+            if let Some(row) = row {
+                refusals.settle(&[&row], true);
+                written.push(row.request.refusal.expect("a reason"));
+            }
             waits += usize::from(wait.is_some());
         }
         assert_eq!((written.len(), written.last().map(String::as_str)), (21, Some(OVERFLOW)));
@@ -497,7 +520,8 @@ mod tests {
         let (mut refusals, now) = (Refusals::default(), Instant::now());
         for number in 0..2 * MAX_REMEMBERED {
             let at = now + WINDOW * u32::try_from(number / MAX_REMEMBERED).expect("small") * 2;
-            refusals.count(refused(&number.to_string(), 1), at);
+            let (row, _) = refusals.count(refused(&number.to_string(), 1), at);
+            refusals.settle(&row.iter().collect::<Vec<_>>(), true);
         }
         assert!(refusals.rows.len() <= MAX_REMEMBERED && refusals.callers.len() <= MAX_REMEMBERED);
     }

@@ -125,6 +125,11 @@ async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) ->
             })?;
             let (others, unknown_project) = (Others::Remove, UnknownProject::Refuse);
             let wanted = Wanted { entries: file::read(&text)?, others, unknown_project };
+            if let Some(url) = identity::find_cluster(database).await? {
+                for entry in &wanted.entries {
+                    check_is_id(&entry.project.parse()?, &url)?;
+                }
+            }
             let differences = if dry_run {
                 apply::preview(database, &wanted).await?
             } else {
@@ -141,17 +146,20 @@ async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) ->
 async fn project_for_mapping(database: &Database, text: &str) -> Result<Project, Error> {
     let project: ProjectRef = text.parse()?;
     if let Some(url) = identity::find_cluster(database).await? {
-        match &project {
-            ProjectRef::Id(id) => project::remember_id(database, *id).await?,
-            ProjectRef::Name(name) => {
-                return Err(Error::InvalidArgument(format!(
-                    "{name:?} is not a project's id; projects live in the cluster {url}, where a name can pass from one \
-                     project to another, so give the id"
-                )));
-            }
-        }
+        project::remember_id(database, check_is_id(&project, &url)?).await?;
     }
     project.find(database.pool()).await
+}
+
+/// Refuses the name of a project of a cluster: a name can pass from one project to another.
+fn check_is_id(project: &ProjectRef, url: &str) -> Result<i64, Error> {
+    match project {
+        ProjectRef::Id(id) => Ok(*id),
+        ProjectRef::Name(name) => Err(Error::InvalidArgument(format!(
+            "{name:?} is not a project's id; projects live in the cluster {url}, where a name can pass from one project to another, \
+             so give the id"
+        ))),
+    }
 }
 
 fn list(mappings: &[Mapping]) -> Result<(), Error> {

@@ -21,7 +21,7 @@ use crate::audit::{Purpose, SessionRequest};
 use crate::error::{Error, with_sources};
 use crate::http::deadline::Deadline;
 use crate::http::parameters::MappingId;
-use crate::issuer::{CredentialsKey, Renews};
+use crate::issuer::CredentialsKey;
 use crate::mapping::policies::Policies;
 use crate::mapping::{self, Mapping};
 
@@ -104,6 +104,7 @@ pub async fn try_it(
         duration_seconds: Some(DURATION_SECONDS),
         ..SessionRequest::default()
     };
+    app.issuer.admit(&key).map_err(Error::from)?;
     let actor = visitor.caller.actor.clone();
     app.recorder.insert(&actor, Purpose::Try, Outcome::Asked, &record).await?;
     // A task of its own: a browser that disconnects cannot end the request between STS and the outcome in the audit.
@@ -111,9 +112,7 @@ pub async fn try_it(
         let sts = app.sts.as_ref().clone().with_timeout(deadline.remaining());
         let identity = sts.base_identity().await.map_err(Error::from);
         let (identity, asked) = match identity {
-            Ok(identity) => {
-                (Some(identity), app.issuer.call(&key, Renews::Unknown, deadline).await.map_err(Error::from))
-            }
+            Ok(identity) => (Some(identity), app.issuer.call(&key, deadline).await.map_err(Error::from)),
             Err(error) => (None, Err(error)),
         };
         // An administrator reads the full text.
