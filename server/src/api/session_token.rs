@@ -1,6 +1,7 @@
 //! `GET /project/{project}/cloud/aws/session-token`: credentials of a mapped role for a member who may assume it.
 //!
-//! Whoever is refused is in the audit before their answer leaves; whoever is not, before STS is asked.
+//! Whoever is refused is in the audit before their answer leaves, or is counted in a row that is there; whoever is not, before STS is
+//! asked.
 
 use axum::Json;
 use axum::extract::State;

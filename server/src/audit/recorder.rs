@@ -53,7 +53,8 @@ const OVERFLOW: &str = "more refused requests than the audit takes one by one";
 /// What became of a request for credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// STS is about to be asked. A row that stays so tells of a server that ended before it knew more.
+    /// STS is about to be asked. A row that stays so tells of a server that ended before it knew more, or of a caller who left before
+    /// STS was asked.
     Asked,
     /// The credentials went to the caller.
     Granted,

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::frame::{Frame, Notice, page, redirect_with_notice};
@@ -101,6 +101,9 @@ fn refusal_page(error: &Error) -> Response {
         _ => ("That did not work", "Go back, correct the input and try again."),
     };
     let mut response = (status, error_page(title, what, remedy)).into_response();
+    if let Some(seconds) = error.retry_after() {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
     response.extensions_mut().insert(Cause::from(error));
     response
 }
@@ -129,6 +132,14 @@ fn page_or_json(headers: &HeaderMap, error: Error) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_that_a_later_try_may_show_says_when_to_try() {
+        let wait = |error: &Error| refusal_page(error).headers().get(header::RETRY_AFTER).cloned();
+        assert_eq!(wait(&Error::StsBusy { seconds: 3 }), Some(HeaderValue::from(3)));
+        assert_eq!(wait(&Error::TimedOut), Some(HeaderValue::from(1)));
+        assert_eq!(wait(&Error::NotAdmin), None);
+    }
 
     #[test]
     fn an_error_becomes_a_sentence() {

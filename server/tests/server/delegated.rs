@@ -165,6 +165,22 @@ on_both_stores! {
         assert_eq!(world.sql("select id, name from projects order by id"), [["119", "project-119"], ["150", "churn"]]);
     }
 
+    fn a_file_names_projects_of_the_cluster_by_their_ids(world: &World) {
+        let this = delegated(world);
+        // The database knows the name of project 119 from now on, and another project may have it tomorrow.
+        assert_eq!(this.get(LIST, SCIENTIST_JOB).status, 200);
+        let path = world.directory.join("mappings.json");
+        let apply = ["mapping", "apply", path.to_str().expect("UTF-8")];
+        let write = |project: &str| {
+            let line = format!("[{{\"project\":\"{project}\",\"project_role\":\"all\",\"role\":\"{READER}\"}}]");
+            std::fs::write(&path, line).expect("a file");
+        };
+        write("churn");
+        assert!(world.failed(&apply).ends_with("so give the id"));
+        write("119");
+        world.done(&apply);
+    }
+
     fn an_import_finds_projects_by_their_ids_in_the_cluster(world: &World) {
         let this = delegated(world);
         assert_eq!(this.get(LIST, SCIENTIST_JOB).json["items"][0]["projectName"], "churn");

@@ -163,6 +163,14 @@ on_both_stores! {
         assert_eq!(churn.sts.asked().len(), 0);
     }
 
+    fn a_damaged_parameter_is_a_refusal_on_record(world: &World) {
+        let churn = churn(world);
+        let answer = churn.get("roleSessionName=a%00b", &churn.scientist);
+        assert_eq!(answer.status, 400, "{}", answer.text);
+        assert_eq!(audit(world).iter().map(|row| row[3].as_str()).collect::<Vec<_>>(), ["refused"]);
+        assert_eq!(churn.sts.asked().len(), 0);
+    }
+
     fn a_refusal_of_sts_is_passed_on_with_its_code_and_message(world: &World) {
         let churn = churn(world);
         churn.sts.is(Mood::Refuses);
