@@ -54,6 +54,8 @@ class Exchange:
     method: str
     path: str
     authorization: str
+    #: What it says of itself by the header `Hops-Renews`.
+    renews: str | None
     status: int
     body: str
 
@@ -94,7 +96,14 @@ def recording(upstream: str) -> Iterator[Recorder]:
             content = answer.read()
             connection.close()
             recorder.exchanges.append(
-                Exchange(self.command, self.path, self.headers.get("Authorization", ""), answer.status, content.decode(errors="replace"))
+                Exchange(
+                    self.command,
+                    self.path,
+                    self.headers.get("Authorization", ""),
+                    self.headers.get("Hops-Renews"),
+                    answer.status,
+                    content.decode(errors="replace"),
+                )
             )
             self.send_response_only(answer.status)
             for name, value in answer.getheaders():

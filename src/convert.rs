@@ -89,11 +89,11 @@ pub fn to_settings(env: &mut Env, settings: &JJvmSettings) -> Result<Settings, N
     Ok(Settings::new(pairs(env, &spark)?, pairs(env, &properties)?).with_trust(text(env, domain)?, text(env, jvm)?))
 }
 
-/// Reads and parses a request.
+/// Reads and parses a request of a caller that renews or not.
 ///
 /// # Errors
 /// `InvalidArgument` for a text that is not legal, such as a role ARN.
-pub fn to_request(env: &mut Env, request: &JRoleRequest) -> Result<AssumeRole, NativeError> {
+pub fn to_request(env: &mut Env, request: &JRoleRequest, renews: bool) -> Result<AssumeRole, NativeError> {
     let role = request.role_arn(env)?;
     let session_name = request.session_name(env)?;
     let external_id = request.external_id(env)?;
@@ -116,6 +116,7 @@ pub fn to_request(env: &mut Env, request: &JRoleRequest) -> Result<AssumeRole, N
             tags: paired(require_all(strings(env, &tags)?, "session tag")?),
             source_identity: text(env, source_identity)?,
         },
+        renews,
     })
 }
 

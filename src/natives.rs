@@ -42,7 +42,7 @@ bind_java_type! {
         fn role_mappings(settings: JJvmSettings) -> JRoleMapping[],
         fn role(settings: JJvmSettings, id: jint) -> JString,
         fn default_role(settings: JJvmSettings) -> JString,
-        fn assume_role(settings: JJvmSettings, request: JRoleRequest, chance: jdouble) -> JFetched,
+        fn assume_role(settings: JJvmSettings, request: JRoleRequest, renews: jboolean, chance: jdouble) -> JFetched,
         fn source(settings: JJvmSettings) -> JString,
         fn examine(settings: JJvmSettings, found: JString[]) -> JString,
         fn retry_after_millis(failures: jlong, left_millis: jlong, valid_for_millis: jlong, chance: jdouble) -> jlong,
@@ -168,9 +168,10 @@ impl JNativeNativeInterface for JNativeAPI {
         _this: JNative<'local>,
         settings: JJvmSettings<'local>,
         request: JRoleRequest<'local>,
+        renews: jboolean,
         chance: jdouble,
     ) -> Result<JFetched<'local>, NativeError> {
-        let request = to_request(env, &request)?;
+        let request = to_request(env, &request, renews)?;
         let credentials = ask(env, &settings, async |source| {
             let request = source.with_default_role(request).await?;
             source.assume_role(&request).await

@@ -301,10 +301,11 @@ def test_a_reader_that_takes_a_callable_goes_on_while_a_fetch_fails_and_learns_w
 ) -> None:
     with recording(short.endpoint) as gone:
         pass
-    done = python(
-        tmp_path,
-        {**_variables(short), "GONE": gone.endpoint},
-        """
+    with recording(short.endpoint) as asked:
+        done = python(
+            tmp_path,
+            {**_variables(short), "REST_ENDPOINT": asked.endpoint, "GONE": gone.endpoint},
+            """
         provide = polars_credential_provider()
         keys, refresh_at = provide()
         before, os.environ["REST_ENDPOINT"] = os.environ["REST_ENDPOINT"], os.environ["GONE"]
@@ -318,9 +319,12 @@ def test_a_reader_that_takes_a_callable_goes_on_while_a_fetch_fails_and_learns_w
         os.environ["REST_ENDPOINT"] = before
         report("recovered", provide()[0] != keys)
         """,
-    )
+        )
 
     assert reported(done) == {"after failure": [True], "end": "UnavailableError", "recovered": True}
+    # The first set goes to the caller, who may use it to its end.
+    renews = [exchange.renews for exchange in asked.exchanges if "session-token" in exchange.path]
+    assert renews == [None, "true"]
 
 
 def test_the_process_ends_with_a_refresh_in_flight(short: Deployment, outcomes: object, tmp_path: Path) -> None:
@@ -373,13 +377,18 @@ print("read on", flush=True)
 while True:
     time.sleep(60)
 """
-    variables = environment(tmp_path / "home", **short.variables(short.scientist))
     line: list[str | Path] = [PROGRAM, "exec", "--refresh", "--", VENV / "bin" / "python", "-c", script, short.s3.endpoint]
-    with Program(line, tmp_path / "log", variables, tmp_path) as program:
-        program.await_line("read on")
-        program.process.terminate()
-        program.await_line("told to end")
-        assert program.process.wait(60) == 5
+    with recording(short.endpoint) as asked:
+        variables = environment(tmp_path / "home", **{**short.variables(short.scientist), "REST_ENDPOINT": asked.endpoint})
+        with Program(line, tmp_path / "log", variables, tmp_path) as program:
+            program.await_line("read on")
+            program.process.terminate()
+            program.await_line("told to end")
+            assert program.process.wait(60) == 5
+    # Nobody but the endpoint, which renews, gets what it fetches.
+    renews = [exchange.renews for exchange in asked.exchanges if "session-token" in exchange.path]
+    assert len(renews) > 1
+    assert set(renews) == {"true"}
     assert leaks(short.secrets(), tmp_path) == []
 
 

@@ -29,6 +29,7 @@ pub(crate) struct RenewingEndpoint {
 impl RenewingEndpoint {
     /// Fetches the first credentials and listens.
     pub(crate) async fn start(source: Source, request: AssumeRole, address: SocketAddr) -> Result<Self, Error> {
+        let request = AssumeRole { renews: true, ..request };
         let credentials = source.assume_role(&request).await?;
         source.take_warnings().into_iter().for_each(say);
         let valid_for = credentials.valid_for();

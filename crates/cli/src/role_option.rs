@@ -2,7 +2,7 @@
 
 use clap::Args;
 use hops_credentials_core::error::Error;
-use hops_credentials_core::request::{AssumeRole, Extras, SessionDuration, SessionName};
+use hops_credentials_core::request::{AssumeRole, SessionDuration, SessionName};
 use hops_credentials_core::source::Source;
 
 /// The role, and the name and duration of its session.
@@ -41,7 +41,7 @@ impl RoleOption {
             role,
             session_name: self.session_name.clone(),
             duration: self.duration,
-            extras: Extras::default(),
+            ..AssumeRole::default()
         };
         source.with_default_role(request).await
     }

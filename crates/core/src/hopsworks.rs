@@ -13,8 +13,8 @@ use std::fmt;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{ACCEPT, AUTHORIZATION};
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue};
+use reqwest::{Client, Method, Request, Response, StatusCode};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
@@ -32,6 +32,10 @@ use crate::text::{parse_rfc3339, quoted, rfc3339};
 
 /// The number of role mappings in one request.
 const PAGE_SIZE: usize = 100;
+
+/// The header by which a client says that it renews the credentials, see [`AssumeRole::renews`]: `true` or `false`. It is
+/// ours; Hopsworks knows none such, and ignores it.
+pub const RENEWS: HeaderName = HeaderName::from_static("hops-renews");
 
 /// The clock skew from which we warn.
 const MAX_SKEW: Duration = Duration::from_secs(300);
@@ -107,8 +111,8 @@ impl Hopsworks {
         let mut found = BTreeMap::new();
         loop {
             let (offset, limit) = (found.len().to_string(), PAGE_SIZE.to_string());
-            let url = self.url(&["cloud", "role-mappings"], &[("offset", &offset), ("limit", &limit)]);
-            let page = self.ask(&exchange, url, deadline).await?;
+            let request = self.request(&["cloud", "role-mappings"], &[("offset", &offset), ("limit", &limit)]);
+            let page = self.ask(&exchange, request, deadline).await?;
             let known = found.len();
             for item in items(&exchange, &page)? {
                 let mapping = role_mapping(&exchange, item)?;
@@ -134,8 +138,8 @@ impl Hopsworks {
             ),
             None => ("default".to_owned(), self.exchange("reading the default role mapping", NO_DEFAULT)),
         };
-        let url = self.url(&["cloud", "role-mappings", &name], &[]);
-        let answer = self.ask(&exchange, url, self.retry.deadline()).await?;
+        let request = self.request(&["cloud", "role-mappings", &name], &[]);
+        let answer = self.ask(&exchange, request, self.retry.deadline()).await?;
         role_mapping(&exchange, &answer.fields)
     }
 
@@ -158,8 +162,11 @@ impl Hopsworks {
         query.extend(request.role.as_ref().map(|role| ("roleARN", role.as_str())));
         query.extend(request.session_name.as_ref().map(|name| ("roleSessionName", name.as_str())));
         let asked = SystemTime::now();
-        let url = self.url(&["cloud", "aws", "session-token"], &query);
-        let answer = self.ask(&exchange, url, self.retry.deadline()).await?;
+        let mut question = self.request(&["cloud", "aws", "session-token"], &query);
+        if request.renews {
+            question.headers_mut().insert(RENEWS, HeaderValue::from_static("true"));
+        }
+        let answer = self.ask(&exchange, question, self.retry.deadline()).await?;
         let now = SystemTime::now();
         self.warnings.lock().expect("no holder panics").extend(self.skew_warning(answer.date, now));
         credentials(&exchange, answer, request, asked, now)
@@ -178,40 +185,45 @@ impl Hopsworks {
         Exchange { attempted: format!("{doing} for project {project} at {}", self.address), if_unmapped }
     }
 
-    fn url(&self, segments: &[&str], query: &[(&str, &str)]) -> Url {
+    fn request(&self, segments: &[&str], query: &[(&str, &str)]) -> Request {
         let project = self.project.to_string();
-        self.address.url(&[&["project", &project], segments].concat(), query)
+        let url = self.address.url(&[&["project", &project], segments].concat(), query);
+        let mut request = Request::new(Method::GET, url);
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+        request
     }
 
     /// Sends a request and retries where that may help.
-    async fn ask(&self, exchange: &Exchange, url: Url, deadline: Instant) -> Result<Answer, Error> {
-        self.retry.run(deadline, |time| self.ask_once(exchange, &url, time)).await
+    async fn ask(&self, exchange: &Exchange, request: Request, deadline: Instant) -> Result<Answer, Error> {
+        self.retry.run(deadline, |time| self.ask_once(exchange, &request, time)).await
     }
 
     /// Sends a request once. After a 401 it reads the token file and sends once more, since the platform may just have
     /// replaced the file.
-    async fn ask_once(&self, exchange: &Exchange, url: &Url, time: Duration) -> Result<Answer, FailedTry> {
+    async fn ask_once(&self, exchange: &Exchange, request: &Request, time: Duration) -> Result<Answer, FailedTry> {
         let end = Instant::now() + time;
         let login = self.logins.read()?;
-        let response = self.send(exchange, url, &login, end).await?;
+        let response = self.send(exchange, request, &login, end).await?;
         if response.status() != StatusCode::UNAUTHORIZED || login.file.is_none() {
             return exchange.read(response, &login, time).await;
         }
         let login = self.logins.read()?;
-        let response = self.send(exchange, url, &login, end).await?;
+        let response = self.send(exchange, request, &login, end).await?;
         exchange.read(response, &login, time).await
     }
 
-    async fn send(&self, exchange: &Exchange, url: &Url, login: &Login, end: Instant) -> Result<Response, FailedTry> {
+    async fn send(
+        &self,
+        exchange: &Exchange,
+        request: &Request,
+        login: &Login,
+        end: Instant,
+    ) -> Result<Response, FailedTry> {
         let time = end.saturating_duration_since(Instant::now());
-        self.client
-            .get(url.clone())
-            .header(AUTHORIZATION, login.header.clone())
-            .header(ACCEPT, "application/json")
-            .timeout(time)
-            .send()
-            .await
-            .map_err(|error| exchange.unreachable(error, time).into())
+        let mut request = request.try_clone().expect("a request without a body");
+        request.headers_mut().insert(AUTHORIZATION, login.header.clone());
+        *request.timeout_mut() = Some(time);
+        self.client.execute(request).await.map_err(|error| exchange.unreachable(error, time).into())
     }
 
     fn skew_warning(&self, date: Option<SystemTime>, now: SystemTime) -> Option<String> {

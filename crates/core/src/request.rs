@@ -20,6 +20,9 @@ pub struct AssumeRole {
     pub duration: SessionDuration,
     /// Fields that only STS itself takes.
     pub extras: Extras,
+    /// Whether the caller fetches anew long before the credentials end. A role-mapping server may then answer with some
+    /// that STS gave earlier, with half of their time left; STS is not told.
+    pub renews: bool,
 }
 
 /// The fields of AssumeRole that a role-mapping server does not pass on.

@@ -179,7 +179,7 @@ fn role_mapping(py: Python<'_>, id: Option<i64>) -> PyResult<Call> {
     Call::begin(async move |source: &Source| Ok(Answer::Mappings(vec![source.role_mapping(id).await?])))
 }
 
-/// Asks for credentials. Empty text counts as None, and so does a duration of 0.
+/// Asks for credentials, which the caller renews or not. Empty text counts as None, and so does a duration of 0.
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "the fields of AssumeRole")]
 fn assume_role(
@@ -192,6 +192,7 @@ fn assume_role(
     policy_arns: Vec<String>,
     tags: Vec<(String, String)>,
     source_identity: Option<String>,
+    renews: bool,
 ) -> PyResult<Call> {
     let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
     let request = || {
@@ -209,6 +210,7 @@ fn assume_role(
                 tags,
                 source_identity: filled(source_identity),
             },
+            renews,
         })
     };
     let request = request().map_err(|error| exception(py, &error))?;

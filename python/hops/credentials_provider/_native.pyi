@@ -96,10 +96,12 @@ def assume_role(
     policy_arns: Sequence[str],
     tags: Sequence[tuple[str, str]],
     source_identity: str | None,
+    renews: bool,
 ) -> Call:
     """Asks for credentials of a role, by its ARN; without one, of the caller's default. Changes nothing in this process.
 
-    Empty text counts as None, and a `duration_seconds` of 0 as 3600. The answer is (access key id, secret access key, session token,
+    Empty text counts as None, and a `duration_seconds` of 0 as 3600. With `renews`, a role-mapping server may answer
+    with credentials that have half of their time left. The answer is (access key id, secret access key, session token,
     expiration, role ARN or None, seconds for which they are valid). Raises ValueError for an argument that AWS would not accept.
     """
 

@@ -167,6 +167,8 @@ class NativeSource(Source):
 
     def __init__(self, asked: Request, refused_by: object = None) -> None:
         self._asked = asked
+        #: The first set goes to the caller, who may use it to its end; from then on this process renews.
+        self._renews = False
         #: The SparkContext that cannot hold the role: handing over failed, or its JVM has ended or is another process's.
         self._refused_by = refused_by
 
@@ -181,9 +183,11 @@ class NativeSource(Source):
             asked.policy_arns,
             asked.tags,
             asked.source_identity,
+            self._renews,
         )
         fetched = Fetched(*await_answer(call))
         self._asked = asked.pinned_to(fetched.role_arn)
+        self._renews = True
         return fetched
 
     def after_fork(self, context: object) -> Source:

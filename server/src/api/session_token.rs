@@ -4,8 +4,11 @@
 //! asked.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
+use axum::http::HeaderValue;
+use axum::http::request::Parts;
 use hops_credentials_core::credentials::Credentials;
+use hops_credentials_core::hopsworks::RENEWS;
 use hops_credentials_core::request::{SessionDuration, SessionName};
 use hops_credentials_core::role::RoleArn;
 use hops_credentials_core::text::rfc3339;
@@ -44,10 +47,16 @@ impl SessionToken {
     }
 }
 
-/// A request that is authorised.
-struct Authorised {
-    key: CredentialsKey,
-    renews: Renews,
+impl<S: Sync> FromRequestParts<S> for Renews {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        match parts.headers.get(RENEWS).map(HeaderValue::as_bytes) {
+            Some(b"true") => Ok(Renews::Yes),
+            Some(b"false") | None => Ok(Renews::Unknown),
+            Some(_) => Err(Error::InvalidArgument(format!("{RENEWS}: it is neither true nor false"))),
+        }
+    }
 }
 
 /// Authorises the request, gets credentials, answers. The row is in the audit before STS is asked, its outcome before the answer
@@ -56,6 +65,7 @@ pub async fn issue(
     State(app): State<App>,
     asking: AskingCaller,
     parameters: Result<Parameters, Error>,
+    renews: Result<Renews, Error>,
     deadline: Deadline,
 ) -> Result<Json<SessionToken>, Error> {
     let AskingCaller { actor, key_prefix, project_id, member } = asking;
@@ -63,9 +73,13 @@ pub async fn issue(
     let mut record = SessionRequest { project_id, key_prefix, ..SessionRequest::default() };
     let purpose = Purpose::SessionToken;
     let authorised = member.and_then(|member| authorise(member, &parameters?, app.source_identity, &mut record));
-    let admitted = authorised.and_then(|Authorised { key, renews }| match app.issuer.find(&key, renews) {
-        Some(issued) => Ok((key, renews, Some(issued))),
-        None => app.issuer.admit(&key).map(|()| (key, renews, None)).map_err(Error::from),
+    let admitted = authorised.and_then(|key| {
+        let renews = renews?;
+        let found = app.issuer.find(&key, renews);
+        if found.is_none() {
+            app.issuer.admit(&key)?;
+        }
+        Ok((key, renews, found))
     });
     let (key, renews, found) = match admitted {
         Ok(admitted) => admitted,
@@ -99,7 +113,7 @@ fn authorise(
     parameters: &Parameters,
     is_source_identity_on: bool,
     record: &mut SessionRequest,
-) -> Result<Authorised, Error> {
+) -> Result<CredentialsKey, Error> {
     record.project_name = Some(member.project.name.clone());
     record.project_role = Some(member.project_role.query_name());
     let asked: Option<RoleArn> = parameters.one("roleARN")?;
@@ -114,10 +128,6 @@ fn authorise(
         None => SessionName::from_parts(member.caller.user.email.local_part(), &member.project.name),
     };
     record.session_name = Some(session_name.to_string());
-    let renews = match parameters.one("renews")? {
-        Some(true) => Renews::Yes,
-        Some(false) | None => Renews::Unknown,
-    };
     let mapping = match &asked {
         Some(role) => mapping::find_for_role(&mappings, role, member.project_role)?,
         None => mapping::find_default(&mappings, member.project_role)?,
@@ -126,7 +136,7 @@ fn authorise(
     record.mapping_id = Some(mapping.id);
     let extras = mapping.extras(&member.caller.user.email, is_source_identity_on)?;
     record.source_identity.clone_from(&extras.source_identity);
-    let key = CredentialsKey {
+    Ok(CredentialsKey {
         member: member.caller.user.email.to_string(),
         key_prefix: record.key_prefix.clone(),
         project_id: member.project.id,
@@ -136,8 +146,7 @@ fn authorise(
         session_name,
         duration,
         extras,
-    };
-    Ok(Authorised { key, renews })
+    })
 }
 
 #[cfg(test)]

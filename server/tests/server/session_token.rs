@@ -310,6 +310,31 @@ on_both_stores! {
         }
     }
 
+    fn who_renews_gets_what_has_half_of_its_time_left_and_others_what_has_nine_tenths(world: &World) {
+        let churn = churn(world);
+        let asked = |duration: u32, renews: Option<&str>| {
+            let login = format!("Authorization: ApiKey {}", churn.scientist);
+            let said = renews.map(|renews| format!("Hops-Renews: {renews}"));
+            let headers: Vec<&str> = [Some(login.as_str()), said.as_deref()].into_iter().flatten().collect();
+            let target = format!("{API}{TOKEN}?durationSeconds={duration}");
+            (churn.server.send("GET", &target, &headers).status, churn.sts.asked().len())
+        };
+        // The query differs, so that each set is asked for anew.
+        for (duration, minutes_ago, is_enough_to_renew, is_enough) in
+            [(3600, 5, true, true), (3601, 7, true, false), (3602, 29, true, false), (3603, 31, false, false)]
+        {
+            churn.sts.answers_as_if_it_were(minutes_ago);
+            assert_eq!(asked(duration, None), (200, 1), "{minutes_ago} minutes");
+            let calls = |is_enough: bool| usize::from(!is_enough);
+            assert_eq!(asked(duration, Some("true")), (200, calls(is_enough_to_renew)), "{minutes_ago} minutes");
+            assert_eq!(asked(duration, Some("false")), (200, calls(is_enough)), "{minutes_ago} minutes");
+            assert_eq!(asked(duration, None), (200, calls(is_enough)), "{minutes_ago} minutes");
+        }
+        assert_eq!(asked(3600, Some("yes")), (400, 0));
+        let refused = world.sql("select reason from audit where outcome = 'refused'");
+        assert!(refused[0][0].contains("hops-renews: it is neither true nor false"), "{refused:?}");
+    }
+
     fn a_change_of_mapping_membership_or_key_makes_earlier_credentials_unreachable(world: &World) {
         let churn = churn(world);
         let scientists = "roleARN=arn:aws:iam::123456789012:role/scientists";

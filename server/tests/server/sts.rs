@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -40,6 +40,8 @@ pub struct Sts {
     asked: Arc<Mutex<Vec<Asked>>>,
     identities: Arc<AtomicUsize>,
     arrival: Arc<Condvar>,
+    /// How long ago it says that it answers, in seconds.
+    age: Arc<AtomicU64>,
 }
 
 impl Sts {
@@ -52,14 +54,15 @@ impl Sts {
             asked: Arc::default(),
             identities: Arc::default(),
             arrival: Arc::default(),
+            age: Arc::default(),
         };
         let (mood, asked, arrival) = (sts.mood.clone(), sts.asked.clone(), sts.arrival.clone());
-        let identities = sts.identities.clone();
+        let (identities, age) = (sts.identities.clone(), sts.age.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (mood, asked, arrival) = (mood.clone(), asked.clone(), arrival.clone());
-                let identities = identities.clone();
-                std::thread::spawn(move || converse(&stream, &mood, &asked, &arrival, &identities));
+                let (identities, age) = (identities.clone(), age.clone());
+                std::thread::spawn(move || converse(&stream, &mood, &asked, &arrival, &identities, &age));
             }
         });
         sts
@@ -68,6 +71,11 @@ impl Sts {
     pub fn is(&self, mood: Mood) {
         *self.mood.0.lock().expect("no panic") = mood;
         self.mood.1.notify_all();
+    }
+
+    /// Dates its answers back, so that what it gives has used up as much of its time.
+    pub fn answers_as_if_it_were(&self, minutes_ago: u64) {
+        self.age.store(60 * minutes_ago, Ordering::Relaxed);
     }
 
     /// Waits for an AssumeRole request.
@@ -118,11 +126,13 @@ fn converse(
     asked: &Mutex<Vec<Asked>>,
     arrival: &Condvar,
     identities: &AtomicUsize,
+    age: &AtomicU64,
 ) {
     let mut reader = BufReader::new(stream);
     while let Some(body) = request_body(&mut reader) {
         let parameters: Asked = form_urlencoded::parse(&body).into_owned().collect();
-        let now = OffsetDateTime::now_utc().replace_nanosecond(0).expect("legal");
+        let age = Duration::from_secs(age.load(Ordering::Relaxed));
+        let now = (OffsetDateTime::now_utc() - age).replace_nanosecond(0).expect("legal");
         let answer = match value(&parameters, "Action") {
             "AssumeRole" => {
                 asked.lock().expect("no panic").push(parameters.clone());

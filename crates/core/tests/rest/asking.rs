@@ -97,7 +97,7 @@ fn the_values_of_a_request_are_percent_encoded() {
         role: Some("arn:aws:iam::123456789012:role/team/a+b=c,d.e@f".parse().expect("an ARN")),
         session_name: Some("me+you=us,we@home".parse().expect("a session name")),
         duration: SessionDuration::from_seconds(900).expect("a duration"),
-        extras: Extras::default(),
+        ..AssumeRole::default()
     };
     block_on(member(&server.endpoint, &[]).assume_role(&request)).expect("credentials");
     assert_eq!(
@@ -117,6 +117,17 @@ fn the_server_chooses_what_a_request_does_not_name() {
     assert_eq!(credentials.role(), None);
     assert_eq!(header(&server.requests()[0], "accept"), Some("application/json"));
     assert_eq!(header(&server.requests()[0], "user-agent"), Some("hops-credentials/0.1.0"));
+}
+
+#[test]
+fn only_a_request_for_credentials_that_are_renewed_says_so() {
+    let server = Server::answering(vec![session_token()]);
+    for renews in [false, true] {
+        let request = AssumeRole { renews, ..AssumeRole::default() };
+        block_on(member(&server.endpoint, &[]).assume_role(&request)).expect("credentials");
+    }
+    let [first, second] = &server.requests()[..] else { panic!("two requests") };
+    assert_eq!([header(first, "hops-renews"), header(second, "hops-renews")], [None, Some("true")]);
 }
 
 #[test]

@@ -124,11 +124,13 @@ public final class Native {
    *
    * @param settings the settings
    * @param request the request
+   * @param renews whether the caller renews them; a role-mapping server may then answer with some that have half of their
+   *     time left
    * @param chance a random number from 0 to 1, which spreads the refreshes of many jobs
    * @return the credentials, and when newer ones are to be fetched
    * @throws CloudCredentialException when there are none
    */
-  native Fetched assumeRole(JvmSettings settings, RoleRequest request, double chance)
+  native Fetched assumeRole(JvmSettings settings, RoleRequest request, boolean renews, double chance)
       throws CloudCredentialException;
 
   /**

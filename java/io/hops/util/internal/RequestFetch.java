@@ -13,8 +13,13 @@ final class RequestFetch extends Fetch {
 
   /** Fetches for the first time, when the caller gets the exception itself. */
   Fetched fetchFirst() throws CloudCredentialException {
+    // The caller may use them to their end.
+    return ask(false);
+  }
+
+  private Fetched ask(boolean renews) throws CloudCredentialException {
     double chance = ThreadLocalRandom.current().nextDouble();
-    return Native.loaded().assumeRole(JvmSettings.readWithCertificates(), request, chance);
+    return Native.loaded().assumeRole(JvmSettings.readWithCertificates(), request, renews, chance);
   }
 
   @Override
@@ -22,7 +27,7 @@ final class RequestFetch extends Fetch {
     boolean isRetryable;
     String reason;
     try {
-      return fetchFirst();
+      return ask(true);
     } catch (CloudCredentialException e) {
       isRetryable = e.isRetryable();
       reason = e.getMessage();

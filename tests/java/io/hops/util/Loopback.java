@@ -16,6 +16,7 @@ import java.util.concurrent.ConcurrentHashMap;
 public final class Loopback implements AutoCloseable {
   final List<String> requests = Collections.synchronizedList(new ArrayList<>());
   final List<String> authorizations = Collections.synchronizedList(new ArrayList<>());
+  public final List<String> renewals = Collections.synchronizedList(new ArrayList<>());
   private final Map<String, Answer> answers = new ConcurrentHashMap<>();
   private final HttpServer server;
   private final String scheme;
@@ -55,6 +56,7 @@ public final class Loopback implements AutoCloseable {
     String form = new String(body, 0, length, StandardCharsets.UTF_8);
     requests.add(exchange.getRequestMethod() + " " + exchange.getRequestURI() + (form.isEmpty() ? "" : " " + form));
     authorizations.add(exchange.getRequestHeaders().getFirst("Authorization"));
+    renewals.add(exchange.getRequestHeaders().getFirst("Hops-Renews"));
     Answer answer =
         answers.getOrDefault(
             exchange.getRequestURI().getPath(),

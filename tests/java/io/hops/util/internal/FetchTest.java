@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.hops.util.RoleMappingServer;
 import java.io.IOException;
+import java.util.Arrays;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -41,6 +42,8 @@ class FetchTest {
     Fetch taken = Fetch.fromOtherCopy(fetch::apply);
     Fetched fetched = taken.fetch(0, 60_000, 3_600_000);
     Fetched own = fetch.fetchFirst();
+    // Each asks for the default role and then for credentials. What is fetched first goes to the caller, who may use it to its end.
+    assertEquals(Arrays.asList(null, "true", null, null), server.http.renewals);
     assertEquals(own.credentials.getAccessKeyId(), fetched.credentials.getAccessKeyId());
     assertEquals(own.credentials.getSecretAccessKey(), fetched.credentials.getSecretAccessKey());
     assertEquals(own.credentials.getSessionToken(), fetched.credentials.getSessionToken());
