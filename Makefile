@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: demo demo-parts test program matrix soak bench-server readers test-tensorflow parts jar wheel publish
+.PHONY: demo demo-parts test program matrix soak bench-server upgrade readers test-tensorflow parts jar wheel publish
 
 export JAVA_HOME := $(shell python3 -m rig.jdk 17)
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
@@ -46,6 +46,10 @@ program: build/venv/ok build/spark/3.5.8/ok $(JAR) $(SERVER)
 # Puts the server under load, and checks its promises: `make bench-server [ARGS=--audit-rows=10000000]`.
 bench-server: build/venv/ok build/wrk build/postgresql $(SERVER) $(PEER)
 	@$(PYTHON) -m runs.bench_server $(ARGS)
+
+# Replaces servers of the previous commit by this one on a database in use, and back: `make upgrade [ARGS='--from COMMIT']`.
+upgrade: build/venv/ok build/postgresql $(SERVER) $(PEER)
+	@$(PYTHON) -m runs.upgrade $(ARGS)
 
 # Runs every layout of the jars on every line of Spark, and prints which class loader holds what.
 matrix: parts

@@ -23,6 +23,10 @@ class RoleServer:
 
     directory: Path
     variables: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    #: The program; the server of a run that compares versions is another one.
+    binary: Path = BINARY
+    #: The URL of a database that servers share; without it, that of `database`.
+    shared: str | None = None
 
     @property
     def database(self) -> Path:
@@ -37,7 +41,7 @@ class RoleServer:
     def command(self, *arguments: str) -> str:
         """Runs one command. Returns what it printed, without the line end."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        done = run([BINARY, *arguments], self._environment(), self.directory, 30)
+        done = run([self.binary, *arguments], self._environment(), self.directory, 30)
         if done.returncode != 0:
             raise CommandFailed(f"role-mapping-server {' '.join(arguments)}: exit {done.returncode}: {done.stderr.strip()}")
         return done.stdout.removesuffix("\n")
@@ -51,9 +55,9 @@ class RoleServer:
     @contextmanager
     def serve(self, *options: str) -> Iterator[tuple[str, Program]]:
         """Serves for the length of the `with` block. Yields the endpoint and the process."""
-        command: list[str | Path] = [BINARY, "serve", "--listen", "127.0.0.1:0", *options]
+        command: list[str | Path] = [self.binary, "serve", "--listen", "127.0.0.1:0", *options]
         with Program(command, self.log, self._environment(), self.directory) as program:
             yield program.await_line(r"^listening on (http://127\.0\.0\.1:\d+)$")[1], program
 
     def _environment(self) -> dict[str, str]:
-        return environment(self.directory / "home", DATABASE_URL=f"sqlite://{self.database}", **self.variables)
+        return environment(self.directory / "home", DATABASE_URL=self.shared or f"sqlite://{self.database}", **self.variables)

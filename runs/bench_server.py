@@ -24,7 +24,7 @@ from pathlib import Path
 
 from rig import ROOT
 from rig.aws import REGION
-from rig.postgres import postgres
+from rig.database import DATABASES, execute
 from rig.process import environment, run
 from rig.server import BINARY
 
@@ -120,37 +120,6 @@ def audit_rows(size: Size) -> str:
         f"'project-' || (1 + i % {size.projects}), 'arn:aws:iam::123456789012:role/bench-' || (1 + i % {size.mappings}), "
         f"'job-' || i, 3600, 'ASIA' || i, 'sts-' || i from n where i <= {size.audit}"
     )
-
-
-@contextmanager
-def sqlite_database(directory: Path) -> Iterator[str]:
-    """Yields the URL of a new SQLite database."""
-    yield f"sqlite://{directory}/roles.db"
-
-
-@contextmanager
-def postgres_database(_directory: Path) -> Iterator[str]:
-    """Yields the URL of a new PostgreSQL database."""
-    with postgres() as url:
-        yield url
-
-
-DATABASES = {"SQLite": sqlite_database, "PostgreSQL": postgres_database}
-
-
-def execute(database: str, statements: Iterator[str]) -> None:
-    """Runs statements on a database, in one transaction."""
-    if database.startswith("sqlite://"):
-        connection = sqlite3.connect(database.removeprefix("sqlite://"))
-        connection.execute("pragma cache_size = -200000")
-        with connection:
-            for statement in statements:
-                connection.execute(statement)
-        connection.close()
-    else:
-        text = ";\n".join(statements)
-        command = ["psql", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", database]
-        subprocess.run(command, input=text, check=True, text=True)
 
 
 def audit_indexes(database: str) -> dict[str, str]:
@@ -308,7 +277,7 @@ def time_migration(rows: int) -> None:
                 digest = hashlib.sha384(text.encode()).hexdigest()
                 checksum = f"x'{digest}'" if name == "SQLite" else f"'\\x{digest}'"
                 done.append(f"insert into _sqlx_migrations values ({number}, '', current_timestamp, true, {checksum}, 0)")
-            execute(database, iter([*done, audit_rows(size)]))
+            execute(database, [*done, audit_rows(size)])
             print(f"{name}: migration 4 with {rows} rows of the audit: {migrate(Path(made), database):.1f} s", flush=True)
 
 
