@@ -7,7 +7,6 @@
 pub mod recorder;
 pub mod search;
 
-use std::os::unix::fs::MetadataExt;
 use std::time::SystemTime;
 
 use hops_credentials_core::sts::IssuedCredentials;
@@ -32,11 +31,10 @@ pub struct Actor {
 impl Actor {
     /// The actor of a command line of `role-mapping-server`: `command line (USER on HOST)`, or `(root via USER on HOST)` under sudo.
     pub fn command_line() -> Self {
-        let user = system_user();
-        let sudo = std::env::var("SUDO_USER").map(|name| format!(" via {name}")).unwrap_or_default();
+        let sudo_user = std::env::var("SUDO_USER").ok();
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "unknown host".to_owned());
-        let host = host.trim_end();
-        let name = format!("command line ({user}{sudo} on {host})");
+        let user = describe_user(real_uid(), &read_passwd(), sudo_user.as_deref());
+        let name = format!("command line ({user} on {})", clean(host.trim_end()));
         Self { request_id: crate::random::hex::<8>(), name, address: None }
     }
 
@@ -46,15 +44,38 @@ impl Actor {
     }
 }
 
-/// The user of this process, by the name in `/etc/passwd` or else by the number. A variable such as `USER` proves nothing.
-fn system_user() -> String {
-    let Ok(uid) = std::fs::metadata("/proc/self").map(|process| process.uid().to_string()) else {
-        return "unknown user".to_owned();
-    };
-    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+/// The real user of this process, who started it, by number; `None` where there is no `/proc`.
+fn real_uid() -> Option<u32> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_whitespace().next()?.parse().ok()
+}
+
+fn read_passwd() -> String {
+    std::fs::read_to_string("/etc/passwd").unwrap_or_default()
+}
+
+/// Names a user of the system: by the name in `/etc/passwd`, else by the number. A variable proves nothing, since anybody can set it; but
+/// root could write any row, so of root the variable of sudo is believed, which names the user behind.
+fn describe_user(uid: Option<u32>, passwd: &str, sudo_user: Option<&str>) -> String {
+    let Some(uid) = uid else { return "unknown user".to_owned() };
+    let number = uid.to_string();
     let user =
-        passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields.get(2) == Some(&&*uid));
-    user.map_or(format!("uid {uid}"), |fields| fields[0].to_owned())
+        passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields.get(2) == Some(&&*number));
+    let user = user.map_or(format!("uid {number}"), |fields| clean(fields[0]));
+    match sudo_user {
+        Some(behind) if uid == 0 && !behind.is_empty() => format!("{user} via {}", clean(behind)),
+        Some(_) | None => user,
+    }
+}
+
+/// The longest name of a user or a machine in an actor, in characters.
+const LONGEST_NAME: usize = 64;
+
+/// Writes the name of a user or a machine so that it looks like nothing else: at most [`LONGEST_NAME`] characters, `?` for those that no
+/// such name has.
+fn clean(name: &str) -> String {
+    let is_usual = |character: char| character.is_ascii_alphanumeric() || "_.-@+$\\".contains(character);
+    name.chars().take(LONGEST_NAME).map(|character| if is_usual(character) { character } else { '?' }).collect()
 }
 
 /// A change an administrator makes; the names are those of the command line.
@@ -249,4 +270,24 @@ pub async fn record_changes(
         query.persistent(false).execute(&mut *connection).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_runs_a_command_is_known_by_number_and_root_alone_may_say_for_whom() {
+        let passwd = "root:x:0:0:root:/root:/bin/sh\nbob:x:1001:1001::/home/bob:/bin/sh\n";
+        let named = |uid, sudo_user| describe_user(uid, passwd, sudo_user);
+        assert_eq!(named(Some(1001), Some("alice")), "bob");
+        assert_eq!(named(Some(1002), Some("alice")), "uid 1002");
+        assert_eq!(named(None, Some("alice")), "unknown user");
+        assert_eq!(named(Some(0), None), "root");
+        assert_eq!(named(Some(0), Some("")), "root");
+        assert_eq!(named(Some(0), Some("alice")), "root via alice");
+        assert_eq!(named(Some(0), Some("CORP\\al.ice-1")), "root via CORP\\al.ice-1");
+        assert_eq!(named(Some(0), Some("a\u{1b}[31m\nb) (c")), "root via a??31m?b????c");
+        assert_eq!(named(Some(0), Some(&"x".repeat(1000))), format!("root via {}", "x".repeat(64)));
+    }
 }

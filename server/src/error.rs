@@ -147,6 +147,9 @@ pub enum Error {
         /// The time to wait.
         seconds: u64,
     },
+    /// A command made its change, and could not print what it prints about it.
+    #[error("the change was made, so do not repeat it, but writing to stdout failed")]
+    NotPrinted(#[source] std::io::Error),
     /// The system: the socket, the files and the signals of `serve`, or stdout.
     #[error("{attempted} failed")]
     System {
@@ -212,9 +215,11 @@ impl Error {
                 }
                 CoreError::Unavailable { .. } | CoreError::BadAnswer { .. } => StatusCode::BAD_GATEWAY,
             },
-            Error::AddressInUse(_) | Error::Open(_) | Error::Database(_) | Error::System { .. } => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
+            Error::AddressInUse(_)
+            | Error::Open(_)
+            | Error::Database(_)
+            | Error::NotPrinted(_)
+            | Error::System { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -229,6 +234,11 @@ impl Error {
             Error::TooManyAtOnce(_) => Some(1),
             _ => (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
         }
+    }
+
+    /// The exit code of a command: 1 when nothing has changed, 3 when the change was made.
+    pub fn exit_code(&self) -> u8 {
+        if let Error::NotPrinted(_) = self { 3 } else { 1 }
     }
 
     /// Whether the database is the reason.
@@ -278,6 +288,7 @@ impl Error {
             | Error::AuditBusy
             | Error::Open(_)
             | Error::Database(_)
+            | Error::NotPrinted(_)
             | Error::System { .. } => self.status().as_u16().into(),
         }
     }

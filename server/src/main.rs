@@ -45,6 +45,7 @@ mod sts_budget;
 mod user;
 mod wrong_keys;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -75,9 +76,10 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if is_log_read {
-                eprintln!("{}{}", with_sources(&error), remedy(&error));
+                // Where stderr takes nothing, the exit code tells it alone.
+                let _ = writeln!(std::io::stderr(), "{}{}", with_sources(&error), remedy(&error));
             }
-            ExitCode::FAILURE
+            ExitCode::from(error.exit_code())
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The commands: each does its work and prints the result.
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ use crate::identity::{self, Identity};
 use crate::issuer::Issuer;
 use crate::mapping::apply::{self, Others, UnknownProject, Wanted};
 use crate::mapping::change;
-use crate::mapping::file;
+use crate::mapping::file::{self, Difference};
 use crate::mapping::terms::{ExternalId, Terms};
 use crate::mapping::{self, Mapping};
 use crate::metrics::Metrics;
@@ -53,7 +53,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Opens the database, creating or migrating it, and runs the command.
 ///
 /// # Errors
-/// [`Error`]; then nothing has changed.
+/// [`Error`]; then nothing has changed, except with [`Error::NotPrinted`].
 pub async fn run(command: Command, address: &Address) -> Result<(), Error> {
     let database = Database::open(address, command.database_settings()).await?;
     let actor = Actor::command_line();
@@ -66,23 +66,25 @@ pub async fn run(command: Command, address: &Address) -> Result<(), Error> {
         }
         Command::User(command) => user(&database, &actor, command).await,
         Command::Project(ProjectCommand::Add { name, .. }) => {
-            project::add(&database, &actor, &name).await.and_then(|project| print(&project.id))
+            project::add(&database, &actor, &name).await.and_then(|project| report([project.id]))
         }
         Command::Member(command) => member(&database, &actor, command).await,
         Command::Mapping(command) => mapping(&database, &actor, command).await,
-        Command::Import(options) => import::run(&database, &actor, &options)
-            .await
-            .and_then(|differences| differences.iter().try_for_each(|difference| print(difference))),
+        Command::Import(options) => {
+            let is_change = !options.dry_run;
+            import::run(&database, &actor, &options)
+                .await
+                .and_then(|differences| print_differences(&differences, is_change))
+        }
     };
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, database.close()).await;
     outcome
 }
 
 async fn user(database: &Database, actor: &Actor, command: UserCommand) -> Result<(), Error> {
-    let show = |key: &ApiKey| print(&key.reveal());
     match command {
-        UserCommand::Add { email, admin, .. } => user::add(database, actor, &email, admin, show).await.map(drop),
-        UserCommand::Key { email, .. } => user::renew_key(database, actor, &email, show).await.map(drop),
+        UserCommand::Add { email, admin, .. } => user::add(database, actor, &email, admin, print_key).await.map(drop),
+        UserCommand::Key { email, .. } => user::renew_key(database, actor, &email, print_key).await.map(drop),
     }
 }
 
@@ -103,7 +105,7 @@ async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) ->
             let project = project_for_mapping(database, &project).await?;
             let terms = Terms { project_role, role: role_arn, is_default: default, external_id, source_identity };
             let added = change::add(database, actor, project.id, terms).await?;
-            print(&added.id)
+            report([added.id])
         }
         MappingCommand::List { project: None, .. } => list(&mapping::list(database).await?),
         MappingCommand::List { project: Some(project), .. } => {
@@ -116,7 +118,7 @@ async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) ->
                 // Names pass from one project of a cluster to another; the file must reach the same projects later.
                 mappings.iter_mut().for_each(|mapping| mapping.project.name = mapping.project.id.to_string());
             }
-            print(&file::write(&mappings))
+            show([file::write(&mappings)])
         }
         MappingCommand::Apply { file, dry_run, .. } => {
             let text = std::fs::read_to_string(&file).map_err(|error| Error::System {
@@ -135,7 +137,7 @@ async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) ->
             } else {
                 apply::apply(database, actor, &wanted).await?
             };
-            differences.iter().try_for_each(|difference| print(difference))
+            print_differences(&differences, !dry_run)
         }
         MappingCommand::Remove { id, .. } => change::remove(database, actor, id).await,
     }
@@ -163,7 +165,7 @@ fn check_is_id(project: &ProjectRef, url: &str) -> Result<i64, Error> {
 }
 
 fn list(mappings: &[Mapping]) -> Result<(), Error> {
-    mappings.iter().try_for_each(|mapping| {
+    show(mappings.iter().map(|mapping| {
         // Lines without either are as they were before there were such columns.
         let more = match (&mapping.external_id, mapping.source_identity) {
             (None, false) => String::new(),
@@ -171,7 +173,7 @@ fn list(mappings: &[Mapping]) -> Result<(), Error> {
                 format!("\t{}\t{source_identity}", external_id.as_ref().map_or("", ExternalId::as_str))
             }
         };
-        print(&format_args!(
+        format!(
             "{}\t{}\t{}\t{}\t{}\t{}{more}",
             mapping.id,
             mapping.project.id,
@@ -179,14 +181,45 @@ fn list(mappings: &[Mapping]) -> Result<(), Error> {
             mapping.project_role.command_line_name(),
             mapping.role,
             mapping.is_default
-        ))
-    })
+        )
+    }))
 }
 
-/// Prints a line on stdout. Fails when nobody can read it: the line may be a new API key.
-fn print(line: &dyn Display) -> Result<(), Error> {
-    writeln!(std::io::stdout(), "{line}")
-        .map_err(|error| Error::System { attempted: "writing to stdout".to_owned(), source: error.into() })
+/// Prints what changed, or what would change.
+fn print_differences(differences: &[Difference], is_change: bool) -> Result<(), Error> {
+    if is_change { report(differences) } else { show(differences) }
+}
+
+/// Prints lines about a change that was made.
+///
+/// # Errors
+/// [`Error::NotPrinted`].
+fn report(lines: impl IntoIterator<Item: Display>) -> Result<(), Error> {
+    write_lines(lines).map_err(Error::NotPrinted)
+}
+
+/// Prints lines of a command that changes nothing.
+fn show(lines: impl IntoIterator<Item: Display>) -> Result<(), Error> {
+    write_lines(lines).map_err(cannot_print)
+}
+
+/// Writes lines on stdout until nobody reads any more: `head` has seen enough.
+fn write_lines(lines: impl IntoIterator<Item: Display>) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    let written = lines.into_iter().try_for_each(|line| writeln!(stdout, "{line}"));
+    match written.and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome,
+    }
+}
+
+fn cannot_print(source: io::Error) -> Error {
+    Error::System { attempted: "writing to stdout".to_owned(), source: source.into() }
+}
+
+/// Prints a new API key. Fails also when nobody reads it.
+fn print_key(key: &ApiKey) -> Result<(), Error> {
+    writeln!(io::stdout(), "{}", key.reveal()).map_err(cannot_print)
 }
 
 async fn serve(database: &Database, address: &Address, options: &Serve) -> Result<(), Error> {

@@ -29,7 +29,7 @@ use crate::user::Email;
 ///   role-mapping-server serve --listen 127.0.0.1:8080
 ///
 /// Every command creates or migrates the database if needed, and works while the server runs. Exit codes: 0 done; 1 failed,
-/// nothing changed; 2 wrong usage.
+/// nothing changed; 2 wrong usage; 3 changed, but what the command prints could not be written.
 #[derive(Debug, Parser)]
 #[command(name = "role-mapping-server", version, verbatim_doc_comment)]
 pub struct CommandLine {
@@ -113,7 +113,8 @@ pub struct Serve {
     /// The longest wait for the next request of a connection; longer than that of the proxy in front
     #[arg(long, value_name = "SECONDS", default_value_t = 130, value_parser = value_parser!(u64).range(1..=3600))]
     pub keep_alive: u64,
-    /// The most connections to the database; by default 8 to PostgreSQL, and with SQLite one for each core, from 2 to 8
+    /// The most connections to the database, and one more that checks it; by default 8 to PostgreSQL, and with SQLite one for each core,
+    /// from 2 to 8
     #[arg(long, value_name = "NUMBER")]
     pub database_connections: Option<NonZeroU32>,
     /// The longest wait for one of those connections

@@ -9,6 +9,7 @@ mod browser;
 mod cluster;
 mod command_line;
 mod delegated;
+mod exit_codes;
 mod fairness;
 mod identity;
 mod log;

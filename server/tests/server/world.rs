@@ -240,6 +240,11 @@ impl Server {
         assert!(sent.expect("kill runs").success());
     }
 
+    /// Returns what the log holds so far.
+    pub fn log(&self) -> String {
+        self.log.0.lock().expect("no panic").clone()
+    }
+
     /// Waits until the log holds this text.
     pub fn wait_for_log(&self, text: &str) {
         let log = self.log.0.lock().expect("no panic");
