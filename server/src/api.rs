@@ -17,6 +17,12 @@ use crate::app::App;
 use crate::error::Error;
 use crate::http::request_log::Cause;
 
+/// The beginning of all paths of the interface.
+pub const PREFIX: &str = "/hopsworks-api";
+
+/// The path of its description.
+pub const DESCRIPTION: &str = "/openapi.json";
+
 /// All paths of the interface.
 pub fn routes() -> Router<App> {
     let contract = Router::new()
@@ -40,7 +46,7 @@ pub fn routes() -> Router<App> {
         .nest("/api", contract)
         .fallback(async || Error::NoSuchPath)
         .method_not_allowed_fallback(async || Error::MethodNotAllowed);
-    Router::new().nest("/hopsworks-api", interface).route("/openapi.json", get(describe))
+    Router::new().nest(PREFIX, interface).route(DESCRIPTION, get(describe))
 }
 
 /// Refuses all methods but GET where GET has an effect. HEAD is asked for without an effect in mind, by monitors and caches, and axum
@@ -51,11 +57,11 @@ async fn allow_get_only() -> impl IntoResponse {
 
 /// Describes the interface as OpenAPI. A test compares the description with what is served.
 async fn describe() -> Response {
-    static DESCRIPTION: LazyLock<String> = LazyLock::new(|| {
+    static TEXT: LazyLock<String> = LazyLock::new(|| {
         let version = concat!("\"version\": \"", env!("CARGO_PKG_VERSION"), "\"");
         include_str!("../openapi.json").replacen("\"version\": \"\"", version, 1)
     });
-    ([(header::CONTENT_TYPE, "application/json")], DESCRIPTION.as_str()).into_response()
+    ([(header::CONTENT_TYPE, "application/json")], TEXT.as_str()).into_response()
 }
 
 /// An error as the contract writes it.

@@ -66,7 +66,7 @@ pub enum Error {
     InvalidArgument(String),
     /// A body that is larger than any request needs.
     #[error("the body of the request is larger than {0} bytes")]
-    TooLarge(u64),
+    TooLarge(usize),
     /// An unknown path.
     #[error("there is nothing at this path")]
     NoSuchPath,
@@ -147,6 +147,9 @@ pub enum Error {
         /// The time to wait.
         seconds: u64,
     },
+    /// A fault of this program. The log has its place in a line before.
+    #[error("the handler of the request panicked")]
+    Panicked,
     /// A command made its change, and could not print what it prints about it.
     #[error("the change was made, so do not repeat it, but writing to stdout failed")]
     NotPrinted(#[source] std::io::Error),
@@ -218,6 +221,7 @@ impl Error {
             Error::AddressInUse(_)
             | Error::Open(_)
             | Error::Database(_)
+            | Error::Panicked
             | Error::NotPrinted(_)
             | Error::System { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -288,6 +292,7 @@ impl Error {
             | Error::AuditBusy
             | Error::Open(_)
             | Error::Database(_)
+            | Error::Panicked
             | Error::NotPrinted(_)
             | Error::System { .. } => self.status().as_u16().into(),
         }

@@ -5,6 +5,7 @@
 //!
 //! A thread of its own writes the lines, so a log that nobody reads stops nobody: while its queue is full, lines are dropped and counted.
 
+use std::any::Any;
 use std::collections::HashSet;
 use std::fmt::Display;
 use std::io::Write;
@@ -77,6 +78,20 @@ pub fn note(request_id: &str, text: &str) {
     line(&format_args!("request={request_id} note={text:?}"));
 }
 
+/// Writes a line for each panic from now on.
+pub fn watch_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or("an unknown place".to_owned(), ToString::to_string);
+        line(&describe_panic(&place, panic.payload()));
+    }));
+}
+
+/// Says where a panic was, and why if that is a text of the program: what a value prints may be a secret.
+fn describe_panic(place: &str, payload: &dyn Any) -> String {
+    let reason = payload.downcast_ref::<&'static str>().copied();
+    format!("panic at {place}: {:?}", reason.unwrap_or("a text that may quote a value and is left out"))
+}
+
 /// The number of damaged rows that are remembered. The server does not name further ones.
 const MAX_DAMAGED_ROWS: usize = 1000;
 
@@ -127,6 +142,14 @@ fn write() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_panic_is_told_with_its_place_and_without_a_value() {
+        let told = |payload: Box<dyn Any>| describe_panic("server/src/x.rs:1:2", &*payload);
+        assert_eq!(told(Box::new("it is never closed")), "panic at server/src/x.rs:1:2: \"it is never closed\"");
+        let canary = told(Box::new(format!("{}: {:?}", "never", "canary")));
+        assert!(canary.starts_with("panic at server/src/x.rs:1:2: ") && !canary.contains("canary"), "{canary}");
+    }
 
     #[test]
     fn what_finds_no_room_in_the_queue_is_counted() {

@@ -53,6 +53,8 @@ pub struct Metrics {
     pub wrong_keys: Counter,
     /// Session-token requests that got what STS gave an earlier one.
     pub reused: Counter,
+    /// Handlers that panicked.
+    pub panics: Counter,
     audit_writes: Family<Outcome, Counter>,
     audit_rows: Family<Outcome, Counter>,
 }
@@ -96,6 +98,8 @@ impl Default for Metrics {
         registry.register("wrong_keys", "API keys and tokens that nobody has", wrong_keys.clone());
         let reused = Counter::default();
         registry.register("session_tokens_reused", "Requests that got what STS gave an earlier one", reused.clone());
+        let panics = Counter::default();
+        registry.register("panics", "Requests whose handler panicked, a fault of the server", panics.clone());
         let audit_writes = Family::default();
         registry.register("audit_writes", "Transactions of the audit's recorder", audit_writes.clone());
         let audit_rows = Family::default();
@@ -113,6 +117,7 @@ impl Default for Metrics {
             waiting_for_sts,
             wrong_keys,
             reused,
+            panics,
             audit_writes,
             audit_rows,
         }

@@ -6,7 +6,7 @@
 mod assets;
 mod audit;
 pub mod base_identity;
-mod error;
+pub mod error;
 mod forms;
 mod frame;
 mod home;
@@ -27,9 +27,8 @@ mod users;
 mod visitor;
 
 use axum::Router;
-use axum::extract::Request;
 use axum::http::{HeaderValue, header};
-use axum::middleware::{self, Next};
+use axum::middleware;
 use axum::response::Response;
 use axum::routing::{get, post};
 
@@ -62,12 +61,11 @@ pub fn routes(app: &App) -> Router<App> {
         .fallback(error::no_such_page)
         .method_not_allowed_fallback(error::wrong_method)
         .layer(middleware::from_fn_with_state(app.clone(), forms::guard))
-        .layer(middleware::from_fn(add_security_headers))
+        .layer(middleware::map_response(async |response: Response| secure(response)))
 }
 
 /// Adds the headers that make the browser protect the page.
-async fn add_security_headers(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+fn secure(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -223,6 +223,7 @@ fn print_key(key: &ApiKey) -> Result<(), Error> {
 }
 
 async fn serve(database: &Database, address: &Address, options: &Serve) -> Result<(), Error> {
+    log::watch_panics();
     if address.is_unprotected() {
         log::line(&"the connection to PostgreSQL is not protected: sslmode=disable");
     }

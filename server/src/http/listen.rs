@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header;
+use axum::http::{Uri, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -33,6 +33,7 @@ use crate::http::connection::{Connection, Connections, HeadTimeout};
 use crate::http::deadline::REQUEST_TIMEOUT;
 use crate::log;
 use crate::metrics::{GaugeGuard, Metrics};
+use crate::pages::error::refuse;
 
 /// The longest wait for a TLS handshake, for the head of a request, and for a client to read its answer.
 pub(super) const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -154,8 +155,9 @@ impl Listener {
 
     async fn accept_all(self, router: Router, metrics: Arc<Metrics>) {
         let refusals = Arc::new(Semaphore::new(MAX_REFUSALS));
-        let refusal = Router::new().fallback(async || {
-            ([(header::CONNECTION, "close")], Error::TooManyAtOnce("this address has as many connections as it may"))
+        let refusal = Router::new().fallback(async |uri: Uri| {
+            let reason = Error::TooManyAtOnce("this address has as many connections as it may");
+            ([(header::CONNECTION, "close")], refuse(uri.path(), reason))
         });
         loop {
             let (stream, peer) = match self.socket.accept().await {

@@ -1,7 +1,9 @@
 //! The layer around every request: an id, a limit on time and size, no caching, and one line in the log.
 //!
-//! The line has the client's address, the caller's e-mail address once it is known, the method and the path, never the query, a header or a body: they may hold secrets of the caller.
+//! The line has the client's address, the caller's e-mail address once it is known, the method and the path, never a word of the query, a
+//! header or a body: they may hold secrets of the caller.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -9,7 +11,8 @@ use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use futures_util::FutureExt;
 
 use crate::app::App;
 use crate::browser_session::cookie::Cookie;
@@ -17,10 +20,11 @@ use crate::error::{Error, with_sources};
 use crate::http::auth::client_address;
 use crate::http::deadline::Deadline;
 use crate::http::probes;
+use crate::pages::error::refuse;
 use crate::{log, random};
 
 /// The longest body. No endpoint needs a longer one, so it is refused unread.
-const MAX_BODY_BYTES: u64 = 64 * 1024;
+const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// Makes browsers use TLS only, for a year, where this server or the proxy in front of it speaks TLS (RFC 6797).
 const STRICT_TRANSPORT_SECURITY: &str = "max-age=31536000";
@@ -62,14 +66,20 @@ pub async fn wrap(State(app): State<App>, request: Request, next: Next) -> Respo
     let mut response = match app.requests.enter(client) {
         None if !is_probe => {
             app.metrics.count_refusal("requests");
-            Error::TooManyAtOnce("as many requests as the server takes from one address, or in all, are under way")
-                .into_response()
+            let reason = "as many requests as the server takes from one address, or in all, are under way";
+            refuse(&path, Error::TooManyAtOnce(reason))
         }
-        _ if is_too_large(&body) => Error::TooLarge(MAX_BODY_BYTES).into_response(),
-        _place => match tokio::time::timeout_at(deadline.0, next.run(Request::from_parts(parts, body))).await {
-            Ok(response) => response,
-            Err(_) => Error::TimedOut.into_response(),
-        },
+        _ if is_too_large(&body) => refuse(&path, Error::TooLarge(MAX_BODY_BYTES)),
+        _place => {
+            match tokio::time::timeout_at(deadline.0, survive(next.run(Request::from_parts(parts, body)))).await {
+                Ok(Ok(response)) => response,
+                Ok(Err(panicked)) => {
+                    app.metrics.panics.inc();
+                    refuse(&path, panicked)
+                }
+                Err(_) => refuse(&path, Error::TimedOut),
+            }
+        }
     };
     let headers = response.headers_mut();
     if let Cookie::Secure = app.cookie {
@@ -92,8 +102,39 @@ pub async fn wrap(State(app): State<App>, request: Request, next: Next) -> Respo
     response
 }
 
+/// Runs a handler. One that panics costs its own request alone, which has an answer all the same.
+///
+/// # Errors
+/// [`Error::Panicked`].
+async fn survive(handler: impl Future<Output = Response>) -> Result<Response, Error> {
+    // A handler shares nothing with others but what keeps itself whole: locks that a panic poisons, and the database.
+    AssertUnwindSafe(handler).catch_unwind().await.map_err(|_| Error::Panicked)
+}
+
 /// Whether the body declares to be too large. A body without a length does no harm: nothing reads it, and the connection closes
 /// after the response.
 fn is_too_large(body: &Body) -> bool {
-    body.size_hint().lower() > MAX_BODY_BYTES
+    body.size_hint().lower() > MAX_BODY_BYTES as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_handler_that_panics_is_an_answer_without_the_text_of_the_panic() {
+        let calls: fn() -> Response = || panic!("{}", "canary");
+        let refused = survive(async { calls() }).await.expect_err("it panics");
+        assert_eq!((refused.status().as_u16(), refused.code()), (500, 500));
+        for path in ["/", "/hopsworks-api/api/x"] {
+            let panicked = survive(async { calls() }).await.expect_err("it panics");
+            let response = refuse(path, panicked);
+            let cause = response.extensions().get::<Cause>().expect("a cause").text.clone();
+            assert_eq!(cause, "the handler of the request panicked");
+            let body = axum::body::to_bytes(response.into_body(), 10_000).await.expect("a body");
+            let body = String::from_utf8_lossy(&body);
+            assert!(!body.contains("canary") && body.contains("X-Request-Id"), "{body}");
+        }
+        assert!(survive(async { Response::new(Body::empty()) }).await.is_ok());
+    }
 }

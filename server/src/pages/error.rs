@@ -8,7 +8,10 @@ use axum::response::{IntoResponse, Redirect, Response};
 use super::frame::{Frame, Notice, page, redirect_with_notice};
 use super::path;
 use super::remedy::problem;
+use super::secure;
+use crate::api;
 use crate::error::Error;
+use crate::http::probes;
 use crate::http::request_log::Cause;
 
 /// The reason why a page cannot be shown.
@@ -83,7 +86,7 @@ fn error_page(title: &str, what: String, remedy: &'static str) -> Response {
 fn refusal_page(error: &Error) -> Response {
     let status = error.status();
     let what = match status {
-        StatusCode::INTERNAL_SERVER_ERROR => "The server failed. Nothing was changed.".to_owned(),
+        StatusCode::INTERNAL_SERVER_ERROR => "The server failed.".to_owned(),
         _ => problem(error),
     };
     let (title, remedy) = match status {
@@ -94,10 +97,18 @@ fn refusal_page(error: &Error) -> Response {
         StatusCode::CONFLICT => ("Not managed here", "This server manages only the role mappings and the audit."),
         StatusCode::INTERNAL_SERVER_ERROR => (
             "Something went wrong",
-            "Try again. If this happens again, tell the operator: the server's log has the cause under the id in the \
-             header X-Request-Id of this answer.",
+            "If you sent a form, look first whether it took effect; then try again. If this happens again, tell the operator: the \
+             server's log has the cause under the id in the header X-Request-Id of this answer.",
         ),
-        StatusCode::SERVICE_UNAVAILABLE => ("The server is busy", "Nothing was changed. Try again in a moment."),
+        StatusCode::SERVICE_UNAVAILABLE => {
+            ("The server is busy", "If you sent a form, look first whether it took effect; then try again in a moment.")
+        }
+        StatusCode::TOO_MANY_REQUESTS => ("Too many requests", "Nothing was changed. Wait, then try again."),
+        StatusCode::BAD_GATEWAY => (
+            "No answer from another service",
+            "Try again. If this happens again, tell the operator: the server's log has the cause under the id in the header \
+             X-Request-Id of this answer.",
+        ),
         _ => ("That did not work", "Go back, correct the input and try again."),
     };
     let mut response = (status, error_page(title, what, remedy)).into_response();
@@ -122,6 +133,12 @@ pub async fn no_such_page(request: Request) -> Response {
 /// Answers for a page that does not support the method.
 pub async fn wrong_method(request: Request) -> Response {
     page_or_json(request.headers(), Error::MethodNotAllowed)
+}
+
+/// Answers to a request that no handler has answered: with a page unless the path is one that programs read.
+pub fn refuse(path: &str, error: Error) -> Response {
+    let is_for_programs = path.starts_with(api::PREFIX) || path == api::DESCRIPTION || probes::PATHS.contains(&path);
+    if is_for_programs { error.into_response() } else { secure(refusal_page(&error)) }
 }
 
 fn page_or_json(headers: &HeaderMap, error: Error) -> Response {

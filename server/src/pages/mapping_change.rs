@@ -9,7 +9,7 @@ use super::forms::Fields;
 use super::frame::{Frame, Notice, page, page_with_problem, redirect_with_notice};
 use super::mapping_form::MappingForm;
 use super::path;
-use super::visitor::{Administrator, Visitor};
+use super::visitor::{Administrator, OnPage, Visitor};
 use crate::app::App;
 use crate::error::Error;
 use crate::http::parameters::MappingId;
@@ -35,7 +35,7 @@ impl MappingChange {
 pub async fn show(
     State(app): State<App>,
     Administrator(visitor): Administrator,
-    MappingId(id): MappingId,
+    OnPage(MappingId(id)): OnPage<MappingId>,
 ) -> Result<Response, PageError> {
     let mapping = mapping::find(app.database.pool(), id).await?;
     Ok(page(&MappingChange::new(visitor, id, MappingForm::from_mapping(&mapping))))
@@ -45,7 +45,7 @@ pub async fn show(
 pub async fn change(
     State(app): State<App>,
     Administrator(visitor): Administrator,
-    MappingId(id): MappingId,
+    OnPage(MappingId(id)): OnPage<MappingId>,
     fields: Fields,
 ) -> Result<Response, PageError> {
     let mapping = mapping::find(app.database.pool(), id).await?;

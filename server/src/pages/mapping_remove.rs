@@ -8,7 +8,7 @@ use super::error::PageError;
 use super::frame::{Frame, Notice, page, redirect_with_notice};
 use super::mapping_form::label;
 use super::path;
-use super::visitor::Administrator;
+use super::visitor::{Administrator, OnPage};
 use crate::app::App;
 use crate::http::parameters::MappingId;
 use crate::mapping::change;
@@ -26,7 +26,7 @@ struct MappingRemove {
 pub async fn show(
     State(app): State<App>,
     Administrator(visitor): Administrator,
-    MappingId(id): MappingId,
+    OnPage(MappingId(id)): OnPage<MappingId>,
 ) -> Result<Response, PageError> {
     let mapping = mapping::find(app.database.pool(), id).await?;
     let frame = Frame::for_caller("Remove this role mapping?", path::MAPPINGS, &visitor.caller, visitor.form_token);
@@ -37,7 +37,7 @@ pub async fn show(
 pub async fn remove(
     State(app): State<App>,
     Administrator(visitor): Administrator,
-    MappingId(id): MappingId,
+    OnPage(MappingId(id)): OnPage<MappingId>,
 ) -> Result<Response, PageError> {
     change::remove(&app.database, &visitor.caller.actor, id).await?;
     Ok(redirect_with_notice(path::MAPPINGS, Notice::MappingRemoved))

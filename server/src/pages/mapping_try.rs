@@ -14,7 +14,7 @@ use super::error::{PageError, sentence};
 use super::frame::{Frame, page};
 use super::mapping_form::label;
 use super::path;
-use super::visitor::{Administrator, Visitor};
+use super::visitor::{Administrator, OnPage, Visitor};
 use crate::app::App;
 use crate::audit::recorder::Outcome;
 use crate::audit::{Purpose, SessionRequest};
@@ -66,7 +66,7 @@ impl MappingTry {
 pub async fn show(
     State(app): State<App>,
     Administrator(visitor): Administrator,
-    MappingId(id): MappingId,
+    OnPage(MappingId(id)): OnPage<MappingId>,
 ) -> Result<Response, PageError> {
     Ok(page(&MappingTry::new(visitor, mapping::find(app.database.pool(), id).await?)))
 }
@@ -75,7 +75,7 @@ pub async fn show(
 pub async fn try_it(
     State(app): State<App>,
     Administrator(visitor): Administrator,
-    MappingId(id): MappingId,
+    OnPage(MappingId(id)): OnPage<MappingId>,
     deadline: Deadline,
 ) -> Result<Response, PageError> {
     let mapping = mapping::find(app.database.pool(), id).await?;

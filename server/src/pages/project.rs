@@ -12,7 +12,7 @@ use super::mapping_form::{Choice, project_role_choices};
 use super::paging::{Paging, ROWS_PER_PAGE, SUGGESTIONS, Search};
 use super::path;
 use super::remedy::problem;
-use super::visitor::{LocalAdministrator, Visitor};
+use super::visitor::{LocalAdministrator, OnPage, Visitor};
 use crate::app::App;
 use crate::error::Error;
 use crate::http::parameters::{Parameters, ProjectId};
@@ -98,7 +98,7 @@ fn query(name: &str, value: &str) -> String {
 pub async fn show(
     State(app): State<App>,
     LocalAdministrator(visitor): LocalAdministrator,
-    ProjectId(id): ProjectId,
+    OnPage(ProjectId(id)): OnPage<ProjectId>,
     parameters: Parameters,
 ) -> Result<Response, PageError> {
     Ok(page(&ProjectPage::new(&app, visitor, id, &parameters).await?))
@@ -108,7 +108,7 @@ pub async fn show(
 pub async fn set_member(
     State(app): State<App>,
     LocalAdministrator(visitor): LocalAdministrator,
-    ProjectId(id): ProjectId,
+    OnPage(ProjectId(id)): OnPage<ProjectId>,
     fields: Fields,
 ) -> Result<Response, PageError> {
     match set_member_from_form(&app, &visitor, id, &fields).await {
@@ -146,7 +146,7 @@ fn parse_email(text: &str) -> Result<Email, Error> {
 pub async fn confirm_removal(
     State(app): State<App>,
     LocalAdministrator(visitor): LocalAdministrator,
-    ProjectId(id): ProjectId,
+    OnPage(ProjectId(id)): OnPage<ProjectId>,
     parameters: Parameters,
 ) -> Result<Response, PageError> {
     let email = parse_email(&parameters.required::<String>("email")?)?.to_string();
@@ -158,7 +158,7 @@ pub async fn confirm_removal(
 pub async fn remove_member(
     State(app): State<App>,
     LocalAdministrator(visitor): LocalAdministrator,
-    ProjectId(id): ProjectId,
+    OnPage(ProjectId(id)): OnPage<ProjectId>,
     fields: Fields,
 ) -> Result<Response, PageError> {
     let email = parse_email(&fields.text("email"))?;

@@ -18,6 +18,17 @@ use crate::http::parameters::ProjectId;
 use crate::identity::Identity;
 use crate::identity::login::Login;
 
+/// A part of the request that the REST interface reads in the same way; one that is refused is refused with a page.
+pub struct OnPage<T>(pub T);
+
+impl<T: FromRequestParts<App, Rejection = Error>> FromRequestParts<App> for OnPage<T> {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, PageError> {
+        Ok(Self(T::from_request_parts(parts, app).await?))
+    }
+}
+
 /// A signed-in user.
 pub struct Visitor {
     /// The user and where the request comes from.
