@@ -103,6 +103,17 @@ pub enum Error {
     /// The administrator named a project that does not exist.
     #[error("there is no project {0:?}")]
     NoSuchProject(String),
+    /// As [`Error::NoSuchProject`], on the command line of a database that belongs to a cluster: it knows those alone to which a role was
+    /// mapped.
+    #[error(
+        "this database knows no project {text:?} of the cluster {url}; give the id of a project to which a role is mapped here"
+    )]
+    NotOfDatabase {
+        /// The project as the administrator named it.
+        text: String,
+        /// The cluster.
+        url: String,
+    },
     /// The administrator named a user who does not exist.
     #[error("there is no user {0}")]
     NoSuchUser(String),
@@ -204,9 +215,11 @@ impl Error {
                 StatusCode::BAD_REQUEST
             }
             Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Error::NoSuchPath | Error::NoSuchProject(_) | Error::NoSuchUser(_) | Error::NoSuchMember { .. } => {
-                StatusCode::NOT_FOUND
-            }
+            Error::NoSuchPath
+            | Error::NoSuchProject(_)
+            | Error::NotOfDatabase { .. }
+            | Error::NoSuchUser(_)
+            | Error::NoSuchMember { .. } => StatusCode::NOT_FOUND,
             Error::UserExists(_) | Error::ProjectExists(_) | Error::LivesInCluster(_) | Error::OtherIdentity(_) => {
                 StatusCode::CONFLICT
             }
@@ -263,7 +276,7 @@ impl Error {
             },
             Error::StsBusy { .. } => 380_001,
             Error::InvalidArgument(_) => 120_001,
-            Error::NoSuchProject(_) => 150_004,
+            Error::NoSuchProject(_) | Error::NotOfDatabase { .. } => 150_004,
             Error::NotDataOwner => 150_068,
             Error::NotMember(_) => 160_000,
             Error::Unauthenticated | Error::NotOfCluster => 320_013,

@@ -10,6 +10,7 @@ pub mod list;
 pub mod policies;
 pub mod terms;
 
+use hops_credentials_core::error::Error as CoreError;
 use hops_credentials_core::request::Extras;
 use hops_credentials_core::role::{ProjectRole, RoleArn};
 use serde_json::{Value, json};
@@ -102,19 +103,51 @@ impl Mapping {
     }
 }
 
-/// Finds the default for a member: that of the member's project role, else that of all members.
-///
-/// # Errors
-/// [`Error::NoSuchMapping`] when neither exists.
-pub fn find_default(mappings: &[Mapping], project_role: ProjectRole) -> Result<&Mapping, Error> {
-    [project_role, ProjectRole::All]
-        .iter()
-        .find_map(|wanted| mappings.iter().find(|mapping| mapping.is_default && mapping.project_role == *wanted))
-        .ok_or_else(|| {
-            Error::NoSuchMapping(format!(
+/// The role mappings of a project as its members use them.
+#[derive(Debug, Default)]
+pub struct ProjectMappings {
+    /// Those that can be read, in the order of their ids.
+    pub all: Vec<Mapping>,
+    damaged: Vec<DamagedRow>,
+}
+
+impl ProjectMappings {
+    fn from_rows(rows: impl IntoIterator<Item = Row>) -> Self {
+        let mut mappings = Self::default();
+        for row in rows {
+            match parse_row(row) {
+                Ok(mapping) => mappings.all.push(mapping),
+                Err(damaged) => mappings.damaged.push(damaged),
+            }
+        }
+        mappings
+    }
+
+    /// Finds the default for a member: that of the member's project role, else that of all members. A damaged default has no substitute:
+    /// nobody gets another role than the one that was meant for them.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchMapping`] when neither exists, or when the one that counts is damaged.
+    pub fn find_default(&self, project_role: ProjectRole) -> Result<&Mapping, Error> {
+        let default_of = |wanted| self.all.iter().find(|mapping| mapping.is_default && mapping.project_role == wanted);
+        let is_damaged = |damaged: &&DamagedRow| {
+            damaged.is_default
+                && damaged.project_role.is_none_or(|role| role == project_role || role == ProjectRole::All)
+        };
+        let own_or_damaged = default_of(project_role).map(Ok).or_else(|| {
+            self.damaged.iter().find(is_damaged).map(|DamagedRow { id, .. }| {
+                Err(Error::NoSuchMapping(format!(
+                    "the row of a default role in the database of the server, role mapping {id}, is damaged; name a role, or ask \
+                     an administrator of the server to mend it"
+                )))
+            })
+        });
+        own_or_damaged.or_else(|| default_of(ProjectRole::All).map(Ok)).unwrap_or_else(|| {
+            Err(Error::NoSuchMapping(format!(
                 "this project has no default role for a {project_role}; name a role, or ask a data owner to set a default"
-            ))
+            )))
         })
+    }
 }
 
 /// Finds the mapping of this role, if the member may assume it.
@@ -140,8 +173,8 @@ pub fn find_for_role<'a>(
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "select role_mappings.id, projects.id, projects.name, role_mappings.project_role, role_mappings.role_arn, \
-             role_mappings.is_default, role_mappings.external_id, role_mappings.source_identity \
+            "select role_mappings.id, projects.id, projects.name, (select count(*) from identity), role_mappings.project_role, \
+             role_mappings.role_arn, role_mappings.is_default, role_mappings.external_id, role_mappings.source_identity \
              from role_mappings join projects on projects.id = role_mappings.project_id ",
             $rest
         )
@@ -150,26 +183,48 @@ macro_rules! select {
 
 const SELECT: &str = select!("");
 
-type Row = (i64, i64, String, String, String, i64, Option<String>, i64);
+type Row = (i64, i64, String, i64, String, String, i64, Option<String>, i64);
 
-/// Reads a row. `None`, with a line in the log, when somebody edited it: such a mapping is for nobody, and the others go on.
+/// A row that somebody edited: a role mapping for nobody.
+#[derive(Debug)]
+struct DamagedRow {
+    id: i64,
+    /// `None` when that is what cannot be read.
+    project_role: Option<ProjectRole>,
+    is_default: bool,
+}
+
+/// Reads a row. `None` when it is damaged.
 fn from_row(row: Row) -> Option<Mapping> {
-    let (id, project_id, project_name, project_role, role_arn, is_default, external_id, source_identity) = row;
+    parse_row(row).ok()
+}
+
+/// Reads a row. One that somebody edited has a line in the log: such a mapping is for nobody, and the others go on.
+fn parse_row(row: Row) -> Result<Mapping, DamagedRow> {
+    let (id, project_id, project_name, clusters, project_role, role_arn, is_default, external_id, source_identity) =
+        row;
+    let parsed_role: Result<ProjectRole, CoreError> = project_role.parse();
+    let known_role = parsed_role.as_ref().ok().copied();
     let parse = || {
         let external_id: Option<ExternalId> = external_id.map(|id| id.parse()).transpose().map_err(str::to_owned)?;
-        let parsed = project_role.parse().and_then(|project_role| Ok((project_role, role_arn.parse()?)));
-        let (project_role, role) = parsed.map_err(|error: hops_credentials_core::error::Error| error.to_string())?;
-        Ok::<_, String>((project_role, role, external_id))
+        let parsed = parsed_role.and_then(|project_role| Ok((project_role, role_arn.parse()?)));
+        let (project_role, role) = parsed.map_err(|error: CoreError| error.to_string())?;
+        let source_identity = match source_identity {
+            0 => false,
+            1 => true,
+            other => return Err(format!("source identity: {other} is neither 0 nor 1")),
+        };
+        Ok::<_, String>((project_role, role, external_id, source_identity))
     };
     match parse() {
-        Ok((project_role, role, external_id)) => Some(Mapping {
+        Ok((project_role, role, external_id, source_identity)) => Ok(Mapping {
             id,
-            project: Project { id: project_id, name: project_name },
+            project: Project::from_stored(project_id, project_name, clusters),
             project_role,
             role,
             is_default: is_default == 1,
             external_id,
-            source_identity: source_identity == 1,
+            source_identity,
         }),
         Err(problem) => {
             log::damaged_row(
@@ -177,7 +232,7 @@ fn from_row(row: Row) -> Option<Mapping> {
                 &problem,
                 &format_args!("remove it with: role-mapping-server mapping remove {id}"),
             );
-            None
+            Err(DamagedRow { id, project_role: known_role, is_default: is_default != 0 })
         }
     }
 }
@@ -190,11 +245,16 @@ pub async fn list(database: &Database) -> Result<Vec<Mapping>, sqlx::Error> {
 
 /// Lists the role mappings of a project, in the order of their ids.
 pub async fn list_in_project(executor: impl AnyExecutor<'_>, project_id: i64) -> Result<Vec<Mapping>, sqlx::Error> {
+    Ok(load_project(executor, project_id).await?.all)
+}
+
+/// Loads the role mappings of a project as its members use them.
+pub async fn load_project(executor: impl AnyExecutor<'_>, project_id: i64) -> Result<ProjectMappings, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(select!("where projects.id = $1 order by role_mappings.id"))
         .bind(project_id)
         .fetch_all(executor)
         .await?;
-    Ok(rows.into_iter().filter_map(from_row).collect())
+    Ok(ProjectMappings::from_rows(rows))
 }
 
 /// Lists the role mappings of these projects, within a project in the order of their ids.
@@ -217,8 +277,8 @@ pub struct MemberView {
     pub project: Project,
     /// The member's role in it.
     pub project_role: ProjectRole,
-    /// The role mappings of the project, in the order of their ids.
-    pub mappings: Vec<Mapping>,
+    /// The role mappings of the project.
+    pub mappings: ProjectMappings,
 }
 
 /// Loads in one query the owner of an API key, a project, and its role mappings. `None` when nobody has the key, or when its
@@ -257,10 +317,11 @@ pub async fn load_member_view(
             let name = project.name.clone();
             let (role, arn, is_default) = (row.try_get(7)?, row.try_get(8)?, row.try_get(9)?);
             let (external_id, source_identity) = (row.try_get(10)?, row.try_get::<Option<i64>, _>(11)?.unwrap_or(0));
-            mappings.extend(from_row((id, project_id, name, role, arn, is_default, external_id, source_identity)));
+            // Members are stored in a database that belongs to no cluster.
+            mappings.push((id, project_id, name, 0, role, arn, is_default, external_id, source_identity));
         }
     }
-    Ok(Some(MemberView { user, project, project_role, mappings }))
+    Ok(Some(MemberView { user, project, project_role, mappings: ProjectMappings::from_rows(mappings) }))
 }
 
 /// Finds the role mapping with this id, in any project.
@@ -328,10 +389,29 @@ mod tests {
     #[test]
     fn the_default_of_a_members_own_project_role_goes_before_that_of_all_members() {
         use ProjectRole::{All, DataOwner, DataScientist};
-        let mappings = [mapping(1, All, true), mapping(2, DataOwner, true), mapping(3, DataScientist, false)];
-        assert_eq!(find_default(&mappings, DataOwner).expect("own").id, 2);
-        assert_eq!(find_default(&mappings, DataScientist).expect("that of all").id, 1);
-        assert_eq!(find_default(&mappings[1..], DataScientist).expect_err("none").code(), 380_003);
+        let all = vec![mapping(1, All, true), mapping(2, DataOwner, true), mapping(3, DataScientist, false)];
+        let mut mappings = ProjectMappings { all, damaged: Vec::new() };
+        assert_eq!(mappings.find_default(DataOwner).expect("own").id, 2);
+        assert_eq!(mappings.find_default(DataScientist).expect("that of all").id, 1);
+        mappings.all.remove(0);
+        assert_eq!(mappings.find_default(DataScientist).expect_err("none").code(), 380_003);
+    }
+
+    #[test]
+    fn a_damaged_default_has_no_substitute_and_concerns_nobody_else() {
+        use ProjectRole::{All, DataOwner, DataScientist};
+        let with = |project_role, is_default| ProjectMappings {
+            all: vec![mapping(1, All, true), mapping(2, DataOwner, true)],
+            damaged: vec![DamagedRow { id: 3, project_role, is_default }],
+        };
+        let id = |mappings: &ProjectMappings| mappings.find_default(DataScientist).map(|mapping| mapping.id).ok();
+        assert_eq!(id(&with(Some(DataScientist), true)), None);
+        assert_eq!(id(&with(None, true)), None, "it may be that of data scientists");
+        assert_eq!(id(&with(Some(DataOwner), true)), Some(1));
+        assert_eq!(id(&with(Some(DataScientist), false)), Some(1));
+        assert_eq!(with(None, true).find_default(DataOwner).expect("own").id, 2);
+        let text = with(Some(DataScientist), true).find_default(DataScientist).expect_err("damaged").to_string();
+        assert!(text.contains("role mapping 3, is damaged"), "{text}");
     }
 
     #[test]

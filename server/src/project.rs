@@ -75,23 +75,35 @@ pub async fn add(database: &Database, actor: &Actor, name: &ProjectName) -> Resu
     Ok(project)
 }
 
+/// Selects projects for [`from_row`].
+macro_rules! select {
+    ($rest:literal) => {
+        concat!("select id, name, (select count(*) from identity) from projects ", $rest)
+    };
+}
+
 /// Finds the project with this id.
 ///
 /// # Errors
 /// [`Error::NoSuchProject`], [`Error::Database`].
 pub async fn find_by_id(executor: impl AnyExecutor<'_>, id: i64) -> Result<Project, Error> {
-    let row = sqlx::query_as("select id, name from projects where id = $1").bind(id).fetch_optional(executor).await?;
+    let row = sqlx::query_as(select!("where id = $1")).bind(id).fetch_optional(executor).await?;
     row.map(from_row).ok_or_else(|| Error::NoSuchProject(id.to_string()))
 }
 
-/// Finds the project with this name.
+/// Finds the project that is shown under this name.
 ///
 /// # Errors
 /// [`Error::NoSuchProject`], [`Error::Database`].
 pub async fn find_by_name(executor: impl AnyExecutor<'_>, name: &str) -> Result<Project, Error> {
-    let row =
-        sqlx::query_as("select id, name from projects where name = $1").bind(name).fetch_optional(executor).await?;
-    row.map(from_row).ok_or_else(|| Error::NoSuchProject(name.to_owned()))
+    let placeholder_of: i64 = name.strip_prefix(PLACEHOLDER).and_then(|id| id.parse().ok()).unwrap_or(0);
+    let rows = sqlx::query_as(select!("where name = $1 or id = $2"))
+        .bind(name)
+        .bind(placeholder_of)
+        .fetch_all(executor)
+        .await?;
+    let shown = rows.into_iter().map(from_row).find(|project| project.name == name);
+    shown.ok_or_else(|| Error::NoSuchProject(name.to_owned()))
 }
 
 /// What somebody calls a project: digits are always its id, everything else is its name.
@@ -152,7 +164,7 @@ pub async fn lock_all(connection: &mut AnyConnection, ids: &[i64]) -> Result<Vec
     let mut locked = Vec::with_capacity(ids.len());
     for ids in ids.chunks(rows_per_statement(1)) {
         let list = placeholders(1, ids.len());
-        let text = AssertSqlSafe(format!("select id, name from projects where id in {list} order by id{lock}"));
+        let text = AssertSqlSafe(format!("{}{list} order by id{lock}", select!("where id in ")));
         let query = ids.iter().fold(sqlx::query_as(text), |query, id| query.bind(*id));
         locked.extend(query.persistent(false).fetch_all(&mut *connection).await?.into_iter().map(from_row));
     }
@@ -181,17 +193,23 @@ pub async fn insert_all(
     Ok(())
 }
 
-/// Lists all projects.
-pub async fn list_all(executor: impl AnyExecutor<'_>) -> Result<Vec<Project>, sqlx::Error> {
-    let rows = sqlx::query_as("select id, name from projects").fetch_all(executor).await?;
-    Ok(rows.into_iter().map(from_row).collect())
+/// Lists the ids and names of all projects as they are stored: two never have the same name.
+pub async fn list_stored(executor: impl AnyExecutor<'_>) -> Result<Vec<(i64, String)>, sqlx::Error> {
+    sqlx::query_as("select id, name from projects").fetch_all(executor).await
 }
 
-fn from_row((id, name): (i64, String)) -> Project {
-    Project { id, name }
+/// Reads a project with the name under which it is shown.
+fn from_row((id, name, clusters): (i64, String, i64)) -> Project {
+    Project::from_stored(id, name, clusters)
 }
 
 impl Project {
+    /// Makes a project of the database from its stored name. `clusters` is the number of clusters that the database belongs to, one or
+    /// none. The name of a cluster's project may come from a program that stored every name, so it counts as told.
+    pub fn from_stored(id: i64, name: String, clusters: i64) -> Self {
+        if clusters > 0 { Self::of_cluster(id, Some(&name)) } else { Self { id, name } }
+    }
+
     /// Makes a project of a cluster. `told` is the name that the cluster tells.
     ///
     /// The name is shown only if a project of this server could have it, and if it does not look like one of our placeholders. Else the
@@ -265,10 +283,10 @@ pub async fn find_renamed<'a>(
         // The driver binds no lists, and a number holds nothing but digits.
         let list = ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let query = format!("select id, name from projects where id in ({list})");
-        let known: Vec<(i64, String)> = sqlx::query_as(AssertSqlSafe(query)).fetch_all(database.pool()).await?;
-        renamed.extend(known.into_iter().map(from_row).filter_map(|known| {
-            let project = told[&known.id];
-            (*project != known).then(|| project.clone())
+        let stored: Vec<(i64, String)> = sqlx::query_as(AssertSqlSafe(query)).fetch_all(database.pool()).await?;
+        renamed.extend(stored.into_iter().filter_map(|(id, name)| {
+            let project = told[&id];
+            (project.name != name).then(|| project.clone())
         }));
     }
     Ok(renamed)

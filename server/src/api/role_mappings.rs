@@ -124,7 +124,7 @@ pub async fn list_in_project(
     parameters: Parameters,
 ) -> Result<Response, Error> {
     let listing = Listing::from_parameters(&parameters)?;
-    if let Some((count, mappings)) = listing.pick(&mappings) {
+    if let Some((count, mappings)) = listing.pick(&mappings.all) {
         let items = items(uri.path(), mappings);
         return Ok(Json(ListBody { count, items, href: uri.path().to_owned() }).into_response());
     }
@@ -147,7 +147,7 @@ pub async fn find_default(
     MemberMappings { member, mappings }: MemberMappings,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Json<MappingBody>, Error> {
-    let mapping = mapping::find_default(&mappings, member.project_role)?;
+    let mapping = mappings.find_default(member.project_role)?;
     Ok(MappingBody::new(uri.path().to_owned(), mapping.clone()))
 }
 

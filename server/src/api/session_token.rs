@@ -129,8 +129,8 @@ fn authorise(
     };
     record.session_name = Some(session_name.to_string());
     let mapping = match &asked {
-        Some(role) => mapping::find_for_role(&mappings, role, member.project_role)?,
-        None => mapping::find_default(&mappings, member.project_role)?,
+        Some(role) => mapping::find_for_role(&mappings.all, role, member.project_role)?,
+        None => mappings.find_default(member.project_role)?,
     };
     record.role = Some(mapping.role.to_string());
     record.mapping_id = Some(mapping.id);

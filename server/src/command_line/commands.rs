@@ -1,5 +1,6 @@
 //! The commands: each does its work and prints the result.
 
+use std::collections::HashMap;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -77,6 +78,13 @@ pub async fn run(command: Command, address: &Address) -> Result<(), Error> {
                 .and_then(|differences| print_differences(&differences, is_change))
         }
     };
+    let outcome = match outcome {
+        // Whoever is told to add it with "project add" would be refused.
+        Err(Error::NoSuchProject(text)) if let Some(url) = identity::find_cluster(&database).await? => {
+            Err(Error::NotOfDatabase { text, url })
+        }
+        outcome => outcome,
+    };
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, database.close()).await;
     outcome
 }
@@ -125,13 +133,17 @@ async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) ->
                 attempted: format!("reading {}", file.display()),
                 source: error.into(),
             })?;
-            let (others, unknown_project) = (Others::Remove, UnknownProject::Refuse);
-            let wanted = Wanted { entries: file::read(&text)?, others, unknown_project };
-            if let Some(url) = identity::find_cluster(database).await? {
-                for entry in &wanted.entries {
-                    check_is_id(&entry.project.parse()?, &url)?;
+            let entries = file::read(&text)?;
+            let unknown_project = match identity::find_cluster(database).await? {
+                None => UnknownProject::Refuse,
+                Some(url) => {
+                    for entry in &entries {
+                        check_is_id(&entry.project.parse()?, &url)?;
+                    }
+                    UnknownProject::TakeOver(HashMap::new())
                 }
-            }
+            };
+            let wanted = Wanted { entries, others: Others::Remove, unknown_project };
             let differences = if dry_run {
                 apply::preview(database, &wanted).await?
             } else {

@@ -20,7 +20,7 @@ use crate::http::request_log::{Recognised, RequestId};
 use crate::identity::Identity;
 use crate::identity::cluster_client::Asker;
 use crate::identity::login::Login;
-use crate::mapping::{self, Mapping, MemberView};
+use crate::mapping::{self, MemberView, ProjectMappings};
 use crate::member;
 use crate::project::Project;
 use crate::user::{Membership, User};
@@ -178,8 +178,8 @@ impl FromRequestParts<App> for Member {
 pub struct MemberMappings {
     /// The member.
     pub member: Member,
-    /// The role mappings, in the order of their ids.
-    pub mappings: Vec<Mapping>,
+    /// The role mappings.
+    pub mappings: ProjectMappings,
 }
 
 impl FromRequestParts<App> for MemberMappings {
@@ -227,9 +227,9 @@ impl FromRequestParts<App> for AskingCaller {
         let (actor, project) = (caller.actor.clone(), project_id.as_ref().ok().map(|ProjectId(id)| *id));
         let finding = async {
             let member = Member::find(app, caller, project_id?.0).await?;
-            let mut mappings = mapping::list_in_project(app.database.pool(), member.project.id).await?;
+            let mut mappings = mapping::load_project(app.database.pool(), member.project.id).await?;
             // The cluster has just told the name; that of the database may be older.
-            mappings.iter_mut().for_each(|mapping| mapping.project = member.project.clone());
+            mappings.all.iter_mut().for_each(|mapping| mapping.project = member.project.clone());
             Ok(MemberMappings { member, mappings })
         };
         Ok(Self { actor, key_prefix, project_id: project, member: finding.await })

@@ -38,7 +38,7 @@ pub enum UnknownProject {
     Refuse,
     /// Add a project of that name.
     Add,
-    /// Take over the project of a cluster with that id; its name is here.
+    /// Take over the project of the database's cluster with that id; its name is here, if it is known.
     TakeOver(HashMap<i64, String>),
 }
 
@@ -105,17 +105,20 @@ pub async fn preview(database: &Database, wanted: &Wanted) -> Result<Vec<Differe
 
 impl<'a> Plan<'a> {
     async fn read(database: &Database, wanted: &'a Wanted) -> Result<Self, Error> {
-        let projects = project::list_all(database.pool()).await?;
+        let projects = project::list_stored(database.pool()).await?;
         let mappings = mapping::list(database).await?;
-        let ids: HashMap<&str, i64> = projects.iter().map(|project| (project.name.as_str(), project.id)).collect();
-        let mut known: BTreeMap<i64, Project> = projects.iter().map(|project| (project.id, project.clone())).collect();
+        let ids: HashMap<&str, i64> = projects.iter().map(|(id, name)| (name.as_str(), *id)).collect();
+        let clusters = i64::from(matches!(wanted.unknown_project, UnknownProject::TakeOver(_)));
+        let shown = |(id, name): &(i64, String)| (*id, Project::from_stored(*id, name.clone(), clusters));
+        let mut known: BTreeMap<i64, Project> = projects.iter().map(shown).collect();
         let (mut entries, mut new_projects) = (BTreeMap::<i64, Vec<&Entry>>::new(), Vec::<Project>::new());
         let (mut new_ids, mut renamed) = (HashMap::<&str, i64>::new(), Vec::new());
         let mut next_id = known.keys().last().map_or(1, |last| last + 1);
         for entry in &wanted.entries {
             let name = entry.project.as_str();
-            let found = match name.parse::<ProjectRef>()? {
-                ProjectRef::Id(id) => Some(id).filter(|id| known.contains_key(id)),
+            let wanted_project = name.parse::<ProjectRef>()?;
+            let found = match &wanted_project {
+                ProjectRef::Id(id) => Some(*id).filter(|id| known.contains_key(id)),
                 ProjectRef::Name(name) => ids.get(name.as_str()).or_else(|| new_ids.get(name.as_str())).copied(),
             };
             let id = match (found, &wanted.unknown_project) {
@@ -128,11 +131,11 @@ impl<'a> Plan<'a> {
                     next_id - 1
                 }
                 (None, UnknownProject::TakeOver(names)) => {
-                    let project = name.parse().ok().and_then(|id| Some(Project::of_cluster(id, Some(names.get(&id)?))));
-                    let project = project.ok_or_else(|| Error::NoSuchProject(name.to_owned()))?;
+                    let ProjectRef::Id(id) = wanted_project else { return Err(Error::NoSuchProject(name.to_owned())) };
+                    let project = Project::of_cluster(id, names.get(&id).map(String::as_str));
                     renamed.extend(ids.get(project.name.as_str()));
                     new_projects.push(project);
-                    new_projects.last().map_or(0, |project| project.id)
+                    id
                 }
             };
             if let (None, Some(project)) = (found, new_projects.last()) {

@@ -17,6 +17,7 @@ use crate::database::milliseconds;
 use crate::error::Error;
 use crate::http::deadline::Deadline;
 use crate::http::parameters::Parameters;
+use crate::project::Project;
 
 const ROWS_PER_PAGE: usize = 25;
 
@@ -151,12 +152,13 @@ pub async fn show(
         found
     });
     let Found { records, has_more, searched_back_to } = running.await.expect("a search does not panic")?;
+    let is_of_cluster = !visitor.caller.is_local_user();
     let is_exact = query.is_exact || searched_back_to.is_some();
     let last = records.last().map(Record::position);
     Ok(page(&AuditPage {
         frame: Frame::for_caller("Audit", path::AUDIT, &visitor.caller, visitor.form_token),
         outcomes: OUTCOMES.map(|(value, text)| Outcome { value, text, is_chosen: query.outcome == Some(value) }).into(),
-        rows: records.into_iter().map(to_row).collect(),
+        rows: records.into_iter().map(|record| to_row(record, is_of_cluster)).collect(),
         horizon: searched_back_to.map(|position| Horizon {
             number: NEWEST,
             at: write_instant(position.at),
@@ -169,7 +171,14 @@ pub async fn show(
     }))
 }
 
-fn to_row(record: Record) -> Row {
+fn to_row(record: Record, is_of_cluster: bool) -> Row {
+    // A row of an older program may have a name that misleads.
+    let project = match (record.project_id, record.project_name) {
+        (Some(id), Some(name)) if is_of_cluster => Project::of_cluster(id, Some(&name)).name,
+        (_, Some(name)) => name,
+        (Some(id), None) => format!("project id {id}"),
+        (None, None) => String::new(),
+    };
     let times = record.last_at.filter(|_| record.times > 1);
     let details = [
         ("Role", record.role),
@@ -193,7 +202,7 @@ fn to_row(record: Record) -> Row {
         client_address: record.client_address.unwrap_or_default(),
         action: record.action,
         outcome: record.outcome,
-        project: record.project_name.or(record.project_id.map(|id| format!("project id {id}"))).unwrap_or_default(),
+        project,
         details: details.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
     }
 }

@@ -210,11 +210,11 @@ async fn find_project(app: &App, visitor: &Visitor, text: &str) -> Result<Projec
     if text.is_empty() {
         return Err(illegal("Project", &"choose one"));
     }
-    let project: ProjectRef = text.parse()?;
     let (Identity::Hopsworks(cluster), Some(login)) = (&app.identity, &visitor.login) else {
-        return project.find(app.database.pool()).await;
+        return text.parse::<ProjectRef>()?.find(app.database.pool()).await;
     };
     let unknown = |what: &str| Error::InvalidArgument(format!("{what} {text} in the cluster; give its id"));
+    let project: ProjectRef = text.parse().map_err(|_| unknown("there is no project"))?;
     let user = &visitor.caller.user;
     let id = match project {
         ProjectRef::Id(id) => id,

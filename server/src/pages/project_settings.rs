@@ -62,9 +62,9 @@ pub async fn show(
     ProjectMember { member, form_token }: ProjectMember,
     parameters: Parameters,
 ) -> Result<Response, PageError> {
-    let mappings = mapping::list_in_project(app.database.pool(), member.project.id).await?;
-    let default = mapping::find_default(&mappings, member.project_role).ok().map(|mapping| mapping.id);
-    let (own, others): (Vec<_>, Vec<_>) = mappings.iter().partition(|mapping| mapping.is_for(member.project_role));
+    let mappings = mapping::load_project(app.database.pool(), member.project.id).await?;
+    let default = mappings.find_default(member.project_role).ok().map(|mapping| mapping.id);
+    let (own, others): (Vec<_>, Vec<_>) = mappings.all.iter().partition(|mapping| mapping.is_for(member.project_role));
     let asked: Option<i64> = parameters.one("role")?;
     let chosen = own.iter().find(|mapping| Some(mapping.id) == asked.or(default)).or(own.first()).copied();
     let row = |mapping: &&Mapping| Row {
