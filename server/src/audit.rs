@@ -1,4 +1,7 @@
-//! The audit: every session-token request, granted or refused, and every change by an administrator.
+//! The audit: every session-token request of a known caller, granted or refused, and every change by an administrator.
+//!
+//! A request whose caller the server does not know, or cannot learn from the cluster, has no row, since anybody could fill the disk with
+//! such rows: a metric counts it, and the log has its line.
 //!
 //! A row is written in the transaction of the change it describes. `recorder` writes the rows of requests for credentials: the row is
 //! committed before STS is called, its outcome before the credentials leave. A row holds no secret: of an API key its prefix only, of
@@ -144,8 +147,8 @@ impl Purpose {
 /// A request for credentials of a mapped role, as far as it is known.
 #[derive(Debug, Clone, Default)]
 pub struct SessionRequest {
-    /// The requested project, even when the caller is not a member of it.
-    pub project_id: i64,
+    /// The requested project, even when the caller is not a member of it; `None` when the path holds no number.
+    pub project_id: Option<i64>,
     /// The project's name, if the caller is a member.
     pub project_name: Option<String>,
     /// The caller's role in the project.
@@ -287,7 +290,7 @@ mod tests {
         assert_eq!(named(Some(0), Some("")), "root");
         assert_eq!(named(Some(0), Some("alice")), "root via alice");
         assert_eq!(named(Some(0), Some("CORP\\al.ice-1")), "root via CORP\\al.ice-1");
-        assert_eq!(named(Some(0), Some("a\u{1b}[31m\nb) (c")), "root via a??31m?b????c");
+        assert_eq!(named(Some(0), Some("a\u{1b}[31m\nb) (c")), "root via a??31m?b???c");
         assert_eq!(named(Some(0), Some(&"x".repeat(1000))), format!("root via {}", "x".repeat(64)));
     }
 }

@@ -61,7 +61,15 @@ pub enum Error {
     /// The caller is not an administrator.
     #[error("only administrators may manage role mappings")]
     NotAdmin,
-    /// An illegal parameter, path segment or value.
+    /// An illegal parameter or path segment.
+    #[error("{name}: {problem}")]
+    IllegalParameter {
+        /// Its name.
+        name: &'static str,
+        /// What is wrong with it, perhaps with the value.
+        problem: String,
+    },
+    /// Another illegal value.
     #[error("{0}")]
     InvalidArgument(String),
     /// A body that is larger than any request needs.
@@ -134,6 +142,14 @@ pub enum Error {
     /// Contract code 380001: STS gave no credentials. The text is the core's.
     #[error(transparent)]
     Assume(Arc<CoreError>),
+    /// As [`Error::Assume`], for a member: what a member can do. The source has the cause, and the advice to the operator.
+    #[error("{}", member_text(.source, .request_id))]
+    NotAssumed {
+        /// The id of the request, by which the log and the audit tell the cause.
+        request_id: String,
+        /// The error of the core.
+        source: Arc<CoreError>,
+    },
     /// The database cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -174,6 +190,27 @@ pub enum Error {
     },
 }
 
+/// Says for a member what came of asking STS, and what to do: what is wrong with the server itself is not theirs to mend.
+fn member_text(error: &CoreError, request_id: &str) -> String {
+    let ask = format!("ask an administrator of the server, who finds the cause under the request id {request_id}");
+    match error {
+        CoreError::InvalidArgument { .. } => error.to_string(),
+        // Only the caller can choose another duration.
+        CoreError::Refused { attempted, answer, .. } if answer.contains("MaxSessionDuration") => {
+            format!("{attempted} was refused: {answer}; ask for a shorter duration, or {ask}")
+        }
+        CoreError::Refused { attempted, answer, .. } if attempted.starts_with("assuming role ") => {
+            format!("{attempted} was refused: {answer}; {ask}")
+        }
+        CoreError::Refused { .. } | CoreError::NotConfigured { .. } => {
+            format!("the server has no base identity with which it could assume roles; {ask}")
+        }
+        CoreError::Unavailable { .. } | CoreError::BadAnswer { .. } => {
+            format!("the server gets no credentials from STS at the moment; try again, and if it lasts {ask}")
+        }
+    }
+}
+
 /// Says what is wrong with the database, if that may pass.
 fn database_text(error: &sqlx::Error) -> String {
     match trouble(error) {
@@ -211,9 +248,10 @@ impl Error {
             | Error::NotAdmin
             | Error::RoleNotForMember { .. } => StatusCode::FORBIDDEN,
             Error::Cluster(_) => StatusCode::BAD_GATEWAY,
-            Error::InvalidArgument(_) | Error::NoSuchMapping(_) | Error::MappingExists { .. } => {
-                StatusCode::BAD_REQUEST
-            }
+            Error::IllegalParameter { .. }
+            | Error::InvalidArgument(_)
+            | Error::NoSuchMapping(_)
+            | Error::MappingExists { .. } => StatusCode::BAD_REQUEST,
             Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Error::NoSuchPath
             | Error::NoSuchProject(_)
@@ -225,7 +263,7 @@ impl Error {
             }
             Error::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Error::TimedOut | Error::AuditBusy => StatusCode::SERVICE_UNAVAILABLE,
-            Error::Assume(error) => match **error {
+            Error::Assume(error) | Error::NotAssumed { source: error, .. } => match **error {
                 CoreError::InvalidArgument { .. } | CoreError::NotConfigured { .. } | CoreError::Refused { .. } => {
                     StatusCode::BAD_REQUEST
                 }
@@ -253,6 +291,34 @@ impl Error {
         }
     }
 
+    /// The same error for a member who asked for credentials.
+    pub fn for_member(self, request_id: &str) -> Self {
+        match self {
+            Error::Assume(source) => Error::NotAssumed { request_id: request_id.to_owned(), source },
+            other => other,
+        }
+    }
+
+    /// The error for the log: with its sources, and without a word of the query or the form, which may hold a secret of the caller. What is
+    /// wrong with a parameter, the caller reads in the answer.
+    pub fn for_log(&self) -> String {
+        let of_caller = match self {
+            Error::IllegalParameter { name, .. } => (*name).to_owned(),
+            Error::InvalidArgument(_) => "a value".to_owned(),
+            Error::Assume(error) if let CoreError::InvalidArgument { field, .. } = **error => field.to_owned(),
+            Error::NoSuchMapping(_)
+            | Error::RoleNotForMember { .. }
+            | Error::MappingExists { .. }
+            | Error::NoSuchProject(_)
+            | Error::NoSuchUser(_)
+            | Error::UserExists(_)
+            | Error::ProjectExists(_)
+            | Error::NoSuchMember { .. } => return format!("{} ({})", self.name(), self.code()),
+            _ => return with_sources(self),
+        };
+        format!("{} ({}): {of_caller}", self.name(), self.code())
+    }
+
     /// The exit code of a command: 1 when nothing has changed, 3 when the change was made.
     pub fn exit_code(&self) -> u8 {
         if let Error::NotPrinted(_) = self { 3 } else { 1 }
@@ -267,7 +333,7 @@ impl Error {
     /// problem, or else the HTTP status.
     pub fn code(&self) -> u32 {
         match self {
-            Error::Assume(error) => match **error {
+            Error::Assume(error) | Error::NotAssumed { source: error, .. } => match **error {
                 CoreError::InvalidArgument { .. } => 120_001,
                 CoreError::NotConfigured { .. }
                 | CoreError::Refused { .. }
@@ -275,7 +341,7 @@ impl Error {
                 | CoreError::BadAnswer { .. } => 380_001,
             },
             Error::StsBusy { .. } => 380_001,
-            Error::InvalidArgument(_) => 120_001,
+            Error::IllegalParameter { .. } | Error::InvalidArgument(_) => 120_001,
             Error::NoSuchProject(_) | Error::NotOfDatabase { .. } => 150_004,
             Error::NotDataOwner => 150_068,
             Error::NotMember(_) => 160_000,

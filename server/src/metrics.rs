@@ -87,7 +87,11 @@ impl Default for Metrics {
             sts_durations.clone(),
         );
         let sessions = Family::default();
-        registry.register("session_tokens", "Session-token requests in the audit", sessions.clone());
+        registry.register(
+            "session_tokens",
+            "Session-token requests; those that are not of unknown callers are in the audit",
+            sessions.clone(),
+        );
         let refusals = Family::default();
         registry.register("refused_by_limit", "Connections and requests beyond a limit", refusals.clone());
         let connections = Gauge::default();
@@ -160,6 +164,11 @@ impl Metrics {
     pub fn count_session_token<T, E>(&self, result: &Result<T, E>) {
         let outcome = if result.is_ok() { "granted" } else { "refused" };
         self.sessions.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// Counts a session-token request whose caller nobody knows, which has no row in the audit.
+    pub fn count_session_token_of_nobody(&self) {
+        self.sessions.get_or_create(&Outcome { outcome: "unknown" }).inc();
     }
 
     /// Counts a connection or a request beyond a limit, which its name tells.

@@ -1,6 +1,7 @@
 //! The part of a list of role mappings that a request wants: `filter_by`, then `sort_by`, then `offset` and `limit`.
 
 use hops_credentials_core::error::Error as CoreError;
+use hops_credentials_core::text::quoted;
 
 use crate::database::Database;
 use crate::error::Error;
@@ -30,7 +31,7 @@ impl Listing {
     /// Reads `filter_by` (each one narrows the list), `sort_by` (separated by commas), `offset` and `limit` (absent: all).
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] that names the parameter.
+    /// [`Error::IllegalParameter`] that names the parameter.
     pub fn from_parameters(parameters: &Parameters) -> Result<Self, Error> {
         let (mut filter, mut order) = (Filter::default(), Order::default());
         for text in parameters.all("filter_by") {
@@ -76,14 +77,14 @@ fn parse_condition(text: &str) -> Result<Condition, Error> {
         Some(("project_id", id)) => id
             .parse()
             .map(Condition::ProjectId)
-            .map_err(|_| illegal("filter_by", &format_args!("{id:?} in project_id:{id} is not a number"))),
+            .map_err(|_| illegal("filter_by", &format_args!("{} in project_id:<id> is not a number", quoted(id)))),
         Some(("project_role", role)) => {
             role.parse().map(Condition::ProjectRole).map_err(|error: CoreError| illegal("filter_by", &error))
         }
         Some(("cloud_role", role)) => Ok(Condition::Role(role.to_owned())),
         Some(_) | None => Err(illegal(
             "filter_by",
-            &format_args!("{text:?} is not project_id:<id>, project_role:<name> or cloud_role:<ARN>"),
+            &format_args!("{} is not project_id:<id>, project_role:<name> or cloud_role:<ARN>", quoted(text)),
         )),
     }
 }
@@ -107,7 +108,10 @@ fn parse_order(text: &str) -> Result<(Key, Direction), Error> {
 fn not_an_order(text: &str) -> Error {
     illegal(
         "sort_by",
-        &format_args!("{text:?} is not id, project_id, project_role or cloud_role, with or without :asc or :desc"),
+        &format_args!(
+            "{} is not id, project_id, project_role or cloud_role, with or without :asc or :desc",
+            quoted(text)
+        ),
     )
 }
 

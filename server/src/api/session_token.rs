@@ -1,7 +1,7 @@
 //! `GET /project/{project}/cloud/aws/session-token`: credentials of a mapped role for a member who may assume it.
 //!
-//! Whoever is refused is in the audit before their answer leaves, or is counted in a row that is there; whoever is not, before STS is
-//! asked.
+//! A caller who is refused is in the audit before their answer leaves, or is counted in a row that is there; one who is not, before STS
+//! is asked. Somebody whom the server does not know has no row: a metric counts them.
 
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
@@ -63,13 +63,13 @@ impl<S: Sync> FromRequestParts<S> for Renews {
 /// leaves: no row, no credentials.
 pub async fn issue(
     State(app): State<App>,
-    asking: AskingCaller,
+    asking: Result<AskingCaller, Error>,
     parameters: Result<Parameters, Error>,
     renews: Result<Renews, Error>,
     deadline: Deadline,
 ) -> Result<Json<SessionToken>, Error> {
-    let AskingCaller { actor, key_prefix, project_id, member } = asking;
-    let Some(project_id) = project_id else { return Err(member.err().unwrap_or(Error::NoSuchPath)) };
+    let AskingCaller { actor, key_prefix, project_id, member } =
+        asking.inspect_err(|_| app.metrics.count_session_token_of_nobody())?;
     let mut record = SessionRequest { project_id, key_prefix, ..SessionRequest::default() };
     let purpose = Purpose::SessionToken;
     let authorised = member.and_then(|member| authorise(member, &parameters?, app.source_identity, &mut record));
@@ -96,6 +96,7 @@ pub async fn issue(
     }
     app.recorder.insert(&actor, purpose, Outcome::Asked, &record).await?;
     // A task of its own: a client that hangs up cannot end a request between STS and the outcome in the audit.
+    let request_id = actor.request_id.clone();
     tokio::spawn(async move {
         let outcome = app.issuer.fetch(key, renews, deadline).await.map_err(Error::from);
         app.metrics.count_session_token(&outcome);
@@ -104,6 +105,7 @@ pub async fn issue(
     .await
     .expect("the task neither panics nor is it cancelled")
     .map(|issued| Json(SessionToken::new(&issued.credentials)))
+    .map_err(|error| error.for_member(&request_id))
 }
 
 /// Decides whether the caller gets credentials, and of which role. Fills `record` step by step, so that a refusal is recorded with

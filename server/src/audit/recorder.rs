@@ -118,7 +118,7 @@ struct Refusal {
     address: Option<String>,
     key_prefix: Option<String>,
     purpose: Purpose,
-    project_id: i64,
+    project_id: Option<i64>,
     role: Option<String>,
     reason: String,
 }
@@ -474,8 +474,11 @@ mod tests {
     use super::*;
 
     fn refused(actor: &str, project_id: i64) -> Row {
-        let request =
-            SessionRequest { project_id, refusal: Some("not a member".to_owned()), ..SessionRequest::default() };
+        let request = SessionRequest {
+            project_id: Some(project_id),
+            refusal: Some("not a member".to_owned()),
+            ..SessionRequest::default()
+        };
         let actor = Actor { request_id: crate::random::hex::<8>(), name: actor.to_owned(), address: None };
         Row::new(&actor, Purpose::SessionToken, Outcome::Refused, &request)
     }

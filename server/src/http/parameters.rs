@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
+use hops_credentials_core::text::quoted;
 
 use crate::error::Error;
 
@@ -36,7 +37,8 @@ impl Parameters {
         match self.0.iter().find(|(name, value)| has_control(name) || has_control(value)) {
             None => Ok(()),
             Some((name, _)) => {
-                Err(Error::InvalidArgument(format!("{}: it has a control character", name.escape_debug())))
+                let name: String = name.escape_debug().take(100).collect();
+                Err(Error::InvalidArgument(format!("{name}: it has a control character")))
             }
         }
     }
@@ -49,7 +51,7 @@ impl Parameters {
     /// The value of a parameter.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] when it is illegal or given twice.
+    /// [`Error::IllegalParameter`] when it is illegal or given twice.
     pub fn one<T: FromStr<Err: Display>>(&self, name: &'static str) -> Result<Option<T>, Error> {
         let mut values = self.all(name);
         match (values.next(), values.next()) {
@@ -62,7 +64,7 @@ impl Parameters {
     /// The value of a required parameter.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] when it is missing, illegal or given twice.
+    /// [`Error::IllegalParameter`] when it is missing, illegal or given twice.
     pub fn required<T: FromStr<Err: Display>>(&self, name: &'static str) -> Result<T, Error> {
         self.one(name)?.ok_or_else(|| illegal(name, &"it is missing"))
     }
@@ -70,7 +72,7 @@ impl Parameters {
 
 /// Makes the error for an illegal parameter or path segment.
 pub fn illegal(name: &'static str, reason: &dyn Display) -> Error {
-    Error::InvalidArgument(format!("{name}: {reason}"))
+    Error::IllegalParameter { name, problem: reason.to_string() }
 }
 
 /// `{project}` of the path.
@@ -104,7 +106,7 @@ async fn parse_number<S: Send + Sync>(parts: &mut Parts, state: &S, name: &'stat
     let digits = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
     digits
         .and_then(|digits| digits.parse().ok())
-        .ok_or_else(|| illegal(name, &format_args!("{text:?} in the path is not a number")))
+        .ok_or_else(|| illegal(name, &format_args!("{} in the path is not a number", quoted(text))))
 }
 
 #[cfg(test)]

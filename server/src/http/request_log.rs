@@ -16,7 +16,7 @@ use futures_util::FutureExt;
 
 use crate::app::App;
 use crate::browser_session::cookie::Cookie;
-use crate::error::{Error, with_sources};
+use crate::error::Error;
 use crate::http::auth::client_address;
 use crate::http::deadline::Deadline;
 use crate::http::probes;
@@ -42,7 +42,7 @@ pub struct Cause {
 
 impl From<&Error> for Cause {
     fn from(error: &Error) -> Self {
-        Self { text: with_sources(error), is_of_database: error.is_of_database() }
+        Self { text: error.for_log(), is_of_database: error.is_of_database() }
     }
 }
 

@@ -13,7 +13,6 @@ use super::error::PageError;
 use super::frame::TOKEN_FIELD;
 use super::path;
 use crate::app::App;
-use crate::error::Error;
 use crate::http::parameters::Parameters;
 
 /// The longest form has a role ARN of 2048 characters.
@@ -62,10 +61,7 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
         return PageError::ForeignForm.into_response();
     }
     let (mut parts, body) = request.into_parts();
-    // A body that ends early has nobody left to read an answer.
-    let Ok(body) = to_bytes(body, MAX_FORM_BYTES).await else {
-        return PageError::Refused(Error::TooLarge(MAX_FORM_BYTES)).into_response();
-    };
+    let Ok(body) = to_bytes(body, MAX_FORM_BYTES).await else { return PageError::ForeignForm.into_response() };
     let fields = Fields(Arc::new(Parameters::from_query(&String::from_utf8_lossy(&body))));
     let is_accepted = parts.uri.path() == path::SIGN_IN
         || app.cookie.read(&parts.headers).is_some_and(|id| id.has_form_token(&fields.text(TOKEN_FIELD)));

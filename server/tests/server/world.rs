@@ -310,7 +310,9 @@ impl Server {
         stream.write_all(format!("{head}\r\n{body}").as_bytes()).ok()?;
         let mut reply = String::new();
         stream.read_to_string(&mut reply).ok()?;
-        Answer::parse(&reply)
+        let answer = Answer::parse(&reply)?;
+        crate::openapi::check(method, target, &answer);
+        Some(answer)
     }
 }
 
