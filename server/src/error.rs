@@ -421,6 +421,63 @@ mod tests {
     }
 
     #[test]
+    fn a_member_reads_nothing_that_only_an_operator_can_do() {
+        let (attempted, remedy) =
+            ("assuming role arn:aws:iam::1:role/r at https://sts".to_owned(), "set AWS_REGION".to_owned());
+        let refused = |attempted: &str, answer: &str| CoreError::Refused {
+            attempted: attempted.to_owned(),
+            code: 403,
+            answer: answer.to_owned(),
+            remedy: remedy.clone(),
+        };
+        let problem = "the profile \"default\" has no credentials".to_owned();
+        for (error, beginning) in [
+            (
+                refused(&attempted, "AccessDenied: no"),
+                "assuming role arn:aws:iam::1:role/r at https://sts was refused: AccessDenied: no; ask an",
+            ),
+            (refused(&attempted, "ValidationError: exceeds the MaxSessionDuration"), "assuming role "),
+            (
+                refused("loading the base identity with the web identity token /run/token", "ExpiredToken"),
+                "the server has no base identity",
+            ),
+            (
+                CoreError::NotConfigured { problem: problem.clone(), remedy: remedy.clone(), source: None },
+                "the server has no base identity",
+            ),
+            (
+                CoreError::Unavailable {
+                    attempted: attempted.clone(),
+                    code: 0,
+                    problem: problem.clone(),
+                    remedy: remedy.clone(),
+                    source: None,
+                },
+                "the server gets no credentials from STS at the moment; try again",
+            ),
+            (
+                CoreError::BadAnswer {
+                    attempted: attempted.clone(),
+                    code: 200,
+                    problem,
+                    remedy: remedy.clone(),
+                    source: None,
+                },
+                "the server gets no credentials from STS at the moment; try again",
+            ),
+        ] {
+            let whole = error.to_string();
+            let for_member = Error::from(error).for_member("id0");
+            let text = for_member.to_string();
+            assert!(text.starts_with(beginning) && text.ends_with("under the request id id0"), "{text}");
+            for word in ["AWS_", "profile", "/run/token"] {
+                assert!(!text.contains(word), "{text}");
+            }
+            assert!(for_member.for_log().contains(&whole), "{}", for_member.for_log());
+        }
+    }
+
+    #[test]
     fn an_error_is_written_with_its_sources_in_one_line() {
         let link = |text, source: Option<Link>| Link { text, source: source.map(Box::new) };
         let last = link("line 1\nline 2", None);

@@ -1,6 +1,7 @@
 //! The frame around every page: title, navigation, the signed-in user, and a notice about the last action.
 
 use askama::Template;
+use axum::Extension;
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 
@@ -8,6 +9,7 @@ use super::path;
 use crate::error::Error;
 use crate::http::auth::Caller;
 use crate::http::parameters::Parameters;
+use crate::http::request_log::Cause;
 
 /// The hidden form field that carries the token of the session.
 pub const TOKEN_FIELD: &str = "form_token";
@@ -149,11 +151,11 @@ pub fn page(template: &impl Template) -> Response {
     Html(template.render().expect("rendering text and numbers cannot fail")).into_response()
 }
 
-/// Renders a page whose form shows a problem and keeps what the user typed.
+/// Renders a page whose form shows a problem and keeps what the user typed. The log gets the cause.
 pub fn page_with_problem(template: &impl Template, error: &Error) -> Response {
     let status = match error.status() {
         StatusCode::NOT_FOUND => StatusCode::BAD_REQUEST,
         status => status,
     };
-    (status, page(template)).into_response()
+    (status, Extension(Cause::from(error)), page(template)).into_response()
 }

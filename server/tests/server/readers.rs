@@ -138,6 +138,30 @@ on_both_stores! {
         assert!(answer.text.len() < 1000, "{}", answer.text);
     }
 
+    fn the_log_says_why_a_form_was_refused_and_no_word_of_it(world: &World) {
+        let key = world.done(&["user", "add", "admin@example.org", "--admin"]);
+        world.done(&["project", "add", "canaries"]);
+        let server = world.serve();
+        let admin = Visit::sign_in(&server, &key);
+        for (path, fields, cause) in [
+            ("/admin/projects", &[("name", "canary x")][..], "Illegal argument (120001)"),
+            ("/admin/projects", &[("name", "canaries")], "Conflict (409)"),
+            ("/admin/users", &[("email", "canary")], "Illegal argument (120001)"),
+            ("/admin/projects/1", &[("email", "canary@example.org"), ("project_role", "DATA_OWNER")], "Not Found (404)"),
+            ("/admin/role-mappings", &[("project", "canary"), ("project_role", "ALL"), ("role", "arn:aws:iam::123456789012:role/x")],
+             "No such project (150004)"),
+            ("/admin/role-mappings", &[("project", "1"), ("project_role", "ALL"), ("role", "canary")], "Illegal argument (120001)"),
+        ] {
+            let answer = admin.post(path, fields);
+            assert!((400..410).contains(&answer.status) && is_page(&answer), "{path}: {answer:?}");
+            let id = answer.header("x-request-id").to_owned();
+            server.wait_for_log(&format!("request={id} "));
+            let log = server.log();
+            let line = log.lines().find(|line| line.contains(&id)).expect("a line");
+            assert!(line.contains(&format!("cause=\"{cause}")) && !line.contains("canar"), "{path}: {line}");
+        }
+    }
+
     fn a_misleading_name_of_an_old_version_is_shown_to_nobody(world: &World) {
         let this = delegated(world);
         world.sql("insert into projects (id, name) values (200, '300')");
