@@ -71,7 +71,12 @@ impl Mapping {
     /// [`Error::InvalidArgument`] when STS would refuse the address: nobody is shown in CloudTrail under half of a name.
     pub fn extras(&self, email: &Email, is_source_identity_on: bool) -> Result<Extras, Error> {
         let source_identity = if self.source_identity || is_source_identity_on {
-            Some(email.source_identity().map_err(Error::InvalidArgument)?.to_owned())
+            let refused = |problem| {
+                Error::InvalidArgument(format!(
+                    "{problem}; an administrator of the server can give the user another address, or switch the source identity off"
+                ))
+            };
+            Some(email.source_identity().map_err(refused)?.to_owned())
         } else {
             None
         };
