@@ -231,6 +231,12 @@ impl Error {
         }
     }
 
+    /// The text without the time to wait, which differs from one request to the next: equal refusals are one row of the audit.
+    pub fn without_wait(&self) -> String {
+        let text = self.to_string();
+        text.rsplit_once("; try again in ").map(|(reason, _)| reason.to_owned()).unwrap_or(text)
+    }
+
     /// Whether the database is the reason.
     pub fn is_of_database(&self) -> bool {
         matches!(self, Error::Database(_))

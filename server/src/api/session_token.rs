@@ -70,7 +70,7 @@ pub async fn issue(
 ) -> Result<Json<SessionToken>, Error> {
     let AskingCaller { actor, key_prefix, project_id, member } = asking;
     let Some(project_id) = project_id else { return Err(member.err().unwrap_or(Error::NoSuchPath)) };
-    let mut record = SessionRequest { project_id, key_prefix, ..SessionRequest::default() };
+    let mut record = SessionRequest { project_id: Some(project_id), key_prefix, ..SessionRequest::default() };
     let purpose = Purpose::SessionToken;
     let authorised = member.and_then(|member| authorise(member, &parameters?, app.source_identity, &mut record));
     let admitted = authorised.and_then(|key| {

@@ -1,8 +1,9 @@
-//! The recorder: writes the rows of requests for credentials. All who wait share one transaction and so one flush to the disk; each
-//! waits until its own row is durable.
+//! The recorder: writes the rows of requests for credentials, and of refused sign-ins. All who wait share one transaction and so one
+//! flush to the disk; each waits until its own row is durable.
 //!
 //! Equal refusals of a minute are one row with a count, and a caller has a limited number of rows for refusals in a minute: nobody fills
-//! the disk or takes the turn to write from others by asking for what they may not have.
+//! the disk or takes the turn to write from others by asking for what they may not have. Whoever fails to sign in is one caller together
+//! with all others who do.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -41,7 +42,8 @@ const MAX_REFUSED_ROWS: u32 = 20;
 /// The refusals of one caller within [`WINDOW`] that say why; the next ones say that there are too many.
 const MAX_REFUSALS: u32 = 100;
 
-/// The rows of refusals, and the callers with refusals, that are remembered.
+/// The rows of refusals, and the callers with refusals, that are remembered. Refusals of further callers are counted in one row for each
+/// purpose.
 const MAX_REMEMBERED: usize = 10_000;
 
 /// The longest reason in a row, in bytes.
@@ -49,6 +51,9 @@ const MAX_REASON_BYTES: usize = 1024;
 
 /// The reason in the row for refusals beyond [`MAX_REFUSED_ROWS`].
 const OVERFLOW: &str = "more refused requests than the audit takes one by one";
+
+/// The actor of the rows for refusals of callers beyond [`MAX_REMEMBERED`].
+const OTHERS: &str = "several callers";
 
 /// What became of a request for credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -118,7 +123,7 @@ struct Refusal {
     address: Option<String>,
     key_prefix: Option<String>,
     purpose: Purpose,
-    project_id: i64,
+    project_id: Option<i64>,
     role: Option<String>,
     reason: String,
 }
@@ -197,18 +202,31 @@ impl Recorder {
     /// Records that a request is refused before STS is asked; returns the error for the caller: the reason, or that there were too many
     /// refusals. It waits until a new row is durable; the count of a row that is there follows within a second.
     pub async fn refuse(&self, actor: &Actor, purpose: Purpose, mut request: SessionRequest, reason: Error) -> Error {
-        request.refusal = Some(cut(reason.to_string()));
-        let row = Row::new(actor, purpose, Outcome::Refused, &request);
+        request.refusal = Some(reason.without_wait());
+        match self.count(Row::new(actor, purpose, Outcome::Refused, &request)).await {
+            Ok(Some(wait)) => Error::TooManyRequests { seconds: wait.as_secs() + 1 },
+            Ok(None) => reason,
+            Err(error) => error,
+        }
+    }
+
+    /// Records that nobody is signed in. It waits as [`Recorder::refuse`] does.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Overloaded`]; then nobody knows whether there is a row.
+    pub async fn refuse_sign_in(&self, actor: &Actor, reason: &Error) -> Result<(), Error> {
+        let request = SessionRequest { refusal: Some(reason.without_wait()), ..SessionRequest::default() };
+        self.count(Row::new(actor, Purpose::SignIn, Outcome::Refused, &request)).await.map(drop)
+    }
+
+    /// Counts a refusal, and writes its row unless one is there that counts it. Returns how long the caller has to wait, if there were
+    /// too many.
+    async fn count(&self, row: Row) -> Result<Option<Duration>, Error> {
         let (new, wait) = self.lock().count(row, Instant::now());
-        if let Some(row) = new
-            && let Err(error) = self.write(Entry::Row(Box::new(row))).await
-        {
-            return error;
+        if let Some(row) = new {
+            self.write(Entry::Row(Box::new(row))).await?;
         }
-        match wait {
-            Some(wait) => Error::TooManyRequests { seconds: wait.as_secs() + 1 },
-            None => reason,
-        }
+        Ok(wait)
     }
 
     /// Waits until everything is written, for at most the time of a write.
@@ -239,15 +257,21 @@ impl Row {
     }
 }
 
+impl Row {
+    /// Makes the row that counts what finds no row of its own, for these callers. It says little, so that it stands for much.
+    fn beyond(self, name: &str) -> Self {
+        let key_prefix = self.request.key_prefix.filter(|_| name != OTHERS);
+        let request = SessionRequest { refusal: Some(OVERFLOW.to_owned()), key_prefix, ..SessionRequest::default() };
+        Self { actor: Actor { name: name.to_owned(), address: None, ..self.actor }, request, ..self }
+    }
+}
+
 impl Refusals {
     /// Counts a refusal. Returns the row to write, unless one is there that counts it; and how long the caller has to wait, if
     /// there were too many.
     fn count(&mut self, mut row: Row, now: Instant) -> (Option<Row>, Option<Duration>) {
-        if self.rows.len() >= MAX_REMEMBERED {
-            self.rows.retain(|_, counted| now < counted.until || counted.more > 0);
-        }
-        if self.callers.len() >= MAX_REMEMBERED {
-            self.callers.retain(|_, caller| now < caller.until);
+        if self.callers.len() >= MAX_REMEMBERED && !self.callers.contains_key(&row.actor.name) {
+            return (self.count_in_row(row.beyond(OTHERS), now), None);
         }
         let caller = self.callers.entry(row.actor.name.clone()).or_insert(Caller { until: now, refusals: 0, rows: 0 });
         if now >= caller.until {
@@ -255,33 +279,47 @@ impl Refusals {
         }
         caller.refusals = caller.refusals.saturating_add(1);
         let wait = (caller.refusals > MAX_REFUSALS).then(|| caller.until - now);
-        let mut refusal = Refusal::of(&row);
+        let refusal = Refusal::of(&row);
         let is_known = self.rows.get(&refusal).is_some_and(|counted| now < counted.until);
-        if !is_known && caller.rows >= MAX_REFUSED_ROWS {
-            row.request = SessionRequest {
-                refusal: Some(OVERFLOW.to_owned()),
-                key_prefix: row.request.key_prefix,
-                ..SessionRequest::default()
-            };
-            refusal = Refusal::of(&row);
+        let is_over = !is_known && caller.rows >= MAX_REFUSED_ROWS;
+        let name = row.actor.name.clone();
+        if is_over {
+            row = row.beyond(&name);
         }
+        // The last places are for the rows of the other callers.
+        if self.rows.len() + Purpose::ALL.len() >= MAX_REMEMBERED && !self.rows.contains_key(&Refusal::of(&row)) {
+            row = row.beyond(OTHERS);
+        }
+        let new = self.count_in_row(row, now);
+        if let (Some(_), Some(caller)) = (&new, self.callers.get_mut(&name)) {
+            caller.rows += 1;
+        }
+        (new, wait)
+    }
+
+    /// Counts a refusal in the row that is there for it; else returns its row, to be written.
+    fn count_in_row(&mut self, row: Row, now: Instant) -> Option<Row> {
+        let refusal = Refusal::of(&row);
         match self.rows.get_mut(&refusal) {
             // One whose last count is not written yet stays until then.
             Some(counted) if counted.is_durable && (now < counted.until || counted.more > 0) => {
                 counted.more += 1;
                 counted.last_at = row.at;
-                (None, wait)
+                None
             }
             Some(_) | None => {
-                caller.rows += 1;
                 let id = row.actor.request_id.clone();
                 let counted = Counted { id, until: now + WINDOW, is_durable: false, more: 0, last_at: row.at };
-                if self.rows.len() < MAX_REMEMBERED {
-                    self.rows.insert(refusal, counted);
-                }
-                (Some(row), wait)
+                self.rows.insert(refusal, counted);
+                Some(row)
             }
         }
+    }
+
+    /// Forgets the callers and the rows whose minute is over, but for rows whose count is not written yet.
+    fn forget(&mut self, now: Instant) {
+        self.rows.retain(|_, counted| now < counted.until || counted.more > 0);
+        self.callers.retain(|_, caller| now < caller.until);
     }
 
     /// Notes that these rows are there, or that they are not.
@@ -352,7 +390,10 @@ async fn write_all(
     loop {
         let is_open = tokio::select! {
             number = queue.recv_many(&mut jobs, MAX_BATCH) => number > 0,
-            _ = ticks.tick() => true,
+            _ = ticks.tick() => {
+                refusals.lock().expect("nobody panics while holding it").forget(Instant::now());
+                true
+            }
         };
         // Nothing has been asked of STS for those who have left before their row was written.
         jobs.retain(|job: &Job| match &job.entry {
@@ -474,8 +515,11 @@ mod tests {
     use super::*;
 
     fn refused(actor: &str, project_id: i64) -> Row {
-        let request =
-            SessionRequest { project_id, refusal: Some("not a member".to_owned()), ..SessionRequest::default() };
+        let request = SessionRequest {
+            project_id: Some(project_id),
+            refusal: Some("not a member".to_owned()),
+            ..SessionRequest::default()
+        };
         let actor = Actor { request_id: crate::random::hex::<8>(), name: actor.to_owned(), address: None };
         Row::new(&actor, Purpose::SessionToken, Outcome::Refused, &request)
     }
@@ -525,5 +569,26 @@ mod tests {
             refusals.settle(&row.iter().collect::<Vec<_>>(), true);
         }
         assert!(refusals.rows.len() <= MAX_REMEMBERED && refusals.callers.len() <= MAX_REMEMBERED);
+        let others = refusals.rows.iter().filter(|(refusal, _)| refusal.actor == OTHERS);
+        assert!(others.map(|(_, counted)| counted.more).sum::<i64>() > 0, "further callers are counted in one row");
+        refusals.take_counts();
+        refusals.forget(now + WINDOW * 3);
+        assert_eq!((refusals.rows.len(), refusals.callers.len()), (0, 0), "all of them are idle");
+    }
+
+    #[test]
+    fn a_caller_with_many_addresses_has_a_limited_number_of_rows_too() {
+        let (mut refusals, now) = (Refusals::default(), Instant::now());
+        let mut rows = 0;
+        for number in 0..1000 {
+            let mut row = refused("nobody", 1);
+            row.actor.address = Some(format!("2001:db8::{number:x}"));
+            if let (Some(row), _) = refusals.count(row, now) {
+                refusals.settle(&[&row], true);
+                rows += 1;
+            }
+        }
+        assert_eq!(rows, 21);
+        assert_eq!(refusals.take_counts().iter().map(|(_, more, _)| more).sum::<i64>(), 979);
     }
 }

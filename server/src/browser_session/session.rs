@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
+use sqlx::AnyConnection;
+
 use crate::api_key;
 use crate::audit::{self, Action, Actor};
 use crate::browser_session::sealed_login;
@@ -24,11 +26,18 @@ const MAX_AGE: Duration = Duration::from_secs(12 * 60 * 60);
 /// The precision of the last use, so that not every page costs a write.
 const LAST_USE_PRECISION: Duration = Duration::from_secs(60);
 
-/// Starts a session for the user who has this login, an API key, and records that in the audit.
+/// Starts a session for the user who has this login, an API key, and records that in the audit. Ends the session `before`, which the
+/// browser had.
 ///
 /// # Errors
-/// [`Error::Database`]; then no session starts.
-pub async fn start(database: &Database, actor: &Actor, user: &User, login: &Login) -> Result<SessionId, Error> {
+/// [`Error::Database`]; then nothing has changed.
+pub async fn start(
+    database: &Database,
+    actor: &Actor,
+    user: &User,
+    login: &Login,
+    before: Option<&SessionId>,
+) -> Result<SessionId, Error> {
     let prefix = api_key::read_prefix(login.api_key().unwrap_or_default());
     let id = SessionId::generate();
     let now = SystemTime::now();
@@ -42,6 +51,9 @@ pub async fn start(database: &Database, actor: &Actor, user: &User, login: &Logi
             .bind(milliseconds(now - MAX_AGE))
             .execute(&mut *transaction)
             .await?;
+    }
+    if let Some(before) = before {
+        delete(&mut transaction, before).await?;
     }
     match &user.membership {
         Membership::Stored(user_id) => {
@@ -67,7 +79,7 @@ pub async fn start(database: &Database, actor: &Actor, user: &User, login: &Logi
             .await?;
         }
     }
-    audit::record_sign_in(&mut transaction, actor, Action::SignIn, Some(prefix), None).await?;
+    audit::record_sign_in(&mut transaction, actor, Action::SignIn, Some(prefix)).await?;
     transaction.commit().await?;
     Ok(id)
 }
@@ -137,7 +149,9 @@ async fn find_cluster_user(
     let user = match looking_up.await {
         Ok(user) => user,
         Err(Error::NotOfCluster) => {
-            end(database, id).await?;
+            let mut transaction = database.begin_write().await?;
+            delete(&mut transaction, id).await?;
+            transaction.commit().await?;
             return Ok(None);
         }
         Err(error) => return Err(error),
@@ -154,15 +168,24 @@ async fn touch(database: &Database, update: &'static str, id: &SessionId, now: S
     transaction.commit().await
 }
 
-/// Ends a session.
+/// Ends a session, and records that its user has signed out, unless it has ended already.
 ///
 /// # Errors
 /// [`Error::Database`]; then the session goes on.
-pub async fn end(database: &Database, id: &SessionId) -> Result<(), Error> {
+pub async fn sign_out(database: &Database, actor: &Actor, id: &SessionId) -> Result<(), Error> {
     let mut transaction = database.begin_write().await?;
-    for delete in ["delete from browser_sessions where id_hash = $1", "delete from cluster_sessions where id_hash = $1"]
-    {
-        sqlx::query(delete).bind(id.hash()).execute(&mut *transaction).await?;
+    if delete(&mut transaction, id).await? {
+        audit::record_sign_in(&mut transaction, actor, Action::SignOut, None).await?;
     }
     Ok(transaction.commit().await?)
+}
+
+/// Deletes a session; returns whether there was one.
+async fn delete(connection: &mut AnyConnection, id: &SessionId) -> Result<bool, sqlx::Error> {
+    let mut deleted = 0;
+    for delete in ["delete from browser_sessions where id_hash = $1", "delete from cluster_sessions where id_hash = $1"]
+    {
+        deleted += sqlx::query(delete).bind(id.hash()).execute(&mut *connection).await?.rows_affected();
+    }
+    Ok(deleted > 0)
 }

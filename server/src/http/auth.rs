@@ -43,7 +43,8 @@ impl FromRequestParts<App> for Caller {
         if login.is_none() && !parts.headers.contains_key(AUTHORIZATION) {
             return Err(app.identity.no_login());
         }
-        Ok(Self::new(app, parts, authenticate(app, parts, login.as_ref()).await?))
+        let (user, _) = authenticate(app, parts, login).await?;
+        Ok(Self::new(app, parts, user))
     }
 }
 
@@ -83,25 +84,26 @@ pub fn client_address(app: &App, parts: &Parts) -> IpAddr {
     if app.is_behind_proxy { last_hop(&parts.headers).unwrap_or(peer.0.ip()) } else { peer.0.ip() }
 }
 
-/// Finds whose login this is; `None` is a text that nobody has as a login. Counts a wrong one: an address that sends many of them has to
-/// wait.
+/// Finds whose login this is, and returns both; `None` is a text that nobody has as a login. Counts a wrong one: an address that sends
+/// many of them has to wait.
 ///
 /// # Errors
 /// Those of [`Identity::authenticate`], [`Error::TooManyWrongKeys`].
-pub async fn authenticate(app: &App, parts: &Parts, login: Option<&Login>) -> Result<User, Error> {
+pub async fn authenticate(app: &App, parts: &Parts, login: Option<Login>) -> Result<(User, Login), Error> {
     let address = client_address(app, parts);
-    let error = match app.identity.authenticate(&app.database, login, address).await {
-        // No cluster has counted it.
-        Err(Error::NotOfCluster) if login.is_none() => {
-            let wait = app.wrong_keys.count(address, Instant::now());
-            wait.map_or(Error::NotOfCluster, |wait| Error::TooManyWrongLogins(wait.as_secs() + 1))
-        }
-        Err(Error::Unauthenticated) => {
-            let wait = app.wrong_keys.count(address, Instant::now());
-            wait.map_or(Error::Unauthenticated, |wait| Error::TooManyWrongKeys(wait.as_secs() + 1))
-        }
-        Err(error) => error,
-        Ok(user) => return Ok(user),
+    let count_wrong = || match (app.wrong_keys.count(address, Instant::now()), &app.identity) {
+        (None, identity) => identity.no_login(),
+        (Some(wait), Identity::Local) => Error::TooManyWrongKeys(wait.as_secs() + 1),
+        (Some(wait), Identity::Hopsworks(_)) => Error::TooManyWrongLogins(wait.as_secs() + 1),
+    };
+    let error = match login {
+        None => count_wrong(),
+        Some(login) => match app.identity.authenticate(&app.database, &login, address).await {
+            Ok(user) => return Ok((user, login)),
+            // What the cluster does not know, it has counted itself.
+            Err(Error::Unauthenticated) => count_wrong(),
+            Err(error) => error,
+        },
     };
     if [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS].contains(&error.status()) {
         app.metrics.wrong_keys.inc();

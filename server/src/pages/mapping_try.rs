@@ -95,7 +95,7 @@ pub async fn try_it(
         extras: extras.clone(),
     };
     let record = SessionRequest {
-        project_id: mapping.project.id,
+        project_id: Some(mapping.project.id),
         project_name: Some(mapping.project.name.clone()),
         mapping_id: Some(mapping.id),
         role: Some(mapping.role.to_string()),

@@ -20,6 +20,7 @@ mod probes;
 mod secrets;
 mod serve;
 mod session_token;
+mod sign_in;
 mod size;
 mod sts;
 mod terms;
