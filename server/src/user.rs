@@ -107,18 +107,23 @@ pub enum Membership {
     FromCluster(Arc<[(Project, ProjectRole)]>),
 }
 
-/// Adds a user and returns their first API key. `show` gets it before the commit: if nobody could read the key, nothing has changed.
+/// Refuses a user who exists.
 ///
 /// # Errors
-/// [`Error::UserExists`], [`Error::Database`], that of `show`; then nothing has changed.
-pub async fn add(
-    database: &Database,
-    actor: &Actor,
-    email: &Email,
-    is_admin: bool,
-    show: impl FnOnce(&ApiKey) -> Result<(), Error>,
-) -> Result<ApiKey, Error> {
-    let key = ApiKey::generate();
+/// [`Error::UserExists`], [`Error::Database`].
+pub async fn check_is_new(database: &Database, email: &Email) -> Result<(), Error> {
+    match find_id(database.pool(), email).await {
+        Ok(_) => Err(Error::UserExists(email.to_string())),
+        Err(Error::NoSuchUser(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Adds a user with this API key.
+///
+/// # Errors
+/// [`Error::UserExists`], [`Error::Database`]; then nothing has changed.
+pub async fn add(database: &Database, actor: &Actor, email: &Email, is_admin: bool, key: &ApiKey) -> Result<(), Error> {
     let mut transaction = database.begin_write().await?;
     let id = next_id(&mut transaction, "user").await?;
     sqlx::query("insert into users (id, email, is_admin, key_prefix, key_hash) values ($1, $2, $3, $4, $5)")
@@ -132,23 +137,15 @@ pub async fn add(
         .map_err(|error| if is_conflict(&error) { Error::UserExists(email.to_string()) } else { error.into() })?;
     let after = json!({"email": email.as_str(), "admin": is_admin, "keyPrefix": read_prefix(key.reveal())});
     audit::record_change(&mut transaction, actor, Action::UserAdd, None, None, Some(after)).await?;
-    show(&key)?;
     transaction.commit().await?;
-    Ok(key)
+    Ok(())
 }
 
-/// Replaces the API key of a user; the old one is void. `show` gets the key before the commit: if nobody could read it, the old one
-/// stays.
+/// Replaces the API key of a user by this one; the old one is void.
 ///
 /// # Errors
-/// [`Error::NoSuchUser`], [`Error::Database`], that of `show`; then nothing has changed.
-pub async fn renew_key(
-    database: &Database,
-    actor: &Actor,
-    email: &Email,
-    show: impl FnOnce(&ApiKey) -> Result<(), Error>,
-) -> Result<ApiKey, Error> {
-    let key = ApiKey::generate();
+/// [`Error::NoSuchUser`], [`Error::Database`]; then nothing has changed.
+pub async fn renew_key(database: &Database, actor: &Actor, email: &Email, key: &ApiKey) -> Result<(), Error> {
     let mut transaction = database.begin_write().await?;
     let id = find_id(&mut *transaction, email).await?;
     let before: String =
@@ -162,9 +159,8 @@ pub async fn renew_key(
     let state = |prefix: &str| Some(json!({"email": email.as_str(), "keyPrefix": prefix}));
     let (before, after) = (state(&before), state(read_prefix(key.reveal())));
     audit::record_change(&mut transaction, actor, Action::UserKey, None, before, after).await?;
-    show(&key)?;
     transaction.commit().await?;
-    Ok(key)
+    Ok(())
 }
 
 /// Finds whose API key this is.

@@ -31,7 +31,7 @@ use crate::identity::{self, Identity};
 use crate::issuer::Issuer;
 use crate::mapping::apply::{self, Others, UnknownProject, Wanted};
 use crate::mapping::change;
-use crate::mapping::file;
+use crate::mapping::file::{self, Difference};
 use crate::mapping::terms::{ExternalId, Terms};
 use crate::mapping::{self, Mapping};
 use crate::metrics::Metrics;
@@ -66,24 +66,39 @@ pub async fn run(command: Command, address: &Address) -> Result<(), Error> {
         }
         Command::User(command) => user(&database, &actor, command).await,
         Command::Project(ProjectCommand::Add { name, .. }) => {
-            project::add(&database, &actor, &name).await.and_then(|project| print(&project.id))
+            project::add(&database, &actor, &name).await.and_then(|project| print_change(&project.id))
         }
         Command::Member(command) => member(&database, &actor, command).await,
         Command::Mapping(command) => mapping(&database, &actor, command).await,
         Command::Import(options) => import::run(&database, &actor, &options)
             .await
-            .and_then(|differences| differences.iter().try_for_each(|difference| print(difference))),
+            .and_then(|differences| print_differences(&differences, options.dry_run)),
     };
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, database.close()).await;
     outcome
 }
 
+/// Prints a new API key, then makes it valid. A key is shown once, so one that nobody could read must not replace another one; and a
+/// terminal that is stopped, or a pipe that nobody reads, must not hold a lock of the database. So the key comes first, before the
+/// transaction. If that fails, the key on stdout is worth nothing, which the error says.
 async fn user(database: &Database, actor: &Actor, command: UserCommand) -> Result<(), Error> {
-    let show = |key: &ApiKey| print(&key.reveal());
-    match command {
-        UserCommand::Add { email, admin, .. } => user::add(database, actor, &email, admin, show).await.map(drop),
-        UserCommand::Key { email, .. } => user::renew_key(database, actor, &email, show).await.map(drop),
-    }
+    let key = ApiKey::generate();
+    let (attempted, outcome) = match command {
+        UserCommand::Add { email, admin, .. } => {
+            user::check_is_new(database, &email).await?;
+            print(&key.reveal())?;
+            ("adding the user", user::add(database, actor, &email, admin, &key).await)
+        }
+        UserCommand::Key { email, .. } => {
+            user::find_id(database.pool(), &email).await?;
+            print(&key.reveal())?;
+            ("replacing the API key", user::renew_key(database, actor, &email, &key).await)
+        }
+    };
+    outcome.map_err(|error| Error::System {
+        attempted: format!("do not use the API key on stdout: {attempted}"),
+        source: error.into(),
+    })
 }
 
 async fn member(database: &Database, actor: &Actor, command: MemberCommand) -> Result<(), Error> {
@@ -103,7 +118,7 @@ async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) ->
             let project = project_for_mapping(database, &project).await?;
             let terms = Terms { project_role, role: role_arn, is_default: default, external_id, source_identity };
             let added = change::add(database, actor, project.id, terms).await?;
-            print(&added.id)
+            print_change(&added.id)
         }
         MappingCommand::List { project: None, .. } => list(&mapping::list(database).await?),
         MappingCommand::List { project: Some(project), .. } => {
@@ -135,7 +150,7 @@ async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) ->
             } else {
                 apply::apply(database, actor, &wanted).await?
             };
-            differences.iter().try_for_each(|difference| print(difference))
+            print_differences(&differences, dry_run)
         }
         MappingCommand::Remove { id, .. } => change::remove(database, actor, id).await,
     }
@@ -183,10 +198,24 @@ fn list(mappings: &[Mapping]) -> Result<(), Error> {
     })
 }
 
-/// Prints a line on stdout. Fails when nobody can read it: the line may be a new API key.
+fn print_differences(differences: &[Difference], is_dry_run: bool) -> Result<(), Error> {
+    let print = if is_dry_run { print } else { print_change };
+    differences.iter().try_for_each(|difference| print(difference))
+}
+
+/// Prints a line on stdout. Fails when nobody can read it. Nobody knows how long it waits for a reader, so no transaction is open.
 fn print(line: &dyn Display) -> Result<(), Error> {
+    print_to("writing to stdout", line)
+}
+
+/// Prints a line about a change that is made.
+fn print_change(line: &dyn Display) -> Result<(), Error> {
+    print_to("the change is made, but writing to stdout", line)
+}
+
+fn print_to(attempted: &str, line: &dyn Display) -> Result<(), Error> {
     writeln!(std::io::stdout(), "{line}")
-        .map_err(|error| Error::System { attempted: "writing to stdout".to_owned(), source: error.into() })
+        .map_err(|error| Error::System { attempted: attempted.to_owned(), source: error.into() })
 }
 
 async fn serve(database: &Database, address: &Address, options: &Serve) -> Result<(), Error> {

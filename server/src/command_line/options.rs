@@ -29,7 +29,7 @@ use crate::user::Email;
 ///   role-mapping-server serve --listen 127.0.0.1:8080
 ///
 /// Every command creates or migrates the database if needed, and works while the server runs. Exit codes: 0 done; 1 failed,
-/// nothing changed; 2 wrong usage.
+/// nothing changed unless the message says so; 2 wrong usage.
 #[derive(Debug, Parser)]
 #[command(name = "role-mapping-server", version, verbatim_doc_comment)]
 pub struct CommandLine {
@@ -58,7 +58,8 @@ pub enum Command {
     /// Import the role mappings of another server or a Hopsworks cluster, and print what changes
     ///
     /// The variable API_KEY holds the API key of an administrator there. A project is found by its name, and added if it does
-    /// not exist; members are not imported. Mappings that only this server has stay.
+    /// not exist; members are not imported. Mappings that only this server has stay. The database of a Hopsworks cluster takes
+    /// mappings from that cluster only, by the ids of its projects.
     Import(Import),
 }
 

@@ -14,6 +14,7 @@ mod identity;
 mod log;
 mod mapping_file;
 mod member;
+mod output;
 mod pages;
 mod postgres;
 mod probes;
