@@ -36,6 +36,8 @@ pub struct App {
     pub audit_turn: Arc<Semaphore>,
     /// The requests under way.
     pub requests: AddressLimit,
+    /// Those of them that may change something.
+    pub changes: AddressLimit,
     /// The counters of the server.
     pub metrics: Arc<Metrics>,
     /// Whether the last hop of `X-Forwarded-For` is the client's address.

@@ -47,6 +47,10 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 use crate::database::health::Health;
 use crate::database::turnstile::{Held, Turnstile};
 
+/// The changes that stand in the line of writers at once; further ones wait until it is their turn to. So a row of the audit, for which
+/// a job waits, never stands behind more.
+const MAX_CHANGES: usize = 4;
+
 /// What a URL of a database looks like.
 const SPELLING: &str = "write the database as sqlite:///absolute/path/roles.db or postgres://user@host/name";
 
@@ -173,6 +177,8 @@ pub struct Database {
     /// The turn to write, on SQLite, where one writes at a time. Whoever waits for it here wakes at once and holds no connection;
     /// SQLite itself polls, and its waiting writers would take the connections away from readers.
     turn: Option<Arc<Semaphore>>,
+    /// The place in the line of writers, for changes.
+    places: Arc<Semaphore>,
     /// The turn of this process, on SQLite.
     turnstile: Option<Arc<Turnstile>>,
     /// The name of the collation that orders byte by byte.
@@ -189,6 +195,7 @@ pub struct WriteTransaction {
     // In this order: the turn of the process ends before the next writer in it asks for one.
     _held: Option<Held>,
     _turn: Option<OwnedSemaphorePermit>,
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl WriteTransaction {
@@ -297,7 +304,8 @@ impl Database {
             .connect_with(options.clone())
             .await
             .map_err(refused)?;
-        Ok(Self { pool, turn, turnstile: None, binary, options, health })
+        let places = Arc::new(Semaphore::new(MAX_CHANGES));
+        Ok(Self { pool, turn, places, turnstile: None, binary, options, health })
     }
 
     /// The pool, for reading outside a transaction.
@@ -314,6 +322,12 @@ impl Database {
     /// Begins a transaction that writes. On SQLite it is the only writer from its beginning, so it never fails half-way because
     /// another writer was faster.
     pub async fn begin_write(&self) -> Result<WriteTransaction, sqlx::Error> {
+        let place = self.places.clone().acquire_owned().await.expect("it is never closed");
+        Ok(WriteTransaction { _place: Some(place), ..self.begin_audit().await? })
+    }
+
+    /// Begins a transaction that writes the audit: as [`Database::begin_write`], but however many changes wait, few go first.
+    pub async fn begin_audit(&self) -> Result<WriteTransaction, sqlx::Error> {
         let (turn, begin) = match &self.turn {
             Some(turn) => (Some(turn.clone().acquire_owned().await.expect("it is never closed")), "begin immediate"),
             None => (None, "begin"),
@@ -322,7 +336,7 @@ impl Database {
             Some(turnstile) => turnstile.pass().await,
             None => None,
         };
-        Ok(WriteTransaction { transaction: self.pool.begin_with(begin).await?, _held: held, _turn: turn })
+        Ok(WriteTransaction { transaction: self.pool.begin_with(begin).await?, _held: held, _turn: turn, _place: None })
     }
 
     /// Whether the database can be written.
@@ -444,6 +458,8 @@ fn migrations(binary: &str) -> Migrator {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     /// Writes until the process ends, and holds each transaction for as long as a slow disk takes.
@@ -454,6 +470,40 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(3)).await;
             transaction.commit().await.expect("it commits");
         }
+    }
+
+    #[tokio::test]
+    async fn the_audit_is_written_before_most_changes_that_wait() {
+        let directory = std::env::temp_dir().join(format!("changes-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let address = Address::Sqlite(directory.join("roles.db"));
+        let database = Database::open(&address, Settings::default()).await.expect("a database");
+        let first = database.begin_write().await.expect("it begins");
+        let changes: Vec<_> = (0..100)
+            .map(|_| {
+                let database = database.clone();
+                tokio::spawn(async move {
+                    let mut transaction = database.begin_write().await.expect("its turn comes");
+                    let id = next_id(&mut transaction, "user").await.expect("an id");
+                    transaction.commit().await.expect("it commits");
+                    id
+                })
+            })
+            .collect();
+        // They all wait now: with one thread, each has run to its first wait.
+        tokio::task::yield_now().await;
+        let audit = database.begin_audit();
+        tokio::pin!(audit);
+        assert!(audit.as_mut().now_or_never().is_none(), "a change is under way");
+        first.commit().await.expect("it commits");
+        let mut transaction = audit.await.expect("its turn comes");
+        let id = next_id(&mut transaction, "user").await.expect("an id");
+        assert!(id <= MAX_CHANGES as i64, "{id}");
+        transaction.commit().await.expect("it commits");
+        for change in changes {
+            change.await.expect("no panic");
+        }
+        std::fs::remove_dir_all(&directory).expect("the directory is there");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

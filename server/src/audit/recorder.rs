@@ -439,7 +439,7 @@ async fn write_all(
 }
 
 async fn write_batch(database: &Database, jobs: &[Job], counts: &[(String, i64, i64)]) -> Result<(), sqlx::Error> {
-    let mut transaction = database.begin_write().await?;
+    let mut transaction = database.begin_audit().await?;
     let (mut rows, mut updates) = (Vec::new(), Vec::new());
     for job in jobs {
         match &job.entry {

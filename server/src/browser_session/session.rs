@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, AssertSqlSafe};
 
 use crate::api_key;
 use crate::audit::{self, Action, Actor};
@@ -42,16 +42,6 @@ pub async fn start(
     let id = SessionId::generate();
     let now = SystemTime::now();
     let mut transaction = database.begin_write().await?;
-    for old in [
-        "delete from browser_sessions where used_at < $1 or started_at < $2",
-        "delete from cluster_sessions where used_at < $1 or started_at < $2",
-    ] {
-        sqlx::query(old)
-            .bind(milliseconds(now - IDLE_TIMEOUT))
-            .bind(milliseconds(now - MAX_AGE))
-            .execute(&mut *transaction)
-            .await?;
-    }
     if let Some(before) = before {
         delete(&mut transaction, before).await?;
     }
@@ -168,16 +158,49 @@ async fn touch(database: &Database, update: &'static str, id: &SessionId, now: S
     transaction.commit().await
 }
 
+/// Deletes the sessions that have ended by themselves.
+///
+/// # Errors
+/// The database's error; then they are still there, and have ended all the same.
+pub async fn delete_ended(database: &Database) -> Result<(), sqlx::Error> {
+    let now = SystemTime::now();
+    for table in ["browser_sessions", "cluster_sessions"] {
+        let ended = "where used_at < $1 or started_at < $2";
+        let limits = [milliseconds(now - IDLE_TIMEOUT), milliseconds(now - MAX_AGE)];
+        // The scan is outside of the turn to write, which it must not hold when there is nothing to do.
+        let select = AssertSqlSafe(format!("select id_hash from {table} {ended} limit 1"));
+        let select = sqlx::query_scalar::<_, String>(select).bind(limits[0]).bind(limits[1]);
+        if select.fetch_optional(database.pool()).await?.is_some() {
+            let mut transaction = database.begin_write().await?;
+            let delete = AssertSqlSafe(format!("delete from {table} {ended}"));
+            sqlx::query(delete).bind(limits[0]).bind(limits[1]).execute(&mut *transaction).await?;
+            transaction.commit().await?;
+        }
+    }
+    Ok(())
+}
+
 /// Ends a session, and records that its user has signed out, unless it has ended already.
 ///
 /// # Errors
 /// [`Error::Database`]; then the session goes on.
 pub async fn sign_out(database: &Database, actor: &Actor, id: &SessionId) -> Result<(), Error> {
+    // Anybody may send a cookie that they have made up; it must not cost a turn to write.
+    if !exists(database, id).await? {
+        return Ok(());
+    }
     let mut transaction = database.begin_write().await?;
     if delete(&mut transaction, id).await? {
         audit::record_sign_in(&mut transaction, actor, Action::SignOut, None).await?;
     }
     Ok(transaction.commit().await?)
+}
+
+async fn exists(database: &Database, id: &SessionId) -> Result<bool, sqlx::Error> {
+    let select = "select id_hash from browser_sessions where id_hash = $1 \
+                  union all select id_hash from cluster_sessions where id_hash = $1";
+    let found: Option<String> = sqlx::query_scalar(select).bind(id.hash()).fetch_optional(database.pool()).await?;
+    Ok(found.is_some())
 }
 
 /// Deletes a session; returns whether there was one.

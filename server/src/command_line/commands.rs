@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::audit::Actor;
 use crate::audit::recorder::Recorder;
 use crate::browser_session::cookie::Cookie;
+use crate::browser_session::session;
 use crate::command_line::import;
 use crate::command_line::options::{
     Command, HopsworksUrl, MappingCommand, MemberCommand, ProjectCommand, Serve, UserCommand,
@@ -42,10 +43,13 @@ use crate::{api, log, member, pages, project, user};
 /// The longest wait for STS to say who the base identity is.
 const STS_TIMEOUT: Duration = Duration::from_secs(7);
 
-/// The time between two looks for credentials that nobody gets any more.
+/// The time between two looks for what has ended: credentials that nobody gets any more, sessions of browsers.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 /// The most requests under way, each of some KiB. One address may have half of them: thousands of jobs may share one.
 const MAX_REQUESTS: usize = 10_000;
+/// The most of them that may change something: those before one in the line to write are done before its deadline. One address may have
+/// a quarter.
+const MAX_CHANGES: usize = 1024;
 
 /// The longest wait for the database to close when the command ends.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -262,6 +266,7 @@ async fn serve(database: &Database, address: &Address, options: &Serve) -> Resul
         base_identity_panel: Arc::default(),
         audit_turn: Arc::new(Semaphore::new(1)),
         requests: AddressLimit::new(requests, (requests / 2).max(1)),
+        changes: AddressLimit::new(MAX_CHANGES, MAX_CHANGES / 4),
         metrics: metrics.clone(),
         is_behind_proxy: options.behind_proxy,
         source_identity: options.source_identity,
@@ -280,11 +285,13 @@ async fn serve(database: &Database, address: &Address, options: &Serve) -> Resul
             }
         }
     });
-    let issuer = app.issuer.clone();
+    let (issuer, sessions) = (app.issuer.clone(), database.clone());
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(SWEEP_INTERVAL).await;
             issuer.sweep();
+            // What keeps the database from it is in the log already, and the next time comes.
+            let _ = session::delete_ended(&sessions).await;
         }
     });
     health::watch(database).await;

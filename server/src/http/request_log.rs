@@ -59,10 +59,17 @@ pub async fn wrap(State(app): State<App>, request: Request, next: Next) -> Respo
     parts.extensions.insert(deadline);
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
     let is_probe = probes::PATHS.contains(&path.as_str());
+    let may_change = !method.is_safe();
+    let change = app.changes.enter(client).filter(|_| may_change);
     let mut response = match app.requests.enter(client) {
         None if !is_probe => {
             app.metrics.count_refusal("requests");
             Error::TooManyAtOnce("as many requests as the server takes from one address, or in all, are under way")
+                .into_response()
+        }
+        Some(_) if may_change && change.is_none() => {
+            app.metrics.count_refusal("changes");
+            Error::TooManyAtOnce("as many changes as the server takes from one address, or in all, are under way")
                 .into_response()
         }
         _ if is_too_large(&body) => Error::TooLarge(MAX_BODY_BYTES).into_response(),

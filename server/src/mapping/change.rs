@@ -60,7 +60,7 @@ pub async fn add(database: &Database, actor: &Actor, project_id: i64, terms: Ter
     Ok(mapping)
 }
 
-/// Changes a role mapping. If it is a default afterwards, it replaces the current default of its project role.
+/// Changes a role mapping; without a difference it writes nothing. If it is a default afterwards, it replaces the current default of its project role.
 ///
 /// # Errors
 /// [`Error::NoSuchMapping`], [`Error::MappingExists`], [`Error::InvalidArgument`] when a member's address cannot be a source identity,
@@ -77,6 +77,11 @@ pub async fn change(database: &Database, actor: &Actor, id: i64, changes: &Chang
     let is_default = changes.is_default.unwrap_or(current.is_default);
     let external_id = changes.external_id.as_ref().unwrap_or(&current.external_id);
     let source_identity = changes.source_identity.unwrap_or(current.source_identity);
+    let is_same = (project_role, role, is_default) == (current.project_role, &current.role, current.is_default)
+        && (external_id, source_identity) == (&current.external_id, current.source_identity);
+    if is_same {
+        return Ok(current);
+    }
     if source_identity && !current.source_identity {
         member::check_source_identities(&mut transaction, &[project.id]).await?;
     }

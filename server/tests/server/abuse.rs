@@ -298,6 +298,33 @@ fn a_body_that_is_too_large_is_refused_unread_with_or_without_a_length() {
     assert_eq!(chunked.expect("an answer").status, 403);
 }
 
+#[test]
+fn an_address_has_its_share_of_what_may_change_something_and_goes_on_reading() {
+    let world = World::sqlite();
+    let key = world.done(&["user", "add", "ada@example.org"]);
+    let server = world.serve();
+    let head = format!("Host: {0}\r\nOrigin: http://{0}\r\nContent-Length: 100", server.address());
+    let begun: Vec<TcpStream> = (0..300)
+        .map(|_| {
+            let mut stream = TcpStream::connect(server.address()).expect("the server listens");
+            stream.write_all(format!("POST /sign-in HTTP/1.1\r\n{head}\r\n\r\nkey=").as_bytes()).expect("it reads");
+            stream
+        })
+        .collect();
+    // More have begun than its share; until they have arrived, others find a place.
+    let refused = loop {
+        let answer = sign_in(&server, &key);
+        if answer.status == 429 {
+            break answer;
+        }
+    };
+    assert_eq!(refused.header("retry-after"), "1");
+    assert_eq!(server.get(LIST, &key).status, 200);
+    assert!(server.metric("refused_by_limit_total{limit=\"changes\"}") >= 1.0);
+    drop(begun);
+    while sign_in(&server, &key).status == 429 {}
+}
+
 on_both_stores! {
     fn who_signs_in_and_out_and_who_could_not_is_in_the_audit(world: &World) {
         let key = world.done(&["user", "add", "ada@example.org"]);
