@@ -3,6 +3,7 @@
 //! [`Database::open`] creates what is missing and migrates the schema; several processes may call it at once. `migrations/`
 //! defines the tables; the SQL of a noun stands in the file of the noun.
 
+pub mod damaged;
 pub mod health;
 pub mod rows;
 mod turnstile;

@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use hops_credentials_core::error::{Error as CoreError, causes};
 use hops_credentials_core::role::{ProjectRole, RoleArn};
 
+use crate::database::damaged::DamagedRow;
 use crate::database::{OpenError, trouble};
 
 /// The reason why the server refuses or fails.
@@ -92,6 +93,9 @@ pub enum Error {
     /// Contract code 380003.
     #[error("{0}")]
     NoSuchMapping(String),
+    /// A row that somebody edited stands in for what was asked for, or is in its way. Contract code 380003.
+    #[error("{0}; it has to be removed or corrected first")]
+    Damaged(Box<DamagedRow>),
     /// Contract code 380004.
     #[error("project {project} already has a role mapping for {role}; change or remove it")]
     MappingExists {
@@ -194,7 +198,7 @@ impl Error {
             | Error::NotAdmin
             | Error::RoleNotForMember { .. } => StatusCode::FORBIDDEN,
             Error::Cluster(_) => StatusCode::BAD_GATEWAY,
-            Error::InvalidArgument(_) | Error::NoSuchMapping(_) | Error::MappingExists { .. } => {
+            Error::InvalidArgument(_) | Error::NoSuchMapping(_) | Error::Damaged(_) | Error::MappingExists { .. } => {
                 StatusCode::BAD_REQUEST
             }
             Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -262,7 +266,7 @@ impl Error {
             Error::NotAdmin => 320_003,
             Error::LoginNotAccepted => 320_004,
             Error::RoleNotForMember { .. } => 380_002,
-            Error::NoSuchMapping(_) => 380_003,
+            Error::NoSuchMapping(_) | Error::Damaged(_) => 380_003,
             Error::MappingExists { .. } => 380_004,
             Error::TooManyWrongKeys(_)
             | Error::TooManyRequests { .. }

@@ -14,16 +14,16 @@ use hops_credentials_core::request::Extras;
 use hops_credentials_core::role::{ProjectRole, RoleArn};
 use serde_json::{Value, json};
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, AnyExecutor, AssertSqlSafe, Row as _};
+use sqlx::{AnyConnection, AnyExecutor, AssertSqlSafe, Row as _, ValueRef as _};
 
 use crate::api_key;
 use crate::database::Database;
+use crate::database::damaged::{self, Damage, DamagedRow, Stored};
 use crate::database::rows::{placeholders, rows_per_statement};
 use crate::error::Error;
-use crate::log;
 use crate::mapping::terms::{ExternalId, Terms};
 use crate::member::parse_stored_role;
-use crate::project::Project;
+use crate::project::{self, Project};
 use crate::user::{self, Email, User};
 
 /// A role mapping of a project.
@@ -150,63 +150,126 @@ macro_rules! select {
 
 const SELECT: &str = select!("");
 
-type Row = (i64, i64, String, String, String, i64, Option<String>, i64);
+type Row = (
+    Stored<i64>,
+    Stored<i64>,
+    Stored<String>,
+    Stored<String>,
+    Stored<String>,
+    Stored<i64>,
+    Stored<Option<String>>,
+    Stored<i64>,
+);
 
-/// Reads a row. `None`, with a line in the log, when somebody edited it: such a mapping is for nobody, and the others go on.
-fn from_row(row: Row) -> Option<Mapping> {
-    let (id, project_id, project_name, project_role, role_arn, is_default, external_id, source_identity) = row;
-    let parse = || {
-        let external_id: Option<ExternalId> = external_id.map(|id| id.parse()).transpose().map_err(str::to_owned)?;
-        let parsed = project_role.parse().and_then(|project_role| Ok((project_role, role_arn.parse()?)));
-        let (project_role, role) = parsed.map_err(|error: hops_credentials_core::error::Error| error.to_string())?;
-        Ok::<_, String>((project_role, role, external_id))
-    };
-    match parse() {
-        Ok((project_role, role, external_id)) => Some(Mapping {
-            id,
-            project: Project { id: project_id, name: project_name },
-            project_role,
-            role,
-            is_default: is_default == 1,
-            external_id,
-            source_identity: source_identity == 1,
-        }),
-        Err(problem) => {
-            log::damaged_row(
-                &format_args!("role mapping {id} of project {project_id}"),
-                &problem,
-                &format_args!("remove it with: role-mapping-server mapping remove {id}"),
-            );
-            None
-        }
+/// A role mapping that is damaged, and the places that it takes from others.
+#[derive(Debug)]
+pub struct DamagedMapping {
+    /// The row.
+    pub row: DamagedRow,
+    /// Its project.
+    pub project_id: Option<i64>,
+    /// Its role, as stored: a project has one role mapping for a role.
+    role: Option<String>,
+    /// The project role whose default it is, as stored.
+    default_of: Option<String>,
+}
+
+impl DamagedMapping {
+    /// Whether a role mapping with these terms cannot be in the database beside it.
+    pub fn is_in_the_way_of(&self, project_id: i64, terms: &Terms) -> bool {
+        let is_of_role = self.role.as_deref() == Some(terms.role.as_str());
+        let is_default_too = terms.is_default && self.default_of.as_deref() == Some(terms.project_role.query_name());
+        self.project_id == Some(project_id) && (is_of_role || is_default_too)
     }
 }
 
-/// Lists all role mappings, in the order of their ids.
-pub async fn list(database: &Database) -> Result<Vec<Mapping>, sqlx::Error> {
-    let rows: Vec<Row> = sqlx::query_as(select!("order by role_mappings.id")).fetch_all(database.pool()).await?;
-    Ok(rows.into_iter().filter_map(from_row).collect())
+/// Refuses terms beside which a damaged role mapping cannot be.
+///
+/// # Errors
+/// [`Error::Damaged`].
+pub fn check_way(damaged: &[DamagedMapping], project_id: i64, terms: &Terms) -> Result<(), Error> {
+    match damaged.iter().find(|damaged| damaged.is_in_the_way_of(project_id, terms)) {
+        None => Ok(()),
+        Some(damaged) => Err(Error::Damaged(Box::new(damaged.row.clone()))),
+    }
 }
 
-/// Lists the role mappings of a project, in the order of their ids.
-pub async fn list_in_project(executor: impl AnyExecutor<'_>, project_id: i64) -> Result<Vec<Mapping>, sqlx::Error> {
+/// Keeps the role mappings that are not damaged, and logs the others: those are for nobody.
+fn keep(rows: Vec<Row>) -> (Vec<Mapping>, Vec<DamagedMapping>) {
+    let (mut mappings, mut damaged) = (Vec::with_capacity(rows.len()), Vec::new());
+    for row in rows {
+        match read(row) {
+            Ok(mapping) => mappings.push(mapping),
+            Err(problem) => {
+                problem.row.log();
+                damaged.push(*problem);
+            }
+        }
+    }
+    (mappings, damaged)
+}
+
+fn read(row: Row) -> Result<Mapping, Box<DamagedMapping>> {
+    let (id, project_id, project_name, project_role, role_arn, is_default, external_id, source_identity) = row;
+    let (known_id, known_project) = (id.clone().value(), project_id.clone().value());
+    let default_of = is_default.clone().value().filter(|flag| *flag == 1).and(project_role.clone().value());
+    let role = role_arn.clone().value();
+    let read = || {
+        let project_id = project_id.read("project_id", Ok::<_, String>)?;
+        Ok::<_, Damage>(Mapping {
+            id: id.read("id", Ok::<_, String>)?,
+            project: project::from_row((project_id, project_name)),
+            project_role: project_role.read("project_role", |text| text.parse::<ProjectRole>())?,
+            role: role_arn.read("role_arn", |text| text.parse::<RoleArn>())?,
+            is_default: is_default.read_flag("is_default")?,
+            external_id: external_id.read("external_id", |id| id.map(|id| id.parse()).transpose())?,
+            source_identity: source_identity.read_flag("source_identity")?,
+        })
+    };
+    read().map_err(|damage| {
+        let shown = |id: Option<i64>| id.map_or("?".to_owned(), |id| id.to_string());
+        let name = format!("role mapping {} of project {}", shown(known_id), shown(known_project));
+        let remedy = format!("remove it with: role-mapping-server mapping remove {}", shown(known_id));
+        let row = DamagedRow::new(name, "role_mappings", damage, remedy);
+        Box::new(DamagedMapping { row, project_id: known_project, role, default_of })
+    })
+}
+
+fn from_row(row: Row) -> Option<Mapping> {
+    keep(vec![row]).0.pop()
+}
+
+/// Lists all role mappings, in the order of their ids, and those that are damaged.
+pub async fn list(database: &Database) -> Result<(Vec<Mapping>, Vec<DamagedMapping>), sqlx::Error> {
+    let rows: Vec<Row> = sqlx::query_as(select!("order by role_mappings.id")).fetch_all(database.pool()).await?;
+    Ok(keep(rows))
+}
+
+/// Lists the role mappings of a project, in the order of their ids, and those that are damaged.
+pub async fn list_in_project(
+    executor: impl AnyExecutor<'_>,
+    project_id: i64,
+) -> Result<(Vec<Mapping>, Vec<DamagedMapping>), sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(select!("where projects.id = $1 order by role_mappings.id"))
         .bind(project_id)
         .fetch_all(executor)
         .await?;
-    Ok(rows.into_iter().filter_map(from_row).collect())
+    Ok(keep(rows))
 }
 
-/// Lists the role mappings of these projects, within a project in the order of their ids.
-pub async fn list_in_projects(connection: &mut AnyConnection, ids: &[i64]) -> Result<Vec<Mapping>, sqlx::Error> {
-    let mut mappings = Vec::new();
+/// Lists the role mappings of these projects, within a project in the order of their ids, and those that are damaged.
+pub async fn list_in_projects(
+    connection: &mut AnyConnection,
+    ids: &[i64],
+) -> Result<(Vec<Mapping>, Vec<DamagedMapping>), sqlx::Error> {
+    let mut rows: Vec<Row> = Vec::new();
     for ids in ids.chunks(rows_per_statement(1)) {
         let list = placeholders(1, ids.len());
         let text = format!("{}{list} order by role_mappings.id", select!("where projects.id in "));
         let query = ids.iter().fold(sqlx::query_as(AssertSqlSafe(text)), |query, id| query.bind(*id));
-        mappings.extend(query.persistent(false).fetch_all(&mut *connection).await?.into_iter().filter_map(from_row));
+        rows.extend(query.persistent(false).fetch_all(&mut *connection).await?);
     }
-    Ok(mappings)
+    Ok(keep(rows))
 }
 
 /// A project as one of its members sees it.
@@ -231,7 +294,7 @@ pub async fn load_member_view(
     let rows: Vec<AnyRow> = sqlx::query(
         "select users.id, users.email, users.is_admin, users.key_hash, projects.name, members.project_role, \
          role_mappings.id, role_mappings.project_role, role_mappings.role_arn, role_mappings.is_default, \
-         role_mappings.external_id, role_mappings.source_identity from users \
+         role_mappings.external_id, role_mappings.source_identity, projects.id from users \
          join members on members.user_id = users.id and members.project_id = $2 \
          join projects on projects.id = members.project_id \
          left join role_mappings on role_mappings.project_id = projects.id \
@@ -242,22 +305,23 @@ pub async fn load_member_view(
     .fetch_all(database.pool())
     .await?;
     let Some(first) = rows.first() else { return Ok(None) };
-    if !api_key::has_hash(key, first.try_get(3)?) {
+    if !first.try_get::<Stored<String>, _>(3)?.value().is_some_and(|hash| api_key::has_hash(key, &hash)) {
         return Ok(None);
     }
-    let user = user::from_row(first.try_get(0)?, first.try_get(1)?, first.try_get(2)?);
-    let project = Project { id: project_id, name: first.try_get(4)? };
+    let user = damaged::keep(user::read(first.try_get(0)?, first.try_get(1)?, first.try_get(2)?));
+    let project = damaged::keep(project::read(project_id, first.try_get(4)?));
+    let (Some(user), Some(project)) = (user, project) else { return Ok(None) };
     let Some(project_role) = parse_stored_role(first.try_get(5)?, project_id, user.email.as_str()) else {
         return Ok(None);
     };
     let mut mappings = Vec::with_capacity(rows.len());
     for row in &rows {
         // A project without role mappings gives one row without a mapping.
-        if let Some(id) = row.try_get::<Option<i64>, _>(6)? {
-            let name = project.name.clone();
+        if !row.try_get_raw(6)?.is_null() {
+            let (id, of_project, name) = (row.try_get(6)?, row.try_get(12)?, row.try_get(4)?);
             let (role, arn, is_default) = (row.try_get(7)?, row.try_get(8)?, row.try_get(9)?);
-            let (external_id, source_identity) = (row.try_get(10)?, row.try_get::<Option<i64>, _>(11)?.unwrap_or(0));
-            mappings.extend(from_row((id, project_id, name, role, arn, is_default, external_id, source_identity)));
+            let (external_id, source_identity) = (row.try_get(10)?, row.try_get(11)?);
+            mappings.extend(from_row((id, of_project, name, role, arn, is_default, external_id, source_identity)));
         }
     }
     Ok(Some(MemberView { user, project, project_role, mappings }))
@@ -266,11 +330,15 @@ pub async fn load_member_view(
 /// Finds the role mapping with this id, in any project.
 ///
 /// # Errors
-/// [`Error::NoSuchMapping`], [`Error::Database`].
+/// [`Error::NoSuchMapping`], [`Error::Damaged`], [`Error::Database`].
 pub async fn find(executor: impl AnyExecutor<'_>, id: i64) -> Result<Mapping, Error> {
     let row: Option<Row> =
         sqlx::query_as(select!("where role_mappings.id = $1")).bind(id).fetch_optional(executor).await?;
-    row.and_then(from_row).ok_or_else(|| no_such_id(id))
+    match row.map(read) {
+        Some(Ok(mapping)) => Ok(mapping),
+        Some(Err(damaged)) => Err(Error::Damaged(Box::new(damaged.row))),
+        None => Err(no_such_id(id)),
+    }
 }
 
 /// Finds the id of the project that has this role mapping, damaged or not.
@@ -288,17 +356,16 @@ pub async fn find_project_id(executor: impl AnyExecutor<'_>, id: i64) -> Result<
 /// Finds the role mapping with this id in this project. A mapping of another project is as unknown as one that does not exist.
 ///
 /// # Errors
-/// [`Error::NoSuchMapping`], [`Error::Database`].
+/// [`Error::NoSuchMapping`], [`Error::Damaged`], [`Error::Database`].
 ///
 /// Projects are compared by their ids: another server may have learned a new name a moment ago. The mapping has the project as the
 /// caller knows it.
 pub async fn find_in_project(database: &Database, project: &Project, id: i64) -> Result<Mapping, Error> {
-    let mapping = find(database.pool(), id).await?;
-    if mapping.project.id == project.id {
-        Ok(Mapping { project: project.clone(), ..mapping })
-    } else {
-        Err(no_such_id(id))
+    if find_project_id(database.pool(), id).await? != project.id {
+        return Err(no_such_id(id));
     }
+    let mapping = find(database.pool(), id).await?;
+    Ok(Mapping { project: project.clone(), ..mapping })
 }
 
 /// The error for an id that does not exist, or that the caller may not know of.

@@ -8,6 +8,7 @@ use serde_json::json;
 use sqlx::{AnyConnection, AnyExecutor, AssertSqlSafe};
 
 use crate::audit::{self, Action, Actor};
+use crate::database::damaged::{self, DamagedRow, Stored};
 use crate::database::rows::{placeholders, rows_per_statement};
 use crate::database::{Database, is_conflict, next_id, row_lock};
 use crate::error::Error;
@@ -187,8 +188,21 @@ pub async fn list_all(executor: impl AnyExecutor<'_>) -> Result<Vec<Project>, sq
     Ok(rows.into_iter().map(from_row).collect())
 }
 
-fn from_row((id, name): (i64, String)) -> Project {
-    Project { id, name }
+/// Makes a project of a row. One whose name is damaged is shown under a name that no project can have.
+pub fn from_row((id, name): (i64, Stored<String>)) -> Project {
+    damaged::keep(read(id, name)).unwrap_or_else(|| Project { id, name: format!("(project {id})") })
+}
+
+/// Reads the project with this id.
+///
+/// # Errors
+/// [`DamagedRow`] when its name is one that no project can have: then it has no members.
+pub fn read(id: i64, name: Stored<String>) -> Result<Project, DamagedRow> {
+    let name = name.read("name", |text| text.parse::<ProjectName>());
+    name.map(|ProjectName(name)| Project { id, name }).map_err(|damage| {
+        let remedy = format!("correct it with: update projects set name = 'NAME' where id = {id}");
+        DamagedRow::new(format!("project {id}"), "projects", damage, remedy)
+    })
 }
 
 impl Project {
@@ -265,10 +279,10 @@ pub async fn find_renamed<'a>(
         // The driver binds no lists, and a number holds nothing but digits.
         let list = ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let query = format!("select id, name from projects where id in ({list})");
-        let known: Vec<(i64, String)> = sqlx::query_as(AssertSqlSafe(query)).fetch_all(database.pool()).await?;
-        renamed.extend(known.into_iter().map(from_row).filter_map(|known| {
-            let project = told[&known.id];
-            (*project != known).then(|| project.clone())
+        let known: Vec<(i64, Stored<String>)> = sqlx::query_as(AssertSqlSafe(query)).fetch_all(database.pool()).await?;
+        renamed.extend(known.into_iter().filter_map(|(id, name)| {
+            let project = told[&id];
+            (Some(&project.name) != name.value().as_ref()).then(|| project.clone())
         }));
     }
     Ok(renamed)
@@ -290,7 +304,7 @@ pub async fn search(
     offset: i64,
     limit: i64,
 ) -> Result<Vec<(Project, i64)>, sqlx::Error> {
-    let rows: Vec<(i64, String, i64)> = sqlx::query_as(AssertSqlSafe(format!(
+    let rows: Vec<(i64, Stored<String>, i64)> = sqlx::query_as(AssertSqlSafe(format!(
         "select id, name, (select count(*) from members where project_id = projects.id) from projects \
          where lower(name) like $1 escape '!' or id = $2 order by name collate {}, id limit $3 offset $4",
         database.binary()
@@ -301,7 +315,7 @@ pub async fn search(
     .bind(offset)
     .fetch_all(database.pool())
     .await?;
-    Ok(rows.into_iter().map(|(id, name, members)| (Project { id, name }, members)).collect())
+    Ok(rows.into_iter().map(|(id, name, members)| (from_row((id, name)), members)).collect())
 }
 
 #[cfg(test)]

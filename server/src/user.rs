@@ -12,6 +12,7 @@ use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
 use crate::api_key::{ApiKey, has_hash, hash_key, read_prefix};
 use crate::audit::{self, Action, Actor};
+use crate::database::damaged::{self, DamagedRow, Stored};
 use crate::database::{Database, is_conflict, next_id};
 use crate::error::Error;
 use crate::like;
@@ -148,7 +149,7 @@ pub async fn add(database: &Database, actor: &Actor, email: &Email, is_admin: bo
 pub async fn renew_key(database: &Database, actor: &Actor, email: &Email, key: &ApiKey) -> Result<(), Error> {
     let mut transaction = database.begin_write().await?;
     let id = find_id(&mut *transaction, email).await?;
-    let before: String =
+    let before: Stored<String> =
         sqlx::query_scalar("select key_prefix from users where id = $1").bind(id).fetch_one(&mut *transaction).await?;
     sqlx::query("update users set key_prefix = $1, key_hash = $2 where id = $3")
         .bind(read_prefix(key.reveal()))
@@ -157,27 +158,38 @@ pub async fn renew_key(database: &Database, actor: &Actor, email: &Email, key: &
         .execute(&mut *transaction)
         .await?;
     let state = |prefix: &str| Some(json!({"email": email.as_str(), "keyPrefix": prefix}));
-    let (before, after) = (state(&before), state(read_prefix(key.reveal())));
+    let (before, after) = (state(&before.value().unwrap_or_default()), state(read_prefix(key.reveal())));
     audit::record_change(&mut transaction, actor, Action::UserKey, None, before, after).await?;
     transaction.commit().await?;
     Ok(())
 }
 
+/// Id, address, right, and one more text.
+type Row = (i64, Stored<String>, Stored<i64>, Stored<String>);
+
 /// Finds whose API key this is.
 pub async fn find_by_key(database: &Database, key: &str) -> Result<Option<User>, sqlx::Error> {
-    let row: Option<(i64, String, i64, String)> =
-        sqlx::query_as("select id, email, is_admin, key_hash from users where key_prefix = $1")
-            .bind(read_prefix(key))
-            .fetch_optional(database.pool())
-            .await?;
-    Ok(row
-        .filter(|(_, _, _, key_hash)| has_hash(key, key_hash))
-        .map(|(id, email, is_admin, _)| from_row(id, email, is_admin)))
+    let row: Option<Row> = sqlx::query_as("select id, email, is_admin, key_hash from users where key_prefix = $1")
+        .bind(read_prefix(key))
+        .fetch_optional(database.pool())
+        .await?;
+    let found = row.filter(|(_, _, _, key_hash)| key_hash.clone().value().is_some_and(|hash| has_hash(key, &hash)));
+    Ok(found.and_then(|(id, email, is_admin, _)| damaged::keep(read(id, email, is_admin))))
 }
 
-/// Makes a user from the columns of a row.
-pub fn from_row(id: i64, email: String, is_admin: i64) -> User {
-    User { email: Email(email), is_admin: is_admin == 1, membership: Membership::Stored(id) }
+/// Reads the user with this id.
+///
+/// # Errors
+/// [`DamagedRow`] when the address or the right is not one: then nobody is this user.
+pub fn read(id: i64, email: Stored<String>, is_admin: Stored<i64>) -> Result<User, DamagedRow> {
+    let read = || {
+        let email = email.read("email", |text| text.parse::<Email>().map(|_| Email(text)))?;
+        Ok(User { email, is_admin: is_admin.read_flag("is_admin")?, membership: Membership::Stored(id) })
+    };
+    read().map_err(|damage| {
+        let remedy = format!("correct it with: update users set email = 'EMAIL', is_admin = 0 where id = {id}");
+        DamagedRow::new(format!("user {id}"), "users", damage, remedy)
+    })
 }
 
 /// Counts the users whose address, or the prefix of whose key, contains `text`, in any case.
@@ -197,7 +209,7 @@ pub async fn search(
     offset: i64,
     limit: i64,
 ) -> Result<Vec<(User, String)>, sqlx::Error> {
-    let rows: Vec<(i64, String, i64, String)> = sqlx::query_as(AssertSqlSafe(format!(
+    let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(format!(
         "select id, email, is_admin, key_prefix from users \
          where lower(email) like $1 escape '!' or key_prefix like $1 escape '!' \
          order by email collate {} limit $2 offset $3",
@@ -208,7 +220,10 @@ pub async fn search(
     .bind(offset)
     .fetch_all(database.pool())
     .await?;
-    Ok(rows.into_iter().map(|(id, email, is_admin, prefix)| (from_row(id, email, is_admin), prefix)).collect())
+    let keep = |(id, email, is_admin, prefix): Row| {
+        Some((damaged::keep(read(id, email, is_admin))?, prefix.value().unwrap_or_default()))
+    };
+    Ok(rows.into_iter().filter_map(keep).collect())
 }
 
 /// Finds the id of the user with this address.

@@ -8,6 +8,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use crate::database::Database;
+use crate::database::damaged::Stored;
 use crate::like;
 
 /// The rows in which a search looks for a part of a text.
@@ -106,30 +107,39 @@ impl Record {
         Position { at: self.at, id: self.id.clone() }
     }
 
+    /// Reads a row. A value that somebody edited into one of another type is shown as such; the row stays.
     fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        let text = |index| {
+            row.try_get(index).map(|stored: Stored<String>| stored.value().unwrap_or_else(|| DAMAGED.to_owned()))
+        };
+        let some_text = |index| {
+            row.try_get(index)
+                .map(|stored: Stored<Option<String>>| stored.value().unwrap_or_else(|| Some(DAMAGED.to_owned())))
+        };
+        let number = |index| row.try_get(index).map(|stored: Stored<Option<i64>>| stored.value().flatten());
         Ok(Record {
-            at: row.try_get(0)?,
-            id: row.try_get(1)?,
-            actor: row.try_get(2)?,
-            client_address: row.try_get(3)?,
-            action: row.try_get(4)?,
-            outcome: row.try_get(5)?,
-            project_id: row.try_get(6)?,
-            project_name: row.try_get(7)?,
-            role: row.try_get(8)?,
-            session_name: row.try_get(9)?,
-            duration_seconds: row.try_get(10)?,
-            access_key_id: row.try_get(11)?,
-            sts_request_id: row.try_get(12)?,
-            reason: row.try_get(13)?,
-            state_before: row.try_get(14)?,
-            state_after: row.try_get(15)?,
-            key_prefix: row.try_get(16)?,
-            project_role: row.try_get(17)?,
-            mapping_id: row.try_get(18)?,
-            source_identity: row.try_get(19)?,
-            times: row.try_get(20)?,
-            last_at: row.try_get(21)?,
+            at: number(0)?.unwrap_or_default(),
+            id: text(1)?,
+            actor: text(2)?,
+            client_address: some_text(3)?,
+            action: text(4)?,
+            outcome: text(5)?,
+            project_id: number(6)?,
+            project_name: some_text(7)?,
+            role: some_text(8)?,
+            session_name: some_text(9)?,
+            duration_seconds: number(10)?,
+            access_key_id: some_text(11)?,
+            sts_request_id: some_text(12)?,
+            reason: some_text(13)?,
+            state_before: some_text(14)?,
+            state_after: some_text(15)?,
+            key_prefix: some_text(16)?,
+            project_role: some_text(17)?,
+            mapping_id: number(18)?,
+            source_identity: some_text(19)?,
+            times: number(20)?.unwrap_or(1),
+            last_at: number(21)?,
         })
     }
 }
@@ -143,6 +153,9 @@ enum Exactly {
     Role(String),
     Project(i64),
 }
+
+/// What is shown in place of a text that is of another type.
+const DAMAGED: &str = "(damaged)";
 
 const COLUMNS: &str = "at, id, actor, client_address, action, outcome, project_id, project_name, role_arn, session_name, \
      duration_seconds, access_key_id, sts_request_id, reason, state_before, state_after, key_prefix, project_role, mapping_id, \
@@ -193,8 +206,9 @@ impl Search {
         let query = sqlx::query_as(AssertSqlSafe(sql)).bind(first.at).bind(&first.id);
         let query = query.bind(self.before.at).bind(&self.before.id).bind(NEWEST - 1);
         let query = if let Some(outcome) = self.outcome { query.bind(outcome) } else { query };
-        let row: Option<(i64, String)> = query.fetch_optional(connection).await?;
-        Ok(row.map(|(at, id)| Position { at, id }))
+        let row: Option<(Stored<i64>, Stored<String>)> = query.fetch_optional(connection).await?;
+        let position = |(at, id): (Stored<i64>, Stored<String>)| Some(Position { at: at.value()?, id: id.value()? });
+        Ok(row.and_then(position))
     }
 
     /// Finds one row more than `limit`, which says whether there are more.

@@ -9,6 +9,7 @@ use crate::api_key;
 use crate::audit::{self, Action, Actor};
 use crate::browser_session::sealed_login;
 use crate::browser_session::session_id::SessionId;
+use crate::database::damaged::{self, DamagedRow, Stored};
 use crate::database::{Database, milliseconds};
 use crate::error::Error;
 use crate::identity::Identity;
@@ -99,9 +100,12 @@ pub async fn find_user(
     }
 }
 
+/// The user's id, address and right; the last use and the start of the session.
+type LocalRow = (i64, Stored<String>, Stored<i64>, Stored<i64>, Stored<i64>);
+
 async fn find_local_user(database: &Database, id: &SessionId, now: SystemTime) -> Result<Option<SignedInUser>, Error> {
-    let row: Option<(i64, String, i64, i64)> = sqlx::query_as(
-        "select users.id, users.email, users.is_admin, browser_sessions.used_at from browser_sessions \
+    let row: Option<LocalRow> = sqlx::query_as(
+        "select users.id, users.email, users.is_admin, browser_sessions.used_at, browser_sessions.started_at from browser_sessions \
          join users on users.id = browser_sessions.user_id and users.key_prefix = browser_sessions.key_prefix \
          where browser_sessions.id_hash = $1 and browser_sessions.used_at > $2 and browser_sessions.started_at > $3",
     )
@@ -110,11 +114,14 @@ async fn find_local_user(database: &Database, id: &SessionId, now: SystemTime) -
     .bind(milliseconds(now - MAX_AGE))
     .fetch_optional(database.pool())
     .await?;
-    let Some((user_id, email, is_admin, used_at)) = row else { return Ok(None) };
+    let Some((user_id, email, is_admin, used_at, started_at)) = row else { return Ok(None) };
+    let user = damaged::keep(user::read(user_id, email, is_admin));
+    let used_at = read_last_use("browser_sessions", used_at, started_at, now);
+    let (Some(user), Some(used_at)) = (user, used_at) else { return Ok(None) };
     if used_at < milliseconds(now - LAST_USE_PRECISION) {
         touch(database, "update browser_sessions set used_at = $1 where id_hash = $2", id, now).await?;
     }
-    Ok(Some(SignedInUser { user: user::from_row(user_id, email, is_admin), login: None }))
+    Ok(Some(SignedInUser { user, login: None }))
 }
 
 async fn find_cluster_user(
@@ -124,16 +131,17 @@ async fn find_cluster_user(
     address: IpAddr,
     now: SystemTime,
 ) -> Result<Option<SignedInUser>, Error> {
-    let row: Option<(String, i64)> = sqlx::query_as(
-        "select sealed_login, used_at from cluster_sessions where id_hash = $1 and used_at > $2 and started_at > $3",
+    let row: Option<(Stored<String>, Stored<i64>, Stored<i64>)> = sqlx::query_as(
+        "select sealed_login, used_at, started_at from cluster_sessions where id_hash = $1 and used_at > $2 and started_at > $3",
     )
     .bind(id.hash())
     .bind(milliseconds(now - IDLE_TIMEOUT))
     .bind(milliseconds(now - MAX_AGE))
     .fetch_optional(database.pool())
     .await?;
-    let Some((sealed, used_at)) = row else { return Ok(None) };
-    let Some(login) = sealed_login::open(id, &sealed) else { return Ok(None) };
+    let Some((sealed, used_at, started_at)) = row else { return Ok(None) };
+    let Some(used_at) = read_last_use("cluster_sessions", used_at, started_at, now) else { return Ok(None) };
+    let Some(login) = sealed.value().and_then(|sealed| sealed_login::open(id, &sealed)) else { return Ok(None) };
     let asker = Asker { login: &login, address: Some(address) };
     let looking_up = async { Ok(User { is_admin: cluster.is_admin(asker).await?, ..cluster.user(asker).await? }) };
     let user = match looking_up.await {
@@ -150,6 +158,22 @@ async fn find_cluster_user(
         touch(database, "update cluster_sessions set used_at = $1 where id_hash = $2", id, now).await?;
     }
     Ok(Some(SignedInUser { user, login: Some(login) }))
+}
+
+/// Reads the last use of a session, in milliseconds since 1970. `None`, with a line in the log, when somebody edited its instants: SQLite
+/// compares a text as if it were later than any instant, and a session from the future would not end.
+fn read_last_use(table: &'static str, used_at: Stored<i64>, started_at: Stored<i64>, now: SystemTime) -> Option<i64> {
+    // The clocks of two servers may differ.
+    let latest = milliseconds(now + MAX_AGE);
+    let is_past = |at: i64| if at <= latest { Ok(at) } else { Err("it is in the future") };
+    let read = || {
+        started_at.read("started_at", is_past)?;
+        used_at.read("used_at", is_past)
+    };
+    damaged::keep(read().map_err(|damage| {
+        let remedy = format!("end all sessions with: delete from {table}");
+        DamagedRow::new("a session".to_owned(), table, damage, remedy)
+    }))
 }
 
 async fn touch(database: &Database, update: &'static str, id: &SessionId, now: SystemTime) -> Result<(), sqlx::Error> {

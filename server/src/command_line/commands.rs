@@ -124,13 +124,13 @@ async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) ->
             let added = change::add(database, actor, project.id, terms).await?;
             print_change(&added.id)
         }
-        MappingCommand::List { project: None, .. } => list(&mapping::list(database).await?),
+        MappingCommand::List { project: None, .. } => list(&mapping::list(database).await?.0),
         MappingCommand::List { project: Some(project), .. } => {
             let project = project.parse::<ProjectRef>()?.find(database.pool()).await?;
-            list(&mapping::list_in_project(database.pool(), project.id).await?)
+            list(&mapping::list_in_project(database.pool(), project.id).await?.0)
         }
         MappingCommand::Export { .. } => {
-            let mut mappings = mapping::list(database).await?;
+            let (mut mappings, _) = mapping::list(database).await?;
             if identity::find_cluster(database).await?.is_some() {
                 // Names pass from one project of a cluster to another; the file must reach the same projects later.
                 mappings.iter_mut().for_each(|mapping| mapping.project.name = mapping.project.id.to_string());

@@ -229,7 +229,7 @@ impl FromRequestParts<App> for AskingCaller {
         let (actor, project) = (caller.actor.clone(), project_id.as_ref().ok().map(|ProjectId(id)| *id));
         let finding = async {
             let member = Member::find(app, caller, project_id?.0).await?;
-            let mut mappings = mapping::list_in_project(app.database.pool(), member.project.id).await?;
+            let (mut mappings, _) = mapping::list_in_project(app.database.pool(), member.project.id).await?;
             // The cluster has just told the name; that of the database may be older.
             mappings.iter_mut().for_each(|mapping| mapping.project = member.project.clone());
             Ok(MemberMappings { member, mappings })

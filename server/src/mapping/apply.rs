@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::mapping::entry::Entry;
 use crate::mapping::file::Difference;
 use crate::mapping::terms::Terms;
-use crate::mapping::{self, Mapping};
+use crate::mapping::{self, DamagedMapping, Mapping};
 use crate::member;
 use crate::project::{self, Project, ProjectRef};
 
@@ -78,7 +78,7 @@ struct Plan<'a> {
 ///
 /// # Errors
 /// [`Error::NoSuchProject`], [`Error::InvalidArgument`] when two entries contradict each other or a member's address cannot be a source
-/// identity, [`Error::Database`]; then nothing has changed.
+/// identity, [`Error::Damaged`] when a damaged row is in the way, [`Error::Database`]; then nothing has changed.
 pub async fn apply(database: &Database, actor: &Actor, wanted: &Wanted) -> Result<Vec<Difference>, Error> {
     let mut attempt = 1;
     loop {
@@ -106,7 +106,7 @@ pub async fn preview(database: &Database, wanted: &Wanted) -> Result<Vec<Differe
 impl<'a> Plan<'a> {
     async fn read(database: &Database, wanted: &'a Wanted) -> Result<Self, Error> {
         let projects = project::list_all(database.pool()).await?;
-        let mappings = mapping::list(database).await?;
+        let (mappings, damaged) = mapping::list(database).await?;
         let ids: HashMap<&str, i64> = projects.iter().map(|project| (project.name.as_str(), project.id)).collect();
         let mut known: BTreeMap<i64, Project> = projects.iter().map(|project| (project.id, project.clone())).collect();
         let (mut entries, mut new_projects) = (BTreeMap::<i64, Vec<&Entry>>::new(), Vec::<Project>::new());
@@ -144,6 +144,7 @@ impl<'a> Plan<'a> {
             check(&known[id], entries)?;
         }
         let changes = compare(&known, mappings, &entries, wanted.others);
+        check_ways(&damaged, &changes)?;
         Ok(Self { entries, new_projects, renamed, changes })
     }
 
@@ -173,11 +174,12 @@ impl<'a> Plan<'a> {
             }
         }
         project::insert_all(&mut transaction, &self.new_projects, &self.renamed).await?;
-        let before = mapping::list_in_projects(&mut transaction, &ids).await?;
+        let (before, damaged) = mapping::list_in_projects(&mut transaction, &ids).await?;
         let known: BTreeMap<i64, Project> =
             locked.into_iter().chain(self.new_projects.iter().cloned()).map(|project| (project.id, project)).collect();
         self.entries.retain(|id, _| known.contains_key(id));
         let mut changes = compare(&known, before, &self.entries, wanted.others);
+        check_ways(&damaged, &changes)?;
         check_source_identities(&mut transaction, &changes).await?;
         let count = changes.iter().map(|change| change.added.len()).sum();
         let first = next_ids(&mut transaction, "role mapping", count).await?;
@@ -312,6 +314,12 @@ async fn check_source_identities(connection: &mut AnyConnection, changes: &[Chan
     };
     let ids: Vec<i64> = changes.iter().filter(switches_on).map(|change| change.project.id).collect();
     member::check_source_identities(connection, &ids).await
+}
+
+/// Refuses changes beside which a damaged role mapping cannot be.
+fn check_ways(damaged: &[DamagedMapping], changes: &[Change]) -> Result<(), Error> {
+    let mut after = changes.iter().flat_map(|change| change.after().map(|mapping| (change.project.id, mapping)));
+    after.try_for_each(|(project_id, mapping)| mapping::check_way(damaged, project_id, &mapping.terms()))
 }
 
 /// Writes the rows in an order in which no project ever has two defaults.

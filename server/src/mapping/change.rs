@@ -38,13 +38,14 @@ pub struct Changes {
 ///
 /// # Errors
 /// [`Error::NoSuchProject`], [`Error::MappingExists`], [`Error::InvalidArgument`] when a member's address cannot be a source identity,
-/// [`Error::Database`]; then nothing has changed.
+/// [`Error::Damaged`] when a damaged row is in the way, [`Error::Database`]; then nothing has changed.
 pub async fn add(database: &Database, actor: &Actor, project_id: i64, terms: Terms) -> Result<Mapping, Error> {
     let mut transaction = database.begin_write().await?;
     // The order of locks of `project::lock_all`.
     let id = next_id(&mut transaction, "role mapping").await?;
     let project = project::lock(&mut transaction, project_id).await?;
-    let before = list_in_project(&mut *transaction, project_id).await?;
+    let (before, damaged) = list_in_project(&mut *transaction, project_id).await?;
+    mapping::check_way(&damaged, project_id, &terms)?;
     if terms.is_default {
         clear_default(&mut transaction, project_id, terms.project_role).await?;
     }
@@ -64,19 +65,21 @@ pub async fn add(database: &Database, actor: &Actor, project_id: i64, terms: Ter
 ///
 /// # Errors
 /// [`Error::NoSuchMapping`], [`Error::MappingExists`], [`Error::InvalidArgument`] when a member's address cannot be a source identity,
-/// [`Error::Database`]; then nothing has changed.
+/// [`Error::Damaged`] when a damaged row is in the way, [`Error::Database`]; then nothing has changed.
 pub async fn change(database: &Database, actor: &Actor, id: i64, changes: &Changes) -> Result<Mapping, Error> {
     let mut transaction = database.begin_write().await?;
     // A mapping never moves to another project, so the project that is read before the lock is still right under the lock.
     let project_id = mapping::find_project_id(&mut *transaction, id).await?;
     let project = project::lock(&mut transaction, project_id).await?;
-    let before = list_in_project(&mut *transaction, project.id).await?;
+    let (before, damaged) = list_in_project(&mut *transaction, project.id).await?;
     let current = mapping::find(&mut *transaction, id).await?;
     let project_role = changes.project_role.unwrap_or(current.project_role);
     let role = changes.role.as_ref().unwrap_or(&current.role);
     let is_default = changes.is_default.unwrap_or(current.is_default);
     let external_id = changes.external_id.as_ref().unwrap_or(&current.external_id);
     let source_identity = changes.source_identity.unwrap_or(current.source_identity);
+    let terms = Terms { project_role, role: role.clone(), is_default, ..current.terms() };
+    mapping::check_way(&damaged, project.id, &terms)?;
     let is_same = (project_role, role, is_default) == (current.project_role, &current.role, current.is_default)
         && (external_id, source_identity) == (&current.external_id, current.source_identity);
     if is_same {
@@ -120,7 +123,7 @@ pub async fn remove(database: &Database, actor: &Actor, id: i64) -> Result<(), E
     let mut transaction = database.begin_write().await?;
     let project_id = mapping::find_project_id(&mut *transaction, id).await?;
     let project = project::lock(&mut transaction, project_id).await?;
-    let before = list_in_project(&mut *transaction, project.id).await?;
+    let (before, _) = list_in_project(&mut *transaction, project.id).await?;
     let removed = sqlx::query("delete from role_mappings where id = $1").bind(id).execute(&mut *transaction).await?;
     if removed.rows_affected() == 0 {
         return Err(no_such_id(id));
@@ -177,7 +180,7 @@ async fn record(
     project: &Project,
     before: Vec<Mapping>,
 ) -> Result<(), sqlx::Error> {
-    let after = list_in_project(&mut *connection, project.id).await?;
+    let (after, _) = list_in_project(&mut *connection, project.id).await?;
     let only_in = |some: &[Mapping], other: &[Mapping]| {
         let other: HashMap<i64, &Mapping> = other.iter().map(|mapping| (mapping.id, mapping)).collect();
         let is_same = |mapping: &Mapping| other.get(&mapping.id).is_some_and(|other| *other == mapping);

@@ -9,8 +9,9 @@ use std::mem::discriminant;
 use hops_credentials_core::role::ProjectRole;
 use sqlx::AssertSqlSafe;
 
-use super::{Mapping, Row, SELECT, from_row};
+use super::{Mapping, Row, SELECT, keep};
 use crate::database::Database;
+use crate::database::damaged::Stored;
 use crate::like;
 
 /// A condition that the mappings of a list meet.
@@ -199,7 +200,8 @@ pub async fn find_ids(
         Value::Number(number) => query.bind(number),
         Value::Text(text) => query.bind(text),
     });
-    query.bind(limit).bind(offset).fetch_all(database.pool()).await
+    let ids: Vec<Stored<i64>> = query.bind(limit).bind(offset).fetch_all(database.pool()).await?;
+    Ok(ids.into_iter().filter_map(Stored::value).collect())
 }
 
 /// Loads the mappings with these ids, in their order. Those that have been removed since are missing. For some hundreds of ids at once.
@@ -214,7 +216,7 @@ pub async fn load(database: &Database, ids: &[i64]) -> Result<Vec<Mapping>, sqlx
         .await?;
     let places: std::collections::HashMap<i64, usize> =
         ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
-    let mut mappings: Vec<Mapping> = rows.into_iter().filter_map(from_row).collect();
+    let (mut mappings, _) = keep(rows);
     mappings.sort_by_key(|mapping| places.get(&mapping.id).copied());
     Ok(mappings)
 }

@@ -62,7 +62,7 @@ pub async fn show(
     ProjectMember { member, form_token }: ProjectMember,
     parameters: Parameters,
 ) -> Result<Response, PageError> {
-    let mappings = mapping::list_in_project(app.database.pool(), member.project.id).await?;
+    let (mappings, _) = mapping::list_in_project(app.database.pool(), member.project.id).await?;
     let default = mapping::find_default(&mappings, member.project_role).ok().map(|mapping| mapping.id);
     let (own, others): (Vec<_>, Vec<_>) = mappings.iter().partition(|mapping| mapping.is_for(member.project_role));
     let asked: Option<i64> = parameters.one("role")?;

@@ -24,7 +24,7 @@ fn owner_of(rows: &[(i64, &'static str)]) -> Known {
 }
 
 /// Runs statements on one connection, one after the other.
-fn execute(world: &World, statements: &[&str]) {
+pub fn execute(world: &World, statements: &[&str]) {
     block_on(async {
         let mut connection = connect(&world.database).await;
         for statement in statements {

@@ -8,6 +8,7 @@ mod audit_search;
 mod browser;
 mod cluster;
 mod command_line;
+mod damaged;
 mod delegated;
 mod fairness;
 mod identity;
