@@ -3,25 +3,23 @@
 //! [`Database::open`] creates what is missing and migrates the schema; several processes may call it at once. `migrations/`
 //! defines the tables; the SQL of a noun stands in the file of the noun.
 
+pub mod address;
 pub mod damaged;
+pub mod error;
 pub mod health;
 pub mod rows;
 mod turnstile;
 
-use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Connection, Executor, SqlSafeStr, Transaction};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -45,81 +43,14 @@ const TRUSTED_FOR: Duration = Duration::from_secs(1);
 /// The longest wait for the answer to that question.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
+use crate::database::address::Address;
+use crate::database::error::OpenError;
 use crate::database::health::Health;
 use crate::database::turnstile::{Held, Turnstile};
 
 /// The changes that stand in the line of writers at once; further ones wait until it is their turn to. So a row of the audit, for which
 /// a job waits, never stands behind more.
 const MAX_CHANGES: usize = 4;
-
-/// What a URL of a database looks like.
-const SPELLING: &str = "write the database as sqlite:///absolute/path/roles.db or postgres://user@host/name";
-
-/// The address of the database, as `--database` and `DATABASE_URL` give it.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Address {
-    /// `sqlite:///absolute/path/of/the/file.db`
-    Sqlite(PathBuf),
-    /// `postgres://user:password@host:port/name`. Secret: it may hold a password.
-    Postgres(String),
-}
-
-impl FromStr for Address {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            return check_transport(text).map(|()| Address::Postgres(text.to_owned()));
-        }
-        match text.strip_prefix("sqlite://") {
-            Some(path) if path.starts_with('/') && !path.ends_with('/') && !path.contains(['?', '#', '%']) => {
-                Ok(Address::Sqlite(PathBuf::from(path)))
-            }
-            Some(_) | None => Err(SPELLING),
-        }
-    }
-}
-
-/// Refuses a URL that would let somebody on the way to another host pose as the database: who can do that makes themselves a member
-/// of any project. The driver's own reading of the URL counts, with its variables such as `PGHOST`.
-fn check_transport(url: &str) -> Result<(), &'static str> {
-    // The driver's message would quote the URL.
-    let options = PgConnectOptions::from_str(url).map_err(|_| SPELLING)?;
-    match options.get_ssl_mode() {
-        PgSslMode::Allow | PgSslMode::Prefer if !is_local(&options) => Err(
-            "the connection to PostgreSQL on another host must be protected: add ?sslmode=verify-full to its URL, and \
-             &sslrootcert=FILE for an authority that the system does not trust; or add ?sslmode=disable if the network \
-             protects it",
-        ),
-        _ => Ok(()),
-    }
-}
-
-/// Whether the connection stays on this machine.
-fn is_local(options: &PgConnectOptions) -> bool {
-    let host = options.get_host();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    options.get_socket().is_some() || host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-}
-
-impl Address {
-    /// Whether the connection leaves this machine without any check of who answers.
-    pub fn is_unprotected(&self) -> bool {
-        let Address::Postgres(url) = self else { return false };
-        PgConnectOptions::from_str(url)
-            .is_ok_and(|options| matches!(options.get_ssl_mode(), PgSslMode::Disable) && !is_local(&options))
-    }
-}
-
-impl fmt::Display for Address {
-    /// Writes the path of a file, and for PostgreSQL just its name: the URL may hold a password.
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Address::Sqlite(path) => write!(formatter, "{}", path.display()),
-            Address::Postgres(_) => formatter.write_str("PostgreSQL"),
-        }
-    }
-}
 
 /// How the pool of connections is used.
 #[derive(Debug, Clone, Copy)]
@@ -134,41 +65,6 @@ impl Default for Settings {
     fn default() -> Self {
         Self { connections: None, timeout: Duration::from_secs(5) }
     }
-}
-
-/// The reason why the database cannot be used at all.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The file or its directory cannot be used.
-    #[error("cannot open the database {database}; its directory must exist and be readable and writable for this user")]
-    File {
-        /// The database.
-        database: String,
-        /// The cause.
-        source: std::io::Error,
-    },
-    /// Somebody holds the lock of the directory.
-    #[error(
-        "the directory of the database {0} stays locked; a command that migrates the schema may hold the lock, or a program such as \
-         flock: \"lslocks\" shows which; wait until it ends, then try again"
-    )]
-    Locked(String),
-    /// The database refuses the connection.
-    #[error("cannot connect to the database {database}")]
-    Connect {
-        /// The database.
-        database: String,
-        /// The cause.
-        source: sqlx::Error,
-    },
-    /// The schema cannot be migrated, for example because a newer version of this program made it.
-    #[error("cannot migrate the schema of the database {database}")]
-    Migrate {
-        /// The database.
-        database: String,
-        /// The cause.
-        source: MigrateError,
-    },
 }
 
 /// A pool of connections to a database whose schema is this version's.
@@ -380,41 +276,6 @@ pub fn milliseconds(instant: SystemTime) -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Whether a unique constraint or index refused the row.
-pub fn is_conflict(error: &sqlx::Error) -> bool {
-    error.as_database_error().is_some_and(|error| error.is_unique_violation())
-}
-
-/// What keeps the database from being used, if that may pass: a later request may succeed, and another server beside this one would
-/// not fare better.
-///
-/// Sources: <https://sqlite.org/rescode.html>; PostgreSQL, appendix A, "PostgreSQL Error Codes".
-pub fn trouble(error: &sqlx::Error) -> Option<&'static str> {
-    match error {
-        sqlx::Error::PoolTimedOut => Some("does not answer in time"),
-        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
-            Some("cannot be reached")
-        }
-        sqlx::Error::Database(error) => {
-            let code = error.code()?;
-            match (code.as_ref(), code.parse::<u32>().map(|code| code & 0xff)) {
-                ("25006", _) | ("57P01" | "57P02" | "57P03", _) => {
-                    Some("cannot be written: it is read-only or shuts down")
-                }
-                ("53100", _) => Some("cannot be written: its disk is full"),
-                ("53300", _) => Some("has no free connection"),
-                ("55P03" | "57014" | "40001" | "40P01", _) => Some("is busy with another change"),
-                (code, Ok(5 | 6)) if code.len() < 5 => Some("is busy with the change of another program"),
-                (code, Ok(8)) if code.len() < 5 => Some("cannot be written: it is read-only"),
-                (code, Ok(13)) if code.len() < 5 => Some("cannot be written: its disk is full"),
-                (code, Ok(10 | 14)) if code.len() < 5 => Some("cannot be read or written"),
-                _ => None,
-            }
-        }
-        _ => None,
-    }
-}
-
 /// Whether the other end of the connection is alive. If it is not, the ends of the others are suspect too: they are closed at their next
 /// use instead of being waited for one after the other.
 async fn answers(connection: &mut AnyConnection, health: &Health) -> bool {
@@ -526,58 +387,5 @@ mod tests {
         let written: i64 = sqlx::query_scalar(select).fetch_one(other.pool()).await.expect("a number");
         let _ = std::fs::remove_dir_all(&directory);
         assert!(written < 5 * 50, "{written} turns while the other process had 50");
-    }
-
-    #[test]
-    fn an_address_is_an_absolute_path_or_a_postgres_url() {
-        assert!("sqlite:///var/lib/roles.db".parse::<Address>() == Ok(Address::Sqlite("/var/lib/roles.db".into())));
-        assert!("postgres://me:canary@localhost/roles".parse::<Address>().is_ok());
-        for text in [
-            "",
-            "roles.db",
-            "sqlite:roles.db",
-            "sqlite://roles.db",
-            "sqlite:///dir/",
-            "sqlite::memory:",
-            "mysql://h/d",
-            "postgres://[/d",
-        ] {
-            assert!(text.parse::<Address>().is_err(), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn postgres_on_another_host_is_reached_by_a_checked_connection_only_unless_told() {
-        for url in [
-            "postgres://me@db.example.org/roles",
-            "postgres://me@db.example.org/roles?sslmode=prefer",
-            "postgres://me@db.example.org/roles?ssl-mode=allow",
-            "postgres://me@localhost/roles?host=db.example.org",
-            "postgres://me@localhost/roles?hostaddr=192.0.2.7",
-            "postgres://me@localhost/roles?sslmode=disable&sslmode=prefer&host=db",
-            "postgres://localhost,db.example.org/roles",
-            "postgres://127.0.0.1.example.org/roles",
-            "postgres://me@[2001:db8::1]/roles",
-        ] {
-            assert!(url.parse::<Address>().is_err_and(|problem| problem.contains("sslmode=verify-full")), "{url}");
-        }
-        for mode in ["require", "verify-ca", "verify-full"] {
-            let address: Address = format!("postgres://me@db/roles?sslmode={mode}").parse().expect("an address");
-            assert!(!address.is_unprotected());
-        }
-        for local in
-            ["localhost", "127.0.0.1", "127.8.9.10", "[::1]", "%2Frun%2Fpostgresql", "h/d?host=/run/postgresql#"]
-        {
-            let address: Address = format!("postgres://me@{local}/roles").parse().expect(local);
-            assert!(!address.is_unprotected());
-        }
-        let told: Address = "postgres://me@db/roles?sslmode=disable".parse().expect("an address");
-        assert!(told.is_unprotected());
-    }
-
-    #[test]
-    fn the_display_of_an_address_shows_no_password() {
-        let address: Address = "postgres://me:canary@host/roles?sslmode=require".parse().expect("an address");
-        assert_eq!(address.to_string(), "PostgreSQL");
     }
 }

@@ -11,7 +11,7 @@ use hops_credentials_core::error::{Error as CoreError, causes};
 use hops_credentials_core::role::{ProjectRole, RoleArn};
 
 use crate::database::damaged::DamagedRow;
-use crate::database::{OpenError, trouble};
+use crate::database::error::{OpenError, trouble};
 
 /// The reason why the server refuses or fails.
 #[derive(Debug, thiserror::Error)]

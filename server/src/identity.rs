@@ -95,7 +95,7 @@ pub async fn claim_for_cluster(database: &Database, url: &str) -> Result<(), Err
     match inserted {
         Ok(_) => Ok(transaction.commit().await?),
         // Another server was faster.
-        Err(error) if crate::database::is_conflict(&error) => {
+        Err(error) if crate::database::error::is_conflict(&error) => {
             drop(transaction);
             match find_cluster(database).await? {
                 Some(known) if known == url => Ok(()),

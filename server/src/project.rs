@@ -9,8 +9,9 @@ use sqlx::{AnyConnection, AnyExecutor, AssertSqlSafe};
 
 use crate::audit::{self, Action, Actor};
 use crate::database::damaged::{self, DamagedRow, Stored};
+use crate::database::error::is_conflict;
 use crate::database::rows::{placeholders, rows_per_statement};
-use crate::database::{Database, is_conflict, next_id, row_lock};
+use crate::database::{Database, next_id, row_lock};
 use crate::error::Error;
 use crate::like;
 

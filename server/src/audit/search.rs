@@ -320,7 +320,8 @@ async fn find_values(connection: &mut AnyConnection, text: &str) -> Result<Vec<E
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::database::{Address, Settings};
+    use crate::database::Settings;
+    use crate::database::address::Address;
 
     fn search(outcome: Option<&'static str>) -> Search {
         let before = Position { at: i64::MAX, id: String::new() };

@@ -21,7 +21,8 @@ use crate::command_line::import;
 use crate::command_line::options::{
     Command, HopsworksUrl, MappingCommand, MemberCommand, ProjectCommand, Serve, UserCommand,
 };
-use crate::database::{Address, Database, health};
+use crate::database::address::Address;
+use crate::database::{Database, health};
 use crate::error::{Error, with_sources};
 use crate::http::address_limit::AddressLimit;
 use crate::http::listen::{self, Listener};

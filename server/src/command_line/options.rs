@@ -12,7 +12,8 @@ use hops_credentials_core::network::is_loopback;
 use hops_credentials_core::role::{ProjectRole, RoleArn};
 use reqwest::Url;
 
-use crate::database::{self, Address};
+use crate::database::address::Address;
+use crate::database::{self};
 use crate::mapping::terms::ExternalId;
 use crate::project::ProjectName;
 use crate::user::Email;

@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 use crate::audit::{self, Action, Actor, ProjectChange};
+use crate::database::error::is_conflict;
 use crate::database::rows::{placeholders, rows_per_statement};
-use crate::database::{Database, is_conflict, next_ids};
+use crate::database::{Database, next_ids};
 use crate::error::Error;
 use crate::mapping::entry::Entry;
 use crate::mapping::file::Difference;

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 use crate::audit::{self, Action, Actor};
+use crate::database::error::is_conflict;
 use crate::database::rows::placeholders;
-use crate::database::{Database, is_conflict, next_id};
+use crate::database::{Database, next_id};
 use crate::error::Error;
 use crate::mapping::terms::{ExternalId, Terms};
 use crate::mapping::{self, Mapping, list_in_project, no_such_id};
