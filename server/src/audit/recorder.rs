@@ -5,7 +5,8 @@
 //! the disk or takes the turn to write from others by asking for what they may not have. Whoever fails to sign in is one caller together
 //! with all others who do.
 
-use std::collections::HashMap;
+mod refusals;
+
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +15,7 @@ use sqlx::AssertSqlSafe;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
+use self::refusals::Refusals;
 use super::{Actor, Purpose, SessionRequest};
 use crate::database::rows::{placeholders, rows_per_statement};
 use crate::database::{Database, milliseconds};
@@ -33,27 +35,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(8);
 /// The time between two writes of the counts of refusals.
 const COUNT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The time for which equal refusals are one row.
-const WINDOW: Duration = Duration::from_secs(60);
-
-/// The rows for refusals of one caller within [`WINDOW`]; further refusals are counted in one more row.
-const MAX_REFUSED_ROWS: u32 = 20;
-
-/// The refusals of one caller within [`WINDOW`] that say why; the next ones say that there are too many.
-const MAX_REFUSALS: u32 = 100;
-
-/// The rows of refusals, and the callers with refusals, that are remembered. Refusals of further callers are counted in one row for each
-/// purpose.
-const MAX_REMEMBERED: usize = 10_000;
-
 /// The longest reason in a row, in bytes.
 const MAX_REASON_BYTES: usize = 1024;
-
-/// The reason in the row for refusals beyond [`MAX_REFUSED_ROWS`].
-const OVERFLOW: &str = "more refused requests than the audit takes one by one";
-
-/// The actor of the rows for refusals of callers beyond [`MAX_REMEMBERED`].
-const OTHERS: &str = "several callers";
 
 /// What became of a request for credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -107,43 +90,6 @@ struct Row {
     purpose: Purpose,
     outcome: Outcome,
     request: SessionRequest,
-}
-
-/// The refusals of the last minute.
-#[derive(Debug, Default)]
-struct Refusals {
-    rows: HashMap<Refusal, Counted>,
-    callers: HashMap<String, Caller>,
-}
-
-/// What two refusals have in common to be one row.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Refusal {
-    actor: String,
-    address: Option<String>,
-    key_prefix: Option<String>,
-    purpose: Purpose,
-    project_id: Option<i64>,
-    role: Option<String>,
-    reason: String,
-}
-
-#[derive(Debug)]
-struct Counted {
-    id: String,
-    until: Instant,
-    /// Whether the row is there. Until then each refusal is a row of its own, since the write may fail.
-    is_durable: bool,
-    /// Refusals that the row does not count yet.
-    more: i64,
-    last_at: i64,
-}
-
-#[derive(Debug)]
-struct Caller {
-    until: Instant,
-    refusals: u32,
-    rows: u32,
 }
 
 impl Recorder {
@@ -254,117 +200,6 @@ impl Row {
         let mut request = request.clone();
         request.refusal = request.refusal.map(cut);
         Self { at: milliseconds(SystemTime::now()), actor: actor.clone(), purpose, outcome, request }
-    }
-}
-
-impl Row {
-    /// Makes the row that counts what finds no row of its own, for these callers. It says little, so that it stands for much.
-    fn beyond(self, name: &str) -> Self {
-        let key_prefix = self.request.key_prefix.filter(|_| name != OTHERS);
-        let request = SessionRequest { refusal: Some(OVERFLOW.to_owned()), key_prefix, ..SessionRequest::default() };
-        Self { actor: Actor { name: name.to_owned(), address: None, ..self.actor }, request, ..self }
-    }
-}
-
-impl Refusals {
-    /// Counts a refusal. Returns the row to write, unless one is there that counts it; and how long the caller has to wait, if
-    /// there were too many.
-    fn count(&mut self, mut row: Row, now: Instant) -> (Option<Row>, Option<Duration>) {
-        if self.callers.len() >= MAX_REMEMBERED && !self.callers.contains_key(&row.actor.name) {
-            return (self.count_in_row(row.beyond(OTHERS), now), None);
-        }
-        let caller = self.callers.entry(row.actor.name.clone()).or_insert(Caller { until: now, refusals: 0, rows: 0 });
-        if now >= caller.until {
-            *caller = Caller { until: now + WINDOW, refusals: 0, rows: 0 };
-        }
-        caller.refusals = caller.refusals.saturating_add(1);
-        let wait = (caller.refusals > MAX_REFUSALS).then(|| caller.until - now);
-        let refusal = Refusal::of(&row);
-        let is_known = self.rows.get(&refusal).is_some_and(|counted| now < counted.until);
-        let is_over = !is_known && caller.rows >= MAX_REFUSED_ROWS;
-        let name = row.actor.name.clone();
-        if is_over {
-            row = row.beyond(&name);
-        }
-        // The last places are for the rows of the other callers.
-        if self.rows.len() + Purpose::ALL.len() >= MAX_REMEMBERED && !self.rows.contains_key(&Refusal::of(&row)) {
-            row = row.beyond(OTHERS);
-        }
-        let new = self.count_in_row(row, now);
-        if let (Some(_), Some(caller)) = (&new, self.callers.get_mut(&name)) {
-            caller.rows += 1;
-        }
-        (new, wait)
-    }
-
-    /// Counts a refusal in the row that is there for it; else returns its row, to be written.
-    fn count_in_row(&mut self, row: Row, now: Instant) -> Option<Row> {
-        let refusal = Refusal::of(&row);
-        match self.rows.get_mut(&refusal) {
-            // One whose last count is not written yet stays until then.
-            Some(counted) if counted.is_durable && (now < counted.until || counted.more > 0) => {
-                counted.more += 1;
-                counted.last_at = row.at;
-                None
-            }
-            Some(_) | None => {
-                let id = row.actor.request_id.clone();
-                let counted = Counted { id, until: now + WINDOW, is_durable: false, more: 0, last_at: row.at };
-                self.rows.insert(refusal, counted);
-                Some(row)
-            }
-        }
-    }
-
-    /// Forgets the callers and the rows whose minute is over, but for rows whose count is not written yet.
-    fn forget(&mut self, now: Instant) {
-        self.rows.retain(|_, counted| now < counted.until || counted.more > 0);
-        self.callers.retain(|_, caller| now < caller.until);
-    }
-
-    /// Notes that these rows are there, or that they are not.
-    fn settle(&mut self, rows: &[&Row], is_written: bool) {
-        for row in rows {
-            let refusal = Refusal::of(row);
-            let Some(counted) = self.rows.get_mut(&refusal) else { continue };
-            if counted.id == row.actor.request_id {
-                counted.is_durable = is_written;
-                if !is_written {
-                    self.rows.remove(&refusal);
-                }
-            }
-        }
-    }
-
-    /// Takes the counts that are not written yet: the id of the row, how many more, the last instant.
-    fn take_counts(&mut self) -> Vec<(String, i64, i64)> {
-        self.rows
-            .values_mut()
-            .filter(|counted| counted.more > 0)
-            .map(|counted| (counted.id.clone(), std::mem::take(&mut counted.more), counted.last_at))
-            .collect()
-    }
-
-    /// Puts counts back that could not be written.
-    fn put_back(&mut self, counts: &[(String, i64, i64)]) {
-        let more: HashMap<&str, i64> = counts.iter().map(|(id, more, _)| (id.as_str(), *more)).collect();
-        for counted in self.rows.values_mut() {
-            counted.more += more.get(counted.id.as_str()).copied().unwrap_or_default();
-        }
-    }
-}
-
-impl Refusal {
-    fn of(row: &Row) -> Self {
-        Self {
-            actor: row.actor.name.clone(),
-            address: row.actor.address.clone(),
-            key_prefix: row.request.key_prefix.clone(),
-            purpose: row.purpose,
-            project_id: row.request.project_id,
-            role: row.request.role.clone(),
-            reason: row.request.refusal.clone().unwrap_or_default(),
-        }
     }
 }
 
@@ -508,87 +343,4 @@ async fn write_batch(database: &Database, jobs: &[Job], counts: &[(String, i64, 
             .await?;
     }
     transaction.commit().await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refused(actor: &str, project_id: i64) -> Row {
-        let request = SessionRequest {
-            project_id: Some(project_id),
-            refusal: Some("not a member".to_owned()),
-            ..SessionRequest::default()
-        };
-        let actor = Actor { request_id: crate::random::hex::<8>(), name: actor.to_owned(), address: None };
-        Row::new(&actor, Purpose::SessionToken, Outcome::Refused, &request)
-    }
-
-    #[test]
-    fn equal_refusals_of_a_minute_are_one_row_with_a_count() {
-        let (mut refusals, now) = (Refusals::default(), Instant::now());
-        let first = refusals.count(refused("ada", 1), now).0.expect("a row");
-        let second = refusals.count(refused("ada", 1), now).0.expect("nobody knows yet whether the first row is there");
-        refusals.settle(&[&first, &second], true);
-        for _ in 0..5 {
-            assert!(refusals.count(refused("ada", 1), now + Duration::from_secs(59)).0.is_none());
-        }
-        assert!(refusals.count(refused("eve", 1), now).0.is_some(), "somebody else has a row of their own");
-        let counts = refusals.take_counts();
-        assert_eq!(counts.iter().map(|(id, more, _)| (id, *more)).collect::<Vec<_>>(), [(&second.actor.request_id, 5)]);
-        refusals.put_back(&counts);
-        assert_eq!(refusals.take_counts().len(), 1);
-        assert!(refusals.count(refused("ada", 1), now + WINDOW).0.is_some(), "a new minute is a new row");
-    }
-
-    #[test]
-    fn a_caller_has_a_limited_number_of_rows_and_of_reasons_in_a_minute() {
-        let (mut refusals, now) = (Refusals::default(), Instant::now());
-        let mut written = Vec::new();
-        let mut waits = 0;
-        for project in 1..=1000 {
-            let (row, wait) = refusals.count(refused("ada", project), now);
-            if let Some(row) = row {
-                refusals.settle(&[&row], true);
-                written.push(row.request.refusal.expect("a reason"));
-            }
-            waits += usize::from(wait.is_some());
-        }
-        assert_eq!((written.len(), written.last().map(String::as_str)), (21, Some(OVERFLOW)));
-        assert_eq!(waits, 900);
-        assert_eq!(refusals.take_counts().iter().map(|(_, more, _)| more).sum::<i64>(), 979);
-        assert!(refusals.count(refused("eve", 1), now).1.is_none(), "nobody else waits");
-    }
-
-    #[test]
-    fn what_is_remembered_is_bounded() {
-        let (mut refusals, now) = (Refusals::default(), Instant::now());
-        for number in 0..2 * MAX_REMEMBERED {
-            let at = now + WINDOW * u32::try_from(number / MAX_REMEMBERED).expect("small") * 2;
-            let (row, _) = refusals.count(refused(&number.to_string(), 1), at);
-            refusals.settle(&row.iter().collect::<Vec<_>>(), true);
-        }
-        assert!(refusals.rows.len() <= MAX_REMEMBERED && refusals.callers.len() <= MAX_REMEMBERED);
-        let others = refusals.rows.iter().filter(|(refusal, _)| refusal.actor == OTHERS);
-        assert!(others.map(|(_, counted)| counted.more).sum::<i64>() > 0, "further callers are counted in one row");
-        refusals.take_counts();
-        refusals.forget(now + WINDOW * 3);
-        assert_eq!((refusals.rows.len(), refusals.callers.len()), (0, 0), "all of them are idle");
-    }
-
-    #[test]
-    fn a_caller_with_many_addresses_has_a_limited_number_of_rows_too() {
-        let (mut refusals, now) = (Refusals::default(), Instant::now());
-        let mut rows = 0;
-        for number in 0..1000 {
-            let mut row = refused("nobody", 1);
-            row.actor.address = Some(format!("2001:db8::{number:x}"));
-            if let (Some(row), _) = refusals.count(row, now) {
-                refusals.settle(&[&row], true);
-                rows += 1;
-            }
-        }
-        assert_eq!(rows, 21);
-        assert_eq!(refusals.take_counts().iter().map(|(_, more, _)| more).sum::<i64>(), 979);
-    }
 }
