@@ -189,9 +189,11 @@ pub async fn list_all(executor: impl AnyExecutor<'_>) -> Result<Vec<Project>, sq
     Ok(rows.into_iter().map(from_row).collect())
 }
 
-/// Makes a project of a row. One whose name is damaged is shown under a name that no project can have.
+/// Makes a project of a row. One whose name is damaged is shown under it all the same, unless nobody could read it in a line.
 pub fn from_row((id, name): (i64, Stored<String>)) -> Project {
-    damaged::keep(read(id, name)).unwrap_or_else(|| Project { id, name: format!("(project {id})") })
+    let shown = name.clone().value().filter(|name| !name.is_empty() && !name.chars().any(char::is_control));
+    damaged::keep(read(id, name))
+        .unwrap_or_else(|| Project { id, name: shown.unwrap_or_else(|| format!("(project {id})")) })
 }
 
 /// Reads the project with this id.

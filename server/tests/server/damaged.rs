@@ -1,9 +1,11 @@
 //! Rows that somebody edited by hand: a damaged one counts for nobody, says what is wrong with it, and hides no other one.
 
+use sqlx::{AssertSqlSafe, Executor};
+
 use crate::browser::Visit;
-use crate::identity::execute;
+use crate::delegated::{page, signed_in};
 use crate::sts::{Sts, value};
-use crate::world::{Server, World, on_both_stores};
+use crate::world::{Server, World, block_on, connect, on_both_stores};
 
 const ADMIN: &str = "/admin/cloud/role-mappings";
 const TOKEN: &str = "/project/1/cloud/aws/session-token";
@@ -220,7 +222,74 @@ fn everything_good_is_shown(world: &World, company: &Company, visit: &Visit, wha
     }
 }
 
+/// Runs statements on one connection, one after the other.
+fn execute(world: &World, statements: &[&str]) {
+    block_on(async {
+        let mut connection = connect(&world.database).await;
+        for statement in statements {
+            connection.execute(AssertSqlSafe((*statement).to_owned())).await.expect("the statement runs");
+        }
+    });
+}
+
 on_both_stores! {
+    fn an_edited_row_is_for_nobody_and_the_others_go_on(world: &World) {
+        let key = world.done(&["user", "add", "ada@example.org", "--admin"]);
+        world.done(&["user", "add", "bob@example.org"]);
+        world.done(&["project", "add", "churn"]);
+        world.done(&["project", "add", "fraud"]);
+        for project in ["churn", "fraud"] {
+            world.done(&["member", "set", project, "ada@example.org", "data-owner"]);
+        }
+        world.done(&["member", "set", "churn", "bob@example.org", "data-owner"]);
+        for role in ["one", "two", "three"] {
+            world.done(&["mapping", "add", "churn", "all", &format!("arn:aws:iam::123456789012:role/{role}")]);
+        }
+        let free = if world.database.starts_with("sqlite") {
+            ["pragma ignore_check_constraints = on", "select 1"]
+        } else {
+            [
+                "alter table members drop constraint members_project_role",
+                "alter table role_mappings drop constraint role_mappings_project_role",
+            ]
+        };
+        let edits = [
+            "update role_mappings set role_arn = 'arn:aws:iam::1:role/x' where id = 2",
+            "update role_mappings set project_role = 'BOSS' where id = 3",
+            "update members set project_role = 'BOSS' where project_id = 2",
+            "update members set project_role = 'BOSS' where user_id = 2",
+        ];
+        execute(world, &[free.as_slice(), &edits].concat());
+        let sts = Sts::start();
+        let server = sts.serve(world);
+        assert_eq!(server.get("/project/1/cloud/role-mappings", &key).ids(), [1]);
+        assert_eq!(server.get(ADMIN, &key).ids(), [1]);
+        assert_eq!(server.get(&format!("{ADMIN}/2"), &key).error().1, 380_003);
+        assert_eq!(server.get("/project/2/cloud/role-mappings", &key).error().1, 160_000);
+        for arn in ["arn:aws:iam::1:role/x", "arn:aws:iam::123456789012:role/three"] {
+            let refused = server.get(&format!("/project/1/cloud/aws/session-token?roleARN={arn}"), &key);
+            assert_eq!(refused.status, 400, "{}", refused.text);
+        }
+        assert_eq!(server.get("/project/1/cloud/aws/session-token?roleARN=arn:aws:iam::123456789012:role/one", &key).status, 200);
+        let cookie = signed_in(&server, &key);
+        for path in ["/", "/projects/1", "/admin/role-mappings", "/admin/projects/1", "/admin/projects"] {
+            assert_eq!(page(&server, path, &cookie).status, 200, "{path}");
+        }
+        let log = server.stop();
+        for row in ["role mapping 2 of project 1", "role mapping 3 of project 1", "member ada@example.org of project 2"] {
+            assert_eq!(log.matches(&format!("damaged row: {row}: ")).count(), 1, "{log}");
+        }
+        assert!(log.contains("it counts for nobody; remove it with: role-mapping-server mapping remove 2"), "{log}");
+        let listed = world.run(&["mapping", "list"]);
+        assert_eq!((listed.code, listed.stdout.lines().count()), (Some(0), 1), "{}", listed.stderr);
+        assert_eq!(world.run(&["mapping", "remove", "2"]).code, Some(0));
+        assert_eq!(world.run(&["mapping", "remove", "3"]).code, Some(0));
+        assert_eq!(world.run(&["member", "set", "fraud", "ada@example.org", "data-scientist"]).code, Some(0));
+        assert_eq!(world.run(&["member", "remove", "churn", "bob@example.org"]).code, Some(0));
+        assert_eq!(world.sql("select id from role_mappings"), [["1"]]);
+        assert_eq!(world.sql("select project_id, project_role from members order by 1"), [["1", "DATA_OWNER"], ["2", "DATA_SCIENTIST"]]);
+    }
+
     fn a_damaged_role_mapping_is_for_nobody_says_what_is_wrong_and_hides_no_other(world: &World) {
         let company = company(world);
         let Company { server, sts, ada, .. } = &company;
@@ -283,13 +352,15 @@ on_both_stores! {
             let refused = server.get(of_fraud, bob);
             assert!([401, 403].contains(&refused.status), "{what}: {}", refused.text);
             assert!(server.get("/project/2/cloud/role-mappings", bob).status >= 400, "{what}");
+            let listed = world.run(&["mapping", "list"]).stdout;
+            assert!(listed.lines().all(|line| line.split('\t').count() == 6), "{what}: {listed}");
             // A file always leads back to the same project.
             let exported = world.run(&["mapping", "export"]).stdout;
             let name = if *table == "projects" { "\"2\"" } else { "\"fraud\"" };
             assert!(exported.contains(&format!("{{\"project\":{name},")), "{what}: {exported}");
             let ran = other.run_with(&["import", "--from", &server.url], &[("API_KEY", ada.as_str())]);
             if *table == "projects" {
-                assert!(ran.code == Some(1) && ran.stderr.contains("the project \"(project 2)\" of that server"), "{what}: {}", ran.stderr);
+                assert!(ran.code == Some(1) && ran.stderr.contains(" of that server: a project name has "), "{what}: {}", ran.stderr);
             } else {
                 assert_eq!(ran.code, Some(0), "{what}: {}", ran.stderr);
             }

@@ -12,6 +12,7 @@ mod damaged;
 mod delegated;
 mod fairness;
 mod identity;
+mod import;
 mod log;
 mod mapping_file;
 mod member;
