@@ -13,6 +13,7 @@ mod delegated;
 mod fairness;
 mod identity;
 mod import;
+mod issuer;
 mod log;
 mod mapping_file;
 mod member;
