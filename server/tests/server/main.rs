@@ -29,4 +29,5 @@ mod size;
 mod sts;
 mod terms;
 mod trouble;
+mod workers;
 mod world;
