@@ -45,8 +45,8 @@ impl Filter {
         self.0.is_empty()
     }
 
-    /// Writes the condition in SQL, and collects the values of its placeholders.
-    fn sql(&self) -> (String, Vec<Value>) {
+    /// Writes the condition in SQL, and collects the values of its placeholders. A text is compared with the collation of its index.
+    fn sql(&self, binary: &str) -> (String, Vec<Value>) {
         let (mut sql, mut values) = (String::new(), Vec::new());
         for condition in &self.0 {
             let number = values.len() + 1;
@@ -57,13 +57,13 @@ impl Filter {
                 }
                 Condition::ProjectRole(project_role) => {
                     values.push(Value::Text(project_role.query_name().to_owned()));
-                    write!(sql, " and role_mappings.project_role = ${number}")
+                    write!(sql, " and role_mappings.project_role collate {binary} = ${number}")
                 }
                 // PostgreSQL refuses the byte in a text.
                 Condition::Role(role) if role.contains('\0') => write!(sql, " and 1 = 0"),
                 Condition::Role(role) => {
                     values.push(Value::Text(role.clone()));
-                    write!(sql, " and role_mappings.role_arn = ${number}")
+                    write!(sql, " and role_mappings.role_arn collate {binary} = ${number}")
                 }
                 Condition::Text(text) => {
                     values.push(Value::Text(like::contains(text)));
@@ -169,7 +169,7 @@ enum Value {
 
 /// Counts the mappings that pass.
 pub async fn count(database: &Database, filter: &Filter) -> Result<i64, sqlx::Error> {
-    let (conditions, values) = filter.sql();
+    let (conditions, values) = filter.sql(database.binary());
     let sql = format!("select count(*) from {}{conditions}", Order::default().tables(filter));
     let query = sqlx::query_scalar(AssertSqlSafe(sql));
     let query = values.into_iter().fold(query, |query, value| match value {
@@ -187,7 +187,7 @@ pub async fn find_ids(
     offset: i64,
     limit: i64,
 ) -> Result<Vec<i64>, sqlx::Error> {
-    let (conditions, values) = filter.sql();
+    let (conditions, values) = filter.sql(database.binary());
     let sql = format!(
         "select role_mappings.id from {}{conditions} order by {} limit ${} offset ${}",
         order.tables(filter),
@@ -246,10 +246,11 @@ mod tests {
             filter.add(Condition::ProjectId(7));
             filter.add(Condition::Role(format!("r{id}")));
         }
-        let (sql, values) = filter.sql();
+        let (sql, values) = filter.sql("binary");
         assert_eq!(
             sql,
-            " and role_mappings.project_id = $1 and role_mappings.role_arn = $2 and role_mappings.role_arn = $3"
+            " and role_mappings.project_id = $1 and role_mappings.role_arn collate binary = $2 \
+             and role_mappings.role_arn collate binary = $3"
         );
         assert_eq!(values.len(), 3);
     }

@@ -19,6 +19,7 @@ mod mapping_file;
 mod member;
 mod output;
 mod pages;
+mod plans;
 mod postgres;
 mod probes;
 mod secrets;
