@@ -253,7 +253,69 @@ impl Issuer {
 
 #[cfg(test)]
 mod tests {
+    use hops_credentials_core::credentials::Credentials;
+    use hops_credentials_core::settings::Settings;
+
     use super::*;
+
+    fn key(member: &str, number: usize) -> CredentialsKey {
+        CredentialsKey {
+            member: member.to_owned(),
+            key_prefix: None,
+            project_id: 1,
+            project_role: ProjectRole::All,
+            mapping_id: 1,
+            role: "arn:aws:iam::123456789012:role/r".parse().expect("a role ARN"),
+            session_name: format!("job{number}").parse().expect("a session name"),
+            duration: SessionDuration::default(),
+            extras: Extras::default(),
+        }
+    }
+
+    fn issued() -> IssuedCredentials {
+        let valid_for = Duration::from_secs(3600);
+        let text = || "x".to_owned();
+        let credentials = Credentials::new(text(), text(), text(), SystemTime::now() + valid_for, valid_for, None);
+        IssuedCredentials { credentials, request_id: None, warnings: Vec::new() }
+    }
+
+    fn issuer() -> Issuer {
+        Issuer::new(Arc::new(Sts::new(&Settings::from_environment()).expect("settings")), Arc::default())
+    }
+
+    #[test]
+    fn a_member_has_five_hundred_keys_and_loses_the_oldest_of_their_own_beyond() {
+        let issuer = issuer();
+        issuer.remember(&key("ada", 0), &issued());
+        (0..MAX_OF_MEMBER + 3).for_each(|number| issuer.remember(&key("eve", number), &issued()));
+        let is_there = |member: &str, number| issuer.find(&key(member, number), Renews::Unknown).is_some();
+        assert!(is_there("ada", 0), "nobody loses keys to others");
+        assert_eq!((0..MAX_OF_MEMBER + 3).filter(|number| is_there("eve", *number)).count(), MAX_OF_MEMBER);
+        assert!(!(0..3).any(|number| is_there("eve", number)), "the oldest ones are gone");
+    }
+
+    #[test]
+    fn the_keys_of_all_members_together_are_bounded() {
+        let issuer = issuer();
+        let (until, old) = (Clock::now() + Duration::from_secs(3000), key("ada", 0));
+        let others = (0..MAX_REMEMBERED).map(|number| key(&format!("member{}", number / 100), number));
+        let remembered = || Remembered { issued: Some(issued()), until };
+        issuer.lock().extend(others.chain([old.clone()]).skip(1).map(|key| (key, remembered())));
+        issuer.remember(&key("eve", 0), &issued());
+        issuer.remember(&old, &issued());
+        let keys = issuer.lock();
+        assert_eq!((keys.len(), keys.contains_key(&key("eve", 0))), (MAX_REMEMBERED, false));
+        assert!(keys[&old].until > until, "one that is there is renewed");
+    }
+
+    #[test]
+    fn requests_for_a_key_that_come_together_take_one_call_and_another_key_takes_its_own() {
+        let issuer = issuer();
+        (0..1000).for_each(|_| issuer.admit(&key("eve", 0)).expect("one call for all"));
+        let taken = (1..1000).filter(|number| issuer.admit(&key("eve", *number)).is_ok()).count();
+        assert!((99..110).contains(&taken), "{taken}");
+        issuer.admit(&key("ada", 0)).expect("her own");
+    }
 
     #[test]
     fn nine_tenths_of_the_time_are_as_good_as_new_and_half_for_a_caller_that_renews() {
