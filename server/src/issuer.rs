@@ -33,6 +33,9 @@ const TOGETHER: Duration = Duration::from_secs(10);
 /// The least time for a call to STS. One with less would end after its caller has gone.
 const LEAST_TIME: Duration = Duration::from_secs(1);
 
+/// The time of a request that a call to STS leaves for its outcome in the audit, and for the answer.
+const RECORDING_TIME: Duration = Duration::from_millis(500);
+
 /// The values that two requests must have in common to share credentials. They are compared one by one: two keys could make the same
 /// text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -203,7 +206,8 @@ impl Issuer {
         loop {
             self.budget.take(turn, deadline.0 - LEAST_TIME).await?;
             let begin = Clock::now();
-            let sts = self.sts.as_ref().clone().with_timeout(STS_TIMEOUT.min(deadline.remaining()));
+            let timeout = STS_TIMEOUT.min(deadline.remaining().saturating_sub(RECORDING_TIME));
+            let sts = self.sts.as_ref().clone().with_timeout(timeout);
             let result = sts.assume_role(&key.role, &key.session_name, key.duration, &key.extras).await;
             self.metrics.count_sts_call(&result, begin.elapsed());
             match result {

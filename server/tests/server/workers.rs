@@ -125,3 +125,24 @@ on_both_stores! {
         assert_eq!(ask_as(&server, &eve, "job").status, 200, "nobody else waits");
     }
 }
+
+/// The database does not matter: each has a recorder that writes before the answer leaves.
+#[test]
+fn an_sts_that_falls_silent_after_a_pause_is_a_502_in_time_and_its_row_says_so() {
+    let world = World::sqlite();
+    let [ada] = churn(&world, ["ada"]);
+    let sts = Sts::start();
+    let server = sts.serve(&world);
+    sts.is(Mood::Throttles);
+    let answer = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| ask_as(&server, &ada, "job"));
+        for _ in 0..2 {
+            sts.wait();
+            sts.asked();
+        }
+        sts.is(Mood::KeepsSilent);
+        asking.join().expect("no panic")
+    });
+    assert_eq!(world.sql("select outcome from audit where action = 'session-token'"), [["refused"]]);
+    assert_eq!(answer.status, 502, "{}", answer.text);
+}
