@@ -321,6 +321,16 @@ mod tests {
         issuer.admit(&key("ada", 0)).expect("her own");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_would_end_after_its_caller_has_gone_is_not_made() {
+        let issuer = issuer();
+        issuer.budget.throttled();
+        // There is a call in a second.
+        let deadline = Deadline(tokio::time::Instant::now() + LEAST_TIME + Duration::from_millis(900));
+        let outcome = issuer.call(&key("ada", 0), deadline).await;
+        assert!(matches!(outcome, Err(Failure::Budget(Refusal::Account(_)))), "{outcome:?}");
+    }
+
     #[test]
     fn nine_tenths_of_the_time_are_as_good_as_new_and_half_for_a_caller_that_renews() {
         let hour = Duration::from_secs(3600);
