@@ -254,6 +254,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn after_a_pause_those_who_waited_do_not_all_call_at_once() {
+        let budget = StsBudget::default();
+        budget.throttled();
+        sleep(FIRST_PAUSE).await;
+        let at_once = (0..100).filter(|_| budget.try_take(Turn::Newcomer, Instant::now()).is_ok()).count();
+        assert_eq!(at_once, 1);
+        sleep(Duration::from_millis(100)).await;
+        let then = (0..100).filter(|_| budget.try_take(Turn::Newcomer, Instant::now()).is_ok()).count();
+        assert_eq!(then, 10);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_member_has_a_limited_number_of_calls_and_nobody_else_waits_for_it() {
         let budget = StsBudget::default();
         let taken = (0..1000).filter(|_| budget.take_for_member("eve").is_ok()).count();

@@ -261,4 +261,17 @@ mod tests {
             assert!(text.parse::<Email>().is_err(), "{text:?}");
         }
     }
+    #[test]
+    fn a_source_identity_is_the_whole_address_or_none() {
+        let identity = |text: &str| Email::from_cluster(text).source_identity().map(str::to_owned);
+        for legal in ["ab", "ada@example.org", "A_b+c=d,e.f@g-h", &"x".repeat(64)] {
+            assert_eq!(identity(legal).as_deref(), Ok(legal));
+        }
+        for illegal in
+            ["", "a", &"x".repeat(65), "älma@example.org", "o'hara@example.org", "a b", "a/b", "a:b", "ab\n", "李李"]
+        {
+            let refused = identity(illegal).expect_err(illegal);
+            assert!(refused.contains("cannot be a source identity"), "{refused}");
+        }
+    }
 }
