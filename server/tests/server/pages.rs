@@ -37,6 +37,38 @@ fn views_that_wait_for_a_foreign_writer_leave_connections_for_readers() {
 }
 
 on_both_stores! {
+    fn a_form_needs_the_token_of_its_own_session(world: &World) {
+        let key = world.done(&["user", "add", "admin@example.org", "--admin"]);
+        let server = world.serve();
+        let (mine, mut other) = (Visit::sign_in(&server, &key), Visit::sign_in(&server, &key));
+        let form = [("name", "churn")];
+        assert_eq!(post(&server, "/admin/projects", &mine.cookie, &form).status, 403, "no token");
+        other.cookie.clone_from(&mine.cookie);
+        assert_eq!(other.post("/admin/projects", &form).status, 403, "the token of another session");
+        assert_eq!(world.sql("select count(*) from projects"), [["0"]]);
+        mine.send_form("/admin/projects", &form);
+        assert_eq!(world.sql("select count(*) from projects"), [["1"]]);
+    }
+
+    fn a_session_ends_when_it_is_idle_or_old_and_with_its_key(world: &World) {
+        let key = world.done(&["user", "add", "admin@example.org", "--admin"]);
+        let server = world.serve();
+        for (ages, is_there) in [
+            ("update browser_sessions set used_at = used_at - 1780000", true),
+            ("update browser_sessions set used_at = used_at - 1801000", false),
+            ("update browser_sessions set started_at = started_at - 43100000", true),
+            ("update browser_sessions set started_at = started_at - 43201000", false),
+        ] {
+            let visit = Visit::sign_in(&server, &key);
+            world.sql(ages);
+            assert_eq!(visit.get("/admin/users").status == 200, is_there, "{ages}");
+            world.sql("delete from browser_sessions");
+        }
+        let visit = Visit::sign_in(&server, &key);
+        world.done(&["user", "key", "admin@example.org"]);
+        assert_ne!(visit.get("/admin/users").status, 200, "another key");
+    }
+
     fn a_session_of_the_pages_never_works_for_the_rest_interface(world: &World) {
         let key = world.done(&["user", "add", "admin@example.org", "--admin"]);
         let server = world.serve();
