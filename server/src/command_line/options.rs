@@ -115,7 +115,7 @@ pub struct Serve {
     /// The longest wait for the next request of a connection; longer than that of the proxy in front
     #[arg(long, value_name = "SECONDS", default_value_t = 130, value_parser = value_parser!(u64).range(1..=3600))]
     pub keep_alive: u64,
-    /// The most connections to the database; by default 8 to PostgreSQL, and with SQLite one for each core, from 2 to 8
+    /// The most connections to the database; by default 8 to PostgreSQL, and with SQLite one for each core (2 to 8) and one more
     #[arg(long, value_name = "NUMBER")]
     pub database_connections: Option<NonZeroU32>,
     /// The longest wait for one of those connections
