@@ -77,6 +77,8 @@ struct Job {
 enum Entry {
     /// A new row.
     Row(Box<Row>),
+    /// A refusal, which is a new row unless another one counts it.
+    Refusal(Box<Row>),
     /// The outcome of a row that is there.
     Update(Box<Row>),
     /// Nothing, to wait for everything before it.
@@ -170,7 +172,7 @@ impl Recorder {
     async fn count(&self, row: Row) -> Result<Option<Duration>, Error> {
         let (new, wait) = self.lock().count(row, Instant::now());
         if let Some(row) = new {
-            self.write(Entry::Row(Box::new(row))).await?;
+            self.write(Entry::Refusal(Box::new(row))).await?;
         }
         Ok(wait)
     }
@@ -233,8 +235,15 @@ async fn write_all(
         // Nothing has been asked of STS for those who have left before their row was written.
         jobs.retain(|job: &Job| match &job.entry {
             Entry::Row(row) => row.outcome != Outcome::Asked || !job.done.is_closed(),
-            Entry::Update(_) | Entry::Flush => true,
+            Entry::Refusal(_) | Entry::Update(_) | Entry::Flush => true,
         });
+        for job in &mut jobs {
+            if let Entry::Refusal(row) = &mut job.entry {
+                let mut refusals = refusals.lock().expect("nobody panics while holding it");
+                let new = refusals.begin((**row).clone(), Instant::now());
+                job.entry = new.map_or(Entry::Flush, |row| Entry::Row(Box::new(row)));
+            }
+        }
         let counts = refusals.lock().expect("nobody panics while holding it").take_counts();
         if jobs.iter().any(|job| !matches!(job.entry, Entry::Flush)) || !counts.is_empty() {
             let written = match timeout(WRITE_TIMEOUT, write_batch(&database, &jobs, &counts)).await {
@@ -246,7 +255,7 @@ async fn write_all(
                 .iter()
                 .filter_map(|job| match &job.entry {
                     Entry::Row(row) if row.outcome == Outcome::Refused => Some(&**row),
-                    Entry::Row(_) | Entry::Update(_) | Entry::Flush => None,
+                    Entry::Row(_) | Entry::Refusal(_) | Entry::Update(_) | Entry::Flush => None,
                 })
                 .collect();
             refusals.lock().expect("nobody panics while holding it").settle(&refused, written.is_ok());
@@ -280,7 +289,7 @@ async fn write_batch(database: &Database, jobs: &[Job], counts: &[(String, i64, 
         match &job.entry {
             Entry::Row(row) => rows.push(row),
             Entry::Update(row) => updates.push(row),
-            Entry::Flush => {}
+            Entry::Refusal(_) | Entry::Flush => {}
         }
     }
     for rows in rows.chunks(rows_per_statement(18)) {

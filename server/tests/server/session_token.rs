@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::at_once::at_once;
 use crate::sts::{Mood, SECRET_ACCESS_KEY, SESSION_TOKEN, Sts, value};
 use crate::world::{API, Answer, Server, World, in_time, on_both_stores};
 
@@ -307,6 +308,20 @@ on_both_stores! {
             world.sql("select times from audit where actor = 'stranger@example.org' and project_id = 1 and last_at >= at"),
             [["150"]]
         );
+    }
+
+    fn refusals_that_come_together_are_as_few_rows(world: &World) {
+        let churn = churn(world);
+        at_once(40, |client| {
+            for round in 0..5 {
+                assert!([403, 429].contains(&churn.get("", &churn.stranger).status));
+                let path = format!("/project/{}/cloud/aws/session-token", 100 + 5 * client + round);
+                assert!([403, 429].contains(&churn.server.get(&path, &churn.stranger).status));
+            }
+        });
+        churn.server.stop();
+        let rows = world.sql("select count(*), cast(sum(times) as bigint) from audit where actor = 'stranger@example.org'");
+        assert_eq!(rows, [["21", "400"]]);
     }
 
     fn a_change_by_the_command_line_counts_from_the_next_request_on(world: &World) {

@@ -50,7 +50,7 @@ struct Refusal {
 struct Counted {
     id: String,
     until: Instant,
-    /// Whether the row is there. Until then each refusal is a row of its own, since the write may fail.
+    /// Whether the row is there. Until then who is refused waits, since the write may fail.
     is_durable: bool,
     /// Refusals that the row does not count yet.
     more: i64,
@@ -64,6 +64,18 @@ struct Caller {
     rows: u32,
 }
 
+impl Counted {
+    /// Counts a refusal more, unless the minute is over. One whose last count is not written yet stays until then.
+    fn take(&mut self, row: &Row, now: Instant) -> bool {
+        let is_open = now < self.until || self.more > 0;
+        if is_open {
+            self.more += 1;
+            self.last_at = row.at;
+        }
+        is_open
+    }
+}
+
 impl Row {
     /// Makes the row that counts what finds no row of its own, for these callers. It says little, so that it stands for much.
     fn beyond(self, name: &str) -> Self {
@@ -74,53 +86,54 @@ impl Row {
 }
 
 impl Refusals {
-    /// Counts a refusal. Returns the row to write, unless one is there that counts it; and how long the caller has to wait, if
-    /// there were too many.
-    pub fn count(&mut self, mut row: Row, now: Instant) -> (Option<Row>, Option<Duration>) {
-        if self.callers.len() >= MAX_REMEMBERED && !self.callers.contains_key(&row.actor.name) {
-            return (self.count_in_row(row.beyond(OTHERS), now), None);
+    /// Counts a refusal of the caller. Returns its row for the next write, unless one is there that counts it; and how long the caller
+    /// has to wait, if there were too many.
+    pub fn count(&mut self, row: Row, now: Instant) -> (Option<Row>, Option<Duration>) {
+        let mut wait = None;
+        if self.callers.len() < MAX_REMEMBERED || self.callers.contains_key(&row.actor.name) {
+            let new = Caller { until: now, refusals: 0, rows: 0 };
+            let caller = self.callers.entry(row.actor.name.clone()).or_insert(new);
+            if now >= caller.until {
+                *caller = Caller { until: now + WINDOW, refusals: 0, rows: 0 };
+            }
+            caller.refusals = caller.refusals.saturating_add(1);
+            wait = (caller.refusals > MAX_REFUSALS).then(|| caller.until - now);
         }
-        let caller = self.callers.entry(row.actor.name.clone()).or_insert(Caller { until: now, refusals: 0, rows: 0 });
-        if now >= caller.until {
-            *caller = Caller { until: now + WINDOW, refusals: 0, rows: 0 };
-        }
-        caller.refusals = caller.refusals.saturating_add(1);
-        let wait = (caller.refusals > MAX_REFUSALS).then(|| caller.until - now);
-        let refusal = Refusal::of(&row);
-        let is_known = self.rows.get(&refusal).is_some_and(|counted| now < counted.until);
-        let is_over = !is_known && caller.rows >= MAX_REFUSED_ROWS;
+        let placed = self.place(row.clone(), now);
+        let counted = self.rows.get_mut(&Refusal::of(&placed)).filter(|counted| counted.is_durable);
+        let is_counted = counted.is_some_and(|counted| counted.take(&placed, now));
+        ((!is_counted).then_some(row), wait)
+    }
+
+    /// Begins the row of a refusal in the write that follows; `None` when a row counts it that is there, or that the same write begins.
+    pub fn begin(&mut self, row: Row, now: Instant) -> Option<Row> {
         let name = row.actor.name.clone();
-        if is_over {
+        let row = self.place(row, now);
+        let refusal = Refusal::of(&row);
+        if self.rows.get_mut(&refusal).is_some_and(|counted| counted.take(&row, now)) {
+            return None;
+        }
+        let id = row.actor.request_id.clone();
+        self.rows.insert(refusal, Counted { id, until: now + WINDOW, is_durable: false, more: 0, last_at: row.at });
+        if let Some(caller) = self.callers.get_mut(&name) {
+            caller.rows += 1;
+        }
+        Some(row)
+    }
+
+    /// Makes it a refusal beyond what has rows of its own, if there are too many.
+    fn place(&self, mut row: Row, now: Instant) -> Row {
+        let Some(caller) = self.callers.get(&row.actor.name) else { return row.beyond(OTHERS) };
+        let is_known = self.rows.get(&Refusal::of(&row)).is_some_and(|counted| now < counted.until);
+        if !is_known && caller.rows >= MAX_REFUSED_ROWS {
+            let name = row.actor.name.clone();
             row = row.beyond(&name);
         }
         // The last places are for the rows of the other callers.
         if self.rows.len() + Purpose::ALL.len() >= MAX_REMEMBERED && !self.rows.contains_key(&Refusal::of(&row)) {
             row = row.beyond(OTHERS);
         }
-        let new = self.count_in_row(row, now);
-        if let (Some(_), Some(caller)) = (&new, self.callers.get_mut(&name)) {
-            caller.rows += 1;
-        }
-        (new, wait)
-    }
-
-    /// Counts a refusal in the row that is there for it; else returns its row, to be written.
-    fn count_in_row(&mut self, row: Row, now: Instant) -> Option<Row> {
-        let refusal = Refusal::of(&row);
-        match self.rows.get_mut(&refusal) {
-            // One whose last count is not written yet stays until then.
-            Some(counted) if counted.is_durable && (now < counted.until || counted.more > 0) => {
-                counted.more += 1;
-                counted.last_at = row.at;
-                None
-            }
-            Some(_) | None => {
-                let id = row.actor.request_id.clone();
-                let counted = Counted { id, until: now + WINDOW, is_durable: false, more: 0, last_at: row.at };
-                self.rows.insert(refusal, counted);
-                Some(row)
-            }
-        }
+        row
     }
 
     /// Forgets the callers and the rows whose minute is over, but for rows whose count is not written yet.
@@ -195,13 +208,15 @@ mod tests {
         let (mut refusals, now) = (Refusals::default(), Instant::now());
         let first = refusals.count(refused("ada", 1), now).0.expect("a row");
         let second = refusals.count(refused("ada", 1), now).0.expect("nobody knows yet whether the first row is there");
-        refusals.settle(&[&first, &second], true);
+        let first = refusals.begin(first, now).expect("a row");
+        assert!(refusals.begin(second, now).is_none(), "the same write counts it");
+        refusals.settle(&[&first], true);
         for _ in 0..5 {
             assert!(refusals.count(refused("ada", 1), now + Duration::from_secs(59)).0.is_none());
         }
         assert!(refusals.count(refused("eve", 1), now).0.is_some(), "somebody else has a row of their own");
         let counts = refusals.take_counts();
-        assert_eq!(counts.iter().map(|(id, more, _)| (id, *more)).collect::<Vec<_>>(), [(&second.actor.request_id, 5)]);
+        assert_eq!(counts.iter().map(|(id, more, _)| (id, *more)).collect::<Vec<_>>(), [(&first.actor.request_id, 6)]);
         refusals.put_back(&counts);
         assert_eq!(refusals.take_counts().len(), 1);
         assert!(refusals.count(refused("ada", 1), now + WINDOW).0.is_some(), "a new minute is a new row");
@@ -214,7 +229,7 @@ mod tests {
         let mut waits = 0;
         for project in 1..=1000 {
             let (row, wait) = refusals.count(refused("ada", project), now);
-            if let Some(row) = row {
+            if let Some(row) = row.and_then(|row| refusals.begin(row, now)) {
                 refusals.settle(&[&row], true);
                 written.push(row.request.refusal.expect("a reason"));
             }
@@ -232,6 +247,7 @@ mod tests {
         for number in 0..2 * MAX_REMEMBERED {
             let at = now + WINDOW * u32::try_from(number / MAX_REMEMBERED).expect("small") * 2;
             let (row, _) = refusals.count(refused(&number.to_string(), 1), at);
+            let row = row.and_then(|row| refusals.begin(row, at));
             refusals.settle(&row.iter().collect::<Vec<_>>(), true);
         }
         assert!(refusals.rows.len() <= MAX_REMEMBERED && refusals.callers.len() <= MAX_REMEMBERED);
@@ -249,7 +265,7 @@ mod tests {
         for number in 0..1000 {
             let mut row = refused("nobody", 1);
             row.actor.address = Some(format!("2001:db8::{number:x}"));
-            if let (Some(row), _) = refusals.count(row, now) {
+            if let Some(row) = refusals.count(row, now).0.and_then(|row| refusals.begin(row, now)) {
                 refusals.settle(&[&row], true);
                 rows += 1;
             }
