@@ -8,7 +8,7 @@ use serde_json::json;
 use sqlx::{AnyConnection, AnyExecutor, AssertSqlSafe};
 
 use crate::audit::{self, Action, Actor};
-use crate::database::damaged::{self, DamagedRow, Stored};
+use crate::database::damaged::{DamagedRow, Stored};
 use crate::database::error::is_conflict;
 use crate::database::rows::{placeholders, rows_per_statement};
 use crate::database::{Database, next_id, row_lock};
@@ -192,8 +192,7 @@ pub async fn list_all(executor: impl AnyExecutor<'_>) -> Result<Vec<Project>, sq
 /// Makes a project of a row. One whose name is damaged is shown under it all the same, unless nobody could read it in a line.
 pub fn from_row((id, name): (i64, Stored<String>)) -> Project {
     let shown = name.clone().value().filter(|name| !name.is_empty() && !name.chars().any(char::is_control));
-    damaged::keep(read(id, name))
-        .unwrap_or_else(|| Project { id, name: shown.unwrap_or_else(|| format!("(project {id})")) })
+    read(id, name).unwrap_or_else(|_| Project { id, name: shown.unwrap_or_else(|| format!("(project {id})")) })
 }
 
 /// Reads the project with this id.
