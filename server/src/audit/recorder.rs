@@ -195,11 +195,16 @@ impl Recorder {
     }
 
     /// Records that a request is refused before STS is asked; returns the error for the caller: the reason, or that there were too many
-    /// refusals. It waits until a new row is durable; the count of a row that is there follows within a second.
+    /// refusals. A reason that says itself when to come back, or what STS said, stays, and is not one of too many. It waits until a new row
+    /// is durable; the count of a row that is there follows within a second.
     pub async fn refuse(&self, actor: &Actor, purpose: Purpose, mut request: SessionRequest, reason: Error) -> Error {
         request.refusal = Some(cut(reason.to_string()));
         let row = Row::new(actor, purpose, Outcome::Refused, &request);
-        let (new, wait) = self.lock().count(row, Instant::now());
+        let (new, mut wait) = self.lock().count(row, Instant::now());
+        if reason.retry_after().is_some() || matches!(reason, Error::Assume(_)) {
+            self.lock().excuse(&actor.name);
+            wait = None;
+        }
         if let Some(row) = new
             && let Err(error) = self.write(Entry::Row(Box::new(row))).await
         {
@@ -281,6 +286,13 @@ impl Refusals {
                 }
                 (Some(row), wait)
             }
+        }
+    }
+
+    /// Takes back that the last refusal of this caller is one of too many.
+    fn excuse(&mut self, name: &str) {
+        if let Some(caller) = self.callers.get_mut(name) {
+            caller.refusals = caller.refusals.saturating_sub(1);
         }
     }
 
