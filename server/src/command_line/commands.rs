@@ -225,8 +225,7 @@ async fn serve(database: &Database, address: &Address, options: &Serve) -> Resul
     let metrics = Arc::new(Metrics::new(database.health().gauge()));
     let app = App {
         database: database.clone(),
-        sts: sts.clone(),
-        issuer: Arc::new(Issuer::new(sts.clone(), metrics.clone())),
+        issuer: Arc::new(Issuer::new(sts.clone(), database.clone(), metrics.clone())),
         recorder: Recorder::start(database.clone(), metrics.clone()),
         identity,
         wrong_keys,
@@ -256,6 +255,10 @@ async fn serve(database: &Database, address: &Address, options: &Serve) -> Resul
         loop {
             tokio::time::sleep(SWEEP_INTERVAL).await;
             issuer.sweep();
+            if let Err(error) = issuer.drop_withdrawn().await {
+                let error = with_sources(&Error::from(error));
+                log::line(&format_args!("cannot read the changes in the audit: {error}"));
+            }
         }
     });
     health::watch(database).await;

@@ -11,6 +11,7 @@ mod command_line;
 mod delegated;
 mod fairness;
 mod identity;
+mod issuer;
 mod log;
 mod mapping_file;
 mod member;
