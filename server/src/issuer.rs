@@ -391,11 +391,19 @@ impl Call {
         let outcome = self.issuer.ask(&self.key, self.turn, deadline).await;
         match &outcome {
             Ok(issued) => self.issuer.lock().remember(&self.key, issued, self.authorised_at),
-            Err(Failure::Sts(error)) if !error.is_retryable() => self.issuer.lock().remember_refusal(&self.key, error),
+            Err(Failure::Sts(error)) if is_final(error) => self.issuer.lock().remember_refusal(&self.key, error),
             Err(_) => {}
         }
         self.landing.send_replace(Some(outcome.clone()));
         outcome
+    }
+}
+
+/// Whether the same call fails again until somebody changes something.
+fn is_final(error: &CoreError) -> bool {
+    match error {
+        CoreError::InvalidArgument { .. } | CoreError::NotConfigured { .. } | CoreError::Refused { .. } => true,
+        CoreError::Unavailable { .. } | CoreError::BadAnswer { .. } => false,
     }
 }
 

@@ -1,14 +1,18 @@
 //! What a call of STS costs its member, what STS refused, and how long credentials stay in memory.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+use sqlx::Connection;
 
 use crate::at_once::at_once;
 use crate::browser::Visit;
 use crate::cluster::Known;
 use crate::delegated::{Delegated, SCIENTIST_JOB, TOKEN as CLUSTER_TOKEN, delegated};
 use crate::sts::{Mood, Sts};
-use crate::world::{Answer, Server, World, on_both_stores};
+use crate::world::{API, Answer, Server, World, connect, on_both_stores};
 
 const TOKEN: &str = "/project/1/cloud/aws/session-token";
 
@@ -252,7 +256,7 @@ on_both_stores! {
     fn credentials_are_gone_once_a_cluster_tells_that_the_membership_is_another_one(world: &World) {
         let Delegated { cluster, sts, server } = delegated(world);
         let calls = |login: &str, status: u16| {
-            let target = format!("{}{CLUSTER_TOKEN}", crate::world::API);
+            let target = format!("{API}{CLUSTER_TOKEN}");
             assert_eq!(server.send("GET", &target, &[&format!("Authorization: {login}")]).status, status);
             sts.asked().len()
         };
@@ -264,6 +268,33 @@ on_both_stores! {
         cluster.knows("Bearer canary.owner.jwt.of.ada", ada(vec![(119, "churn", "Data owner")]));
         assert_eq!(calls("Bearer canary.owner.jwt.of.ada", 200), 1);
         assert_eq!((calls(SCIENTIST_JOB, 200), calls(SCIENTIST_JOB, 200)), (1, 0));
+    }
+
+    fn whoever_waits_for_the_call_of_a_caller_who_leaves_makes_it_themselves(world: &World) {
+        let churn = churn(world);
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        // Nobody writes a row meanwhile, so nobody asks STS.
+        let mut writer = runtime.block_on(connect(&world.database));
+        let lock = match world.database.split_once(':').expect("a URL").0 {
+            "sqlite" => &["begin immediate"][..],
+            _ => &["begin", "lock table audit in share mode"],
+        };
+        for statement in lock {
+            runtime.block_on(sqlx::query(*statement).execute(&mut writer)).expect("it is locked");
+        }
+        let mut first = TcpStream::connect(churn.server.address()).expect("the server listens");
+        let head = format!("GET {API}{TOKEN} HTTP/1.1\r\nHost: x\r\nAuthorization: ApiKey {}\r\n\r\n", churn.ada);
+        first.write_all(head.as_bytes()).expect("the server reads");
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| churn.get("", &churn.ada).status);
+            churn.server.wait_for_metric("waiting_for_sts", 1.0);
+            drop(first);
+            churn.server.wait_for_metric("connections", 2.0);
+            runtime.block_on(sqlx::query("rollback").execute(&mut writer)).expect("it is free again");
+            assert_eq!(second.join().expect("no panic"), 200);
+        });
+        assert_eq!(churn.sts.asked().len(), 1);
+        runtime.block_on(writer.close()).expect("it is open");
     }
 
     fn a_session_counts_as_granted_once_its_outcome_is_in_the_audit(world: &World) {
