@@ -277,6 +277,11 @@ impl Refusals {
                 counted.last_at = row.at;
                 (None, wait)
             }
+            // The first one stays the one that counts, or else there is always one that is not durable yet.
+            Some(counted) if !counted.is_durable && now < counted.until => {
+                caller.rows += 1;
+                (Some(row), wait)
+            }
             Some(_) | None => {
                 caller.rows += 1;
                 let id = row.actor.request_id.clone();
@@ -503,10 +508,21 @@ mod tests {
         }
         assert!(refusals.count(refused("eve", 1), now).0.is_some(), "somebody else has a row of their own");
         let counts = refusals.take_counts();
-        assert_eq!(counts.iter().map(|(id, more, _)| (id, *more)).collect::<Vec<_>>(), [(&second.actor.request_id, 5)]);
+        assert_eq!(counts.iter().map(|(id, more, _)| (id, *more)).collect::<Vec<_>>(), [(&first.actor.request_id, 5)]);
         refusals.put_back(&counts);
         assert_eq!(refusals.take_counts().len(), 1);
         assert!(refusals.count(refused("ada", 1), now + WINDOW).0.is_some(), "a new minute is a new row");
+    }
+
+    #[test]
+    fn refusals_that_come_one_upon_the_other_do_not_put_the_count_off() {
+        let (mut refusals, now) = (Refusals::default(), Instant::now());
+        let first = refusals.count(refused("ada", 1), now).0.expect("a row");
+        let second = refusals.count(refused("ada", 1), now).0.expect("nobody knows yet whether the first row is there");
+        refusals.settle(&[&first], true);
+        assert!(refusals.count(refused("ada", 1), now).0.is_none(), "the first row is there");
+        refusals.settle(&[&second], false);
+        assert!(refusals.count(refused("ada", 1), now).0.is_none(), "it stays");
     }
 
     #[test]
