@@ -103,6 +103,10 @@ pub enum Failure {
     Sts(Arc<CoreError>),
     /// No call was left.
     Budget(Refusal),
+    /// The row of the request that would have made the call could not be written.
+    Database(Arc<sqlx::Error>),
+    /// There were too many rows to be written.
+    Overloaded,
 }
 
 impl From<Failure> for Error {
@@ -111,6 +115,8 @@ impl From<Failure> for Error {
             Failure::Sts(error) => Error::Assume(error),
             Failure::Budget(Refusal::Member(wait)) => Error::TooManyRequests { seconds: wait.as_secs() + 1 },
             Failure::Budget(Refusal::Account(wait)) => Error::StsBusy { seconds: wait.as_secs() + 1 },
+            Failure::Database(error) => Error::Database(error),
+            Failure::Overloaded => Error::Overloaded { seconds: 1 },
         }
     }
 }
@@ -207,7 +213,8 @@ impl Issuer {
     ///
     /// # Errors
     /// [`Error::Assume`] when STS refuses, now or a moment ago; [`Error::TooManyRequests`] when the member has no call left;
-    /// [`Error::StsBusy`]; [`Error::Database`] when the changes on record cannot be read.
+    /// [`Error::StsBusy`]; [`Error::Database`] when the changes on record cannot be read, and as [`Error::Overloaded`] when the one who
+    /// would have made the call has no row.
     pub async fn admit(self: &Arc<Self>, key: &CredentialsKey, renews: Renews) -> Result<Admission, Error> {
         let authorised_at = milliseconds(SystemTime::now());
         if self.lock().remembered.get(key).is_some() {
@@ -396,6 +403,16 @@ impl Call {
         }
         self.landing.send_replace(Some(outcome.clone()));
         outcome
+    }
+
+    /// Gives up, because the row of the request could not be written: nobody who waits could write one either. Returns the error.
+    pub fn give_up(self, error: Error) -> Error {
+        let failure = match &error {
+            Error::Database(source) => Failure::Database(source.clone()),
+            _ => Failure::Overloaded,
+        };
+        self.landing.send_replace(Some(Err(failure)));
+        error
     }
 }
 

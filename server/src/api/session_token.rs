@@ -88,7 +88,9 @@ pub async fn issue(
             recorded.map(|()| Json(SessionToken::new(&issued.credentials)))
         }
         Ok(Admission::Call(call)) => {
-            app.recorder.insert(&actor, purpose, Outcome::Asked, &record).await?;
+            if let Err(error) = app.recorder.insert(&actor, purpose, Outcome::Asked, &record).await {
+                return Err(call.give_up(error));
+            }
             // A task of its own: a client that hangs up cannot end a request between STS and the outcome in the audit.
             tokio::spawn(async move {
                 let outcome = call.make(deadline).await.map_err(Error::from);
@@ -100,6 +102,8 @@ pub async fn issue(
             .expect("the task neither panics nor is it cancelled")
             .map(|issued| Json(SessionToken::new(&issued.credentials)))
         }
+        // No row can be written.
+        Err(reason @ (Error::Database(_) | Error::Overloaded { .. })) => Err(reason),
         Err(reason) => {
             app.metrics.count_session_token(&Err::<(), ()>(()));
             if let Error::TooManyRequests { .. } = reason {
