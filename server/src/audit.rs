@@ -6,6 +6,7 @@
 
 pub mod recorder;
 pub mod search;
+pub mod withdrawn;
 
 use std::os::unix::fs::MetadataExt;
 use std::time::SystemTime;
@@ -156,6 +157,12 @@ pub struct SessionRequest {
 }
 
 impl SessionRequest {
+    /// The same request without what tells it from others of its caller in the project: one row stands for all that a budget refuses.
+    pub fn without_role(self) -> Self {
+        let Self { project_id, project_name, project_role, key_prefix, .. } = self;
+        Self { project_id, project_name, project_role, key_prefix, ..Self::default() }
+    }
+
     /// Takes over what is known of the credentials.
     pub fn take(&mut self, issued: &IssuedCredentials) {
         self.access_key_id = Some(issued.credentials.access_key_id().to_owned());

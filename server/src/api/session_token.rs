@@ -1,7 +1,7 @@
 //! `GET /project/{project}/cloud/aws/session-token`: credentials of a mapped role for a member who may assume it.
 //!
-//! Whoever is refused is in the audit before their answer leaves, or is counted in a row that is there; whoever is not, before STS is
-//! asked.
+//! Whoever is refused is in the audit before their answer leaves, or is counted in a row that is there; whoever makes STS be asked, before
+//! it is; whoever gets what STS gave another request, before they get it.
 
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::http::auth::{AskingCaller, MemberMappings};
 use crate::http::deadline::Deadline;
 use crate::http::parameters::Parameters;
-use crate::issuer::{CredentialsKey, Renews};
+use crate::issuer::{Admission, CredentialsKey, Renews};
 use crate::mapping;
 
 /// Credentials as the contract writes them. Secret: it has no `Debug`, and it lives only as long as its response.
@@ -60,7 +60,7 @@ impl<S: Sync> FromRequestParts<S> for Renews {
 }
 
 /// Authorises the request, gets credentials, answers. The row is in the audit before STS is asked, its outcome before the answer
-/// leaves: no row, no credentials.
+/// leaves: no row, no credentials. Whoever waits for the call of another request has a row once it ends.
 pub async fn issue(
     State(app): State<App>,
     asking: AskingCaller,
@@ -73,37 +73,45 @@ pub async fn issue(
     let mut record = SessionRequest { project_id: Some(project_id), key_prefix, ..SessionRequest::default() };
     let purpose = Purpose::SessionToken;
     let authorised = member.and_then(|member| authorise(member, &parameters?, app.source_identity, &mut record));
-    let admitted = authorised.and_then(|key| {
-        let renews = renews?;
-        let found = app.issuer.find(&key, renews);
-        if found.is_none() {
-            app.issuer.admit(&key)?;
+    if let Err(Error::NotMember(_)) = authorised {
+        app.issuer.forget_member(&actor.name, project_id);
+    }
+    let admitted = match authorised.and_then(|key| Ok((key, renews?))) {
+        Ok((key, renews)) => app.issuer.admit(&key, renews).await,
+        Err(reason) => Err(reason),
+    };
+    match admitted {
+        Ok(Admission::Granted(issued)) => {
+            record.take(&issued);
+            let recorded = app.recorder.insert(&actor, purpose, Outcome::Granted, &record).await;
+            app.metrics.count_session_token(&recorded);
+            recorded.map(|()| Json(SessionToken::new(&issued.credentials)))
         }
-        Ok((key, renews, found))
-    });
-    let (key, renews, found) = match admitted {
-        Ok(admitted) => admitted,
+        Ok(Admission::Call(call)) => {
+            if let Err(error) = app.recorder.insert(&actor, purpose, Outcome::Asked, &record).await {
+                return Err(call.give_up(error));
+            }
+            // A task of its own: a client that hangs up cannot end a request between STS and the outcome in the audit.
+            tokio::spawn(async move {
+                let outcome = call.make(deadline).await.map_err(Error::from);
+                let recorded = app.recorder.finish(&actor, purpose, record, outcome).await;
+                app.metrics.count_session_token(&recorded);
+                recorded
+            })
+            .await
+            .expect("the task neither panics nor is it cancelled")
+            .map(|issued| Json(SessionToken::new(&issued.credentials)))
+        }
+        // No row can be written.
+        Err(reason @ (Error::Database(_) | Error::Overloaded { .. })) => Err(reason),
         Err(reason) => {
             app.metrics.count_session_token(&Err::<(), ()>(()));
-            return Err(app.recorder.refuse(&actor, purpose, record, reason).await);
+            if let Error::TooManyRequests { .. } = reason {
+                record = record.without_role();
+            }
+            Err(app.recorder.refuse(&actor, purpose, record, reason).await)
         }
-    };
-    if let Some(issued) = found {
-        record.take(&issued);
-        app.recorder.insert(&actor, purpose, Outcome::Granted, &record).await?;
-        app.metrics.count_session_token(&Ok::<(), ()>(()));
-        return Ok(Json(SessionToken::new(&issued.credentials)));
     }
-    app.recorder.insert(&actor, purpose, Outcome::Asked, &record).await?;
-    // A task of its own: a client that hangs up cannot end a request between STS and the outcome in the audit.
-    tokio::spawn(async move {
-        let outcome = app.issuer.fetch(key, renews, deadline).await.map_err(Error::from);
-        app.metrics.count_session_token(&outcome);
-        app.recorder.finish(&actor, purpose, record, outcome).await
-    })
-    .await
-    .expect("the task neither panics nor is it cancelled")
-    .map(|issued| Json(SessionToken::new(&issued.credentials)))
 }
 
 /// Decides whether the caller gets credentials, and of which role. Fills `record` step by step, so that a refusal is recorded with

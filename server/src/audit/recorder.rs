@@ -148,12 +148,18 @@ impl Recorder {
     }
 
     /// Records that a request is refused before STS is asked; returns the error for the caller: the reason, or that there were too many
-    /// refusals. It waits until a new row is durable; the count of a row that is there follows within a second.
+    /// refusals. A reason that says itself when to come back, or what STS said, stays, and is not one of too many. It waits until a new row
+    /// is durable; the count of a row that is there follows within a second.
     pub async fn refuse(&self, actor: &Actor, purpose: Purpose, mut request: SessionRequest, reason: Error) -> Error {
         request.refusal = Some(reason.without_wait());
-        match self.count(Row::new(actor, purpose, Outcome::Refused, &request)).await {
-            Ok(Some(wait)) => Error::TooManyRequests { seconds: wait.as_secs() + 1 },
-            Ok(None) => reason,
+        let counted = self.count(Row::new(actor, purpose, Outcome::Refused, &request)).await;
+        let is_excused = reason.retry_after().is_some() || matches!(reason, Error::Assume(_));
+        if is_excused {
+            self.lock().excuse(&actor.name);
+        }
+        match counted {
+            Ok(Some(wait)) if !is_excused => Error::TooManyRequests { seconds: wait.as_secs() + 1 },
+            Ok(_) => reason,
             Err(error) => error,
         }
     }

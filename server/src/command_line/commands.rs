@@ -259,8 +259,7 @@ async fn serve(database: &Database, address: &Address, options: &Serve) -> Resul
     let metrics = Arc::new(Metrics::new(database.health().gauge()));
     let app = App {
         database: database.clone(),
-        sts: sts.clone(),
-        issuer: Arc::new(Issuer::new(sts.clone(), metrics.clone())),
+        issuer: Arc::new(Issuer::new(sts.clone(), database.clone(), metrics.clone())),
         recorder: Recorder::start(database.clone(), metrics.clone()),
         identity,
         wrong_keys,
@@ -293,6 +292,10 @@ async fn serve(database: &Database, address: &Address, options: &Serve) -> Resul
             issuer.sweep();
             // What keeps the database from it is in the log already, and the next time comes.
             let _ = session::delete_ended(&sessions).await;
+            if let Err(error) = issuer.drop_withdrawn().await {
+                let error = with_sources(&Error::from(error));
+                log::line(&format_args!("cannot read the changes in the audit: {error}"));
+            }
         }
     });
     health::watch(database).await;

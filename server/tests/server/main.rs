@@ -28,6 +28,7 @@ mod session_token;
 mod sign_in;
 mod size;
 mod sts;
+mod sts_budget;
 mod terms;
 mod trouble;
 mod workers;

@@ -65,7 +65,8 @@ on_both_stores! {
             let workers = |first: usize| (first..WORKERS).step_by(CONNECTIONS).map(request);
             join_all((0..CONNECTIONS).map(|first| ask_in_turn(&server, workers(first)))).await.concat()
         });
-        assert_eq!(statuses, [200; WORKERS]);
+        let failed = statuses.iter().filter(|status| **status != 200).count();
+        assert_eq!((statuses.len(), failed), (WORKERS, 0));
         assert_eq!(sts.asked().len(), 20);
         let rows = world.sql(
             "select actor, role_arn, session_name, count(*) from audit where outcome = 'granted' and times = 1 \
@@ -75,6 +76,7 @@ on_both_stores! {
         assert!(rows.iter().all(|row| row[3] == "200"), "{rows:?}");
         assert_eq!(world.sql("select count(*) from audit where action = 'session-token'"), [[WORKERS.to_string()]]);
     }
+
     fn who_renews_gets_credentials_before_all_who_ask_for_the_first_time(world: &World) {
         const RENEWALS: usize = 5;
         let [ada, eve] = churn(world, ["ada", "eve"]);
@@ -104,9 +106,9 @@ on_both_stores! {
         });
         let asked = sts.asked();
         let names: Vec<&str> = asked.iter().map(|asked| value(asked, "RoleSessionName")).collect();
-        let last = names.iter().rposition(|name| name.starts_with("old")).expect("renewals");
-        // Calls may have been under way when the renewals came.
-        assert!(last < RENEWALS + 3, "{names:?}");
+        // One call is under way while STS throttles, and joins the line again only when that has ended.
+        let early = names[..RENEWALS + 3].iter().filter(|name| name.starts_with("old")).count();
+        assert!(early + 1 >= RENEWALS, "{names:?}");
     }
 
     fn requests_that_sts_refuses_count_against_the_budget_of_their_member_alone(world: &World) {
@@ -116,7 +118,8 @@ on_both_stores! {
         sts.is(Mood::Refuses);
         // Many at once: on a slow machine a member's calls must not grow back between two requests.
         let refused = at_once(16, |client| {
-            let mut answers = (0..100).map(|_| ask_as(&server, &ada, &format!("job{client}")));
+            // A name that STS has just refused costs no call.
+            let mut answers = (0..100).map(|number| ask_as(&server, &ada, &format!("job{client}-{number}")));
             answers.find(|answer| answer.status != 400)
         });
         let refused = refused.into_iter().flatten().next().expect("1600 calls are too many for one member");

@@ -105,6 +105,13 @@ impl Refusals {
         ((!is_counted).then_some(row), wait)
     }
 
+    /// Takes back that the last refusal of this caller is one of too many.
+    pub fn excuse(&mut self, name: &str) {
+        if let Some(caller) = self.callers.get_mut(name) {
+            caller.refusals = caller.refusals.saturating_sub(1);
+        }
+    }
+
     /// Begins the row of a refusal in the write that follows; `None` when a row counts it that is there, or that the same write begins.
     pub fn begin(&mut self, row: Row, now: Instant) -> Option<Row> {
         let name = row.actor.name.clone();
