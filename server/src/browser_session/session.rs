@@ -3,16 +3,19 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::Semaphore;
+
 use crate::api_key;
 use crate::audit::{self, Action, Actor};
 use crate::browser_session::sealed_login;
 use crate::browser_session::session_id::SessionId;
 use crate::database::{Database, milliseconds};
-use crate::error::Error;
+use crate::error::{Error, with_sources};
 use crate::identity::Identity;
 use crate::identity::cluster::Cluster;
 use crate::identity::cluster_client::Asker;
 use crate::identity::login::Login;
+use crate::log;
 use crate::user::{self, Membership, User};
 
 /// A session ends after this time without a request.
@@ -110,7 +113,7 @@ async fn find_local_user(database: &Database, id: &SessionId, now: SystemTime) -
     .await?;
     let Some((user_id, email, is_admin, used_at)) = row else { return Ok(None) };
     if used_at < milliseconds(now - LAST_USE_PRECISION) {
-        touch(database, "update browser_sessions set used_at = $1 where id_hash = $2", id, now).await?;
+        note_use(database, "update browser_sessions set used_at = $1 where id_hash = $2", id, now);
     }
     Ok(Some(SignedInUser { user: user::from_row(user_id, email, is_admin), login: None }))
 }
@@ -137,21 +140,38 @@ async fn find_cluster_user(
     let user = match looking_up.await {
         Ok(user) => user,
         Err(Error::NotOfCluster) => {
-            end(database, id).await?;
+            let (database, id) = (database.clone(), id.clone());
+            // If it fails, the cluster refuses the login again.
+            tokio::spawn(async move { end(&database, &id).await });
             return Ok(None);
         }
         Err(error) => return Err(error),
     };
     if used_at < milliseconds(now - LAST_USE_PRECISION) {
-        touch(database, "update cluster_sessions set used_at = $1 where id_hash = $2", id, now).await?;
+        note_use(database, "update cluster_sessions set used_at = $1 where id_hash = $2", id, now);
     }
     Ok(Some(SignedInUser { user, login: Some(login) }))
 }
 
-async fn touch(database: &Database, update: &'static str, id: &SessionId, now: SystemTime) -> Result<(), sqlx::Error> {
-    let mut transaction = database.begin_write().await?;
-    sqlx::query(update).bind(milliseconds(now)).bind(id.hash()).execute(&mut *transaction).await?;
-    transaction.commit().await
+/// The turn to note a use. One that fails or waits for the database leaves out others: their next page notes it.
+static NOTING: Semaphore = Semaphore::const_new(1);
+
+/// Notes the use of a session in a task: pages that only read go on while the database cannot be written.
+fn note_use(database: &Database, update: &'static str, id: &SessionId, now: SystemTime) {
+    let Ok(turn) = NOTING.try_acquire() else { return };
+    let (database, hash) = (database.clone(), id.hash());
+    tokio::spawn(async move {
+        let noting = async {
+            let mut transaction = database.begin_write().await?;
+            sqlx::query(update).bind(milliseconds(now)).bind(hash).execute(&mut *transaction).await?;
+            transaction.commit().await
+        };
+        if let Err(error) = noting.await {
+            database.health().suspect();
+            log::line(&format_args!("cannot note the use of a session: {}", with_sources(&error)));
+        }
+        drop(turn);
+    });
 }
 
 /// Ends a session.
