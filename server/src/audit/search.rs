@@ -160,11 +160,6 @@ const RANGE: &str = "(at, id) >= ($1, $2) and (at, id) < ($3, $4)";
 
 const NEWEST_FIRST: &str = "order by at desc, id desc";
 
-/// As [`RANGE`] and [`NEWEST_FIRST`], where the index of a value or of an outcome has to find the rows. PostgreSQL would else take the
-/// index of the times, which has this very order, and read all rows when the wanted ones are old.
-const RANGE_OF_INDEX: &str = "(at, id collate {binary}) >= ($1, $2) and (at, id collate {binary}) < ($3, $4)";
-const NEWEST_FIRST_OF_INDEX: &str = "order by at desc, id collate {binary} desc";
-
 /// The oldest of [`NEWEST`] rows.
 const HORIZON: &str = "limit 1 offset $5";
 
@@ -178,17 +173,16 @@ impl Search {
         let mut connection = database.pool().acquire().await?;
         let first = Position { at: self.from, id: String::new() };
         let (mut records, mut searched_back_to, mut exact_back_to) = (Vec::new(), None, None);
-        let sql = |sql: String| sql.replace("{binary}", database.binary());
         if self.text.is_empty() {
-            records = self.find(&mut connection, sql(self.list_sql()), &first, None, limit).await?;
+            records = self.find(&mut connection, self.list_sql(), &first, None, limit).await?;
         // PostgreSQL refuses NUL in a text, so no row has one.
         } else if !self.text.contains('\0') {
             let is_exact = self.is_exact || self.text.chars().count() > LONGEST_PART;
             if !is_exact {
-                searched_back_to = self.find_horizon(&mut connection, sql(self.horizon_sql()), &first, None).await?;
+                searched_back_to = self.find_horizon(&mut connection, self.horizon_sql(), &first, None).await?;
                 let back_to = searched_back_to.as_ref().unwrap_or(&first);
                 let pattern = Bound::Text(like::contains(&self.text));
-                records = self.find(&mut connection, sql(self.part_sql()), back_to, Some(&pattern), limit).await?;
+                records = self.find(&mut connection, self.part_sql(), back_to, Some(&pattern), limit).await?;
             }
             if records.len() > limit {
                 searched_back_to = None;
@@ -196,7 +190,7 @@ impl Search {
                 let before = searched_back_to.clone().unwrap_or_else(|| self.before.clone());
                 let older = Self { before, ..self.clone() };
                 let exact;
-                (exact, exact_back_to) = older.find_exact(&mut connection, sql, &first, limit, until).await?;
+                (exact, exact_back_to) = older.find_exact(&mut connection, &first, limit, until).await?;
                 records.extend(exact);
             }
         }
@@ -252,7 +246,6 @@ impl Search {
     async fn find_exact(
         &self,
         connection: &mut AnyConnection,
-        sql: impl Fn(String) -> String,
         first: &Position,
         limit: usize,
         until: Instant,
@@ -262,12 +255,12 @@ impl Search {
             let (mut number, mut step) = (0, self.clone());
             loop {
                 let horizon = if self.outcome.is_some() {
-                    step.find_horizon(connection, sql(exact_horizon_sql(column)), first, Some(&value)).await?
+                    step.find_horizon(connection, exact_horizon_sql(column), first, Some(&value)).await?
                 } else {
                     None
                 };
                 let from = horizon.as_ref().unwrap_or(first);
-                let found = step.find(connection, sql(self.exact_sql(column)), from, Some(&value), limit).await?;
+                let found = step.find(connection, self.exact_sql(column), from, Some(&value), limit).await?;
                 number += found.len();
                 records.extend(found);
                 let Some(horizon) = horizon.filter(|_| number <= limit) else { break };
@@ -286,21 +279,19 @@ impl Search {
         Ok((records, back_to))
     }
 
-    /// The range and the order of rows that the index of the times has, or that of the outcomes if one is wanted.
-    fn place_sql(&self) -> (&'static str, &'static str) {
-        if self.outcome.is_some() { (RANGE_OF_INDEX, NEWEST_FIRST_OF_INDEX) } else { (RANGE, NEWEST_FIRST) }
-    }
-
     fn list_sql(&self) -> String {
-        let outcome = if self.outcome.is_some() { "and outcome = $6" } else { "" };
-        let (range, newest_first) = self.place_sql();
-        format!("select {COLUMNS} from audit where {range} {outcome} {newest_first} limit $5")
+        let rows = self.rows_sql();
+        format!("select {COLUMNS} from audit where {rows} limit $5")
     }
 
     fn horizon_sql(&self) -> String {
-        let outcome = if self.outcome.is_some() { "and outcome = $6" } else { "" };
-        let (range, newest_first) = self.place_sql();
-        format!("select at, id from audit where {range} {outcome} {newest_first} {HORIZON}")
+        let rows = self.rows_sql();
+        format!("select at, id from audit where {rows} {HORIZON}")
+    }
+
+    /// The rows of the range, those of an outcome if one is wanted, and their order.
+    fn rows_sql(&self) -> String {
+        if self.outcome.is_some() { rows_of_index("outcome", "$6") } else { format!("{RANGE} {NEWEST_FIRST}") }
     }
 
     fn part_sql(&self) -> String {
@@ -317,22 +308,49 @@ impl Search {
             "client_address",
         ];
         let contains = contains.map(|column| format!("{column} like $6 escape '!'")).join(" or ");
-        let outcome = if self.outcome.is_some() { "and outcome = $7" } else { "" };
-        let (range, newest_first) = self.place_sql();
-        format!("select {COLUMNS} from audit where {range} {outcome} and ({contains}) {newest_first} limit $5")
+        match self.outcome {
+            Some(_) => step_sql(&rows_of_index("outcome", "$7"), &contains),
+            None => {
+                format!("select {COLUMNS} from audit where {RANGE} and ({contains}) {NEWEST_FIRST} limit $5")
+            }
+        }
     }
 
     fn exact_sql(&self, column: &str) -> String {
-        // An expression, so that no database takes the index of the outcomes, which have far more rows than the value.
-        let outcome = if self.outcome.is_some() { "and outcome || '' = $7" } else { "" };
-        format!(
-            "select {COLUMNS} from audit where {column} = $6 and {RANGE_OF_INDEX} {outcome} {NEWEST_FIRST_OF_INDEX} limit $5"
-        )
+        let rows = rows_of_index(column, "$6");
+        match self.outcome {
+            Some(_) => step_sql(&rows, "outcome = $7"),
+            None => format!("select {COLUMNS} from audit where {rows} limit $5"),
+        }
     }
 }
 
+/// The rows of the range whose column has a value, and their order: that of the index of the column.
+///
+/// With `column = value` PostgreSQL would leave the column out of the order and may take the index of the times, which then has the same
+/// order: it would read all rows when the wanted ones are old.
+fn rows_of_index(column: &str, value: &str) -> String {
+    match column {
+        "id" => format!("id = {value} and {RANGE} {NEWEST_FIRST}"),
+        _ => format!(
+            "{column} is not null and ({column}, at) >= ({value}, $1) and ({column}, at) <= ({value}, $3) and {RANGE} \
+             order by {column} desc, at desc, id desc"
+        ),
+    }
+}
+
+/// Finds what passes the filter among the rows of a step. Their limit is no less than their number, and keeps the database from reading
+/// others instead.
+fn step_sql(rows: &str, filter: &str) -> String {
+    format!(
+        "select {COLUMNS} from (select {COLUMNS} from audit where {rows} limit {NEWEST}) as step where ({filter}) \
+         {NEWEST_FIRST} limit $5"
+    )
+}
+
 fn exact_horizon_sql(column: &str) -> String {
-    format!("select at, id from audit where {column} = $6 and {RANGE_OF_INDEX} {NEWEST_FIRST_OF_INDEX} {HORIZON}")
+    let rows = rows_of_index(column, "$6");
+    format!("select at, id from audit where {rows} {HORIZON}")
 }
 
 fn rows(limit: usize) -> i64 {
@@ -373,10 +391,10 @@ mod tests {
         let (all, some) = (search(None), search(Some("refused")));
         let exact = [
             ("id", "sqlite_autoindex_audit_1 (id=?)"),
-            ("access_key_id", "audit_by_access_key_id (access_key_id=? AND at"),
-            ("actor", "audit_by_actor (actor=? AND at"),
-            ("role_arn", "audit_by_role (role_arn=? AND at"),
-            ("project_id", "audit_by_project (project_id=? AND at"),
+            ("access_key_id", "audit_by_access_key_id ((access_key_id,at)>(?,?) AND (access_key_id,at)<(?,?))"),
+            ("actor", "audit_by_actor ((actor,at)>(?,?) AND (actor,at)<(?,?))"),
+            ("role_arn", "audit_by_role ((role_arn,at)>(?,?) AND (role_arn,at)<(?,?))"),
+            ("project_id", "audit_by_project ((project_id,at)>(?,?) AND (project_id,at)<(?,?))"),
         ];
         let exact = exact.iter().flat_map(|(column, index)| {
             let texts = [all.exact_sql(column), some.exact_sql(column), exact_horizon_sql(column)];
@@ -386,9 +404,9 @@ mod tests {
             (all.list_sql(), "audit_by_time ((at,id)"),
             (all.horizon_sql(), "audit_by_time ((at,id)"),
             (all.part_sql(), "audit_by_time ((at,id)"),
-            (some.list_sql(), "audit_by_outcome (outcome=? AND at"),
-            (some.horizon_sql(), "audit_by_outcome (outcome=? AND at"),
-            (some.part_sql(), "audit_by_outcome (outcome=? AND at"),
+            (some.list_sql(), "audit_by_outcome ((outcome,at)>(?,?) AND (outcome,at)<(?,?))"),
+            (some.horizon_sql(), "audit_by_outcome ((outcome,at)>(?,?) AND (outcome,at)<(?,?))"),
+            (some.part_sql(), "audit_by_outcome ((outcome,at)>(?,?) AND (outcome,at)<(?,?))"),
         ];
         exact.chain(lists).collect()
     }
@@ -401,15 +419,17 @@ mod tests {
             let database =
                 Database::open(&Address::Sqlite(file.clone()), Settings::default()).await.expect("a database");
             for (sql, index) in queries() {
-                let sql = sql.replace("{binary}", database.binary());
                 let plan: Vec<(i64, i64, i64, String)> =
                     sqlx::query_as(AssertSqlSafe(format!("explain query plan {sql}")))
                         .fetch_all(database.pool())
                         .await
                         .expect("a plan");
                 let steps: Vec<&str> = plan.iter().map(|(_, _, _, step)| step.as_str()).collect();
-                assert!(steps[0].starts_with("SEARCH audit USING") && steps[0].contains(index), "{sql}: {steps:?}");
-                assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE FOR ORDER BY")), "{sql}: {steps:?}");
+                let search = steps.iter().find(|step| !step.starts_with("CO-ROUTINE")).expect("a step");
+                assert!(search.starts_with("SEARCH audit USING") && search.contains(index), "{sql}: {steps:?}");
+                // The rows that pass the filter of a step are put in order once more.
+                let is_sorted = steps.iter().any(|step| step.contains("TEMP B-TREE FOR ORDER BY"));
+                assert!(!is_sorted || sql.contains(" as step "), "{sql}: {steps:?}");
             }
             database.close().await;
         });
@@ -440,7 +460,10 @@ mod tests {
             search.before = back_to;
         }
         let found = search.run_until(&database, 25, now).await.expect("rows");
-        assert_eq!((found.records.iter().map(|record| record.at).collect::<Vec<_>>(), found.exact_back_to), (vec![1], None));
+        assert_eq!(
+            (found.records.iter().map(|record| record.at).collect::<Vec<_>>(), found.exact_back_to),
+            (vec![1], None)
+        );
         // A whole page needs no more steps.
         search.before = Position { at: i64::MAX, id: String::new() };
         search.outcome = Some("granted");
