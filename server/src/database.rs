@@ -7,6 +7,7 @@ pub mod address;
 pub mod damaged;
 pub mod error;
 pub mod health;
+mod migration;
 pub mod rows;
 mod turnstile;
 
@@ -19,12 +20,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Connection, Executor, SqlSafeStr, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, Executor, Transaction};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// The longest wait for the lock of the directory: as long as SQLite's own for a writer.
+/// The longest wait for the lock of the directory: as long as SQLite's own for a writer. On PostgreSQL for a connection, and for others to
+/// release what a migration needs.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// WAL lets readers go on while another connection writes (<https://sqlite.org/wal.html>). FULL puts a commit on the disk before its
@@ -59,11 +60,13 @@ pub struct Settings {
     pub connections: Option<NonZeroU32>,
     /// The longest wait for one of them.
     pub timeout: Duration,
+    /// Whether to wait, and say so in the log, for as long as others keep the schema from being migrated.
+    pub waits_to_migrate: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { connections: None, timeout: Duration::from_secs(5) }
+        Self { connections: None, timeout: Duration::from_secs(5), waits_to_migrate: false }
     }
 }
 
@@ -153,20 +156,13 @@ impl Database {
         turn: Option<Arc<Semaphore>>,
     ) -> Result<Self, OpenError> {
         let refused = |source| OpenError::Connect { database: name.to_owned(), source };
-        let not_migrated = |source| OpenError::Migrate { database: name.to_owned(), source };
         let is_sqlite = turn.is_some();
         let options = url.parse::<AnyConnectOptions>().map_err(refused)?.disable_statement_logging();
         let binary = if is_sqlite { "binary" } else { "\"C\"" };
         let statements = if is_sqlite { SQLITE_SETTINGS } else { POSTGRES_SETTINGS };
-
         // Without the time-outs of the pool: a migration of a large database takes minutes.
-        let mut connection = options.connect().await.map_err(refused)?;
-        if is_sqlite {
-            connection.execute(SQLITE_SETTINGS).await.map_err(refused)?;
-        }
-        migrations(binary).run(&mut connection).await.map_err(not_migrated)?;
-        check_compatibility(&mut connection).await.map_err(not_migrated)?;
-        connection.close().await.map_err(refused)?;
+        let statements_of_migration = if is_sqlite { SQLITE_SETTINGS } else { migration::POSTGRES_SETTINGS };
+        migration::run(name, &options, statements_of_migration, binary, settings.waits_to_migrate).await?;
 
         // A connection of SQLite is a thread that computes, so more connections than cores only wait for each other: measured on
         // two cores, the p99 is 100 ms with eight and 7 ms with two. One more is for whoever writes. A connection of PostgreSQL waits
@@ -286,36 +282,8 @@ async fn answers(connection: &mut AnyConnection, health: &Health) -> bool {
     is_alive
 }
 
-/// Refuses a schema that a newer version has taken something away from. One that a newer version only added to is fine: during a
-/// rolling upgrade both run.
-async fn check_compatibility(connection: &mut AnyConnection) -> Result<(), MigrateError> {
-    let oldest: i64 =
-        sqlx::query_scalar("select oldest_migration from schema_compatibility").fetch_one(connection).await?;
-    if oldest <= LAST_MIGRATION { Ok(()) } else { Err(MigrateError::VersionMissing(oldest)) }
-}
-
 fn open_directory(path: &Path) -> std::io::Result<File> {
     File::open(path.parent().expect("an absolute path of a file has a directory"))
-}
-
-/// The newest migration of this version.
-const LAST_MIGRATION: i64 = 4;
-
-/// The migrations, with this name for the collation that orders byte by byte.
-fn migrations(binary: &str) -> Migrator {
-    let migration = |version, description: &'static str, text: &'static str| {
-        let text = AssertSqlSafe(text.replace("{binary}", binary));
-        Migration::new(version, description.into(), MigrationType::Simple, text.into_sql_str(), false)
-    };
-    let mut migrator = Migrator::with_migrations(vec![
-        migration(1, "role mappings", include_str!("../migrations/0001_role_mappings.sql")),
-        migration(2, "browser sessions", include_str!("../migrations/0002_browser_sessions.sql")),
-        migration(3, "identity", include_str!("../migrations/0003_identity.sql")),
-        migration(LAST_MIGRATION, "holds at size", include_str!("../migrations/0004_holds_at_size.sql")),
-    ]);
-    // `check_compatibility` says whether the migrations of a newer version are in the way.
-    migrator.set_ignore_missing(true);
-    migrator
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use hops_credentials_core::error::{Error as CoreError, causes};
 use hops_credentials_core::role::{ProjectRole, RoleArn};
 
 use crate::database::damaged::DamagedRow;
-use crate::database::error::{OpenError, trouble};
+use crate::database::error::{OpenError, is_statement_timeout, trouble};
 
 /// The reason why the server refuses or fails.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +80,9 @@ pub enum Error {
     /// Searches of the audit that others began earlier took all the time.
     #[error("other searches of the audit are running; try again in a moment")]
     AuditBusy,
+    /// The audit has too many rows in the range of a search, or the database is slow.
+    #[error("the search took too long; choose a shorter range of time, or try again")]
+    AuditSlow,
     /// Contract code 380002.
     #[error(
         "a {project_role} of this project may not assume {role}; ask an administrator to map it to your project role"
@@ -209,7 +212,7 @@ impl Error {
                 StatusCode::CONFLICT
             }
             Error::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Error::TimedOut | Error::AuditBusy => StatusCode::SERVICE_UNAVAILABLE,
+            Error::TimedOut | Error::AuditBusy | Error::AuditSlow => StatusCode::SERVICE_UNAVAILABLE,
             Error::Assume(error) => match **error {
                 CoreError::InvalidArgument { .. } | CoreError::NotConfigured { .. } | CoreError::Refused { .. } => {
                     StatusCode::BAD_REQUEST
@@ -241,9 +244,9 @@ impl Error {
         text.rsplit_once("; try again in ").map(|(reason, _)| reason.to_owned()).unwrap_or(text)
     }
 
-    /// Whether the database is the reason.
+    /// Whether the database is the reason. A statement that takes too long is not: the connection is good, and a new one would not help.
     pub fn is_of_database(&self) -> bool {
-        matches!(self, Error::Database(_))
+        matches!(self, Error::Database(error) if !is_statement_timeout(error))
     }
 
     /// The `errorCode` of the response: a number of the role-mapping contract, a number that Hopsworks uses for the same
@@ -286,6 +289,7 @@ impl Error {
             | Error::MethodNotAllowed
             | Error::TimedOut
             | Error::AuditBusy
+            | Error::AuditSlow
             | Error::Open(_)
             | Error::Database(_)
             | Error::System { .. } => self.status().as_u16().into(),

@@ -257,6 +257,23 @@ pub async fn list_in_project(
     Ok(keep(rows))
 }
 
+/// Lists the wanted role mappings of a project, in the order of their ids, and those that are damaged.
+pub async fn list_wanted(
+    executor: impl AnyExecutor<'_>,
+    project_id: i64,
+    wanted: Wanted<'_>,
+) -> Result<(Vec<Mapping>, Vec<DamagedMapping>), sqlx::Error> {
+    let (condition, limit, value) = wanted.sql();
+    let text = format!("{SELECT}where projects.id = $1 {condition} order by role_mappings.id {limit}");
+    let query = sqlx::query_as(AssertSqlSafe(text.replace("$3", "$2"))).bind(project_id);
+    let query = match value {
+        WantedValue::Role(role) => query.bind(role),
+        WantedValue::Limit(limit) => query.bind(limit),
+    };
+    let rows: Vec<Row> = query.fetch_all(executor).await?;
+    Ok(keep(rows))
+}
+
 /// Lists the role mappings of these projects, within a project in the order of their ids, and those that are damaged.
 pub async fn list_in_projects(
     connection: &mut AnyConnection,
@@ -272,6 +289,43 @@ pub async fn list_in_projects(
     Ok(keep(rows))
 }
 
+/// The longest list of a project's mappings that is loaded together with the member who asks for it.
+pub const SHORT_LIST: usize = 200;
+
+/// What a member asks for among the role mappings of a project, which may be very many.
+#[derive(Debug, Clone, Copy)]
+pub enum Wanted<'a> {
+    /// The defaults.
+    Defaults,
+    /// The mapping of this role.
+    Role(&'a RoleArn),
+    /// The first ones, one more than [`SHORT_LIST`].
+    First,
+}
+
+/// A value of a placeholder.
+enum WantedValue<'a> {
+    Role(&'a str),
+    Limit(i64),
+}
+
+impl<'a> Wanted<'a> {
+    /// Writes the condition, and the limit behind the order, with the value of their placeholder `$3`.
+    fn sql(self) -> (&'static str, &'static str, WantedValue<'a>) {
+        match self {
+            Wanted::Defaults => {
+                // One for each project role, and some that are damaged.
+                ("and role_mappings.is_default = 1", "limit $3", WantedValue::Limit(20))
+            }
+            Wanted::Role(role) => ("and role_mappings.role_arn = $3", "", WantedValue::Role(role.as_str())),
+            Wanted::First => {
+                let limit = i64::try_from(SHORT_LIST + 1).expect("a short list");
+                ("", "limit $3", WantedValue::Limit(limit))
+            }
+        }
+    }
+}
+
 /// A project as one of its members sees it.
 pub struct MemberView {
     /// The member.
@@ -280,30 +334,34 @@ pub struct MemberView {
     pub project: Project,
     /// The member's role in it.
     pub project_role: ProjectRole,
-    /// The role mappings of the project, in the order of their ids.
+    /// The wanted role mappings of the project, in the order of their ids.
     pub mappings: Vec<Mapping>,
 }
 
-/// Loads in one query the owner of an API key, a project, and its role mappings. `None` when nobody has the key, or when its
-/// owner is not a member of the project.
+/// Loads in one query the owner of an API key, a project, and those of its role mappings that are wanted. `None` when nobody has the key,
+/// or when its owner is not a member of the project.
 pub async fn load_member_view(
     database: &Database,
     key: &str,
     project_id: i64,
+    wanted: Wanted<'_>,
 ) -> Result<Option<MemberView>, sqlx::Error> {
-    let rows: Vec<AnyRow> = sqlx::query(
+    let (condition, limit, value) = wanted.sql();
+    let query = sqlx::query(AssertSqlSafe(format!(
         "select users.id, users.email, users.is_admin, users.key_hash, projects.name, members.project_role, \
          role_mappings.id, role_mappings.project_role, role_mappings.role_arn, role_mappings.is_default, \
          role_mappings.external_id, role_mappings.source_identity, projects.id from users \
          join members on members.user_id = users.id and members.project_id = $2 \
          join projects on projects.id = members.project_id \
-         left join role_mappings on role_mappings.project_id = projects.id \
-         where users.key_prefix = $1 order by role_mappings.id",
-    )
-    .bind(api_key::read_prefix(key))
-    .bind(project_id)
-    .fetch_all(database.pool())
-    .await?;
+         left join role_mappings on role_mappings.project_id = projects.id {condition} \
+         where users.key_prefix = $1 order by role_mappings.id {limit}"
+    )));
+    let query = query.bind(api_key::read_prefix(key)).bind(project_id);
+    let query = match value {
+        WantedValue::Role(role) => query.bind(role),
+        WantedValue::Limit(limit) => query.bind(limit),
+    };
+    let rows: Vec<AnyRow> = query.fetch_all(database.pool()).await?;
     let Some(first) = rows.first() else { return Ok(None) };
     if !first.try_get::<Stored<String>, _>(3)?.value().is_some_and(|hash| api_key::has_hash(key, &hash)) {
         return Ok(None);

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use sqlx::{AnyConnection, AssertSqlSafe};
+use tokio::sync::Semaphore;
 
 use crate::api_key;
 use crate::audit::{self, Action, Actor};
@@ -11,11 +12,12 @@ use crate::browser_session::sealed_login;
 use crate::browser_session::session_id::SessionId;
 use crate::database::damaged::{self, DamagedRow, Stored};
 use crate::database::{Database, milliseconds};
-use crate::error::Error;
+use crate::error::{Error, with_sources};
 use crate::identity::Identity;
 use crate::identity::cluster::Cluster;
 use crate::identity::cluster_client::Asker;
 use crate::identity::login::Login;
+use crate::log;
 use crate::user::{self, Membership, User};
 
 /// A session ends after this time without a request.
@@ -119,7 +121,7 @@ async fn find_local_user(database: &Database, id: &SessionId, now: SystemTime) -
     let used_at = read_last_use("browser_sessions", used_at, started_at, now);
     let (Some(user), Some(used_at)) = (user, used_at) else { return Ok(None) };
     if used_at < milliseconds(now - LAST_USE_PRECISION) {
-        touch(database, "update browser_sessions set used_at = $1 where id_hash = $2", id, now).await?;
+        note_use(database, "update browser_sessions set used_at = $1 where id_hash = $2", id, now);
     }
     Ok(Some(SignedInUser { user, login: None }))
 }
@@ -147,15 +149,15 @@ async fn find_cluster_user(
     let user = match looking_up.await {
         Ok(user) => user,
         Err(Error::NotOfCluster) => {
-            let mut transaction = database.begin_write().await?;
-            delete(&mut transaction, id).await?;
-            transaction.commit().await?;
+            let (database, id) = (database.clone(), id.clone());
+            // If it fails, the cluster refuses the login again.
+            tokio::spawn(async move { end(&database, &id).await });
             return Ok(None);
         }
         Err(error) => return Err(error),
     };
     if used_at < milliseconds(now - LAST_USE_PRECISION) {
-        touch(database, "update cluster_sessions set used_at = $1 where id_hash = $2", id, now).await?;
+        note_use(database, "update cluster_sessions set used_at = $1 where id_hash = $2", id, now);
     }
     Ok(Some(SignedInUser { user, login: Some(login) }))
 }
@@ -176,10 +178,25 @@ fn read_last_use(table: &'static str, used_at: Stored<i64>, started_at: Stored<i
     }))
 }
 
-async fn touch(database: &Database, update: &'static str, id: &SessionId, now: SystemTime) -> Result<(), sqlx::Error> {
-    let mut transaction = database.begin_write().await?;
-    sqlx::query(update).bind(milliseconds(now)).bind(id.hash()).execute(&mut *transaction).await?;
-    transaction.commit().await
+/// The turn to note a use. One that fails or waits for the database leaves out others: their next page notes it.
+static NOTING: Semaphore = Semaphore::const_new(1);
+
+/// Notes the use of a session in a task: pages that only read go on while the database cannot be written.
+fn note_use(database: &Database, update: &'static str, id: &SessionId, now: SystemTime) {
+    let Ok(turn) = NOTING.try_acquire() else { return };
+    let (database, hash) = (database.clone(), id.hash());
+    tokio::spawn(async move {
+        let noting = async {
+            let mut transaction = database.begin_write().await?;
+            sqlx::query(update).bind(milliseconds(now)).bind(hash).execute(&mut *transaction).await?;
+            transaction.commit().await
+        };
+        if let Err(error) = noting.await {
+            database.health().suspect();
+            log::line(&format_args!("cannot note the use of a session: {}", with_sources(&error)));
+        }
+        drop(turn);
+    });
 }
 
 /// Deletes the sessions that have ended by themselves.
@@ -225,6 +242,12 @@ async fn exists(database: &Database, id: &SessionId) -> Result<bool, sqlx::Error
                   union all select id_hash from cluster_sessions where id_hash = $1";
     let found: Option<String> = sqlx::query_scalar(select).bind(id.hash()).fetch_optional(database.pool()).await?;
     Ok(found.is_some())
+}
+
+async fn end(database: &Database, id: &SessionId) -> Result<(), sqlx::Error> {
+    let mut transaction = database.begin_write().await?;
+    delete(&mut transaction, id).await?;
+    transaction.commit().await
 }
 
 /// Deletes a session; returns whether there was one.

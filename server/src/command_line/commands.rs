@@ -44,15 +44,17 @@ use crate::{api, log, member, pages, project, user};
 /// The longest wait for STS to say who the base identity is.
 const STS_TIMEOUT: Duration = Duration::from_secs(7);
 
-/// The time between two looks for what has ended: credentials that nobody gets any more, sessions of browsers.
+/// The time between two looks for what has ended: credentials that nobody gets any more, sessions of browsers, answers of a cluster.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
+
 /// The most requests under way, each of some KiB. One address may have half of them: thousands of jobs may share one.
 const MAX_REQUESTS: usize = 10_000;
 /// The most of them that may change something: those before one in the line to write are done before its deadline. One address may have
 /// a quarter.
 const MAX_CHANGES: usize = 1024;
 
-/// The longest wait for the database to close when the command ends.
+/// The longest wait for the audit and the database when the command ends. With the time for requests to end, and that of the log, it is less
+/// no more than five seconds.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Opens the database, creating or migrating it, and runs the command.
@@ -62,8 +64,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 pub async fn run(command: Command, address: &Address) -> Result<(), Error> {
     let database = Database::open(address, command.database_settings()).await?;
     let actor = Actor::command_line();
+    let mut recorder = None;
     let outcome = match command {
-        Command::Serve(options) => serve(&database, address, &options).await,
+        Command::Serve(options) => serve(&database, address, &options).await.map(|used| recorder = Some(used)),
         Command::User(_) | Command::Project(_) | Command::Member(_)
             if let Err(refusal) = identity::check_is_local(&database).await =>
         {
@@ -79,7 +82,13 @@ pub async fn run(command: Command, address: &Address) -> Result<(), Error> {
             .await
             .and_then(|differences| print_differences(&differences, options.dry_run)),
     };
-    let _ = tokio::time::timeout(CLOSE_TIMEOUT, database.close()).await;
+    let closing = async {
+        if let Some(recorder) = recorder {
+            recorder.flush().await;
+        }
+        database.close().await;
+    };
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
     outcome
 }
 
@@ -223,7 +232,8 @@ fn print_to(attempted: &str, line: &dyn Display) -> Result<(), Error> {
         .map_err(|error| Error::System { attempted: attempted.to_owned(), source: error.into() })
 }
 
-async fn serve(database: &Database, address: &Address, options: &Serve) -> Result<(), Error> {
+/// Serves until the system asks to stop; returns the recorder, which may still have something to write.
+async fn serve(database: &Database, address: &Address, options: &Serve) -> Result<Recorder, Error> {
     if address.is_unprotected() {
         log::line(&"the connection to PostgreSQL is not protected: sslmode=disable");
     }
@@ -254,7 +264,8 @@ async fn serve(database: &Database, address: &Address, options: &Serve) -> Resul
     };
     let certificate_and_key = options.tls_cert.as_deref().zip(options.tls_key.as_deref());
     let listener = Listener::bind(options.listen, certificate_and_key, settings).await?;
-    let requests = listener.capacity().min(MAX_REQUESTS);
+    // A connection that waits for its client gives its place to a probe; some always do, however much is under way.
+    let requests = (listener.capacity() - listener.capacity().div_ceil(8)).clamp(1, MAX_REQUESTS);
     let cookie = if options.tls_cert.is_some() || options.behind_proxy { Cookie::Secure } else { Cookie::Loopback };
     let metrics = Arc::new(Metrics::new(database.health().gauge()));
     let app = App {
@@ -265,7 +276,7 @@ async fn serve(database: &Database, address: &Address, options: &Serve) -> Resul
         wrong_keys,
         base_identity_panel: Arc::default(),
         audit_turn: Arc::new(Semaphore::new(1)),
-        requests: AddressLimit::new(requests, (requests / 2).max(1)),
+        requests: AddressLimit::new(requests, requests),
         changes: AddressLimit::new(MAX_CHANGES, MAX_CHANGES / 4),
         metrics: metrics.clone(),
         is_behind_proxy: options.behind_proxy,
@@ -285,11 +296,14 @@ async fn serve(database: &Database, address: &Address, options: &Serve) -> Resul
             }
         }
     });
-    let (issuer, sessions) = (app.issuer.clone(), database.clone());
+    let (issuer, sessions, identity) = (app.issuer.clone(), database.clone(), app.identity.clone());
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(SWEEP_INTERVAL).await;
             issuer.sweep();
+            if let Identity::Hopsworks(cluster) = &identity {
+                cluster.sweep();
+            }
             // What keeps the database from it is in the log already, and the next time comes.
             let _ = session::delete_ended(&sessions).await;
             if let Err(error) = issuer.drop_withdrawn().await {
@@ -305,7 +319,6 @@ async fn serve(database: &Database, address: &Address, options: &Serve) -> Resul
         .merge(pages::routes(&app))
         .layer(middleware::from_fn_with_state(app.clone(), request_log::wrap))
         .with_state(app);
-    let served = listener.serve(router, metrics, health).await;
-    let _ = tokio::time::timeout(CLOSE_TIMEOUT, recorder.flush()).await;
-    served
+    listener.serve(router, metrics, health).await?;
+    Ok(recorder)
 }

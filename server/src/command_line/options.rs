@@ -296,6 +296,7 @@ impl Command {
             Command::Serve(serve) => database::Settings {
                 connections: serve.database_connections,
                 timeout: Duration::from_secs(serve.database_timeout),
+                waits_to_migrate: true,
             },
             Command::Import(_) | Command::User(_) | Command::Project(_) | Command::Member(_) | Command::Mapping(_) => {
                 database::Settings::default()

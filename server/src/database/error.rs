@@ -27,6 +27,14 @@ pub enum OpenError {
         /// The cause.
         source: sqlx::Error,
     },
+    /// Others keep the schema from being migrated.
+    #[error("the schema of the database {database} has to be migrated, but {holder}; try again when it ends")]
+    Held {
+        /// The database.
+        database: String,
+        /// Who holds what.
+        holder: &'static str,
+    },
     /// The schema cannot be migrated, for example because a newer version of this program made it.
     #[error("cannot migrate the schema of the database {database}")]
     Migrate {
@@ -60,7 +68,8 @@ pub fn trouble(error: &sqlx::Error) -> Option<&'static str> {
                 }
                 ("53100", _) => Some("cannot be written: its disk is full"),
                 ("53300", _) => Some("has no free connection"),
-                ("55P03" | "57014" | "40001" | "40P01", _) => Some("is busy with another change"),
+                ("55P03" | "40001" | "40P01", _) => Some("is busy with another change"),
+                ("57014", _) => Some("does not answer in time"),
                 (code, Ok(5 | 6)) if code.len() < 5 => Some("is busy with the change of another program"),
                 (code, Ok(8)) if code.len() < 5 => Some("cannot be written: it is read-only"),
                 (code, Ok(13)) if code.len() < 5 => Some("cannot be written: its disk is full"),
@@ -70,4 +79,9 @@ pub fn trouble(error: &sqlx::Error) -> Option<&'static str> {
         }
         _ => None,
     }
+}
+
+/// Whether PostgreSQL has ended a statement because of its time.
+pub fn is_statement_timeout(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.code().as_deref() == Some("57014"))
 }

@@ -2,7 +2,8 @@
 //!
 //! The line has the client's address, the caller's e-mail address once it is known, the method and the path, never the query, a header or a body: they may hold secrets of the caller.
 
-use std::sync::{Arc, OnceLock};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use axum::body::{Body, HttpBody};
@@ -14,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use crate::app::App;
 use crate::browser_session::cookie::Cookie;
 use crate::error::{Error, with_sources};
+use crate::http::address_limit::Place;
 use crate::http::auth::client_address;
 use crate::http::deadline::Deadline;
 use crate::http::probes;
@@ -46,6 +48,50 @@ impl From<&Error> for Cause {
 #[derive(Debug, Clone, Default)]
 pub struct Recognised(pub Arc<OnceLock<String>>);
 
+/// A request among those under way. An extension of the request.
+#[derive(Debug, Clone)]
+pub struct UnderWay {
+    client: IpAddr,
+    may_change: bool,
+    places: Arc<Mutex<Option<Places>>>,
+}
+
+/// The places of a request: among all, and among those that may change something.
+#[derive(Debug)]
+struct Places {
+    _request: Place,
+    _change: Option<Place>,
+}
+
+impl UnderWay {
+    /// Waits for what the client has yet to send. The request has no place meanwhile: a client that dawdles takes none from others.
+    ///
+    /// # Errors
+    /// [`Error::TooManyAtOnce`] when no place is free afterwards.
+    pub async fn wait_for_client<T>(&self, app: &App, waiting: impl Future<Output = T>) -> Result<T, Error> {
+        let set = |places| *self.places.lock().expect("nobody panics while holding it") = places;
+        set(None);
+        let received = waiting.await;
+        set(Some(enter(app, self.client, self.may_change)?));
+        Ok(received)
+    }
+}
+
+fn enter(app: &App, client: IpAddr, may_change: bool) -> Result<Places, Error> {
+    let request = app.requests.enter(client).ok_or_else(|| {
+        app.metrics.count_refusal("requests");
+        Error::TooManyAtOnce("as many requests as the server takes from one address, or in all, are under way")
+    })?;
+    let change = may_change.then(|| app.changes.enter(client));
+    if let Some(None) = change {
+        app.metrics.count_refusal("changes");
+        return Err(Error::TooManyAtOnce(
+            "as many changes as the server takes from one address, or in all, are under way",
+        ));
+    }
+    Ok(Places { _request: request, _change: change.flatten() })
+}
+
 /// Wraps every handler; the outermost layer of the router.
 pub async fn wrap(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
@@ -60,23 +106,18 @@ pub async fn wrap(State(app): State<App>, request: Request, next: Next) -> Respo
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
     let is_probe = probes::PATHS.contains(&path.as_str());
     let may_change = !method.is_safe();
-    let change = app.changes.enter(client).filter(|_| may_change);
-    let mut response = match app.requests.enter(client) {
-        None if !is_probe => {
-            app.metrics.count_refusal("requests");
-            Error::TooManyAtOnce("as many requests as the server takes from one address, or in all, are under way")
-                .into_response()
+    let places = if is_probe { Ok(None) } else { enter(&app, client, may_change).map(Some) };
+    let mut response = match places {
+        Err(refusal) => refusal.into_response(),
+        Ok(_) if is_too_large(&body) => Error::TooLarge(MAX_BODY_BYTES).into_response(),
+        Ok(places) => {
+            let places = Arc::new(Mutex::new(places));
+            parts.extensions.insert(UnderWay { client, may_change, places: places.clone() });
+            let answering = next.run(Request::from_parts(parts, body));
+            let answer = tokio::time::timeout_at(deadline.0, answering).await;
+            drop(places);
+            answer.unwrap_or_else(|_| Error::TimedOut.into_response())
         }
-        Some(_) if may_change && change.is_none() => {
-            app.metrics.count_refusal("changes");
-            Error::TooManyAtOnce("as many changes as the server takes from one address, or in all, are under way")
-                .into_response()
-        }
-        _ if is_too_large(&body) => Error::TooLarge(MAX_BODY_BYTES).into_response(),
-        _place => match tokio::time::timeout_at(deadline.0, next.run(Request::from_parts(parts, body))).await {
-            Ok(response) => response,
-            Err(_) => Error::TimedOut.into_response(),
-        },
     };
     let headers = response.headers_mut();
     if let Cookie::Secure = app.cookie {

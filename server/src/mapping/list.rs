@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::mem::discriminant;
 
 use hops_credentials_core::role::ProjectRole;
-use sqlx::AssertSqlSafe;
+use sqlx::{AnyExecutor, AssertSqlSafe};
 
 use super::{Mapping, Row, SELECT, keep};
 use crate::database::Database;
@@ -21,6 +21,8 @@ pub enum Condition {
     ProjectId(i64),
     /// The project role.
     ProjectRole(ProjectRole),
+    /// A member with this project role may assume the role.
+    ForMember(ProjectRole),
     /// The ARN of the role.
     Role(String),
     /// A part of the project's name or of the ARN, in any case, or the id of the mapping.
@@ -58,6 +60,11 @@ impl Filter {
                 Condition::ProjectRole(project_role) => {
                     values.push(Value::Text(project_role.query_name().to_owned()));
                     write!(sql, " and role_mappings.project_role collate {binary} = ${number}")
+                }
+                Condition::ForMember(project_role) => {
+                    values.push(Value::Text(project_role.query_name().to_owned()));
+                    values.push(Value::Text(ProjectRole::All.query_name().to_owned()));
+                    write!(sql, " and role_mappings.project_role in (${number}, ${})", number + 1)
                 }
                 // PostgreSQL refuses the byte in a text.
                 Condition::Role(role) if role.contains('\0') => write!(sql, " and 1 = 0"),
@@ -205,14 +212,14 @@ pub async fn find_ids(
 }
 
 /// Loads the mappings with these ids, in their order. Those that have been removed since are missing. For some hundreds of ids at once.
-pub async fn load(database: &Database, ids: &[i64]) -> Result<Vec<Mapping>, sqlx::Error> {
+pub async fn load(executor: impl AnyExecutor<'_>, ids: &[i64]) -> Result<Vec<Mapping>, sqlx::Error> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
     let listed = ids.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
     let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(format!("{SELECT}where role_mappings.id in ({listed})")))
         .persistent(false)
-        .fetch_all(database.pool())
+        .fetch_all(executor)
         .await?;
     let places: std::collections::HashMap<i64, usize> =
         ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();

@@ -4,10 +4,11 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use sqlx::Executor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::sts::{Mood, Sts};
-use crate::world::{API, Answer, Server, World, block_on, on_both_stores};
+use crate::world::{API, Answer, Server, World, block_on, connect, on_both_stores};
 
 const LIST: &str = "/admin/cloud/role-mappings/isAvailable";
 
@@ -197,26 +198,17 @@ fn an_address_has_its_share_of_what_may_change_something_and_goes_on_reading() {
     let world = World::sqlite();
     let key = world.done(&["user", "add", "ada@example.org"]);
     let server = world.serve();
-    let head = format!("Host: {0}\r\nOrigin: http://{0}\r\nContent-Length: 100", server.address());
-    let begun: Vec<TcpStream> = (0..300)
-        .map(|_| {
-            let mut stream = TcpStream::connect(server.address()).expect("the server listens");
-            stream.write_all(format!("POST /sign-in HTTP/1.1\r\n{head}\r\n\r\nkey=").as_bytes()).expect("it reads");
-            stream
-        })
-        .collect();
-    // More have begun than its share; until they have arrived, others find a place.
-    let refused = loop {
-        let answer = sign_in(&server, &key);
-        if answer.status == 429 {
-            break answer;
-        }
-    };
-    assert_eq!(refused.header("retry-after"), "1");
-    assert_eq!(server.get(LIST, &key).status, 200);
-    assert!(server.metric("refused_by_limit_total{limit=\"changes\"}") >= 1.0);
-    drop(begun);
-    while sign_in(&server, &key).status == 429 {}
+    let mut connection = block_on(connect(&world.database));
+    block_on(connection.execute("begin immediate")).expect("the lock");
+    std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..300).map(|_| scope.spawn(|| sign_in(&server, &key).status)).collect();
+        server.wait_for_metric("refused_by_limit_total{limit=\"changes\"}", 44.0);
+        assert_eq!(server.get(LIST, &key).status, 200);
+        block_on(connection.execute("rollback")).expect("no lock");
+        let statuses: Vec<u16> = asking.into_iter().map(|asked| asked.join().expect("no panic")).collect();
+        assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 44, "{statuses:?}");
+    });
+    assert_eq!(sign_in(&server, &key).status, 303);
 }
 
 on_both_stores! {

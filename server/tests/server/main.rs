@@ -5,6 +5,7 @@ mod admin;
 mod apply;
 mod at_once;
 mod audit_search;
+mod bounds;
 mod browser;
 mod cluster;
 mod command_line;
