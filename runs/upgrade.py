@@ -43,7 +43,7 @@ GROWTH = [
     "create table later_noun (id bigint primary key, name text not null)",
     "create index later_index on role_mappings (role_arn)",
     "insert into _sqlx_migrations (version, description, success, checksum, execution_time) "
-    "select max(version) + 1, 'later', true, max(checksum), 0 from _sqlx_migrations",
+    "select (select max(version) + 1 from _sqlx_migrations), 'later', true, checksum, 0 from _sqlx_migrations where version = 1",
 ]
 
 

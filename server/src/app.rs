@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use hops_credentials_core::sts::Sts;
 use tokio::sync::Semaphore;
 
 use crate::audit::recorder::Recorder;
@@ -20,9 +19,7 @@ use crate::wrong_keys::WrongKeys;
 pub struct App {
     /// The database: users, projects, members, role mappings, audit.
     pub database: Database,
-    /// STS with the base identity of this machine, shared by all requests.
-    pub sts: Arc<Sts>,
-    /// The issuer of credentials.
+    /// The issuer of credentials, who alone calls STS.
     pub issuer: Arc<Issuer>,
     /// The recorder of requests for credentials.
     pub recorder: Recorder,
@@ -36,6 +33,8 @@ pub struct App {
     pub audit_turn: Arc<Semaphore>,
     /// The requests under way.
     pub requests: AddressLimit,
+    /// Those of them that may change something.
+    pub changes: AddressLimit,
     /// The counters of the server.
     pub metrics: Arc<Metrics>,
     /// Whether the last hop of `X-Forwarded-For` is the client's address.

@@ -3,12 +3,13 @@
 //! A request whose caller the server does not know, or cannot learn from the cluster, has no row, since anybody could fill the disk with
 //! such rows: a metric counts it, and the log has its line.
 //!
-//! A row is written in the transaction of the change it describes. `recorder` writes the rows of requests for credentials: the row is
-//! committed before STS is called, its outcome before the credentials leave. A row holds no secret: of an API key its prefix only, of
+//! A row is written in the transaction of the change it describes. `recorder` writes the rows of requests for credentials, and of
+//! refused sign-ins: the row is committed before STS is called, its outcome before the credentials leave. A row holds no secret: of an API key its prefix only, of
 //! the credentials the access key id only.
 
 pub mod recorder;
 pub mod search;
+pub mod withdrawn;
 
 use std::time::SystemTime;
 
@@ -126,25 +127,31 @@ impl Action {
     }
 }
 
-/// The reason why the server asks STS for credentials of a mapped role.
+/// The purpose of a request that is granted or refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Purpose {
-    /// Gives the credentials to a member.
+    /// Gives credentials of a mapped role to a member.
     SessionToken,
     /// Shows an administrator whether the role mapping works; the server drops the credentials.
     Try,
+    /// Signs somebody in to the pages. The server does not ask STS.
+    SignIn,
 }
 
 impl Purpose {
+    /// All purposes.
+    pub const ALL: [Self; 3] = [Self::SessionToken, Self::Try, Self::SignIn];
+
     fn name(self) -> &'static str {
         match self {
             Purpose::SessionToken => "session-token",
             Purpose::Try => "mapping try",
+            Purpose::SignIn => Action::SignIn.name(),
         }
     }
 }
 
-/// A request for credentials of a mapped role, as far as it is known.
+/// A request for credentials of a mapped role, as far as it is known. One to sign in has a refusal only.
 #[derive(Debug, Clone, Default)]
 pub struct SessionRequest {
     /// The requested project, even when the caller is not a member of it; `None` when the path holds no number.
@@ -174,6 +181,12 @@ pub struct SessionRequest {
 }
 
 impl SessionRequest {
+    /// The same request without what tells it from others of its caller in the project: one row stands for all that a budget refuses.
+    pub fn without_role(self) -> Self {
+        let Self { project_id, project_name, project_role, key_prefix, .. } = self;
+        Self { project_id, project_name, project_role, key_prefix, ..Self::default() }
+    }
+
     /// Takes over what is known of the credentials.
     pub fn take(&mut self, issued: &IssuedCredentials) {
         self.access_key_id = Some(issued.credentials.access_key_id().to_owned());
@@ -209,29 +222,23 @@ pub async fn record_change(
     Ok(())
 }
 
-/// Records that somebody signed in or out, or why they could not; with the prefix of their key, once it is known to be one.
+/// Records that somebody signed in or out, with the prefix of their key if it is known.
 pub async fn record_sign_in(
     connection: &mut AnyConnection,
     actor: &Actor,
     action: Action,
     key_prefix: Option<&str>,
-    refusal: Option<String>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "insert into audit (id, at, actor, client_address, action, outcome, key_prefix, reason) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "insert into audit (id, at, actor, client_address, action, outcome, key_prefix) \
+         values ($1, $2, $3, $4, $5, 'granted', $6)",
     )
     .bind(actor.request_id.as_str())
     .bind(milliseconds(SystemTime::now()))
     .bind(actor.name.as_str())
     .bind(actor.address.as_deref())
     .bind(action.name())
-    .bind(match refusal {
-        None => "granted",
-        Some(_) => "refused",
-    })
     .bind(key_prefix)
-    .bind(refusal)
     .execute(connection)
     .await?;
     Ok(())

@@ -10,7 +10,8 @@ use axum::http::StatusCode;
 use hops_credentials_core::error::{Error as CoreError, causes};
 use hops_credentials_core::role::{ProjectRole, RoleArn};
 
-use crate::database::{OpenError, trouble};
+use crate::database::damaged::DamagedRow;
+use crate::database::error::{OpenError, is_statement_timeout, trouble};
 
 /// The reason why the server refuses or fails.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +88,9 @@ pub enum Error {
     /// Searches of the audit that others began earlier took all the time.
     #[error("other searches of the audit are running; try again in a moment")]
     AuditBusy,
+    /// The audit has too many rows in the range of a search, or the database is slow.
+    #[error("the search took too long; choose a shorter range of time, or try again")]
+    AuditSlow,
     /// Contract code 380002.
     #[error(
         "a {project_role} of this project may not assume {role}; ask an administrator to map it to your project role"
@@ -100,6 +104,9 @@ pub enum Error {
     /// Contract code 380003.
     #[error("{0}")]
     NoSuchMapping(String),
+    /// A row that somebody edited stands in for what was asked for, or is in its way. Contract code 380003.
+    #[error("{0}; it has to be removed or corrected first")]
+    Damaged(Box<DamagedRow>),
     /// Contract code 380004.
     #[error("project {project} already has a role mapping for {role}; change or remove it")]
     MappingExists {
@@ -251,6 +258,7 @@ impl Error {
             Error::IllegalParameter { .. }
             | Error::InvalidArgument(_)
             | Error::NoSuchMapping(_)
+            | Error::Damaged(_)
             | Error::MappingExists { .. } => StatusCode::BAD_REQUEST,
             Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Error::NoSuchPath
@@ -262,7 +270,7 @@ impl Error {
                 StatusCode::CONFLICT
             }
             Error::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Error::TimedOut | Error::AuditBusy => StatusCode::SERVICE_UNAVAILABLE,
+            Error::TimedOut | Error::AuditBusy | Error::AuditSlow => StatusCode::SERVICE_UNAVAILABLE,
             Error::Assume(error) | Error::NotAssumed { source: error, .. } => match **error {
                 CoreError::InvalidArgument { .. } | CoreError::NotConfigured { .. } | CoreError::Refused { .. } => {
                     StatusCode::BAD_REQUEST
@@ -289,6 +297,12 @@ impl Error {
             Error::TooManyAtOnce(_) => Some(1),
             _ => (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
         }
+    }
+
+    /// The text without the time to wait, which differs from one request to the next: equal refusals are one row of the audit.
+    pub fn without_wait(&self) -> String {
+        let text = self.to_string();
+        text.rsplit_once("; try again in ").map(|(reason, _)| reason.to_owned()).unwrap_or(text)
     }
 
     /// The same error for a member who asked for credentials.
@@ -324,9 +338,9 @@ impl Error {
         if let Error::NotPrinted(_) = self { 3 } else { 1 }
     }
 
-    /// Whether the database is the reason.
+    /// Whether the database is the reason. A statement that takes too long is not: the connection is good, and a new one would not help.
     pub fn is_of_database(&self) -> bool {
-        matches!(self, Error::Database(_))
+        matches!(self, Error::Database(error) if !is_statement_timeout(error))
     }
 
     /// The `errorCode` of the response: a number of the role-mapping contract, a number that Hopsworks uses for the same
@@ -349,7 +363,7 @@ impl Error {
             Error::NotAdmin => 320_003,
             Error::LoginNotAccepted => 320_004,
             Error::RoleNotForMember { .. } => 380_002,
-            Error::NoSuchMapping(_) => 380_003,
+            Error::NoSuchMapping(_) | Error::Damaged(_) => 380_003,
             Error::MappingExists { .. } => 380_004,
             Error::TooManyWrongKeys(_)
             | Error::TooManyRequests { .. }
@@ -369,6 +383,7 @@ impl Error {
             | Error::MethodNotAllowed
             | Error::TimedOut
             | Error::AuditBusy
+            | Error::AuditSlow
             | Error::Open(_)
             | Error::Database(_)
             | Error::Panicked

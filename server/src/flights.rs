@@ -1,4 +1,4 @@
-//! Flights: callers who ask for the same at the same time share one call, to STS for credentials or to a cluster about a user.
+//! Flights: callers who ask for the same at the same time share one call, to a cluster about a user.
 //!
 //! The outcome of a flight goes to those who waited and to nobody later: nothing is cached here.
 
@@ -26,7 +26,7 @@ impl<Key: Eq + Hash + Clone, Outcome: Clone> Flights<Key, Outcome> {
         let cell = self.lock().entry(key.clone()).or_default().clone();
         let seat = Seat { flights: self, key, cell };
         let outcome = seat.cell.get_or_init(async || {
-            // On the heap: a call of the AWS SDK takes tens of KiB, and tasks that only wait do not need that room.
+            // On the heap: tasks that only wait do not need the room of a call.
             let outcome = Box::pin(call()).await;
             self.lock().remove(&seat.key);
             outcome

@@ -42,23 +42,15 @@ impl Identity {
     /// are an administrator.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] or [`Error::NotOfCluster`] when nobody has this key or token, or when there is none;
+    /// [`Error::Unauthenticated`] or [`Error::NotOfCluster`] when nobody has this key or token;
     /// [`Error::TooManyWrongLogins`]; why the database or the cluster cannot tell.
-    pub async fn authenticate(
-        &self,
-        database: &Database,
-        login: Option<&Login>,
-        address: IpAddr,
-    ) -> Result<User, Error> {
+    pub async fn authenticate(&self, database: &Database, login: &Login, address: IpAddr) -> Result<User, Error> {
         match self {
-            Identity::Local => match login.and_then(Login::api_key) {
+            Identity::Local => match login.api_key() {
                 Some(key) => user::find_by_key(database, key).await?.ok_or(Error::Unauthenticated),
                 None => Err(self.no_login()),
             },
-            Identity::Hopsworks(cluster) => match login {
-                Some(login) => cluster.authenticate(login, address).await,
-                None => Err(self.no_login()),
-            },
+            Identity::Hopsworks(cluster) => cluster.authenticate(login, address).await,
         }
     }
 }
@@ -103,7 +95,7 @@ pub async fn claim_for_cluster(database: &Database, url: &str) -> Result<(), Err
     match inserted {
         Ok(_) => Ok(transaction.commit().await?),
         // Another server was faster.
-        Err(error) if crate::database::is_conflict(&error) => {
+        Err(error) if crate::database::error::is_conflict(&error) => {
             drop(transaction);
             match find_cluster(database).await? {
                 Some(known) if known == url => Ok(()),

@@ -1,21 +1,28 @@
 //! The issuer of credentials: asks STS, lets callers who ask for the same at the same time share one call, and gives what STS gave once
 //! more while nearly all of its time is left.
 //!
-//! A request comes here after it has been authorised by itself, and has an audit row of its own. Credentials are in memory only, for a
-//! bounded number of keys, and are zeroed when they go. The key holds everything that decides about them, so a change of the mapping,
-//! of the membership or of the API key makes them unreachable at once.
+//! A request comes here after it has been authorised by itself, and has an audit row of its own. Each call of STS costs its member one,
+//! whoever waits for it. A final refusal of STS is given to those who come within the next seconds.
+//!
+//! Credentials are in memory only, for a bounded number of keys, and are zeroed when they go. The key holds everything that decides
+//! about them, so a change of the mapping, of the membership or of the API key makes them unreachable at once; before they are given
+//! again, the issuer looks at the changes on record and drops what they took away, so that taking a change back does not bring them back.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant as Clock, SystemTime};
 
+use hops_credentials_core::base_identity::BaseIdentity;
 use hops_credentials_core::error::Error as CoreError;
 use hops_credentials_core::request::{Extras, SessionDuration, SessionName};
 use hops_credentials_core::role::{ProjectRole, RoleArn};
 use hops_credentials_core::sts::{IssuedCredentials, Sts};
+use tokio::sync::watch;
 
+use crate::audit::withdrawn::Withdrawn;
+use crate::database::{Database, milliseconds};
 use crate::error::Error;
-use crate::flights::Flights;
+use crate::fair_map::FairMap;
 use crate::http::deadline::Deadline;
 use crate::metrics::{GaugeGuard, Metrics};
 use crate::sts_budget::{Refusal, StsBudget, Turn};
@@ -23,15 +30,27 @@ use crate::sts_budget::{Refusal, StsBudget, Turn};
 /// The longest call to STS, its tries included.
 const STS_TIMEOUT: Duration = Duration::from_secs(7);
 
-/// The number of keys whose credentials are remembered, and of those the most of one member.
+/// The number of keys whose credentials, or whose refusals by STS, are remembered, and of those the most of one member.
 const MAX_REMEMBERED: usize = 10_000;
 const MAX_OF_MEMBER: usize = 500;
 
-/// The time within which requests for the same key come together: as long as one may wait.
-const TOGETHER: Duration = Duration::from_secs(10);
-
 /// The least time for a call to STS. One with less would end after its caller has gone.
 const LEAST_TIME: Duration = Duration::from_secs(1);
+
+/// The time of a request that a call to STS leaves for its outcome in the audit, and for the answer.
+const RECORDING_TIME: Duration = Duration::from_millis(500);
+
+/// The time for which a refusal of STS is given to others. It doubles with each further one, up to the second value: whoever mends a
+/// trust policy wants to see it work.
+const FIRST_REFUSED_FOR: Duration = Duration::from_secs(1);
+const LAST_REFUSED_FOR: Duration = Duration::from_secs(15);
+
+/// The calls that *Try it* makes: who the base identity is, and AssumeRole.
+const CALLS_OF_TRIAL: usize = 2;
+
+/// How far the looks at changes on record overlap, in milliseconds: longer than a request takes, and than clocks of several machines
+/// differ.
+const OVERLAP_MILLISECONDS: i64 = 10_000;
 
 /// The values that two requests must have in common to share credentials. They are compared one by one: two keys could make the same
 /// text.
@@ -69,10 +88,13 @@ pub enum Renews {
 impl Renews {
     /// Whether credentials with so much time left are as good as new for the caller. A client of ours renews with a third left at the
     /// latest, so half is enough for it.
-    fn accepts(self, left: Duration, valid_for: Duration) -> bool {
+    ///
+    /// What counts as new is the requested duration, or what STS gives instead: a base identity that is itself a role gets at most an hour.
+    fn accepts(self, left: Duration, requested: SessionDuration, valid_for: Duration) -> bool {
+        let new = valid_for.min(Duration::from_secs(requested.seconds().into()));
         match self {
-            Renews::Yes => left >= valid_for / 2,
-            Renews::Unknown => left >= valid_for / 10 * 9,
+            Renews::Yes => left >= new / 2,
+            Renews::Unknown => left >= new / 10 * 9,
         }
     }
 }
@@ -84,6 +106,10 @@ pub enum Failure {
     Sts(Arc<CoreError>),
     /// No call was left.
     Budget(Refusal),
+    /// The row of the request that would have made the call could not be written.
+    Database(Arc<sqlx::Error>),
+    /// There were too many rows to be written.
+    Overloaded,
 }
 
 impl From<Failure> for Error {
@@ -92,6 +118,8 @@ impl From<Failure> for Error {
             Failure::Sts(error) => Error::Assume(error),
             Failure::Budget(Refusal::Member(wait)) => Error::TooManyRequests { seconds: wait.as_secs() + 1 },
             Failure::Budget(Refusal::Account(wait)) => Error::StsBusy { seconds: wait.as_secs() + 1 },
+            Failure::Database(error) => Error::Database(error),
+            Failure::Overloaded => Error::Overloaded { seconds: 1 },
         }
     }
 }
@@ -108,12 +136,20 @@ type Outcome = Result<IssuedCredentials, Failure>;
 #[derive(Debug)]
 pub struct Issuer {
     sts: Arc<Sts>,
+    database: Database,
     budget: StsBudget,
-    flights: Flights<CredentialsKey, Outcome>,
-    remembered: Mutex<HashMap<CredentialsKey, Remembered>>,
-    /// The keys that have taken a call from what their member has, and since when.
-    admitted: Mutex<HashMap<CredentialsKey, Clock>>,
+    state: Mutex<State>,
+    /// When the changes on record were read last.
+    looked: tokio::sync::Mutex<Looked>,
     metrics: Arc<Metrics>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The calls under way.
+    calls: HashMap<CredentialsKey, watch::Receiver<Option<Outcome>>>,
+    remembered: FairMap<Remembered>,
+    refused: FairMap<Refused>,
 }
 
 #[derive(Debug)]
@@ -122,88 +158,148 @@ struct Remembered {
     issued: Option<IssuedCredentials>,
     /// The end of its validity by the clock of this machine that is never set.
     until: Clock,
+    /// When the request was authorised that asked for it, in milliseconds since 1970.
+    authorised_at: i64,
+}
+
+#[derive(Debug)]
+struct Refused {
+    error: Arc<CoreError>,
+    until: Clock,
+    lasts: Duration,
+}
+
+#[derive(Debug)]
+struct Looked {
+    begin: Clock,
+    /// The same instant in milliseconds since 1970.
+    at: i64,
+}
+
+/// What a request gets from [`Issuer::admit`].
+pub enum Admission {
+    /// What STS gave a moment ago.
+    Granted(IssuedCredentials),
+    /// A call of STS, for which the member has paid. Others may wait for it.
+    Call(Call),
+}
+
+/// A call of STS to be made. If it is dropped instead, one of those who wait for it makes their own.
+#[derive(Debug)]
+pub struct Call {
+    issuer: Arc<Issuer>,
+    key: CredentialsKey,
+    turn: Turn,
+    authorised_at: i64,
+    landing: watch::Sender<Option<Outcome>>,
 }
 
 impl Issuer {
     /// Makes an issuer. Nothing is sent.
-    pub fn new(sts: Arc<Sts>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(sts: Arc<Sts>, database: Database, metrics: Arc<Metrics>) -> Self {
         Self {
             sts,
+            database,
             budget: StsBudget::default(),
-            flights: Flights::default(),
-            remembered: Mutex::default(),
-            admitted: Mutex::default(),
+            state: Mutex::new(State {
+                calls: HashMap::new(),
+                remembered: FairMap::new(MAX_REMEMBERED, MAX_OF_MEMBER),
+                refused: FairMap::new(MAX_REMEMBERED, MAX_OF_MEMBER),
+            }),
+            looked: tokio::sync::Mutex::new(Looked { begin: Clock::now(), at: milliseconds(SystemTime::now()) }),
             metrics,
         }
     }
 
-    /// Finds credentials that STS gave for this key not long ago.
-    pub fn find(&self, key: &CredentialsKey, renews: Renews) -> Option<IssuedCredentials> {
-        let remembered = self.lock();
-        let Remembered { issued, until } = remembered.get(key)?;
-        let issued = issued.as_ref()?;
-        let left = until.saturating_duration_since(Clock::now());
-        // A clock that was set must not make credentials look fresher than they are.
-        let by_clock = issued.credentials.expiration().duration_since(SystemTime::now()).unwrap_or_default();
-        let is_accepted = renews.accepts(left.min(by_clock), issued.credentials.valid_for());
-        is_accepted.then(|| {
-            self.metrics.reused.inc();
-            IssuedCredentials { warnings: Vec::new(), ..issued.clone() }
+    /// Finds what STS gave for this key not long ago, or waits for the call that is under way for it. If there is neither, it takes a call
+    /// from what the member has.
+    ///
+    /// # Errors
+    /// [`Error::Assume`] when STS refuses, now or a moment ago; [`Error::TooManyRequests`] when the member has no call left;
+    /// [`Error::StsBusy`]; [`Error::Database`] when the changes on record cannot be read, and as [`Error::Overloaded`] when the one who
+    /// would have made the call has no row.
+    pub async fn admit(self: &Arc<Self>, key: &CredentialsKey, renews: Renews) -> Result<Admission, Error> {
+        let authorised_at = milliseconds(SystemTime::now());
+        if self.lock().remembered.get(key).is_some() {
+            self.drop_withdrawn().await?;
+        }
+        loop {
+            let mut under_way = {
+                let mut state = self.lock();
+                if let Some(issued) = state.find(key, renews) {
+                    self.metrics.reused.inc();
+                    return Ok(Admission::Granted(issued));
+                }
+                if let Some(refused) = state.refused.get(key).filter(|refused| Clock::now() < refused.until) {
+                    return Err(Error::Assume(refused.error.clone()));
+                }
+                match state.calls.get(key) {
+                    Some(under_way) => under_way.clone(),
+                    None => {
+                        self.budget.take_for_member(&key.member).map_err(Failure::from)?;
+                        return Ok(Admission::Call(self.begin(&mut state, key, authorised_at)));
+                    }
+                }
+            };
+            let _waiting = GaugeGuard::new(&self.metrics.waiting_for_sts);
+            // An error says that the call was dropped.
+            if let Ok(Some(outcome)) = under_way.wait_for(Option::is_some).await.map(|landed| landed.clone()) {
+                return Ok(Admission::Granted(outcome?));
+            }
+        }
+    }
+
+    fn begin(self: &Arc<Self>, state: &mut State, key: &CredentialsKey, authorised_at: i64) -> Call {
+        // A cluster has told that the member has another project role now.
+        state.remembered.retain_of(&key.member, |other, _| {
+            other.project_id != key.project_id || other.project_role == key.project_role
+        });
+        let turn = if state.remembered.get(key).is_some() { Turn::Renewal } else { Turn::Newcomer };
+        let (landing, landed) = watch::channel(None);
+        state.calls.insert(key.clone(), landed);
+        Call { issuer: self.clone(), key: key.clone(), turn, authorised_at, landing }
+    }
+
+    /// Takes the calls of a trial from what an administrator has: [`Issuer::base_identity`] and [`Issuer::assume`].
+    ///
+    /// # Errors
+    /// [`Failure::Budget`] when they have none left.
+    pub fn admit_trial(&self, administrator: &str) -> Result<(), Failure> {
+        (0..CALLS_OF_TRIAL).try_for_each(|_| self.budget.take_for_member(administrator)).map_err(Failure::from)
+    }
+
+    /// Asks STS who the base identity is, in its turn.
+    ///
+    /// # Errors
+    /// [`Failure`]
+    pub async fn base_identity(&self, deadline: Deadline) -> Result<BaseIdentity, Failure> {
+        self.budget.take(Turn::Newcomer, deadline.0 - LEAST_TIME).await?;
+        let identity = self.sts_until(deadline).base_identity().await;
+        identity.map_err(|error| {
+            if error.is_throttling() {
+                self.budget.throttled();
+            }
+            Failure::Sts(Arc::new(error))
         })
     }
 
-    /// Takes a call for this key from what the member has. Requests for the same key that come together take one.
-    ///
-    /// # Errors
-    /// [`Failure::Budget`] when the member has none left.
-    pub fn admit(&self, key: &CredentialsKey) -> Result<(), Failure> {
-        let now = Clock::now();
-        let mut admitted = self.admitted.lock().expect("nobody panics while holding it");
-        if admitted.len() >= MAX_REMEMBERED {
-            admitted.retain(|_, since| now < *since + TOGETHER);
-        }
-        if admitted.get(key).is_some_and(|since| now < *since + TOGETHER) {
-            return Ok(());
-        }
-        self.budget.take_for_member(&key.member)?;
-        admitted.insert(key.clone(), now);
-        Ok(())
-    }
-
-    /// Waits for the call to STS under way for this key, which [`Issuer::admit`] has let in, or makes it.
+    /// Asks STS for a trial, whatever it said before, and shares the answer with nobody. If STS grants, those whom it refused this
+    /// mapping ask anew.
     ///
     /// # Errors
     /// [`Failure`]
-    pub async fn fetch(&self, key: CredentialsKey, renews: Renews, deadline: Deadline) -> Outcome {
-        let waiting = GaugeGuard::new(&self.metrics.waiting_for_sts);
-        let call = async || {
-            // An earlier flight may have landed since the caller looked.
-            if let Some(issued) = self.find(&key, renews) {
-                return Ok(issued);
-            }
-            let outcome = self.call(&key, deadline).await;
-            match &outcome {
-                Ok(issued) => self.remember(&key, issued),
-                // The next request takes a call of its own.
-                Err(_) => drop(self.admitted.lock().expect("nobody panics while holding it").remove(&key)),
-            }
-            outcome
-        };
-        let outcome = self.flights.join(key.clone(), call).await;
-        drop(waiting);
-        outcome
+    pub async fn assume(&self, key: &CredentialsKey, deadline: Deadline) -> Outcome {
+        let issued = self.ask(key, Turn::Newcomer, deadline).await?;
+        self.lock().refused.retain(|refused, _| refused.mapping_id != key.mapping_id);
+        Ok(issued)
     }
 
-    /// Asks STS with nobody to share the answer, as *Try it* does.
-    ///
-    /// # Errors
-    /// [`Failure`]
-    pub async fn call(&self, key: &CredentialsKey, deadline: Deadline) -> Outcome {
-        let turn = if self.lock().contains_key(key) { Turn::Renewal } else { Turn::Newcomer };
+    /// Calls STS in its turn. A call that STS throttles is made again: it costs the member no further one, since all wait then.
+    async fn ask(&self, key: &CredentialsKey, turn: Turn, deadline: Deadline) -> Outcome {
         loop {
             self.budget.take(turn, deadline.0 - LEAST_TIME).await?;
             let begin = Clock::now();
-            let sts = self.sts.as_ref().clone().with_timeout(STS_TIMEOUT.min(deadline.remaining()));
+            let sts = self.sts_until(deadline);
             let result = sts.assume_role(&key.role, &key.session_name, key.duration, &key.extras).await;
             self.metrics.count_sts_call(&result, begin.elapsed());
             match result {
@@ -217,37 +313,124 @@ impl Issuer {
         }
     }
 
-    fn remember(&self, key: &CredentialsKey, issued: &IssuedCredentials) {
-        self.sweep();
-        let mut remembered = self.lock();
-        // Nobody takes the place of others with ever new session names.
-        let of_member = remembered.iter().filter(|(other, _)| other.member == key.member);
-        if of_member.clone().count() >= MAX_OF_MEMBER {
-            let oldest = of_member.min_by_key(|(_, old)| old.until).map(|(other, _)| other.clone());
-            oldest.and_then(|oldest| remembered.remove(&oldest));
-        }
-        if remembered.len() < MAX_REMEMBERED || remembered.contains_key(key) {
-            let until = Clock::now() + issued.credentials.valid_for();
-            remembered.insert(key.clone(), Remembered { issued: Some(issued.clone()), until });
-        }
+    fn sts_until(&self, deadline: Deadline) -> Sts {
+        let timeout = STS_TIMEOUT.min(deadline.remaining().saturating_sub(RECORDING_TIME));
+        self.sts.as_ref().clone().with_timeout(timeout)
     }
 
-    /// Drops credentials that nobody gets any more, so that they do not stay in memory. While there are too many keys, it drops keys
-    /// whose credentials are gone too.
+    /// Drops the credentials of a member in a project: they are not a member of it.
+    pub fn forget_member(&self, member: &str, project_id: i64) {
+        self.lock().remembered.retain_of(member, |key, _| key.project_id != project_id);
+    }
+
+    /// Drops the credentials that changes on record took away, those of all changes that were committed before this call. Callers who come
+    /// together share a look.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn drop_withdrawn(&self) -> Result<(), sqlx::Error> {
+        let arrived = Clock::now();
+        let mut looked = self.looked.lock().await;
+        if arrived < looked.begin {
+            return Ok(());
+        }
+        let look = Looked { begin: Clock::now(), at: milliseconds(SystemTime::now()) };
+        if !self.lock().remembered.is_empty() {
+            let withdrawn = Withdrawn::load_since(&self.database, looked.at - OVERLAP_MILLISECONDS).await?;
+            if !withdrawn.is_empty() {
+                self.lock().remembered.retain(|key, remembered| {
+                    let prefix = key.key_prefix.as_deref();
+                    let last = withdrawn.last(key.project_id, &key.member, key.mapping_id, prefix);
+                    last.is_none_or(|last| last < remembered.authorised_at)
+                });
+            }
+        }
+        *looked = look;
+        Ok(())
+    }
+
+    /// Drops credentials that nobody gets any more, so that they do not stay in memory, and what is out of date.
     pub fn sweep(&self) {
         let now = Clock::now();
-        let mut remembered = self.lock();
-        let is_full = remembered.len() >= MAX_REMEMBERED;
-        remembered.retain(|_, old| {
+        let mut state = self.lock();
+        state.remembered.retain(|key, old| {
             old.issued.take_if(|issued| {
-                !Renews::Yes.accepts(old.until.saturating_duration_since(now), issued.credentials.valid_for())
+                let left = old.until.saturating_duration_since(now);
+                !Renews::Yes.accepts(left, key.duration, issued.credentials.valid_for())
             });
-            now < old.until && (old.issued.is_some() || !is_full)
+            now < old.until
         });
+        state.refused.retain(|_, refused| now < refused.until + LAST_REFUSED_FOR);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<CredentialsKey, Remembered>> {
-        self.remembered.lock().expect("nobody panics while holding it")
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nobody panics while holding it")
+    }
+}
+
+impl State {
+    fn find(&self, key: &CredentialsKey, renews: Renews) -> Option<IssuedCredentials> {
+        let Remembered { issued, until, .. } = self.remembered.get(key)?;
+        let issued = issued.as_ref()?;
+        let left = until.saturating_duration_since(Clock::now());
+        // A clock that was set must not make credentials look fresher than they are.
+        let by_clock = issued.credentials.expiration().duration_since(SystemTime::now()).unwrap_or_default();
+        let is_accepted = renews.accepts(left.min(by_clock), key.duration, issued.credentials.valid_for());
+        is_accepted.then(|| IssuedCredentials { warnings: Vec::new(), ..issued.clone() })
+    }
+
+    fn remember(&mut self, key: &CredentialsKey, issued: &IssuedCredentials, authorised_at: i64) {
+        let until = Clock::now() + issued.credentials.valid_for();
+        self.refused.remove(key);
+        self.remembered.insert(key.clone(), Remembered { issued: Some(issued.clone()), until, authorised_at });
+    }
+
+    fn remember_refusal(&mut self, key: &CredentialsKey, error: &Arc<CoreError>) {
+        let before = self.refused.get(key).map_or(Duration::ZERO, |refused| refused.lasts);
+        let lasts = (before * 2).clamp(FIRST_REFUSED_FOR, LAST_REFUSED_FOR);
+        self.refused.insert(key.clone(), Refused { error: error.clone(), until: Clock::now() + lasts, lasts });
+    }
+}
+
+impl Call {
+    /// Calls STS, and gives the outcome to all who wait for it.
+    ///
+    /// # Errors
+    /// [`Failure`]
+    pub async fn make(self, deadline: Deadline) -> Outcome {
+        let _waiting = GaugeGuard::new(&self.issuer.metrics.waiting_for_sts);
+        let outcome = self.issuer.ask(&self.key, self.turn, deadline).await;
+        match &outcome {
+            Ok(issued) => self.issuer.lock().remember(&self.key, issued, self.authorised_at),
+            Err(Failure::Sts(error)) if is_final(error) => self.issuer.lock().remember_refusal(&self.key, error),
+            Err(_) => {}
+        }
+        self.landing.send_replace(Some(outcome.clone()));
+        outcome
+    }
+
+    /// Gives up, because the row of the request could not be written: nobody who waits could write one either. Returns the error.
+    pub fn give_up(self, error: Error) -> Error {
+        let failure = match &error {
+            Error::Database(source) => Failure::Database(source.clone()),
+            _ => Failure::Overloaded,
+        };
+        self.landing.send_replace(Some(Err(failure)));
+        error
+    }
+}
+
+/// Whether the same call fails again until somebody changes something.
+fn is_final(error: &CoreError) -> bool {
+    match error {
+        CoreError::InvalidArgument { .. } | CoreError::NotConfigured { .. } | CoreError::Refused { .. } => true,
+        CoreError::Unavailable { .. } | CoreError::BadAnswer { .. } => false,
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.issuer.lock().calls.remove(&self.key);
     }
 }
 
@@ -257,9 +440,14 @@ mod tests {
 
     #[test]
     fn nine_tenths_of_the_time_are_as_good_as_new_and_half_for_a_caller_that_renews() {
-        let hour = Duration::from_secs(3600);
-        let accepts = |renews: Renews, minutes: u64| renews.accepts(Duration::from_secs(minutes * 60), hour);
-        assert!(accepts(Renews::Unknown, 54) && !accepts(Renews::Unknown, 53));
-        assert!(accepts(Renews::Yes, 30) && !accepts(Renews::Yes, 29));
+        let accepts = |renews: Renews, minutes: u64, requested: u32, given: u64| {
+            let requested = SessionDuration::from_seconds(i64::from(requested) * 60).expect("legal");
+            renews.accepts(Duration::from_secs(minutes * 60), requested, Duration::from_secs(given * 60))
+        };
+        assert!(accepts(Renews::Unknown, 54, 60, 60) && !accepts(Renews::Unknown, 53, 60, 60));
+        assert!(accepts(Renews::Yes, 30, 60, 60) && !accepts(Renews::Yes, 29, 60, 60));
+        // STS gives a chained role at most an hour, and somebody's STS may give more than was asked for.
+        assert!(accepts(Renews::Unknown, 54, 120, 60) && !accepts(Renews::Unknown, 53, 120, 60));
+        assert!(accepts(Renews::Unknown, 18, 20, 60) && !accepts(Renews::Unknown, 17, 20, 60));
     }
 }

@@ -14,6 +14,7 @@
 //! | `issuer` | credentials from STS, each used again while nearly all of its time is left |
 //! | `sts_budget` | how often STS is called, and who goes first |
 //! | `like` | patterns of texts that contain another one |
+//! | `fair_map` | a bounded memory in which nobody takes the places of others |
 //! | `flights` | one call for all who ask for the same at the same time |
 //! | `wrong_keys` | how many wrong keys each address has sent |
 //! | `log` | lines on stderr, written by a thread of its own |
@@ -29,6 +30,7 @@ mod browser_session;
 mod command_line;
 mod database;
 mod error;
+mod fair_map;
 mod flights;
 mod http;
 mod identity;

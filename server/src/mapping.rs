@@ -10,21 +10,20 @@ pub mod list;
 pub mod policies;
 pub mod terms;
 
-use hops_credentials_core::error::Error as CoreError;
 use hops_credentials_core::request::Extras;
 use hops_credentials_core::role::{ProjectRole, RoleArn};
 use serde_json::{Value, json};
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, AnyExecutor, AssertSqlSafe, Row as _};
+use sqlx::{AnyConnection, AnyExecutor, AssertSqlSafe, Row as _, ValueRef as _};
 
 use crate::api_key;
 use crate::database::Database;
+use crate::database::damaged::{self, Damage, DamagedRow, Stored};
 use crate::database::rows::{placeholders, rows_per_statement};
 use crate::error::Error;
-use crate::log;
 use crate::mapping::terms::{ExternalId, Terms};
 use crate::member::parse_stored_role;
-use crate::project::Project;
+use crate::project::{self, Project};
 use crate::user::{self, Email, User};
 
 /// A role mapping of a project.
@@ -108,24 +107,19 @@ impl Mapping {
     }
 }
 
-/// The role mappings of a project as its members use them.
-#[derive(Debug, Default)]
+/// Role mappings of a project.
+#[derive(Debug)]
 pub struct ProjectMappings {
     /// Those that can be read, in the order of their ids.
     pub all: Vec<Mapping>,
-    damaged: Vec<DamagedRow>,
+    /// The others.
+    pub damaged: Vec<DamagedMapping>,
 }
 
 impl ProjectMappings {
-    fn from_rows(rows: impl IntoIterator<Item = Row>) -> Self {
-        let mut mappings = Self::default();
-        for row in rows {
-            match parse_row(row) {
-                Ok(mapping) => mappings.all.push(mapping),
-                Err(damaged) => mappings.damaged.push(damaged),
-            }
-        }
-        mappings
+    fn from_rows(rows: Vec<Row>) -> Self {
+        let (all, damaged) = keep(rows);
+        Self { all, damaged }
     }
 
     /// Finds the default for a member: that of the member's project role, else that of all members. A damaged default has no substitute:
@@ -135,15 +129,16 @@ impl ProjectMappings {
     /// [`Error::NoSuchMapping`] when neither exists, or when the one that counts is damaged.
     pub fn find_default(&self, project_role: ProjectRole) -> Result<&Mapping, Error> {
         let default_of = |wanted| self.all.iter().find(|mapping| mapping.is_default && mapping.project_role == wanted);
-        let is_damaged = |damaged: &&DamagedRow| {
-            damaged.is_default
-                && damaged.project_role.is_none_or(|role| role == project_role || role == ProjectRole::All)
+        let is_damaged = |damaged: &&DamagedMapping| {
+            let stored_role = damaged.project_role.as_ref().and_then(|text| text.parse::<ProjectRole>().ok());
+            damaged.is_default && stored_role.is_none_or(|role| role == project_role || role == ProjectRole::All)
         };
         let own_or_damaged = default_of(project_role).map(Ok).or_else(|| {
-            self.damaged.iter().find(is_damaged).map(|DamagedRow { id, .. }| {
+            self.damaged.iter().find(is_damaged).map(|damaged| {
                 Err(Error::NoSuchMapping(format!(
-                    "the row of a default role in the database of the server, role mapping {id}, is damaged; name a role, or ask \
-                     an administrator of the server to mend it"
+                    "the row of a default role in the database of the server, {}, is damaged; name a role, or ask an administrator \
+                     of the server to mend it",
+                    damaged.row.name()
                 )))
             })
         });
@@ -188,90 +183,186 @@ macro_rules! select {
 
 const SELECT: &str = select!("");
 
-type Row = (i64, i64, String, i64, String, String, i64, Option<String>, i64);
+/// The selected columns; the fourth is the number of clusters that the database belongs to.
+type Row = (
+    Stored<i64>,
+    Stored<i64>,
+    Stored<String>,
+    i64,
+    Stored<String>,
+    Stored<String>,
+    Stored<i64>,
+    Stored<Option<String>>,
+    Stored<i64>,
+);
 
-/// A row that somebody edited: a role mapping for nobody.
+/// A role mapping that is damaged, and the places that it takes from others.
 #[derive(Debug)]
-struct DamagedRow {
-    id: i64,
-    /// `None` when that is what cannot be read.
-    project_role: Option<ProjectRole>,
+pub struct DamagedMapping {
+    /// The row.
+    pub row: DamagedRow,
+    /// Its project.
+    pub project_id: Option<i64>,
+    /// Its role, as stored: a project has one role mapping for a role.
+    role: Option<String>,
+    /// Its project role, as stored.
+    project_role: Option<String>,
     is_default: bool,
 }
 
-/// Reads a row. `None` when it is damaged.
-fn from_row(row: Row) -> Option<Mapping> {
-    parse_row(row).ok()
-}
-
-/// Reads a row. One that somebody edited has a line in the log: such a mapping is for nobody, and the others go on.
-fn parse_row(row: Row) -> Result<Mapping, DamagedRow> {
-    let (id, project_id, project_name, clusters, project_role, role_arn, is_default, external_id, source_identity) =
-        row;
-    let parsed_role: Result<ProjectRole, CoreError> = project_role.parse();
-    let known_role = parsed_role.as_ref().ok().copied();
-    let parse = || {
-        let external_id: Option<ExternalId> = external_id.map(|id| id.parse()).transpose().map_err(str::to_owned)?;
-        let parsed = parsed_role.and_then(|project_role| Ok((project_role, role_arn.parse()?)));
-        let (project_role, role) = parsed.map_err(|error: CoreError| error.to_string())?;
-        let source_identity = match source_identity {
-            0 => false,
-            1 => true,
-            other => return Err(format!("source identity: {other} is neither 0 nor 1")),
-        };
-        Ok::<_, String>((project_role, role, external_id, source_identity))
-    };
-    match parse() {
-        Ok((project_role, role, external_id, source_identity)) => Ok(Mapping {
-            id,
-            project: Project::from_stored(project_id, project_name, clusters),
-            project_role,
-            role,
-            is_default: is_default == 1,
-            external_id,
-            source_identity,
-        }),
-        Err(problem) => {
-            log::damaged_row(
-                &format_args!("role mapping {id} of project {project_id}"),
-                &problem,
-                &format_args!("remove it with: role-mapping-server mapping remove {id}"),
-            );
-            Err(DamagedRow { id, project_role: known_role, is_default: is_default != 0 })
-        }
+impl DamagedMapping {
+    /// Whether a role mapping with these terms cannot be in the database beside it.
+    pub fn is_in_the_way_of(&self, project_id: i64, terms: &Terms) -> bool {
+        let is_of_role = self.role.as_deref() == Some(terms.role.as_str());
+        let is_of_project_role = self.project_role.as_deref() == Some(terms.project_role.query_name());
+        let is_default_too = terms.is_default && self.is_default && is_of_project_role;
+        self.project_id == Some(project_id) && (is_of_role || is_default_too)
     }
 }
 
-/// Lists all role mappings, in the order of their ids.
-pub async fn list(database: &Database) -> Result<Vec<Mapping>, sqlx::Error> {
+/// Refuses terms beside which a damaged role mapping cannot be.
+///
+/// # Errors
+/// [`Error::Damaged`].
+pub fn check_way(damaged: &[DamagedMapping], project_id: i64, terms: &Terms) -> Result<(), Error> {
+    match damaged.iter().find(|damaged| damaged.is_in_the_way_of(project_id, terms)) {
+        None => Ok(()),
+        Some(damaged) => Err(Error::Damaged(Box::new(damaged.row.clone()))),
+    }
+}
+
+/// Keeps the role mappings that are not damaged, and logs the others: those are for nobody.
+fn keep(rows: Vec<Row>) -> (Vec<Mapping>, Vec<DamagedMapping>) {
+    let (mut mappings, mut damaged) = (Vec::with_capacity(rows.len()), Vec::new());
+    for row in rows {
+        match read(row) {
+            Ok(mapping) => mappings.push(mapping),
+            Err(problem) => {
+                problem.row.log();
+                damaged.push(*problem);
+            }
+        }
+    }
+    (mappings, damaged)
+}
+
+fn read(row: Row) -> Result<Mapping, Box<DamagedMapping>> {
+    let (id, project_id, project_name, clusters, project_role, role_arn, is_default, external_id, source_identity) =
+        row;
+    let (known_id, known_project) = (id.clone().value(), project_id.clone().value());
+    let (known_role, role) = (project_role.clone().value(), role_arn.clone().value());
+    let known_default = is_default.clone().value() == Some(1);
+    let read = || {
+        let project_id = project_id.read("project_id", Ok::<_, String>)?;
+        Ok::<_, Damage>(Mapping {
+            id: id.read("id", Ok::<_, String>)?,
+            project: Project::from_stored(project_id, project_name, clusters),
+            project_role: project_role.read("project_role", |text| text.parse::<ProjectRole>())?,
+            role: role_arn.read("role_arn", |text| text.parse::<RoleArn>())?,
+            is_default: is_default.read_flag("is_default")?,
+            external_id: external_id.read("external_id", |id| id.map(|id| id.parse()).transpose())?,
+            source_identity: source_identity.read_flag("source_identity")?,
+        })
+    };
+    read().map_err(|damage| {
+        let shown = |id: Option<i64>| id.map_or("?".to_owned(), |id| id.to_string());
+        let name = format!("role mapping {} of project {}", shown(known_id), shown(known_project));
+        let remedy = format!("remove it with: role-mapping-server mapping remove {}", shown(known_id));
+        let row = DamagedRow::new(name, "role_mappings", damage, remedy);
+        Box::new(DamagedMapping {
+            row,
+            project_id: known_project,
+            role,
+            project_role: known_role,
+            is_default: known_default,
+        })
+    })
+}
+
+/// Lists all role mappings, in the order of their ids, and those that are damaged.
+pub async fn list(database: &Database) -> Result<(Vec<Mapping>, Vec<DamagedMapping>), sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(select!("order by role_mappings.id")).fetch_all(database.pool()).await?;
-    Ok(rows.into_iter().filter_map(from_row).collect())
+    Ok(keep(rows))
 }
 
-/// Lists the role mappings of a project, in the order of their ids.
-pub async fn list_in_project(executor: impl AnyExecutor<'_>, project_id: i64) -> Result<Vec<Mapping>, sqlx::Error> {
-    Ok(load_project(executor, project_id).await?.all)
-}
-
-/// Loads the role mappings of a project as its members use them.
-pub async fn load_project(executor: impl AnyExecutor<'_>, project_id: i64) -> Result<ProjectMappings, sqlx::Error> {
+/// Lists the role mappings of a project, in the order of their ids, and those that are damaged.
+pub async fn list_in_project(
+    executor: impl AnyExecutor<'_>,
+    project_id: i64,
+) -> Result<(Vec<Mapping>, Vec<DamagedMapping>), sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(select!("where projects.id = $1 order by role_mappings.id"))
         .bind(project_id)
         .fetch_all(executor)
         .await?;
-    Ok(ProjectMappings::from_rows(rows))
+    Ok(keep(rows))
 }
 
-/// Lists the role mappings of these projects, within a project in the order of their ids.
-pub async fn list_in_projects(connection: &mut AnyConnection, ids: &[i64]) -> Result<Vec<Mapping>, sqlx::Error> {
-    let mut mappings = Vec::new();
+/// Lists the wanted role mappings of a project.
+pub async fn list_wanted(
+    executor: impl AnyExecutor<'_>,
+    project_id: i64,
+    wanted: Wanted<'_>,
+) -> Result<ProjectMappings, sqlx::Error> {
+    let (condition, limit, value) = wanted.sql();
+    let text = format!("{SELECT}where projects.id = $1 {condition} order by role_mappings.id {limit}");
+    let query = sqlx::query_as(AssertSqlSafe(text.replace("$3", "$2"))).bind(project_id);
+    let query = match value {
+        WantedValue::Role(role) => query.bind(role),
+        WantedValue::Limit(limit) => query.bind(limit),
+    };
+    Ok(ProjectMappings::from_rows(query.fetch_all(executor).await?))
+}
+
+/// Lists the role mappings of these projects, within a project in the order of their ids, and those that are damaged.
+pub async fn list_in_projects(
+    connection: &mut AnyConnection,
+    ids: &[i64],
+) -> Result<(Vec<Mapping>, Vec<DamagedMapping>), sqlx::Error> {
+    let mut rows: Vec<Row> = Vec::new();
     for ids in ids.chunks(rows_per_statement(1)) {
         let list = placeholders(1, ids.len());
         let text = format!("{}{list} order by role_mappings.id", select!("where projects.id in "));
         let query = ids.iter().fold(sqlx::query_as(AssertSqlSafe(text)), |query, id| query.bind(*id));
-        mappings.extend(query.persistent(false).fetch_all(&mut *connection).await?.into_iter().filter_map(from_row));
+        rows.extend(query.persistent(false).fetch_all(&mut *connection).await?);
     }
-    Ok(mappings)
+    Ok(keep(rows))
+}
+
+/// The longest list of a project's mappings that is loaded together with the member who asks for it.
+pub const SHORT_LIST: usize = 200;
+
+/// What a member asks for among the role mappings of a project, which may be very many.
+#[derive(Debug, Clone, Copy)]
+pub enum Wanted<'a> {
+    /// The defaults.
+    Defaults,
+    /// The mapping of this role.
+    Role(&'a RoleArn),
+    /// The first ones, one more than [`SHORT_LIST`].
+    First,
+}
+
+/// A value of a placeholder.
+enum WantedValue<'a> {
+    Role(&'a str),
+    Limit(i64),
+}
+
+impl<'a> Wanted<'a> {
+    /// Writes the condition, and the limit behind the order, with the value of their placeholder `$3`.
+    fn sql(self) -> (&'static str, &'static str, WantedValue<'a>) {
+        match self {
+            Wanted::Defaults => {
+                // One for each project role, and some that are damaged.
+                ("and role_mappings.is_default = 1", "limit $3", WantedValue::Limit(20))
+            }
+            Wanted::Role(role) => ("and role_mappings.role_arn = $3", "", WantedValue::Role(role.as_str())),
+            Wanted::First => {
+                let limit = i64::try_from(SHORT_LIST + 1).expect("a short list");
+                ("", "limit $3", WantedValue::Limit(limit))
+            }
+        }
+    }
 }
 
 /// A project as one of its members sees it.
@@ -282,48 +373,53 @@ pub struct MemberView {
     pub project: Project,
     /// The member's role in it.
     pub project_role: ProjectRole,
-    /// The role mappings of the project.
+    /// The wanted role mappings of the project.
     pub mappings: ProjectMappings,
 }
 
-/// Loads in one query the owner of an API key, a project, and its role mappings. `None` when nobody has the key, or when its
-/// owner is not a member of the project.
+/// Loads in one query the owner of an API key, a project, and those of its role mappings that are wanted. `None` when nobody has the key,
+/// or when its owner is not a member of the project.
 pub async fn load_member_view(
     database: &Database,
     key: &str,
     project_id: i64,
+    wanted: Wanted<'_>,
 ) -> Result<Option<MemberView>, sqlx::Error> {
-    let rows: Vec<AnyRow> = sqlx::query(
+    let (condition, limit, value) = wanted.sql();
+    let query = sqlx::query(AssertSqlSafe(format!(
         "select users.id, users.email, users.is_admin, users.key_hash, projects.name, members.project_role, \
          role_mappings.id, role_mappings.project_role, role_mappings.role_arn, role_mappings.is_default, \
-         role_mappings.external_id, role_mappings.source_identity from users \
+         role_mappings.external_id, role_mappings.source_identity, projects.id from users \
          join members on members.user_id = users.id and members.project_id = $2 \
          join projects on projects.id = members.project_id \
-         left join role_mappings on role_mappings.project_id = projects.id \
-         where users.key_prefix = $1 order by role_mappings.id",
-    )
-    .bind(api_key::read_prefix(key))
-    .bind(project_id)
-    .fetch_all(database.pool())
-    .await?;
+         left join role_mappings on role_mappings.project_id = projects.id {condition} \
+         where users.key_prefix = $1 order by role_mappings.id {limit}"
+    )));
+    let query = query.bind(api_key::read_prefix(key)).bind(project_id);
+    let query = match value {
+        WantedValue::Role(role) => query.bind(role),
+        WantedValue::Limit(limit) => query.bind(limit),
+    };
+    let rows: Vec<AnyRow> = query.fetch_all(database.pool()).await?;
     let Some(first) = rows.first() else { return Ok(None) };
-    if !api_key::has_hash(key, first.try_get(3)?) {
+    if !first.try_get::<Stored<String>, _>(3)?.value().is_some_and(|hash| api_key::has_hash(key, &hash)) {
         return Ok(None);
     }
-    let user = user::from_row(first.try_get(0)?, first.try_get(1)?, first.try_get(2)?);
-    let project = Project { id: project_id, name: first.try_get(4)? };
+    let user = damaged::keep(user::read(first.try_get(0)?, first.try_get(1)?, first.try_get(2)?));
+    let project = damaged::keep(project::read(project_id, first.try_get(4)?));
+    let (Some(user), Some(project)) = (user, project) else { return Ok(None) };
     let Some(project_role) = parse_stored_role(first.try_get(5)?, project_id, user.email.as_str()) else {
         return Ok(None);
     };
     let mut mappings = Vec::with_capacity(rows.len());
     for row in &rows {
         // A project without role mappings gives one row without a mapping.
-        if let Some(id) = row.try_get::<Option<i64>, _>(6)? {
-            let name = project.name.clone();
+        if !row.try_get_raw(6)?.is_null() {
+            let (id, of_project, name) = (row.try_get(6)?, row.try_get(12)?, row.try_get(4)?);
             let (role, arn, is_default) = (row.try_get(7)?, row.try_get(8)?, row.try_get(9)?);
-            let (external_id, source_identity) = (row.try_get(10)?, row.try_get::<Option<i64>, _>(11)?.unwrap_or(0));
+            let (external_id, source_identity) = (row.try_get(10)?, row.try_get(11)?);
             // Members are stored in a database that belongs to no cluster.
-            mappings.push((id, project_id, name, 0, role, arn, is_default, external_id, source_identity));
+            mappings.push((id, of_project, name, 0, role, arn, is_default, external_id, source_identity));
         }
     }
     Ok(Some(MemberView { user, project, project_role, mappings: ProjectMappings::from_rows(mappings) }))
@@ -332,11 +428,15 @@ pub async fn load_member_view(
 /// Finds the role mapping with this id, in any project.
 ///
 /// # Errors
-/// [`Error::NoSuchMapping`], [`Error::Database`].
+/// [`Error::NoSuchMapping`], [`Error::Damaged`], [`Error::Database`].
 pub async fn find(executor: impl AnyExecutor<'_>, id: i64) -> Result<Mapping, Error> {
     let row: Option<Row> =
         sqlx::query_as(select!("where role_mappings.id = $1")).bind(id).fetch_optional(executor).await?;
-    row.and_then(from_row).ok_or_else(|| no_such_id(id))
+    match row.map(read) {
+        Some(Ok(mapping)) => Ok(mapping),
+        Some(Err(damaged)) => Err(Error::Damaged(Box::new(damaged.row))),
+        None => Err(no_such_id(id)),
+    }
 }
 
 /// Finds the id of the project that has this role mapping, damaged or not.
@@ -354,17 +454,16 @@ pub async fn find_project_id(executor: impl AnyExecutor<'_>, id: i64) -> Result<
 /// Finds the role mapping with this id in this project. A mapping of another project is as unknown as one that does not exist.
 ///
 /// # Errors
-/// [`Error::NoSuchMapping`], [`Error::Database`].
+/// [`Error::NoSuchMapping`], [`Error::Damaged`], [`Error::Database`].
 ///
 /// Projects are compared by their ids: another server may have learned a new name a moment ago. The mapping has the project as the
 /// caller knows it.
 pub async fn find_in_project(database: &Database, project: &Project, id: i64) -> Result<Mapping, Error> {
-    let mapping = find(database.pool(), id).await?;
-    if mapping.project.id == project.id {
-        Ok(Mapping { project: project.clone(), ..mapping })
-    } else {
-        Err(no_such_id(id))
+    if find_project_id(database.pool(), id).await? != project.id {
+        return Err(no_such_id(id));
     }
+    let mapping = find(database.pool(), id).await?;
+    Ok(Mapping { project: project.clone(), ..mapping })
 }
 
 /// The error for an id that does not exist, or that the caller may not know of.
@@ -380,6 +479,16 @@ mod tests {
         let role = format!("arn:aws:iam::123456789012:role/r{id}").parse().expect("a role ARN");
         let project = Project { id: 119, name: "churn".to_owned() };
         Mapping { id, project, project_role, role, is_default, external_id: None, source_identity: false }
+    }
+
+    /// Role mapping 3, with an external id that is damaged, and with this project role, or with one that is damaged too.
+    fn damaged(project_role: Option<ProjectRole>, is_default: bool) -> DamagedMapping {
+        let stored = |text: &str| Stored::from(text.to_owned());
+        let project_role = project_role.map_or("BOSS", |role| role.query_name());
+        let (id, project_id, name, flag) = (3.into(), 119.into(), stored("churn"), i64::from(is_default).into());
+        let role = stored("arn:aws:iam::123456789012:role/r3");
+        let row = (id, project_id, name, 0, stored(project_role), role, flag, Some("a b".to_owned()).into(), 0.into());
+        *read(row).expect_err("it is damaged")
     }
 
     #[test]
@@ -405,9 +514,9 @@ mod tests {
     #[test]
     fn a_damaged_default_has_no_substitute_and_concerns_nobody_else() {
         use ProjectRole::{All, DataOwner, DataScientist};
-        let with = |project_role, is_default| ProjectMappings {
+        let with = |project_role: Option<ProjectRole>, is_default| ProjectMappings {
             all: vec![mapping(1, All, true), mapping(2, DataOwner, true)],
-            damaged: vec![DamagedRow { id: 3, project_role, is_default }],
+            damaged: vec![damaged(project_role, is_default)],
         };
         let id = |mappings: &ProjectMappings| mappings.find_default(DataScientist).map(|mapping| mapping.id).ok();
         assert_eq!(id(&with(Some(DataScientist), true)), None);
@@ -416,7 +525,7 @@ mod tests {
         assert_eq!(id(&with(Some(DataScientist), false)), Some(1));
         assert_eq!(with(None, true).find_default(DataOwner).expect("own").id, 2);
         let text = with(Some(DataScientist), true).find_default(DataScientist).expect_err("damaged").to_string();
-        assert!(text.contains("role mapping 3, is damaged"), "{text}");
+        assert!(text.contains("role mapping 3 of project 119, is damaged"), "{text}");
     }
 
     #[test]

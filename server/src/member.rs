@@ -6,10 +6,10 @@ use sqlx::{AnyConnection, AssertSqlSafe};
 
 use crate::audit::{self, Action, Actor};
 use crate::database::Database;
+use crate::database::damaged::{self, DamagedRow, Stored};
 use crate::database::rows::{placeholders, rows_per_statement};
 use crate::error::Error;
 use crate::like;
-use crate::log;
 use crate::project::{self, Project, ProjectRef};
 use crate::user::{self, Email, Membership, User};
 
@@ -25,7 +25,7 @@ pub async fn find(
             return Ok(projects.iter().find(|(project, _)| project.id == project_id).cloned());
         }
     };
-    let row: Option<(i64, String, String)> = sqlx::query_as(
+    let row: Option<(i64, Stored<String>, Stored<String>)> = sqlx::query_as(
         "select projects.id, projects.name, members.project_role from members \
          join projects on projects.id = members.project_id where members.project_id = $1 and members.user_id = $2",
     )
@@ -33,8 +33,15 @@ pub async fn find(
     .bind(user_id)
     .fetch_optional(database.pool())
     .await?;
-    Ok(row
-        .and_then(|(id, name, role)| Some((Project { id, name }, parse_stored_role(&role, id, user.email.as_str())?))))
+    Ok(row.and_then(|row| read_membership(row, user)))
+}
+
+/// Reads a project and the user's role in it. `None`, with a line in the log, when somebody edited one of them.
+fn read_membership(
+    (id, name, role): (i64, Stored<String>, Stored<String>),
+    user: &User,
+) -> Option<(Project, ProjectRole)> {
+    Some((damaged::keep(project::read(id, name))?, parse_stored_role(role, id, user.email.as_str())?))
 }
 
 /// The projects of a user that a search finds: how many, and some of them with the user's role in each.
@@ -72,7 +79,7 @@ pub async fn search_projects(
          where members.user_id = $1 and lower(projects.name) like $2 escape '!'",
     );
     let count = count.bind(user_id).bind(like::contains(text)).fetch_one(database.pool()).await?;
-    let rows: Vec<(i64, String, String)> = sqlx::query_as(AssertSqlSafe(format!(
+    let rows: Vec<(i64, Stored<String>, Stored<String>)> = sqlx::query_as(AssertSqlSafe(format!(
         "select projects.id, projects.name, members.project_role from members \
          join projects on projects.id = members.project_id \
          where members.user_id = $1 and lower(projects.name) like $2 escape '!' \
@@ -85,10 +92,7 @@ pub async fn search_projects(
     .bind(offset)
     .fetch_all(database.pool())
     .await?;
-    let to_project = |(id, name, role): (i64, String, String)| {
-        Some((Project { id, name }, parse_stored_role(&role, id, user.email.as_str())?))
-    };
-    Ok(FoundProjects { count, projects: rows.into_iter().filter_map(to_project).collect() })
+    Ok(FoundProjects { count, projects: rows.into_iter().filter_map(|row| read_membership(row, user)).collect() })
 }
 
 /// Counts the members of a project whose addresses contain `text`, in any case.
@@ -111,7 +115,7 @@ pub async fn search(
     offset: i64,
     limit: i64,
 ) -> Result<Vec<(String, ProjectRole)>, sqlx::Error> {
-    let rows: Vec<(String, String)> = sqlx::query_as(AssertSqlSafe(format!(
+    let rows: Vec<(Stored<String>, Stored<String>)> = sqlx::query_as(AssertSqlSafe(format!(
         "select users.email, members.project_role from members join users on users.id = members.user_id \
          where members.project_id = $1 and lower(users.email) like $2 escape '!' \
          order by users.email collate {} limit $3 offset $4",
@@ -123,8 +127,9 @@ pub async fn search(
     .bind(offset)
     .fetch_all(database.pool())
     .await?;
-    let to_member = |(email, role): (String, String)| {
-        let role = parse_stored_role(&role, project_id, &email)?;
+    let to_member = |(email, role): (Stored<String>, Stored<String>)| {
+        let email = email.value()?;
+        let role = parse_stored_role(role, project_id, &email)?;
         Some((email, role))
     };
     Ok(rows.into_iter().filter_map(to_member).collect())
@@ -204,8 +209,9 @@ pub async fn check_all_source_identities(database: &Database) -> Result<(), Erro
 /// The most addresses that a message names.
 const MAX_NAMED: usize = 10;
 
-fn refuse_source_identities(addresses: Vec<String>) -> Result<(), Error> {
-    let emails = addresses.iter().map(|address| Email::from_cluster(address));
+fn refuse_source_identities(addresses: Vec<Stored<String>>) -> Result<(), Error> {
+    // A user whose address is not even a text cannot call.
+    let emails = addresses.into_iter().filter_map(Stored::value).map(|address| Email::from_cluster(&address));
     let problems: Vec<String> = emails.filter_map(|email| email.source_identity().err()).collect();
     match problems.len() {
         0 => Ok(()),
@@ -254,24 +260,25 @@ async fn find_role(
     project_id: i64,
     user_id: i64,
 ) -> Result<Option<String>, sqlx::Error> {
-    let role: Option<String> =
+    let role: Option<Stored<String>> =
         sqlx::query_scalar("select project_role from members where project_id = $1 and user_id = $2")
             .bind(project_id)
             .bind(user_id)
             .fetch_optional(connection)
             .await?;
+    let role = role.map(|role| role.value().unwrap_or_default());
     Ok(role.map(|role| role.parse().map_or(role, |role: ProjectRole| role.display_name().to_owned())))
 }
 
 /// Reads a project role as the database holds it. `None`, with a line in the log, when somebody edited the row: it then makes nobody a
 /// member.
-pub fn parse_stored_role(text: &str, project_id: i64, email: &str) -> Option<ProjectRole> {
-    let parsed = text.parse().map_err(|error: hops_credentials_core::error::Error| {
-        log::damaged_row(
-            &format_args!("member {email} of project {project_id}"),
-            &error,
-            &format_args!("set it with: role-mapping-server member set {project_id} {email} PROJECT_ROLE"),
-        );
-    });
-    parsed.ok()
+pub fn parse_stored_role(role: Stored<String>, project_id: i64, email: &str) -> Option<ProjectRole> {
+    let read = |text: String| match text.parse::<ProjectRole>() {
+        Ok(ProjectRole::All) => Err("no member has the role ALL".to_owned()),
+        other => other.map_err(|error| error.to_string()),
+    };
+    damaged::keep(role.read("project_role", read).map_err(|damage| {
+        let remedy = format!("set it with: role-mapping-server member set {project_id} {email} PROJECT_ROLE");
+        DamagedRow::new(format!("member {email} of project {project_id}"), "members", damage, remedy)
+    }))
 }

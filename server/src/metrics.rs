@@ -44,6 +44,7 @@ pub struct Metrics {
     sts: Family<Outcome, Counter>,
     sts_durations: Histogram,
     sessions: Family<Outcome, Counter>,
+    sign_ins: Family<Outcome, Counter>,
     refusals: Family<Limit, Counter>,
     /// Open connections.
     pub connections: Gauge,
@@ -92,6 +93,8 @@ impl Default for Metrics {
             "Session-token requests; those that are not of unknown callers are in the audit",
             sessions.clone(),
         );
+        let sign_ins = Family::default();
+        registry.register("sign_ins", "Tries to sign in to the pages", sign_ins.clone());
         let refusals = Family::default();
         registry.register("refused_by_limit", "Connections and requests beyond a limit", refusals.clone());
         let connections = Gauge::default();
@@ -116,6 +119,7 @@ impl Default for Metrics {
             sts,
             sts_durations,
             sessions,
+            sign_ins,
             refusals,
             connections,
             waiting_for_sts,
@@ -169,6 +173,12 @@ impl Metrics {
     /// Counts a session-token request whose caller nobody knows, which has no row in the audit.
     pub fn count_session_token_of_nobody(&self) {
         self.sessions.get_or_create(&Outcome { outcome: "unknown" }).inc();
+    }
+
+    /// Counts a try to sign in to the pages.
+    pub fn count_sign_in<T, E>(&self, result: &Result<T, E>) {
+        let outcome = if result.is_ok() { "granted" } else { "refused" };
+        self.sign_ins.get_or_create(&Outcome { outcome }).inc();
     }
 
     /// Counts a connection or a request beyond a limit, which its name tells.

@@ -8,8 +8,10 @@ use serde_json::json;
 use sqlx::{AnyConnection, AnyExecutor, AssertSqlSafe};
 
 use crate::audit::{self, Action, Actor};
+use crate::database::damaged::{DamagedRow, Stored};
+use crate::database::error::is_conflict;
 use crate::database::rows::{placeholders, rows_per_statement};
-use crate::database::{Database, is_conflict, next_id, row_lock};
+use crate::database::{Database, next_id, row_lock};
 use crate::error::Error;
 use crate::like;
 
@@ -194,20 +196,38 @@ pub async fn insert_all(
 }
 
 /// Lists the ids and names of all projects as they are stored: two never have the same name.
-pub async fn list_stored(executor: impl AnyExecutor<'_>) -> Result<Vec<(i64, String)>, sqlx::Error> {
+pub async fn list_stored(executor: impl AnyExecutor<'_>) -> Result<Vec<(i64, Stored<String>)>, sqlx::Error> {
     sqlx::query_as("select id, name from projects").fetch_all(executor).await
 }
 
 /// Reads a project with the name under which it is shown.
-fn from_row((id, name, clusters): (i64, String, i64)) -> Project {
+fn from_row((id, name, clusters): (i64, Stored<String>, i64)) -> Project {
     Project::from_stored(id, name, clusters)
+}
+
+/// Reads the project with this id.
+///
+/// # Errors
+/// [`DamagedRow`] when its name is one that no project can have: then it has no members.
+pub fn read(id: i64, name: Stored<String>) -> Result<Project, DamagedRow> {
+    let name = name.read("name", |text| text.parse::<ProjectName>());
+    name.map(|ProjectName(name)| Project { id, name }).map_err(|damage| {
+        let remedy = format!("correct it with: update projects set name = 'NAME' where id = {id}");
+        DamagedRow::new(format!("project {id}"), "projects", damage, remedy)
+    })
 }
 
 impl Project {
     /// Makes a project of the database from its stored name. `clusters` is the number of clusters that the database belongs to, one or
-    /// none. The name of a cluster's project may come from a program that stored every name, so it counts as told.
-    pub fn from_stored(id: i64, name: String, clusters: i64) -> Self {
-        if clusters > 0 { Self::of_cluster(id, Some(&name)) } else { Self { id, name } }
+    /// none. The name of a cluster's project may come from a program that stored every name, so it counts as told. Another name that is
+    /// damaged is shown all the same, unless nobody could read it in a line.
+    pub fn from_stored(id: i64, name: Stored<String>, clusters: i64) -> Self {
+        let name = name.value();
+        if clusters > 0 {
+            return Self::of_cluster(id, name.as_deref());
+        }
+        let shown = name.filter(|name| !name.is_empty() && !name.chars().any(char::is_control));
+        Self { id, name: shown.unwrap_or_else(|| format!("(project {id})")) }
     }
 
     /// Makes a project of a cluster. `told` is the name that the cluster tells.
@@ -283,10 +303,11 @@ pub async fn find_renamed<'a>(
         // The driver binds no lists, and a number holds nothing but digits.
         let list = ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let query = format!("select id, name from projects where id in ({list})");
-        let stored: Vec<(i64, String)> = sqlx::query_as(AssertSqlSafe(query)).fetch_all(database.pool()).await?;
+        let stored: Vec<(i64, Stored<String>)> =
+            sqlx::query_as(AssertSqlSafe(query)).fetch_all(database.pool()).await?;
         renamed.extend(stored.into_iter().filter_map(|(id, name)| {
             let project = told[&id];
-            (project.name != name).then(|| project.clone())
+            (Some(&project.name) != name.value().as_ref()).then(|| project.clone())
         }));
     }
     Ok(renamed)
@@ -308,8 +329,8 @@ pub async fn search(
     offset: i64,
     limit: i64,
 ) -> Result<Vec<(Project, i64)>, sqlx::Error> {
-    let rows: Vec<(i64, String, i64)> = sqlx::query_as(AssertSqlSafe(format!(
-        "select id, name, (select count(*) from members where project_id = projects.id) from projects \
+    let rows: Vec<(i64, Stored<String>, i64, i64)> = sqlx::query_as(AssertSqlSafe(format!(
+        "select id, name, (select count(*) from identity), (select count(*) from members where project_id = projects.id) from projects \
          where lower(name) like $1 escape '!' or id = $2 order by name collate {}, id limit $3 offset $4",
         database.binary()
     )))
@@ -319,7 +340,7 @@ pub async fn search(
     .bind(offset)
     .fetch_all(database.pool())
     .await?;
-    Ok(rows.into_iter().map(|(id, name, members)| (Project { id, name }, members)).collect())
+    Ok(rows.into_iter().map(|(id, name, clusters, members)| (from_row((id, name, clusters)), members)).collect())
 }
 
 #[cfg(test)]

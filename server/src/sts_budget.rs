@@ -23,8 +23,8 @@ const BURST: f64 = 200.0;
 const MEMBER_CALLS_PER_SECOND: f64 = 10.0;
 const MEMBER_BURST: f64 = 100.0;
 
-/// The members that are remembered. One whose bucket is full again is forgotten first.
-const MAX_MEMBERS: usize = 10_000;
+/// The time in which the bucket of a member fills up. Then it is forgotten.
+const MEMBER_REFILL: Duration = Duration::from_secs(10);
 
 /// The pause after STS has throttled. It doubles while STS goes on, up to the second value.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -59,6 +59,8 @@ pub struct StsBudget(Mutex<State>);
 struct State {
     account: Bucket,
     members: HashMap<String, Bucket>,
+    /// The next time to forget members.
+    forget_at: Instant,
     paused_until: Option<Instant>,
     pause: Duration,
     renewals_waiting: usize,
@@ -94,6 +96,7 @@ impl Default for StsBudget {
         Self(Mutex::new(State {
             account: Bucket::full(BURST, Instant::now()),
             members: HashMap::new(),
+            forget_at: Instant::now(),
             paused_until: None,
             pause: Duration::ZERO,
             renewals_waiting: 0,
@@ -109,9 +112,9 @@ impl StsBudget {
     pub fn take_for_member(&self, member: &str) -> Result<(), Refusal> {
         let now = Instant::now();
         let mut state = self.lock();
-        if state.members.len() >= MAX_MEMBERS {
-            let refill = Duration::from_secs_f64(MEMBER_BURST / MEMBER_CALLS_PER_SECOND);
-            state.members.retain(|_, bucket| now < bucket.at + refill);
+        if now >= state.forget_at {
+            state.members.retain(|_, bucket| now < bucket.at + MEMBER_REFILL);
+            state.forget_at = now + MEMBER_REFILL;
         }
         let bucket = state.members.entry(member.to_owned()).or_insert_with(|| Bucket::full(MEMBER_BURST, now));
         bucket.take(MEMBER_CALLS_PER_SECOND, MEMBER_BURST, now).map_err(Refusal::Member)
@@ -251,6 +254,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn after_a_pause_those_who_waited_do_not_all_call_at_once() {
+        let budget = StsBudget::default();
+        budget.throttled();
+        sleep(FIRST_PAUSE).await;
+        let at_once = (0..100).filter(|_| budget.try_take(Turn::Newcomer, Instant::now()).is_ok()).count();
+        assert_eq!(at_once, 1);
+        sleep(Duration::from_millis(100)).await;
+        let then = (0..100).filter(|_| budget.try_take(Turn::Newcomer, Instant::now()).is_ok()).count();
+        assert_eq!(then, 10);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_member_has_a_limited_number_of_calls_and_nobody_else_waits_for_it() {
         let budget = StsBudget::default();
         let taken = (0..1000).filter(|_| budget.take_for_member("eve").is_ok()).count();
@@ -260,5 +275,19 @@ mod tests {
         budget.take_for_member("ada").expect("her own");
         sleep(Duration::from_secs(1)).await;
         assert_eq!((0..1000).filter(|_| budget.take_for_member("eve").is_ok()).count(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_member_whose_calls_are_whole_again_is_forgotten_and_one_who_has_used_some_is_not() {
+        let budget = StsBudget::default();
+        for number in 0..1000 {
+            budget.take_for_member(&format!("user{number}")).expect("a call");
+        }
+        sleep(MEMBER_REFILL - Duration::from_secs(1)).await;
+        while budget.take_for_member("eve").is_ok() {}
+        assert_eq!(budget.lock().members.len(), 1001);
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!((0..1000).filter(|_| budget.take_for_member("eve").is_ok()).count(), 10, "as many as before");
+        assert_eq!(budget.lock().members.keys().collect::<Vec<_>>(), ["eve"]);
     }
 }

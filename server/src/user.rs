@@ -12,7 +12,9 @@ use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
 use crate::api_key::{ApiKey, has_hash, hash_key, read_prefix};
 use crate::audit::{self, Action, Actor};
-use crate::database::{Database, is_conflict, next_id};
+use crate::database::damaged::{self, DamagedRow, Stored};
+use crate::database::error::is_conflict;
+use crate::database::{Database, next_id};
 use crate::error::Error;
 use crate::like;
 use crate::project::Project;
@@ -107,18 +109,23 @@ pub enum Membership {
     FromCluster(Arc<[(Project, ProjectRole)]>),
 }
 
-/// Adds a user and returns their first API key. `show` gets it before the commit: if nobody could read the key, nothing has changed.
+/// Refuses a user who exists.
 ///
 /// # Errors
-/// [`Error::UserExists`], [`Error::Database`], that of `show`; then nothing has changed.
-pub async fn add(
-    database: &Database,
-    actor: &Actor,
-    email: &Email,
-    is_admin: bool,
-    show: impl FnOnce(&ApiKey) -> Result<(), Error>,
-) -> Result<ApiKey, Error> {
-    let key = ApiKey::generate();
+/// [`Error::UserExists`], [`Error::Database`].
+pub async fn check_is_new(database: &Database, email: &Email) -> Result<(), Error> {
+    match find_id(database.pool(), email).await {
+        Ok(_) => Err(Error::UserExists(email.to_string())),
+        Err(Error::NoSuchUser(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Adds a user with this API key.
+///
+/// # Errors
+/// [`Error::UserExists`], [`Error::Database`]; then nothing has changed.
+pub async fn add(database: &Database, actor: &Actor, email: &Email, is_admin: bool, key: &ApiKey) -> Result<(), Error> {
     let mut transaction = database.begin_write().await?;
     let id = next_id(&mut transaction, "user").await?;
     sqlx::query("insert into users (id, email, is_admin, key_prefix, key_hash) values ($1, $2, $3, $4, $5)")
@@ -132,26 +139,18 @@ pub async fn add(
         .map_err(|error| if is_conflict(&error) { Error::UserExists(email.to_string()) } else { error.into() })?;
     let after = json!({"email": email.as_str(), "admin": is_admin, "keyPrefix": read_prefix(key.reveal())});
     audit::record_change(&mut transaction, actor, Action::UserAdd, None, None, Some(after)).await?;
-    show(&key)?;
     transaction.commit().await?;
-    Ok(key)
+    Ok(())
 }
 
-/// Replaces the API key of a user; the old one is void. `show` gets the key before the commit: if nobody could read it, the old one
-/// stays.
+/// Replaces the API key of a user by this one; the old one is void.
 ///
 /// # Errors
-/// [`Error::NoSuchUser`], [`Error::Database`], that of `show`; then nothing has changed.
-pub async fn renew_key(
-    database: &Database,
-    actor: &Actor,
-    email: &Email,
-    show: impl FnOnce(&ApiKey) -> Result<(), Error>,
-) -> Result<ApiKey, Error> {
-    let key = ApiKey::generate();
+/// [`Error::NoSuchUser`], [`Error::Database`]; then nothing has changed.
+pub async fn renew_key(database: &Database, actor: &Actor, email: &Email, key: &ApiKey) -> Result<(), Error> {
     let mut transaction = database.begin_write().await?;
     let id = find_id(&mut *transaction, email).await?;
-    let before: String =
+    let before: Stored<String> =
         sqlx::query_scalar("select key_prefix from users where id = $1").bind(id).fetch_one(&mut *transaction).await?;
     sqlx::query("update users set key_prefix = $1, key_hash = $2 where id = $3")
         .bind(read_prefix(key.reveal()))
@@ -160,28 +159,38 @@ pub async fn renew_key(
         .execute(&mut *transaction)
         .await?;
     let state = |prefix: &str| Some(json!({"email": email.as_str(), "keyPrefix": prefix}));
-    let (before, after) = (state(&before), state(read_prefix(key.reveal())));
+    let (before, after) = (state(&before.value().unwrap_or_default()), state(read_prefix(key.reveal())));
     audit::record_change(&mut transaction, actor, Action::UserKey, None, before, after).await?;
-    show(&key)?;
     transaction.commit().await?;
-    Ok(key)
+    Ok(())
 }
+
+/// Id, address, right, and one more text.
+type Row = (i64, Stored<String>, Stored<i64>, Stored<String>);
 
 /// Finds whose API key this is.
 pub async fn find_by_key(database: &Database, key: &str) -> Result<Option<User>, sqlx::Error> {
-    let row: Option<(i64, String, i64, String)> =
-        sqlx::query_as("select id, email, is_admin, key_hash from users where key_prefix = $1")
-            .bind(read_prefix(key))
-            .fetch_optional(database.pool())
-            .await?;
-    Ok(row
-        .filter(|(_, _, _, key_hash)| has_hash(key, key_hash))
-        .map(|(id, email, is_admin, _)| from_row(id, email, is_admin)))
+    let row: Option<Row> = sqlx::query_as("select id, email, is_admin, key_hash from users where key_prefix = $1")
+        .bind(read_prefix(key))
+        .fetch_optional(database.pool())
+        .await?;
+    let found = row.filter(|(_, _, _, key_hash)| key_hash.clone().value().is_some_and(|hash| has_hash(key, &hash)));
+    Ok(found.and_then(|(id, email, is_admin, _)| damaged::keep(read(id, email, is_admin))))
 }
 
-/// Makes a user from the columns of a row.
-pub fn from_row(id: i64, email: String, is_admin: i64) -> User {
-    User { email: Email(email), is_admin: is_admin == 1, membership: Membership::Stored(id) }
+/// Reads the user with this id.
+///
+/// # Errors
+/// [`DamagedRow`] when the address or the right is not one: then nobody is this user.
+pub fn read(id: i64, email: Stored<String>, is_admin: Stored<i64>) -> Result<User, DamagedRow> {
+    let read = || {
+        let email = email.read("email", |text| text.parse::<Email>().map(|_| Email(text)))?;
+        Ok(User { email, is_admin: is_admin.read_flag("is_admin")?, membership: Membership::Stored(id) })
+    };
+    read().map_err(|damage| {
+        let remedy = format!("correct it with: update users set email = 'EMAIL', is_admin = 0 where id = {id}");
+        DamagedRow::new(format!("user {id}"), "users", damage, remedy)
+    })
 }
 
 /// Counts the users whose address, or the prefix of whose key, contains `text`, in any case.
@@ -201,7 +210,7 @@ pub async fn search(
     offset: i64,
     limit: i64,
 ) -> Result<Vec<(User, String)>, sqlx::Error> {
-    let rows: Vec<(i64, String, i64, String)> = sqlx::query_as(AssertSqlSafe(format!(
+    let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(format!(
         "select id, email, is_admin, key_prefix from users \
          where lower(email) like $1 escape '!' or key_prefix like $1 escape '!' \
          order by email collate {} limit $2 offset $3",
@@ -212,7 +221,10 @@ pub async fn search(
     .bind(offset)
     .fetch_all(database.pool())
     .await?;
-    Ok(rows.into_iter().map(|(id, email, is_admin, prefix)| (from_row(id, email, is_admin), prefix)).collect())
+    let keep = |(id, email, is_admin, prefix): Row| {
+        Some((damaged::keep(read(id, email, is_admin))?, prefix.value().unwrap_or_default()))
+    };
+    Ok(rows.into_iter().filter_map(keep).collect())
 }
 
 /// Finds the id of the user with this address.
@@ -247,6 +259,19 @@ mod tests {
         }
         for text in ["", "ada", "@example.org", "ada@", "a da@example.org", "ada@example.org\n", &"a".repeat(300)] {
             assert!(text.parse::<Email>().is_err(), "{text:?}");
+        }
+    }
+    #[test]
+    fn a_source_identity_is_the_whole_address_or_none() {
+        let identity = |text: &str| Email::from_cluster(text).source_identity().map(str::to_owned);
+        for legal in ["ab", "ada@example.org", "A_b+c=d,e.f@g-h", &"x".repeat(64)] {
+            assert_eq!(identity(legal).as_deref(), Ok(legal));
+        }
+        for illegal in
+            ["", "a", &"x".repeat(65), "älma@example.org", "o'hara@example.org", "a b", "a/b", "a:b", "ab\n", "李李"]
+        {
+            let refused = identity(illegal).expect_err(illegal);
+            assert!(refused.contains("cannot be a source identity"), "{refused}");
         }
     }
 }

@@ -20,9 +20,19 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// The number of addresses in memory. While it is full, other addresses are not counted.
 const MAX_ADDRESSES: usize = 10_000;
 
+/// The time between two looks for addresses whose window is over: not every key costs a look at all of them.
+const FORGET_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The wrong keys of each address.
 #[derive(Debug, Clone, Default)]
-pub struct WrongKeys(Arc<Mutex<HashMap<IpAddr, Window>>>);
+pub struct WrongKeys(Arc<Mutex<Windows>>);
+
+#[derive(Debug, Default)]
+struct Windows {
+    by_address: HashMap<IpAddr, Window>,
+    /// The next time to forget addresses.
+    forget_at: Option<Instant>,
+}
 
 #[derive(Debug)]
 struct Window {
@@ -83,18 +93,24 @@ impl WrongKeys {
     /// Whether the address has sent too many wrong keys.
     pub fn is_jammed(&self, address: IpAddr, now: Instant) -> bool {
         let windows = self.lock();
-        windows.get(&to_network(address)).is_some_and(|window| window.is_running(now) && window.count >= MAX_WRONG_KEYS)
+        let window = windows.by_address.get(&to_network(address));
+        window.is_some_and(|window| window.is_running(now) && window.count >= MAX_WRONG_KEYS)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Window>> {
+    fn lock(&self) -> MutexGuard<'_, Windows> {
         self.0.lock().expect("nobody panics while holding it")
     }
 }
 
 /// Finds the window of an address, which begins anew after its time; `None` while too many other addresses are counted.
-fn find(windows: &mut HashMap<IpAddr, Window>, address: IpAddr, now: Instant) -> Option<&mut Window> {
-    if windows.len() >= MAX_ADDRESSES {
+fn find(
+    Windows { by_address: windows, forget_at }: &mut Windows,
+    address: IpAddr,
+    now: Instant,
+) -> Option<&mut Window> {
+    if forget_at.is_none_or(|at| now >= at) {
         windows.retain(|_, window| window.is_running(now) || window.under_way > 0);
+        *forget_at = Some(now + FORGET_INTERVAL);
     }
     let key = to_network(address);
     if windows.len() >= MAX_ADDRESSES && !windows.contains_key(&key) {
@@ -117,7 +133,7 @@ impl Try {
     /// Counts the key as a wrong one.
     pub fn was_wrong(self) {
         if let Some((wrong_keys, network)) = &self.place
-            && let Some(window) = wrong_keys.lock().get_mut(network)
+            && let Some(window) = wrong_keys.lock().by_address.get_mut(network)
         {
             window.count = window.count.saturating_add(1);
         }
@@ -127,7 +143,7 @@ impl Try {
 impl Drop for Try {
     fn drop(&mut self) {
         if let Some((wrong_keys, network)) = &self.place
-            && let Some(window) = wrong_keys.lock().get_mut(network)
+            && let Some(window) = wrong_keys.lock().by_address.get_mut(network)
         {
             window.under_way = window.under_way.saturating_sub(1);
             window.changed.notify_waiters();
@@ -181,9 +197,12 @@ mod tests {
         for number in 0..u32::try_from(MAX_ADDRESSES).expect("small") + 5 {
             wrong_keys.count(IpAddr::V4(number.into()), begin);
         }
-        assert_eq!(wrong_keys.0.lock().expect("no panic").len(), MAX_ADDRESSES);
+        assert_eq!(wrong_keys.lock().by_address.len(), MAX_ADDRESSES);
         waits(&wrong_keys, ADDRESS, 1, begin + WINDOW);
-        assert_eq!(wrong_keys.0.lock().expect("no panic").len(), 1);
+        assert_eq!(wrong_keys.lock().by_address.len(), 1);
+        // Long before there are too many.
+        waits(&wrong_keys, "192.0.2.8", 1, begin + WINDOW * 2);
+        assert_eq!(wrong_keys.lock().by_address.len(), 1);
     }
 
     #[tokio::test]

@@ -6,8 +6,8 @@ use hops_credentials_core::text::quoted;
 use crate::database::Database;
 use crate::error::Error;
 use crate::http::parameters::{Parameters, illegal};
-use crate::mapping::Mapping;
 use crate::mapping::list::{self, Condition, Direction, Filter, Key, Order};
+use crate::mapping::{Mapping, SHORT_LIST};
 
 /// The part of a list that a request wants.
 #[derive(Debug)]
@@ -44,10 +44,10 @@ impl Listing {
         Ok(Self { filter, order, offset: parameters.one("offset")?.unwrap_or(0), limit: parameters.one("limit")? })
     }
 
-    /// Picks the page out of all mappings of a project, which are in the order of their ids; `None` when the database has to filter or
-    /// sort them.
+    /// Picks the page out of the first mappings of a project, in the order of their ids; `None` when these are not all of them, or when
+    /// the database has to filter or sort them.
     pub fn pick(&self, mappings: &[Mapping]) -> Option<(usize, Vec<Mapping>)> {
-        let is_plain = self.filter.is_empty() && self.order.is_empty();
+        let is_plain = self.filter.is_empty() && self.order.is_empty() && mappings.len() <= SHORT_LIST;
         let page = || mappings.iter().skip(self.offset).take(self.limit.unwrap_or(usize::MAX)).cloned().collect();
         is_plain.then(|| (mappings.len(), page()))
     }

@@ -16,7 +16,7 @@ use crate::api::listing::{Listing, Page};
 use crate::app::App;
 use crate::database::Database;
 use crate::error::{Error, with_sources};
-use crate::http::auth::{Admin, Caller, DataOwner, Member, MemberMappings};
+use crate::http::auth::{Admin, Caller, DataOwner, Member, MemberDefaults, MemberMappings, MemberShortList};
 use crate::http::parameters::{MappingId, Parameters, illegal};
 use crate::identity::Identity;
 use crate::identity::cluster_client::Asker;
@@ -96,7 +96,7 @@ async fn list_response(database: Database, href: &str, page: Page) -> Result<Res
                 return Ok(None);
             }
             let later = ids.split_off(ids.len().min(PART));
-            let mappings = load(&database, &ids).await.inspect_err(|error| {
+            let mappings = load(database.pool(), &ids).await.inspect_err(|error| {
                 log::line(&format_args!("a list of role mappings broke off: {}", with_sources(error)));
             })?;
             let text = json_text(&items(&href, mappings));
@@ -119,7 +119,7 @@ fn json_text(value: &impl Serialize) -> String {
 /// `GET /project/{project}/cloud/role-mappings`
 pub async fn list_in_project(
     State(app): State<App>,
-    MemberMappings { member, mappings }: MemberMappings,
+    MemberShortList(MemberMappings { member, mappings }): MemberShortList,
     OriginalUri(uri): OriginalUri,
     parameters: Parameters,
 ) -> Result<Response, Error> {
@@ -144,7 +144,7 @@ pub async fn find_in_project(
 
 /// `GET /project/{project}/cloud/role-mappings/default`
 pub async fn find_default(
-    MemberMappings { member, mappings }: MemberMappings,
+    MemberDefaults(MemberMappings { member, mappings }): MemberDefaults,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Json<MappingBody>, Error> {
     let mapping = mappings.find_default(member.project_role)?;

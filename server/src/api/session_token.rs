@@ -1,7 +1,8 @@
 //! `GET /project/{project}/cloud/aws/session-token`: credentials of a mapped role for a member who may assume it.
 //!
-//! A caller who is refused is in the audit before their answer leaves, or is counted in a row that is there; one who is not, before STS
-//! is asked. Somebody whom the server does not know has no row: a metric counts them.
+//! A caller who is refused is in the audit before their answer leaves, or is counted in a row that is there; one who makes STS be asked,
+//! before it is; one who gets what STS gave another request, before they get it. Somebody whom the server does not know has no row: a
+//! metric counts them.
 
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
@@ -21,7 +22,7 @@ use crate::error::Error;
 use crate::http::auth::{AskingCaller, MemberMappings};
 use crate::http::deadline::Deadline;
 use crate::http::parameters::Parameters;
-use crate::issuer::{CredentialsKey, Renews};
+use crate::issuer::{Admission, CredentialsKey, Renews};
 use crate::mapping;
 
 /// Credentials as the contract writes them. Secret: it has no `Debug`, and it lives only as long as its response.
@@ -60,7 +61,7 @@ impl<S: Sync> FromRequestParts<S> for Renews {
 }
 
 /// Authorises the request, gets credentials, answers. The row is in the audit before STS is asked, its outcome before the answer
-/// leaves: no row, no credentials.
+/// leaves: no row, no credentials. Whoever waits for the call of another request has a row once it ends.
 pub async fn issue(
     State(app): State<App>,
     asking: Result<AskingCaller, Error>,
@@ -71,41 +72,46 @@ pub async fn issue(
     let AskingCaller { actor, key_prefix, project_id, member } =
         asking.inspect_err(|_| app.metrics.count_session_token_of_nobody())?;
     let mut record = SessionRequest { project_id, key_prefix, ..SessionRequest::default() };
-    let purpose = Purpose::SessionToken;
+    let (purpose, request_id) = (Purpose::SessionToken, actor.request_id.clone());
     let authorised = member.and_then(|member| authorise(member, &parameters?, app.source_identity, &mut record));
-    let admitted = authorised.and_then(|key| {
-        let renews = renews?;
-        let found = app.issuer.find(&key, renews);
-        if found.is_none() {
-            app.issuer.admit(&key)?;
+    if let Err(Error::NotMember(project_id)) = authorised {
+        app.issuer.forget_member(&actor.name, project_id);
+    }
+    let admitted = match authorised.and_then(|key| Ok((key, renews?))) {
+        Ok((key, renews)) => app.issuer.admit(&key, renews).await,
+        Err(reason) => Err(reason),
+    };
+    let answered = match admitted {
+        Ok(Admission::Granted(issued)) => {
+            record.take(&issued);
+            let recorded = app.recorder.insert(&actor, purpose, Outcome::Granted, &record).await;
+            app.metrics.count_session_token(&recorded);
+            recorded.map(|()| Json(SessionToken::new(&issued.credentials)))
         }
-        Ok((key, renews, found))
-    });
-    let (key, renews, found) = match admitted {
-        Ok(admitted) => admitted,
+        Ok(Admission::Call(call)) => match app.recorder.insert(&actor, purpose, Outcome::Asked, &record).await {
+            Err(error) => Err(call.give_up(error)),
+            // A task of its own: a client that hangs up cannot end a request between STS and the outcome in the audit.
+            Ok(()) => tokio::spawn(async move {
+                let outcome = call.make(deadline).await.map_err(Error::from);
+                let recorded = app.recorder.finish(&actor, purpose, record, outcome).await;
+                app.metrics.count_session_token(&recorded);
+                recorded
+            })
+            .await
+            .expect("the task neither panics nor is it cancelled")
+            .map(|issued| Json(SessionToken::new(&issued.credentials))),
+        },
+        // No row can be written.
+        Err(reason @ (Error::Database(_) | Error::Overloaded { .. })) => Err(reason),
         Err(reason) => {
             app.metrics.count_session_token(&Err::<(), ()>(()));
-            return Err(app.recorder.refuse(&actor, purpose, record, reason).await);
+            if let Error::TooManyRequests { .. } = reason {
+                record = record.without_role();
+            }
+            Err(app.recorder.refuse(&actor, purpose, record, reason).await)
         }
     };
-    if let Some(issued) = found {
-        record.take(&issued);
-        app.recorder.insert(&actor, purpose, Outcome::Granted, &record).await?;
-        app.metrics.count_session_token(&Ok::<(), ()>(()));
-        return Ok(Json(SessionToken::new(&issued.credentials)));
-    }
-    app.recorder.insert(&actor, purpose, Outcome::Asked, &record).await?;
-    // A task of its own: a client that hangs up cannot end a request between STS and the outcome in the audit.
-    let request_id = actor.request_id.clone();
-    tokio::spawn(async move {
-        let outcome = app.issuer.fetch(key, renews, deadline).await.map_err(Error::from);
-        app.metrics.count_session_token(&outcome);
-        app.recorder.finish(&actor, purpose, record, outcome).await
-    })
-    .await
-    .expect("the task neither panics nor is it cancelled")
-    .map(|issued| Json(SessionToken::new(&issued.credentials)))
-    .map_err(|error| error.for_member(&request_id))
+    answered.map_err(|error| error.for_member(&request_id))
 }
 
 /// Decides whether the caller gets credentials, and of which role. Fills `record` step by step, so that a refusal is recorded with

@@ -1,10 +1,12 @@
-//! The recorder: writes the rows of requests for credentials. All who wait share one transaction and so one flush to the disk; each
-//! waits until its own row is durable.
+//! The recorder: writes the rows of requests for credentials, and of refused sign-ins. All who wait share one transaction and so one
+//! flush to the disk; each waits until its own row is durable.
 //!
 //! Equal refusals of a minute are one row with a count, and a caller has a limited number of rows for refusals in a minute: nobody fills
-//! the disk or takes the turn to write from others by asking for what they may not have.
+//! the disk or takes the turn to write from others by asking for what they may not have. Whoever fails to sign in is one caller together
+//! with all others who do.
 
-use std::collections::HashMap;
+mod refusals;
+
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
@@ -13,6 +15,7 @@ use sqlx::AssertSqlSafe;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
+use self::refusals::Refusals;
 use super::{Actor, Purpose, SessionRequest};
 use crate::database::rows::{placeholders, rows_per_statement};
 use crate::database::{Database, milliseconds};
@@ -32,23 +35,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(8);
 /// The time between two writes of the counts of refusals.
 const COUNT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The time for which equal refusals are one row.
-const WINDOW: Duration = Duration::from_secs(60);
-
-/// The rows for refusals of one caller within [`WINDOW`]; further refusals are counted in one more row.
-const MAX_REFUSED_ROWS: u32 = 20;
-
-/// The refusals of one caller within [`WINDOW`] that say why; the next ones say that there are too many.
-const MAX_REFUSALS: u32 = 100;
-
-/// The rows of refusals, and the callers with refusals, that are remembered.
-const MAX_REMEMBERED: usize = 10_000;
-
 /// The longest reason in a row, in bytes.
 const MAX_REASON_BYTES: usize = 1024;
-
-/// The reason in the row for refusals beyond [`MAX_REFUSED_ROWS`].
-const OVERFLOW: &str = "more refused requests than the audit takes one by one";
 
 /// What became of a request for credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -89,6 +77,8 @@ struct Job {
 enum Entry {
     /// A new row.
     Row(Box<Row>),
+    /// A refusal, which is a new row unless another one counts it.
+    Refusal(Box<Row>),
     /// The outcome of a row that is there.
     Update(Box<Row>),
     /// Nothing, to wait for everything before it.
@@ -102,43 +92,6 @@ struct Row {
     purpose: Purpose,
     outcome: Outcome,
     request: SessionRequest,
-}
-
-/// The refusals of the last minute.
-#[derive(Debug, Default)]
-struct Refusals {
-    rows: HashMap<Refusal, Counted>,
-    callers: HashMap<String, Caller>,
-}
-
-/// What two refusals have in common to be one row.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Refusal {
-    actor: String,
-    address: Option<String>,
-    key_prefix: Option<String>,
-    purpose: Purpose,
-    project_id: Option<i64>,
-    role: Option<String>,
-    reason: String,
-}
-
-#[derive(Debug)]
-struct Counted {
-    id: String,
-    until: Instant,
-    /// Whether the row is there. Until then each refusal is a row of its own, since the write may fail.
-    is_durable: bool,
-    /// Refusals that the row does not count yet.
-    more: i64,
-    last_at: i64,
-}
-
-#[derive(Debug)]
-struct Caller {
-    until: Instant,
-    refusals: u32,
-    rows: u32,
 }
 
 impl Recorder {
@@ -195,20 +148,39 @@ impl Recorder {
     }
 
     /// Records that a request is refused before STS is asked; returns the error for the caller: the reason, or that there were too many
-    /// refusals. It waits until a new row is durable; the count of a row that is there follows within a second.
+    /// refusals. A reason that says itself when to come back, or what STS said, stays, and is not one of too many. It waits until a new row
+    /// is durable; the count of a row that is there follows within a second.
     pub async fn refuse(&self, actor: &Actor, purpose: Purpose, mut request: SessionRequest, reason: Error) -> Error {
-        request.refusal = Some(cut(reason.to_string()));
-        let row = Row::new(actor, purpose, Outcome::Refused, &request);
+        request.refusal = Some(reason.without_wait());
+        let counted = self.count(Row::new(actor, purpose, Outcome::Refused, &request)).await;
+        let is_excused = reason.retry_after().is_some() || matches!(reason, Error::Assume(_));
+        if is_excused {
+            self.lock().excuse(&actor.name);
+        }
+        match counted {
+            Ok(Some(wait)) if !is_excused => Error::TooManyRequests { seconds: wait.as_secs() + 1 },
+            Ok(_) => reason,
+            Err(error) => error,
+        }
+    }
+
+    /// Records that nobody is signed in. It waits as [`Recorder::refuse`] does.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Overloaded`]; then nobody knows whether there is a row.
+    pub async fn refuse_sign_in(&self, actor: &Actor, reason: &Error) -> Result<(), Error> {
+        let request = SessionRequest { refusal: Some(reason.without_wait()), ..SessionRequest::default() };
+        self.count(Row::new(actor, Purpose::SignIn, Outcome::Refused, &request)).await.map(drop)
+    }
+
+    /// Counts a refusal, and writes its row unless one is there that counts it. Returns how long the caller has to wait, if there were
+    /// too many.
+    async fn count(&self, row: Row) -> Result<Option<Duration>, Error> {
         let (new, wait) = self.lock().count(row, Instant::now());
-        if let Some(row) = new
-            && let Err(error) = self.write(Entry::Row(Box::new(row))).await
-        {
-            return error;
+        if let Some(row) = new {
+            self.write(Entry::Refusal(Box::new(row))).await?;
         }
-        match wait {
-            Some(wait) => Error::TooManyRequests { seconds: wait.as_secs() + 1 },
-            None => reason,
-        }
+        Ok(wait)
     }
 
     /// Waits until everything is written, for at most the time of a write.
@@ -239,97 +211,6 @@ impl Row {
     }
 }
 
-impl Refusals {
-    /// Counts a refusal. Returns the row to write, unless one is there that counts it; and how long the caller has to wait, if
-    /// there were too many.
-    fn count(&mut self, mut row: Row, now: Instant) -> (Option<Row>, Option<Duration>) {
-        if self.rows.len() >= MAX_REMEMBERED {
-            self.rows.retain(|_, counted| now < counted.until || counted.more > 0);
-        }
-        if self.callers.len() >= MAX_REMEMBERED {
-            self.callers.retain(|_, caller| now < caller.until);
-        }
-        let caller = self.callers.entry(row.actor.name.clone()).or_insert(Caller { until: now, refusals: 0, rows: 0 });
-        if now >= caller.until {
-            *caller = Caller { until: now + WINDOW, refusals: 0, rows: 0 };
-        }
-        caller.refusals = caller.refusals.saturating_add(1);
-        let wait = (caller.refusals > MAX_REFUSALS).then(|| caller.until - now);
-        let mut refusal = Refusal::of(&row);
-        let is_known = self.rows.get(&refusal).is_some_and(|counted| now < counted.until);
-        if !is_known && caller.rows >= MAX_REFUSED_ROWS {
-            row.request = SessionRequest {
-                refusal: Some(OVERFLOW.to_owned()),
-                key_prefix: row.request.key_prefix,
-                ..SessionRequest::default()
-            };
-            refusal = Refusal::of(&row);
-        }
-        match self.rows.get_mut(&refusal) {
-            // One whose last count is not written yet stays until then.
-            Some(counted) if counted.is_durable && (now < counted.until || counted.more > 0) => {
-                counted.more += 1;
-                counted.last_at = row.at;
-                (None, wait)
-            }
-            Some(_) | None => {
-                caller.rows += 1;
-                let id = row.actor.request_id.clone();
-                let counted = Counted { id, until: now + WINDOW, is_durable: false, more: 0, last_at: row.at };
-                if self.rows.len() < MAX_REMEMBERED {
-                    self.rows.insert(refusal, counted);
-                }
-                (Some(row), wait)
-            }
-        }
-    }
-
-    /// Notes that these rows are there, or that they are not.
-    fn settle(&mut self, rows: &[&Row], is_written: bool) {
-        for row in rows {
-            let refusal = Refusal::of(row);
-            let Some(counted) = self.rows.get_mut(&refusal) else { continue };
-            if counted.id == row.actor.request_id {
-                counted.is_durable = is_written;
-                if !is_written {
-                    self.rows.remove(&refusal);
-                }
-            }
-        }
-    }
-
-    /// Takes the counts that are not written yet: the id of the row, how many more, the last instant.
-    fn take_counts(&mut self) -> Vec<(String, i64, i64)> {
-        self.rows
-            .values_mut()
-            .filter(|counted| counted.more > 0)
-            .map(|counted| (counted.id.clone(), std::mem::take(&mut counted.more), counted.last_at))
-            .collect()
-    }
-
-    /// Puts counts back that could not be written.
-    fn put_back(&mut self, counts: &[(String, i64, i64)]) {
-        let more: HashMap<&str, i64> = counts.iter().map(|(id, more, _)| (id.as_str(), *more)).collect();
-        for counted in self.rows.values_mut() {
-            counted.more += more.get(counted.id.as_str()).copied().unwrap_or_default();
-        }
-    }
-}
-
-impl Refusal {
-    fn of(row: &Row) -> Self {
-        Self {
-            actor: row.actor.name.clone(),
-            address: row.actor.address.clone(),
-            key_prefix: row.request.key_prefix.clone(),
-            purpose: row.purpose,
-            project_id: row.request.project_id,
-            role: row.request.role.clone(),
-            reason: row.request.refusal.clone().unwrap_or_default(),
-        }
-    }
-}
-
 /// Cuts a reason: it may repeat a role ARN of 2 KiB.
 fn cut(mut reason: String) -> String {
     if reason.len() > MAX_REASON_BYTES {
@@ -352,13 +233,23 @@ async fn write_all(
     loop {
         let is_open = tokio::select! {
             number = queue.recv_many(&mut jobs, MAX_BATCH) => number > 0,
-            _ = ticks.tick() => true,
+            _ = ticks.tick() => {
+                refusals.lock().expect("nobody panics while holding it").forget(Instant::now());
+                true
+            }
         };
         // Nothing has been asked of STS for those who have left before their row was written.
         jobs.retain(|job: &Job| match &job.entry {
             Entry::Row(row) => row.outcome != Outcome::Asked || !job.done.is_closed(),
-            Entry::Update(_) | Entry::Flush => true,
+            Entry::Refusal(_) | Entry::Update(_) | Entry::Flush => true,
         });
+        for job in &mut jobs {
+            if let Entry::Refusal(row) = &mut job.entry {
+                let mut refusals = refusals.lock().expect("nobody panics while holding it");
+                let new = refusals.begin((**row).clone(), Instant::now());
+                job.entry = new.map_or(Entry::Flush, |row| Entry::Row(Box::new(row)));
+            }
+        }
         let counts = refusals.lock().expect("nobody panics while holding it").take_counts();
         if jobs.iter().any(|job| !matches!(job.entry, Entry::Flush)) || !counts.is_empty() {
             let written = match timeout(WRITE_TIMEOUT, write_batch(&database, &jobs, &counts)).await {
@@ -370,7 +261,7 @@ async fn write_all(
                 .iter()
                 .filter_map(|job| match &job.entry {
                     Entry::Row(row) if row.outcome == Outcome::Refused => Some(&**row),
-                    Entry::Row(_) | Entry::Update(_) | Entry::Flush => None,
+                    Entry::Row(_) | Entry::Refusal(_) | Entry::Update(_) | Entry::Flush => None,
                 })
                 .collect();
             refusals.lock().expect("nobody panics while holding it").settle(&refused, written.is_ok());
@@ -398,13 +289,13 @@ async fn write_all(
 }
 
 async fn write_batch(database: &Database, jobs: &[Job], counts: &[(String, i64, i64)]) -> Result<(), sqlx::Error> {
-    let mut transaction = database.begin_write().await?;
+    let mut transaction = database.begin_audit().await?;
     let (mut rows, mut updates) = (Vec::new(), Vec::new());
     for job in jobs {
         match &job.entry {
             Entry::Row(row) => rows.push(row),
             Entry::Update(row) => updates.push(row),
-            Entry::Flush => {}
+            Entry::Refusal(_) | Entry::Flush => {}
         }
     }
     for rows in rows.chunks(rows_per_statement(18)) {
@@ -467,66 +358,4 @@ async fn write_batch(database: &Database, jobs: &[Job], counts: &[(String, i64, 
             .await?;
     }
     transaction.commit().await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refused(actor: &str, project_id: i64) -> Row {
-        let request = SessionRequest {
-            project_id: Some(project_id),
-            refusal: Some("not a member".to_owned()),
-            ..SessionRequest::default()
-        };
-        let actor = Actor { request_id: crate::random::hex::<8>(), name: actor.to_owned(), address: None };
-        Row::new(&actor, Purpose::SessionToken, Outcome::Refused, &request)
-    }
-
-    #[test]
-    fn equal_refusals_of_a_minute_are_one_row_with_a_count() {
-        let (mut refusals, now) = (Refusals::default(), Instant::now());
-        let first = refusals.count(refused("ada", 1), now).0.expect("a row");
-        let second = refusals.count(refused("ada", 1), now).0.expect("nobody knows yet whether the first row is there");
-        refusals.settle(&[&first, &second], true);
-        for _ in 0..5 {
-            assert!(refusals.count(refused("ada", 1), now + Duration::from_secs(59)).0.is_none());
-        }
-        assert!(refusals.count(refused("eve", 1), now).0.is_some(), "somebody else has a row of their own");
-        let counts = refusals.take_counts();
-        assert_eq!(counts.iter().map(|(id, more, _)| (id, *more)).collect::<Vec<_>>(), [(&second.actor.request_id, 5)]);
-        refusals.put_back(&counts);
-        assert_eq!(refusals.take_counts().len(), 1);
-        assert!(refusals.count(refused("ada", 1), now + WINDOW).0.is_some(), "a new minute is a new row");
-    }
-
-    #[test]
-    fn a_caller_has_a_limited_number_of_rows_and_of_reasons_in_a_minute() {
-        let (mut refusals, now) = (Refusals::default(), Instant::now());
-        let mut written = Vec::new();
-        let mut waits = 0;
-        for project in 1..=1000 {
-            let (row, wait) = refusals.count(refused("ada", project), now);
-            if let Some(row) = row {
-                refusals.settle(&[&row], true);
-                written.push(row.request.refusal.expect("a reason"));
-            }
-            waits += usize::from(wait.is_some());
-        }
-        assert_eq!((written.len(), written.last().map(String::as_str)), (21, Some(OVERFLOW)));
-        assert_eq!(waits, 900);
-        assert_eq!(refusals.take_counts().iter().map(|(_, more, _)| more).sum::<i64>(), 979);
-        assert!(refusals.count(refused("eve", 1), now).1.is_none(), "nobody else waits");
-    }
-
-    #[test]
-    fn what_is_remembered_is_bounded() {
-        let (mut refusals, now) = (Refusals::default(), Instant::now());
-        for number in 0..2 * MAX_REMEMBERED {
-            let at = now + WINDOW * u32::try_from(number / MAX_REMEMBERED).expect("small") * 2;
-            let (row, _) = refusals.count(refused(&number.to_string(), 1), at);
-            refusals.settle(&row.iter().collect::<Vec<_>>(), true);
-        }
-        assert!(refusals.rows.len() <= MAX_REMEMBERED && refusals.callers.len() <= MAX_REMEMBERED);
-    }
 }

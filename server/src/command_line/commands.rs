@@ -17,11 +17,13 @@ use crate::app::App;
 use crate::audit::Actor;
 use crate::audit::recorder::Recorder;
 use crate::browser_session::cookie::Cookie;
+use crate::browser_session::session;
 use crate::command_line::import;
 use crate::command_line::options::{
     Command, HopsworksUrl, MappingCommand, MemberCommand, ProjectCommand, Serve, UserCommand,
 };
-use crate::database::{Address, Database, health};
+use crate::database::address::Address;
+use crate::database::{Database, health};
 use crate::error::{Error, with_sources};
 use crate::http::address_limit::AddressLimit;
 use crate::http::listen::{self, Listener};
@@ -43,12 +45,17 @@ use crate::{api, log, member, pages, project, user};
 /// The longest wait for STS to say who the base identity is.
 const STS_TIMEOUT: Duration = Duration::from_secs(7);
 
-/// The time between two looks for credentials that nobody gets any more.
+/// The time between two looks for what has ended: credentials that nobody gets any more, sessions of browsers, answers of a cluster.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
+
 /// The most requests under way, each of some KiB. One address may have half of them: thousands of jobs may share one.
 const MAX_REQUESTS: usize = 10_000;
+/// The most of them that may change something: those before one in the line to write are done before its deadline. One address may have
+/// a quarter.
+const MAX_CHANGES: usize = 1024;
 
-/// The longest wait for the database to close when the command ends.
+/// The longest wait for the audit and the database when the command ends. With the time for requests to end, and that of the log, it is less
+/// no more than five seconds.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Opens the database, creating or migrating it, and runs the command.
@@ -58,8 +65,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 pub async fn run(command: Command, address: &Address) -> Result<(), Error> {
     let database = Database::open(address, command.database_settings()).await?;
     let actor = Actor::command_line();
+    let mut recorder = None;
     let outcome = match command {
-        Command::Serve(options) => serve(&database, address, &options).await,
+        Command::Serve(options) => serve(&database, address, &options).await.map(|used| recorder = Some(used)),
         Command::User(_) | Command::Project(_) | Command::Member(_)
             if let Err(refusal) = identity::check_is_local(&database).await =>
         {
@@ -85,15 +93,37 @@ pub async fn run(command: Command, address: &Address) -> Result<(), Error> {
         }
         outcome => outcome,
     };
-    let _ = tokio::time::timeout(CLOSE_TIMEOUT, database.close()).await;
+    let closing = async {
+        if let Some(recorder) = recorder {
+            recorder.flush().await;
+        }
+        database.close().await;
+    };
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
     outcome
 }
 
+/// Prints a new API key, then makes it valid. A key is shown once, so one that nobody could read must not replace another one; and a
+/// terminal that is stopped, or a pipe that nobody reads, must not hold a lock of the database. So the key comes first, before the
+/// transaction. If that fails, the key on stdout is worth nothing, which the error says.
 async fn user(database: &Database, actor: &Actor, command: UserCommand) -> Result<(), Error> {
-    match command {
-        UserCommand::Add { email, admin, .. } => user::add(database, actor, &email, admin, print_key).await.map(drop),
-        UserCommand::Key { email, .. } => user::renew_key(database, actor, &email, print_key).await.map(drop),
-    }
+    let key = ApiKey::generate();
+    let (attempted, outcome) = match command {
+        UserCommand::Add { email, admin, .. } => {
+            user::check_is_new(database, &email).await?;
+            print_key(&key)?;
+            ("adding the user", user::add(database, actor, &email, admin, &key).await)
+        }
+        UserCommand::Key { email, .. } => {
+            user::find_id(database.pool(), &email).await?;
+            print_key(&key)?;
+            ("replacing the API key", user::renew_key(database, actor, &email, &key).await)
+        }
+    };
+    outcome.map_err(|error| Error::System {
+        attempted: format!("do not use the API key on stdout: {attempted}"),
+        source: error.into(),
+    })
 }
 
 async fn member(database: &Database, actor: &Actor, command: MemberCommand) -> Result<(), Error> {
@@ -115,13 +145,13 @@ async fn mapping(database: &Database, actor: &Actor, command: MappingCommand) ->
             let added = change::add(database, actor, project.id, terms).await?;
             report([added.id])
         }
-        MappingCommand::List { project: None, .. } => list(&mapping::list(database).await?),
+        MappingCommand::List { project: None, .. } => list(&mapping::list(database).await?.0),
         MappingCommand::List { project: Some(project), .. } => {
             let project = project.parse::<ProjectRef>()?.find(database.pool()).await?;
-            list(&mapping::list_in_project(database.pool(), project.id).await?)
+            list(&mapping::list_in_project(database.pool(), project.id).await?.0)
         }
         MappingCommand::Export { .. } => {
-            let mut mappings = mapping::list(database).await?;
+            let (mut mappings, _) = mapping::list(database).await?;
             if identity::find_cluster(database).await?.is_some() {
                 // Names pass from one project of a cluster to another; the file must reach the same projects later.
                 mappings.iter_mut().for_each(|mapping| mapping.project.name = mapping.project.id.to_string());
@@ -234,7 +264,8 @@ fn print_key(key: &ApiKey) -> Result<(), Error> {
     writeln!(io::stdout(), "{}", key.reveal()).map_err(cannot_print)
 }
 
-async fn serve(database: &Database, address: &Address, options: &Serve) -> Result<(), Error> {
+/// Serves until the system asks to stop; returns the recorder, which may still have something to write.
+async fn serve(database: &Database, address: &Address, options: &Serve) -> Result<Recorder, Error> {
     log::watch_panics();
     if address.is_unprotected() {
         log::line(&"the connection to PostgreSQL is not protected: sslmode=disable");
@@ -266,19 +297,20 @@ async fn serve(database: &Database, address: &Address, options: &Serve) -> Resul
     };
     let certificate_and_key = options.tls_cert.as_deref().zip(options.tls_key.as_deref());
     let listener = Listener::bind(options.listen, certificate_and_key, settings).await?;
-    let requests = listener.capacity().min(MAX_REQUESTS);
+    // A connection that waits for its client gives its place to a probe; some always do, however much is under way.
+    let requests = (listener.capacity() - listener.capacity().div_ceil(8)).clamp(1, MAX_REQUESTS);
     let cookie = if options.tls_cert.is_some() || options.behind_proxy { Cookie::Secure } else { Cookie::Loopback };
     let metrics = Arc::new(Metrics::new(database.health().gauge()));
     let app = App {
         database: database.clone(),
-        sts: sts.clone(),
-        issuer: Arc::new(Issuer::new(sts.clone(), metrics.clone())),
+        issuer: Arc::new(Issuer::new(sts.clone(), database.clone(), metrics.clone())),
         recorder: Recorder::start(database.clone(), metrics.clone()),
         identity,
         wrong_keys,
         base_identity_panel: Arc::default(),
         audit_turn: Arc::new(Semaphore::new(1)),
-        requests: AddressLimit::new(requests, (requests / 2).max(1)),
+        requests: AddressLimit::new(requests, requests),
+        changes: AddressLimit::new(MAX_CHANGES, MAX_CHANGES / 4),
         metrics: metrics.clone(),
         is_behind_proxy: options.behind_proxy,
         source_identity: options.source_identity,
@@ -297,11 +329,20 @@ async fn serve(database: &Database, address: &Address, options: &Serve) -> Resul
             }
         }
     });
-    let issuer = app.issuer.clone();
+    let (issuer, sessions, identity) = (app.issuer.clone(), database.clone(), app.identity.clone());
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(SWEEP_INTERVAL).await;
             issuer.sweep();
+            if let Identity::Hopsworks(cluster) = &identity {
+                cluster.sweep();
+            }
+            // What keeps the database from it is in the log already, and the next time comes.
+            let _ = session::delete_ended(&sessions).await;
+            if let Err(error) = issuer.drop_withdrawn().await {
+                let error = with_sources(&Error::from(error));
+                log::line(&format_args!("cannot read the changes in the audit: {error}"));
+            }
         }
     });
     health::watch(database).await;
@@ -311,7 +352,6 @@ async fn serve(database: &Database, address: &Address, options: &Serve) -> Resul
         .merge(pages::routes(&app))
         .layer(middleware::from_fn_with_state(app.clone(), request_log::wrap))
         .with_state(app);
-    let served = listener.serve(router, metrics, health).await;
-    let _ = tokio::time::timeout(CLOSE_TIMEOUT, recorder.flush()).await;
-    served
+    listener.serve(router, metrics, health).await?;
+    Ok(recorder)
 }

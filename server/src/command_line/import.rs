@@ -29,6 +29,13 @@ pub async fn run(database: &Database, actor: &Actor, options: &Import) -> Result
         ));
     };
     let HopsworksUrl(url) = &options.from;
+    let cluster = identity::find_cluster(database).await?;
+    if let Some(cluster) = cluster.as_deref().filter(|cluster| *cluster != url.as_str()) {
+        return Err(Error::InvalidArgument(format!(
+            "this database serves the Hopsworks cluster {cluster}; a project is known by its id there, and {url} may give that id to \
+             another project, so import from the cluster itself"
+        )));
+    }
     let login = Login::with_api_key(key)
         .ok_or_else(|| Error::InvalidArgument("the text in API_KEY is not a key".to_owned()))?;
     let asker = Asker { login: &login, address: None };
@@ -40,12 +47,11 @@ pub async fn run(database: &Database, actor: &Actor, options: &Import) -> Result
             ),
             other => other,
         })?;
-    let is_of_cluster = identity::find_cluster(database).await?.is_some();
     let mut names = HashMap::new();
     let mut entries = Vec::with_capacity(remote_mappings.len());
     for RemoteMapping { project_id, project_name, terms } in remote_mappings {
-        // A database of a cluster has the ids of that cluster. Otherwise the ids are another server's, so only names count.
-        let project = if is_of_cluster {
+        // A database of a cluster has the ids of that cluster, which was asked. Otherwise the ids are another server's, so only names count.
+        let project = if cluster.is_some() {
             names.insert(project_id, project_name);
             project_id.to_string()
         } else {
@@ -55,7 +61,7 @@ pub async fn run(database: &Database, actor: &Actor, options: &Import) -> Result
         };
         entries.push(Entry { project, terms });
     }
-    let unknown_project = if is_of_cluster { UnknownProject::TakeOver(names) } else { UnknownProject::Add };
+    let unknown_project = if cluster.is_some() { UnknownProject::TakeOver(names) } else { UnknownProject::Add };
     let wanted = Wanted { entries, others: Others::Keep, unknown_project };
     if options.dry_run { apply::preview(database, &wanted).await } else { apply::apply(database, actor, &wanted).await }
 }

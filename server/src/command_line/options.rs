@@ -12,7 +12,8 @@ use hops_credentials_core::network::is_loopback;
 use hops_credentials_core::role::{ProjectRole, RoleArn};
 use reqwest::Url;
 
-use crate::database::{self, Address};
+use crate::database::address::Address;
+use crate::database::{self};
 use crate::mapping::terms::ExternalId;
 use crate::project::ProjectName;
 use crate::user::Email;
@@ -58,7 +59,8 @@ pub enum Command {
     /// Import the role mappings of another server or a Hopsworks cluster, and print what changes
     ///
     /// The variable API_KEY holds the API key of an administrator there. A project is found by its name, and added if it does
-    /// not exist; members are not imported. Mappings that only this server has stay.
+    /// not exist; members are not imported. Mappings that only this server has stay. The database of a Hopsworks cluster takes
+    /// mappings from that cluster only, by the ids of its projects.
     Import(Import),
 }
 
@@ -113,8 +115,8 @@ pub struct Serve {
     /// The longest wait for the next request of a connection; longer than that of the proxy in front
     #[arg(long, value_name = "SECONDS", default_value_t = 130, value_parser = value_parser!(u64).range(1..=3600))]
     pub keep_alive: u64,
-    /// The most connections to the database, and one more that checks it; by default 8 to PostgreSQL, and with SQLite one for each core,
-    /// from 2 to 8
+    /// The most connections to the database, and one more that checks it; by default 8 to PostgreSQL, and with SQLite one for each core
+    /// (2 to 8) and one more
     #[arg(long, value_name = "NUMBER")]
     pub database_connections: Option<NonZeroU32>,
     /// The longest wait for one of those connections
@@ -295,6 +297,7 @@ impl Command {
             Command::Serve(serve) => database::Settings {
                 connections: serve.database_connections,
                 timeout: Duration::from_secs(serve.database_timeout),
+                waits_to_migrate: true,
             },
             Command::Import(_) | Command::User(_) | Command::Project(_) | Command::Member(_) | Command::Mapping(_) => {
                 database::Settings::default()

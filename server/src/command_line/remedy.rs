@@ -10,6 +10,8 @@ pub fn remedy(error: &Error) -> String {
         "; add them with: role-mapping-server user add EMAIL".to_owned()
     } else if let Error::UserExists(email) = error {
         format!("; make a new key with: role-mapping-server user key {email}")
+    } else if let Error::Damaged(row) = error {
+        format!("; {}", row.remedy())
     } else {
         String::new()
     }

@@ -22,6 +22,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// The longest time for a check.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
+/// The time for which another writer of SQLite may hold the lock: an `apply` is at work for seconds, and that is not trouble.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
 /// A change that changes nothing. On a disk that is full, or on a database that became read-only, it fails like any other.
 const TRIAL: &str = "update schema_compatibility set one = 1 where one = 1";
 
@@ -128,7 +131,7 @@ impl Health {
 
 /// Checks the database once, and from then on in a task of its own.
 pub async fn watch(database: &Database) {
-    let mut watcher = Watcher { database: database.clone(), connection: None };
+    let mut watcher = Watcher { database: database.clone(), connection: None, locked_since: None };
     watcher.check().await;
     tokio::spawn(async move {
         loop {
@@ -144,6 +147,8 @@ struct Watcher {
     database: Database,
     /// Kept open on PostgreSQL. A connection to SQLite is new each time: a file that was removed or may not be read any more is noticed.
     connection: Option<AnyConnection>,
+    /// Since when another writer of SQLite holds the lock.
+    locked_since: Option<Instant>,
 }
 
 impl Watcher {
@@ -163,6 +168,15 @@ impl Watcher {
             self.connection = None;
             tried = self.try_in_time(must_write).await;
         }
+        if self.is_locked(&tried) {
+            let since = *self.locked_since.get_or_insert_with(Instant::now);
+            if before.is_ok() && since.elapsed() < LOCK_PATIENCE {
+                health.0.is_suspect.fetch_or(must_write, Ordering::Relaxed);
+                return;
+            }
+        } else {
+            self.locked_since = None;
+        }
         let result = tried.as_ref().map(|_| ()).map_err(|(unready, _)| *unready);
         if result.is_err() {
             self.connection = None;
@@ -179,6 +193,15 @@ impl Watcher {
                 log::line(&format_args!("not ready: {unready}: {cause}"));
             }
             (Ok(()) | Err(_), Ok(()) | Err(_)) => {}
+        }
+    }
+
+    /// Whether another writer of SQLite, of this process or of another one, is at work.
+    fn is_locked(&self, tried: &Result<(), (Unready, Option<sqlx::Error>)>) -> bool {
+        match tried {
+            Err((Unready::NotWritable, None)) => self.database.turn.is_some(),
+            Err((Unready::NotWritable, Some(error))) => self.database.turn.is_some() && is_lock_of_sqlite(error),
+            _ => false,
         }
     }
 
@@ -221,6 +244,12 @@ impl Watcher {
             }
         }
     }
+}
+
+/// Whether SQLite says that it is locked (`SQLITE_BUSY` or one of its kinds).
+fn is_lock_of_sqlite(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xff == 5)
 }
 
 impl Database {

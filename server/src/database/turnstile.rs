@@ -5,7 +5,7 @@
 //!
 //! Solution: a writer locks `next`, then `now`, then releases `next`; it writes, and releases `now`. The writer that holds `next` is the
 //! next one, however busy the others are. The locks make it fair only; SQLite's own lock keeps the database right. So nobody waits long
-//! for them: who has waited in vain goes on without, and pays no attention to them for some time.
+//! for them: who has waited in vain goes on without, and waits for a moment only for some time.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -22,15 +22,18 @@ const POLL_INTERVAL: Duration = Duration::from_millis(2);
 /// The longest wait at the turnstile for one write.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The time without the turnstile after a wait in vain.
-const INATTENTION: Duration = Duration::from_secs(5);
+/// The longest wait after one in vain. Who has the turn looks at least every 100 ms whether SQLite is free: soon it finds it free.
+const HURRIED_PATIENCE: Duration = Duration::from_millis(60);
+
+/// The time for which writers hurry after a wait in vain.
+const HURRY: Duration = Duration::from_secs(5);
 
 /// The turnstile of a database. The writers of one process pass it one at a time.
 #[derive(Debug)]
 pub struct Turnstile {
     next: Arc<File>,
     now: Arc<File>,
-    ignored_until: Mutex<Option<Instant>>,
+    hurried_until: Mutex<Option<Instant>>,
 }
 
 /// A lock of a file, which ends when it is dropped.
@@ -61,25 +64,21 @@ impl Turnstile {
             }
             Ok::<_, io::Error>(Arc::new(file))
         };
-        Ok(Self { next: open("-next")?, now: open("-now")?, ignored_until: Mutex::default() })
+        Ok(Self { next: open("-next")?, now: open("-now")?, hurried_until: Mutex::default() })
     }
 
     /// Waits for the turn of this process, one second at most. Returns what to hold until the write ends; `None` if the wait was in
     /// vain.
     pub async fn pass(&self) -> Option<Held> {
-        let ignored_until = || self.ignored_until.lock().expect("nobody panics while holding it");
-        if ignored_until().is_some_and(|until| Instant::now() < until) {
-            return None;
-        }
-        let end = Instant::now() + PATIENCE;
+        let hurried_until = || self.hurried_until.lock().expect("nobody panics while holding it");
+        let is_hurried = hurried_until().is_some_and(|until| Instant::now() < until);
+        let end = Instant::now() + if is_hurried { HURRIED_PATIENCE } else { PATIENCE };
         let passed = async {
             let _next = lock(&self.next, end).await?;
             lock(&self.now, end).await
         };
         let held = passed.await;
-        if held.is_none() {
-            *ignored_until() = Some(Instant::now() + INATTENTION);
-        }
+        *hurried_until() = held.is_none().then(|| Instant::now() + HURRY);
         held
     }
 }
@@ -92,5 +91,31 @@ pub async fn lock(file: &Arc<File>, end: Instant) -> Option<Held> {
             Err(TryLockError::WouldBlock) if Instant::now() < end => sleep(POLL_INTERVAL).await,
             Err(TryLockError::WouldBlock | TryLockError::Error(_)) => return None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_has_waited_in_vain_still_lets_others_take_their_turn() {
+        let directory = std::env::temp_dir().join(format!("turnstile-files-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let database = directory.join("roles.db");
+        std::fs::write(&database, "").expect("a file");
+        let (server, command) =
+            (Turnstile::open(&database).expect("files"), Turnstile::open(&database).expect("files"));
+        let apply = command.pass().await.expect("nobody else is there");
+        assert!(server.pass().await.is_none(), "the other one is at work for long");
+        drop(apply);
+        let short = command.pass().await.expect("the turn is free");
+        let ending = tokio::spawn(async move {
+            sleep(Duration::from_millis(10)).await;
+            drop(short);
+        });
+        assert!(server.pass().await.is_some(), "it waits for the turn of the other one");
+        ending.await.expect("no panic");
+        std::fs::remove_dir_all(&directory).expect("it is there");
     }
 }

@@ -1,4 +1,5 @@
-//! A limit on what goes on at once, in all and for each client's address: one address cannot keep the others out.
+//! A limit on what goes on at once, in all and for each client's address. An address may have half of what the others leave: several
+//! addresses together cannot keep the others out either.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -21,7 +22,7 @@ struct Places {
 }
 
 impl AddressLimit {
-    /// Makes a limit of so many in all, and so many for each address.
+    /// Makes a limit of so many in all, and at most so many for each address.
     pub fn new(in_all: usize, each: usize) -> Self {
         Self { in_all, each, places: Arc::default() }
     }
@@ -31,7 +32,8 @@ impl AddressLimit {
         let address = to_network(address);
         let mut places = self.places.lock().expect("nobody panics while holding it");
         let taken = places.by_address.get(&address).copied().unwrap_or_default();
-        if places.taken >= self.in_all || taken >= self.each {
+        let free = self.in_all - (places.taken - taken);
+        if taken >= self.each.min(free.div_ceil(2)) {
             return None;
         }
         places.taken += 1;
@@ -73,5 +75,18 @@ mod tests {
         drop((one, other));
         assert_eq!(limit.places.lock().expect("no panic").by_address.len(), 1);
         assert!(enter("192.0.2.7").is_some());
+    }
+
+    #[test]
+    fn addresses_that_take_what_they_can_leave_something_to_the_next_one() {
+        let limit = AddressLimit::new(100, 100);
+        let take_all = |address: &str| {
+            let address = address.parse().expect("an address");
+            std::iter::from_fn(|| limit.enter(address)).collect::<Vec<_>>()
+        };
+        let taken = [take_all("192.0.2.7"), take_all("2001:db8:0:1::1"), take_all("2001:db8:0:2::1")];
+        assert_eq!(taken.each_ref().map(Vec::len), [50, 25, 13]);
+        assert!(take_all("2001:db8:0:1::2").is_empty(), "of a network that has its share");
+        assert_eq!(take_all("192.0.2.8").len(), 6);
     }
 }

@@ -8,19 +8,19 @@ use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
-use hops_credentials_core::role::ProjectRole;
+use hops_credentials_core::role::{ProjectRole, RoleArn};
 
 use crate::api_key;
 use crate::app::App;
 use crate::audit::Actor;
 use crate::error::Error;
 use crate::http::listen::Peer;
-use crate::http::parameters::ProjectId;
+use crate::http::parameters::{Parameters, ProjectId};
 use crate::http::request_log::{Recognised, RequestId};
 use crate::identity::Identity;
 use crate::identity::cluster_client::Asker;
 use crate::identity::login::Login;
-use crate::mapping::{self, MemberView, ProjectMappings};
+use crate::mapping::{self, MemberView, ProjectMappings, Wanted};
 use crate::member;
 use crate::project::Project;
 use crate::user::{Membership, User};
@@ -43,7 +43,8 @@ impl FromRequestParts<App> for Caller {
         if login.is_none() && !parts.headers.contains_key(AUTHORIZATION) {
             return Err(app.identity.no_login());
         }
-        Ok(Self::new(app, parts, authenticate(app, parts, login.as_ref()).await?))
+        let (user, _) = authenticate(app, parts, login).await?;
+        Ok(Self::new(app, parts, user))
     }
 }
 
@@ -83,25 +84,26 @@ pub fn client_address(app: &App, parts: &Parts) -> IpAddr {
     if app.is_behind_proxy { last_hop(&parts.headers).unwrap_or(peer.0.ip()) } else { peer.0.ip() }
 }
 
-/// Finds whose login this is; `None` is a text that nobody has as a login. Counts a wrong one: an address that sends many of them has to
-/// wait.
+/// Finds whose login this is, and returns both; `None` is a text that nobody has as a login. Counts a wrong one: an address that sends
+/// many of them has to wait.
 ///
 /// # Errors
 /// Those of [`Identity::authenticate`], [`Error::TooManyWrongKeys`].
-pub async fn authenticate(app: &App, parts: &Parts, login: Option<&Login>) -> Result<User, Error> {
+pub async fn authenticate(app: &App, parts: &Parts, login: Option<Login>) -> Result<(User, Login), Error> {
     let address = client_address(app, parts);
-    let error = match app.identity.authenticate(&app.database, login, address).await {
-        // No cluster has counted it.
-        Err(Error::NotOfCluster) if login.is_none() => {
-            let wait = app.wrong_keys.count(address, Instant::now());
-            wait.map_or(Error::NotOfCluster, |wait| Error::TooManyWrongLogins(wait.as_secs() + 1))
-        }
-        Err(Error::Unauthenticated) => {
-            let wait = app.wrong_keys.count(address, Instant::now());
-            wait.map_or(Error::Unauthenticated, |wait| Error::TooManyWrongKeys(wait.as_secs() + 1))
-        }
-        Err(error) => error,
-        Ok(user) => return Ok(user),
+    let count_wrong = || match (app.wrong_keys.count(address, Instant::now()), &app.identity) {
+        (None, identity) => identity.no_login(),
+        (Some(wait), Identity::Local) => Error::TooManyWrongKeys(wait.as_secs() + 1),
+        (Some(wait), Identity::Hopsworks(_)) => Error::TooManyWrongLogins(wait.as_secs() + 1),
+    };
+    let error = match login {
+        None => count_wrong(),
+        Some(login) => match app.identity.authenticate(&app.database, &login, address).await {
+            Ok(user) => return Ok((user, login)),
+            // What the cluster does not know, it has counted itself.
+            Err(Error::Unauthenticated) => count_wrong(),
+            Err(error) => error,
+        },
     };
     if [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS].contains(&error.status()) {
         app.metrics.wrong_keys.inc();
@@ -174,7 +176,7 @@ impl FromRequestParts<App> for Member {
     }
 }
 
-/// A member of the project in the path with its role mappings, loaded in one query: clients ask for them most.
+/// A member of the project in the path with those of its role mappings that they ask for, loaded in one query: clients ask for them most.
 pub struct MemberMappings {
     /// The member.
     pub member: Member,
@@ -182,11 +184,25 @@ pub struct MemberMappings {
     pub mappings: ProjectMappings,
 }
 
-impl FromRequestParts<App> for MemberMappings {
+/// A member with the defaults of the project.
+pub struct MemberDefaults(pub MemberMappings);
+
+impl FromRequestParts<App> for MemberDefaults {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
-        AskingCaller::from_request_parts(parts, app).await?.member
+        AskingCaller::find(parts, app, Wanted::Defaults).await?.member.map(Self)
+    }
+}
+
+/// A member with the first role mappings of the project, see [`Wanted::First`].
+pub struct MemberShortList(pub MemberMappings);
+
+impl FromRequestParts<App> for MemberShortList {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        AskingCaller::find(parts, app, Wanted::First).await?.member.map(Self)
     }
 }
 
@@ -202,16 +218,26 @@ pub struct AskingCaller {
     pub member: Result<MemberMappings, Error>,
 }
 
+/// A caller with the mapping of the role that `roleARN` names, or with the defaults.
 impl FromRequestParts<App> for AskingCaller {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        let parameters = Parameters::from_query(parts.uri.query().unwrap_or_default());
+        // Who reads the parameter says what is wrong with it.
+        let role: Option<RoleArn> = parameters.one("roleARN").unwrap_or_default();
+        Self::find(parts, app, role.as_ref().map_or(Wanted::Defaults, Wanted::Role)).await
+    }
+}
+
+impl AskingCaller {
+    async fn find(parts: &mut Parts, app: &App, wanted: Wanted<'_>) -> Result<Self, Error> {
         let project_id = ProjectId::from_request_parts(parts, app).await;
         let login = Login::from_headers(&parts.headers);
         let key = login.as_ref().and_then(Login::api_key);
         let key_prefix = key.map(|key| api_key::read_prefix(key).to_owned());
         if let (Identity::Local, Some(key), Ok(ProjectId(project_id))) = (&app.identity, key, &project_id)
-            && let Some(view) = mapping::load_member_view(&app.database, key, *project_id).await?
+            && let Some(view) = mapping::load_member_view(&app.database, key, *project_id, wanted).await?
         {
             let MemberView { user, project, project_role, mappings } = view;
             let member = Member { caller: Caller::new(app, parts, user), project, project_role };
@@ -227,7 +253,7 @@ impl FromRequestParts<App> for AskingCaller {
         let (actor, project) = (caller.actor.clone(), project_id.as_ref().ok().map(|ProjectId(id)| *id));
         let finding = async {
             let member = Member::find(app, caller, project_id?.0).await?;
-            let mut mappings = mapping::load_project(app.database.pool(), member.project.id).await?;
+            let mut mappings = mapping::list_wanted(app.database.pool(), member.project.id, wanted).await?;
             // The cluster has just told the name; that of the database may be older.
             mappings.all.iter_mut().for_each(|mapping| mapping.project = member.project.clone());
             Ok(MemberMappings { member, mappings })

@@ -1,21 +1,27 @@
-//! Open connections: how many there are, which of them are idle, and how long a client may take for the head of a request.
+//! Open connections: how many there are, which of them wait for their client, and how long a client may take for the head of a request.
 //!
 //! A connection that waits for its next request may wait for long: a proxy in front keeps its own end open for about two minutes, and
-//! would send a request into a connection that closes earlier. In return the one that is idle longest closes when another needs its place.
+//! would send a request into a connection that closes earlier. In return it gives its place to another one that needs it, and so does one
+//! that waits for the rest of a head or of a body. The address with most of them loses the one that waits longest: clients that dawdle,
+//! even from several addresses, keep out nobody who has fewer connections.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::body::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, Sleep};
 
 use super::address_limit::{AddressLimit, Place};
 use super::listen::CLIENT_TIMEOUT;
+use crate::wrong_keys::to_network;
 
 /// All open connections.
 pub struct Connections {
@@ -24,16 +30,18 @@ pub struct Connections {
     /// One permit for each connection that may still be opened.
     permits: Arc<Semaphore>,
     share: AddressLimit,
-    idle: Mutex<Idle>,
+    waiting: Mutex<Waiting>,
     /// Whether all have to end.
     end: watch::Sender<bool>,
 }
 
-/// The idle connections, the one that is idle longest first.
+/// The connections that wait for their client. Numbers grow, so the smallest one waits longest.
 #[derive(Default)]
-struct Idle {
+struct Waiting {
     next: u64,
-    waiting: BTreeMap<u64, Arc<Notify>>,
+    by_address: HashMap<IpAddr, BTreeMap<u64, Arc<Notify>>>,
+    /// How many connections of an address wait, and which one longest. The last address gives a place first.
+    ranks: BTreeSet<(usize, Reverse<u64>, IpAddr)>,
 }
 
 impl Connections {
@@ -44,42 +52,37 @@ impl Connections {
             capacity,
             permits: Arc::new(Semaphore::new(permits)),
             share: AddressLimit::new(usize::MAX, usize::try_from(each).expect("32 bits")),
-            idle: Mutex::default(),
+            waiting: Mutex::default(),
             end: watch::Sender::default(),
         })
     }
 
-    /// Takes a place for a connection, the place of the one that is idle longest if none is free. `None` when this address has as many
-    /// as it may.
-    pub async fn open(self: &Arc<Self>, address: IpAddr) -> Option<Arc<Connection>> {
+    /// Takes a place for a connection; if none is free, another connection that waits for its client has to end. `None` when this address
+    /// has as many as it may, or when no connection waits for its client.
+    pub fn open(self: &Arc<Self>, address: IpAddr) -> Option<Opening> {
         let place = self.share.enter(address)?;
-        let permit = match self.permits.clone().try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => {
-                if let Some((_, longest)) = self.idle().waiting.pop_first() {
-                    longest.notify_one();
-                }
-                self.permits.clone().acquire_owned().await.expect("it is never closed")
-            }
-        };
-        Some(self.connection(Some((permit, place))))
+        let permit = self.permits.clone().try_acquire_owned().ok();
+        if permit.is_none() {
+            self.waiting().take_next()?.notify_one();
+        }
+        let connection = self.connection(address, Some(place));
+        connection.wait_for_client(For::First { deadline: Instant::now() + CLIENT_TIMEOUT });
+        Some(Opening { connection, permit })
     }
 
     /// A connection without a place, which only learns that there is none.
-    pub fn beyond(self: &Arc<Self>) -> Arc<Connection> {
-        self.connection(None)
+    pub fn beyond(self: &Arc<Self>, address: IpAddr) -> Arc<Connection> {
+        self.connection(address, None)
     }
 
-    fn connection(self: &Arc<Self>, place: Option<(OwnedSemaphorePermit, Place)>) -> Arc<Connection> {
-        let close = Arc::new(Notify::new());
-        let number = self.idle().add(close.clone());
-        let phase = Phase::Unused { number, deadline: Instant::now() + CLIENT_TIMEOUT };
+    fn connection(self: &Arc<Self>, address: IpAddr, place: Option<Place>) -> Arc<Connection> {
         Arc::new(Connection {
             connections: self.clone(),
+            address: to_network(address),
             end: self.end.subscribe(),
-            close,
-            phase: Mutex::new(phase),
-            _place: place,
+            close: Arc::new(Notify::new()),
+            phase: Mutex::new(Phase::Busy),
+            place,
         })
     }
 
@@ -89,90 +92,185 @@ impl Connections {
         let _all = self.permits.acquire_many(self.capacity).await;
     }
 
-    fn idle(&self) -> MutexGuard<'_, Idle> {
-        self.idle.lock().expect("nobody panics while holding it")
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().expect("nobody panics while holding it")
     }
 }
 
-impl Idle {
-    fn add(&mut self, close: Arc<Notify>) -> u64 {
+/// A connection that has been accepted.
+pub struct Opening {
+    connection: Arc<Connection>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Opening {
+    /// Waits until the connection whose place it takes has ended. The permit ends with this connection. `None` when this one has to end
+    /// itself.
+    pub async fn ready(self) -> Option<(Arc<Connection>, OwnedSemaphorePermit)> {
+        let Self { connection, permit } = self;
+        let permit = match permit {
+            Some(permit) => permit,
+            None => tokio::select! {
+                permit = connection.connections.permits.clone().acquire_owned() => permit.expect("it is never closed"),
+                _ = connection.asked_to_end() => return None,
+            },
+        };
+        Some((connection, permit))
+    }
+}
+
+impl Waiting {
+    fn add(&mut self, address: IpAddr, close: Arc<Notify>) -> u64 {
         self.next += 1;
-        self.waiting.insert(self.next, close);
-        self.next
+        let number = self.next;
+        self.change(address, |connections| connections.insert(number, close));
+        number
+    }
+
+    fn remove(&mut self, address: IpAddr, number: u64) {
+        self.change(address, |connections| connections.remove(&number));
+    }
+
+    /// Takes the one that has to give its place.
+    fn take_next(&mut self) -> Option<Arc<Notify>> {
+        let (_, Reverse(number), address) = *self.ranks.last()?;
+        self.change(address, |connections| connections.remove(&number))
+    }
+
+    fn change<T>(&mut self, address: IpAddr, change: impl FnOnce(&mut BTreeMap<u64, Arc<Notify>>) -> T) -> T {
+        let connections = self.by_address.entry(address).or_default();
+        let rank = |connections: &BTreeMap<u64, _>| {
+            connections.first_key_value().map(|(number, _)| (connections.len(), Reverse(*number), address))
+        };
+        if let Some(rank) = rank(connections) {
+            self.ranks.remove(&rank);
+        }
+        let changed = change(connections);
+        match rank(connections) {
+            Some(rank) => drop(self.ranks.insert(rank)),
+            None => drop(self.by_address.remove(&address)),
+        }
+        changed
     }
 }
 
 /// What a connection waits for.
 #[derive(Clone, Copy)]
 enum Phase {
-    /// For the first byte of its first request.
-    Unused { number: u64, deadline: Instant },
-    /// For the first byte of its next request.
-    Idle { number: u64 },
-    /// For the rest of a head.
-    Head { deadline: Instant },
+    /// For its client. The number says since when.
+    Waiting { number: u64, for_what: For },
     /// For us.
     Busy,
+}
+
+/// What a client has to send.
+#[derive(Clone, Copy)]
+enum For {
+    /// The first byte of its first request.
+    First { deadline: Instant },
+    /// The first byte of its next request.
+    Next,
+    /// The rest of a head.
+    Head { deadline: Instant },
+    /// The rest of a body.
+    Body,
+}
+
+/// Why a connection has to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Another one needs its place.
+    GivesPlace,
+    /// The server stops.
+    Stop,
 }
 
 /// An open connection.
 pub struct Connection {
     connections: Arc<Connections>,
+    address: IpAddr,
     end: watch::Receiver<bool>,
     close: Arc<Notify>,
     phase: Mutex<Phase>,
-    _place: Option<(OwnedSemaphorePermit, Place)>,
+    place: Option<Place>,
 }
 
 impl Connection {
     /// Waits until the connection has to end with its present request.
-    pub async fn asked_to_end(&self) {
+    pub async fn asked_to_end(&self) -> End {
         let mut end = self.end.clone();
         tokio::select! {
-            () = self.close.notified() => {}
-            _ = end.wait_for(|end| *end) => {}
+            () = self.close.notified() => End::GivesPlace,
+            _ = end.wait_for(|end| *end) => End::Stop,
         }
     }
 
     /// Whether not a byte of a request has come.
     pub fn is_unused(&self) -> bool {
-        matches!(*self.phase(), Phase::Unused { .. })
+        matches!(*self.phase(), Phase::Waiting { for_what: For::First { .. }, .. })
     }
 
-    /// The head of a request is complete.
-    pub fn begin_request(&self) {
-        self.change(Phase::Busy);
+    /// Whether a part of a request has come, but not all of it.
+    pub fn has_part_of_request(&self) -> bool {
+        matches!(*self.phase(), Phase::Waiting { for_what: For::Head { .. } | For::Body, .. })
+    }
+
+    /// Whether a request is complete and its response is not on its way.
+    pub fn is_busy(&self) -> bool {
+        matches!(*self.phase(), Phase::Busy)
+    }
+
+    /// The head of a request is complete; returns its body, with which the request is.
+    pub fn begin_request(self: &Arc<Self>, body: Incoming) -> RequestBody {
+        if body.is_end_stream() {
+            self.be_busy()
+        } else {
+            self.wait_for_client(For::Body)
+        }
+        RequestBody { body, connection: self.clone() }
     }
 
     /// The response is on its way.
     pub fn end_request(&self) {
-        let number = self.connections.idle().add(self.close.clone());
-        self.change(Phase::Idle { number });
+        self.wait_for_client(For::Next);
     }
 
     fn receive(&self) {
         let phase = *self.phase();
-        match phase {
-            Phase::Unused { deadline, .. } => self.change(Phase::Head { deadline }),
-            Phase::Idle { .. } => self.change(Phase::Head { deadline: Instant::now() + CLIENT_TIMEOUT }),
-            Phase::Head { .. } | Phase::Busy => {}
+        let Phase::Waiting { number, for_what } = phase else { return };
+        match for_what {
+            For::First { deadline } => {
+                // It has waited since it was opened.
+                *self.phase() = Phase::Waiting { number, for_what: For::Head { deadline } };
+            }
+            For::Next => self.wait_for_client(For::Head { deadline: Instant::now() + CLIENT_TIMEOUT }),
+            For::Head { .. } | For::Body => {}
         }
     }
 
+    fn wait_for_client(&self, for_what: For) {
+        // One without a place has none to give.
+        if self.place.is_some() {
+            let number = self.connections.waiting().add(self.address, self.close.clone());
+            self.change(Phase::Waiting { number, for_what });
+        }
+    }
+
+    fn be_busy(&self) {
+        self.change(Phase::Busy);
+    }
+
     fn change(&self, next: Phase) {
-        match std::mem::replace(&mut *self.phase(), next) {
-            Phase::Unused { number, .. } | Phase::Idle { number } => {
-                drop(self.connections.idle().waiting.remove(&number))
-            }
-            Phase::Head { .. } | Phase::Busy => {}
+        if let Phase::Waiting { number, .. } = std::mem::replace(&mut *self.phase(), next) {
+            self.connections.waiting().remove(self.address, number);
         }
     }
 
     /// The instant by which the head must have come; an idle connection has as long as hyper gives it.
     fn deadline(&self) -> Option<Instant> {
         match *self.phase() {
-            Phase::Unused { deadline, .. } | Phase::Head { deadline } => Some(deadline),
-            Phase::Idle { .. } | Phase::Busy => None,
+            Phase::Waiting { for_what: For::First { deadline } | For::Head { deadline }, .. } => Some(deadline),
+            Phase::Waiting { for_what: For::Next | For::Body, .. } | Phase::Busy => None,
         }
     }
 
@@ -183,7 +281,37 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.change(Phase::Busy);
+        self.be_busy();
+    }
+}
+
+/// The body of a request. While a part of it is missing, its connection waits for the client.
+pub struct RequestBody {
+    body: Incoming,
+    connection: Arc<Connection>,
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if matches!(polled, Poll::Ready(None)) || polled.is_ready() && self.body.is_end_stream() {
+            self.connection.be_busy();
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

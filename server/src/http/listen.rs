@@ -29,7 +29,7 @@ use tower_service::Service;
 
 use crate::database::health::Health;
 use crate::error::Error;
-use crate::http::connection::{Connection, Connections, HeadTimeout};
+use crate::http::connection::{Connection, Connections, End, HeadTimeout};
 use crate::http::deadline::REQUEST_TIMEOUT;
 use crate::log;
 use crate::metrics::{GaugeGuard, Metrics};
@@ -53,6 +53,9 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 /// The connections beyond their address's share that get an answer at the same time, and the time for it.
 const MAX_REFUSALS: usize = 32;
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The longest time in which a connection that gives its place sends the rest of an answer.
+const GIVE_PLACE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The pause after a failed accept, for example when no file descriptor is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -169,18 +172,20 @@ impl Listener {
                 }
             };
             let (tls, keep_alive, metrics) = (self.tls.clone(), self.settings.keep_alive, metrics.clone());
-            if let Some(connection) = self.connections.open(peer.ip()).await {
+            if let Some(opening) = self.connections.open(peer.ip()) {
                 let router = router.clone();
                 tokio::spawn(async move {
                     let _open = GaugeGuard::new(&metrics.connections);
-                    serve_connection(stream, peer, tls, router, connection, keep_alive).await;
+                    if let Some((connection, _permit)) = opening.ready().await {
+                        serve_connection(stream, peer, tls, router, connection, keep_alive).await;
+                    }
                 });
                 continue;
             }
             metrics.count_refusal("connections");
             // Beyond that number there is no answer but the end of the connection.
             if let Ok(slot) = refusals.clone().try_acquire_owned() {
-                let (connection, refusal) = (self.connections.beyond(), refusal.clone());
+                let (connection, refusal) = (self.connections.beyond(peer.ip()), refusal.clone());
                 tokio::spawn(async move {
                     let refusing = serve_connection(stream, peer, tls, refusal, connection, REFUSAL_TIMEOUT);
                     let _ = tokio::time::timeout(REFUSAL_TIMEOUT, refusing).await;
@@ -209,7 +214,7 @@ async fn serve_connection(
         Some(tls) => {
             let stream = tokio::select! {
                 shaken = tokio::time::timeout(CLIENT_TIMEOUT, tls.accept(stream)) => shaken,
-                () = connection.asked_to_end() => return,
+                _ = connection.asked_to_end() => return,
             };
             if let Ok(Ok(stream)) = stream {
                 serve_http(stream, peer, router, connection, keep_alive).await;
@@ -226,8 +231,7 @@ where
     let requests = connection.clone();
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let (mut router, requests) = (router.clone(), requests.clone());
-        requests.begin_request();
-        let mut request: Request = request.map(Body::new);
+        let mut request: Request = request.map(|body| Body::new(requests.begin_request(body)));
         request.extensions_mut().insert(Peer(peer));
         async move {
             let response = router.call(request).await;
@@ -242,14 +246,22 @@ where
         .max_header_size(MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service);
     let mut serving = pin!(serving);
-    tokio::select! {
+    let end = tokio::select! {
         _ = &mut serving => return,
-        () = connection.asked_to_end() => {}
+        end = connection.asked_to_end() => end,
+    };
+    if connection.is_unused() || end == End::GivesPlace && connection.has_part_of_request() {
+        return;
     }
-    if !connection.is_unused() {
-        serving.as_mut().graceful_shutdown();
-        let _ = serving.await;
+    serving.as_mut().graceful_shutdown();
+    if end == End::GivesPlace {
+        // The client may not read its last answer. A request that came at this moment is answered.
+        let ended = tokio::time::timeout(GIVE_PLACE_TIMEOUT, &mut serving).await;
+        if ended.is_ok() || !connection.is_busy() {
+            return;
+        }
     }
+    let _ = serving.await;
 }
 
 fn make_acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Error> {

@@ -3,8 +3,9 @@
 //! The line has the client's address, the caller's e-mail address once it is known, the method and the path, never a word of the query, a
 //! header or a body: they may hold secrets of the caller.
 
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use axum::body::{Body, HttpBody};
@@ -17,6 +18,7 @@ use futures_util::FutureExt;
 use crate::app::App;
 use crate::browser_session::cookie::Cookie;
 use crate::error::Error;
+use crate::http::address_limit::Place;
 use crate::http::auth::client_address;
 use crate::http::deadline::Deadline;
 use crate::http::probes;
@@ -50,6 +52,50 @@ impl From<&Error> for Cause {
 #[derive(Debug, Clone, Default)]
 pub struct Recognised(pub Arc<OnceLock<String>>);
 
+/// A request among those under way. An extension of the request.
+#[derive(Debug, Clone)]
+pub struct UnderWay {
+    client: IpAddr,
+    may_change: bool,
+    places: Arc<Mutex<Option<Places>>>,
+}
+
+/// The places of a request: among all, and among those that may change something.
+#[derive(Debug)]
+struct Places {
+    _request: Place,
+    _change: Option<Place>,
+}
+
+impl UnderWay {
+    /// Waits for what the client has yet to send. The request has no place meanwhile: a client that dawdles takes none from others.
+    ///
+    /// # Errors
+    /// [`Error::TooManyAtOnce`] when no place is free afterwards.
+    pub async fn wait_for_client<T>(&self, app: &App, waiting: impl Future<Output = T>) -> Result<T, Error> {
+        let set = |places| *self.places.lock().expect("nobody panics while holding it") = places;
+        set(None);
+        let received = waiting.await;
+        set(Some(enter(app, self.client, self.may_change)?));
+        Ok(received)
+    }
+}
+
+fn enter(app: &App, client: IpAddr, may_change: bool) -> Result<Places, Error> {
+    let request = app.requests.enter(client).ok_or_else(|| {
+        app.metrics.count_refusal("requests");
+        Error::TooManyAtOnce("as many requests as the server takes from one address, or in all, are under way")
+    })?;
+    let change = may_change.then(|| app.changes.enter(client));
+    if let Some(None) = change {
+        app.metrics.count_refusal("changes");
+        return Err(Error::TooManyAtOnce(
+            "as many changes as the server takes from one address, or in all, are under way",
+        ));
+    }
+    Ok(Places { _request: request, _change: change.flatten() })
+}
+
 /// Wraps every handler; the outermost layer of the router.
 pub async fn wrap(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
@@ -63,15 +109,18 @@ pub async fn wrap(State(app): State<App>, request: Request, next: Next) -> Respo
     parts.extensions.insert(deadline);
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
     let is_probe = probes::PATHS.contains(&path.as_str());
-    let mut response = match app.requests.enter(client) {
-        None if !is_probe => {
-            app.metrics.count_refusal("requests");
-            let reason = "as many requests as the server takes from one address, or in all, are under way";
-            refuse(&path, Error::TooManyAtOnce(reason))
-        }
-        _ if is_too_large(&body) => refuse(&path, Error::TooLarge(MAX_BODY_BYTES)),
-        _place => {
-            match tokio::time::timeout_at(deadline.0, survive(next.run(Request::from_parts(parts, body)))).await {
+    let may_change = !method.is_safe();
+    let places = if is_probe { Ok(None) } else { enter(&app, client, may_change).map(Some) };
+    let mut response = match places {
+        Err(refusal) => refuse(&path, refusal),
+        Ok(_) if is_too_large(&body) => refuse(&path, Error::TooLarge(MAX_BODY_BYTES)),
+        Ok(places) => {
+            let places = Arc::new(Mutex::new(places));
+            parts.extensions.insert(UnderWay { client, may_change, places: places.clone() });
+            let answering = survive(next.run(Request::from_parts(parts, body)));
+            let answer = tokio::time::timeout_at(deadline.0, answering).await;
+            drop(places);
+            match answer {
                 Ok(Ok(response)) => response,
                 Ok(Err(panicked)) => {
                     app.metrics.panics.inc();

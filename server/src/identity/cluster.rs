@@ -126,6 +126,13 @@ impl Cluster {
         self.note_refusal(asker, found)
     }
 
+    /// Removes what the cluster told some time ago, which counts for nothing any more.
+    pub fn sweep(&self) {
+        let now = Instant::now();
+        self.users.sweep(now);
+        self.administrators.sweep(now);
+    }
+
     /// Whether the cluster has a project with this id. It tells strangers too.
     ///
     /// # Errors

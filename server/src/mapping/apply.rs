@@ -9,13 +9,15 @@ use serde_json::{Value, json};
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 use crate::audit::{self, Action, Actor, ProjectChange};
+use crate::database::damaged::Stored;
+use crate::database::error::is_conflict;
 use crate::database::rows::{placeholders, rows_per_statement};
-use crate::database::{Database, is_conflict, next_ids};
+use crate::database::{Database, next_ids};
 use crate::error::Error;
 use crate::mapping::entry::Entry;
 use crate::mapping::file::Difference;
 use crate::mapping::terms::Terms;
-use crate::mapping::{self, Mapping};
+use crate::mapping::{self, DamagedMapping, Mapping};
 use crate::member;
 use crate::project::{self, Project, ProjectRef};
 
@@ -78,7 +80,7 @@ struct Plan<'a> {
 ///
 /// # Errors
 /// [`Error::NoSuchProject`], [`Error::InvalidArgument`] when two entries contradict each other or a member's address cannot be a source
-/// identity, [`Error::Database`]; then nothing has changed.
+/// identity, [`Error::Damaged`] when a damaged row is in the way, [`Error::Database`]; then nothing has changed.
 pub async fn apply(database: &Database, actor: &Actor, wanted: &Wanted) -> Result<Vec<Difference>, Error> {
     let mut attempt = 1;
     loop {
@@ -106,11 +108,12 @@ pub async fn preview(database: &Database, wanted: &Wanted) -> Result<Vec<Differe
 impl<'a> Plan<'a> {
     async fn read(database: &Database, wanted: &'a Wanted) -> Result<Self, Error> {
         let projects = project::list_stored(database.pool()).await?;
-        let mappings = mapping::list(database).await?;
-        let ids: HashMap<&str, i64> = projects.iter().map(|(id, name)| (name.as_str(), *id)).collect();
+        let (mappings, damaged) = mapping::list(database).await?;
         let clusters = i64::from(matches!(wanted.unknown_project, UnknownProject::TakeOver(_)));
-        let shown = |(id, name): &(i64, String)| (*id, Project::from_stored(*id, name.clone(), clusters));
+        let shown = |(id, name): &(i64, Stored<String>)| (*id, Project::from_stored(*id, name.clone(), clusters));
         let mut known: BTreeMap<i64, Project> = projects.iter().map(shown).collect();
+        let ids: HashMap<String, i64> =
+            projects.into_iter().filter_map(|(id, name)| Some((name.value()?, id))).collect();
         let (mut entries, mut new_projects) = (BTreeMap::<i64, Vec<&Entry>>::new(), Vec::<Project>::new());
         let (mut new_ids, mut renamed) = (HashMap::<&str, i64>::new(), Vec::new());
         let mut next_id = known.keys().last().map_or(1, |last| last + 1);
@@ -147,6 +150,7 @@ impl<'a> Plan<'a> {
             check(&known[id], entries)?;
         }
         let changes = compare(&known, mappings, &entries, wanted.others);
+        check_ways(&damaged, &changes)?;
         Ok(Self { entries, new_projects, renamed, changes })
     }
 
@@ -176,11 +180,12 @@ impl<'a> Plan<'a> {
             }
         }
         project::insert_all(&mut transaction, &self.new_projects, &self.renamed).await?;
-        let before = mapping::list_in_projects(&mut transaction, &ids).await?;
+        let (before, damaged) = mapping::list_in_projects(&mut transaction, &ids).await?;
         let known: BTreeMap<i64, Project> =
             locked.into_iter().chain(self.new_projects.iter().cloned()).map(|project| (project.id, project)).collect();
         self.entries.retain(|id, _| known.contains_key(id));
         let mut changes = compare(&known, before, &self.entries, wanted.others);
+        check_ways(&damaged, &changes)?;
         check_source_identities(&mut transaction, &changes).await?;
         let count = changes.iter().map(|change| change.added.len()).sum();
         let first = next_ids(&mut transaction, "role mapping", count).await?;
@@ -315,6 +320,12 @@ async fn check_source_identities(connection: &mut AnyConnection, changes: &[Chan
     };
     let ids: Vec<i64> = changes.iter().filter(switches_on).map(|change| change.project.id).collect();
     member::check_source_identities(connection, &ids).await
+}
+
+/// Refuses changes beside which a damaged role mapping cannot be.
+fn check_ways(damaged: &[DamagedMapping], changes: &[Change]) -> Result<(), Error> {
+    let mut after = changes.iter().flat_map(|change| change.after().map(|mapping| (change.project.id, mapping)));
+    after.try_for_each(|(project_id, mapping)| mapping::check_way(damaged, project_id, &mapping.terms()))
 }
 
 /// Writes the rows in an order in which no project ever has two defaults.

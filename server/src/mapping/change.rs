@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 use crate::audit::{self, Action, Actor};
+use crate::database::error::is_conflict;
 use crate::database::rows::placeholders;
-use crate::database::{Database, is_conflict, next_id};
+use crate::database::{Database, next_id};
 use crate::error::Error;
 use crate::mapping::terms::{ExternalId, Terms};
-use crate::mapping::{self, Mapping, list_in_project, no_such_id};
+use crate::mapping::{self, Mapping, Wanted, list, list_wanted, no_such_id};
 use crate::member;
 use crate::project::{self, Project};
 
@@ -38,13 +39,14 @@ pub struct Changes {
 ///
 /// # Errors
 /// [`Error::NoSuchProject`], [`Error::MappingExists`], [`Error::InvalidArgument`] when a member's address cannot be a source identity,
-/// [`Error::Database`]; then nothing has changed.
+/// [`Error::Damaged`] when a damaged row is in the way, [`Error::Database`]; then nothing has changed.
 pub async fn add(database: &Database, actor: &Actor, project_id: i64, terms: Terms) -> Result<Mapping, Error> {
     let mut transaction = database.begin_write().await?;
     // The order of locks of `project::lock_all`.
     let id = next_id(&mut transaction, "role mapping").await?;
     let project = project::lock(&mut transaction, project_id).await?;
-    let before = list_in_project(&mut *transaction, project_id).await?;
+    check_way(&mut transaction, project_id, &terms).await?;
+    let before = load_touched(&mut transaction, project_id, id).await?;
     if terms.is_default {
         clear_default(&mut transaction, project_id, terms.project_role).await?;
     }
@@ -55,28 +57,35 @@ pub async fn add(database: &Database, actor: &Actor, project_id: i64, terms: Ter
     insert_all(&mut transaction, &[&mapping])
         .await
         .map_err(|error| to_mapping_exists(error, &project, &mapping.role))?;
-    record(&mut transaction, actor, Action::MappingAdd, &project, before).await?;
+    record(&mut transaction, actor, Action::MappingAdd, &project, id, before).await?;
     transaction.commit().await?;
     Ok(mapping)
 }
 
-/// Changes a role mapping. If it is a default afterwards, it replaces the current default of its project role.
+/// Changes a role mapping; without a difference it writes nothing. If it is a default afterwards, it replaces the current default of its project role.
 ///
 /// # Errors
 /// [`Error::NoSuchMapping`], [`Error::MappingExists`], [`Error::InvalidArgument`] when a member's address cannot be a source identity,
-/// [`Error::Database`]; then nothing has changed.
+/// [`Error::Damaged`] when a damaged row is in the way, [`Error::Database`]; then nothing has changed.
 pub async fn change(database: &Database, actor: &Actor, id: i64, changes: &Changes) -> Result<Mapping, Error> {
     let mut transaction = database.begin_write().await?;
     // A mapping never moves to another project, so the project that is read before the lock is still right under the lock.
     let project_id = mapping::find_project_id(&mut *transaction, id).await?;
     let project = project::lock(&mut transaction, project_id).await?;
-    let before = list_in_project(&mut *transaction, project.id).await?;
+    let before = load_touched(&mut transaction, project.id, id).await?;
     let current = mapping::find(&mut *transaction, id).await?;
     let project_role = changes.project_role.unwrap_or(current.project_role);
     let role = changes.role.as_ref().unwrap_or(&current.role);
     let is_default = changes.is_default.unwrap_or(current.is_default);
     let external_id = changes.external_id.as_ref().unwrap_or(&current.external_id);
     let source_identity = changes.source_identity.unwrap_or(current.source_identity);
+    let terms = Terms { project_role, role: role.clone(), is_default, ..current.terms() };
+    check_way(&mut transaction, project.id, &terms).await?;
+    let is_same = (project_role, role, is_default) == (current.project_role, &current.role, current.is_default)
+        && (external_id, source_identity) == (&current.external_id, current.source_identity);
+    if is_same {
+        return Ok(current);
+    }
     if source_identity && !current.source_identity {
         member::check_source_identities(&mut transaction, &[project.id]).await?;
     }
@@ -101,7 +110,7 @@ pub async fn change(database: &Database, actor: &Actor, id: i64, changes: &Chang
         }
         _ => Action::MappingChange,
     };
-    record(&mut transaction, actor, action, &project, before).await?;
+    record(&mut transaction, actor, action, &project, id, before).await?;
     let mapping = mapping::find(&mut *transaction, id).await?;
     transaction.commit().await?;
     Ok(mapping)
@@ -115,12 +124,12 @@ pub async fn remove(database: &Database, actor: &Actor, id: i64) -> Result<(), E
     let mut transaction = database.begin_write().await?;
     let project_id = mapping::find_project_id(&mut *transaction, id).await?;
     let project = project::lock(&mut transaction, project_id).await?;
-    let before = list_in_project(&mut *transaction, project.id).await?;
+    let before = load_touched(&mut transaction, project.id, id).await?;
     let removed = sqlx::query("delete from role_mappings where id = $1").bind(id).execute(&mut *transaction).await?;
     if removed.rows_affected() == 0 {
         return Err(no_such_id(id));
     }
-    record(&mut transaction, actor, Action::MappingRemove, &project, before).await?;
+    record(&mut transaction, actor, Action::MappingRemove, &project, id, before).await?;
     transaction.commit().await?;
     Ok(())
 }
@@ -164,15 +173,38 @@ fn to_mapping_exists(error: sqlx::Error, project: &Project, role: &RoleArn) -> E
     }
 }
 
-/// Records the mappings of the project that differ from `before`: a new default changes two of them.
+/// Refuses terms beside which a damaged role mapping cannot be.
+async fn check_way(connection: &mut AnyConnection, project_id: i64, terms: &Terms) -> Result<(), Error> {
+    for wanted in [Wanted::Defaults, Wanted::Role(&terms.role)] {
+        let mappings = list_wanted(&mut *connection, project_id, wanted).await?;
+        mapping::check_way(&mappings.damaged, project_id, terms)?;
+    }
+    Ok(())
+}
+
+/// Loads what a change of this mapping may change, in the order of the ids: the mapping, if it exists, and the defaults of its project.
+async fn load_touched(connection: &mut AnyConnection, project_id: i64, id: i64) -> Result<Vec<Mapping>, sqlx::Error> {
+    let mut mappings = list_wanted(&mut *connection, project_id, Wanted::Defaults).await?.all;
+    if !mappings.iter().any(|mapping| mapping.id == id) {
+        mappings.extend(list::load(connection, &[id]).await?);
+        mappings.sort_by_key(|mapping| mapping.id);
+    }
+    Ok(mappings)
+}
+
+/// Records how the mapping and those of `before` differ from `before`: a new default changes two of them.
 async fn record(
     connection: &mut AnyConnection,
     actor: &Actor,
     action: Action,
     project: &Project,
+    id: i64,
     before: Vec<Mapping>,
 ) -> Result<(), sqlx::Error> {
-    let after = list_in_project(&mut *connection, project.id).await?;
+    let mut ids: Vec<i64> = before.iter().map(|mapping| mapping.id).chain([id]).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let after = list::load(&mut *connection, &ids).await?;
     let only_in = |some: &[Mapping], other: &[Mapping]| {
         let other: HashMap<i64, &Mapping> = other.iter().map(|mapping| (mapping.id, mapping)).collect();
         let is_same = |mapping: &Mapping| other.get(&mapping.id).is_some_and(|other| *other == mapping);

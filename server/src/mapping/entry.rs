@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::mapping::Mapping;
 use crate::mapping::terms::Terms;
+use crate::project::{Project, ProjectName};
 
 /// A role mapping that somebody wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +54,10 @@ impl TryFrom<Line> for Entry {
 
 impl From<&Mapping> for Entry {
     fn from(mapping: &Mapping) -> Self {
-        Self { project: mapping.project.name.clone(), terms: mapping.terms() }
+        let Project { id, name } = &mapping.project;
+        // A file must lead to the same project later: digits, for instance, are always an id.
+        let project = if name.parse::<ProjectName>().is_ok() { name.clone() } else { id.to_string() };
+        Self { project, terms: mapping.terms() }
     }
 }
 

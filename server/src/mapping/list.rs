@@ -7,10 +7,11 @@ use std::fmt::Write;
 use std::mem::discriminant;
 
 use hops_credentials_core::role::ProjectRole;
-use sqlx::AssertSqlSafe;
+use sqlx::{AnyExecutor, AssertSqlSafe};
 
-use super::{Mapping, Row, SELECT, from_row};
+use super::{Mapping, Row, SELECT, keep};
 use crate::database::Database;
+use crate::database::damaged::Stored;
 use crate::like;
 
 /// A condition that the mappings of a list meet.
@@ -20,6 +21,8 @@ pub enum Condition {
     ProjectId(i64),
     /// The project role.
     ProjectRole(ProjectRole),
+    /// A member with this project role may assume the role.
+    ForMember(ProjectRole),
     /// The ARN of the role.
     Role(String),
     /// A part of the project's name or of the ARN, in any case, or the id of the mapping.
@@ -44,8 +47,8 @@ impl Filter {
         self.0.is_empty()
     }
 
-    /// Writes the condition in SQL, and collects the values of its placeholders.
-    fn sql(&self) -> (String, Vec<Value>) {
+    /// Writes the condition in SQL, and collects the values of its placeholders. A text is compared with the collation of its index.
+    fn sql(&self, binary: &str) -> (String, Vec<Value>) {
         let (mut sql, mut values) = (String::new(), Vec::new());
         for condition in &self.0 {
             let number = values.len() + 1;
@@ -56,13 +59,18 @@ impl Filter {
                 }
                 Condition::ProjectRole(project_role) => {
                     values.push(Value::Text(project_role.query_name().to_owned()));
-                    write!(sql, " and role_mappings.project_role = ${number}")
+                    write!(sql, " and role_mappings.project_role collate {binary} = ${number}")
+                }
+                Condition::ForMember(project_role) => {
+                    values.push(Value::Text(project_role.query_name().to_owned()));
+                    values.push(Value::Text(ProjectRole::All.query_name().to_owned()));
+                    write!(sql, " and role_mappings.project_role in (${number}, ${})", number + 1)
                 }
                 // PostgreSQL refuses the byte in a text.
                 Condition::Role(role) if role.contains('\0') => write!(sql, " and 1 = 0"),
                 Condition::Role(role) => {
                     values.push(Value::Text(role.clone()));
-                    write!(sql, " and role_mappings.role_arn = ${number}")
+                    write!(sql, " and role_mappings.role_arn collate {binary} = ${number}")
                 }
                 Condition::Text(text) => {
                     values.push(Value::Text(like::contains(text)));
@@ -168,7 +176,7 @@ enum Value {
 
 /// Counts the mappings that pass.
 pub async fn count(database: &Database, filter: &Filter) -> Result<i64, sqlx::Error> {
-    let (conditions, values) = filter.sql();
+    let (conditions, values) = filter.sql(database.binary());
     let sql = format!("select count(*) from {}{conditions}", Order::default().tables(filter));
     let query = sqlx::query_scalar(AssertSqlSafe(sql));
     let query = values.into_iter().fold(query, |query, value| match value {
@@ -186,7 +194,7 @@ pub async fn find_ids(
     offset: i64,
     limit: i64,
 ) -> Result<Vec<i64>, sqlx::Error> {
-    let (conditions, values) = filter.sql();
+    let (conditions, values) = filter.sql(database.binary());
     let sql = format!(
         "select role_mappings.id from {}{conditions} order by {} limit ${} offset ${}",
         order.tables(filter),
@@ -199,22 +207,23 @@ pub async fn find_ids(
         Value::Number(number) => query.bind(number),
         Value::Text(text) => query.bind(text),
     });
-    query.bind(limit).bind(offset).fetch_all(database.pool()).await
+    let ids: Vec<Stored<i64>> = query.bind(limit).bind(offset).fetch_all(database.pool()).await?;
+    Ok(ids.into_iter().filter_map(Stored::value).collect())
 }
 
 /// Loads the mappings with these ids, in their order. Those that have been removed since are missing. For some hundreds of ids at once.
-pub async fn load(database: &Database, ids: &[i64]) -> Result<Vec<Mapping>, sqlx::Error> {
+pub async fn load(executor: impl AnyExecutor<'_>, ids: &[i64]) -> Result<Vec<Mapping>, sqlx::Error> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
     let listed = ids.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
     let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(format!("{SELECT}where role_mappings.id in ({listed})")))
         .persistent(false)
-        .fetch_all(database.pool())
+        .fetch_all(executor)
         .await?;
     let places: std::collections::HashMap<i64, usize> =
         ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
-    let mut mappings: Vec<Mapping> = rows.into_iter().filter_map(from_row).collect();
+    let (mut mappings, _) = keep(rows);
     mappings.sort_by_key(|mapping| places.get(&mapping.id).copied());
     Ok(mappings)
 }
@@ -244,10 +253,11 @@ mod tests {
             filter.add(Condition::ProjectId(7));
             filter.add(Condition::Role(format!("r{id}")));
         }
-        let (sql, values) = filter.sql();
+        let (sql, values) = filter.sql("binary");
         assert_eq!(
             sql,
-            " and role_mappings.project_id = $1 and role_mappings.role_arn = $2 and role_mappings.role_arn = $3"
+            " and role_mappings.project_id = $1 and role_mappings.role_arn collate binary = $2 \
+             and role_mappings.role_arn collate binary = $3"
         );
         assert_eq!(values.len(), 3);
     }

@@ -13,6 +13,7 @@ use super::path;
 use super::visitor::Administrator;
 use crate::app::App;
 use crate::audit::search::{Found, NEWEST, Position, Record, Search};
+use crate::database::error::is_statement_timeout;
 use crate::database::milliseconds;
 use crate::error::Error;
 use crate::http::deadline::Deadline;
@@ -38,15 +39,15 @@ struct AuditPage {
     outcomes: Vec<Outcome>,
     rows: Vec<Row>,
     horizon: Option<Horizon>,
+    exact_horizon: Option<Horizon>,
     /// The address of all rows, when the page leaves out those that merely contain the text.
     part_href: Option<String>,
     newest: Option<String>,
     older: Option<String>,
 }
 
-/// The place up to which the page has looked for a part of the text.
+/// The place up to which the page has looked for a part of the text, or for exact matches.
 struct Horizon {
-    number: i64,
     at: String,
     href: String,
 }
@@ -123,6 +124,10 @@ impl Query {
         format!("{}?{}", path::AUDIT, query.finish())
     }
 
+    fn to_horizon(&self, position: Position, is_exact: bool) -> Horizon {
+        Horizon { at: write_instant(position.at), href: self.href_before(position, is_exact) }
+    }
+
     fn href_before(&self, position: Position, is_exact: bool) -> String {
         Self { before: Some(position), is_exact, ..self.clone() }.href()
     }
@@ -151,7 +156,9 @@ pub async fn show(
         drop(turn);
         found
     });
-    let Found { records, has_more, searched_back_to } = running.await.expect("a search does not panic")?;
+    let found = running.await.expect("a search does not panic");
+    let Found { records, has_more, searched_back_to, exact_back_to } =
+        found.map_err(|error| if is_statement_timeout(&error) { Error::AuditSlow } else { error.into() })?;
     let is_of_cluster = !visitor.caller.is_local_user();
     let is_exact = query.is_exact || searched_back_to.is_some();
     let last = records.last().map(Record::position);
@@ -159,11 +166,8 @@ pub async fn show(
         frame: Frame::for_caller("Audit", path::AUDIT, &visitor.caller, visitor.form_token),
         outcomes: OUTCOMES.map(|(value, text)| Outcome { value, text, is_chosen: query.outcome == Some(value) }).into(),
         rows: records.into_iter().map(|record| to_row(record, is_of_cluster)).collect(),
-        horizon: searched_back_to.map(|position| Horizon {
-            number: NEWEST,
-            at: write_instant(position.at),
-            href: query.href_before(position, false),
-        }),
+        horizon: searched_back_to.map(|position| query.to_horizon(position, false)),
+        exact_horizon: exact_back_to.map(|position| query.to_horizon(position, true)),
         part_href: query.is_exact.then(|| Query { is_exact: false, before: None, ..query.clone() }.href()),
         newest: query.before.is_some().then(|| Query { before: None, ..query.clone() }.href()),
         older: last.filter(|_| has_more).map(|last| query.href_before(last, is_exact)),

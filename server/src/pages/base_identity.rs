@@ -15,7 +15,8 @@ use super::frame::{Frame, page};
 use super::path;
 use super::visitor::Administrator;
 use crate::app::App;
-use crate::error::with_sources;
+use crate::error::{Error, with_sources};
+use crate::http::deadline::Deadline;
 
 /// The time for which a page about another subject waits for STS.
 const STS_TIMEOUT: Duration = Duration::from_secs(2);
@@ -98,10 +99,10 @@ impl Panel {
     }
 
     async fn ask(app: &App) -> Self {
-        match app.sts.base_identity().await {
+        match app.issuer.base_identity(Deadline::from_now()).await {
             Ok(identity) => Self { identity: Some(IdentityView::from(&identity)), problem: None },
-            Err(error) => {
-                let error = with_sources(&crate::error::Error::from(error));
+            Err(failure) => {
+                let error = with_sources(&Error::from(failure));
                 Self { identity: None, problem: Some(sentence(&error)) }
             }
         }

@@ -14,6 +14,7 @@ use super::frame::TOKEN_FIELD;
 use super::path;
 use crate::app::App;
 use crate::http::parameters::Parameters;
+use crate::http::request_log::UnderWay;
 
 /// The longest form has a role ARN of 2048 characters.
 const MAX_FORM_BYTES: usize = 16 * 1024;
@@ -61,7 +62,12 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
         return PageError::ForeignForm.into_response();
     }
     let (mut parts, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, MAX_FORM_BYTES).await else { return PageError::ForeignForm.into_response() };
+    let under_way = parts.extensions.get::<UnderWay>().expect("the request log adds it to each request");
+    let body = match under_way.wait_for_client(&app, to_bytes(body, MAX_FORM_BYTES)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => return PageError::ForeignForm.into_response(),
+        Err(refusal) => return PageError::from(refusal).into_response(),
+    };
     let fields = Fields(Arc::new(Parameters::from_query(&String::from_utf8_lossy(&body))));
     let is_accepted = parts.uri.path() == path::SIGN_IN
         || app.cookie.read(&parts.headers).is_some_and(|id| id.has_form_token(&fields.text(TOKEN_FIELD)));

@@ -104,17 +104,18 @@ pub async fn try_it(
         duration_seconds: Some(DURATION_SECONDS),
         ..SessionRequest::default()
     };
-    app.issuer.admit(&key).map_err(Error::from)?;
     let actor = visitor.caller.actor.clone();
+    if let Err(refusal) = app.issuer.admit_trial(&key.member) {
+        return Err(app.recorder.refuse(&actor, Purpose::Try, record.without_role(), refusal.into()).await.into());
+    }
     app.recorder.insert(&actor, Purpose::Try, Outcome::Asked, &record).await?;
     // A task of its own: a browser that disconnects cannot end the request between STS and the outcome in the audit.
     tokio::spawn(async move {
-        let sts = app.sts.as_ref().clone().with_timeout(deadline.remaining());
-        let identity = sts.base_identity().await.map_err(Error::from);
-        let (identity, asked) = match identity {
-            Ok(identity) => (Some(identity), app.issuer.call(&key, deadline).await.map_err(Error::from)),
-            Err(error) => (None, Err(error)),
+        let (identity, asked) = match app.issuer.base_identity(deadline).await {
+            Ok(identity) => (Some(identity), app.issuer.assume(&key, deadline).await),
+            Err(failure) => (None, Err(failure)),
         };
+        let asked = asked.map_err(Error::from);
         // An administrator reads the full text.
         let problem = asked.as_ref().err().map(|error| sentence(&with_sources(error)));
         let is_refused_by_sts = matches!(asked, Err(Error::Assume(_)));

@@ -279,7 +279,7 @@ async fn table(app: &App, visitor: Visitor, parameters: &Parameters, form: Mappi
         frame: frame.with_notice(parameters),
         panel,
         columns: COLUMNS.map(|column| view.heading(column)).into(),
-        rows: list::load(&app.database, &ids).await?.iter().map(to_row).collect(),
+        rows: list::load(app.database.pool(), &ids).await?.iter().map(to_row).collect(),
         paging,
         form,
         projects,

@@ -63,6 +63,7 @@ pub async fn renew(
     fields: Fields,
 ) -> Result<Response, PageError> {
     let email: Email = fields.parameters().required("email")?;
-    let key = user::renew_key(&app.database, &visitor.caller.actor, &email, |_| Ok(())).await?;
+    let key = ApiKey::generate();
+    user::renew_key(&app.database, &visitor.caller.actor, &email, &key).await?;
     Ok(page(&NewKey::new(visitor, email.as_str(), &key)))
 }

@@ -36,6 +36,11 @@ impl Paging {
             later: (last < count).then(|| href(page + 1)),
         }
     }
+
+    /// Whether there are pages beside this one.
+    pub fn has_others(&self) -> bool {
+        self.earlier.is_some() || self.later.is_some()
+    }
 }
 
 /// Reads the number of a page from the query. A damaged number counts as absent.

@@ -13,8 +13,7 @@ use super::forms::Fields;
 use super::frame::{Frame, Notice, page, redirect_with_notice};
 use super::path;
 use crate::app::App;
-use crate::audit::{self, Action};
-use crate::browser_session::session::{self, SignedInUser};
+use crate::browser_session::session;
 use crate::error::Error;
 use crate::http::auth::{Caller, actor, authenticate, client_address};
 use crate::http::parameters::Parameters;
@@ -28,6 +27,9 @@ struct SignIn {
     problem: Option<String>,
 }
 
+/// The actor in the audit where the server cannot tell who it is.
+const NOBODY: &str = "nobody";
+
 /// Shows the form.
 pub async fn show(parameters: Parameters) -> Response {
     let frame = Frame::anonymous("Sign in").with_notice(&parameters);
@@ -37,28 +39,19 @@ pub async fn show(parameters: Parameters) -> Response {
 /// Starts a session. Ends the previous session of the browser, so that an attacker cannot plant a session id.
 pub async fn sign_in(State(app): State<App>, parts: Parts, fields: Fields) -> Result<Response, PageError> {
     let next = local_path(fields.parameters().all("next").next());
-    let login = Login::with_api_key(&fields.text("key"));
-    let (user, login) = match (authenticate(&app, &parts, login.as_ref()).await, login) {
-        (Ok(user), Some(login)) => (user, login),
-        (Ok(_), None) => return Ok(refusal_page(&app.identity.no_login(), next)),
-        (Err(error), _) if error.status().is_server_error() => return Err(error.into()),
-        (Err(error), _) => {
-            // An address that tries many keys writes twenty rows a minute, and not one for each.
-            if !matches!(error, Error::TooManyWrongKeys(_) | Error::TooManyWrongLogins(_)) {
-                let actor = actor(&app, &parts, "nobody".to_owned());
-                let mut transaction = app.database.begin_write().await?;
-                let reason = Some(error.to_string());
-                audit::record_sign_in(&mut transaction, &actor, Action::SignIn, None, reason).await?;
-                transaction.commit().await?;
-            }
+    let found = authenticate(&app, &parts, Login::with_api_key(&fields.text("key"))).await;
+    app.metrics.count_sign_in(&found);
+    let (user, login) = match found {
+        Ok(found) => found,
+        Err(error) if error.status().is_server_error() => return Err(error.into()),
+        Err(error) => {
+            app.recorder.refuse_sign_in(&actor(&app, &parts, NOBODY.to_owned()), &error).await?;
             return Ok(refusal_page(&error, next));
         }
     };
     let Caller { user, actor, .. } = Caller::new(&app, &parts, user);
-    let id = session::start(&app.database, &actor, &user, &login).await?;
-    if let Some(before) = app.cookie.read(&parts.headers) {
-        session::end(&app.database, &before).await?;
-    }
+    let before = app.cookie.read(&parts.headers);
+    let id = session::start(&app.database, &actor, &user, &login, before.as_ref()).await?;
     Ok(([(header::SET_COOKIE, app.cookie.set(&id))], Redirect::to(&next)).into_response())
 }
 
@@ -83,13 +76,11 @@ pub async fn sign_out(State(app): State<App>, parts: Parts) -> Result<Response, 
         let found =
             session::find_user(&app.database, &app.identity, &id, client_address(&app, &parts), SystemTime::now())
                 .await;
-        session::end(&app.database, &id).await?;
-        if let Ok(Some(SignedInUser { user, .. })) = found {
-            let Caller { actor, .. } = Caller::new(&app, &parts, user);
-            let mut transaction = app.database.begin_write().await?;
-            audit::record_sign_in(&mut transaction, &actor, Action::SignOut, None, None).await?;
-            transaction.commit().await?;
-        }
+        let actor = match found {
+            Ok(Some(signed_in)) => Caller::new(&app, &parts, signed_in.user).actor,
+            Ok(None) | Err(_) => actor(&app, &parts, NOBODY.to_owned()),
+        };
+        session::sign_out(&app.database, &actor, &id).await?;
     }
     Ok(([(header::SET_COOKIE, app.cookie.clear())], redirect_with_notice(path::SIGN_IN, Notice::SignedOut))
         .into_response())

@@ -12,6 +12,7 @@ use super::paging::{Paging, ROWS_PER_PAGE, Search};
 use super::path;
 use super::remedy::problem;
 use super::visitor::{LocalAdministrator, Visitor};
+use crate::api_key::ApiKey;
 use crate::app::App;
 use crate::error::Error;
 use crate::http::parameters::Parameters;
@@ -69,12 +70,13 @@ pub async fn add(
     fields: Fields,
 ) -> Result<Response, PageError> {
     let (text, is_admin) = (fields.text("email"), fields.is_ticked("admin"));
+    let key = ApiKey::generate();
     let added = match text.parse::<Email>() {
-        Ok(email) => user::add(&app.database, &visitor.caller.actor, &email, is_admin, |_| Ok(())).await,
+        Ok(email) => user::add(&app.database, &visitor.caller.actor, &email, is_admin, &key).await,
         Err(problem) => Err(Error::InvalidArgument(problem.to_owned())),
     };
     match added {
-        Ok(key) => Ok(page(&NewKey::new(visitor, &text, &key))),
+        Ok(()) => Ok(page(&NewKey::new(visitor, &text, &key))),
         Err(error) if error.status().is_server_error() => Err(error.into()),
         Err(error) => {
             let page = Users::new(&app, visitor, &Parameters::from_query("")).await?;

@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::at_once::at_once;
+use crate::browser::Visit;
 use crate::fairness::{project_with_a_member, while_sessions_are_granted};
 use crate::sts::Sts;
 use crate::world::{World, on_both_stores};
@@ -189,6 +191,47 @@ on_both_stores! {
             assert_eq!(world.done(&["mapping", "apply", &path]), "");
         });
         assert!(longest < Duration::from_secs(9), "{longest:?}");
+    }
+
+    fn sessions_are_granted_while_files_are_applied_and_imported_and_forms_are_saved(world: &World) {
+        const LINES: usize = 5_000;
+        let key = project_with_a_member(world);
+        let admin = world.done(&["user", "add", "admin@example.org", "--admin"]);
+        let there = World::sqlite();
+        let admin_there = there.done(&["user", "add", "admin@example.org", "--admin"]);
+        for place in [world, &there] {
+            place.sql(INSERT_PROJECTS);
+        }
+        let lines = |name: &str| (0..LINES).map(|number| line(&format!("q{}", 2 + number % 1_000), &format!("{name}{number}"))).collect::<Vec<_>>();
+        there.done(&["mapping", "apply", &file(&there, "there.json", &lines("there"))]);
+        let mut here = lines("here");
+        here.push(line("churn", "r0").replace("}", ",\"default\":true}"));
+        let path = file(world, "here.json", &here);
+        let (sts, other) = (Sts::start(), there.serve());
+        let server = sts.serve(world);
+        let browser = Visit::sign_in(&server, &admin);
+        let is_over = AtomicBool::new(false);
+        let save = || {
+            (0..).take_while(|_| !is_over.load(Ordering::Relaxed)).map(|number| {
+                let role = role(&format!("form{number}"));
+                browser.send_form("/admin/role-mappings", &[("project", "churn"), ("project_role", "ALL"), ("role", &role)])
+            }).count()
+        };
+        let (saved, _, longest) = while_sessions_are_granted(&server, &key, 4, || std::thread::scope(|scope| {
+            let saving = scope.spawn(save);
+            let applied = world.run(&["mapping", "apply", &path]);
+            let imported = world.run_with(&["import", "--from", &other.url], &[("API_KEY", &admin_there)]);
+            is_over.store(true, Ordering::Relaxed);
+            let saved = saving.join().expect("each form is saved");
+            assert_eq!((applied.code, applied.stderr.as_str()), (Some(0), ""));
+            assert_eq!((imported.code, imported.stderr.as_str()), (Some(0), ""));
+            assert_eq!(imported.stdout.lines().count(), LINES);
+            saved
+        }));
+        assert!(saved > 0);
+        assert!(longest < Duration::from_secs(9), "{longest:?}");
+        let count = "select count(*) from role_mappings where role_arn like '%/here%' or role_arn like '%/there%'";
+        assert_eq!(world.sql(count), [[(2 * LINES).to_string()]]);
     }
 
     fn a_key_that_nobody_could_read_changes_nothing(world: &World) {

@@ -26,7 +26,7 @@ pub struct Delegated {
     pub server: Server,
 }
 
-fn cluster() -> Cluster {
+pub fn cluster() -> Cluster {
     let cluster = Cluster::start();
     let churn = |role| vec![(119, "churn", role), (120, "fraud", "Data owner")];
     let known = |email, is_admin, good_for, rows| Known { email, is_admin, good_for, rows };
@@ -163,47 +163,6 @@ on_both_stores! {
         });
         assert_eq!(this.get("/project/150/cloud/role-mappings", "Bearer anew").ids(), [2]);
         assert_eq!(world.sql("select id, name from projects order by id"), [["119", "project-119"], ["150", "churn"]]);
-    }
-
-    fn a_file_names_projects_of_the_cluster_by_their_ids(world: &World) {
-        let this = delegated(world);
-        // The database knows the name of project 119 from now on, and another project may have it tomorrow.
-        assert_eq!(this.get(LIST, SCIENTIST_JOB).status, 200);
-        let path = world.directory.join("mappings.json");
-        let apply = ["mapping", "apply", path.to_str().expect("UTF-8")];
-        let write = |project: &str| {
-            let line = format!("[{{\"project\":\"{project}\",\"project_role\":\"all\",\"role\":\"{READER}\"}}]");
-            std::fs::write(&path, line).expect("a file");
-        };
-        write("churn");
-        assert!(world.failed(&apply).ends_with("so give the id"));
-        write("119");
-        world.done(&apply);
-    }
-
-    fn an_import_finds_projects_by_their_ids_in_the_cluster(world: &World) {
-        let this = delegated(world);
-        assert_eq!(this.get(LIST, SCIENTIST_JOB).json["items"][0]["projectName"], "churn");
-        let there = World::sqlite();
-        let key = there.done(&["user", "add", "admin@example.org", "--admin"]);
-        // Its name is that of project 119 here; its id is another one.
-        for command in [&["project", "add", "churn"][..], &["mapping", "add", "churn", "data-owner", READER]] {
-            there.done(command);
-        }
-        there.sql("insert into projects (id, name) values (119, 'sales')");
-        there.done(&["mapping", "add", "119", "data-scientist", "arn:aws:iam::123456789012:role/other"]);
-        let from = there.serve();
-        let import = || world.run_with(&["import", "--from", &from.url], &[("API_KEY", key.as_str())]);
-        assert_eq!(import().stdout.lines().count(), 2);
-        assert_eq!(import().stdout, "", "the second time");
-        assert_eq!(
-            world.sql("select project_id, project_role, role_arn, is_default from role_mappings order by project_id, role_arn"),
-            [
-                ["1", "DATA_OWNER", READER, "0"],
-                ["119", "DATA_SCIENTIST", "arn:aws:iam::123456789012:role/other", "0"],
-                ["119", "ALL", READER, "1"],
-            ]
-        );
     }
 
     fn users_projects_and_members_cannot_be_changed_here(world: &World) {

@@ -1,17 +1,16 @@
-//! Who is who: ids and names of projects, logins of a cluster under fire, and rows that somebody edited.
+//! Who is who: ids and names of projects, and logins of a cluster under fire.
 
 use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use sqlx::{AssertSqlSafe, Executor};
+use sqlx::Executor;
 
 use crate::cluster::Known;
 use crate::delegated::{
     ADMIN, ADMIN_JWT, Delegated, LIST, OWNER_JWT, OWNER_KEY, READER, SCIENTIST_JOB, TOKEN, delegated, page, serve,
     signed_in,
 };
-use crate::sts::Sts;
 use crate::world::{API, Answer, Server, World, block_on, connect, on_both_stores};
 
 const SECRET: &str = "arn:aws:iam::123456789012:role/secret";
@@ -21,16 +20,6 @@ const EVE: &str = "Bearer eve";
 fn owner_of(rows: &[(i64, &'static str)]) -> Known {
     let rows = rows.iter().map(|(id, name)| (*id, *name, "Data owner")).collect();
     Known { email: "eve@hopsworks.ai", is_admin: false, good_for: &["api"], rows }
-}
-
-/// Runs statements on one connection, one after the other.
-fn execute(world: &World, statements: &[&str]) {
-    block_on(async {
-        let mut connection = connect(&world.database).await;
-        for statement in statements {
-            connection.execute(AssertSqlSafe((*statement).to_owned())).await.expect("the statement runs");
-        }
-    });
 }
 
 /// Runs `act` while somebody else has locked the database, so that nobody can write to the table of projects.
@@ -146,21 +135,6 @@ on_both_stores! {
         std::fs::write(&file, format!("[{{\"project\":\"0\",\"project_role\":\"all\",\"role\":\"{SECRET}\"}}]")).expect("a file");
         world.failed(&["mapping", "apply", file.to_str().expect("UTF-8")]);
         assert_eq!(world.sql("select id from projects"), [["119"]]);
-    }
-
-    fn an_import_takes_a_project_of_another_server_by_its_name_and_never_as_an_id(world: &World) {
-        let there = World::sqlite();
-        let key = there.done(&["user", "add", "admin@example.org", "--admin"]);
-        there.sql("insert into projects (id, name) values (1, '12')");
-        there.done(&["mapping", "add", "1", "all", SECRET]);
-        let from = there.serve();
-        for number in 1..=12 {
-            world.done(&["project", "add", &format!("p{number}")]);
-        }
-        let ran = world.run_with(&["import", "--from", &from.url], &[("API_KEY", key.as_str())]);
-        assert_eq!(ran.code, Some(1), "{}", ran.stdout);
-        assert!(ran.stderr.contains("\"12\""), "{}", ran.stderr);
-        assert_eq!(world.done(&["mapping", "list"]), "");
     }
 
     fn asking_for_the_head_of_credentials_makes_none(world: &World) {
@@ -367,63 +341,6 @@ on_both_stores! {
             assert_eq!(post_form(&server, "/admin/users", &cookie, &body).status, 400, "{illegal:?}");
         }
         assert_eq!(world.sql("select count(*) from users"), [["1"]]);
-    }
-
-    fn an_edited_row_is_for_nobody_and_the_others_go_on(world: &World) {
-        let key = world.done(&["user", "add", "ada@example.org", "--admin"]);
-        world.done(&["user", "add", "bob@example.org"]);
-        world.done(&["project", "add", "churn"]);
-        world.done(&["project", "add", "fraud"]);
-        for project in ["churn", "fraud"] {
-            world.done(&["member", "set", project, "ada@example.org", "data-owner"]);
-        }
-        world.done(&["member", "set", "churn", "bob@example.org", "data-owner"]);
-        for role in ["one", "two", "three"] {
-            world.done(&["mapping", "add", "churn", "all", &format!("arn:aws:iam::123456789012:role/{role}")]);
-        }
-        let free = if world.database.starts_with("sqlite") {
-            ["pragma ignore_check_constraints = on", "select 1"]
-        } else {
-            [
-                "alter table members drop constraint members_project_role",
-                "alter table role_mappings drop constraint role_mappings_project_role",
-            ]
-        };
-        let edits = [
-            "update role_mappings set role_arn = 'arn:aws:iam::1:role/x' where id = 2",
-            "update role_mappings set project_role = 'BOSS' where id = 3",
-            "update members set project_role = 'BOSS' where project_id = 2",
-            "update members set project_role = 'BOSS' where user_id = 2",
-        ];
-        execute(world, &[free.as_slice(), &edits].concat());
-        let sts = Sts::start();
-        let server = sts.serve(world);
-        assert_eq!(server.get("/project/1/cloud/role-mappings", &key).ids(), [1]);
-        assert_eq!(server.get(ADMIN, &key).ids(), [1]);
-        assert_eq!(server.get(&format!("{ADMIN}/2"), &key).error().1, 380_003);
-        assert_eq!(server.get("/project/2/cloud/role-mappings", &key).error().1, 160_000);
-        for arn in ["arn:aws:iam::1:role/x", "arn:aws:iam::123456789012:role/three"] {
-            let refused = server.get(&format!("/project/1/cloud/aws/session-token?roleARN={arn}"), &key);
-            assert_eq!(refused.status, 400, "{}", refused.text);
-        }
-        assert_eq!(server.get("/project/1/cloud/aws/session-token?roleARN=arn:aws:iam::123456789012:role/one", &key).status, 200);
-        let cookie = signed_in(&server, &key);
-        for path in ["/", "/projects/1", "/admin/role-mappings", "/admin/projects/1", "/admin/projects"] {
-            assert_eq!(page(&server, path, &cookie).status, 200, "{path}");
-        }
-        let log = server.stop();
-        for row in ["role mapping 2 of project 1", "role mapping 3 of project 1", "member ada@example.org of project 2"] {
-            assert_eq!(log.matches(&format!("damaged row: {row}: ")).count(), 1, "{log}");
-        }
-        assert!(log.contains("it counts for nobody; remove it with: role-mapping-server mapping remove 2"), "{log}");
-        let listed = world.run(&["mapping", "list"]);
-        assert_eq!((listed.code, listed.stdout.lines().count()), (Some(0), 1), "{}", listed.stderr);
-        assert_eq!(world.run(&["mapping", "remove", "2"]).code, Some(0));
-        assert_eq!(world.run(&["mapping", "remove", "3"]).code, Some(0));
-        assert_eq!(world.run(&["member", "set", "fraud", "ada@example.org", "data-scientist"]).code, Some(0));
-        assert_eq!(world.run(&["member", "remove", "churn", "bob@example.org"]).code, Some(0));
-        assert_eq!(world.sql("select id from role_mappings"), [["1"]]);
-        assert_eq!(world.sql("select project_id, project_role from members order by 1"), [["1", "DATA_OWNER"], ["2", "DATA_SCIENTIST"]]);
     }
 
     fn a_browser_is_told_to_keep_to_tls_where_the_server_speaks_it(world: &World) {

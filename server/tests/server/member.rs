@@ -96,6 +96,25 @@ on_both_stores! {
         );
     }
 
+    fn digits_alone_are_an_id_in_a_path(world: &World) {
+        let churn = churn(world);
+        for text in ["%2B1", "-1", "1.0", "0x1", "1e0", "%201", "1%20", "%D9%A1", "9223372036854775808", "%2B0"] {
+            for (path, key) in [
+                (format!("/project/{text}/cloud/role-mappings"), &churn.owner),
+                (format!("/project/{text}/cloud/role-mappings/default"), &churn.owner),
+                (format!("/project/{text}/cloud/aws/session-token"), &churn.owner),
+                (format!("{LIST}/{text}"), &churn.owner),
+                (format!("/admin/cloud/role-mappings/{text}"), &churn.admin),
+            ] {
+                let answer = churn.server.get(&path, key);
+                assert_eq!((answer.status, answer.json["errorCode"].as_u64()), (400, Some(120_001)), "{path}: {}", answer.text);
+            }
+            let removed = churn.server.ask("DELETE", &format!("/admin/cloud/role-mappings/{text}"), &churn.admin);
+            assert_eq!(removed.status, 400, "{text}");
+        }
+        assert_eq!(world.sql("select count(*) from role_mappings"), [["5"]]);
+    }
+
     fn the_default_is_that_of_the_members_own_project_role_or_else_that_of_all_members(world: &World) {
         let churn = churn(world);
         let id_for = |key: &str| churn.server.get(&format!("{LIST}/default"), key).json["id"].as_i64();

@@ -37,6 +37,64 @@ fn views_that_wait_for_a_foreign_writer_leave_connections_for_readers() {
 }
 
 on_both_stores! {
+    fn a_form_needs_the_token_of_its_own_session(world: &World) {
+        let key = world.done(&["user", "add", "admin@example.org", "--admin"]);
+        let server = world.serve();
+        let (mine, mut other) = (Visit::sign_in(&server, &key), Visit::sign_in(&server, &key));
+        let form = [("name", "churn")];
+        assert_eq!(post(&server, "/admin/projects", &mine.cookie, &form).status, 403, "no token");
+        other.cookie.clone_from(&mine.cookie);
+        assert_eq!(other.post("/admin/projects", &form).status, 403, "the token of another session");
+        assert_eq!(world.sql("select count(*) from projects"), [["0"]]);
+        mine.send_form("/admin/projects", &form);
+        assert_eq!(world.sql("select count(*) from projects"), [["1"]]);
+    }
+
+    fn a_session_ends_when_it_is_idle_or_old_and_with_its_key(world: &World) {
+        let key = world.done(&["user", "add", "admin@example.org", "--admin"]);
+        let server = world.serve();
+        for (ages, is_there) in [
+            ("update browser_sessions set used_at = used_at - 1780000", true),
+            ("update browser_sessions set used_at = used_at - 1801000", false),
+            ("update browser_sessions set started_at = started_at - 43100000", true),
+            ("update browser_sessions set started_at = started_at - 43201000", false),
+        ] {
+            let visit = Visit::sign_in(&server, &key);
+            world.sql(ages);
+            assert_eq!(visit.get("/admin/users").status == 200, is_there, "{ages}");
+            world.sql("delete from browser_sessions");
+        }
+        let visit = Visit::sign_in(&server, &key);
+        world.done(&["user", "key", "admin@example.org"]);
+        assert_ne!(visit.get("/admin/users").status, 200, "another key");
+    }
+
+    fn a_session_of_the_pages_never_works_for_the_rest_interface(world: &World) {
+        let key = world.done(&["user", "add", "admin@example.org", "--admin"]);
+        let server = world.serve();
+        let admin = Visit::sign_in(&server, &key);
+        let target = format!("{}/admin/cloud/role-mappings", crate::world::API);
+        let cookie = format!("Cookie: {}", admin.cookie);
+        assert_eq!(server.send("GET", &target, &[&cookie]).status, 401);
+        let id = admin.cookie.split_once('=').expect("a value").1;
+        for scheme in ["ApiKey", "Bearer"] {
+            assert_eq!(server.send("GET", &target, &[&format!("Authorization: {scheme} {id}")]).status, 401);
+        }
+    }
+
+    fn the_cookie_is_bound_to_its_host_when_the_browser_uses_tls(world: &World) {
+        let key = world.done(&["user", "add", "admin@example.org", "--admin"]);
+        for (options, expected) in [
+            (&[][..], ("role-mapping-session=", "; Path=/; HttpOnly; SameSite=Strict")),
+            (&["--behind-proxy"], ("__Host-role-mapping-session=", "; Path=/; HttpOnly; SameSite=Strict; Secure")),
+        ] {
+            let server = world.serve_with(options, &[("AWS_EC2_METADATA_DISABLED", "true")]);
+            let answer = post(&server, "/sign-in", "none=x", &[("key", &key)]);
+            let cookie = answer.header("set-cookie");
+            assert!(cookie.starts_with(expected.0) && cookie.ends_with(expected.1), "{cookie}");
+        }
+    }
+
     fn the_forms_set_and_remove_external_id_and_source_identity(world: &World) {
         let key = world.done(&["user", "add", "admin@example.org", "--admin"]);
         world.done(&["project", "add", "churn"]);
@@ -156,35 +214,5 @@ on_both_stores! {
             world.sql("select outcome, access_key_id from audit where action = 'mapping try'"),
             [["refused", "-"]]
         );
-    }
-}
-
-#[test]
-fn a_session_of_the_pages_never_works_for_the_rest_interface() {
-    let world = World::sqlite();
-    let key = world.done(&["user", "add", "admin@example.org", "--admin"]);
-    let server = world.serve();
-    let admin = Visit::sign_in(&server, &key);
-    let target = format!("{}/admin/cloud/role-mappings", crate::world::API);
-    let cookie = format!("Cookie: {}", admin.cookie);
-    assert_eq!(server.send("GET", &target, &[&cookie]).status, 401);
-    let id = admin.cookie.split_once('=').expect("a value").1;
-    for scheme in ["ApiKey", "Bearer"] {
-        assert_eq!(server.send("GET", &target, &[&format!("Authorization: {scheme} {id}")]).status, 401);
-    }
-}
-
-#[test]
-fn the_cookie_is_bound_to_its_host_when_the_browser_uses_tls() {
-    let world = World::sqlite();
-    let key = world.done(&["user", "add", "admin@example.org", "--admin"]);
-    for (options, expected) in [
-        (&[][..], ("role-mapping-session=", "; Path=/; HttpOnly; SameSite=Strict")),
-        (&["--behind-proxy"], ("__Host-role-mapping-session=", "; Path=/; HttpOnly; SameSite=Strict; Secure")),
-    ] {
-        let server = world.serve_with(options, &[("AWS_EC2_METADATA_DISABLED", "true")]);
-        let answer = post(&server, "/sign-in", "none=x", &[("key", &key)]);
-        let cookie = answer.header("set-cookie");
-        assert!(cookie.starts_with(expected.0) && cookie.ends_with(expected.1), "{cookie}");
     }
 }

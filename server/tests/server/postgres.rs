@@ -74,6 +74,33 @@ pub fn transactions(url: &str) -> i64 {
     })
 }
 
+/// Returns the statements, with their plans, that new sessions of the database run while `act` runs. All of these sessions must have ended
+/// by then. `mode` is PostgreSQL's `plan_cache_mode`.
+pub fn record_plans(url: &str, mode: &str, act: impl FnOnce()) -> Vec<(String, String)> {
+    let directory = url.split_once("?host=").expect("a URL of ours").1;
+    for setting in [
+        "session_preload_libraries = 'auto_explain'",
+        "auto_explain.log_min_duration = 0",
+        &format!("plan_cache_mode = {mode}"),
+    ] {
+        run_beside(url, |name| format!("alter database {name} set {setting}"));
+    }
+    let log = || std::fs::read_to_string(format!("{directory}/log")).expect("a log");
+    let begin = log().len();
+    act();
+    // A statement that is explained once more says that everything before it is there.
+    run_beside(url, |name| format!("alter database {name} reset all"));
+    let log = log();
+    let entries = log[begin..].split("  plan:\n\tQuery Text: ").skip(1);
+    entries
+        .map(|entry| {
+            let mut lines = entry.split('\n');
+            let statement = lines.next().unwrap_or_default().to_owned();
+            (statement, lines.take_while(|line| line.starts_with('\t')).collect::<Vec<_>>().join("\n"))
+        })
+        .collect()
+}
+
 fn run_beside(url: &str, statement: impl FnOnce(&str) -> String) {
     let (name, postgres) = beside(url);
     block_on(async {

@@ -8,18 +8,7 @@ use std::time::{Duration, Instant};
 use sqlx::Executor;
 
 use crate::postgres;
-use crate::world::{Server, World, block_on, connect};
-
-#[test]
-fn everybody_may_ask_whether_the_server_is_alive_and_ready() {
-    let world = World::sqlite();
-    let server = world.serve();
-    for (path, text) in [("/healthz", "alive\n"), ("/readyz", "ready\n")] {
-        let answer = server.send("GET", path, &[]);
-        assert_eq!((answer.status, answer.text.as_str()), (200, text));
-        assert_eq!(answer.header("cache-control"), "no-store");
-    }
-}
+use crate::world::{Server, World, block_on, connect, on_both_stores};
 
 #[test]
 fn a_server_without_its_database_is_alive_and_not_ready() {
@@ -150,19 +139,28 @@ fn thousands_of_probes_cost_no_query() {
     assert!(transactions < 1000, "{transactions}");
 }
 
-#[test]
-fn the_metrics_hold_no_text_that_a_client_chose() {
-    let world = World::sqlite();
-    let server = world.serve();
-    server.send("CANARY", "/canary?canary=1", &["Authorization: ApiKey canary.canary", "X-Canary: canary"]);
-    server.send("GET", "/nowhere", &[]);
-    let answer = server.send("GET", "/metrics", &[]);
-    assert_eq!(answer.header("content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8");
-    assert!(!answer.text.to_lowercase().contains("canary"), "{}", answer.text);
-    assert!(answer.text.contains("# TYPE role_mapping_server_answer_duration_seconds histogram\n"), "{}", answer.text);
-    assert!(answer.text.ends_with("# EOF\n"), "{}", answer.text);
-    assert_eq!(server.metric("answers_total{status=\"403\"}"), 1.0, "a form of nobody's");
-    assert_eq!(server.metric("answers_total{status=\"404\"}"), 1.0);
-    assert_eq!(server.metric("answer_duration_seconds_count"), 5.0);
-    server.wait_for_metric("connections", 1.0);
+on_both_stores! {
+    fn everybody_may_ask_whether_the_server_is_alive_and_ready(world: &World) {
+        let server = world.serve();
+        for (path, text) in [("/healthz", "alive\n"), ("/readyz", "ready\n")] {
+            let answer = server.send("GET", path, &[]);
+            assert_eq!((answer.status, answer.text.as_str()), (200, text));
+            assert_eq!(answer.header("cache-control"), "no-store");
+        }
+    }
+
+    fn the_metrics_hold_no_text_that_a_client_chose(world: &World) {
+        let server = world.serve();
+        server.send("CANARY", "/canary?canary=1", &["Authorization: ApiKey canary.canary", "X-Canary: canary"]);
+        server.send("GET", "/nowhere", &[]);
+        let answer = server.send("GET", "/metrics", &[]);
+        assert_eq!(answer.header("content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8");
+        assert!(!answer.text.to_lowercase().contains("canary"), "{}", answer.text);
+        assert!(answer.text.contains("# TYPE role_mapping_server_answer_duration_seconds histogram\n"), "{}", answer.text);
+        assert!(answer.text.ends_with("# EOF\n"), "{}", answer.text);
+        assert_eq!(server.metric("answers_total{status=\"403\"}"), 1.0, "a form of nobody's");
+        assert_eq!(server.metric("answers_total{status=\"404\"}"), 1.0);
+        assert_eq!(server.metric("answer_duration_seconds_count"), 5.0);
+        server.wait_for_metric("connections", 1.0);
+    }
 }

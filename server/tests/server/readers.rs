@@ -277,7 +277,7 @@ on_both_stores! {
         }
         assert_eq!(sts.asked().len(), 0);
         let log = server.stop();
-        assert!(log.contains(&format!("damaged row: role mapping {own} of project 1: source identity: 2 is neither 0 nor 1")), "{log}");
+        assert!(log.contains(&format!("damaged row: role mapping {own} of project 1: column source_identity of table role_mappings: it is neither 0 nor 1")), "{log}");
     }
 }
 

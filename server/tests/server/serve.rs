@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
+use sqlx::Connection;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsConnector;
 
 use crate::sts::{Mood, Sts};
-use crate::world::{API, Server, World, block_on, in_time};
+use crate::world::{API, Server, World, block_on, connect, in_time, on_both_stores};
 
 #[test]
 fn the_server_listens_without_a_base_identity_and_logs_that() {
@@ -50,55 +51,6 @@ fn wait_for_drain(server: &Server) {
     assert_eq!(server.send("GET", "/readyz", &[]).error(), (503, 0, "the server is stopping\n"));
 }
 
-#[test]
-fn while_it_drains_the_server_is_not_ready_and_serves_old_and_new_connections_to_the_end() {
-    let world = World::sqlite();
-    let sts = Sts::start();
-    let key = world_of_a_member(&world);
-    let variables = sts.variables();
-    let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let server = world.serve_with(&["--drain", "4"], &variables);
-    let mut kept = TcpStream::connect(server.address()).expect("the server listens");
-    let mut ask = || {
-        kept.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").expect("the server reads");
-        let mut reply = [0; 12];
-        kept.read_exact(&mut reply).expect("the server answers");
-        // The rest of the answer is not larger than that.
-        let _ = kept.read(&mut [0; 4096]).expect("the server answers");
-        assert_eq!(&reply, b"HTTP/1.1 200");
-    };
-    ask();
-    sts.is(Mood::Thinks);
-    let begin = Instant::now();
-    server.signal("TERM");
-    wait_for_drain(&server);
-    ask();
-    assert_eq!(server.get("/admin/cloud/role-mappings/isAvailable", &key).status, 200);
-    std::thread::scope(|scope| {
-        let slow = scope.spawn(|| server.get("/project/1/cloud/aws/session-token", &key));
-        sts.wait();
-        // It is answered after the listener has closed.
-        server.wait_for_log(" stopping");
-        assert!(begin.elapsed() >= Duration::from_secs(4));
-        assert!(TcpStream::connect(server.address()).is_err(), "the listener is open");
-        sts.is(Mood::Grants);
-        assert_eq!(slow.join().expect("no panic").status, 200);
-    });
-    assert_eq!(server.wait().0, Some(0));
-}
-
-#[test]
-fn a_second_signal_ends_the_drain_at_once() {
-    let world = World::sqlite();
-    let server = world.serve_with(&["--drain", "3600"], &[("AWS_EC2_METADATA_DISABLED", "true")]);
-    server.signal("TERM");
-    wait_for_drain(&server);
-    server.signal("TERM");
-    let (code, log) = server.wait();
-    assert_eq!(code, Some(0));
-    assert!(log.ends_with(" stopping\n"), "{log}");
-}
-
 /// Makes a project with a mapped role and a member; returns their key.
 fn world_of_a_member(world: &World) -> String {
     let key = world.done(&["user", "add", "ada@example.org"]);
@@ -117,24 +69,6 @@ fn an_idle_connection_stays_open_for_the_time_of_the_setting() {
     let begin = Instant::now();
     kept.read_to_string(&mut String::new()).expect("the server closes");
     assert!((Duration::from_secs(1)..Duration::from_secs(20)).contains(&begin.elapsed()), "{:?}", begin.elapsed());
-}
-
-#[test]
-fn the_log_names_the_client_and_the_caller() {
-    let world = World::sqlite();
-    let key = world.done(&["user", "add", "ada@example.org"]);
-    let server = world.serve_with(&["--behind-proxy"], &[("AWS_EC2_METADATA_DISABLED", "true")]);
-    let ask = |key: &str| {
-        let headers = [&*format!("Authorization: ApiKey {key}"), "X-Forwarded-For: 10.9.9.9, 192.0.2.7"];
-        server.send("GET", &format!("{API}/project/9/cloud/role-mappings"), &headers)
-    };
-    let (known, unknown) = (ask(&key), ask("no.body"));
-    assert_eq!((known.status, unknown.status), (403, 401));
-    let log = server.stop();
-    for (answer, actor) in [(known, " actor=\"ada@example.org\""), (unknown, "")] {
-        let id = answer.header("x-request-id");
-        assert!(log.contains(&format!(" request={id} client=192.0.2.7{actor} method=GET ")), "{log}");
-    }
 }
 
 #[test]
@@ -261,16 +195,106 @@ fn a_head_that_is_too_large_is_refused() {
     assert!(reply.starts_with("HTTP/1.1 431 "), "{reply}");
 }
 
-#[test]
-fn the_log_has_a_line_for_each_request_without_its_query() {
-    let world = World::sqlite();
-    let server = world.serve();
-    let id = server.send("GET", "/x%0Ay?canary=1", &[]).header("x-request-id").to_owned();
-    let log = server.stop();
-    let line = log.lines().find(|line| line.contains(&id)).expect("a line");
-    assert!(
-        line.contains(&format!(" request={id} client=127.0.0.1 method=GET path=\"/x%0Ay\" status=404 ms=")),
-        "{line}"
-    );
-    assert!(!log.contains("canary"), "{log}");
+on_both_stores! {
+    fn a_change_that_is_under_way_when_the_server_ends_is_committed_and_answered(world: &World) {
+        world_of_a_member(world);
+        let key = world.done(&["user", "add", "admin@example.org", "--admin"]);
+        let server = world.serve();
+        let mut change = TcpStream::connect(server.address()).expect("the server listens");
+        let answer = block_on(async {
+            let mut other = connect(&world.database).await;
+            let begin = if world.database.starts_with("sqlite") { "begin immediate" } else { "begin" };
+            let mut writer = other.begin_with(begin).await.expect("a writer");
+            sqlx::query("update projects set name = name").execute(&mut *writer).await.expect("all are locked");
+            let query = "cloudRole=arn:aws:iam::123456789012:role/last&projectId=1&projectRole=ALL";
+            // Once the first request is answered, the server has the second one.
+            let probe = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+            let head = format!("POST {API}/admin/cloud/role-mappings?{query} HTTP/1.1\r\nHost: x\r\nAuthorization: ApiKey {key}\r\n\r\n");
+            change.write_all(format!("{probe}{head}").as_bytes()).expect("the server reads");
+            assert!(change.read(&mut [0; 4096]).expect("the server answers") > 0);
+            server.signal("TERM");
+            server.wait_for_log(" stopping");
+            writer.rollback().await.expect("the end");
+            let mut answer = String::new();
+            change.read_to_string(&mut answer).expect("the server answers");
+            answer
+        });
+        assert!(answer.contains("HTTP/1.1 201 Created\r\n"), "{answer}");
+        assert_eq!(server.wait().0, Some(0));
+        assert_eq!(world.sql("select count(*) from role_mappings where role_arn like '%/last'"), [["1"]]);
+        assert_eq!(world.sql("select count(*) from audit where action = 'mapping add' and actor = 'admin@example.org'"), [["1"]]);
+    }
+
+    fn while_it_drains_the_server_is_not_ready_and_serves_old_and_new_connections_to_the_end(world: &World) {
+        let sts = Sts::start();
+        let key = world_of_a_member(world);
+        let variables = sts.variables();
+        let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let server = world.serve_with(&["--drain", "4"], &variables);
+        let mut kept = TcpStream::connect(server.address()).expect("the server listens");
+        let mut ask = || {
+            kept.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").expect("the server reads");
+            let mut reply = [0; 12];
+            kept.read_exact(&mut reply).expect("the server answers");
+            // The rest of the answer is not larger than that.
+            let _ = kept.read(&mut [0; 4096]).expect("the server answers");
+            assert_eq!(&reply, b"HTTP/1.1 200");
+        };
+        ask();
+        sts.is(Mood::Thinks);
+        let begin = Instant::now();
+        server.signal("TERM");
+        wait_for_drain(&server);
+        ask();
+        assert_eq!(server.get("/admin/cloud/role-mappings/isAvailable", &key).status, 200);
+        std::thread::scope(|scope| {
+            let slow = scope.spawn(|| server.get("/project/1/cloud/aws/session-token", &key));
+            sts.wait();
+            // It is answered after the listener has closed.
+            server.wait_for_log(" stopping");
+            assert!(begin.elapsed() >= Duration::from_secs(4));
+            assert!(TcpStream::connect(server.address()).is_err(), "the listener is open");
+            sts.is(Mood::Grants);
+            assert_eq!(slow.join().expect("no panic").status, 200);
+        });
+        assert_eq!(server.wait().0, Some(0));
+    }
+
+    fn a_second_signal_ends_the_drain_at_once(world: &World) {
+        let server = world.serve_with(&["--drain", "3600"], &[("AWS_EC2_METADATA_DISABLED", "true")]);
+        server.signal("TERM");
+        wait_for_drain(&server);
+        server.signal("TERM");
+        let (code, log) = server.wait();
+        assert_eq!(code, Some(0));
+        assert!(log.ends_with(" stopping\n"), "{log}");
+    }
+
+    fn the_log_names_the_client_and_the_caller(world: &World) {
+        let key = world.done(&["user", "add", "ada@example.org"]);
+        let server = world.serve_with(&["--behind-proxy"], &[("AWS_EC2_METADATA_DISABLED", "true")]);
+        let ask = |key: &str| {
+            let headers = [&*format!("Authorization: ApiKey {key}"), "X-Forwarded-For: 10.9.9.9, 192.0.2.7"];
+            server.send("GET", &format!("{API}/project/9/cloud/role-mappings"), &headers)
+        };
+        let (known, unknown) = (ask(&key), ask("no.body"));
+        assert_eq!((known.status, unknown.status), (403, 401));
+        let log = server.stop();
+        for (answer, actor) in [(known, " actor=\"ada@example.org\""), (unknown, "")] {
+            let id = answer.header("x-request-id");
+            assert!(log.contains(&format!(" request={id} client=192.0.2.7{actor} method=GET ")), "{log}");
+        }
+    }
+
+    fn the_log_has_a_line_for_each_request_without_its_query(world: &World) {
+        let server = world.serve();
+        let id = server.send("GET", "/x%0Ay?canary=1", &[]).header("x-request-id").to_owned();
+        let log = server.stop();
+        let line = log.lines().find(|line| line.contains(&id)).expect("a line");
+        assert!(
+            line.contains(&format!(" request={id} client=127.0.0.1 method=GET path=\"/x%0Ay\" status=404 ms=")),
+            "{line}"
+        );
+        assert!(!log.contains("canary"), "{log}");
+    }
 }

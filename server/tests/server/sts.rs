@@ -21,6 +21,8 @@ pub const BASE_SECRET: &str = "canarybasesecretaccesskey";
 #[derive(Debug, Clone, Copy)]
 pub enum Mood {
     Grants,
+    /// Grants an hour at most, as to a base identity that is itself a role.
+    GrantsAnHour,
     Refuses,
     HangsUp,
     /// Says that there were too many calls.
@@ -141,7 +143,12 @@ fn converse(
                 let is_thinking = |mood: &mut Mood| matches!(mood, Mood::Thinks);
                 let decided = *mood.1.wait_while(thinking, is_thinking).expect("no panic");
                 match decided {
-                    Mood::Grants => ("200 OK", granted(&parameters, now)),
+                    Mood::GrantsAnHour
+                        if value(&parameters, "DurationSeconds").parse::<u32>().is_ok_and(|asked| asked > 3600) =>
+                    {
+                        ("400 Bad Request", chained())
+                    }
+                    Mood::Grants | Mood::GrantsAnHour => ("200 OK", granted(&parameters, now)),
                     Mood::Refuses => ("403 Forbidden", refused()),
                     Mood::Throttles => ("400 Bad Request", throttled()),
                     Mood::HangsUp => return,
@@ -205,6 +212,13 @@ fn refused() -> String {
     "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\
      <Code>AccessDenied</Code><Message>User: arn:aws:iam::123456789012:user/base is not authorized to perform: \
      sts:AssumeRole</Message></Error><RequestId>sts-request-2</RequestId></ErrorResponse>"
+        .to_owned()
+}
+
+fn chained() -> String {
+    "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\
+     <Code>ValidationError</Code><Message>The requested DurationSeconds exceeds the 1 hour session limit for roles \
+     assumed by role chaining.</Message></Error><RequestId>sts-request-4</RequestId></ErrorResponse>"
         .to_owned()
 }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::Executor;
 
+use crate::browser::Visit;
 use crate::fairness::project_with_a_member;
 use crate::postgres::Network;
 use crate::sts::Sts;
@@ -83,4 +84,20 @@ fn while_another_program_locks_sqlite_lists_go_on_and_sessions_say_why_they_do_n
     assert_eq!(in_time(&server, TOKEN, &key).status, 200);
     assert!(server.metric("audit_writes_total{outcome=\"failed\"}") >= 1.0);
     assert_eq!(world.sql("select count(*) from audit where outcome = 'asked'"), [["0"]]);
+}
+
+#[test]
+fn a_cookie_of_no_session_costs_no_turn_to_write() {
+    let world = World::sqlite();
+    let key = project_with_a_member(&world);
+    let server = world.serve();
+    let visit = Visit::sign_in(&server, &key);
+    world.sql("delete from browser_sessions");
+    block_on(async {
+        let mut connection = connect(&world.database).await;
+        connection.execute("begin immediate").await.expect("the lock");
+        assert_eq!(visit.send_form("/sign-out", &[]), "/sign-in?done=signed-out");
+        connection.execute("rollback").await.expect("no lock");
+    });
+    assert_eq!(world.sql("select count(*) from audit where action = 'sign-out'"), [["0"]]);
 }
