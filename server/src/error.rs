@@ -319,7 +319,11 @@ impl Error {
         let of_caller = match self {
             Error::IllegalParameter { name, .. } => (*name).to_owned(),
             Error::InvalidArgument(_) => "a value".to_owned(),
-            Error::Assume(error) if let CoreError::InvalidArgument { field, .. } = **error => field.to_owned(),
+            Error::Assume(error) | Error::NotAssumed { source: error, .. }
+                if let CoreError::InvalidArgument { field, .. } = **error =>
+            {
+                field.to_owned()
+            }
             Error::NoSuchMapping(_)
             | Error::RoleNotForMember { .. }
             | Error::MappingExists { .. }
