@@ -7,7 +7,7 @@ use crate::database::Database;
 use crate::error::Error;
 use crate::http::parameters::{Parameters, illegal};
 use crate::mapping::list::{self, Condition, Direction, Filter, Key, Order};
-use crate::mapping::{Mapping, SHORT_LIST};
+use crate::mapping::{Mapping, ProjectMappings, SHORT_LIST};
 
 /// The part of a list that a request wants.
 #[derive(Debug)]
@@ -46,10 +46,11 @@ impl Listing {
 
     /// Picks the page out of the first mappings of a project, in the order of their ids; `None` when these are not all of them, or when
     /// the database has to filter or sort them.
-    pub fn pick(&self, mappings: &[Mapping]) -> Option<(usize, Vec<Mapping>)> {
-        let is_plain = self.filter.is_empty() && self.order.is_empty() && mappings.len() <= SHORT_LIST;
-        let page = || mappings.iter().skip(self.offset).take(self.limit.unwrap_or(usize::MAX)).cloned().collect();
-        is_plain.then(|| (mappings.len(), page()))
+    pub fn pick(&self, ProjectMappings { all, damaged }: &ProjectMappings) -> Option<(usize, Vec<Mapping>)> {
+        let is_short = all.len() + damaged.len() <= SHORT_LIST;
+        let is_plain = self.filter.is_empty() && self.order.is_empty() && is_short;
+        let page = || all.iter().skip(self.offset).take(self.limit.unwrap_or(usize::MAX)).cloned().collect();
+        is_plain.then(|| (all.len(), page()))
     }
 
     /// The same part of the list of a project.

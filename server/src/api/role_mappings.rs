@@ -124,7 +124,7 @@ pub async fn list_in_project(
     parameters: Parameters,
 ) -> Result<Response, Error> {
     let listing = Listing::from_parameters(&parameters)?;
-    if let Some((count, mappings)) = listing.pick(&mappings.all) {
+    if let Some((count, mappings)) = listing.pick(&mappings) {
         let items = items(uri.path(), mappings);
         return Ok(Json(ListBody { count, items, href: uri.path().to_owned() }).into_response());
     }

@@ -384,6 +384,19 @@ on_both_stores! {
         assert!(!log.contains("the database failed") && !log.contains("panicked"), "{log}");
     }
 
+    fn a_damaged_row_does_not_make_a_long_list_a_short_one(world: &World) {
+        let ada = world.done(&["user", "add", "ada@example.org"]);
+        world.done(&["project", "add", "churn"]);
+        world.done(&["member", "set", "churn", "ada@example.org", "data-owner"]);
+        let entry = |number: i32| format!("{{\"project\":\"churn\",\"project_role\":\"all\",\"role\":\"{GOOD}{number}\"}}");
+        let file = world.directory.join("mappings.json");
+        std::fs::write(&file, format!("[{}]", (1..=205).map(entry).collect::<Vec<_>>().join(","))).expect("a file");
+        world.done(&["mapping", "apply", file.to_str().expect("UTF-8")]);
+        world.sql("update role_mappings set external_id = 'a b' where id = 2");
+        let list = world.serve().get("/project/1/cloud/role-mappings", &ada);
+        assert_eq!(list.ids().last(), Some(&205), "{}", list.text);
+    }
+
     fn a_session_with_a_damaged_instant_has_ended(world: &World) {
         let company = company(world);
         let instants = ["used_at", "started_at"].map(|column| Column {
