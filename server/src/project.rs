@@ -330,8 +330,8 @@ pub async fn search(
     limit: i64,
 ) -> Result<Vec<(Project, i64)>, sqlx::Error> {
     let rows: Vec<(i64, Stored<String>, i64, i64)> = sqlx::query_as(AssertSqlSafe(format!(
-        "select id, name, (select count(*) from identity), (select count(*) from members where project_id = projects.id) from projects \
-         where lower(name) like $1 escape '!' or id = $2 order by name collate {}, id limit $3 offset $4",
+        "select id, name, (select count(*) from identity), (select count(*) from members where project_id = projects.id) \
+         from projects where lower(name) like $1 escape '!' or id = $2 order by name collate {}, id limit $3 offset $4",
         database.binary()
     )))
     .bind(like::contains(text))
