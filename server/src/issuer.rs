@@ -48,6 +48,9 @@ const LAST_REFUSED_FOR: Duration = Duration::from_secs(15);
 /// The calls that *Try it* makes: who the base identity is, and AssumeRole.
 const CALLS_OF_TRIAL: usize = 2;
 
+/// The time for which a look at the changes on record is enough while all connections to the database are in use.
+const LOOKED_ENOUGH: Duration = Duration::from_secs(1);
+
 /// How far the looks at changes on record overlap, in milliseconds: longer than a request takes, and than clocks of several machines
 /// differ.
 const OVERLAP_MILLISECONDS: i64 = 10_000;
@@ -324,14 +327,21 @@ impl Issuer {
     }
 
     /// Drops the credentials that changes on record took away, those of all changes that were committed before this call. Callers who come
-    /// together share a look.
+    /// together share a look. While all connections to the database are in use, nobody waits for one once more: a look under way, or one
+    /// of the last second, is enough then, since each request has been authorised by itself.
     ///
     /// # Errors
     /// Those of the database.
     pub async fn drop_withdrawn(&self) -> Result<(), sqlx::Error> {
         let arrived = Clock::now();
-        let mut looked = self.looked.lock().await;
-        if arrived < looked.begin {
+        let pool = self.database.pool();
+        let is_busy = pool.num_idle() == 0 && pool.size() >= pool.options().get_max_connections();
+        let mut looked = match self.looked.try_lock() {
+            Ok(looked) => looked,
+            Err(_) if is_busy => return Ok(()),
+            Err(_) => self.looked.lock().await,
+        };
+        if arrived < looked.begin || is_busy && arrived < looked.begin + LOOKED_ENOUGH {
             return Ok(());
         }
         let look = Looked { begin: Clock::now(), at: milliseconds(SystemTime::now()) };
@@ -436,7 +446,40 @@ impl Drop for Call {
 
 #[cfg(test)]
 mod tests {
+    use hops_credentials_core::settings::Settings;
+
     use super::*;
+    use crate::database::Settings as DatabaseSettings;
+    use crate::database::address::Address;
+
+    #[tokio::test]
+    async fn a_call_that_would_end_after_its_caller_has_gone_is_not_made() {
+        let file = std::env::temp_dir().join(format!("issuer-{}.db", std::process::id()));
+        let address = Address::Sqlite(file.clone());
+        let database = Database::open(&address, DatabaseSettings::default()).await.expect("a database");
+        let sts = Arc::new(Sts::new(&Settings::from_environment()).expect("settings"));
+        let issuer = Issuer::new(sts, database.clone(), Arc::default());
+        let key = CredentialsKey {
+            member: "ada@example.org".to_owned(),
+            key_prefix: None,
+            project_id: 1,
+            project_role: ProjectRole::All,
+            mapping_id: 1,
+            role: "arn:aws:iam::123456789012:role/r".parse().expect("a role ARN"),
+            session_name: "job".parse().expect("a session name"),
+            duration: SessionDuration::default(),
+            extras: Extras::default(),
+        };
+        issuer.budget.throttled();
+        // There is a call in a second.
+        let deadline = Deadline(tokio::time::Instant::now() + LEAST_TIME + Duration::from_millis(900));
+        let outcome = issuer.ask(&key, Turn::Newcomer, deadline).await;
+        assert!(matches!(outcome, Err(Failure::Budget(Refusal::Account(_)))), "{outcome:?}");
+        database.close().await;
+        for suffix in ["", "-wal", "-shm", "-next", "-now"] {
+            let _ = std::fs::remove_file(format!("{}{suffix}", file.display()));
+        }
+    }
 
     #[test]
     fn nine_tenths_of_the_time_are_as_good_as_new_and_half_for_a_caller_that_renews() {

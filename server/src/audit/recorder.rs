@@ -92,6 +92,8 @@ struct Row {
     purpose: Purpose,
     outcome: Outcome,
     request: SessionRequest,
+    /// Whether it is one of the refusals of which a caller may have too many.
+    is_limited: bool,
 }
 
 impl Recorder {
@@ -152,14 +154,10 @@ impl Recorder {
     /// is durable; the count of a row that is there follows within a second.
     pub async fn refuse(&self, actor: &Actor, purpose: Purpose, mut request: SessionRequest, reason: Error) -> Error {
         request.refusal = Some(reason.without_wait());
-        let counted = self.count(Row::new(actor, purpose, Outcome::Refused, &request)).await;
-        let is_excused = reason.retry_after().is_some() || matches!(reason, Error::Assume(_));
-        if is_excused {
-            self.lock().excuse(&actor.name);
-        }
-        match counted {
-            Ok(Some(wait)) if !is_excused => Error::TooManyRequests { seconds: wait.as_secs() + 1 },
-            Ok(_) => reason,
+        let is_limited = reason.retry_after().is_none() && !matches!(reason, Error::Assume(_));
+        match self.count(Row { is_limited, ..Row::new(actor, purpose, Outcome::Refused, &request) }).await {
+            Ok(Some(wait)) => Error::TooManyRequests { seconds: wait.as_secs() + 1 },
+            Ok(None) => reason,
             Err(error) => error,
         }
     }
@@ -207,7 +205,7 @@ impl Row {
     fn new(actor: &Actor, purpose: Purpose, outcome: Outcome, request: &SessionRequest) -> Self {
         let mut request = request.clone();
         request.refusal = request.refusal.map(cut);
-        Self { at: milliseconds(SystemTime::now()), actor: actor.clone(), purpose, outcome, request }
+        Self { at: milliseconds(SystemTime::now()), actor: actor.clone(), purpose, outcome, request, is_limited: true }
     }
 }
 
@@ -307,7 +305,7 @@ async fn write_batch(database: &Database, jobs: &[Job], counts: &[(String, i64, 
         );
         let mut query = sqlx::query(AssertSqlSafe(insert)).persistent(rows.len() == 1);
         for row in rows {
-            let Row { at, actor, purpose, outcome, request } = &***row;
+            let Row { at, actor, purpose, outcome, request, is_limited: _ } = &***row;
             query = query
                 .bind(actor.request_id.as_str())
                 .bind(at)

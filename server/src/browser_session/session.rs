@@ -149,9 +149,9 @@ async fn find_cluster_user(
     let user = match looking_up.await {
         Ok(user) => user,
         Err(Error::NotOfCluster) => {
-            let (database, id) = (database.clone(), id.clone());
-            // If it fails, the cluster refuses the login again.
-            tokio::spawn(async move { end(&database, &id).await });
+            if let Err(error) = end(database, id).await {
+                log::line(&format_args!("cannot end a session whose login is refused: {}", with_sources(&error)));
+            }
             return Ok(None);
         }
         Err(error) => return Err(error),

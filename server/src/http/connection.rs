@@ -127,8 +127,9 @@ impl Waiting {
         number
     }
 
-    fn remove(&mut self, address: IpAddr, number: u64) {
-        self.change(address, |connections| connections.remove(&number));
+    /// Removes a connection; `None` when it has been taken.
+    fn remove(&mut self, address: IpAddr, number: u64) -> Option<Arc<Notify>> {
+        self.change(address, |connections| connections.remove(&number))
     }
 
     /// Takes the one that has to give its place.
@@ -161,6 +162,8 @@ enum Phase {
     Waiting { number: u64, for_what: For },
     /// For us.
     Busy,
+    /// For us; it gives its place afterwards, to one that already waits for it.
+    Leaving,
 }
 
 /// What a client has to send.
@@ -217,7 +220,7 @@ impl Connection {
 
     /// Whether a request is complete and its response is not on its way.
     pub fn is_busy(&self) -> bool {
-        matches!(*self.phase(), Phase::Busy)
+        matches!(*self.phase(), Phase::Busy | Phase::Leaving)
     }
 
     /// The head of a request is complete; returns its body, with which the request is.
@@ -249,28 +252,35 @@ impl Connection {
     }
 
     fn wait_for_client(&self, for_what: For) {
-        // One without a place has none to give.
-        if self.place.is_some() {
-            let number = self.connections.waiting().add(self.address, self.close.clone());
-            self.change(Phase::Waiting { number, for_what });
-        }
+        self.change(Some(for_what));
     }
 
     fn be_busy(&self) {
-        self.change(Phase::Busy);
+        self.change(None);
     }
 
-    fn change(&self, next: Phase) {
-        if let Phase::Waiting { number, .. } = std::mem::replace(&mut *self.phase(), next) {
-            self.connections.waiting().remove(self.address, number);
-        }
+    fn change(&self, next: Option<For>) {
+        let (mut phase, mut waiting) = (self.phase(), self.connections.waiting());
+        let is_leaving = match *phase {
+            Phase::Waiting { number, .. } => waiting.remove(self.address, number).is_none(),
+            Phase::Busy => false,
+            Phase::Leaving => true,
+        };
+        *phase = match next {
+            _ if is_leaving => Phase::Leaving,
+            // One without a place has none to give.
+            Some(for_what) if self.place.is_some() => {
+                Phase::Waiting { number: waiting.add(self.address, self.close.clone()), for_what }
+            }
+            Some(_) | None => Phase::Busy,
+        };
     }
 
     /// The instant by which the head must have come; an idle connection has as long as hyper gives it.
     fn deadline(&self) -> Option<Instant> {
         match *self.phase() {
             Phase::Waiting { for_what: For::First { deadline } | For::Head { deadline }, .. } => Some(deadline),
-            Phase::Waiting { for_what: For::Next | For::Body, .. } | Phase::Busy => None,
+            Phase::Waiting { for_what: For::Next | For::Body, .. } | Phase::Busy | Phase::Leaving => None,
         }
     }
 
@@ -373,5 +383,37 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for HeadTimeout<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_asked(connection: &Connection) -> bool {
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        std::pin::pin!(connection.asked_to_end()).as_mut().poll(&mut context) == Poll::Ready(End::GivesPlace)
+    }
+
+    #[tokio::test]
+    async fn the_address_with_most_connections_that_wait_gives_the_one_that_waits_longest_and_once_only() {
+        let connections = Connections::new(4, 4);
+        let open = |address: &str| connections.open(address.parse().expect("an address"));
+        let addresses = ["192.0.2.1", "2001:db8::1", "2001:db8::2", "192.0.2.2"];
+        let mut held = Vec::new();
+        for address in addresses {
+            held.push(open(address).expect("a place").ready().await.expect("it is free"));
+        }
+        let asked = || held.iter().map(|(connection, _)| is_asked(connection)).collect::<Vec<_>>();
+        let newcomer = open("192.0.2.3").expect("the place of another one");
+        assert_eq!(asked(), [false, true, false, false]);
+        // A request that came at that moment does not make it wait for its client again.
+        held[1].0.be_busy();
+        held[1].0.end_request();
+        let next = open("192.0.2.4").expect("the place of another one");
+        assert_eq!(asked(), [true, false, false, false]);
+        drop((newcomer, next));
+        held.iter().for_each(|(connection, _)| connection.be_busy());
+        assert!(open("192.0.2.5").is_none(), "all are at work for their clients");
     }
 }

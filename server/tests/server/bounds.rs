@@ -293,7 +293,8 @@ on_both_stores! {
         let before = peak_kib(&server);
         (1..4).for_each(requests);
         let grown = peak_kib(&server) - before;
-        assert!(grown < 3 * 1024, "{grown} KiB");
+        // SQLite keeps up to 2 MB for each connection. All mappings take some tens of MB.
+        assert!(grown < 8 * 1024, "{grown} KiB");
         let peak = peak_kib(&server);
         assert!(peak < 100 * 1024, "{peak} KiB");
     }

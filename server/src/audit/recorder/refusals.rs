@@ -96,20 +96,13 @@ impl Refusals {
             if now >= caller.until {
                 *caller = Caller { until: now + WINDOW, refusals: 0, rows: 0 };
             }
-            caller.refusals = caller.refusals.saturating_add(1);
-            wait = (caller.refusals > MAX_REFUSALS).then(|| caller.until - now);
+            caller.refusals = caller.refusals.saturating_add(u32::from(row.is_limited));
+            wait = (row.is_limited && caller.refusals > MAX_REFUSALS).then(|| caller.until - now);
         }
         let placed = self.place(row.clone(), now);
         let counted = self.rows.get_mut(&Refusal::of(&placed)).filter(|counted| counted.is_durable);
         let is_counted = counted.is_some_and(|counted| counted.take(&placed, now));
         ((!is_counted).then_some(row), wait)
-    }
-
-    /// Takes back that the last refusal of this caller is one of too many.
-    pub fn excuse(&mut self, name: &str) {
-        if let Some(caller) = self.callers.get_mut(name) {
-            caller.refusals = caller.refusals.saturating_sub(1);
-        }
     }
 
     /// Begins the row of a refusal in the write that follows; `None` when a row counts it that is there, or that the same write begins.
@@ -246,6 +239,15 @@ mod tests {
         assert_eq!(waits, 900);
         assert_eq!(refusals.take_counts().iter().map(|(_, more, _)| more).sum::<i64>(), 979);
         assert!(refusals.count(refused("eve", 1), now).1.is_none(), "nobody else waits");
+    }
+
+    #[test]
+    fn reasons_that_say_when_to_come_back_are_not_too_many() {
+        let (mut refusals, now) = (Refusals::default(), Instant::now());
+        for _ in 0..1000 {
+            assert_eq!(refusals.count(Row { is_limited: false, ..refused("ada", 1) }, now).1, None);
+        }
+        assert_eq!(refusals.count(refused("ada", 2), now).1, None, "it is the first one");
     }
 
     #[test]
