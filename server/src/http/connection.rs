@@ -162,8 +162,8 @@ enum Phase {
     Waiting { number: u64, for_what: For },
     /// For us.
     Busy,
-    /// For us; it gives its place afterwards, to one that already waits for it.
-    Leaving,
+    /// As the others; it gives its place as soon as it may, to one that already waits for it.
+    Leaving { for_what: Option<For> },
 }
 
 /// What a client has to send.
@@ -215,12 +215,16 @@ impl Connection {
 
     /// Whether a part of a request has come, but not all of it.
     pub fn has_part_of_request(&self) -> bool {
-        matches!(*self.phase(), Phase::Waiting { for_what: For::Head { .. } | For::Body, .. })
+        matches!(
+            *self.phase(),
+            Phase::Waiting { for_what: For::Head { .. } | For::Body, .. }
+                | Phase::Leaving { for_what: Some(For::Head { .. } | For::Body) }
+        )
     }
 
     /// Whether a request is complete and its response is not on its way.
     pub fn is_busy(&self) -> bool {
-        matches!(*self.phase(), Phase::Busy | Phase::Leaving)
+        matches!(*self.phase(), Phase::Busy | Phase::Leaving { for_what: None })
     }
 
     /// The head of a request is complete; returns its body, with which the request is.
@@ -264,10 +268,10 @@ impl Connection {
         let is_leaving = match *phase {
             Phase::Waiting { number, .. } => waiting.remove(self.address, number).is_none(),
             Phase::Busy => false,
-            Phase::Leaving => true,
+            Phase::Leaving { .. } => true,
         };
         *phase = match next {
-            _ if is_leaving => Phase::Leaving,
+            for_what if is_leaving => Phase::Leaving { for_what },
             // One without a place has none to give.
             Some(for_what) if self.place.is_some() => {
                 Phase::Waiting { number: waiting.add(self.address, self.close.clone()), for_what }
@@ -280,7 +284,7 @@ impl Connection {
     fn deadline(&self) -> Option<Instant> {
         match *self.phase() {
             Phase::Waiting { for_what: For::First { deadline } | For::Head { deadline }, .. } => Some(deadline),
-            Phase::Waiting { for_what: For::Next | For::Body, .. } | Phase::Busy | Phase::Leaving => None,
+            Phase::Waiting { for_what: For::Next | For::Body, .. } | Phase::Busy | Phase::Leaving { .. } => None,
         }
     }
 
