@@ -23,7 +23,7 @@ use crate::project::Project;
 const ROWS_PER_PAGE: usize = 25;
 
 /// The time that a search may take once it has its turn. Who waits learns before the deadline that others were first.
-const SEARCH_TIME: Duration = Duration::from_secs(2);
+const SEARCH_TIME: Duration = Duration::from_secs(4);
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
