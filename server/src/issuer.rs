@@ -40,8 +40,10 @@ const LEAST_TIME: Duration = Duration::from_secs(1);
 /// The time of a request that a call to STS leaves for its outcome in the audit, and for the answer.
 const RECORDING_TIME: Duration = Duration::from_millis(500);
 
-/// The time for which a refusal of STS is given to others. It doubles with each further one, up to the second value: whoever mends a
-/// trust policy wants to see it work.
+/// The refusals of STS after which it is asked again at once: whoever mends a trust policy wants to see it work.
+const FREE_REFUSALS: u32 = 3;
+
+/// The time for which the next one is given to others. It doubles with each further one, up to the second value.
 const FIRST_REFUSED_FOR: Duration = Duration::from_secs(1);
 const LAST_REFUSED_FOR: Duration = Duration::from_secs(15);
 
@@ -169,7 +171,8 @@ struct Remembered {
 struct Refused {
     error: Arc<CoreError>,
     until: Clock,
-    lasts: Duration,
+    /// How many there were in a row.
+    number: u32,
 }
 
 #[derive(Debug)]
@@ -396,9 +399,12 @@ impl State {
     }
 
     fn remember_refusal(&mut self, key: &CredentialsKey, error: &Arc<CoreError>) {
-        let before = self.refused.get(key).map_or(Duration::ZERO, |refused| refused.lasts);
-        let lasts = (before * 2).clamp(FIRST_REFUSED_FOR, LAST_REFUSED_FOR);
-        self.refused.insert(key.clone(), Refused { error: error.clone(), until: Clock::now() + lasts, lasts });
+        let number = self.refused.get(key).map_or(0, |refused| refused.number) + 1;
+        let lasts = match number.checked_sub(FREE_REFUSALS + 1) {
+            Some(further) => FIRST_REFUSED_FOR.saturating_mul(2_u32.saturating_pow(further)).min(LAST_REFUSED_FOR),
+            None => Duration::ZERO,
+        };
+        self.refused.insert(key.clone(), Refused { error: error.clone(), until: Clock::now() + lasts, number });
     }
 }
 

@@ -84,8 +84,7 @@ on_both_stores! {
         let id = answer.header("x-request-id");
         assert!(text.contains("ask an administrator of the server") && text.contains(id), "{text}");
         sts.is(Mood::HangsUp);
-        // The refusal is remembered for a moment, but not for another session.
-        let answer = server.get(&format!("{TOKEN}?roleSessionName=another"), &key);
+        let answer = server.get(TOKEN, &key);
         let text = answer.error().2;
         assert_eq!((answer.status, answer.error().1), (502, 380_001), "{text}");
         assert!(text.contains("try again") && text.contains(answer.header("x-request-id")), "{text}");
