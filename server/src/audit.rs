@@ -4,8 +4,8 @@
 //! such rows: a metric counts it, and the log has its line.
 //!
 //! A row is written in the transaction of the change it describes. `recorder` writes the rows of requests for credentials, and of
-//! refused sign-ins: the row is committed before STS is called, its outcome before the credentials leave. A row holds no secret: of an API key its prefix only, of
-//! the credentials the access key id only.
+//! refused sign-ins: the row is committed before STS is called, its outcome before the credentials leave. A row does not hold a secret: of
+//! an API key its prefix only, of the credentials the access key id only.
 
 pub mod recorder;
 pub mod search;

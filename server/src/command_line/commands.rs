@@ -54,7 +54,7 @@ const MAX_REQUESTS: usize = 10_000;
 /// a quarter.
 const MAX_CHANGES: usize = 1024;
 
-/// The longest wait for the audit and the database when the command ends. With the time for requests to end, and that of the log, it is less
+/// The longest wait for the audit and the database when the command ends. With the time for requests to end, and that of the log, it is
 /// no more than five seconds.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 

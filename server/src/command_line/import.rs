@@ -50,7 +50,7 @@ pub async fn run(database: &Database, actor: &Actor, options: &Import) -> Result
     let mut names = HashMap::new();
     let mut entries = Vec::with_capacity(remote_mappings.len());
     for RemoteMapping { project_id, project_name, terms } in remote_mappings {
-        // A database of a cluster has the ids of that cluster, which was asked. Otherwise the ids are another server's, so only names count.
+        // A database of a cluster has the ids of that cluster, which was asked. Otherwise the ids are another server's: names count.
         let project = if cluster.is_some() {
             names.insert(project_id, project_name);
             project_id.to_string()

@@ -62,7 +62,8 @@ pub async fn add(database: &Database, actor: &Actor, project_id: i64, terms: Ter
     Ok(mapping)
 }
 
-/// Changes a role mapping; without a difference it writes nothing. If it is a default afterwards, it replaces the current default of its project role.
+/// Changes a role mapping; without a difference it writes nothing. If it is a default afterwards, it replaces the current default of its
+/// project role.
 ///
 /// # Errors
 /// [`Error::NoSuchMapping`], [`Error::MappingExists`], [`Error::InvalidArgument`] when a member's address cannot be a source identity,
