@@ -20,7 +20,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio_io_timeout::TimeoutStream;
@@ -43,6 +43,10 @@ const RESERVED_DESCRIPTORS: u64 = 128;
 
 /// The number of file descriptors to ask the system for; it may allow fewer.
 const WANTED_DESCRIPTORS: u64 = 16 * 1024;
+
+/// The connections that wait to be accepted; the system may allow fewer (Linux: net.core.somaxconn). Thousands of workers start within a
+/// second, and one beyond tries again only after a second.
+const BACKLOG: u32 = 4096;
 
 /// The longest head of a request: its first line and its headers. A token of a cluster takes some KiB.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
@@ -97,7 +101,7 @@ impl Listener {
             Some((certificate, key)) => Some(make_acceptor(certificate, key)?),
             None => None,
         };
-        let socket = TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        let socket = listen(address).map_err(|error| match error.kind() {
             ErrorKind::AddrInUse => Error::AddressInUse(address),
             _ => Error::System { attempted: format!("listening on {address}"), source: error.into() },
         })?;
@@ -194,6 +198,14 @@ impl Listener {
             }
         }
     }
+}
+
+/// Listens as `TcpListener::bind` does, with a longer queue.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Serves a connection, with or without TLS.
