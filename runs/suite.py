@@ -45,7 +45,8 @@ class Row:
 
 
 PARTS = Stage("fetch and build", "all", "17", ["make", "-j3", "parts"])
-UNIT_TESTS = Stage("unit tests", "Rust", "-", ["cargo", "test", "-q", "--workspace", "--locked"])
+#: Many of them wait, for a limit of time to pass for instance, so one more runs at a time than a small machine has cores.
+UNIT_TESTS = Stage("unit tests", "Rust", "-", ["cargo", "test", "-q", "--workspace", "--locked", "--", "--test-threads=3"])
 JUNIT = Stage("JUnit", "Java", "17", [*GRADLE, "consoleTest"])
 #: Much of each test is waiting: for a session to end, for a JVM to start. So two run at a time, each with deployments of its own.
 PRODUCT = Stage(
