@@ -6,8 +6,9 @@ use hops_credentials_core::text::quoted;
 use crate::database::Database;
 use crate::error::Error;
 use crate::http::parameters::{Parameters, illegal};
+use crate::mapping::Mapping;
 use crate::mapping::list::{self, Condition, Direction, Filter, Key, Order};
-use crate::mapping::{Mapping, ProjectMappings, SHORT_LIST};
+use crate::mapping::wanted::{ProjectMappings, SHORT_LIST};
 
 /// The part of a list that a request wants.
 #[derive(Debug)]

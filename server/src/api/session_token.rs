@@ -23,7 +23,6 @@ use crate::http::auth::{AskingCaller, MemberMappings};
 use crate::http::deadline::Deadline;
 use crate::http::parameters::Parameters;
 use crate::issuer::{Admission, CredentialsKey, Renews};
-use crate::mapping;
 
 /// Credentials as the contract writes them. Secret: it has no `Debug`, and it lives only as long as its response.
 #[derive(Serialize)]
@@ -137,7 +136,7 @@ fn authorise(
     };
     record.session_name = Some(session_name.to_string());
     let mapping = match &asked {
-        Some(role) => mapping::find_for_role(&mappings.all, role, member.project_role)?,
+        Some(role) => mappings.find_for_role(role, member.project_role)?,
         None => mappings.find_default(member.project_role)?,
     };
     record.role = Some(mapping.role.to_string());

@@ -20,7 +20,7 @@ use crate::http::request_log::{Recognised, RequestId};
 use crate::identity::Identity;
 use crate::identity::cluster_client::Asker;
 use crate::identity::login::Login;
-use crate::mapping::{self, MemberView, ProjectMappings, Wanted};
+use crate::mapping::wanted::{MemberView, ProjectMappings, Wanted};
 use crate::member;
 use crate::project::Project;
 use crate::user::{Membership, User};
@@ -237,7 +237,7 @@ impl AskingCaller {
         let key = login.as_ref().and_then(Login::api_key);
         let key_prefix = key.map(|key| api_key::read_prefix(key).to_owned());
         if let (Identity::Local, Some(key), Ok(ProjectId(project_id))) = (&app.identity, key, &project_id)
-            && let Some(view) = mapping::load_member_view(&app.database, key, *project_id, wanted).await?
+            && let Some(view) = MemberView::load(&app.database, key, *project_id, wanted).await?
         {
             let MemberView { user, project, project_role, mappings } = view;
             let member = Member { caller: Caller::new(app, parts, user), project, project_role };
@@ -253,7 +253,7 @@ impl AskingCaller {
         let (actor, project) = (caller.actor.clone(), project_id.as_ref().ok().map(|ProjectId(id)| *id));
         let finding = async {
             let member = Member::find(app, caller, project_id?.0).await?;
-            let mut mappings = mapping::list_wanted(app.database.pool(), member.project.id, wanted).await?;
+            let mut mappings = ProjectMappings::load(app.database.pool(), member.project.id, wanted).await?;
             // The cluster has just told the name; that of the database may be older.
             mappings.all.iter_mut().for_each(|mapping| mapping.project = member.project.clone());
             Ok(MemberMappings { member, mappings })

@@ -16,8 +16,9 @@ use crate::database::{Database, next_ids};
 use crate::error::Error;
 use crate::mapping::entry::Entry;
 use crate::mapping::file::Difference;
+use crate::mapping::row::{DamagedMapping, check_way};
 use crate::mapping::terms::Terms;
-use crate::mapping::{self, DamagedMapping, Mapping};
+use crate::mapping::{self, Mapping};
 use crate::member;
 use crate::project::{self, Project, ProjectRef};
 
@@ -325,7 +326,7 @@ async fn check_source_identities(connection: &mut AnyConnection, changes: &[Chan
 /// Refuses changes beside which a damaged role mapping cannot be.
 fn check_ways(damaged: &[DamagedMapping], changes: &[Change]) -> Result<(), Error> {
     let mut after = changes.iter().flat_map(|change| change.after().map(|mapping| (change.project.id, mapping)));
-    after.try_for_each(|(project_id, mapping)| mapping::check_way(damaged, project_id, &mapping.terms()))
+    after.try_for_each(|(project_id, mapping)| check_way(damaged, project_id, &mapping.terms()))
 }
 
 /// Writes the rows in an order in which no project ever has two defaults.

@@ -16,7 +16,8 @@ use crate::database::rows::placeholders;
 use crate::database::{Database, next_id};
 use crate::error::Error;
 use crate::mapping::terms::{ExternalId, Terms};
-use crate::mapping::{self, Mapping, Wanted, list, list_wanted, no_such_id};
+use crate::mapping::wanted::{ProjectMappings, Wanted};
+use crate::mapping::{self, Mapping, list, no_such_id, row};
 use crate::member;
 use crate::project::{self, Project};
 
@@ -177,15 +178,15 @@ fn to_mapping_exists(error: sqlx::Error, project: &Project, role: &RoleArn) -> E
 /// Refuses terms beside which a damaged role mapping cannot be.
 async fn check_way(connection: &mut AnyConnection, project_id: i64, terms: &Terms) -> Result<(), Error> {
     for wanted in [Wanted::Defaults, Wanted::Role(&terms.role)] {
-        let mappings = list_wanted(&mut *connection, project_id, wanted).await?;
-        mapping::check_way(&mappings.damaged, project_id, terms)?;
+        let mappings = ProjectMappings::load(&mut *connection, project_id, wanted).await?;
+        row::check_way(&mappings.damaged, project_id, terms)?;
     }
     Ok(())
 }
 
 /// Loads what a change of this mapping may change, in the order of the ids: the mapping, if it exists, and the defaults of its project.
 async fn load_touched(connection: &mut AnyConnection, project_id: i64, id: i64) -> Result<Vec<Mapping>, sqlx::Error> {
-    let mut mappings = list_wanted(&mut *connection, project_id, Wanted::Defaults).await?.all;
+    let mut mappings = ProjectMappings::load(&mut *connection, project_id, Wanted::Defaults).await?.all;
     if !mappings.iter().any(|mapping| mapping.id == id) {
         mappings.extend(list::load(connection, &[id]).await?);
         mappings.sort_by_key(|mapping| mapping.id);

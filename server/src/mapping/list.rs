@@ -9,7 +9,8 @@ use std::mem::discriminant;
 use hops_credentials_core::role::ProjectRole;
 use sqlx::{AnyExecutor, AssertSqlSafe};
 
-use super::{Mapping, Row, SELECT, keep};
+use super::Mapping;
+use super::row::{Row, SELECT, keep};
 use crate::database::Database;
 use crate::database::damaged::Stored;
 use crate::like;

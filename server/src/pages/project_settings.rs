@@ -17,7 +17,8 @@ use crate::database::Database;
 use crate::http::parameters::Parameters;
 use crate::mapping::change::{self, Changes};
 use crate::mapping::list::{self, Condition, Filter, Order};
-use crate::mapping::{self, Mapping, Wanted};
+use crate::mapping::wanted::{ProjectMappings, Wanted};
+use crate::mapping::{self, Mapping};
 use crate::project::Project;
 
 /// The parameters that say which page of a list is shown.
@@ -76,7 +77,7 @@ pub async fn show(
     parameters: Parameters,
 ) -> Result<Response, PageError> {
     let (database, project_id) = (&app.database, member.project.id);
-    let defaults = mapping::list_wanted(database.pool(), project_id, Wanted::Defaults).await?;
+    let defaults = ProjectMappings::load(database.pool(), project_id, Wanted::Defaults).await?;
     let default = defaults.find_default(member.project_role).ok();
     let default_id = default.map(|mapping| mapping.id);
     let page_of = |name| parameters.all(name).next().and_then(|page| page.parse().ok()).unwrap_or(1);
