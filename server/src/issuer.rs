@@ -4,9 +4,12 @@
 //! A request comes here after it has been authorised by itself, and has an audit row of its own. Each call of STS costs its member one,
 //! whoever waits for it. A final refusal of STS is given to those who come within the next seconds.
 //!
-//! Credentials are in memory only, for a bounded number of keys, and are zeroed when they go. The key holds everything that decides
-//! about them, so a change of the mapping, of the membership or of the API key makes them unreachable at once; before they are given
-//! again, the issuer looks at the changes on record and drops what they took away, so that taking a change back does not bring them back.
+//! `memory` holds what STS gave. The key holds everything that decides about it, so a change of the mapping, of the membership or of the
+//! API key makes it unreachable at once; before it is given again, the issuer looks at the changes on record and drops what they took
+//! away, so that taking a change back does not bring it back.
+
+mod failure;
+pub mod memory;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -19,33 +22,23 @@ use hops_credentials_core::role::{ProjectRole, RoleArn};
 use hops_credentials_core::sts::{IssuedCredentials, Sts};
 use tokio::sync::watch;
 
+use self::failure::Failure;
+use self::memory::{Memory, Renews};
 use crate::audit::withdrawn::Withdrawn;
 use crate::database::{Database, milliseconds};
 use crate::error::Error;
-use crate::fair_map::FairMap;
 use crate::http::deadline::Deadline;
 use crate::metrics::{GaugeGuard, Metrics};
-use crate::sts_budget::{Refusal, StsBudget, Turn};
+use crate::sts_budget::{StsBudget, Turn};
 
 /// The longest call to STS, its tries included.
 const STS_TIMEOUT: Duration = Duration::from_secs(7);
-
-/// The number of keys whose credentials, or whose refusals by STS, are remembered, and of those the most of one member.
-const MAX_REMEMBERED: usize = 10_000;
-const MAX_OF_MEMBER: usize = 500;
 
 /// The least time for a call to STS. One with less would end after its caller has gone.
 const LEAST_TIME: Duration = Duration::from_secs(1);
 
 /// The time of a request that a call to STS leaves for its outcome in the audit, and for the answer.
 const RECORDING_TIME: Duration = Duration::from_millis(500);
-
-/// The refusals of STS after which it is asked again at once: whoever mends a trust policy wants to see it work.
-const FREE_REFUSALS: u32 = 3;
-
-/// The time for which the next one is given to others. It doubles with each further one, up to the second value.
-const FIRST_REFUSED_FOR: Duration = Duration::from_secs(1);
-const LAST_REFUSED_FOR: Duration = Duration::from_secs(15);
 
 /// The calls that *Try it* makes: who the base identity is, and AssumeRole.
 const CALLS_OF_TRIAL: usize = 2;
@@ -81,60 +74,6 @@ pub struct CredentialsKey {
     pub extras: Extras,
 }
 
-/// Whether a caller comes back before its credentials expire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Renews {
-    /// It says so.
-    Yes,
-    /// It does not: it may use what it gets to the end, and must not get half of an hour.
-    Unknown,
-}
-
-impl Renews {
-    /// Whether credentials with so much time left are as good as new for the caller. A client of ours renews with a third left at the
-    /// latest, so half is enough for it.
-    ///
-    /// What counts as new is the requested duration, or what STS gives instead: a base identity that is itself a role gets at most an hour.
-    fn accepts(self, left: Duration, requested: SessionDuration, valid_for: Duration) -> bool {
-        let new = valid_for.min(Duration::from_secs(requested.seconds().into()));
-        match self {
-            Renews::Yes => left >= new / 2,
-            Renews::Unknown => left >= new / 10 * 9,
-        }
-    }
-}
-
-/// The reason why there are no credentials, for all who wait for them.
-#[derive(Debug, Clone)]
-pub enum Failure {
-    /// STS gave none.
-    Sts(Arc<CoreError>),
-    /// No call was left.
-    Budget(Refusal),
-    /// The row of the request that would have made the call could not be written.
-    Database(Arc<sqlx::Error>),
-    /// There were too many rows to be written.
-    Overloaded,
-}
-
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Sts(error) => Error::Assume(error),
-            Failure::Budget(Refusal::Member(wait)) => Error::TooManyRequests { seconds: wait.as_secs() + 1 },
-            Failure::Budget(Refusal::Account(wait)) => Error::StsBusy { seconds: wait.as_secs() + 1 },
-            Failure::Database(error) => Error::Database(error),
-            Failure::Overloaded => Error::Overloaded { seconds: 1 },
-        }
-    }
-}
-
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        Failure::Budget(refusal)
-    }
-}
-
 type Outcome = Result<IssuedCredentials, Failure>;
 
 /// The issuer of a server.
@@ -149,30 +88,11 @@ pub struct Issuer {
     metrics: Arc<Metrics>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     /// The calls under way.
     calls: HashMap<CredentialsKey, watch::Receiver<Option<Outcome>>>,
-    remembered: FairMap<Remembered>,
-    refused: FairMap<Refused>,
-}
-
-#[derive(Debug)]
-struct Remembered {
-    /// What STS gave; `None` once nobody gets it any more: then the key tells only who renews.
-    issued: Option<IssuedCredentials>,
-    /// The end of its validity by the clock of this machine that is never set.
-    until: Clock,
-    /// When the request was authorised that asked for it, in milliseconds since 1970.
-    authorised_at: i64,
-}
-
-#[derive(Debug)]
-struct Refused {
-    error: Arc<CoreError>,
-    until: Clock,
-    /// How many there were in a row.
-    number: u32,
+    memory: Memory,
 }
 
 #[derive(Debug)]
@@ -207,11 +127,7 @@ impl Issuer {
             sts,
             database,
             budget: StsBudget::default(),
-            state: Mutex::new(State {
-                calls: HashMap::new(),
-                remembered: FairMap::new(MAX_REMEMBERED, MAX_OF_MEMBER),
-                refused: FairMap::new(MAX_REMEMBERED, MAX_OF_MEMBER),
-            }),
+            state: Mutex::default(),
             looked: tokio::sync::Mutex::new(Looked { begin: Clock::now(), at: milliseconds(SystemTime::now()) }),
             metrics,
         }
@@ -226,18 +142,18 @@ impl Issuer {
     /// would have made the call has no row.
     pub async fn admit(self: &Arc<Self>, key: &CredentialsKey, renews: Renews) -> Result<Admission, Error> {
         let authorised_at = milliseconds(SystemTime::now());
-        if self.lock().remembered.get(key).is_some() {
+        if self.lock().memory.has_granted(key) {
             self.drop_withdrawn().await?;
         }
         loop {
             let mut under_way = {
                 let mut state = self.lock();
-                if let Some(issued) = state.find(key, renews) {
+                if let Some(issued) = state.memory.find(key, renews) {
                     self.metrics.reused.inc();
                     return Ok(Admission::Granted(issued));
                 }
-                if let Some(refused) = state.refused.get(key).filter(|refused| Clock::now() < refused.until) {
-                    return Err(Error::Assume(refused.error.clone()));
+                if let Some(refusal) = state.memory.find_refusal(key) {
+                    return Err(Error::Assume(refusal));
                 }
                 match state.calls.get(key) {
                     Some(under_way) => under_way.clone(),
@@ -257,10 +173,8 @@ impl Issuer {
 
     fn begin(self: &Arc<Self>, state: &mut State, key: &CredentialsKey, authorised_at: i64) -> Call {
         // A cluster has told that the member has another project role now.
-        state.remembered.retain_of(&key.member, |other, _| {
-            other.project_id != key.project_id || other.project_role == key.project_role
-        });
-        let turn = if state.remembered.get(key).is_some() { Turn::Renewal } else { Turn::Newcomer };
+        state.memory.forget_other_project_roles(key);
+        let turn = if state.memory.has_granted(key) { Turn::Renewal } else { Turn::Newcomer };
         let (landing, landed) = watch::channel(None);
         state.calls.insert(key.clone(), landed);
         Call { issuer: self.clone(), key: key.clone(), turn, authorised_at, landing }
@@ -296,7 +210,7 @@ impl Issuer {
     /// [`Failure`]
     pub async fn assume(&self, key: &CredentialsKey, deadline: Deadline) -> Outcome {
         let issued = self.ask(key, Turn::Newcomer, deadline).await?;
-        self.lock().refused.retain(|refused, _| refused.mapping_id != key.mapping_id);
+        self.lock().memory.forget_refusals(key.mapping_id);
         Ok(issued)
     }
 
@@ -326,7 +240,7 @@ impl Issuer {
 
     /// Drops the credentials of a member in a project: they are not a member of it.
     pub fn forget_member(&self, member: &str, project_id: i64) {
-        self.lock().remembered.retain_of(member, |key, _| key.project_id != project_id);
+        self.lock().memory.forget_member(member, project_id);
     }
 
     /// Drops the credentials that changes on record took away, those of all changes that were committed before this call. Callers who come
@@ -348,14 +262,10 @@ impl Issuer {
             return Ok(());
         }
         let look = Looked { begin: Clock::now(), at: milliseconds(SystemTime::now()) };
-        if !self.lock().remembered.is_empty() {
+        if !self.lock().memory.is_empty() {
             let withdrawn = Withdrawn::load_since(&self.database, looked.at - OVERLAP_MILLISECONDS).await?;
             if !withdrawn.is_empty() {
-                self.lock().remembered.retain(|key, remembered| {
-                    let prefix = key.key_prefix.as_deref();
-                    let last = withdrawn.last(key.project_id, &key.member, key.mapping_id, prefix);
-                    last.is_none_or(|last| last < remembered.authorised_at)
-                });
+                self.lock().memory.forget_withdrawn(&withdrawn);
             }
         }
         *looked = look;
@@ -364,47 +274,11 @@ impl Issuer {
 
     /// Drops credentials that nobody gets any more, so that they do not stay in memory, and what is out of date.
     pub fn sweep(&self) {
-        let now = Clock::now();
-        let mut state = self.lock();
-        state.remembered.retain(|key, old| {
-            old.issued.take_if(|issued| {
-                let left = old.until.saturating_duration_since(now);
-                !Renews::Yes.accepts(left, key.duration, issued.credentials.valid_for())
-            });
-            now < old.until
-        });
-        state.refused.retain(|_, refused| now < refused.until + LAST_REFUSED_FOR);
+        self.lock().memory.sweep();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("nobody panics while holding it")
-    }
-}
-
-impl State {
-    fn find(&self, key: &CredentialsKey, renews: Renews) -> Option<IssuedCredentials> {
-        let Remembered { issued, until, .. } = self.remembered.get(key)?;
-        let issued = issued.as_ref()?;
-        let left = until.saturating_duration_since(Clock::now());
-        // A clock that was set must not make credentials look fresher than they are.
-        let by_clock = issued.credentials.expiration().duration_since(SystemTime::now()).unwrap_or_default();
-        let is_accepted = renews.accepts(left.min(by_clock), key.duration, issued.credentials.valid_for());
-        is_accepted.then(|| IssuedCredentials { warnings: Vec::new(), ..issued.clone() })
-    }
-
-    fn remember(&mut self, key: &CredentialsKey, issued: &IssuedCredentials, authorised_at: i64) {
-        let until = Clock::now() + issued.credentials.valid_for();
-        self.refused.remove(key);
-        self.remembered.insert(key.clone(), Remembered { issued: Some(issued.clone()), until, authorised_at });
-    }
-
-    fn remember_refusal(&mut self, key: &CredentialsKey, error: &Arc<CoreError>) {
-        let number = self.refused.get(key).map_or(0, |refused| refused.number) + 1;
-        let lasts = match number.checked_sub(FREE_REFUSALS + 1) {
-            Some(further) => FIRST_REFUSED_FOR.saturating_mul(2_u32.saturating_pow(further)).min(LAST_REFUSED_FOR),
-            None => Duration::ZERO,
-        };
-        self.refused.insert(key.clone(), Refused { error: error.clone(), until: Clock::now() + lasts, number });
     }
 }
 
@@ -417,8 +291,8 @@ impl Call {
         let _waiting = GaugeGuard::new(&self.issuer.metrics.waiting_for_sts);
         let outcome = self.issuer.ask(&self.key, self.turn, deadline).await;
         match &outcome {
-            Ok(issued) => self.issuer.lock().remember(&self.key, issued, self.authorised_at),
-            Err(Failure::Sts(error)) if is_final(error) => self.issuer.lock().remember_refusal(&self.key, error),
+            Ok(issued) => self.issuer.lock().memory.remember(&self.key, issued, self.authorised_at),
+            Err(Failure::Sts(error)) if is_final(error) => self.issuer.lock().memory.remember_refusal(&self.key, error),
             Err(_) => {}
         }
         self.landing.send_replace(Some(outcome.clone()));
@@ -457,6 +331,7 @@ mod tests {
     use super::*;
     use crate::database::Settings as DatabaseSettings;
     use crate::database::address::Address;
+    use crate::sts_budget::Refusal;
 
     #[tokio::test]
     async fn a_call_that_would_end_after_its_caller_has_gone_is_not_made() {
@@ -485,18 +360,5 @@ mod tests {
         for suffix in ["", "-wal", "-shm", "-next", "-now"] {
             let _ = std::fs::remove_file(format!("{}{suffix}", file.display()));
         }
-    }
-
-    #[test]
-    fn nine_tenths_of_the_time_are_as_good_as_new_and_half_for_a_caller_that_renews() {
-        let accepts = |renews: Renews, minutes: u64, requested: u32, given: u64| {
-            let requested = SessionDuration::from_seconds(i64::from(requested) * 60).expect("legal");
-            renews.accepts(Duration::from_secs(minutes * 60), requested, Duration::from_secs(given * 60))
-        };
-        assert!(accepts(Renews::Unknown, 54, 60, 60) && !accepts(Renews::Unknown, 53, 60, 60));
-        assert!(accepts(Renews::Yes, 30, 60, 60) && !accepts(Renews::Yes, 29, 60, 60));
-        // STS gives a chained role at most an hour, and somebody's STS may give more than was asked for.
-        assert!(accepts(Renews::Unknown, 54, 120, 60) && !accepts(Renews::Unknown, 53, 120, 60));
-        assert!(accepts(Renews::Unknown, 18, 20, 60) && !accepts(Renews::Unknown, 17, 20, 60));
     }
 }

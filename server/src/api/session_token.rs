@@ -22,7 +22,8 @@ use crate::error::Error;
 use crate::http::auth::{AskingCaller, MemberMappings};
 use crate::http::deadline::Deadline;
 use crate::http::parameters::Parameters;
-use crate::issuer::{Admission, CredentialsKey, Renews};
+use crate::issuer::memory::Renews;
+use crate::issuer::{Admission, CredentialsKey};
 
 /// Credentials as the contract writes them. Secret: it has no `Debug`, and it lives only as long as its response.
 #[derive(Serialize)]
