@@ -7,6 +7,7 @@
 //! refused sign-ins: the row is committed before STS is called, its outcome before the credentials leave. A row does not hold a secret: of
 //! an API key its prefix only, of the credentials the access key id only.
 
+pub mod record;
 pub mod recorder;
 pub mod search;
 pub mod withdrawn;
