@@ -21,123 +21,47 @@ struct Column {
     wrong_type: &'static [&'static str],
 }
 
+impl Column {
+    const fn new(
+        table: &'static str,
+        column: &'static str,
+        row: &'static str,
+        wrong: &'static [&'static str],
+        wrong_type: &'static [&'static str],
+    ) -> Self {
+        Self { table, column, row, wrong, wrong_type }
+    }
+}
+
 const ROLE_MAPPINGS: [Column; 5] = [
-    Column { table: "role_mappings", column: "role_arn", row: "id = 2", wrong: &["'x'", "''"], wrong_type: &["x'ff'"] },
-    Column {
-        table: "role_mappings",
-        column: "project_role",
-        row: "id = 2",
-        wrong: &["'BOSS'"],
-        wrong_type: &["x'ff'"],
-    },
-    Column {
-        table: "role_mappings",
-        column: "is_default",
-        row: "id = 2",
-        wrong: &["2", "-1"],
-        wrong_type: &["'x'", "0.5"],
-    },
-    Column {
-        table: "role_mappings",
-        column: "external_id",
-        row: "id = 2",
-        wrong: &["'a b'", "''"],
-        wrong_type: &["x'ff'"],
-    },
-    Column {
-        table: "role_mappings",
-        column: "source_identity",
-        row: "id = 2",
-        wrong: &["7"],
-        wrong_type: &["'x'", "x'ff'"],
-    },
+    Column::new("role_mappings", "role_arn", "id = 2", &["'x'", "''"], &["x'ff'"]),
+    Column::new("role_mappings", "project_role", "id = 2", &["'BOSS'"], &["x'ff'"]),
+    Column::new("role_mappings", "is_default", "id = 2", &["2", "-1"], &["'x'", "0.5"]),
+    Column::new("role_mappings", "external_id", "id = 2", &["'a b'", "''"], &["x'ff'"]),
+    Column::new("role_mappings", "source_identity", "id = 2", &["7"], &["'x'", "x'ff'"]),
 ];
 
 const OTHERS: [Column; 7] = [
-    Column {
-        table: "projects",
-        column: "name",
-        row: "id = 2",
-        wrong: &["'a b'", "''", "'1'", "'a\nb'"],
-        wrong_type: &["x'ff'"],
-    },
-    Column { table: "users", column: "email", row: "id = 2", wrong: &["'bob'", "''"], wrong_type: &["x'ff'"] },
-    Column { table: "users", column: "is_admin", row: "id = 2", wrong: &["7"], wrong_type: &["'x'"] },
-    Column { table: "users", column: "key_hash", row: "id = 2", wrong: &["'x'", "''"], wrong_type: &["x'ff'"] },
-    Column { table: "users", column: "key_prefix", row: "id = 2", wrong: &["'x'"], wrong_type: &["x'ff'"] },
-    Column {
-        table: "members",
-        column: "project_role",
-        row: "project_id = 2 and user_id = 2",
-        wrong: &["'BOSS'", "''"],
-        wrong_type: &["x'ff'"],
-    },
-    Column {
-        table: "members",
-        column: "project_role",
-        row: "project_id = 2",
-        wrong: &["'ALL'"],
-        wrong_type: &["x'ff'"],
-    },
+    Column::new("projects", "name", "id = 2", &["'a b'", "''", "'1'", "'a\nb'"], &["x'ff'"]),
+    Column::new("users", "email", "id = 2", &["'bob'", "''"], &["x'ff'"]),
+    Column::new("users", "is_admin", "id = 2", &["7"], &["'x'"]),
+    Column::new("users", "key_hash", "id = 2", &["'x'", "''"], &["x'ff'"]),
+    Column::new("users", "key_prefix", "id = 2", &["'x'"], &["x'ff'"]),
+    Column::new("members", "project_role", "project_id = 2 and user_id = 2", &["'BOSS'", "''"], &["x'ff'"]),
+    Column::new("members", "project_role", "project_id = 2", &["'ALL'"], &["x'ff'"]),
 ];
 
+const CHURN_ADDED: &str = "action = 'project add' and project_name = 'churn'";
+
 const AUDIT: [Column; 8] = [
-    Column {
-        table: "audit",
-        column: "at",
-        row: "action = 'project add' and project_name = 'churn'",
-        wrong: &["-1", "9223372036854775807"],
-        wrong_type: &["'x'", "0.5"],
-    },
-    Column {
-        table: "audit",
-        column: "last_at",
-        row: "action = 'project add' and project_name = 'churn'",
-        wrong: &["9223372036854775807"],
-        wrong_type: &["'x'"],
-    },
-    Column {
-        table: "audit",
-        column: "times",
-        row: "action = 'project add' and project_name = 'churn'",
-        wrong: &["-7"],
-        wrong_type: &["'x'"],
-    },
-    Column {
-        table: "audit",
-        column: "outcome",
-        row: "action = 'project add' and project_name = 'churn'",
-        wrong: &["'x'"],
-        wrong_type: &["x'ff'"],
-    },
-    Column {
-        table: "audit",
-        column: "actor",
-        row: "action = 'project add' and project_name = 'churn'",
-        wrong: &["''"],
-        wrong_type: &["x'ff'"],
-    },
-    Column {
-        table: "audit",
-        column: "project_id",
-        row: "action = 'project add' and project_name = 'churn'",
-        wrong: &["-1"],
-        wrong_type: &["'x'"],
-    },
-    Column {
-        table: "audit",
-        column: "state_after",
-        row: "action = 'project add' and project_name = 'churn'",
-        wrong: &["'{'"],
-        wrong_type: &["x'ff'"],
-    },
-    Column {
-        table: "audit",
-        column: "duration_seconds",
-        row: "action = 'project add' and project_name = 'churn'",
-        wrong: &["-1"],
-        wrong_type: &["'x'"],
-    },
+    Column::new("audit", "at", CHURN_ADDED, &["-1", "9223372036854775807"], &["'x'", "0.5"]),
+    Column::new("audit", "last_at", CHURN_ADDED, &["9223372036854775807"], &["'x'"]),
+    Column::new("audit", "times", CHURN_ADDED, &["-7"], &["'x'"]),
+    Column::new("audit", "outcome", CHURN_ADDED, &["'x'"], &["x'ff'"]),
+    Column::new("audit", "actor", CHURN_ADDED, &["''"], &["x'ff'"]),
+    Column::new("audit", "project_id", CHURN_ADDED, &["-1"], &["'x'"]),
+    Column::new("audit", "state_after", CHURN_ADDED, &["'{'"], &["x'ff'"]),
+    Column::new("audit", "duration_seconds", CHURN_ADDED, &["-1"], &["'x'"]),
 ];
 
 /// A company: in project 1 a good role mapping and one that is damaged, in project 2 a good one for bob.
@@ -158,17 +82,6 @@ fn company(world: &World) -> Company {
     world.done(&["mapping", "add", "churn", "all", GOOD, "--default"]);
     world.done(&["mapping", "add", "churn", "data-owner", VICTIM]);
     world.done(&["mapping", "add", "fraud", "all", GOOD, "--default"]);
-    if !world.database.starts_with("sqlite") {
-        let drop = |(table, constraint)| format!("alter table {table} drop constraint {constraint}");
-        let constraints = [
-            ("members", "members_project_role"),
-            ("role_mappings", "role_mappings_project_role"),
-            ("role_mappings", "role_mappings_is_default"),
-            ("users", "users_is_admin"),
-        ];
-        let statements = constraints.map(drop);
-        execute(world, &statements.each_ref().map(String::as_str));
-    }
     let sts = Sts::start();
     Company { server: sts.serve(world), sts, ada, bob }
 }
@@ -176,16 +89,16 @@ fn company(world: &World) -> Company {
 /// Damages each column with each value in turn, lets `check` look, and puts the row back.
 fn for_each_damage(world: &World, columns: &[Column], mut check: impl FnMut(&Column, &str)) {
     let is_sqlite = world.database.starts_with("sqlite");
-    for Column { table, column, row, wrong, wrong_type } in columns {
+    for damaged in columns {
+        let Column { table, column, row, wrong, wrong_type } = damaged;
         let values = wrong.iter().chain(if is_sqlite { *wrong_type } else { &[] });
         for value in values {
-            let unchecked = if is_sqlite { "pragma ignore_check_constraints = on" } else { "select 1" };
             let copy = format!("create table kept as select * from {table} where {row}");
             let damage = format!("update {table} set {column} = {value} where {row}");
-            execute(world, &[unchecked, &copy, &damage]);
-            check(&Column { table, column, row, wrong, wrong_type }, value);
+            execute(world, &[&copy, &damage]);
+            check(damaged, value);
             let back = format!("update {table} set {column} = (select {column} from kept) where {row}");
-            execute(world, &[unchecked, &back, "drop table kept"]);
+            execute(world, &[&back, "drop table kept"]);
         }
     }
 }
@@ -222,11 +135,21 @@ fn everything_good_is_shown(world: &World, company: &Company, visit: &Visit, wha
     }
 }
 
-/// Runs statements on one connection, one after the other.
+/// Runs statements on one connection, one after the other, without the checks that keep values from being damaged.
 fn execute(world: &World, statements: &[&str]) {
+    let without_checks = if world.database.starts_with("sqlite") {
+        &["pragma ignore_check_constraints = on"][..]
+    } else {
+        &[
+            "alter table members drop constraint if exists members_project_role",
+            "alter table role_mappings drop constraint if exists role_mappings_project_role",
+            "alter table role_mappings drop constraint if exists role_mappings_is_default",
+            "alter table users drop constraint if exists users_is_admin",
+        ]
+    };
     block_on(async {
         let mut connection = connect(&world.database).await;
-        for statement in statements {
+        for statement in without_checks.iter().chain(statements) {
             connection.execute(AssertSqlSafe((*statement).to_owned())).await.expect("the statement runs");
         }
     });
@@ -245,21 +168,12 @@ on_both_stores! {
         for role in ["one", "two", "three"] {
             world.done(&["mapping", "add", "churn", "all", &format!("arn:aws:iam::123456789012:role/{role}")]);
         }
-        let free = if world.database.starts_with("sqlite") {
-            ["pragma ignore_check_constraints = on", "select 1"]
-        } else {
-            [
-                "alter table members drop constraint members_project_role",
-                "alter table role_mappings drop constraint role_mappings_project_role",
-            ]
-        };
-        let edits = [
+        execute(world, &[
             "update role_mappings set role_arn = 'arn:aws:iam::1:role/x' where id = 2",
             "update role_mappings set project_role = 'BOSS' where id = 3",
             "update members set project_role = 'BOSS' where project_id = 2",
             "update members set project_role = 'BOSS' where user_id = 2",
-        ];
-        execute(world, &[free.as_slice(), &edits].concat());
+        ]);
         let sts = Sts::start();
         let server = sts.serve(world);
         assert_eq!(server.get("/project/1/cloud/role-mappings", &key).ids(), [1]);
@@ -307,8 +221,8 @@ on_both_stores! {
             let one = server.get(&format!("{ADMIN}/2"), ada);
             assert!(one.status == 400 && one.error().2.starts_with(&sentence), "{what}: {}", one.text);
             for page in ["", "/remove", "/try"] {
-            assert_eq!(visit.get(&format!("/admin/role-mappings/2{page}")).status, 400, "{what}");
-        }
+                assert_eq!(visit.get(&format!("/admin/role-mappings/2{page}")).status, 400, "{what}");
+            }
             // What is good is applied; so is what takes the place of nothing.
             std::fs::write(&file, format!("[{}]", lines[..2].join(","))).expect("a file");
             let ran = world.run(&["mapping", "apply", path]);
@@ -399,8 +313,8 @@ on_both_stores! {
 
     fn a_session_with_a_damaged_instant_has_ended(world: &World) {
         let company = company(world);
-        let instants = ["used_at", "started_at"].map(|column| Column {
-            table: "browser_sessions", column, row: "user_id = 2", wrong: &["9223372036854775807", "-1"], wrong_type: &["'x'", "x'ff'"],
+        let instants = ["used_at", "started_at"].map(|column| {
+            Column::new("browser_sessions", column, "user_id = 2", &["9223372036854775807", "-1"], &["'x'", "x'ff'"])
         });
         let (good, victim) = (Visit::sign_in(&company.server, &company.ada), Visit::sign_in(&company.server, &company.bob));
         for_each_damage(world, &instants, |Column { column, .. }, value| {
