@@ -29,25 +29,16 @@ pub enum Wanted<'a> {
     First,
 }
 
-/// A value of a placeholder.
-enum WantedValue<'a> {
-    Role(&'a str),
-    Limit(i64),
-}
-
 impl<'a> Wanted<'a> {
-    /// Writes the condition, and the limit behind the order, with the value of their placeholder `$3`.
-    fn sql(self) -> (&'static str, &'static str, WantedValue<'a>) {
+    /// Writes the condition and the limit; returns the role too, which takes this placeholder if there is one.
+    fn sql(self, placeholder: &str) -> (String, String, Option<&'a str>) {
         match self {
-            Wanted::Defaults => {
-                // One for each project role, and some that are damaged.
-                ("and role_mappings.is_default = 1", "limit $3", WantedValue::Limit(20))
+            // One for each project role. Where somebody edited the database there may be more: a limit could cut off a good one.
+            Wanted::Defaults => ("and role_mappings.is_default = 1".to_owned(), String::new(), None),
+            Wanted::Role(role) => {
+                (format!("and role_mappings.role_arn = {placeholder}"), String::new(), Some(role.as_str()))
             }
-            Wanted::Role(role) => ("and role_mappings.role_arn = $3", "", WantedValue::Role(role.as_str())),
-            Wanted::First => {
-                let limit = i64::try_from(SHORT_LIST + 1).expect("a short list");
-                ("", "limit $3", WantedValue::Limit(limit))
-            }
+            Wanted::First => (String::new(), format!("limit {}", SHORT_LIST + 1), None),
         }
     }
 }
@@ -68,13 +59,10 @@ impl ProjectMappings {
         project_id: i64,
         wanted: Wanted<'_>,
     ) -> Result<Self, sqlx::Error> {
-        let (condition, limit, value) = wanted.sql();
+        let (condition, limit, role) = wanted.sql("$2");
         let text = format!("{SELECT}where projects.id = $1 {condition} order by role_mappings.id {limit}");
-        let query = sqlx::query_as(AssertSqlSafe(text.replace("$3", "$2"))).bind(project_id);
-        let query = match value {
-            WantedValue::Role(role) => query.bind(role),
-            WantedValue::Limit(limit) => query.bind(limit),
-        };
+        let query = sqlx::query_as(AssertSqlSafe(text)).bind(project_id);
+        let query = if let Some(role) = role { query.bind(role) } else { query };
         Ok(Self::from_rows(query.fetch_all(executor).await?))
     }
 
@@ -144,7 +132,7 @@ impl MemberView {
         project_id: i64,
         wanted: Wanted<'_>,
     ) -> Result<Option<Self>, sqlx::Error> {
-        let (condition, limit, value) = wanted.sql();
+        let (condition, limit, role) = wanted.sql("$3");
         let query = sqlx::query(AssertSqlSafe(format!(
             "select users.id, users.email, users.is_admin, users.key_hash, projects.name, members.project_role, \
              role_mappings.id, role_mappings.project_role, role_mappings.role_arn, role_mappings.is_default, \
@@ -155,10 +143,7 @@ impl MemberView {
              where users.key_prefix = $1 order by role_mappings.id {limit}"
         )));
         let query = query.bind(api_key::read_prefix(key)).bind(project_id);
-        let query = match value {
-            WantedValue::Role(role) => query.bind(role),
-            WantedValue::Limit(limit) => query.bind(limit),
-        };
+        let query = if let Some(role) = role { query.bind(role) } else { query };
         let rows: Vec<AnyRow> = query.fetch_all(database.pool()).await?;
         let Some(first) = rows.first() else { return Ok(None) };
         if !first.try_get::<Stored<String>, _>(3)?.value().is_some_and(|hash| api_key::has_hash(key, &hash)) {

@@ -311,6 +311,38 @@ on_both_stores! {
         assert_eq!(list.ids().last(), Some(&205), "{}", list.text);
     }
 
+    fn damaged_defaults_hide_no_other_default_however_many_there_are(world: &World) {
+        let ada = world.done(&["user", "add", "ada@example.org"]);
+        world.done(&["project", "add", "churn"]);
+        world.done(&["member", "set", "churn", "ada@example.org", "data-owner"]);
+        world.done(&["mapping", "add", "churn", "data-owner", GOOD, "--default"]);
+        execute(world, &[
+            "update role_mappings set id = 1001",
+            "update counters set last = 1001 where noun = 'role mapping'",
+            "insert into role_mappings (id, project_id, project_role, role_arn, is_default) \
+             with recursive n(i) as (select 1 union all select i + 1 from n where i < 500) \
+             select i, 1, 'BOSS' || i, 'arn:aws:iam::123456789012:role/boss' || i, 1 from n",
+        ]);
+        let sts = Sts::start();
+        let server = sts.serve(world);
+        assert_eq!(server.get("/project/1/cloud/role-mappings/default", &ada).json["id"], 1001);
+        let token = server.get(TOKEN, &ada);
+        assert_eq!(token.status, 200, "{}", token.text);
+        assert_eq!(value(&sts.asked()[0], "RoleArn"), GOOD);
+        let page = Visit::sign_in(&server, &ada).page("/projects/1");
+        assert!(page.contains("Use your default role, good"), "{page}");
+        // A new default takes its place, and the audit says so.
+        world.run(&["mapping", "add", "churn", "data-owner", VICTIM, "--default"]);
+        let default = server.get("/project/1/cloud/role-mappings/default", &ada);
+        assert_eq!(default.json["id"], 1002, "{}", default.text);
+        let before = world.sql("select state_before from audit where action = 'mapping add' order by at desc, id");
+        assert!(before[0][0].contains(GOOD), "{before:?}");
+        // One that is damaged stands in the way of another default of its project role.
+        execute(world, &["update role_mappings set external_id = 'a b' where id = 1002"]);
+        let third = world.run(&["mapping", "add", "churn", "data-owner", "arn:aws:iam::123456789012:role/third", "--default"]);
+        assert!(third.code == Some(1) && third.stderr.contains("role mapping 1002 of project 1 is damaged"), "{}", third.stderr);
+    }
+
     fn a_session_with_a_damaged_instant_has_ended(world: &World) {
         let company = company(world);
         let instants = ["used_at", "started_at"].map(|column| {
