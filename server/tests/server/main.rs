@@ -28,6 +28,7 @@ mod probes;
 mod readers;
 mod secrets;
 mod serve;
+mod session_audit;
 mod session_token;
 mod sign_in;
 mod size;
