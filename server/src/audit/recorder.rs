@@ -35,14 +35,16 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(8);
 /// The time between two writes of the counts of refusals.
 const COUNT_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The reason in the row of a caller who left between its row and STS.
+const LEFT: &str = "the caller left before STS was asked";
+
 /// The longest reason in a row, in bytes.
 const MAX_REASON_BYTES: usize = 1024;
 
 /// What became of a request for credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// STS is about to be asked. A row that stays so tells of a server that ended before it knew more, or of a caller who left before
-    /// STS was asked.
+    /// STS is about to be asked. A row that stays so tells of a server that ended, or of a database that failed, before the row said more.
     Asked,
     /// The credentials went to the caller.
     Granted,
@@ -70,7 +72,32 @@ pub struct Recorder {
 #[derive(Debug)]
 struct Job {
     entry: Entry,
-    done: oneshot::Sender<Result<(), Arc<sqlx::Error>>>,
+    done: oneshot::Sender<Result<Option<Asked>, Arc<sqlx::Error>>>,
+}
+
+/// A durable row that says `asked`, on its way to the caller who waits for it. Whoever receives it asks STS and writes what came of it; if
+/// nobody does, the row says so.
+#[derive(Debug)]
+struct Asked {
+    row: Option<Box<Row>>,
+    queue: mpsc::WeakSender<Job>,
+}
+
+impl Asked {
+    fn receive(mut self) {
+        self.row = None;
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if let (Some(mut row), Some(queue)) = (self.row.take(), self.queue.upgrade()) {
+            row.outcome = Outcome::Refused;
+            row.request.refusal = Some(LEFT.to_owned());
+            // While the queue is full, nobody has time for it.
+            let _ = queue.try_send(Job { entry: Entry::Update(row), done: oneshot::channel().0 });
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -101,7 +128,7 @@ impl Recorder {
     pub fn start(database: Database, metrics: Arc<Metrics>) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE_LENGTH);
         let refusals = Arc::default();
-        tokio::spawn(write_all(database, metrics, jobs, Arc::clone(&refusals)));
+        tokio::spawn(write_all(database, metrics, jobs, queue.downgrade(), Arc::clone(&refusals)));
         Self { queue, refusals }
     }
 
@@ -191,7 +218,13 @@ impl Recorder {
         let (done, written) = oneshot::channel();
         self.queue.try_send(Job { entry, done }).map_err(|_| Error::Overloaded { seconds: 1 })?;
         match written.await {
-            Ok(outcome) => outcome.map_err(Error::Database),
+            Ok(Ok(asked)) => {
+                if let Some(asked) = asked {
+                    asked.receive();
+                }
+                Ok(())
+            }
+            Ok(Err(error)) => Err(Error::Database(error)),
             Err(_) => Err(Error::TimedOut),
         }
     }
@@ -223,6 +256,7 @@ async fn write_all(
     database: Database,
     metrics: Arc<Metrics>,
     mut queue: mpsc::Receiver<Job>,
+    back: mpsc::WeakSender<Job>,
     refusals: Arc<Mutex<Refusals>>,
 ) {
     let mut ticks = interval(COUNT_INTERVAL);
@@ -272,12 +306,18 @@ async fn write_all(
                     jobs.push(job);
                 }
             }
-            for job in jobs.drain(..) {
-                let _ = job.done.send(written.clone());
+            for Job { entry, done } in jobs.drain(..) {
+                let asked = |()| match entry {
+                    Entry::Row(row) if row.outcome == Outcome::Asked => {
+                        Some(Asked { row: Some(row), queue: back.clone() })
+                    }
+                    Entry::Row(_) | Entry::Refusal(_) | Entry::Update(_) | Entry::Flush => None,
+                };
+                let _ = done.send(written.clone().map(asked));
             }
         } else {
             for job in jobs.drain(..) {
-                let _ = job.done.send(Ok(()));
+                let _ = job.done.send(Ok(None));
             }
         }
         if !is_open {
@@ -356,4 +396,46 @@ async fn write_batch(database: &Database, jobs: &[Job], counts: &[(String, i64, 
             .await?;
     }
     transaction.commit().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::Settings;
+    use crate::database::address::Address;
+
+    #[tokio::test]
+    async fn who_leaves_with_the_row_on_its_way_leaves_no_row_that_says_asked() {
+        let file = std::env::temp_dir().join(format!("recorder-{}.db", std::process::id()));
+        let database = Database::open(&Address::Sqlite(file.clone()), Settings::default()).await.expect("a database");
+        let recorder = Recorder::start(database.clone(), Arc::default());
+        let actor = Actor { request_id: "1".to_owned(), name: "ada@example.org".to_owned(), address: None };
+        let request = SessionRequest::default();
+        let mut insert = Box::pin(recorder.insert(&actor, Purpose::SessionToken, Outcome::Asked, &request));
+        tokio::select! {
+            biased;
+            _ = &mut insert => panic!("the row is not written yet"),
+            () = std::future::ready(()) => {}
+        }
+        // Then its row is there, and the answer is on its way.
+        recorder.flush().await;
+        drop(insert);
+        recorder.flush().await;
+        let rows: Vec<(String, String)> =
+            sqlx::query_as("select outcome, reason from audit").fetch_all(database.pool()).await.expect("rows");
+        assert_eq!(rows, [("refused".to_owned(), LEFT.to_owned())]);
+        // Who receives it asks STS.
+        let actor = actor.for_another_row();
+        recorder.insert(&actor, Purpose::SessionToken, Outcome::Asked, &request).await.expect("a row");
+        recorder.flush().await;
+        let asked: i64 = sqlx::query_scalar("select count(*) from audit where outcome = 'asked'")
+            .fetch_one(database.pool())
+            .await
+            .expect("a number");
+        assert_eq!(asked, 1);
+        database.close().await;
+        for suffix in ["", "-wal", "-shm", "-next", "-now"] {
+            let _ = std::fs::remove_file(format!("{}{suffix}", file.display()));
+        }
+    }
 }

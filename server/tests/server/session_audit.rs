@@ -1,27 +1,63 @@
 //! What the audit records of requests for credentials, whatever becomes of them: each call of STS has a row, and no row stays `asked`.
 
+use std::fs::File;
 use std::io::Write;
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use sqlx::Executor;
+use tokio::runtime::Runtime;
 
 use crate::at_once::at_once;
-use crate::session_token::{TOKEN, churn};
-use crate::sts::Mood;
-use crate::world::{API, World, on_both_stores};
+use crate::session_token::{Churn, TOKEN, churn};
+use crate::sts::{Mood, value};
+use crate::world::{API, World, connect, on_both_stores};
+
+/// Asks for credentials, and does not wait for the answer. Whoever drops the connection hangs up.
+fn ask(churn: &Churn, query: &str, key: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(churn.server.address()).expect("the server listens");
+    let head = format!("GET {API}{TOKEN}?{query} HTTP/1.1\r\nHost: x\r\nAuthorization: ApiKey {key}\r\n\r\n");
+    stream.write_all(head.as_bytes()).expect("the server reads");
+    stream
+}
+
+/// Waits until the rows of all requests for credentials say these outcomes; returns the reasons of those that are refused.
+fn wait_for_outcomes(world: &World, expected: &[&str]) -> Vec<String> {
+    let begin = Instant::now();
+    loop {
+        let rows = world.sql("select outcome, reason from audit where action = 'session-token' order by outcome, id");
+        if rows.iter().map(|row| row[0].as_str()).eq(expected.iter().copied()) {
+            return rows.into_iter().filter(|row| row[0] == "refused").map(|row| row[1].clone()).collect();
+        }
+        assert!(begin.elapsed() < Duration::from_secs(20), "{rows:?}");
+    }
+}
+
+/// Waits until the server writes the audit, and cannot: somebody else has locked it.
+fn wait_for_blocked_writer(world: &World) {
+    let turn =
+        world.database.strip_prefix("sqlite://").map(|path| File::open(format!("{path}-now")).expect("a turnstile"));
+    let is_blocked = || match &turn {
+        // Whoever writes has the turn, and keeps it while it waits for SQLite.
+        Some(turn) => turn.try_lock().is_err() || turn.unlock().is_err(),
+        None => {
+            world.sql(
+                "select count(*) from pg_locks join pg_database on pg_database.oid = pg_locks.database \
+             where datname = current_database() and not granted",
+            ) != [["0"]]
+        }
+    };
+    let begin = Instant::now();
+    while !is_blocked() {
+        assert!(begin.elapsed() < Duration::from_secs(5), "nobody writes the audit");
+    }
+}
 
 on_both_stores! {
     fn a_caller_who_hangs_up_does_not_end_the_call_of_others_and_stays_in_the_audit(world: &World) {
         let churn = churn(world);
         churn.sts.is(Mood::Thinks);
-        let request = format!(
-            "GET {API}{TOKEN} HTTP/1.1\r\nHost: x\r\nAuthorization: ApiKey {}\r\n\r\n",
-            churn.scientist
-        );
-        let hanging = || {
-            let mut stream = TcpStream::connect(churn.server.address()).expect("the server listens");
-            stream.write_all(request.as_bytes()).expect("the server reads");
-            stream
-        };
-        let first = hanging();
+        let first = ask(&churn, "", &churn.scientist);
         churn.server.wait_for_metric("waiting_for_sts", 1.0);
         std::thread::scope(|scope| {
             let patient = scope.spawn(|| churn.get("", &churn.scientist));
@@ -34,6 +70,72 @@ on_both_stores! {
         assert_eq!(churn.sts.asked().len(), 1);
         churn.server.wait_for_metric("session_tokens_total{outcome=\"granted\"}", 2.0);
         assert_eq!(world.sql("select count(*) from audit where outcome = 'granted'"), [["2"]]);
+    }
+
+    fn the_row_of_a_caller_who_left_the_queue_for_sts_says_what_sts_said_in_the_end(world: &World) {
+        let churn = churn(world);
+        for (name, mood, outcomes) in
+            [("first", Mood::Grants, &["granted"][..]), ("second", Mood::Refuses, &["granted", "refused"])]
+        {
+            churn.sts.is(Mood::Throttles);
+            let query = format!("roleSessionName={name}");
+            let caller = ask(&churn, &query, &churn.scientist);
+            churn.sts.wait();
+            drop(caller);
+            churn.server.wait_for_metric("connections", 1.0);
+            assert_eq!(world.sql("select count(*) from audit where outcome = 'asked'"), [["1"]]);
+            churn.sts.is(mood);
+            let reasons = wait_for_outcomes(world, outcomes);
+            assert!(reasons.iter().all(|reason| reason.contains("AccessDenied")), "{reasons:?}");
+            assert!(churn.sts.asked().iter().all(|asked| value(asked, "RoleSessionName") == name));
+        }
+        // What STS gave is for whoever comes back.
+        assert_eq!(churn.get("roleSessionName=first", &churn.scientist).status, 200);
+        assert_eq!(churn.sts.asked().len(), 0);
+    }
+
+    fn who_leaves_while_another_request_asks_sts_for_the_same_has_no_row_and_changes_none(world: &World) {
+        let churn = churn(world);
+        churn.sts.is(Mood::Thinks);
+        std::thread::scope(|scope| {
+            let asking = scope.spawn(|| churn.get("", &churn.scientist).status);
+            churn.server.wait_for_metric("waiting_for_sts", 1.0);
+            let other = ask(&churn, "", &churn.scientist);
+            churn.server.wait_for_metric("waiting_for_sts", 2.0);
+            drop(other);
+            churn.server.wait_for_metric("waiting_for_sts", 1.0);
+            churn.sts.is(Mood::Grants);
+            assert_eq!(asking.join().expect("no panic"), 200);
+        });
+        assert_eq!(churn.sts.asked().len(), 1);
+        churn.server.stop();
+        wait_for_outcomes(world, &["granted"]);
+    }
+
+    fn the_row_of_a_caller_who_left_before_sts_was_asked_says_so_and_whoever_waited_goes_on(world: &World) {
+        let churn = churn(world);
+        let lock = if world.database.starts_with("sqlite") {
+            "begin immediate"
+        } else {
+            "begin; lock table audit in exclusive mode"
+        };
+        // The connection lives in it, also while nobody uses it.
+        let runtime = Runtime::new().expect("a runtime");
+        let mut other = runtime.block_on(connect(&world.database));
+        runtime.block_on(other.execute(lock)).expect("the lock is free");
+        let caller = ask(&churn, "", &churn.scientist);
+        wait_for_blocked_writer(world);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| churn.get("", &churn.scientist).status);
+            churn.server.wait_for_metric("waiting_for_sts", 1.0);
+            drop(caller);
+            churn.server.wait_for_metric("waiting_for_sts", 0.0);
+            runtime.block_on(other.execute("rollback")).expect("it ends");
+            assert_eq!(waiting.join().expect("no panic"), 200);
+        });
+        assert_eq!(churn.sts.asked().len(), 1);
+        let reasons = wait_for_outcomes(world, &["granted", "refused"]);
+        assert_eq!(reasons, ["the caller left before STS was asked"]);
     }
 
     fn sts_is_not_asked_without_an_audit_row(world: &World) {
