@@ -103,21 +103,21 @@ fn two_thousand_idle_connections_cost_little_memory_and_block_nobody() {
 }
 
 /// Connects from another address of this machine.
-async fn connect_from(address: &str, server: &Server) -> tokio::net::TcpStream {
+pub async fn connect_from(address: &str, server: &Server) -> tokio::net::TcpStream {
     let socket = tokio::net::TcpSocket::new_v4().expect("a descriptor");
     socket.bind(format!("{address}:0").parse().expect("an address")).expect("it is free");
     socket.connect(server.address().parse().expect("an address")).await.expect("the server listens")
 }
 
 /// Sends a request and reads to the end.
-async fn reply_of(mut stream: tokio::net::TcpStream, request: &str) -> String {
+pub async fn reply_of(mut stream: tokio::net::TcpStream, request: &str) -> String {
     stream.write_all(request.as_bytes()).await.expect("the server reads");
     let mut reply = Vec::new();
     stream.read_to_end(&mut reply).await.expect("the server answers");
     String::from_utf8(reply).expect("UTF-8")
 }
 
-const ALIVE: &str = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+pub const ALIVE: &str = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 
 #[test]
 fn an_address_has_half_of_the_connections_and_learns_that_it_has_as_many_as_it_may() {

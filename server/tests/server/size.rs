@@ -31,7 +31,7 @@ fn fill(world: &World) -> String {
 }
 
 /// Returns the most memory that a process has had.
-fn peak_kib(process: u32) -> u64 {
+pub fn peak_kib(process: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("a process");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
