@@ -1,10 +1,9 @@
-"""The wheel over many short lifetimes: readers behind the endpoint, the environment, forked children, and the end of the process."""
+"""The wheel over many short lifetimes: readers behind the endpoint, the environment, and the end of a wait and of the process."""
 
 from __future__ import annotations
 
 import re
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -19,40 +18,12 @@ from rig.deployment import Deployment
 from rig.http import Answering, recording, serving
 from rig.process import Program, environment
 from runs import readers
-from runs.readers import Outcome, fill, issued_for, play, short_lived
-from runs.soak import LIFE_SECONDS
-from tests.programs.python_program import PROGRAM, VENV, python, reported, written
+from runs.readers import Outcome, fill, issued_for, play
+from tests.programs.python_program import PROGRAM, VENV, python, reader_variables, reported, written
 
 #: One reader of each kind: an SDK in Python, one in C++, a process for each read.
 IN_CI = ("boto3", "s3fs", "pyarrow", "pyarrow-dataset", "awscli")
 _SILENT_SECONDS = 30
-
-_READ = """
-import boto3
-
-def s3():
-    return boto3.Session().client("s3", endpoint_url=os.environ["S3"], region_name="us-east-1")
-
-def read(client):
-    return client.get_object(Bucket="resource", Key="test.csv")["Body"].read().decode().split()[0]
-
-def failures(seconds, reader):
-    failed, end = [], time.monotonic() + seconds
-    while time.monotonic() < end:
-        seen = outcome(reader)
-        if seen != "1,one":
-            failed.append(seen)
-        time.sleep(0.2)
-    return failed
-
-"""
-
-
-@pytest.fixture(scope="module")
-def short(site: Deployment) -> Iterator[Deployment]:
-    """Runs a server whose sessions last seconds. Yields the deployment with this server."""
-    with short_lived(site) as short:
-        yield short
 
 
 @contextmanager
@@ -73,17 +44,6 @@ def silent(asked: Path | None = None) -> Iterator[str]:
             over.set()
 
 
-def _variables(site: Deployment) -> dict[str, str]:
-    return {**site.variables(site.scientist), "S3": site.s3.endpoint}
-
-
-@pytest.fixture(scope="module")
-def threads() -> Iterator[ThreadPoolExecutor]:
-    """Yields threads for programs that go on reading while other tests of this module run."""
-    with ThreadPoolExecutor() as threads:
-        yield threads
-
-
 @pytest.fixture(scope="module")
 def outcomes(short: Deployment, threads: ThreadPoolExecutor, tmp_path_factory: pytest.TempPathFactory) -> Future[list[Outcome]]:
     """Plays all scenes and returns what came of the readers."""
@@ -92,130 +52,10 @@ def outcomes(short: Deployment, threads: ThreadPoolExecutor, tmp_path_factory: p
     return threads.submit(play, short, VENV, IN_CI, directory)
 
 
-@pytest.fixture(scope="module")
-def orphan(
-    short: Deployment, threads: ThreadPoolExecutor, tmp_path_factory: pytest.TempPathFactory
-) -> Future[subprocess.CompletedProcess[str]]:
-    """Starts a process that assumes the role and ends, and leaves a child and a child of that child."""
-    return threads.submit(
-        python,
-        tmp_path_factory.mktemp("orphan"),
-        _variables(short),
-        _READ,
-        """
-        import io, threading
-        log = io.StringIO()
-        logging.getLogger("hops.credentials_provider").addHandler(logging.StreamHandler(log))
-        assume_role(refresh=True)
-        log.truncate(0)
-        client, url = s3(), os.environ["AWS_CONTAINER_CREDENTIALS_FULL_URI"]
-        ready, told = os.pipe()
-
-        def fork():
-            # A second thread forks the child of the child.
-            global grandchild
-            grandchild = os.fork()
-            if grandchild == 0:
-                os.read(ready, 1)
-                report("grandchild", failures(12, lambda: read(s3())))
-                os._exit(0)
-
-        if os.fork() != 0:
-            os._exit(0)
-        thread = threading.Thread(target=fork)
-        thread.start()
-        thread.join()
-        while not log.getvalue():
-            time.sleep(0.1)
-        os.write(told, b"1")
-        report("child", failures(12, lambda: read(client)))
-        report("endpoint", [url == os.environ["AWS_CONTAINER_CREDENTIALS_FULL_URI"],
-                            os.path.exists(os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"])])
-        os.waitpid(grandchild, 0)
-        """,
-    )
-
-
-@pytest.fixture(scope="module")
-def rewriting(
-    short: Deployment, threads: ThreadPoolExecutor, tmp_path_factory: pytest.TempPathFactory
-) -> Future[subprocess.CompletedProcess[str]]:
-    """Starts a process and its child that find credentials in the environment, through three lifetimes."""
-    return threads.submit(
-        python,
-        tmp_path_factory.mktemp("rewriting"),
-        _variables(short),
-        _READ,
-        f"""
-        first = assume_role().access_key_id
-        child = os.fork()
-        failed = failures({3 * LIFE_SECONDS + 2}, lambda: read(s3()))
-        if child == 0:
-            report("child", failed)
-            report("child keys", [first, os.environ["AWS_ACCESS_KEY_ID"], current().access_key_id])
-            os._exit(0)
-        report("parent", failed)
-        report("same", os.environ["AWS_ACCESS_KEY_ID"] == current().access_key_id != first)
-        os.waitpid(child, 0)
-        """,
-    )
-
-
-def test_a_forked_child_reads_behind_the_endpoint_of_its_parent(
-    short: Deployment, outcomes: object, rewriting: object, orphan: object, tmp_path: Path
-) -> None:
-    done = python(
-        tmp_path,
-        _variables(short),
-        _READ,
-        """
-        import stat
-        before = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "HOPS_"))}
-        os.environ["AWS_PROFILE"] = "stranger"
-        assume_role(refresh=True)
-        file = os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"]
-        report("file", [oct(stat.S_IMODE(os.stat(file).st_mode)), open(file).read() == os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN"]])
-        report("gone", [name for name in os.environ if name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")])
-        # Still unused: a connection that is open at the fork must not be used on both sides of it.
-        client, first = s3(), current().access_key_id
-        child = os.fork()
-        if child == 0:
-            report("child", failures(12, lambda: read(client)) + failures(1, lambda: read(s3())))
-            report("child current", current().access_key_id != first)
-            sys.exit(0)
-        report("parent", failures(12, lambda: read(client)))
-        report("status", os.waitpid(child, 0)[1])
-        report("still there", os.path.exists(file))
-        url = os.environ["AWS_CONTAINER_CREDENTIALS_FULL_URI"]
-        assume_role(refresh=True)
-        report("again", [url == os.environ["AWS_CONTAINER_CREDENTIALS_FULL_URI"], read(client)])
-        assume_role()
-        report("static", [sorted(n for n in os.environ if n.startswith("AWS_CONTAINER_")), os.environ.pop("AWS_PROFILE"), read(s3())])
-        release()
-        report("after", os.path.exists(file))
-        report("restored", before == {n: v for n, v in os.environ.items() if n.startswith(("AWS_", "HOPS_"))})
-        """,
-    )
-
-    found = reported(done)
-    assert found["file"] == ["0o600", True]
-    assert found["gone"] == []
-    assert found["child"] == found["parent"] == []
-    assert found["child current"] is True
-    assert found["status"] == 0
-    assert found["still there"] is True
-    # Readers keep their endpoint when a notebook runs the cell again.
-    assert found["again"] == [True, "1,one"]
-    assert found["static"] == [[], "stranger", "1,one"]
-    assert found["after"] is False
-    assert found["restored"] is True
-    assert leaks(short.secrets(), tmp_path, done.stdout, done.stderr) == []
-
-
 def test_the_endpoint_answers_who_has_the_token_and_tells_others_nothing(short: Deployment, outcomes: object, tmp_path: Path) -> None:
     done = python(
         tmp_path,
-        _variables(short),
+        reader_variables(short),
         """
         import http.client
         from urllib.parse import urlsplit
@@ -258,7 +98,7 @@ def test_a_default_profile_with_credentials_is_refused_by_name(short: Deployment
     file.write_text("[default]\naws_access_key_id = AKIASTRANGER\naws_secret_access_key = canary-of-a-profile\n")
     done = python(
         tmp_path,
-        {**_variables(short), "AWS_SHARED_CREDENTIALS_FILE": str(file)},
+        {**reader_variables(short), "AWS_SHARED_CREDENTIALS_FILE": str(file)},
         """
         before = dict(os.environ)
         report("refused", outcome(lambda: assume_role(refresh=True)))
@@ -282,7 +122,7 @@ def test_a_default_profile_with_credentials_is_refused_by_name(short: Deployment
 def test_a_variable_that_somebody_else_has_written_since_is_left_to_them(short: Deployment, outcomes: object, tmp_path: Path) -> None:
     done = python(
         tmp_path,
-        _variables(short),
+        reader_variables(short),
         """
         first = assume_role().access_key_id
         os.environ["AWS_ACCESS_KEY_ID"] = "mine"
@@ -304,7 +144,7 @@ def test_a_reader_that_takes_a_callable_goes_on_while_a_fetch_fails_and_learns_w
     with recording(short.endpoint) as asked:
         done = python(
             tmp_path,
-            {**_variables(short), "REST_ENDPOINT": asked.endpoint, "GONE": gone.endpoint},
+            {**reader_variables(short), "REST_ENDPOINT": asked.endpoint, "GONE": gone.endpoint},
             """
         provide = polars_credential_provider()
         keys, refresh_at = provide()
@@ -332,7 +172,7 @@ def test_the_process_ends_with_a_refresh_in_flight(short: Deployment, outcomes: 
     with silent(asked) as endpoint:
         done = python(
             tmp_path,
-            {**_variables(short), "SILENT": endpoint, "ASKED": str(asked)},
+            {**reader_variables(short), "SILENT": endpoint, "ASKED": str(asked)},
             """
             assume_role(refresh=True)
             os.environ["REST_ENDPOINT"] = os.environ["SILENT"]
@@ -354,7 +194,7 @@ def test_who_sits_in_front_of_it_learns_what_is_waited_for_and_can_end_the_wait(
     # A process that a shell starts in the background ignores SIGINT, and so do its children.
     script = written(tmp_path, "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\nsys.ps1 = '>>> '\nassume_role()\n")
     with silent() as endpoint:
-        variables = environment(tmp_path / "home", **{**_variables(short), "REST_ENDPOINT": endpoint})
+        variables = environment(tmp_path / "home", **{**reader_variables(short), "REST_ENDPOINT": endpoint})
         with Program([VENV / "bin" / "python", script], tmp_path / "log", variables, tmp_path) as program:
             program.await_line("hops-credentials: waiting for an answer ...")
             program.process.send_signal(signal.SIGINT)
@@ -390,25 +230,6 @@ while True:
     assert len(renews) > 1
     assert set(renews) == {"true"}
     assert leaks(short.secrets(), tmp_path) == []
-
-
-def test_the_environment_is_rewritten_for_those_who_look_again_and_for_forked_children(
-    short: Deployment, rewriting: Future[subprocess.CompletedProcess[str]]
-) -> None:
-    found = reported(rewriting.result())
-    assert found["parent"] == found["child"] == []
-    assert found["same"] is True
-    keys = found["child keys"]
-    assert isinstance(keys, list)
-    assert keys[0] != keys[1] == keys[2]
-
-
-def test_a_child_goes_on_serving_when_the_process_that_assumed_the_role_ends(
-    orphan: Future[subprocess.CompletedProcess[str]],
-) -> None:
-    found = reported(orphan.result())
-    assert found["child"] == found["grandchild"] == []
-    assert found["endpoint"] == [True, True]
 
 
 def test_every_reader_reads_through_five_lifetimes_and_nobody_else_signs(short: Deployment, outcomes: Future[list[Outcome]]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rig import BUILD
+from rig.deployment import Deployment
 from rig.process import environment, run
 from rig.spark import reports
 
@@ -50,6 +51,11 @@ def written(directory: Path, *program: str) -> Path:
     script = directory / "program.py"
     script.write_text(_PRELUDE + "".join(textwrap.dedent(part) for part in program))
     return script
+
+
+def reader_variables(site: Deployment) -> dict[str, str]:
+    """Returns what a program of the data scientist that reads S3 finds in its environment."""
+    return {**site.variables(site.scientist), "S3": site.s3.endpoint}
 
 
 def reported(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
