@@ -44,7 +44,7 @@ impl Actor {
     }
 
     /// The same actor for another row: each row has an id of its own.
-    pub fn for_another_row(&self) -> Self {
+    fn for_another_row(&self) -> Self {
         Self { request_id: crate::random::hex::<8>(), ..self.clone() }
     }
 }

@@ -97,7 +97,7 @@ pub async fn find_by_id(executor: impl AnyExecutor<'_>, id: i64) -> Result<Proje
 ///
 /// # Errors
 /// [`Error::NoSuchProject`], [`Error::Database`].
-pub async fn find_by_name(executor: impl AnyExecutor<'_>, name: &str) -> Result<Project, Error> {
+async fn find_by_name(executor: impl AnyExecutor<'_>, name: &str) -> Result<Project, Error> {
     let placeholder_of: i64 = name.strip_prefix(PLACEHOLDER).and_then(|id| id.parse().ok()).unwrap_or(0);
     let rows = sqlx::query_as(select!("where name = $1 or id = $2"))
         .bind(name)

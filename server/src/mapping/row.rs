@@ -54,7 +54,7 @@ pub struct DamagedMapping {
 
 impl DamagedMapping {
     /// Whether a role mapping with these terms cannot be in the database beside it.
-    pub fn is_in_the_way_of(&self, project_id: i64, terms: &Terms) -> bool {
+    fn is_in_the_way_of(&self, project_id: i64, terms: &Terms) -> bool {
         let is_of_role = self.role.as_deref() == Some(terms.role.as_str());
         let is_of_project_role = self.project_role.as_deref() == Some(terms.project_role.query_name());
         let is_default_too = terms.is_default && self.is_default && is_of_project_role;
