@@ -23,7 +23,7 @@ use crate::error::{Error, with_sources};
 use crate::log;
 use crate::metrics::Metrics;
 
-/// The rows that wait to be written. When it is full, requests are refused at once.
+/// The rows that wait to be written. When it is full, requests are refused at once, unless STS has been asked for them.
 const QUEUE_LENGTH: usize = 8192;
 
 /// The rows of one transaction.
@@ -44,7 +44,7 @@ const MAX_REASON_BYTES: usize = 1024;
 /// What became of a request for credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// STS is about to be asked. A row that stays so tells of a server that ended, or of a database that failed, before the row said more.
+    /// STS is about to be asked. A row that stays so tells of a server that ended, or could not write, before the row said more.
     Asked,
     /// The credentials went to the caller.
     Granted,
@@ -94,7 +94,7 @@ impl Drop for Asked {
         if let (Some(mut row), Some(queue)) = (self.row.take(), self.queue.upgrade()) {
             row.outcome = Outcome::Refused;
             row.request.refusal = Some(LEFT.to_owned());
-            // While the queue is full, nobody has time for it.
+            // While the queue is full, the row stays as it is: this cannot wait for a place.
             let _ = queue.try_send(Job { entry: Entry::Update(row), done: oneshot::channel().0 });
         }
     }
@@ -150,7 +150,7 @@ impl Recorder {
     /// gets their warnings.
     ///
     /// # Errors
-    /// That of STS; [`Error::Database`], [`Error::Overloaded`] when nobody knows what the row says: then nobody gets the credentials.
+    /// That of STS; [`Error::Database`] when nobody knows what the row says: then nobody gets the credentials.
     pub async fn finish(
         &self,
         actor: &Actor,
@@ -216,7 +216,15 @@ impl Recorder {
 
     async fn write(&self, entry: Entry) -> Result<(), Error> {
         let (done, written) = oneshot::channel();
-        self.queue.try_send(Job { entry, done }).map_err(|_| Error::Overloaded { seconds: 1 })?;
+        let job = Job { entry, done };
+        let is_queued = match job.entry {
+            // Those are few, and STS has been asked: each waits for a place.
+            Entry::Update(_) => self.queue.send(job).await.is_ok(),
+            Entry::Row(_) | Entry::Refusal(_) | Entry::Flush => self.queue.try_send(job).is_ok(),
+        };
+        if !is_queued {
+            return Err(Error::Overloaded { seconds: 1 });
+        }
         match written.await {
             Ok(Ok(asked)) => {
                 if let Some(asked) = asked {
@@ -400,42 +408,80 @@ async fn write_batch(database: &Database, jobs: &[Job], counts: &[(String, i64, 
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+    use std::task::{Context, Waker};
+
     use super::*;
     use crate::database::Settings;
     use crate::database::address::Address;
 
+    /// A recorder with a database of its own.
+    struct Recording {
+        file: PathBuf,
+        database: Database,
+        recorder: Recorder,
+        actor: Actor,
+    }
+
+    impl Recording {
+        async fn start(name: &str) -> Self {
+            let file = std::env::temp_dir().join(format!("{name}-{}.db", std::process::id()));
+            let database = Database::open(&Address::Sqlite(file.clone()), Settings::default()).await.expect("a file");
+            let recorder = Recorder::start(database.clone(), Arc::default());
+            let actor = Actor { request_id: "1".to_owned(), name: "ada@example.org".to_owned(), address: None };
+            Self { file, database, recorder, actor }
+        }
+
+        async fn insert(&self) -> Result<(), Error> {
+            let request = SessionRequest::default();
+            self.recorder.insert(&self.actor, Purpose::SessionToken, Outcome::Asked, &request).await
+        }
+
+        /// Waits until everything is written; returns outcome and reason of the only row.
+        async fn row(&self) -> (String, Option<String>) {
+            self.recorder.flush().await;
+            sqlx::query_as("select outcome, reason from audit").fetch_one(self.database.pool()).await.expect("a row")
+        }
+
+        async fn end(self) {
+            self.database.close().await;
+            for suffix in ["", "-wal", "-shm", "-next", "-now"] {
+                let _ = std::fs::remove_file(format!("{}{suffix}", self.file.display()));
+            }
+        }
+    }
+
+    /// Lets a future begin, and no other one go on meanwhile.
+    fn begin<F: Future>(future: &mut std::pin::Pin<Box<F>>) {
+        assert!(future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+
     #[tokio::test]
     async fn who_leaves_with_the_row_on_its_way_leaves_no_row_that_says_asked() {
-        let file = std::env::temp_dir().join(format!("recorder-{}.db", std::process::id()));
-        let database = Database::open(&Address::Sqlite(file.clone()), Settings::default()).await.expect("a database");
-        let recorder = Recorder::start(database.clone(), Arc::default());
-        let actor = Actor { request_id: "1".to_owned(), name: "ada@example.org".to_owned(), address: None };
-        let request = SessionRequest::default();
-        let mut insert = Box::pin(recorder.insert(&actor, Purpose::SessionToken, Outcome::Asked, &request));
-        tokio::select! {
-            biased;
-            _ = &mut insert => panic!("the row is not written yet"),
-            () = std::future::ready(()) => {}
-        }
-        // Then its row is there, and the answer is on its way.
-        recorder.flush().await;
+        let recording = Recording::start("recorder-left").await;
+        let mut insert = Box::pin(recording.insert());
+        begin(&mut insert);
+        // Its row is there then, and the answer is on its way.
+        assert_eq!(recording.row().await, ("asked".to_owned(), None));
         drop(insert);
-        recorder.flush().await;
-        let rows: Vec<(String, String)> =
-            sqlx::query_as("select outcome, reason from audit").fetch_all(database.pool()).await.expect("rows");
-        assert_eq!(rows, [("refused".to_owned(), LEFT.to_owned())]);
-        // Who receives it asks STS.
-        let actor = actor.for_another_row();
-        recorder.insert(&actor, Purpose::SessionToken, Outcome::Asked, &request).await.expect("a row");
-        recorder.flush().await;
-        let asked: i64 = sqlx::query_scalar("select count(*) from audit where outcome = 'asked'")
-            .fetch_one(database.pool())
-            .await
-            .expect("a number");
-        assert_eq!(asked, 1);
-        database.close().await;
-        for suffix in ["", "-wal", "-shm", "-next", "-now"] {
-            let _ = std::fs::remove_file(format!("{}{suffix}", file.display()));
-        }
+        assert_eq!(recording.row().await, ("refused".to_owned(), Some(LEFT.to_owned())));
+        recording.end().await;
+    }
+
+    #[tokio::test]
+    async fn what_came_of_asking_sts_finds_its_place_however_many_rows_wait() {
+        let recording = Recording::start("recorder-full").await;
+        recording.insert().await.expect("a row");
+        assert_eq!(recording.row().await, ("asked".to_owned(), None));
+        let mut waiting: Vec<_> = (0..QUEUE_LENGTH).map(|_| Box::pin(recording.recorder.flush())).collect();
+        waiting.iter_mut().for_each(begin);
+        assert!(matches!(recording.insert().await, Err(Error::Overloaded { .. })), "nobody else has one");
+        let refused = Err(Error::StsBusy { seconds: 1 });
+        let request = SessionRequest::default();
+        let said = recording.recorder.finish(&recording.actor, Purpose::SessionToken, request, refused).await;
+        assert!(matches!(said, Err(Error::StsBusy { .. })), "{:?}", said.err());
+        drop(waiting);
+        assert_eq!(recording.row().await.0, "refused");
+        recording.end().await;
     }
 }
