@@ -5,6 +5,7 @@ mod admin;
 mod apply;
 mod at_once;
 mod audit_search;
+mod autovacuum;
 mod bounds;
 mod browser;
 mod cluster;
