@@ -7,6 +7,7 @@
 mod answer_cache;
 pub mod cluster;
 pub mod cluster_client;
+mod flights;
 mod known_logins;
 pub mod login;
 mod project_names;
