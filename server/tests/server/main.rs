@@ -26,6 +26,7 @@ mod plans;
 mod postgres;
 mod probes;
 mod readers;
+mod second_start;
 mod secrets;
 mod serve;
 mod session_token;
