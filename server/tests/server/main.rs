@@ -7,6 +7,7 @@ mod at_once;
 mod audit_search;
 mod bounds;
 mod browser;
+mod causes;
 mod cluster;
 mod command_line;
 mod damaged;
