@@ -15,7 +15,7 @@ use hops_credentials_core::role::{ProjectRole, RoleArn};
 pub use self::text::with_sources;
 use crate::database::damaged::DamagedRow;
 use crate::database::error::OpenError;
-use crate::error::text::{database_text, member_text};
+use crate::error::text::database_text;
 
 /// The reason why the server refuses or fails.
 #[derive(Debug, thiserror::Error)]
@@ -153,13 +153,13 @@ pub enum Error {
     /// Contract code 380001: STS gave no credentials. The text is the core's.
     #[error(transparent)]
     Assume(Arc<CoreError>),
-    /// As [`Error::Assume`], for a member: what a member can do. The source has the cause, and the advice to the operator.
-    #[error("{}", member_text(.source, .request_id))]
-    NotAssumed {
-        /// The id of the request, by which the log and the audit tell the cause.
-        request_id: String,
-        /// The error of the core.
-        source: Arc<CoreError>,
+    /// Another error as a member reads it, see [`Error::for_member`].
+    #[error("{text}")]
+    ForMember {
+        /// What the member can do.
+        text: String,
+        /// The cause, for the log and the audit.
+        source: Arc<Error>,
     },
     /// The database cannot be opened.
     #[error(transparent)]

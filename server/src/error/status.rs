@@ -39,12 +39,13 @@ impl Error {
             }
             Error::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Error::TimedOut | Error::AuditBusy | Error::AuditSlow => StatusCode::SERVICE_UNAVAILABLE,
-            Error::Assume(error) | Error::NotAssumed { source: error, .. } => match **error {
+            Error::Assume(error) => match **error {
                 CoreError::InvalidArgument { .. } | CoreError::NotConfigured { .. } | CoreError::Refused { .. } => {
                     StatusCode::BAD_REQUEST
                 }
                 CoreError::Unavailable { .. } | CoreError::BadAnswer { .. } => StatusCode::BAD_GATEWAY,
             },
+            Error::ForMember { source, .. } => source.status(),
             Error::AddressInUse(_)
             | Error::Open(_)
             | Error::Database(_)
@@ -81,7 +82,8 @@ impl Error {
     /// problem, or else the HTTP status.
     pub fn code(&self) -> u32 {
         match self {
-            Error::Assume(error) | Error::NotAssumed { source: error, .. } => match **error {
+            Error::ForMember { source, .. } => source.code(),
+            Error::Assume(error) => match **error {
                 CoreError::InvalidArgument { .. } => 120_001,
                 CoreError::NotConfigured { .. }
                 | CoreError::Refused { .. }

@@ -1,6 +1,7 @@
 //! What people read of an error: a member, a caller who has to wait, whoever reads the log.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use hops_credentials_core::error::{Error as CoreError, causes};
 
@@ -21,12 +22,17 @@ impl Error {
         }
     }
 
-    /// The same error for a member who asked for credentials.
-    pub fn for_member(self, request_id: &str) -> Self {
-        match self {
-            Error::Assume(source) => Error::NotAssumed { request_id: request_id.to_owned(), source },
-            other => other,
-        }
+    /// The error as a member reads it, if its cause is not theirs to mend: what they can do, and the id by which the log tells the cause.
+    /// `None` when they read it as it is.
+    pub fn for_member(self: &Arc<Self>, request_id: &str) -> Option<Self> {
+        let ask = format!("ask an administrator of the server, who finds the cause under the request id {request_id}");
+        let text = match &**self {
+            Error::Assume(error) => text_of_sts(error, &ask),
+            Error::Cluster(_) => format!("asking the Hopsworks cluster failed; try again, and if it lasts {ask}"),
+            Error::Damaged(row) => format!("{} is damaged in the database of the server; {ask}", row.name()),
+            _ => return None,
+        };
+        Some(Error::ForMember { text, source: self.clone() })
     }
 
     /// The error for the log: with its sources, and without a word of the query or the form, which may hold a secret of the caller. What is
@@ -35,11 +41,8 @@ impl Error {
         let of_caller = match self {
             Error::IllegalParameter { name, .. } => (*name).to_owned(),
             Error::InvalidArgument(_) => "a value".to_owned(),
-            Error::Assume(error) | Error::NotAssumed { source: error, .. }
-                if let CoreError::InvalidArgument { field, .. } = **error =>
-            {
-                field.to_owned()
-            }
+            Error::Assume(error) if let CoreError::InvalidArgument { field, .. } = **error => field.to_owned(),
+            Error::ForMember { source, .. } => return source.for_log(),
             Error::NoSuchMapping(_)
             | Error::RoleNotForMember { .. }
             | Error::MappingExists { .. }
@@ -54,9 +57,8 @@ impl Error {
     }
 }
 
-/// Says for a member what came of asking STS, and what to do: what is wrong with the server itself is not theirs to mend.
-pub(super) fn member_text(error: &CoreError, request_id: &str) -> String {
-    let ask = format!("ask an administrator of the server, who finds the cause under the request id {request_id}");
+/// What a member reads of an error of STS.
+fn text_of_sts(error: &CoreError, ask: &str) -> String {
     match error {
         CoreError::InvalidArgument { .. } => error.to_string(),
         // Only the caller can choose another duration.
@@ -154,7 +156,7 @@ mod tests {
             ),
         ] {
             let whole = error.to_string();
-            let for_member = Error::from(error).for_member("id0");
+            let for_member = Arc::new(Error::from(error)).for_member("id0").expect("a text of its own");
             let text = for_member.to_string();
             assert!(text.starts_with(beginning) && text.ends_with("under the request id id0"), "{text}");
             for word in ["AWS_", "profile", "/run/token"] {
