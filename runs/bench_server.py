@@ -9,16 +9,19 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
+import json
 import re
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,6 +34,8 @@ from rig.server import BINARY
 PEER = BINARY.parent / "examples" / "peer"
 CONNECTIONS = 64
 MEGABYTE = 1_000_000
+#: The members who ask for session tokens while mappings are applied.
+APPLY_CLIENTS = 4
 API = "/hopsworks-api/api"
 ADMIN = "bench.admin"
 #: The part of the small database's speed that the large one keeps, and of a bare server's speed that a list reaches.
@@ -219,16 +224,21 @@ def as_members(size: Size, path: str) -> list[Request]:
     return [Request(path.format(project=1 + (user - 1) % size.projects), f"Authorization: ApiKey {key_of(user)}") for user in users]
 
 
-def measure(directory: Path, database: str, sts: str, size: Size, seconds: int) -> tuple[dict[str, Load], int]:
-    """Measures the server on a database. Returns the figures of each kind of request, and the peak of its memory."""
-    variables = {
+def server_variables(database: str, sts: str) -> dict[str, str]:
+    """Returns the environment of a server on this database that calls this STS."""
+    return {
         "DATABASE_URL": database,
         "AWS_ENDPOINT_URL_STS": sts,
         "AWS_ACCESS_KEY_ID": "AKIABASE",
         "AWS_SECRET_ACCESS_KEY": "secret",
         "AWS_REGION": REGION,
     }
-    with serving(directory, [BINARY, "serve", "--listen", "127.0.0.1:0"], **variables) as (endpoint, process):
+
+
+def measure(directory: Path, database: str, sts: str, size: Size, seconds: int) -> tuple[dict[str, Load], int]:
+    """Measures the server on a database. Returns the figures of each kind of request, and the peak of its memory."""
+    command: list[str | Path] = [BINARY, "serve", "--listen", "127.0.0.1:0"]
+    with serving(directory, command, **server_variables(database, sts)) as (endpoint, process):
         cookie = sign_in(endpoint)
         admin = f"Authorization: ApiKey {ADMIN}"
         middle = size.audit // 2
@@ -281,6 +291,66 @@ def time_migration(rows: int) -> None:
             print(f"{name}: migration 4 with {rows} rows of the audit: {migrate(Path(made), database):.1f} s", flush=True)
 
 
+def time_apply(size: Size) -> None:
+    """Prints how long the first `apply` of so many lines takes, and how long a session token waits meanwhile."""
+    for name, new_database in DATABASES.items():
+        with tempfile.TemporaryDirectory() as made, new_database(Path(made)) as database:
+            directory = Path(made)
+            migrate(directory, database)
+            first = dataclasses.replace(size, mappings=size.projects)
+            execute(database, content(first, audit_indexes(database)))
+            lines = [
+                {
+                    "project": f"project-{1 + number % size.projects}",
+                    "project_role": "all",
+                    "role": f"arn:aws:iam::123456789012:role/bench-{number + 1}",
+                    "default": number < size.projects,
+                }
+                for number in range(size.mappings)
+            ]
+            file = directory / "mappings.json"
+            file.write_text(json.dumps(lines))
+            body = directory / "list.json"
+            body.write_bytes(b"[]")
+            with (
+                serving(directory, [PEER, body]) as (sts, _),
+                serving(directory, [BINARY, "serve", "--listen", "127.0.0.1:0"], **server_variables(database, sts)) as (endpoint, _),
+            ):
+                done = threading.Event()
+                with ThreadPoolExecutor(APPLY_CLIENTS) as clients:
+                    asking = [clients.submit(ask_until, done, endpoint, user) for user in range(1, APPLY_CLIENTS + 1)]
+                    begin = time.monotonic()
+                    variables = environment(directory / "home", DATABASE_URL=database)
+                    try:
+                        ran = run([BINARY, "mapping", "apply", file], variables, directory, 600)
+                    finally:
+                        done.set()
+                    took = time.monotonic() - begin
+                    waits = sorted(wait for client in asking for wait in client.result())
+                added = sum(line.startswith("+") for line in ran.stdout.splitlines())
+                if ran.returncode != 0 or added != size.mappings - size.projects:
+                    raise RuntimeError(f"{added} mappings were added: {ran.stderr}")
+            print(
+                f"{name}: apply of {size.mappings} lines over {size.projects} projects: {took:.1f} s; meanwhile {len(waits)} session "
+                f"tokens of {APPLY_CLIENTS} members, none failed, longest wait {waits[-1]:.2f} s, "
+                f"median {waits[len(waits) // 2] * 1000:.1f} ms",
+                flush=True,
+            )
+
+
+def ask_until(done: threading.Event, endpoint: str, user: int) -> list[float]:
+    """Asks for session tokens without a pause until that is done. Returns the seconds that each took; a refused one is an error."""
+    path = f"{API}/project/{user}/cloud/aws/session-token"
+    request = urllib.request.Request(f"{endpoint}{path}", headers={"Authorization": f"ApiKey {key_of(user)}"})
+    waits = []
+    while not done.is_set():
+        begin = time.monotonic()
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            answer.read()
+        waits.append(time.monotonic() - begin)
+    return waits
+
+
 def main() -> int:
     """Prints the figures. Returns 1 if a promise is broken."""
     parser = argparse.ArgumentParser(prog="make bench-server ARGS=…", description=__doc__)
@@ -288,11 +358,15 @@ def main() -> int:
     parser.add_argument("--audit-rows", type=int, default=1_000_000, help="the rows of the large audit; the promise is about ten million")
     parser.add_argument("--divide", type=int, default=1, help="makes the rest of the large database smaller, for a first try")
     parser.add_argument("--migration", action="store_true", help="measures how long the newest migration takes, and nothing else")
+    parser.add_argument("--apply", action="store_true", help="measures how long a session token waits for an apply, and nothing else")
     options = parser.parse_args()
     if options.migration:
         time_migration(options.audit_rows)
         return 0
     large = Size("large", 100_000 // options.divide, 10_000 // options.divide, 10_000 // options.divide, options.audit_rows)
+    if options.apply:
+        time_apply(dataclasses.replace(large, audit=100))
+        return 0
     sizes = [Size("small", 1000, 100, 100, 100), large]
     promises: dict[str, bool] = {}
     for name, new_database in DATABASES.items():

@@ -5,9 +5,10 @@ mod listing;
 mod role_mappings;
 mod session_token;
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -15,7 +16,7 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::error::Error;
-use crate::http::request_log::Cause;
+use crate::http::request_log::{Cause, tell_member};
 
 /// The beginning of all paths of the interface.
 pub const PREFIX: &str = "/hopsworks-api";
@@ -25,7 +26,7 @@ pub const DESCRIPTION: &str = "/openapi.json";
 
 /// All paths of the interface.
 pub fn routes() -> Router<App> {
-    let contract = Router::new()
+    let for_members = Router::new()
         .route("/project/{project}/cloud/role-mappings", get(role_mappings::list_in_project))
         .route("/project/{project}/cloud/role-mappings/default", get(role_mappings::find_default))
         .route(
@@ -36,14 +37,15 @@ pub fn routes() -> Router<App> {
             "/project/{project}/cloud/aws/session-token",
             get(session_token::issue).head(allow_get_only).fallback(allow_get_only),
         )
-        .route("/admin/cloud/role-mappings", get(role_mappings::list).post(role_mappings::add))
         .route("/admin/cloud/role-mappings/isAvailable", get(role_mappings::is_available))
-        .route(
+        .route_layer(from_fn(tell_member));
+    let for_administrators =
+        Router::new().route("/admin/cloud/role-mappings", get(role_mappings::list).post(role_mappings::add)).route(
             "/admin/cloud/role-mappings/{id}",
             get(role_mappings::find).put(role_mappings::change).delete(role_mappings::remove),
         );
     let interface = Router::new()
-        .nest("/api", contract)
+        .nest("/api", for_members.merge(for_administrators))
         .fallback(async || Error::NoSuchPath)
         .method_not_allowed_fallback(async || Error::MethodNotAllowed);
     Router::new().nest(PREFIX, interface).route(DESCRIPTION, get(describe))
@@ -95,7 +97,7 @@ impl IntoResponse for Error {
         if let Some(seconds) = self.retry_after() {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        response.extensions_mut().insert(Cause::from(&self));
+        response.extensions_mut().insert(Cause(Arc::new(self)));
         response
     }
 }

@@ -8,3 +8,4 @@ pub mod listen;
 pub mod parameters;
 pub mod probes;
 pub mod request_log;
+mod watched;

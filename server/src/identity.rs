@@ -7,6 +7,7 @@
 mod answer_cache;
 pub mod cluster;
 pub mod cluster_client;
+mod flights;
 mod known_logins;
 pub mod login;
 mod project_names;
@@ -76,34 +77,22 @@ pub async fn check_is_local(database: &Database) -> Result<(), Error> {
 /// # Errors
 /// [`Error::OtherIdentity`] when it has users or projects of its own, or belongs to another cluster; [`Error::Database`].
 pub async fn claim_for_cluster(database: &Database, url: &str) -> Result<(), Error> {
-    let mut transaction = database.begin_write().await?;
-    let known: Option<String> =
-        sqlx::query_scalar("select hopsworks_url from identity").fetch_optional(&mut *transaction).await?;
-    match known {
-        Some(known) if known == url => return Ok(()),
-        Some(known) => return Err(belongs_to_cluster(&known)),
-        None => {}
+    // A start that changes nothing writes nothing: others may hold the database, or have made it read-only.
+    let own = "select (select count(*) from users) + (select count(*) from projects)";
+    if find_cluster(database).await?.is_none()
+        && sqlx::query_scalar::<_, i64>(own).fetch_one(database.pool()).await? == 0
+    {
+        let mut transaction = database.begin_write().await?;
+        let insert = "insert into identity (one, hopsworks_url) select 1, $1 \
+                      where not exists (select 1 from users) and not exists (select 1 from projects) on conflict do nothing";
+        sqlx::query(insert).bind(url).execute(&mut *transaction).await?;
+        transaction.commit().await?;
     }
-    let own: i64 = sqlx::query_scalar("select (select count(*) from users) + (select count(*) from projects)")
-        .fetch_one(&mut *transaction)
-        .await?;
-    if own > 0 {
-        return Err(Error::OtherIdentity("users and projects of its own".to_owned()));
-    }
-    let insert = "insert into identity (one, hopsworks_url) values (1, $1)";
-    let inserted = sqlx::query(insert).bind(url).execute(&mut *transaction).await;
-    match inserted {
-        Ok(_) => Ok(transaction.commit().await?),
-        // Another server was faster.
-        Err(error) if crate::database::error::is_conflict(&error) => {
-            drop(transaction);
-            match find_cluster(database).await? {
-                Some(known) if known == url => Ok(()),
-                Some(known) => Err(belongs_to_cluster(&known)),
-                None => Err(error.into()),
-            }
-        }
-        Err(error) => Err(error.into()),
+    // Another process may have been faster.
+    match find_cluster(database).await? {
+        Some(known) if known == url => Ok(()),
+        Some(known) => Err(belongs_to_cluster(&known)),
+        None => Err(Error::OtherIdentity("users and projects of its own".to_owned())),
     }
 }
 

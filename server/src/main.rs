@@ -15,7 +15,6 @@
 //! | `sts_budget` | how often STS is called, and who goes first |
 //! | `like` | patterns of texts that contain another one |
 //! | `fair_map` | a bounded memory in which nobody takes the places of others |
-//! | `flights` | one call for all who ask for the same at the same time |
 //! | `wrong_keys` | how many wrong keys each address has sent |
 //! | `log` | lines on stderr, written by a thread of its own |
 //! | `metrics` | what the server counts |
@@ -31,7 +30,6 @@ mod command_line;
 mod database;
 mod error;
 mod fair_map;
-mod flights;
 mod http;
 mod identity;
 mod issuer;

@@ -33,6 +33,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 
 use crate::app::App;
+use crate::http::request_log::tell_member;
 
 /// Allows scripts, styles and pictures of this server only, and none inline. Forbids framing, and forms to other servers.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; \
@@ -40,10 +41,14 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; scr
 
 /// Routes all pages, and every path that is neither a page nor part of the REST interface.
 pub fn routes(app: &App) -> Router<App> {
-    Router::new()
+    let for_members = Router::new()
         .route(path::HOME, get(home::show))
         .route(path::SIGN_IN, get(sign_in::show).post(sign_in::sign_in))
         .route(path::SIGN_OUT, post(sign_in::sign_out))
+        .route("/projects/{project}", get(project_settings::show))
+        .route("/projects/{project}/default", post(project_settings::move_default))
+        .route_layer(middleware::from_fn(tell_member));
+    let for_administrators = Router::new()
         .route(path::MAPPINGS, get(mappings::show).post(mappings::add))
         .route("/admin/role-mappings/{id}", get(mapping_change::show).post(mapping_change::change))
         .route("/admin/role-mappings/{id}/remove", get(mapping_remove::show).post(mapping_remove::remove))
@@ -54,9 +59,9 @@ pub fn routes(app: &App) -> Router<App> {
         .route("/admin/projects/{project}/remove-member", get(project::confirm_removal).post(project::remove_member))
         .route(path::USERS, get(users::show).post(users::add))
         .route("/admin/users/new-key", get(new_key::show).post(new_key::renew))
-        .route(path::AUDIT, get(audit::show))
-        .route("/projects/{project}", get(project_settings::show))
-        .route("/projects/{project}/default", post(project_settings::move_default))
+        .route(path::AUDIT, get(audit::show));
+    for_members
+        .merge(for_administrators)
         .merge(assets::routes())
         .fallback(error::no_such_page)
         .method_not_allowed_fallback(error::wrong_method)

@@ -72,7 +72,7 @@ pub async fn issue(
     let AskingCaller { actor, key_prefix, project_id, member } =
         asking.inspect_err(|_| app.metrics.count_session_token_of_nobody())?;
     let mut record = SessionRequest { project_id, key_prefix, ..SessionRequest::default() };
-    let (purpose, request_id) = (Purpose::SessionToken, actor.request_id.clone());
+    let purpose = Purpose::SessionToken;
     let authorised = member.and_then(|member| authorise(member, &parameters?, app.source_identity, &mut record));
     if let Err(Error::NotMember(project_id)) = authorised {
         app.issuer.forget_member(&actor.name, project_id);
@@ -81,7 +81,7 @@ pub async fn issue(
         Ok((key, renews)) => app.issuer.admit(&key, renews).await,
         Err(reason) => Err(reason),
     };
-    let answered = match admitted {
+    match admitted {
         Ok(Admission::Granted(issued)) => {
             record.take(&issued);
             let recorded = app.recorder.insert(&actor, purpose, Outcome::Granted, &record).await;
@@ -110,8 +110,7 @@ pub async fn issue(
             }
             Err(app.recorder.refuse(&actor, purpose, record, reason).await)
         }
-    };
-    answered.map_err(|error| error.for_member(&request_id))
+    }
 }
 
 /// Decides whether the caller gets credentials, and of which role. Fills `record` step by step, so that a refusal is recorded with

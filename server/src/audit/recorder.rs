@@ -143,7 +143,7 @@ impl Recorder {
     /// refusals. A reason that says itself when to come back, or what STS said, stays, and is not one of too many. It waits until a new row
     /// is durable; the count of a row that is there follows within a second.
     pub async fn refuse(&self, actor: &Actor, purpose: Purpose, mut request: SessionRequest, reason: Error) -> Error {
-        request.refusal = Some(reason.without_wait());
+        request.refusal = Some(reason.reason().into_owned());
         let is_limited = reason.retry_after().is_none() && !matches!(reason, Error::Assume(_));
         match self.count(Row { is_limited, ..Row::new(actor, purpose, Outcome::Refused, &request) }).await {
             Ok(Some(wait)) => Error::TooManyRequests { seconds: wait.as_secs() + 1 },
@@ -157,7 +157,7 @@ impl Recorder {
     /// # Errors
     /// [`Error::Database`], [`Error::Overloaded`]; then nobody knows whether there is a row.
     pub async fn refuse_sign_in(&self, actor: &Actor, reason: &Error) -> Result<(), Error> {
-        let request = SessionRequest { refusal: Some(reason.without_wait()), ..SessionRequest::default() };
+        let request = SessionRequest { refusal: Some(reason.reason().into_owned()), ..SessionRequest::default() };
         self.count(Row::new(actor, Purpose::SignIn, Outcome::Refused, &request)).await.map(drop)
     }
 

@@ -15,8 +15,9 @@ use super::START_TIMEOUT;
 use super::error::OpenError;
 use crate::log;
 
-/// No limit for a statement, whatever the role has: a migration of a large database takes minutes.
-pub const POSTGRES_SETTINGS: &str = "set lock_timeout = '1s'; set statement_timeout = 0";
+/// A wait for a lock is longer than `deadlock_timeout`, which is a second: only then PostgreSQL ends a vacuum of its own that is in the way. No
+/// limit for a statement, whatever the role has: a migration of a large database takes minutes.
+pub const POSTGRES_SETTINGS: &str = "set lock_timeout = '2s'; set statement_timeout = 0";
 
 /// The pause before another try, in which the queries that waited go on.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -8,16 +8,10 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Poll};
-use std::time::Duration;
 
-use axum::body::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use super::address_limit::{AddressLimit, Place};
 use super::listen::CLIENT_TIMEOUT;
@@ -227,14 +221,14 @@ impl Connection {
         matches!(*self.phase(), Phase::Busy | Phase::Leaving { for_what: None })
     }
 
-    /// The head of a request is complete; returns its body, with which the request is.
-    pub fn begin_request(self: &Arc<Self>, body: Incoming) -> RequestBody {
-        if body.is_end_stream() {
-            self.be_busy()
-        } else {
-            self.wait_for_client(For::Body)
-        }
-        RequestBody { body, connection: self.clone() }
+    /// The head of a request is complete, and a body follows.
+    pub fn wait_for_body(&self) {
+        self.wait_for_client(For::Body);
+    }
+
+    /// The request is complete.
+    pub fn be_busy(&self) {
+        self.change(None);
     }
 
     /// The response is on its way.
@@ -242,7 +236,8 @@ impl Connection {
         self.wait_for_client(For::Next);
     }
 
-    fn receive(&self) {
+    /// Some bytes of the client have come.
+    pub fn receive(&self) {
         let phase = *self.phase();
         let Phase::Waiting { number, for_what } = phase else { return };
         match for_what {
@@ -257,10 +252,6 @@ impl Connection {
 
     fn wait_for_client(&self, for_what: For) {
         self.change(Some(for_what));
-    }
-
-    fn be_busy(&self) {
-        self.change(None);
     }
 
     fn change(&self, next: Option<For>) {
@@ -281,7 +272,7 @@ impl Connection {
     }
 
     /// The instant by which the head must have come; an idle connection has as long as hyper gives it.
-    fn deadline(&self) -> Option<Instant> {
+    pub fn deadline(&self) -> Option<Instant> {
         match *self.phase() {
             Phase::Waiting { for_what: For::First { deadline } | For::Head { deadline }, .. } => Some(deadline),
             Phase::Waiting { for_what: For::Next | For::Body, .. } | Phase::Busy | Phase::Leaving { .. } => None,
@@ -299,103 +290,14 @@ impl Drop for Connection {
     }
 }
 
-/// The body of a request. While a part of it is missing, its connection waits for the client.
-pub struct RequestBody {
-    body: Incoming,
-    connection: Arc<Connection>,
-}
-
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        if matches!(polled, Poll::Ready(None)) || polled.is_ready() && self.body.is_end_stream() {
-            self.connection.be_busy();
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// A stream that fails when the head of a request takes too long.
-pub struct HeadTimeout<S> {
-    stream: S,
-    connection: Arc<Connection>,
-    timer: Pin<Box<Sleep>>,
-}
-
-impl<S> HeadTimeout<S> {
-    /// Watches what is read from the stream.
-    pub fn new(stream: S, connection: Arc<Connection>) -> Self {
-        Self { stream, connection, timer: Box::pin(tokio::time::sleep(Duration::ZERO)) }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for HeadTimeout<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        let before = buffer.filled().len();
-        if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(context, buffer) {
-            if buffer.filled().len() > before {
-                self.connection.receive();
-            }
-            return Poll::Ready(read);
-        }
-        let Some(deadline) = self.connection.deadline() else { return Poll::Pending };
-        if self.timer.deadline() != deadline {
-            self.timer.as_mut().reset(deadline);
-        }
-        self.timer.as_mut().poll(context).map(|()| Err(std::io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for HeadTimeout<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        parts: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::task::{Context, Poll, Waker};
+
     use super::*;
 
     fn is_asked(connection: &Connection) -> bool {
-        let mut context = Context::from_waker(std::task::Waker::noop());
+        let mut context = Context::from_waker(Waker::noop());
         std::pin::pin!(connection.asked_to_end()).as_mut().poll(&mut context) == Poll::Ready(End::GivesPlace)
     }
 

@@ -29,8 +29,9 @@ use tower_service::Service;
 
 use crate::database::health::Health;
 use crate::error::Error;
-use crate::http::connection::{Connection, Connections, End, HeadTimeout};
+use crate::http::connection::{Connection, Connections, End};
 use crate::http::deadline::REQUEST_TIMEOUT;
+use crate::http::watched::{HeadTimeout, RequestBody};
 use crate::log;
 use crate::metrics::{GaugeGuard, Metrics};
 use crate::pages::error::refuse;
@@ -243,7 +244,7 @@ where
     let requests = connection.clone();
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let (mut router, requests) = (router.clone(), requests.clone());
-        let mut request: Request = request.map(|body| Body::new(requests.begin_request(body)));
+        let mut request: Request = request.map(|body| Body::new(RequestBody::new(body, requests.clone())));
         request.extensions_mut().insert(Peer(peer));
         async move {
             let response = router.call(request).await;

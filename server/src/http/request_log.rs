@@ -8,8 +8,9 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
+use axum::Extension;
 use axum::body::{Body, HttpBody};
-use axum::extract::{Request, State};
+use axum::extract::{OriginalUri, Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -35,18 +36,9 @@ const STRICT_TRANSPORT_SECURITY: &str = "max-age=31536000";
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
-/// The reason why the response is an error, for the log. An extension of the response.
+/// The reason why the response is an error, for the log and for [`tell_member`]. An extension of the response.
 #[derive(Debug, Clone)]
-pub struct Cause {
-    text: String,
-    is_of_database: bool,
-}
-
-impl From<&Error> for Cause {
-    fn from(error: &Error) -> Self {
-        Self { text: error.for_log(), is_of_database: error.is_of_database() }
-    }
-}
+pub struct Cause(pub Arc<Error>);
 
 /// Who was recognised as the caller, for the log. An extension of the request.
 #[derive(Debug, Clone, Default)]
@@ -138,10 +130,10 @@ pub async fn wrap(State(app): State<App>, request: Request, next: Next) -> Respo
     headers
         .insert("x-request-id", HeaderValue::try_from(id.as_str()).expect("hexadecimal digits are legal in a header"));
     let cause = response.extensions().get::<Cause>();
-    if cause.is_some_and(|cause| cause.is_of_database) {
+    if cause.is_some_and(|Cause(error)| error.is_of_database()) {
         app.database.health().suspect();
     }
-    let cause = cause.map(|cause| format!(" cause={:?}", cause.text)).unwrap_or_default();
+    let cause = cause.map(|Cause(error)| format!(" cause={:?}", error.for_log())).unwrap_or_default();
     let actor = recognised.0.get().map(|name| format!(" actor={name:?}")).unwrap_or_default();
     app.metrics.count_answer(response.status(), started.elapsed());
     let (status, milliseconds) = (response.status().as_u16(), started.elapsed().as_millis());
@@ -149,6 +141,20 @@ pub async fn wrap(State(app): State<App>, request: Request, next: Next) -> Respo
         "request={id} client={client}{actor} method={method} path={path:?} status={status} ms={milliseconds}{cause}"
     ));
     response
+}
+
+/// Wraps the handlers that members call: an error whose cause is not theirs to mend tells them what they can do.
+pub async fn tell_member(
+    Extension(RequestId(id)): Extension<RequestId>,
+    OriginalUri(uri): OriginalUri,
+    request: Request,
+    next: Next,
+) -> Response {
+    let response = next.run(request).await;
+    match response.extensions().get::<Cause>().and_then(|Cause(error)| error.for_member(&id)) {
+        Some(error) => refuse(uri.path(), error),
+        None => response,
+    }
 }
 
 /// Runs a handler. One that panics costs its own request alone, which has an answer all the same.
@@ -178,7 +184,7 @@ mod tests {
         for path in ["/", "/hopsworks-api/api/x"] {
             let panicked = survive(async { calls() }).await.expect_err("it panics");
             let response = refuse(path, panicked);
-            let cause = response.extensions().get::<Cause>().expect("a cause").text.clone();
+            let cause = response.extensions().get::<Cause>().expect("a cause").0.for_log();
             assert_eq!(cause, "the handler of the request panicked");
             let body = axum::body::to_bytes(response.into_body(), 10_000).await.expect("a body");
             let body = String::from_utf8_lossy(&body);

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::flights::Flights;
+use crate::identity::flights::Flights;
 use crate::identity::login::Login;
 
 /// The longest wait for an answer of the cluster. A client waits 10 s; the rest is for STS.

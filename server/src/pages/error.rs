@@ -1,5 +1,7 @@
 //! Error pages: they say what happened and what to do.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -65,7 +67,7 @@ impl IntoResponse for PageError {
                 );
                 (StatusCode::FORBIDDEN, page).into_response()
             }
-            PageError::Refused(error) => refusal_page(&error),
+            PageError::Refused(error) => refusal_page(error),
         }
     }
 }
@@ -83,11 +85,11 @@ fn error_page(title: &str, what: String, remedy: &'static str) -> Response {
     page(&ErrorPage { frame: Frame::anonymous(title), what, remedy })
 }
 
-fn refusal_page(error: &Error) -> Response {
+fn refusal_page(error: Error) -> Response {
     let status = error.status();
     let what = match status {
         StatusCode::INTERNAL_SERVER_ERROR => "The server failed.".to_owned(),
-        _ => problem(error),
+        _ => problem(&error),
     };
     let (title, remedy) = match status {
         StatusCode::FORBIDDEN => {
@@ -115,7 +117,7 @@ fn refusal_page(error: &Error) -> Response {
     if let Some(seconds) = error.retry_after() {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
-    response.extensions_mut().insert(Cause::from(error));
+    response.extensions_mut().insert(Cause(Arc::new(error)));
     response
 }
 
@@ -138,12 +140,12 @@ pub async fn wrong_method(request: Request) -> Response {
 /// Answers to a request that no handler has answered: with a page unless the path is one that programs read.
 pub fn refuse(path: &str, error: Error) -> Response {
     let is_for_programs = path.starts_with(api::PREFIX) || path == api::DESCRIPTION || probes::PATHS.contains(&path);
-    if is_for_programs { error.into_response() } else { secure(refusal_page(&error)) }
+    if is_for_programs { error.into_response() } else { secure(refusal_page(error)) }
 }
 
 fn page_or_json(headers: &HeaderMap, error: Error) -> Response {
     let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if accepts.contains("text/html") { refusal_page(&error) } else { error.into_response() }
+    if accepts.contains("text/html") { refusal_page(error) } else { error.into_response() }
 }
 
 #[cfg(test)]
@@ -152,10 +154,10 @@ mod tests {
 
     #[test]
     fn a_page_that_a_later_try_may_show_says_when_to_try() {
-        let wait = |error: &Error| refusal_page(error).headers().get(header::RETRY_AFTER).cloned();
-        assert_eq!(wait(&Error::StsBusy { seconds: 3 }), Some(HeaderValue::from(3)));
-        assert_eq!(wait(&Error::TimedOut), Some(HeaderValue::from(1)));
-        assert_eq!(wait(&Error::NotAdmin), None);
+        let wait = |error: Error| refusal_page(error).headers().get(header::RETRY_AFTER).cloned();
+        assert_eq!(wait(Error::StsBusy { seconds: 3 }), Some(HeaderValue::from(3)));
+        assert_eq!(wait(Error::TimedOut), Some(HeaderValue::from(1)));
+        assert_eq!(wait(Error::NotAdmin), None);
     }
 
     #[test]

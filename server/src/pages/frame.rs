@@ -1,5 +1,7 @@
 //! The frame around every page: title, navigation, the signed-in user, and a notice about the last action.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::Extension;
 use axum::http::StatusCode;
@@ -152,10 +154,10 @@ pub fn page(template: &impl Template) -> Response {
 }
 
 /// Renders a page whose form shows a problem and keeps what the user typed. The log gets the cause.
-pub fn page_with_problem(template: &impl Template, error: &Error) -> Response {
+pub fn page_with_problem(template: &impl Template, error: Error) -> Response {
     let status = match error.status() {
         StatusCode::NOT_FOUND => StatusCode::BAD_REQUEST,
         status => status,
     };
-    (status, Extension(Cause::from(error)), page(template)).into_response()
+    (status, Extension(Cause(Arc::new(error))), page(template)).into_response()
 }

@@ -53,7 +53,7 @@ pub async fn change(
     match change_from_form(&app, &visitor, id, &form).await {
         Ok(()) => Ok(redirect_with_notice(path::MAPPINGS, Notice::MappingChanged)),
         Err(error) if error.status().is_server_error() => Err(error.into()),
-        Err(error) => Ok(page_with_problem(&MappingChange::new(visitor, id, form.with_problem(&error)), &error)),
+        Err(error) => Ok(page_with_problem(&MappingChange::new(visitor, id, form.with_problem(&error)), error)),
     }
 }
 

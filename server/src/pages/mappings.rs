@@ -191,7 +191,7 @@ pub async fn add(
         Err(error) if error.status().is_server_error() => Err(error.into()),
         Err(error) => {
             let form = form.with_problem(&error);
-            Ok(page_with_problem(&table(&app, visitor, &Parameters::from_query(""), form).await?, &error))
+            Ok(page_with_problem(&table(&app, visitor, &Parameters::from_query(""), form).await?, error))
         }
     }
 }

@@ -121,7 +121,7 @@ pub async fn set_member(
                 problem: Some(problem(&error)),
                 ..ProjectPage::new(&app, visitor, id, &Parameters::from_query("")).await?
             };
-            Ok(page_with_problem(&page, &error))
+            Ok(page_with_problem(&page, error))
         }
     }
 }

@@ -64,7 +64,7 @@ pub async fn add(
         Err(error) if error.status().is_server_error() => Err(error.into()),
         Err(error) => {
             let page = Projects::new(&app, visitor, &Parameters::from_query("")).await?;
-            Ok(page_with_problem(&Projects { name, problem: Some(problem(&error)), ..page }, &error))
+            Ok(page_with_problem(&Projects { name, problem: Some(problem(&error)), ..page }, error))
         }
     }
 }

@@ -81,7 +81,7 @@ pub async fn add(
         Err(error) => {
             let page = Users::new(&app, visitor, &Parameters::from_query("")).await?;
             let problem = Some(problem(&error));
-            Ok(page_with_problem(&Users { email: text, is_admin, problem, ..page }, &error))
+            Ok(page_with_problem(&Users { email: text, is_admin, problem, ..page }, error))
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::sts::Sts;
 use crate::world::{Server, World, on_both_stores};
 
-fn role(number: usize) -> String {
+pub fn role(number: usize) -> String {
     format!("arn:aws:iam::123456789012:role/r{number}")
 }
 

@@ -2,7 +2,7 @@
 
 use crate::session_token::{TOKEN, audit, churn};
 use crate::sts::Mood;
-use crate::world::{API, World, on_both_stores};
+use crate::world::{API, World, block_on, connect, on_both_stores};
 
 on_both_stores! {
     fn callers_of_the_same_at_once_share_one_call_and_each_is_in_the_audit(world: &World) {
@@ -58,6 +58,29 @@ on_both_stores! {
         ] {
             assert_eq!(churn.get(query, key).status, 200);
             assert_eq!(churn.sts.asked().len(), 1, "{query}");
+        }
+    }
+
+    fn the_same_role_in_another_project_or_with_other_terms_is_another_call(world: &World) {
+        let churn = churn(world);
+        let role = "arn:aws:iam::123456789012:role/everybody";
+        world.done(&["project", "add", "fraud"]);
+        world.done(&["member", "set", "fraud", "ada.lovelace@example.org", "data-scientist"]);
+        world.done(&["mapping", "add", "fraud", "all", role]);
+        let calls = |project: u8| {
+            let path = format!("/project/{project}/cloud/aws/session-token?roleARN={role}&roleSessionName=job");
+            assert_eq!(churn.server.get(&path, &churn.scientist).status, 200);
+            churn.sts.asked().len()
+        };
+        assert_eq!([calls(1), calls(2), calls(1), calls(2)], [1, 1, 0, 0]);
+        // As another process may leave it: no row of the audit tells this server to drop what it has.
+        for terms in ["external_id = 'other'", "source_identity = 1"] {
+            let update = format!("update role_mappings set {terms} where id = 1");
+            block_on(async {
+                let mut connection = connect(&world.database).await;
+                sqlx::query(sqlx::AssertSqlSafe(update)).execute(&mut connection).await.expect("it is changed");
+            });
+            assert_eq!([calls(1), calls(1), calls(2)], [1, 0, 0], "{terms}");
         }
     }
 

@@ -1,14 +1,13 @@
 //! A start that finds a silent PostgreSQL, or has to migrate the schema while others use it: every wait ends, and says what it waits for.
 
-use std::borrow::Cow;
 use std::io::Read;
 use std::net::TcpListener;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
+use sqlx::{AssertSqlSafe, Executor};
 
+use crate::postgres;
 use crate::world::{World, block_on, connect};
 
 /// The lock that sqlx takes while it migrates this database.
@@ -93,18 +92,9 @@ fn who_has_to_migrate_waits_some_seconds_for_the_lock_and_a_server_for_longer_an
 #[test]
 fn a_migration_that_waits_for_a_dump_holds_up_no_query_and_goes_on_after_it() {
     let world = World::postgres();
-    let migration = |version, text: &'static str| {
-        let text = AssertSqlSafe(text.replace("{binary}", "\"C\"")).into_sql_str();
-        Migration::new(version, Cow::Borrowed("older"), MigrationType::Simple, text, false)
-    };
-    let older = Migrator::with_migrations(vec![
-        migration(1, include_str!("../../migrations/0001_role_mappings.sql")),
-        migration(2, include_str!("../../migrations/0002_browser_sessions.sql")),
-        migration(3, include_str!("../../migrations/0003_identity.sql")),
-    ]);
     block_on(async {
         let mut dump = connect(&world.database).await;
-        older.run(&mut dump).await.expect("an older schema");
+        postgres::older_schema().run(&mut dump).await.expect("an older schema");
         for statement in ["begin", "lock table role_mappings in access share mode"] {
             dump.execute(statement).await.expect("it runs");
         }

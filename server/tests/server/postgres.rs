@@ -1,6 +1,7 @@
 //! One PostgreSQL for all tests of a run: it listens on a socket in a temporary directory, and it ends with the test process in
 //! any case.
 
+use std::borrow::Cow;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
@@ -8,7 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use sqlx::{AssertSqlSafe, Executor};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 
 use crate::world::{block_on, connect};
 
@@ -63,6 +65,26 @@ pub fn set_read_only(url: &str, is_read_only: bool) {
             format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'")
         });
     }
+}
+
+/// Makes PostgreSQL look every second, instead of every minute, for tables to be vacuumed.
+pub fn vacuum_often(url: &str, is_often: bool) {
+    let nap = if is_often { "'1s'" } else { "default" };
+    run_beside(url, |_| format!("alter system set autovacuum_naptime = {nap}"));
+    run_beside(url, |_| "select pg_reload_conf()".to_owned());
+}
+
+/// The schema of the newest version that a program of this one has to migrate.
+pub fn older_schema() -> Migrator {
+    let migration = |version, text: &'static str| {
+        let text = AssertSqlSafe(text.replace("{binary}", "\"C\"")).into_sql_str();
+        Migration::new(version, Cow::Borrowed("older"), MigrationType::Simple, text, false)
+    };
+    Migrator::with_migrations(vec![
+        migration(1, include_str!("../../migrations/0001_role_mappings.sql")),
+        migration(2, include_str!("../../migrations/0002_browser_sessions.sql")),
+        migration(3, include_str!("../../migrations/0003_identity.sql")),
+    ])
 }
 
 /// Returns the number of transactions that the database has seen.

@@ -260,6 +260,33 @@ on_both_stores! {
         assert_eq!(server.wait().0, Some(0));
     }
 
+    fn what_runs_when_the_drain_ends_has_its_whole_time(world: &World) {
+        let sts = Sts::start();
+        let key = world_of_a_member(world);
+        sts.is(Mood::KeepsSilent);
+        let variables = sts.variables();
+        let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let server = world.serve_with(&["--drain", "3"], &variables);
+        std::thread::scope(|scope| {
+            let ask = |name: &str| {
+                let (server, key, path) = (&server, &key, format!("/project/1/cloud/aws/session-token?roleSessionName={name}"));
+                scope.spawn(move || server.get(&path, key))
+            };
+            let before = ask("before");
+            sts.wait();
+            server.signal("TERM");
+            wait_for_drain(&server);
+            let meanwhile = ask("meanwhile");
+            server.wait_for_metric("waiting_for_sts", 2.0);
+            // Both end when the server gives up on STS, seconds after the drain.
+            for asked in [before, meanwhile] {
+                let answer = asked.join().expect("no panic");
+                assert_eq!((answer.status, answer.error().1), (502, 380_001), "{}", answer.text);
+            }
+        });
+        assert_eq!(server.wait().0, Some(0));
+    }
+
     fn a_second_signal_ends_the_drain_at_once(world: &World) {
         let server = world.serve_with(&["--drain", "3600"], &[("AWS_EC2_METADATA_DISABLED", "true")]);
         server.signal("TERM");

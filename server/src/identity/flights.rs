@@ -1,4 +1,4 @@
-//! Flights: callers who ask for the same at the same time share one call, to a cluster about a user.
+//! Flights: callers who ask the cluster for the same at the same time share one call.
 //!
 //! The outcome of a flight goes to those who waited and to nobody later: nothing is cached here.
 
@@ -64,68 +64,35 @@ impl<Key: Eq + Hash, Outcome> Drop for Seat<'_, Key, Outcome> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::{Duration, SystemTime};
 
-    use hops_credentials_core::credentials::Credentials;
-    use hops_credentials_core::error::Error;
-    use hops_credentials_core::request::{Extras, SessionDuration};
-    use hops_credentials_core::role::ProjectRole;
-    use hops_credentials_core::sts::IssuedCredentials;
     use tokio::sync::Notify;
     use tokio::task::{JoinHandle, yield_now};
 
     use super::*;
-    use crate::issuer::CredentialsKey;
 
-    type Outcome = Result<IssuedCredentials, Arc<Error>>;
+    /// The number of the call, or that of one that failed.
+    type Outcome = Result<usize, usize>;
 
-    /// An STS that answers on a signal, and numbers its answers.
+    /// A cluster that answers on a signal, and numbers its answers.
     #[derive(Default)]
     struct Calls {
         begun: AtomicUsize,
         go: Notify,
     }
 
-    fn issued(number: usize) -> IssuedCredentials {
-        let role = "arn:aws:iam::123456789012:role/r".parse().ok();
-        let (secret, token) = ("secret".to_owned(), "token".to_owned());
-        let valid_for = Duration::from_secs(3600);
-        let expiration = SystemTime::now() + valid_for;
-        let credentials = Credentials::new(format!("ASIA{number}"), secret, token, expiration, valid_for, role);
-        IssuedCredentials { credentials, request_id: None, warnings: Vec::new() }
-    }
-
-    fn credentials() -> CredentialsKey {
-        CredentialsKey {
-            member: "ada@example.org".to_owned(),
-            key_prefix: Some("abc".to_owned()),
-            project_id: 119,
-            project_role: ProjectRole::DataScientist,
-            mapping_id: 7,
-            role: "arn:aws:iam::123456789012:role/r".parse().expect("a role ARN"),
-            session_name: "ada-churn".parse().expect("a session name"),
-            duration: SessionDuration::default(),
-            extras: Extras::default(),
-        }
-    }
-
     /// Asks, and lets all tasks run until each of them waits.
     async fn ask(
-        flights: &Arc<Flights<CredentialsKey, Outcome>>,
+        flights: &Arc<Flights<&'static str, Outcome>>,
         calls: &Arc<Calls>,
-        key: CredentialsKey,
-        fails: bool,
+        key: &'static str,
+        answer: fn(usize) -> Outcome,
     ) -> JoinHandle<Outcome> {
         let (flights, calls) = (flights.clone(), calls.clone());
         let asking = tokio::spawn(async move {
             let call = async || {
                 let number = calls.begun.fetch_add(1, Ordering::Relaxed) + 1;
                 calls.go.notified().await;
-                if !fails {
-                    Ok(issued(number))
-                } else {
-                    Err(Arc::new(Error::InvalidArgument { field: "role ARN", reason: format!("call {number}") }))
-                }
+                answer(number)
             };
             flights.join(key, call).await
         });
@@ -133,13 +100,10 @@ mod tests {
         asking
     }
 
-    async fn finish(asking: Vec<JoinHandle<Outcome>>) -> Vec<String> {
+    async fn finish(asking: Vec<JoinHandle<Outcome>>) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         for one in asking {
-            outcomes.push(match one.await.expect("no panic") {
-                Ok(issued) => issued.credentials.access_key_id().to_owned(),
-                Err(error) => error.to_string(),
-            });
+            outcomes.push(one.await.expect("no panic"));
         }
         outcomes
     }
@@ -149,76 +113,56 @@ mod tests {
         let (flights, calls) = (Arc::default(), Arc::default());
         let mut asking = Vec::new();
         for _ in 0..50 {
-            asking.push(ask(&flights, &calls, credentials(), false).await);
+            asking.push(ask(&flights, &calls, "ada", Ok).await);
         }
         calls.go.notify_one();
-        assert_eq!(finish(asking).await, vec!["ASIA1"; 50]);
-        let next = ask(&flights, &calls, credentials(), false).await;
+        assert_eq!(finish(asking).await, [Ok(1); 50]);
+        let next = ask(&flights, &calls, "ada", Ok).await;
         calls.go.notify_one();
-        assert_eq!(finish(vec![next]).await, ["ASIA2"]);
+        assert_eq!(finish(vec![next]).await, [Ok(2)]);
         assert!(flights.lock().is_empty());
     }
 
     #[tokio::test]
-    async fn a_caller_who_differs_in_any_value_makes_a_call_of_its_own() {
+    async fn a_caller_with_another_key_makes_a_call_of_their_own() {
         let (flights, calls) = (Arc::default(), Arc::<Calls>::default());
-        let others = [
-            credentials(),
-            CredentialsKey { member: "eve@example.org".to_owned(), ..credentials() },
-            CredentialsKey { key_prefix: None, ..credentials() },
-            CredentialsKey { project_id: 120, ..credentials() },
-            CredentialsKey { project_role: ProjectRole::DataOwner, ..credentials() },
-            CredentialsKey { mapping_id: 8, ..credentials() },
-            CredentialsKey {
-                extras: Extras { external_id: Some("other".to_owned()), ..Extras::default() },
-                ..credentials()
-            },
-            CredentialsKey { role: "arn:aws:iam::123456789012:role/s".parse().expect("a role ARN"), ..credentials() },
-            CredentialsKey { session_name: "ada-fraud".parse().expect("a session name"), ..credentials() },
-            CredentialsKey { duration: SessionDuration::from_seconds(900).expect("legal"), ..credentials() },
-        ];
-        let mut asking = Vec::new();
-        for other in others {
-            asking.push(ask(&flights, &calls, other, false).await);
-        }
-        assert_eq!(calls.begun.load(Ordering::Relaxed), 10);
+        let asking = vec![ask(&flights, &calls, "ada", Ok).await, ask(&flights, &calls, "eve", Ok).await];
+        assert_eq!(calls.begun.load(Ordering::Relaxed), 2);
         calls.go.notify_waiters();
-        let expected: Vec<String> = (1..=10).map(|number| format!("ASIA{number}")).collect();
-        assert_eq!(finish(asking).await, expected);
+        assert_eq!(finish(asking).await, [Ok(1), Ok(2)]);
     }
 
     #[tokio::test]
     async fn a_failure_goes_to_all_who_wait_and_to_nobody_later() {
         let (flights, calls) = (Arc::default(), Arc::<Calls>::default());
-        let asking =
-            vec![ask(&flights, &calls, credentials(), true).await, ask(&flights, &calls, credentials(), true).await];
+        let asking = vec![ask(&flights, &calls, "ada", Err).await, ask(&flights, &calls, "ada", Err).await];
         calls.go.notify_one();
-        assert_eq!(finish(asking).await, vec!["invalid role ARN: call 1"; 2]);
-        let next = ask(&flights, &calls, credentials(), false).await;
+        assert_eq!(finish(asking).await, [Err(1); 2]);
+        let next = ask(&flights, &calls, "ada", Ok).await;
         calls.go.notify_one();
-        assert_eq!(finish(vec![next]).await, ["ASIA2"]);
+        assert_eq!(finish(vec![next]).await, [Ok(2)]);
     }
 
     #[tokio::test]
     async fn a_dropped_task_does_not_end_the_wait_of_others() {
         let (flights, calls) = (Arc::default(), Arc::<Calls>::default());
-        let first = ask(&flights, &calls, credentials(), false).await;
-        let second = ask(&flights, &calls, credentials(), false).await;
+        let first = ask(&flights, &calls, "ada", Ok).await;
+        let second = ask(&flights, &calls, "ada", Ok).await;
         first.abort();
         assert!(first.await.expect_err("it is dropped").is_cancelled());
         while calls.begun.load(Ordering::Relaxed) < 2 {
             yield_now().await;
         }
         calls.go.notify_one();
-        assert_eq!(finish(vec![second]).await, ["ASIA2"]);
+        assert_eq!(finish(vec![second]).await, [Ok(2)]);
         assert!(flights.lock().is_empty());
     }
 
     #[tokio::test]
     async fn a_call_that_nobody_waits_for_leaves_nothing() {
         let (flights, calls) = (Arc::default(), Arc::<Calls>::default());
-        let first = ask(&flights, &calls, credentials(), false).await;
-        let second = ask(&flights, &calls, credentials(), false).await;
+        let first = ask(&flights, &calls, "ada", Ok).await;
+        let second = ask(&flights, &calls, "ada", Ok).await;
         for asking in [first, second] {
             assert_eq!(flights.lock().len(), 1);
             asking.abort();
