@@ -182,7 +182,8 @@ pub struct SessionRequest {
 }
 
 impl SessionRequest {
-    /// The same request without what tells it from others of its caller in the project: one row stands for all that a budget refuses.
+    /// The same request without the role and all that depends on it: one row counts all requests of a caller in a project that a budget
+    /// refuses.
     pub fn without_role(self) -> Self {
         let Self { project_id, project_name, project_role, key_prefix, .. } = self;
         Self { project_id, project_name, project_role, key_prefix, ..Self::default() }

@@ -24,6 +24,11 @@ use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, Executor, Tr
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use crate::database::address::Address;
+use crate::database::error::OpenError;
+use crate::database::health::Health;
+use crate::database::turnstile::{Held, Turnstile};
+
 /// The longest wait for the lock of the directory: as long as SQLite's own for a writer. On PostgreSQL for a connection, and for others to
 /// release what a migration needs.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,13 +49,8 @@ const TRUSTED_FOR: Duration = Duration::from_secs(1);
 /// The longest wait for the answer to that question.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
-use crate::database::address::Address;
-use crate::database::error::OpenError;
-use crate::database::health::Health;
-use crate::database::turnstile::{Held, Turnstile};
-
-/// The changes that stand in the line of writers at once; further ones wait until it is their turn to. So a row of the audit, for which
-/// a job waits, never stands behind more.
+/// The changes that wait for the turn to write at once; further ones wait until one of these has written. So a row of the audit, for
+/// which a job waits, has at most as many before it.
 const MAX_CHANGES: usize = 4;
 
 /// How the pool of connections is used.

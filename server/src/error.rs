@@ -108,7 +108,7 @@ pub enum Error {
     /// Contract code 380003.
     #[error("{0}")]
     NoSuchMapping(String),
-    /// A row that somebody edited stands in for what was asked for, or is in its way. Contract code 380003.
+    /// A row that somebody edited cannot be read, and it is the one that was asked for, or has its place. Contract code 380003.
     #[error("{0}; it has to be removed or corrected first")]
     Damaged(Box<DamagedRow>),
     /// Contract code 380004.

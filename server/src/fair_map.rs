@@ -31,13 +31,13 @@ impl<Value> FairMap<Value> {
         self.members.get(&key.member)?.get(key)
     }
 
-    /// Whether there is no entry.
+    /// Whether the map is empty.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Writes a value; it is the newest one of its member. While there is no place, it drops the oldest value of its member, if they
-    /// have as many as one may have, else that of the member who has the most.
+    /// Writes a value, which is the newest one of its member. A member who has as many as one may have loses their oldest one; otherwise, if
+    /// the map is full, the member who has the most loses theirs.
     pub fn insert(&mut self, key: CredentialsKey, value: Value) {
         self.remove(&key);
         if self.number_of(&key.member) >= self.limit_of_member {

@@ -181,9 +181,9 @@ impl Recorder {
         let (done, written) = oneshot::channel();
         let job = Job { entry, done };
         let is_queued = match job.entry {
-            // Those are few, and STS has been asked: each waits for a place.
-            Entry::Update(_) => self.queue.send(job).await.is_ok(),
-            Entry::Row(_) | Entry::Refusal(_) | Entry::Flush => self.queue.try_send(job).is_ok(),
+            // Those are few, and STS has been asked, or the server ends: each waits for a place.
+            Entry::Update(_) | Entry::Flush => self.queue.send(job).await.is_ok(),
+            Entry::Row(_) | Entry::Refusal(_) => self.queue.try_send(job).is_ok(),
         };
         if !is_queued {
             return Err(Error::Overloaded { seconds: 1 });
@@ -281,6 +281,23 @@ mod tests {
         assert_eq!(recording.row().await, ("asked".to_owned(), None));
         drop(insert);
         assert_eq!(recording.row().await, ("refused".to_owned(), Some(writer::LEFT.to_owned())));
+        recording.end().await;
+    }
+
+    #[tokio::test]
+    async fn a_flush_waits_for_everything_however_many_rows_wait() {
+        let recording = Recording::start("recorder-flush").await;
+        let mut insert = Box::pin(recording.insert());
+        begin(&mut insert);
+        let mut waiting: Vec<_> = (1..QUEUE_LENGTH).map(|_| Box::pin(recording.recorder.flush())).collect();
+        waiting.iter_mut().for_each(begin);
+        let mut flush = Box::pin(recording.recorder.flush());
+        begin(&mut flush);
+        flush.await;
+        let (rows,): (i64,) =
+            sqlx::query_as("select count(*) from audit").fetch_one(recording.database.pool()).await.expect("a count");
+        assert_eq!(rows, 1);
+        drop((insert, waiting));
         recording.end().await;
     }
 

@@ -77,7 +77,7 @@ impl Counted {
 }
 
 impl Row {
-    /// Makes the row that counts what finds no row of its own, for these callers. It says little, so that it stands for much.
+    /// Makes the row that counts the refusals of these callers that have no rows of their own. It leaves out what they differ in.
     fn beyond(self, name: &str) -> Self {
         let key_prefix = self.request.key_prefix.filter(|_| name != OTHERS);
         let request = SessionRequest { refusal: Some(OVERFLOW.to_owned()), key_prefix, ..SessionRequest::default() };

@@ -76,8 +76,8 @@ fn rows_of_index(column: &str, value: &str) -> String {
     }
 }
 
-/// Finds what passes the filter among the rows of a step. Their limit is no less than their number, and keeps the database from reading
-/// others instead.
+/// Finds the rows of a step that pass the filter. The step has a limit, though it has no more rows than that: without it the database would
+/// filter first, and read rows outside of the step.
 fn step_sql(rows: &str, filter: &str) -> String {
     format!(
         "select {COLUMNS} from (select {COLUMNS} from audit where {rows} limit {NEWEST}) as step where ({filter}) \
