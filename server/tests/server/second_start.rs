@@ -1,8 +1,12 @@
 //! A start in front of a cluster writes to the database only when that changes something.
 
+use sqlx::{AssertSqlSafe, Executor};
+use tokio::runtime::Runtime;
+
 use crate::cluster::deserted;
 use crate::delegated::{LIST, OWNER_JWT, delegated, serve};
 use crate::postgres;
+use crate::session_audit::wait_for_blocked_writer;
 use crate::world::{API, World, block_on, connect, on_both_stores};
 
 /// Runs `act` while nobody can write: another program holds the lock of SQLite, PostgreSQL is read-only.
@@ -13,7 +17,6 @@ fn while_nobody_can_write(world: &World, act: impl FnOnce()) {
         return postgres::set_read_only(&world.database, false);
     }
     block_on(async {
-        use sqlx::Executor;
         let mut connection = connect(&world.database).await;
         connection.execute("begin immediate").await.expect("the lock");
         act();
@@ -45,6 +48,28 @@ on_both_stores! {
                 assert!(ran.code == Some(1) && ran.stderr.starts_with(&text), "{}", ran.stderr);
             });
         }
+    }
+
+    fn a_start_that_is_overtaken_by_one_in_front_of_another_cluster_is_refused(world: &World) {
+        world.run(&["mapping", "list"]);
+        let (cluster, elsewhere) = (deserted(), deserted());
+        // The connection lives in it, also while nobody uses it.
+        let runtime = Runtime::new().expect("a runtime");
+        let mut other = runtime.block_on(connect(&world.database));
+        let begin = if world.database.starts_with("sqlite") { "begin immediate" } else { "begin" };
+        let insert = format!("insert into identity (one, hopsworks_url) values (1, '{cluster}')");
+        for statement in [begin, &insert] {
+            runtime.block_on(other.execute(AssertSqlSafe(statement.to_owned()))).expect("it runs");
+        }
+        let start = ["serve", "--listen", "127.0.0.1:0", "--identity", "hopsworks", "--hopsworks-url", &elsewhere];
+        std::thread::scope(|scope| {
+            let overtaken = scope.spawn(|| world.run(&start));
+            wait_for_blocked_writer(world);
+            runtime.block_on(other.execute("commit")).expect("it commits");
+            let ran = overtaken.join().expect("no panic");
+            let text = format!("this database serves the Hopsworks cluster {cluster}; ");
+            assert!(ran.code == Some(1) && ran.stderr.starts_with(&text), "{}", ran.stderr);
+        });
     }
 
     fn starts_at_once_in_front_of_two_clusters_leave_one_of_them(world: &World) {

@@ -33,23 +33,22 @@ fn wait_for_outcomes(world: &World, expected: &[&str]) -> Vec<String> {
     }
 }
 
-/// Waits until the server writes the audit, and cannot: somebody else has locked it.
-fn wait_for_blocked_writer(world: &World) {
+/// Waits until another process writes, and cannot: somebody else has a lock.
+pub fn wait_for_blocked_writer(world: &World) {
     let turn =
         world.database.strip_prefix("sqlite://").map(|path| File::open(format!("{path}-now")).expect("a turnstile"));
     let is_blocked = || match &turn {
         // Whoever writes has the turn, and keeps it while it waits for SQLite.
         Some(turn) => turn.try_lock().is_err() || turn.unlock().is_err(),
         None => {
-            world.sql(
-                "select count(*) from pg_locks join pg_database on pg_database.oid = pg_locks.database \
-             where datname = current_database() and not granted",
-            ) != [["0"]]
+            let waiting =
+                "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+            world.sql(waiting) != [["0"]]
         }
     };
     let begin = Instant::now();
     while !is_blocked() {
-        assert!(begin.elapsed() < Duration::from_secs(5), "nobody writes the audit");
+        assert!(begin.elapsed() < Duration::from_secs(5), "nobody waits to write");
     }
 }
 
