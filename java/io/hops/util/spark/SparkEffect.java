@@ -32,7 +32,7 @@ final class SparkEffect implements Effect {
 
   private static final Logger LOG = Logger.getLogger("io.hops.util");
 
-  /** The id of the context that a thread is applying the roles to, under the lock; null when there is none. */
+  /** The {@link #mark} of the context that a thread is applying the roles to, under the lock; null when there is none. */
   private static volatile String applying;
 
   private final SparkContext context;
@@ -60,24 +60,29 @@ final class SparkEffect implements Effect {
   /** Returns true if there are roles in use that have not reached this context. */
   static boolean isPending(SparkContext context) {
     // Telling the executors can take many seconds. Meanwhile readers on the driver have all that they need.
-    String id = context.applicationId();
-    if (id.equals(applying) || LiveStore.findApplied().hasReached(id)) {
+    String mark = mark(context);
+    if (mark.equals(applying) || LiveStore.findApplied().hasReached(mark)) {
       return false;
     }
     LiveSet set = LiveStore.findCurrent();
     return set != null && !set.buckets().isEmpty();
   }
 
+  /** Names a context. Its application id alone would not do: on Kubernetes all contexts of one driver have the same. */
+  private static String mark(SparkContext context) {
+    return context.applicationId() + "@" + context.startTime();
+  }
+
   /** Finds the mode in which the roles in use have reached this context; null when they have not. */
   static String findMode(SparkContext context) {
     Applied applied = LiveStore.findApplied();
-    return applied.hasReached(context.applicationId()) ? applied.mode() : null;
+    return applied.hasReached(mark(context)) ? applied.mode() : null;
   }
 
   @Override
   public void apply(LiveStore store, Set<String> buckets) throws CloudCredentialException {
     appliedBefore = store.applied();
-    boolean isReached = appliedBefore.hasReached(context.applicationId());
+    boolean isReached = appliedBefore.hasReached(mark(context));
     Set<String> assigned = isReached ? buckets : store.current().buckets();
     Mode mode = Mode.choose(context, configuration);
     refuseSwitch(store, mode, assigned);
@@ -86,21 +91,21 @@ final class SparkEffect implements Effect {
     Set<String> executors =
         context.isLocal() || !mode.isLive() ? Collections.emptySet() : Eviction.executors(context);
     Set<String> foreign = findForeign(mode, assigned);
-    applying = context.applicationId();
+    applying = mark(context);
     try {
       Applied applied =
           writeKeys(store, mode, assigned, isReached ? appliedBefore : appliedBefore.withoutKeys(PREFIX));
       if (assigned.contains(LiveRole.APPLICATION)) {
         Overrides.list(configuration).forEach(LOG::warning);
       }
+      deliver();
       if (mode.isLive()) {
-        deliver();
         reopenBuckets(foreign, executors, jobsInFlight);
       } else {
         mode.warn(store.current().findOwn(assigned.iterator().next()));
       }
       // Comes last, because whoever finds this mark relies on all of the above.
-      store.replace(applied.withContext(context.applicationId(), mode.name()));
+      store.replace(applied.withContext(mark(context), mode.name()));
     } finally {
       applying = null;
     }
@@ -142,13 +147,18 @@ final class SparkEffect implements Effect {
     return keys.write(applied, values, key -> valueWithoutUs(applied, key));
   }
 
-  /** Sends our classes and the live set to the executors. */
+  /** Sends our classes and the live set to the executors, also where S3A takes nothing from us: other readers do. */
   private void deliver() throws CloudCredentialException {
-    if (!context.isLocal()) {
+    if (hasExecutors()) {
       ProductJar.ensure(context);
       isPushed = true;
       Delivery.push(context);
     }
+  }
+
+  /** Returns true if there are other JVMs, and a way to send secrets to them. */
+  private boolean hasExecutors() {
+    return !context.isLocal() && Delivery.hasChannel(context);
   }
 
   /** Makes every JVM open the buckets again that are open under another identity. */
@@ -158,8 +168,8 @@ final class SparkEffect implements Effect {
       return;
     }
     OpenFileSystems.evictForeign(foreign);
-    if (!executors.isEmpty()) {
-      Eviction.evictOn(context, executors, foreign);
+    if (!executors.isEmpty() && !Eviction.isNeedless(context)) {
+      Eviction.evictSoonOn(context, executors, foreign);
     }
     InFlightJobs.watch(context, jobsInFlight);
   }
@@ -167,7 +177,7 @@ final class SparkEffect implements Effect {
   @Override
   public void refresh(LiveStore store) throws CloudCredentialException {
     Applied applied = store.applied();
-    if (!applied.hasReached(context.applicationId())) {
+    if (!applied.hasReached(mark(context))) {
       return;
     }
     Map<String, String> values = new LinkedHashMap<>();
@@ -175,7 +185,7 @@ final class SparkEffect implements Effect {
       Mode.putStaticKeys(values, bucket, store.current().findOwn(bucket).credentials());
     }
     store.replace(keys.overwrite(applied, values));
-    if (!context.isLocal() && Mode.LIVE.equals(applied.mode())) {
+    if (hasExecutors()) {
       Delivery.push(context);
     }
   }
@@ -198,8 +208,8 @@ final class SparkEffect implements Effect {
 
   /** Pushes the set after an undo or a release, if executors may hold an earlier one. */
   private void pushAgain(LiveStore store) {
-    boolean isLive = isPushed || Mode.LIVE.equals(store.applied().mode());
-    if (context.isLocal() || !isLive) {
+    boolean mayHold = isPushed || store.applied().hasReached(mark(context));
+    if (!mayHold || !hasExecutors()) {
       return;
     }
     try {
