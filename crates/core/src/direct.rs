@@ -55,6 +55,7 @@ impl Direct {
             code: 380_003,
             answer: format!("{count} listed there"),
             remedy: format!("take an id from 1 to {count}"),
+            withdraws: true,
         })
     }
 
