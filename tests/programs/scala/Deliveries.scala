@@ -112,11 +112,15 @@ object Deliveries {
 
   /** Contexts that nothing but their start tells apart, from a SparkConf from before the role; and what is left of them. */
   private def contexts(role: String): Unit = {
-    val old = new SparkConf().set("spark.test.appId", "one-id-for-all")
+    val old = new SparkConf
+    val id = classOf[SparkContext].getDeclaredField("_applicationId")
+    id.setAccessible(true)
     CredentialsProvider.assumeRole(role)
     val stopped = (1 to 10).map { number =>
       val master = if (number % 5 == 0) "local-cluster[1,1,1024]" else "local[1]"
       val each = new SparkContext(old.clone.setMaster(master))
+      // As on Kubernetes, where the submitter chooses it for all contexts of a driver.
+      id.set(each, "one id for all")
       val before = mode()
       CredentialsProvider.current()
       Report(s"context $number", Seq(before, mode(), Option(each.hadoopConfiguration.get("fs.s3a.hops.role"))))

@@ -8,10 +8,8 @@ import io.hops.util.internal.LiveSet;
 import io.hops.util.internal.LiveStore;
 import io.hops.util.s3a.Keys;
 import io.hops.util.s3a.OpenFileSystems;
-import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
@@ -26,9 +24,14 @@ import org.apache.spark.SparkContext;
 final class SparkEffect implements Effect {
   private static final String PREFIX = "hadoop:";
 
-  /** The secret keys, in the order of {@link Applied#environment}. */
-  private static final List<String> SECRETS =
-      Arrays.asList(Keys.ACCESS_KEY, Keys.SECRET_KEY, Keys.SESSION_TOKEN);
+  /** The secret keys, and the variables from which Spark copies each. */
+  private static final Map<String, String> SECRETS = new LinkedHashMap<>();
+
+  static {
+    SECRETS.put(Keys.ACCESS_KEY, "AWS_ACCESS_KEY_ID");
+    SECRETS.put(Keys.SECRET_KEY, "AWS_SECRET_ACCESS_KEY");
+    SECRETS.put(Keys.SESSION_TOKEN, "AWS_SESSION_TOKEN");
+  }
 
   private static final Logger LOG = Logger.getLogger("io.hops.util");
 
@@ -224,12 +227,12 @@ final class SparkEffect implements Effect {
    * environment and from the system properties; without us it would have copied what stood there before.
    */
   private String valueWithoutUs(Applied applied, String key) {
-    String[] environment = applied.environment();
+    String variable = SECRETS.get(key);
     String[] sources = configuration.getPropertySources(key);
     boolean isCopied =
-        SECRETS.contains(key) && sources != null && sources.length > 0 && sources[sources.length - 1].contains(" from AWS_");
-    if (isCopied && environment != null) {
-      return environment[SECRETS.indexOf(key)];
+        variable != null && sources != null && sources.length > 0 && sources[sources.length - 1].contains(" from AWS_");
+    if (isCopied && applied.hasWritten(variable)) {
+      return applied.environmentBefore(variable);
     }
     Applied.WrittenKey property = FutureContexts.find(applied, key);
     String value = configuration.getRaw(key);
