@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use hops_credentials_core::base_identity::Environment;
 use hops_credentials_core::credentials::Credentials;
 use hops_credentials_core::error;
-use hops_credentials_core::request::{AssumeRole, Extras, SessionDuration};
+use hops_credentials_core::request::{AssumeRole, Extras, SessionDuration, SessionName};
 use hops_credentials_core::role::{RoleArn, RoleMapping};
 use hops_credentials_core::settings::{Setting, Settings};
 use jni::objects::{JObjectArray, JString};
@@ -83,6 +83,7 @@ bind_java_type! {
     fields {
         role_arn: JString,
         session_name: JString,
+        first_session_name: JString,
         duration_seconds: jint,
         external_id: JString,
         policy: JString,
@@ -117,13 +118,18 @@ pub fn to_credentials(env: &mut Env, credentials: &JCredentials) -> Result<Crede
     Ok(Credentials::new(access_key_id, secret_access_key, session_token, expiration, Duration::ZERO, None))
 }
 
-/// Reads and parses a request of a caller that renews or not.
+/// Reads and parses a request of a caller that renews or not, and the name of the first session of its role.
 ///
 /// # Errors
 /// `InvalidArgument` for a text that is not legal, such as a role ARN.
-pub fn to_request(env: &mut Env, request: &JRoleRequest, renews: bool) -> Result<AssumeRole, NativeError> {
+pub fn to_request(
+    env: &mut Env,
+    request: &JRoleRequest,
+    renews: bool,
+) -> Result<(AssumeRole, Option<SessionName>), NativeError> {
     let role = request.role_arn(env)?;
     let session_name = request.session_name(env)?;
+    let first_session_name = request.first_session_name(env)?;
     let external_id = request.external_id(env)?;
     let policy = request.policy(env)?;
     let policy_arns = request.policy_arns(env)?;
@@ -133,7 +139,8 @@ pub fn to_request(env: &mut Env, request: &JRoleRequest, renews: bool) -> Result
         0 => SessionDuration::default(),
         seconds => SessionDuration::from_seconds(seconds.into())?,
     };
-    Ok(AssumeRole {
+    let first_session_name = text(env, first_session_name)?.map(|text| text.parse()).transpose()?;
+    let request = AssumeRole {
         role: text(env, role)?.map(|text| text.parse()).transpose()?,
         session_name: text(env, session_name)?.map(|text| text.parse()).transpose()?,
         duration,
@@ -145,7 +152,8 @@ pub fn to_request(env: &mut Env, request: &JRoleRequest, renews: bool) -> Result
             source_identity: text(env, source_identity)?,
         },
         renews,
-    })
+    };
+    Ok((request, first_session_name))
 }
 
 /// Reads a number of milliseconds. A negative one counts as zero.

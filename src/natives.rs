@@ -180,8 +180,9 @@ impl JNativeNativeInterface for JNativeAPI {
         renews: jboolean,
         chance: jdouble,
     ) -> Result<JFetched<'local>, NativeError> {
-        let request = to_request(env, &request, renews)?;
+        let (request, first_session_name) = to_request(env, &request, renews)?;
         let credentials = ask(env, &settings, async |source| {
+            let request = source.with_first_session_name(request, first_session_name);
             let request = source.with_default_role(request).await?;
             source.assume_role(&request).await
         })?;

@@ -47,7 +47,6 @@ def test_a_role_assumed_before_any_context_holds_in_each_until_it_is_released(st
     assert found["pending"] == PENDING
     assert [found[name] for name in ("first", "rerun", "session", "second")] == ["3 rows"] * 4, found
     assert [found["first mode"], found["second mode"]] == ["mode=live"] * 2
-    assert found["before the first read"] == PENDING.replace("a SparkContext", "this SparkContext")
     assert found["static"] is True
     assert found["second released"] == found["third"] == []
     assert "rows" not in str(found["third reads"])
@@ -64,6 +63,7 @@ def test_in_a_server_for_many_users_only_the_operator_names_the_role(site: Deplo
     assert found["reads"] == "3 rows", found
     assert found["mode"] == "mode=live"
     assert found["role"] == site.cloud.resource_reader
+    assert found["taken home"] == 0
     assert (
         found["calls"]
         == [

@@ -11,7 +11,7 @@ use crate::credentials::Credentials;
 use crate::direct::Direct;
 use crate::error::Error;
 use crate::hopsworks::{Hopsworks, check_supported};
-use crate::request::AssumeRole;
+use crate::request::{AssumeRole, SessionName};
 use crate::role::RoleMapping;
 use crate::settings::{REST_ENDPOINT, Settings};
 
@@ -91,6 +91,15 @@ impl Source {
         match request.role {
             Some(_) => Ok(request),
             None => Ok(AssumeRole { role: Some(self.role_mapping(None).await?.role), ..request }),
+        }
+    }
+
+    /// Keeps the name that the first session of a role got, where no name is given and the name would be made of settings:
+    /// these may have changed since, as when a SparkContext was made. A server makes the same name of the caller each time.
+    pub fn with_first_session_name(&self, request: AssumeRole, first: Option<SessionName>) -> AssumeRole {
+        match self {
+            Source::Hopsworks(_) => request,
+            Source::Sts(_) => AssumeRole { session_name: request.session_name.or(first), ..request },
         }
     }
 

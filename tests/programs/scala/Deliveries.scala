@@ -66,6 +66,7 @@ object Deliveries {
     await(executorIds().size == 2)
     CredentialsProvider.assumeRole(role)
     Report("application", context.applicationId)
+    Report("clear", Seq("127.0.0.1", "192.0.2.1", "ssl.rpc.enabled", "network.crypto.enabled").map(clear))
     Report("jobs", call(call(context, "dagScheduler"), "numTotalJobs"))
     Report("first", reads())
     val renewed = new Credentials
@@ -83,6 +84,12 @@ object Deliveries {
     Report("user of the driver", Option(UserGroupInformation.getCurrentUser.getCredentials.getSecretKey(Ours)).isDefined)
     CredentialsProvider.release()
     Report("released", executors(_ => Option(CredentialsProvider.current()).map(_.getAccessKeyId)))
+  }
+
+  /** Asks whether others can read what executors get: of a driver with this address, or with this switch on. */
+  private def clear(value: String): Boolean = {
+    val conf = new SparkConf(false).set("spark.driver.host", "192.0.2.1")
+    io.hops.util.spark.Clear(if (value.contains("enabled")) conf.set(s"spark.$value", "true") else conf.set("spark.driver.host", value))
   }
 
   /** Lists the secrets that an executor gets when it starts. */
@@ -121,9 +128,8 @@ object Deliveries {
       val each = new SparkContext(old.clone.setMaster(master))
       // As on Kubernetes, where the submitter chooses it for all contexts of a driver.
       id.set(each, "one id for all")
-      val before = mode()
       CredentialsProvider.current()
-      Report(s"context $number", Seq(before, mode(), Option(each.hadoopConfiguration.get("fs.s3a.hops.role"))))
+      Report(s"context $number", Seq(mode(), Option(each.hadoopConfiguration.get("fs.s3a.hops.role"))))
       each.stop()
       new WeakReference(each)
     }

@@ -30,7 +30,6 @@ object Lifecycle {
     first.stop()
 
     val second = SparkSession.builder.getOrCreate()
-    Report("before the first read", mode())
     Report("second", rows(second))
     Report("second mode", mode())
     CredentialsProvider.release()
@@ -50,6 +49,9 @@ object Lifecycle {
     Report("mode", mode())
     Report("calls", Seq(Try(CredentialsProvider.assumeRole()), Try(CredentialsProvider.release())).map(_.fold(_.getMessage, _ => "did it")))
     Report("role", CredentialsProvider.current().getRoleArn)
+    // What any SQL user can call, by java_method and reflect.
+    Report("taken home", Seq(Try(io.hops.util.python.PythonGateway.current()).toOption, Option(System.getenv("AWS_SECRET_ACCESS_KEY")),
+      Option(spark.sparkContext.hadoopConfiguration.get("fs.s3a.secret.key"))).flatten.size)
     spark.stop()
   }
 

@@ -15,15 +15,15 @@ object Roles {
 
   def main(arguments: Array[String]): Unit = {
     if (arguments.head == "not reached") {
-      val withoutRole = new SparkConf
+      val withoutRole = new SparkConf().set("spark.hadoop.fs.s3a.impl", "OwnFileSystem")
       CredentialsProvider.assumeRole(arguments(1))
       new SparkContext(withoutRole)
     }
     spark.range(1).count()
     arguments.head match {
-      case "not reached" => notReached(arguments(2), arguments(3))
+      case "not reached" => notReached(arguments(2))
       case "switch" => switch(arguments(1), arguments(2))
-      case "opened" => opened(arguments(1), arguments(2))
+      case "opened" => opened(arguments(1))
       case "under way" => underWay(arguments(1), arguments(2))
       case "buckets" => buckets(arguments(1), arguments(2))
       case "release" => release(arguments(1))
@@ -44,49 +44,27 @@ object Roles {
     Report("loaders", executors(_ => Loaders.names()).flatten)
   }
 
-  /** Reads under the identity of the configuration, then assumes a role: first while no executor has time, then when they have. */
-  private def opened(role: String, end: String): Unit = {
+  /** Reads under the identity of the configuration, then as a role. */
+  private def opened(role: String): Unit = {
     Report("before", reads())
-    if (!spark.sparkContext.isLocal) {
-      val busy = occupy(end)
-      Report("busy", Try(CredentialsProvider.assumeRole(role)).fold(_.getMessage, _ => "assumed"))
-      Report("undone", Seq(Option(CredentialsProvider.current()), Option(System.getenv("AWS_ACCESS_KEY_ID")),
-        Option(spark.sparkContext.hadoopConfiguration.get("fs.s3a.hops.role"))).flatten)
-      new java.io.File(end).createNewFile()
-      Await.ready(busy, Duration.Inf)
-      Report("afterwards", reads())
-    }
     CredentialsProvider.assumeRole(role)
     Report("first", reads())
   }
 
-  /** A role from before a context. Neither it nor another one reaches the context while no executor has time; then they have. */
-  private def notReached(other: String, end: String): Unit = {
+  /** A role from before a context. Neither it nor another one reaches the context while a file system of the user's is in the way. */
+  private def notReached(other: String): Unit = {
     Report("before", reads())
-    val busy = occupy(end)
-    val first = Future(Try(CredentialsProvider.current()).fold(_.getMessage, _ => "reached"))
-    val conf = spark.sparkContext.hadoopConfiguration
-    while (!first.isCompleted && conf.get("fs.s3a.hops.role") == null) Thread.sleep(20)
-    Report("meanwhile", Try(CredentialsProvider.current()).isSuccess && !first.isCompleted)
-    Report("busy", Await.result(first, Duration.Inf))
-    Report("busy mode", mode())
-    Report("busy with another", Try(CredentialsProvider.assumeRole(other)).fold(_.getMessage, _ => "assumed"))
-    Report("busy mode again", mode())
-    new java.io.File(end).createNewFile()
-    Await.ready(busy, Duration.Inf)
+    Report("refused", Try(CredentialsProvider.current()).fold(_.getMessage, _ => "reached"))
+    Report("mode refused", mode())
+    Report("refused another", Try(CredentialsProvider.assumeRole(other)).fold(_.getMessage, _ => "assumed"))
+    Report("mode refused again", mode())
+    spark.sparkContext.hadoopConfiguration.unset("fs.s3a.impl")
     CredentialsProvider.current()
     Report("mode", mode())
     Report("reached", reads())
   }
 
   private def mode(): Option[String] = CredentialsProvider.explain("s3a://resource/test.csv").split("\n").find(_.startsWith("mode="))
-
-  /** Keeps every executor busy until there is the file. */
-  private def occupy(end: String): Future[Unit] = {
-    val busy = spark.sparkContext.parallelize(1 to 2, 2).foreachAsync(_ => while (!new java.io.File(end).exists) Thread.sleep(20))
-    while (spark.sparkContext.statusTracker.getExecutorInfos.map(_.numRunningTasks).sum < 2) Thread.sleep(20)
-    busy
-  }
 
   /** A job that is in flight when a role is assumed and opens a bucket only then, and what is read after its end. */
   private def underWay(role: String, go: String): Unit = {

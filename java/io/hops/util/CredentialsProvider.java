@@ -321,17 +321,6 @@ public final class CredentialsProvider {
       return copy;
     }
 
-    /** Returns true if and only if both ask STS for the same; the buckets do not count. */
-    @Override
-    public boolean equals(Object other) {
-      return other instanceof AssumeRoleRequest && fields.equals(((AssumeRoleRequest) other).fields);
-    }
-
-    @Override
-    public int hashCode() {
-      return fields.hashCode();
-    }
-
     /**
      * Assumes the role and writes the credentials where their readers look.
      *

@@ -23,6 +23,13 @@ public interface Host {
   void refuseSharedServer() throws CloudCredentialException;
 
   /**
+   * Returns true in a server whose users would share the role, and could take it home from where everybody reads.
+   *
+   * @return true in a Thrift or Connect server
+   */
+  boolean isSharedServer();
+
+  /**
    * Refuses to go on where {@code AWS_*} in the environment would do harm.
    *
    * @throws CloudCredentialException when somebody will look up this machine's host name and it has no address

@@ -46,7 +46,7 @@ public final class LiveRoles {
   public static Credentials assume(RoleRequest request, Collection<String> buckets)
       throws CloudCredentialException {
     requireDriver();
-    HostLoader.host().refuseSharedServer();
+    refuseSharedServer();
     return fetchAndAssume(request, buckets);
   }
 
@@ -100,6 +100,7 @@ public final class LiveRoles {
     Fetched fetched = fetch(request);
     // Asks for the same role by its name: an administrator may change the default, and this application must stay.
     RoleRequest same = request.withRole(fetched.credentials.getRoleArn());
+    same.firstSessionName = fetched.sessionName;
     return assume(buckets, fetched, new RequestFetch(same));
   }
 
@@ -139,6 +140,15 @@ public final class LiveRoles {
           "roles are assumed, listed and released on the driver, and this is an executor; call it on the driver, outside"
               + " of map, foreach and UDFs");
     }
+  }
+
+  /**
+   * Refuses to go on in a server whose users would share the role.
+   *
+   * @throws CloudCredentialException in a Thrift or Connect server
+   */
+  public static void refuseSharedServer() throws CloudCredentialException {
+    HostLoader.host().refuseSharedServer();
   }
 
   private static Fetched fetch(RoleRequest request) throws CloudCredentialException {
@@ -284,7 +294,7 @@ public final class LiveRoles {
    */
   public static void release() throws CloudCredentialException {
     requireDriver();
-    HostLoader.host().refuseSharedServer();
+    refuseSharedServer();
     synchronized (LOCK) {
       LiveSet here = LiveStore.findCurrent();
       if (here == null || here.roles().isEmpty()) {
@@ -303,9 +313,13 @@ public final class LiveRoles {
 
   /** Lists every place beside the store. */
   private static List<Effect> effects() throws CloudCredentialException {
+    Host host = HostLoader.host();
     List<Effect> effects = new ArrayList<>();
-    effects.add(new EnvironmentEffect());
-    effects.addAll(HostLoader.host().effects());
+    if (!host.isSharedServer()) {
+      // Any SQL user reads the environment by reflect('java.lang.System', 'getenv', …).
+      effects.add(new EnvironmentEffect());
+    }
+    effects.addAll(host.effects());
     return effects;
   }
 

@@ -16,6 +16,11 @@ class PlainHost implements Host {
   public void refuseSharedServer() {}
 
   @Override
+  public boolean isSharedServer() {
+    return false;
+  }
+
+  @Override
   public void refuseEnvironment() {}
 
   @Override

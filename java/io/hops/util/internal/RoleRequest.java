@@ -9,6 +9,8 @@ public final class RoleRequest {
   public String roleArn;
   /** The name under which CloudTrail shows the session. */
   public String sessionName;
+  /** The name of the first session of this role, which later ones keep where no name is given. */
+  public String firstSessionName;
   /** The seconds for which the credentials are valid. */
   public int durationSeconds;
   /** The external id, which a trust policy can demand as {@code sts:ExternalId}. */
@@ -32,6 +34,7 @@ public final class RoleRequest {
     RoleRequest copy = new RoleRequest();
     copy.roleArn = roleArn;
     copy.sessionName = sessionName;
+    copy.firstSessionName = firstSessionName;
     copy.durationSeconds = durationSeconds;
     copy.externalId = externalId;
     copy.policy = policy;

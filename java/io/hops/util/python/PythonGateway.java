@@ -32,9 +32,11 @@ public final class PythonGateway {
    *
    * @return a line each: access key id, secret access key, session token, expiration in ms since 1970, role ARN or nothing,
    *     ms until the next refresh; null when no role is in use
-   * @throws CloudCredentialException when they cannot be applied to a SparkContext that was made after the role
+   * @throws CloudCredentialException when they cannot be applied to a SparkContext that was made after the role; in a Thrift or
+   *     Connect server, where any SQL user could call this and take the role home
    */
   public static String current() throws CloudCredentialException {
+    LiveRoles.refuseSharedServer();
     Credentials credentials = LiveRoles.current(LiveRole.APPLICATION);
     return credentials == null ? null : text(credentials);
   }

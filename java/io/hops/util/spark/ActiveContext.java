@@ -71,19 +71,28 @@ final class ActiveContext {
    * @throws CloudCredentialException in a Thrift or Connect server
    */
   static void refuseSharedServer() throws CloudCredentialException {
+    String server = findSharedServer();
+    if (server != null) {
+      throw new CloudCredentialException(
+          "this is a Spark "
+              + server
+              + ", whose users would all get the role; its operator sets spark.hops.role and"
+              + " spark.plugins=io.hops.util.spark.HopsSparkPlugin in its configuration");
+    }
+  }
+
+  /** Names the server for many users that this JVM is; null when it is none. */
+  static String findSharedServer() {
     SparkContext context = get();
     String plugins = context == null ? "" : context.getConf().get("spark.plugins", "");
     // The command line of the JVM: spark-submit has the class of the server among its arguments.
     String command = System.getProperty("sun.java.command", "");
     for (String[] server : SHARED_SERVERS) {
       if (command.contains(server[0]) || plugins.contains("SparkConnectPlugin") && server[0].contains("Connect")) {
-        throw new CloudCredentialException(
-            "this is a Spark "
-                + server[1]
-                + ", whose users would all get the role; its operator sets spark.hops.role and"
-                + " spark.plugins=io.hops.util.spark.HopsSparkPlugin in its configuration");
+        return server[1];
       }
     }
+    return null;
   }
 
   /** Finds the active context; waits while one is being made. */

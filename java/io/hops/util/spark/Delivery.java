@@ -75,6 +75,10 @@ final class Delivery extends SparkListener {
       // A queue of its own: others' listeners neither delay this one nor lose its events.
       context.listenerBus().addToQueue(delivery, "hops-credentials");
       last = new WeakReference<>(delivery);
+      String clear = Encryption.explainClear(context.getConf());
+      if (clear != null) {
+        LOG.warning(clear);
+      }
     }
     return delivery;
   }

@@ -5,6 +5,7 @@ import io.hops.util.internal.LiveSet;
 import io.hops.util.internal.LiveStore;
 import io.hops.util.internal.OwnThread;
 import io.hops.util.s3a.OpenFileSystems;
+import java.lang.reflect.Field;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.Collections;
@@ -65,11 +66,21 @@ final class Eviction implements Function<Integer, String> {
   }
 
   /**
-   * Returns true if nothing in this context can have opened a bucket on an executor: no job, no file that Spark fetches there,
-   * no plugin of others.
+   * Returns true if nothing in this context can have opened a bucket on an executor, nor will do so with a configuration of now:
+   * no RDD, and so no job, no file that Spark fetches there, no plugin of others.
    */
   static boolean isNeedless(SparkContext context) {
-    return context.dagScheduler().numTotalJobs() == 0 && !Fetches.hasAny(context);
+    return !hasRdd(context) && !Fetches.hasAny(context);
+  }
+
+  private static boolean hasRdd(SparkContext context) {
+    try {
+      Field next = SparkContext.class.getDeclaredField("nextRddId");
+      next.setAccessible(true);
+      return ((AtomicInteger) next.get(context)).get() > 0;
+    } catch (ReflectiveOperationException e) {
+      return true;
+    }
   }
 
   /**

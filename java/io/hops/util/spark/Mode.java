@@ -43,7 +43,7 @@ final class Mode {
       throws CloudCredentialException {
     JvmSettings settings = JvmSettings.read();
     // Comes first, so that a mistyped switch is refused even where it makes no difference.
-    boolean hasStaticKeys = Native.loaded().hasStaticKeys(settings);
+    boolean hasStaticKeys = Native.loaded().hasStaticKeys(settings) && ActiveContext.findSharedServer() == null;
     boolean requiresLive = Native.loaded().requiresLive(settings);
     String whyStatic;
     try {

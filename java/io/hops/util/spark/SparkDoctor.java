@@ -33,6 +33,12 @@ final class SparkDoctor {
       findings.good("token channel", "not needed: master " + context.master() + " has no other JVM");
     } else if (Delivery.hasChannel(context)) {
       findings.good("token channel", "credentials reach the executors of master " + context.master());
+      String clear = Encryption.explainClear(context.getConf());
+      if (clear == null) {
+        findings.good("encryption", "nobody on the network can read what the executors get");
+      } else {
+        findings.problem("encryption", clear);
+      }
     } else {
       findings.problem("token channel", Mode.explainMissingChannel(context));
     }

@@ -37,6 +37,11 @@ public final class SparkHost implements Host {
     ActiveContext.refuseSharedServer();
   }
 
+  @Override
+  public boolean isSharedServer() {
+    return ActiveContext.findSharedServer() != null;
+  }
+
   /**
    * Refuses when this machine's host name has no address. With {@code AWS_*} set, Spark looks the name up whenever it makes a
    * Hadoop configuration, and throws when there is no address.

@@ -44,7 +44,7 @@ public final class ChildJvm {
     }
   }
 
-  ChildJvm with(String option) {
+  public ChildJvm with(String option) {
     options.add(option);
     return this;
   }

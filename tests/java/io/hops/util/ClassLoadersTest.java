@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import java.io.File;
 import java.net.URL;
 import java.net.URLClassLoader;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Properties;
@@ -20,11 +19,11 @@ class ClassLoadersTest {
   private static final String WRITER = RoleMappingServer.WRITER;
   private static final String BASE = "AWS4-HMAC-SHA256 Credential=AKIABASE/";
 
-  private Loopback sts;
+  private DirectSts sts;
 
   @BeforeEach
   void startSts() throws Exception {
-    sts = new Loopback().on("/", 200, "text/xml", answer().getBytes(StandardCharsets.UTF_8));
+    sts = new DirectSts();
   }
 
   @AfterEach
@@ -32,30 +31,12 @@ class ClassLoadersTest {
     sts.close();
   }
 
-  private static String answer() {
-    return "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>"
-        + "<AccessKeyId>ASIAISSUED</AccessKeyId><SecretAccessKey>"
-        + Secrets.SECRET_ACCESS_KEY
-        + "</SecretAccessKey><SessionToken>"
-        + Secrets.SESSION_TOKEN
-        + "</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult>"
-        + "</AssumeRoleResponse>";
-  }
-
-  private ChildJvm jvm() {
-    return new ChildJvm()
-        .environment("AWS_ENDPOINT_URL_STS", sts.url())
-        .environment("AWS_REGION", "eu-north-1")
-        .environment("AWS_ACCESS_KEY_ID", "AKIABASE")
-        .environment("AWS_SECRET_ACCESS_KEY", Secrets.BASE_SECRET);
-  }
-
   @Test
   void everyCopyAsksWithTheBaseIdentityAndNeverWithWhatWasIssued() throws Exception {
-    String printed = jvm().run(Copies.class, ChildJvm.JAR, READER, READER, READER, WRITER, READER);
+    String printed = sts.jvm().run(Copies.class, ChildJvm.JAR, READER, READER, READER, WRITER, READER);
     assertEquals("ASIAISSUED\nASIAISSUED\nASIAISSUED\nASIAISSUED\nASIAISSUED\n", printed);
-    assertEquals(5, sts.requests.size());
-    for (String authorization : sts.authorizations) {
+    assertEquals(5, sts.http.requests.size());
+    for (String authorization : sts.http.authorizations) {
       assertEquals(BASE, authorization.substring(0, BASE.length()));
     }
   }
@@ -65,12 +46,12 @@ class ClassLoadersTest {
     Path library = Files.write(directory.resolve("lib.so"), ChildJvm.libraryOfTheJar());
     assertEquals(
         "ASIAISSUED\nASIAISSUED\n",
-        jvm().with("-Dhops.native.path=" + library).run(Copies.class, ChildJvm.JAR, READER, WRITER));
+        sts.jvm().with("-Dhops.native.path=" + library).run(Copies.class, ChildJvm.JAR, READER, WRITER));
   }
 
   @Test
   void whatTheCopiesShareShowsNoSecretToWhoeverListsTheProperties() throws Exception {
-    assertEquals("ASIAISSUED\nAKIABASE: not shown\n", jvm().run(Listing.class, READER));
+    assertEquals("ASIAISSUED\nAKIABASE: not shown\n", sts.jvm().run(Listing.class, READER));
   }
 
   /** Assumes one role after another, from two copies of the jar in turn. */

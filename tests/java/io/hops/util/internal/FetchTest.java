@@ -27,11 +27,17 @@ class FetchTest {
   }
 
   private void check(boolean isRetryable) {
+    check(isRetryable, false);
+  }
+
+  /** Whether the same may succeed later, and whether what is held must not be used any more, are two questions. */
+  private void check(boolean isRetryable, boolean isWithdrawal) {
     RoleRequest request = new RoleRequest().withRole(RoleMappingServer.READER);
     RequestFetch fetch = new RequestFetch(request);
     for (Fetch either : new Fetch[] {fetch, Fetch.fromOtherCopy(fetch::apply)}) {
       FetchFailure failed = assertThrows(FetchFailure.class, () -> either.fetch(0, 60_000, 3_600_000));
       assertEquals(isRetryable, failed.isRetryable, failed.getMessage());
+      assertEquals(isWithdrawal, failed.isWithdrawal, failed.getMessage());
       assertTrue(failed.retryAfterMillis > 0 && failed.retryAfterMillis < 60_000);
     }
   }
@@ -70,6 +76,26 @@ class FetchTest {
   void anStsThatTheServerCannotReachMayBeReachedLater() {
     answer(502, RoleMappingServer.error(380001, "no answer in time"));
     check(true);
+  }
+
+  @Test
+  void aRoleThatIsNoLongerMappedOrNotForThisMemberIsWithdrawn() {
+    for (int code : new int[] {380002, 380003}) {
+      answer(403, RoleMappingServer.error(code, "not yours"));
+      check(false, true);
+    }
+  }
+
+  @Test
+  void aKeyThatIsNotKnownWithdrawsNoRole() {
+    answer(401, RoleMappingServer.error(200003, "no valid API key"));
+    check(false);
+  }
+
+  @Test
+  void aProxyThatWantsALogInWithdrawsNoRole() {
+    answer(407, "<html>log in</html>");
+    check(false);
   }
 
   @Test
