@@ -86,7 +86,7 @@ def test_a_renewal_of_sparks_own_tokens_and_ours_do_not_replace_each_other(line:
     log = tmp_path / "executors.properties"
     log.write_text(_LOG4J)
     confs = {"spark.executor.extraJavaOptions": f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dlog4j2.configurationFile={log}"}
-    found, _ = run(stage, line, tmp_path, "renewal", stage.resource, confs=confs)
+    found, _ = run(stage, line, tmp_path, "renewal", stage.resource, stage.lake, confs=confs)
     assert found["jobs"] == 0, "nothing can have been opened, and a job looked for it"
     assert found["clear"] == [False, True, False, False]
     assert is_reader(found["first"]), found
@@ -94,13 +94,14 @@ def test_a_renewal_of_sparks_own_tokens_and_ours_do_not_replace_each_other(line:
     assert found["replaced"] is True
     assert found["afterwards"] == ["io.hops.util.live.1", "of a renewal"]
     assert found["user of the driver"] is False
+    assert found["providers"] is True
     assert found["released"] == [None]
     # Spark keeps what executors of such a cluster print in its own folder.
     logs = (line.home / "work" / str(found["application"])).glob("*/stderr")
     received = {path.parent.name: len(re.findall("Received tokens of", path.read_text())) for path in logs}
     assert len(received) == 3, received
-    # The role, the renewal and the release for those who live through them; the third comes after the renewal.
-    assert sorted(received.values()) == [2, 2, 3], received
+    # The two roles, the renewal and the release for those who live through them; the third comes after the renewal.
+    assert sorted(received.values()) == [2, 3, 4], received
 
 
 @BOTH_SDKS

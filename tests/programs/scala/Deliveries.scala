@@ -1,4 +1,5 @@
 import io.hops.util.CredentialsProvider
+import io.hops.util.CredentialsProvider.AssumeRoleRequest
 import java.io.{ByteArrayInputStream, ByteArrayOutputStream, DataInputStream, DataOutputStream, File}
 import java.lang.ref.WeakReference
 import java.util.{Map => JavaMap}
@@ -26,7 +27,7 @@ object Deliveries {
     arguments.head match {
       case "starting" => starting(arguments(1))
       case "busy" => busy(arguments(1), arguments(2))
-      case "renewal" => renewal(arguments(1))
+      case "renewal" => renewal(arguments(1), arguments(2))
       case "without S3A" => withoutS3A(arguments(1))
       case "contexts" => contexts(arguments(1))
     }
@@ -62,7 +63,7 @@ object Deliveries {
   }
 
   /** A renewal by Spark replaces what executors get that start later; then one dies and another one comes. */
-  private def renewal(role: String): Unit = {
+  private def renewal(role: String, lake: String): Unit = {
     await(executorIds().size == 2)
     CredentialsProvider.assumeRole(role)
     Report("application", context.applicationId)
@@ -82,6 +83,9 @@ object Deliveries {
     Report("replaced", executors(_ => Try(CredentialsProvider.current().getAccessKeyId).getOrElse("none")) == Seq(CredentialsProvider.current().getAccessKeyId))
     Report("afterwards", secrets())
     Report("user of the driver", Option(UserGroupInformation.getCurrentUser.getCredentials.getSecretKey(Ours)).isDefined)
+    val own = AssumeRoleRequest.builder().setRoleArn(lake).forBucket("lake").send().getAccessKeyId
+    Report("providers", executors(_ => Seq(Sdk.keyOf("lake"), Sdk.keyOf("resource"))).flatten ==
+      Seq(own, CredentialsProvider.current().getAccessKeyId))
     CredentialsProvider.release()
     Report("released", executors(_ => Option(CredentialsProvider.current()).map(_.getAccessKeyId)))
   }

@@ -10,4 +10,7 @@ object Sdk {
       .withEndpointConfiguration(new EndpointConfiguration(endpoint, "us-east-1")).build()
     () => s3.getObjectMetadata("resource", "test.csv").getContentLength
   }
+
+  /** Returns the access key id of the role that a bucket is read with. */
+  def keyOf(bucket: String): String = CredentialsProviderV1.forBucket(bucket).getCredentials.getAWSAccessKeyId
 }

@@ -1,5 +1,6 @@
 import io.hops.util.aws.CredentialsProviderV2
 import java.net.URI
+import java.util.Collections
 import software.amazon.awssdk.regions.Region
 import software.amazon.awssdk.services.s3.S3Client
 import software.amazon.awssdk.services.s3.model.HeadObjectRequest
@@ -11,5 +12,12 @@ object Sdk {
     val s3 = S3Client.builder().credentialsProvider(CredentialsProviderV2.create()).forcePathStyle(true)
       .endpointOverride(URI.create(endpoint)).region(Region.US_EAST_1).build()
     () => s3.headObject(HeadObjectRequest.builder().bucket("resource").key("test.csv").build()).contentLength
+  }
+
+  /** Returns the access key id of the role that a bucket is read with, as Iceberg asks for it. */
+  def keyOf(bucket: String): String = {
+    require(CredentialsProviderV2.create(Collections.emptyMap[String, String]).resolveCredentials().accessKeyId ==
+      CredentialsProviderV2.create().resolveCredentials().accessKeyId)
+    CredentialsProviderV2.create(Collections.singletonMap("bucket", bucket)).resolveCredentials().accessKeyId
   }
 }

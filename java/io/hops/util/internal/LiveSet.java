@@ -130,8 +130,10 @@ public final class LiveSet {
   public Object[] answer(String bucket, long nowMillis) {
     LiveRole role = find(bucket);
     if (role == null) {
+      boolean wasInUse = generation > 0;
       return new Object[] {
-        false, "no role is in use for " + describe(bucket) + " (role released); call assumeRole again"
+        false,
+        "no role is in use for " + describe(bucket) + (wasInUse ? " (role released); call assumeRole again" : "; call assumeRole")
       };
     }
     if (nowMillis < role.expirationMillis) {

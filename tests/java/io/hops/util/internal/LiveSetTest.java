@@ -93,6 +93,13 @@ class LiveSetTest {
   }
 
   @Test
+  void beforeTheFirstRoleNoneWasReleased() {
+    Object[] refused = {false, "no role is in use for bucket lake; call assumeRole"};
+    assertArrayEquals(refused, LiveSet.empty().answer("lake", 0));
+    assertArrayEquals(refused, new CurrentCredentials("lake", () -> new Object[] {"from", "an", "executor"}).get());
+  }
+
+  @Test
   void aSetSurvivesItsWayToTheExecutors() throws IOException {
     LiveRole failing = role("lake", WRITER, 2000).withError("STS is away", true);
     LiveSet sent = readerForAllAndWriterForLake().refresh(failing);
