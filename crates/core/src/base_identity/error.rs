@@ -32,12 +32,20 @@ pub(super) fn not_found(environment: &Environment, profile: &str, absence: &Abse
             source: None,
         };
     }
-    if let Absence::Answered(status @ 500..) = absence {
+    let code = match absence {
+        Absence::Answered(status @ 500..) => Some(*status),
+        Absence::Slow(..) => Some(0),
+        Absence::Disabled | Absence::Silent(..) | Absence::NoRole | Absence::Answered(_) | Absence::Damaged => None,
+    };
+    if let Some(code) = code {
         return Error::Unavailable {
             attempted: ATTEMPTED.to_owned(),
-            code: (*status).into(),
+            code: code.into(),
             problem: absence.to_string(),
-            remedy: "check the instance metadata service if it lasts".to_owned(),
+            remedy: match absence {
+                Absence::Slow(..) => "give it more time by AWS_METADATA_SERVICE_TIMEOUT, in seconds".to_owned(),
+                _ => "check the instance metadata service if it lasts".to_owned(),
+            },
             source: None,
         };
     }
@@ -55,11 +63,16 @@ pub(super) fn not_found(environment: &Environment, profile: &str, absence: &Abse
         };
     }
     let hop_limit = match absence {
-        Absence::Silent(_) if environment.is_container() => {
+        Absence::Silent(..) if environment.is_container() => {
             "; in a container on EC2 the answer needs a second hop: aws ec2 modify-instance-metadata-options \
              --instance-id <id> --http-put-response-hop-limit 2"
         }
-        Absence::Silent(_) | Absence::Disabled | Absence::NoRole | Absence::Answered(_) | Absence::Damaged => "",
+        Absence::Silent(..)
+        | Absence::Slow(..)
+        | Absence::Disabled
+        | Absence::NoRole
+        | Absence::Answered(_)
+        | Absence::Damaged => "",
     };
     Error::NotConfigured {
         problem: format!(

@@ -110,10 +110,20 @@ impl Profiles {
         services
     }
 
-    /// Whether a profile has the machine's role as its source.
-    pub fn use_metadata_service(&self) -> bool {
-        let source = |name| self.set.get_profile(name)?.get("credential_source");
-        self.set.profiles().filter_map(source).any(|source| source.eq_ignore_ascii_case("Ec2InstanceMetadata"))
+    /// Whether the active profile has the machine's role as its source.
+    pub fn uses_metadata_service(&self) -> bool {
+        let mut seen = Vec::new();
+        let mut next = Some(self.name.as_str());
+        while let Some(name) = next.filter(|name| !seen.contains(name)) {
+            seen.push(name);
+            let Some(profile) = self.set.get_profile(name) else { return false };
+            if profile.get("credential_source").is_some_and(|source| source.eq_ignore_ascii_case("Ec2InstanceMetadata"))
+            {
+                return true;
+            }
+            next = profile.get("source_profile");
+        }
+        false
     }
 }
 
@@ -161,12 +171,19 @@ fn contents(environment: &Environment, file: &ProfileFile) -> Result<String, Err
     match std::fs::read_to_string(&path) {
         Ok(contents) => Ok(contents),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
+        // A home that nobody may enter, or that is none: the service account of a container, a unit without homes.
+        Err(error) if error.kind() != ErrorKind::InvalidData && !is_named(environment, file) => Ok(String::new()),
         Err(error) => Err(Error::NotConfigured {
             problem: format!("the AWS profile file {} cannot be read", path.display()),
             remedy: format!("make it a readable text file, or name another one in {}", file.variable),
             source: Some(Box::new(error)),
         }),
     }
+}
+
+/// Whether somebody counts on this file: a variable names it, or a profile.
+fn is_named(environment: &Environment, file: &ProfileFile) -> bool {
+    environment.get(file.variable).is_some() || environment.get_first(&PROFILE).is_some()
 }
 
 /// The first file of boto with credentials, if any: botocore asks it before an endpoint.
@@ -287,6 +304,19 @@ mod tests {
             error.to_string(),
             "AWS_PROFILE names the profile \"prdo\", which is in neither ~/.aws/config nor ~/.aws/credentials; correct \
              or remove AWS_PROFILE"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_home_that_nobody_may_enter_is_passed_over_unless_somebody_counts_on_it() {
+        let home = ("HOME", "/dev/null");
+        Profiles::read(&environment(&[home])).await.expect("there are no profiles");
+        assert_eq!(default_profile_with_credentials(&environment(&[home])).await.expect("none"), None);
+        let error = Profiles::read(&environment(&[home, ("AWS_PROFILE", "prod")])).await.err().expect("it is named");
+        assert_eq!(
+            error.to_string(),
+            "the AWS profile file /dev/null/.aws/config cannot be read; make it a readable text file, or name another one \
+             in AWS_CONFIG_FILE"
         );
     }
 

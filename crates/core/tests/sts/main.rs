@@ -2,9 +2,11 @@
 
 mod answers;
 mod base;
+mod chain;
 mod fake;
 mod issued;
 mod metadata;
+mod outages;
 mod requests;
 mod tls;
 
