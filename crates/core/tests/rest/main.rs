@@ -4,6 +4,7 @@ mod asking;
 mod bad_answers;
 mod login;
 mod loopback;
+mod machine;
 mod reaching;
 
 use std::path::{Path, PathBuf};
