@@ -7,6 +7,7 @@
 mod environment;
 mod error;
 mod metadata;
+mod places;
 mod profile;
 pub(crate) mod provider;
 pub(crate) mod region;
@@ -34,6 +35,7 @@ pub(crate) use self::environment::{
 };
 pub(crate) use self::error::timed_out;
 use self::metadata::Metadata;
+pub(crate) use self::places::{Place, places};
 pub use self::profile::IN_CREDENTIAL_PROCESS;
 pub(crate) use self::profile::{Profiles, boto_file_with_credentials, default_profile_with_credentials};
 pub use self::provider::BaseProvider;

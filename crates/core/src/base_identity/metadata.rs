@@ -22,7 +22,7 @@ use aws_sdk_sts::error::SdkError;
 
 use super::environment::{Environment, METADATA_DISABLED, METADATA_URL};
 use super::profile::Profiles;
-use crate::error::Error;
+use crate::error::{Error, causes};
 use crate::text::quoted;
 
 /// The time that it has to show that it is there, unless [`TIMEOUT`] says otherwise.
@@ -38,13 +38,13 @@ const MAX_TRIES: u32 = 10;
 /// The seconds that the service has to answer.
 ///
 /// Source: AWS SDKs and tools reference guide, "Settings reference".
-const TIMEOUT: (&str, &str) = ("AWS_METADATA_SERVICE_TIMEOUT", "metadata_service_timeout");
+pub(super) const TIMEOUT: (&str, &str) = ("AWS_METADATA_SERVICE_TIMEOUT", "metadata_service_timeout");
 /// The number of tries.
 const TRIES: (&str, &str) = ("AWS_METADATA_SERVICE_NUM_ATTEMPTS", "metadata_service_num_attempts");
 
-/// The endpoints that were asked, process-wide: when they did not answer, or `None` when they have. A binding makes
-/// everything else for each call.
-static ASKED: Mutex<BTreeMap<String, Option<Instant>>> = Mutex::new(BTreeMap::new());
+/// The endpoints that were asked, with the time that they had, process-wide: when they did not answer, or `None` when
+/// they have. A binding makes everything else for each call.
+static ASKED: Mutex<BTreeMap<(String, Duration), Option<Instant>>> = Mutex::new(BTreeMap::new());
 
 /// The reason why the instance metadata service gives nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl fmt::Display for Absence {
             ),
             Absence::Slow(endpoint, time) => write!(
                 formatter,
-                "the instance metadata service at {endpoint} is there and did not give credentials within {} s",
+                "the instance metadata service at {endpoint} is there and gave no credentials within {} s",
                 time.as_secs_f64()
             ),
             Absence::NoRole => formatter.write_str("the instance metadata service has no role for this machine"),
@@ -166,7 +166,8 @@ impl Metadata {
         if self.is_disabled {
             return Err(Absence::Disabled);
         }
-        let known = ASKED.lock().unwrap_or_else(PoisonError::into_inner).get(&self.endpoint).copied();
+        let key = (self.endpoint.clone(), self.probe_timeout);
+        let known = ASKED.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
         // One that has answered is given the time to answer again.
         let time = if let Some(None) = known { self.fetch_timeout } else { self.probe_timeout };
         let silent = || Absence::Silent(self.endpoint.clone(), time);
@@ -188,10 +189,8 @@ impl Metadata {
         };
         let mut asked = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
         match &answer {
-            Ok(_) => asked.insert(self.endpoint.clone(), None),
-            Err(Absence::Silent(..)) if known != Some(None) => {
-                asked.insert(self.endpoint.clone(), Some(Instant::now()))
-            }
+            Ok(_) => asked.insert(key, None),
+            Err(Absence::Silent(..)) if known != Some(None) => asked.insert(key, Some(Instant::now())),
             Err(_) => None,
         };
         answer
@@ -214,6 +213,7 @@ impl Metadata {
                 }
             }
             ImdsError::IoError(_) => silent(),
+            _ if causes(error).any(|cause| cause.is::<reqwest::Error>()) => silent(),
             _ => Absence::Damaged,
         }
     }

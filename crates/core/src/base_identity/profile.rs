@@ -127,6 +127,34 @@ impl Profiles {
     }
 }
 
+/// The profiles that give credentials.
+pub(super) struct Identities {
+    /// Their names.
+    pub names: Vec<String>,
+    /// Those among them that start a program for it.
+    pub programs: Vec<String>,
+}
+
+impl Identities {
+    /// Reads both files.
+    ///
+    /// # Errors
+    /// As [`Profiles::read`].
+    pub async fn read(environment: &Environment) -> Result<Self, Error> {
+        let profiles = Profiles::read(environment).await?;
+        let set = &profiles.set;
+        let has = |name: &str, properties: &[&str]| {
+            let profile = set.get_profile(name);
+            profile.is_some_and(|profile| properties.iter().any(|property| profile.get(property).is_some()))
+        };
+        let names = set.profiles().filter(|name| has(name, &CREDENTIAL_PROPERTIES)).map(str::to_owned);
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        let programs = names.iter().filter(|name| has(name, &["credential_process"])).cloned().collect();
+        Ok(Self { names, programs })
+    }
+}
+
 /// The file whose profile `[default]` holds credentials, if any: readers that ask profiles before an endpoint use
 /// these.
 ///
@@ -146,16 +174,16 @@ pub(crate) async fn default_profile_with_credentials(environment: &Environment) 
 }
 
 /// A file of profiles: the variable that names it, and its path otherwise.
-struct ProfileFile {
-    variable: &'static str,
+pub(super) struct ProfileFile {
+    pub variable: &'static str,
     default_path: &'static str,
 }
 
-const CONFIG: ProfileFile = ProfileFile { variable: "AWS_CONFIG_FILE", default_path: "~/.aws/config" };
-const CREDENTIALS: ProfileFile =
+pub(super) const CONFIG: ProfileFile = ProfileFile { variable: "AWS_CONFIG_FILE", default_path: "~/.aws/config" };
+pub(super) const CREDENTIALS: ProfileFile =
     ProfileFile { variable: "AWS_SHARED_CREDENTIALS_FILE", default_path: "~/.aws/credentials" };
 
-fn path(environment: &Environment, file: &ProfileFile) -> PathBuf {
+pub(super) fn path(environment: &Environment, file: &ProfileFile) -> PathBuf {
     expand(environment.get(file.variable).unwrap_or(file.default_path), environment)
 }
 

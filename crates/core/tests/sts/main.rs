@@ -2,6 +2,7 @@
 
 mod answers;
 mod base;
+mod bypass;
 mod chain;
 mod fake;
 mod issued;

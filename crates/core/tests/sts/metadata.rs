@@ -135,7 +135,7 @@ async fn a_metadata_service_that_takes_longer_says_which_setting_gives_it_more_t
     assert_eq!(
         message(&error),
         format!(
-            "loading the base identity failed: the instance metadata service at {url} is there and did not give \
+            "loading the base identity failed: the instance metadata service at {url} is there and gave no \
              credentials within 5 s; give it more time by AWS_METADATA_SERVICE_TIMEOUT, in seconds"
         )
     );
