@@ -5,6 +5,7 @@ mod bad_answers;
 mod login;
 mod loopback;
 mod machine;
+mod matrix;
 mod reaching;
 
 use std::path::{Path, PathBuf};

@@ -6,6 +6,7 @@ mod bypass;
 mod chain;
 mod fake;
 mod issued;
+mod matrix;
 mod metadata;
 mod outages;
 mod requests;
