@@ -8,6 +8,7 @@ mod environment;
 mod error;
 mod metadata;
 mod places;
+mod process;
 mod profile;
 pub(crate) mod provider;
 pub(crate) mod region;
@@ -21,6 +22,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::credential_feature::AwsCredentialFeature;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
+use aws_runtime::env_config::file::EnvConfigFiles;
 use aws_sdk_sts::config::SharedHttpClient;
 use aws_types::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
@@ -36,7 +38,7 @@ pub(crate) use self::environment::{
 pub(crate) use self::error::timed_out;
 use self::metadata::Metadata;
 pub(crate) use self::places::{Place, places};
-pub use self::profile::IN_CREDENTIAL_PROCESS;
+pub use self::process::{IN_CREDENTIAL_PROCESS, ITS_OWN_BASE, NAME_THE_BASE};
 pub(crate) use self::profile::{Profiles, boto_file_with_credentials, default_profile_with_credentials};
 pub use self::provider::BaseProvider;
 use crate::error::Error;
@@ -104,11 +106,23 @@ impl BaseCredentials {
         if region.is_none() && is_assumed(environment, &profiles) {
             return Err(error::no_region());
         }
-        let config = sdk_config(environment, &profiles, region.as_deref(), http).await;
+        let program = profiles.credential_process().filter(|_| environment.get(ACCESS_KEY_ID).is_none());
+        let printed = match program {
+            Some((name, command)) => Some((name, process::run(command, name, environment).await?)),
+            None => None,
+        };
+        let files = profiles.files(printed.as_ref().map(|(name, keys)| (*name, keys)));
+        let config = sdk_config(environment, &profiles, files, region.as_deref(), http).await;
         let endpoint = endpoint(&config)?;
         let chain = config.credentials_provider().expect("the loader makes a chain");
         let (provider, credentials) = match chain.provide_credentials().await {
-            Ok(credentials) => (provider_from(&credentials), credentials),
+            // The keys in the file have no expiration, and those that the program printed may have one.
+            Ok(found) => match printed {
+                Some((_, printed)) if printed.access_key_id() == found.access_key_id() => {
+                    (BaseProvider::Profile, printed)
+                }
+                Some(_) | None => (provider_from(&found), found),
+            },
             Err(CredentialsError::CredentialsNotLoaded(_)) => match metadata.credentials().await {
                 Ok(credentials) => (BaseProvider::InstanceProfile, credentials),
                 Err(absence) => return Err(error::not_found(environment, &profiles.name, &absence)),
@@ -156,6 +170,7 @@ fn is_assumed(environment: &Environment, profiles: &Profiles) -> bool {
 async fn sdk_config(
     environment: &Environment,
     profiles: &Profiles,
+    files: EnvConfigFiles,
     region: Option<&str>,
     http: &SharedHttpClient,
 ) -> SdkConfig {
@@ -168,7 +183,7 @@ async fn sdk_config(
     // Without it the chain reads the process's own variables, which we may have written.
     aws_config::defaults(BehaviorVersion::latest())
         .env(environment.to_sdk_env(&overrides))
-        .profile_files(profiles.files.clone())
+        .profile_files(files)
         .http_client(http.clone())
         .retry_config(RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(500)))
         .timeout_config(timeout_config(CALL_TIMEOUT))

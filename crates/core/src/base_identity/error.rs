@@ -14,7 +14,7 @@ use crate::aws_error::{self, NO_ANSWER, StsCall};
 use crate::error::{Error, causes};
 use crate::text::quoted;
 
-const ATTEMPTED: &str = "loading the base identity";
+pub(super) const ATTEMPTED: &str = "loading the base identity";
 
 /// The longest description of causes in a message.
 const MAX_DESCRIPTION_CHARACTERS: usize = 400;
@@ -167,8 +167,7 @@ fn unavailable(profile: &str, problem: String) -> Error {
     }
 }
 
-/// Joins the texts of the causes, outermost first. Cuts them where the output of a program begins, which may hold
-/// anything.
+/// Joins the texts of the causes, outermost first.
 fn describe(causes: &[&(dyn StdError + 'static)]) -> String {
     let mut texts: Vec<String> = Vec::new();
     for cause in causes {
@@ -177,8 +176,7 @@ fn describe(causes: &[&(dyn StdError + 'static)]) -> String {
             Some(_) => "the instance metadata service did not give the credentials of the machine".to_owned(),
             None => cause.to_string(),
         };
-        let text =
-            text.split(". Stderr:").next().expect("split gives at least one part").trim_end_matches('.').to_owned();
+        let text = text.trim_end_matches('.').to_owned();
         let is_repeated = texts.iter().any(|earlier| earlier.contains(&text)) || text == "service error";
         if !is_repeated && !text.starts_with("an error occurred while loading credentials") {
             texts.push(text);
