@@ -2,9 +2,14 @@
 
 mod answers;
 mod base;
+mod bypass;
+mod chain;
 mod fake;
 mod issued;
+mod matrix;
 mod metadata;
+mod outages;
+mod places;
 mod requests;
 mod tls;
 
