@@ -2,14 +2,12 @@ package io.hops.util.spark;
 
 import io.hops.util.internal.Applied;
 import io.hops.util.internal.Effect;
-import io.hops.util.internal.LiveRole;
 import io.hops.util.internal.LiveStore;
 import io.hops.util.s3a.Bridge;
-import io.hops.util.s3a.Keys;
 import java.io.IOException;
-import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Set;
+import org.apache.hadoop.conf.Configuration;
 
 /**
  * Prepares SparkContexts that are made after a role.
@@ -44,15 +42,20 @@ final class FutureContexts implements Effect {
       // Stays silent without S3A or a way into its class loader: the effect on the context itself will say so.
       return;
     }
-    Map<String, String> values = new LinkedHashMap<>();
-    String fileSystem = System.getProperty(HADOOP + Keys.FILE_SYSTEM, Mode.STOCK_FILE_SYSTEM);
-    mode.putCommonKeys(values, fileSystem, store.current().generation());
-    for (String bucket : buckets) {
-      LiveRole role = store.current().findOwn(bucket);
-      mode.putKeys(values, bucket, role);
-    }
+    Map<String, String> values = mode.keys(Schemes.of(configuration()), store.current(), buckets);
     appliedBefore = store.applied();
     store.replace(keys.write(appliedBefore, values, key -> System.getProperty(HADOOP + key)));
+  }
+
+  /** Makes the configuration that a context would start with now. */
+  private static Configuration configuration() {
+    Configuration configuration = new Configuration();
+    for (String name : System.getProperties().stringPropertyNames()) {
+      if (name.startsWith(HADOOP)) {
+        configuration.set(name.substring(HADOOP.length()), System.getProperty(name));
+      }
+    }
+    return configuration;
   }
 
   @Override

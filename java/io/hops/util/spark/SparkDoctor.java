@@ -4,7 +4,6 @@ import io.hops.util.internal.Findings;
 import io.hops.util.internal.LiveSet;
 import io.hops.util.internal.LiveStore;
 import io.hops.util.s3a.Bridge;
-import io.hops.util.s3a.Keys;
 import java.io.IOException;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.SparkContext;
@@ -36,10 +35,7 @@ final class SparkDoctor {
     } else {
       findings.problem("token channel", Mode.explainMissingChannel(context));
     }
-    String fileSystem = configuration.get(Keys.FILE_SYSTEM, Mode.STOCK_FILE_SYSTEM);
-    if (!context.isLocal() && Mode.isCustom(fileSystem) && !Bridge.isVisible()) {
-      findings.problem("file system", Mode.explainOutOfReach(fileSystem));
-    }
+    examineFileSystem(context, configuration, findings);
     for (String override : Overrides.list(configuration)) {
       findings.problem("override", override);
     }
@@ -50,6 +46,18 @@ final class SparkDoctor {
       } else {
         findings.good("mode", "mode=" + mode);
       }
+    }
+  }
+
+  private static void examineFileSystem(SparkContext context, Configuration configuration, Findings findings) {
+    try {
+      String custom = context.isLocal() ? null : Schemes.of(configuration).findCustom();
+      if (custom != null && !Bridge.isVisible()) {
+        findings.problem("file system", Mode.explainOutOfReach(custom, configuration));
+      }
+    } catch (LinkageError e) {
+      // Another check has named the missing S3A.
+      return;
     }
   }
 }

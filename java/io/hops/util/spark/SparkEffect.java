@@ -134,11 +134,7 @@ final class SparkEffect implements Effect {
   }
 
   private Applied writeKeys(LiveStore store, Mode mode, Set<String> assigned, Applied applied) {
-    Map<String, String> values = new LinkedHashMap<>();
-    mode.putCommonKeys(values, configuration.get(Keys.FILE_SYSTEM, Mode.STOCK_FILE_SYSTEM), store.current().generation());
-    for (String bucket : assigned) {
-      mode.putKeys(values, bucket, store.current().findOwn(bucket));
-    }
+    Map<String, String> values = mode.keys(Schemes.of(configuration), store.current(), assigned);
     return keys.write(applied, values, key -> valueWithoutUs(applied, key));
   }
 
