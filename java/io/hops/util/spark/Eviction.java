@@ -35,7 +35,7 @@ final class Eviction implements Function<Integer, String> {
   /** Runs on an executor and returns its id. */
   @Override
   public String call(Integer task) {
-    OpenFileSystems.evictForeign(Arrays.asList(buckets));
+    OpenFileSystems.match(Arrays.asList(buckets));
     return SparkEnv.get().executorId();
   }
 

@@ -3,8 +3,12 @@ package io.hops.util.spark;
 import io.hops.util.exceptions.CloudCredentialException;
 import io.hops.util.internal.LiveRoles;
 import io.hops.util.internal.RoleRequest;
+import io.hops.util.s3a.OpenFileSystems;
+import java.io.IOException;
 import java.util.Collections;
 import java.util.Map;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 import org.apache.spark.SparkContext;
 import org.apache.spark.api.plugin.DriverPlugin;
 import org.apache.spark.api.plugin.ExecutorPlugin;
@@ -19,6 +23,8 @@ import org.apache.spark.api.plugin.SparkPlugin;
  * assumed before the context was made. In a Thrift or Connect server the plugin is the only way to a role.
  */
 public final class HopsSparkPlugin implements SparkPlugin {
+  private static final Logger LOG = Logger.getLogger("io.hops.util");
+
   /** Called by Spark. */
   public HopsSparkPlugin() {}
 
@@ -56,6 +62,35 @@ public final class HopsSparkPlugin implements SparkPlugin {
 
   @Override
   public ExecutorPlugin executorPlugin() {
-    return null;
+    return new ExecutorPlugin() {
+      /** Leads configurations from before a role through our class, before the first task. */
+      @Override
+      public void init(PluginContext plugin, Map<String, String> extra) {
+        match();
+      }
+
+      /** Follows the roles that the driver has pushed since the last task. */
+      @Override
+      public void onTaskStart() {
+        match();
+      }
+    };
+  }
+
+  private static void match() {
+    try {
+      OpenFileSystems.match();
+    } catch (LinkageError e) {
+      // There is no S3A here, so no bucket is open.
+      return;
+    } catch (IOException | RuntimeException e) {
+      // An executor whose plugin throws does not start.
+      LOG.log(Level.WARNING, "this executor may hold buckets open under another identity", e);
+    }
+  }
+
+  /** Returns true if the executors of a context are other JVMs, and no plugin of ours is there. */
+  static boolean isMissing(SparkContext context) {
+    return !context.isLocal() && !context.getConf().get("spark.plugins", "").contains(HopsSparkPlugin.class.getName());
   }
 }

@@ -95,7 +95,7 @@ final class SparkEffect implements Effect {
       }
       if (mode.isLive()) {
         deliver();
-        reopenBuckets(foreign, executors, jobsInFlight);
+        reopenBuckets(store.current().buckets(), foreign.isEmpty() ? Collections.emptySet() : executors, jobsInFlight);
       } else {
         mode.warn(store.current().findOwn(assigned.iterator().next()));
       }
@@ -148,14 +148,14 @@ final class SparkEffect implements Effect {
   }
 
   /** Makes every JVM open the buckets again that are open under another identity. */
-  private void reopenBuckets(Set<String> foreign, Set<String> executors, int[] jobsInFlight)
-      throws CloudCredentialException {
-    if (foreign.isEmpty()) {
-      return;
-    }
-    OpenFileSystems.evictForeign(foreign);
-    if (!executors.isEmpty()) {
-      Eviction.evictOn(context, executors, foreign);
+  private void reopenBuckets(Set<String> buckets, Set<String> executors, int[] jobsInFlight) throws CloudCredentialException {
+    OpenFileSystems.match(buckets);
+    if (HopsSparkPlugin.isMissing(context)) {
+      ExecutorMatch match = ExecutorMatch.of(context);
+      if (!executors.isEmpty()) {
+        Eviction.evictOn(context, executors, buckets);
+        match.add(executors);
+      }
     }
     InFlightJobs.watch(context, jobsInFlight);
   }
@@ -182,6 +182,7 @@ final class SparkEffect implements Effect {
     if (appliedBefore != null) {
       store.replace(appliedBefore);
       pushAgain(store);
+      OpenFileSystems.match(store.current().buckets());
     }
   }
 
@@ -189,7 +190,10 @@ final class SparkEffect implements Effect {
   public void release(LiveStore store) {
     pushAgain(store);
     keys.release(store.applied());
-    OpenFileSystems.evictOurs();
+    OpenFileSystems.match(Collections.emptySet());
+    if (Mode.LIVE.equals(findMode(context)) && HopsSparkPlugin.isMissing(context)) {
+      ExecutorMatch.of(context).repeat(true);
+    }
   }
 
   /** Pushes the set after an undo or a release, if executors may hold an earlier one. */

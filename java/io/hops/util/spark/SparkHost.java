@@ -18,6 +18,7 @@ import java.util.Map;
 import java.util.function.Supplier;
 import org.apache.hadoop.security.UserGroupInformation;
 import org.apache.spark.SparkContext;
+import org.apache.spark.deploy.SparkHadoopUtil;
 
 /** A JVM with Spark on its class path: a driver, an executor, or one that has not made its SparkContext yet. */
 public final class SparkHost implements Host {
@@ -95,6 +96,18 @@ public final class SparkHost implements Host {
     }
     String applied = SparkEffect.findMode(context);
     return applied == null ? "pending (until this SparkContext opens its first s3a:// path)" : applied;
+  }
+
+  @Override
+  public boolean readsScheme(String scheme) {
+    SparkContext context = ActiveContext.get();
+    try {
+      // The second is what this JVM was started with, on an executor too.
+      return Schemes.of(context == null ? SparkHadoopUtil.get().conf() : context.hadoopConfiguration()).areReadByS3a(scheme);
+    } catch (LinkageError e) {
+      // Without S3A on the class path.
+      return scheme.equals("s3a");
+    }
   }
 
   @Override
