@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rig.canary import leaks
-from rig.spark import SPARK_3_5, SPARK_4_1, Line, Spark, reports
+from rig.spark import SPARK_3_5, SPARK_4_1, Line, Place, Spark, reports
 from rig.stage import Stage
 from tests.programs import compiled
 
@@ -50,6 +50,30 @@ def test_whatever_was_made_before_the_role_reads_as_the_role(line: Line, master:
     assert signers[0] == signers[-1] == stage.stranger.access_key_id
     # A replacement fetches what the application added before any code of ours runs there.
     assert len(signers) <= (3 if master == "local[2]" else 5), signers
+
+
+@pytest.mark.parametrize(("line", "product"), [(SPARK_3_5, Place.SYSTEM), (SPARK_4_1, Place.DRIVER)], ids=str)
+def test_a_context_made_after_the_role_leaves_no_moment_to_anybody_else(line: Line, product: Place, stage: Stage, tmp_path: Path) -> None:
+    site = stage.site
+    confs = {**of_stranger(stage), "spark.plugins": "OtherPlugin"}
+    if product == Place.SYSTEM:
+        # Spark itself fetches it with our class when an executor starts, before the jars of the job.
+        confs["spark.files"] = "s3a://resource/test.csv"
+    spark = Spark(line, 17, site.s3.endpoint, tmp_path, "local-cluster[1,2,1024]", product, confs=confs)
+    asked = len(site.s3.exchanges)
+    done = spark.submit(compiled(line), "Earlier", site.variables(site.scientist), stage.resource, str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = reports(done.stdout)
+    assert found["plugins"] == "OtherPlugin,io.hops.util.spark.HopsSparkPlugin"
+    assert found["mode"] == "mode=live"
+    assert found["tasks"] == ["denied"] * 2, found
+    assert found["restored"] is True
+    assert found["fetched"] == [product == Place.SYSTEM]
+    # The launcher of Spark looks at the files of the job before any program runs.
+    signers = itertools.dropwhile(
+        lambda signer: signer == stage.stranger.access_key_id, [exchange.access_key_id for exchange in site.s3.exchanges[asked:]]
+    )
+    assert stage.stranger.access_key_id not in set(signers)
 
 
 def texts(found: object) -> list[str]:

@@ -19,8 +19,9 @@ import org.apache.spark.api.plugin.SparkPlugin;
  * Assumes a role from the configuration, without a line of code:
  * {@code spark.plugins=io.hops.util.spark.HopsSparkPlugin} and {@code spark.hops.role}, an ARN or {@code default}.
  *
- * <p>A context that cannot get its role does not start. Without {@code spark.hops.role} the plugin only applies roles that were
- * assumed before the context was made. In a Thrift or Connect server the plugin is the only way to a role.
+ * <p>A context that cannot get its role does not start. Without {@code spark.hops.role} the plugin applies roles that were assumed
+ * before the context was made; contexts that are made after a role have it by themselves. On executors it makes every task find
+ * open what the roles in use say. In a Thrift or Connect server the plugin is the only way to a role.
  */
 public final class HopsSparkPlugin implements SparkPlugin {
   private static final Logger LOG = Logger.getLogger("io.hops.util");
@@ -34,6 +35,7 @@ public final class HopsSparkPlugin implements SparkPlugin {
       @Override
       public Map<String, String> init(SparkContext context, PluginContext plugin) {
         ActiveContext.setStarting(context);
+        PluginSetting.reachExecutors(context);
         return Collections.emptyMap();
       }
 
@@ -41,13 +43,12 @@ public final class HopsSparkPlugin implements SparkPlugin {
       @Override
       public void registerMetrics(String application, PluginContext plugin) {
         String role = plugin.conf().get("spark.hops.role", "");
+        if (role.isEmpty()) {
+          applyToNewContext();
+          return;
+        }
         try {
-          if (role.isEmpty()) {
-            LiveRoles.applyToNewContext();
-          } else {
-            String arn = role.equals("default") ? null : role;
-            LiveRoles.assumeForOperator(new RoleRequest().withRole(arn));
-          }
+          LiveRoles.assumeForOperator(new RoleRequest().withRole(role.equals("default") ? null : role));
         } catch (CloudCredentialException e) {
           throw new IllegalStateException("spark.hops.role cannot be assumed: " + e.getMessage(), e);
         }
@@ -77,6 +78,15 @@ public final class HopsSparkPlugin implements SparkPlugin {
     };
   }
 
+  /** Applies roles that the program assumed before. A failure does not stop the context: who opens a bucket tries again, or fails. */
+  private static void applyToNewContext() {
+    try {
+      LiveRoles.applyToNewContext();
+    } catch (CloudCredentialException e) {
+      LOG.log(Level.WARNING, "the roles in use have not reached the new SparkContext yet: " + e.getMessage(), e);
+    }
+  }
+
   private static void match() {
     try {
       OpenFileSystems.match();
@@ -91,6 +101,6 @@ public final class HopsSparkPlugin implements SparkPlugin {
 
   /** Returns true if the executors of a context are other JVMs, and no plugin of ours is there. */
   static boolean isMissing(SparkContext context) {
-    return !context.isLocal() && !context.getConf().get("spark.plugins", "").contains(HopsSparkPlugin.class.getName());
+    return !context.isLocal() && !PluginSetting.isIn(context);
   }
 }
