@@ -26,6 +26,7 @@ final class Mode {
   static final String LIVE = "live";
   static final String STATIC = "static";
 
+  private static final String REQUIRED = "hops.credentials.require-live is set, and ";
   private static final Logger LOG = Logger.getLogger("io.hops.util");
 
   private final String provider;
@@ -45,12 +46,17 @@ final class Mode {
     // Comes first, so that a mistyped switch is refused even where it makes no difference.
     boolean hasStaticKeys = Native.loaded().hasStaticKeys(settings);
     boolean requiresLive = Native.loaded().requiresLive(settings);
+    String binding = Overrides.findBinding(configuration, LiveRole.APPLICATION);
+    if (requiresLive && binding != null) {
+      throw new CloudCredentialException(REQUIRED + Overrides.explainBinding(binding));
+    }
     String whyStatic;
     try {
       if (!context.isLocal() && !Delivery.hasChannel(context)) {
         whyStatic = explainMissingChannel(context);
       } else {
         String provider = Bridge.ensure();
+        showClasses(configuration);
         String custom = context.isLocal() ? null : Schemes.of(configuration).findCustom();
         if (custom != null) {
           // An executor does not define the bridge.
@@ -68,9 +74,28 @@ final class Mode {
     }
     if (requiresLive) {
       throw new CloudCredentialException(
-          "hops.credentials.require-live is set, and credentials cannot be refreshed in S3A: " + whyStatic);
+          REQUIRED + "credentials cannot be refreshed in S3A: " + whyStatic);
     }
     return new Mode(null, true, whyStatic);
+  }
+
+  /**
+   * Makes a configuration find our classes by name: it has the class loader of whoever made the context, and our jar may have come
+   * later, into a loader below (a notebook that adds libraries). Copies have the same loader.
+   */
+  private static void showClasses(Configuration configuration) throws CloudCredentialException {
+    if (configuration.getClassByNameOrNull(Schemes.HOPS_FILE_SYSTEM) != null) {
+      return;
+    }
+    for (ClassLoader loader = Mode.class.getClassLoader(); loader != null; loader = loader.getParent()) {
+      if (loader == configuration.getClassLoader()) {
+        configuration.setClassLoader(Mode.class.getClassLoader());
+        return;
+      }
+    }
+    throw new CloudCredentialException(
+        "the class loader of the Hadoop configuration does not find the classes of hops-credentials; put its jar beside Spark, on"
+            + " spark.driver.extraClassPath, or make the SparkContext after the jar was added");
   }
 
   /** Makes the live mode with this provider and without static keys. */

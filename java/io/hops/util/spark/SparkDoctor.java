@@ -1,10 +1,13 @@
 package io.hops.util.spark;
 
 import io.hops.util.internal.Findings;
+import io.hops.util.internal.LiveRole;
 import io.hops.util.internal.LiveSet;
 import io.hops.util.internal.LiveStore;
 import io.hops.util.s3a.Bridge;
 import java.io.IOException;
+import java.util.Collections;
+import java.util.Set;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.SparkContext;
 
@@ -36,11 +39,13 @@ final class SparkDoctor {
       findings.problem("token channel", Mode.explainMissingChannel(context));
     }
     examineFileSystem(context, configuration, findings);
-    for (String override : Overrides.list(configuration)) {
+    LiveSet set = LiveStore.findCurrent();
+    boolean hasRole = set != null && !set.buckets().isEmpty();
+    Set<String> buckets = hasRole ? set.buckets() : Collections.singleton(LiveRole.APPLICATION);
+    for (String override : Overrides.list(configuration, buckets)) {
       findings.problem("override", override);
     }
-    LiveSet set = LiveStore.findCurrent();
-    if (set != null && !set.buckets().isEmpty()) {
+    if (hasRole) {
       if (mode.equals(Mode.STATIC)) {
         findings.problem("mode", "mode=static: credentials are not refreshed in S3A; act on the other problems");
       } else {

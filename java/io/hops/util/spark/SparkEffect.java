@@ -90,9 +90,7 @@ final class SparkEffect implements Effect {
     try {
       Applied applied =
           writeKeys(store, mode, assigned, isReached ? appliedBefore : appliedBefore.withoutKeys(PREFIX));
-      if (assigned.contains(LiveRole.APPLICATION)) {
-        Overrides.list(configuration).forEach(LOG::warning);
-      }
+      Overrides.list(configuration, assigned).forEach(LOG::warning);
       if (mode.isLive()) {
         deliver();
         reopenBuckets(store.current().buckets(), foreign.isEmpty() ? Collections.emptySet() : executors, jobsInFlight);

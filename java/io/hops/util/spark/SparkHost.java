@@ -113,7 +113,11 @@ public final class SparkHost implements Host {
   @Override
   public String findForeignProvider(String bucket) {
     SparkContext context = ActiveContext.get();
-    return context == null ? null : Overrides.findForeignProvider(context.hadoopConfiguration(), bucket);
+    if (context == null) {
+      return null;
+    }
+    String binding = Overrides.findBinding(context.hadoopConfiguration(), bucket);
+    return binding == null ? Overrides.findForeignProvider(context.hadoopConfiguration(), bucket) : binding;
   }
 
   @Override
