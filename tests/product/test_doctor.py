@@ -18,7 +18,7 @@ from rig.aws import ACCOUNT, REGION, allow, assumes, document, trusts
 from rig.canary import leaks
 from rig.deployment import Deployment
 from rig.http import Answering, recording, serving
-from rig.spark import SPARK_3_5, Spark, product_jar, reports
+from rig.spark import SPARK_3_5, Place, Spark, product_jar, reports
 from rig.stage import Stage
 from tests.programs import compiled, plain
 
@@ -223,6 +223,16 @@ def test_a_class_loader_that_takes_no_class_needs_the_jar_beside_s3a(site: Deplo
     assert ask(str(product_jar())).problems(0) == []
 
 
+def test_a_jar_that_came_after_the_context_is_found_by_its_configuration(stage: Stage, tmp_path: Path) -> None:
+    site = stage.site
+    confs = {"spark.driver.extraJavaOptions": "-Dsession=first"}
+    spark = Spark(SPARK_3_5, 17, site.s3.endpoint, tmp_path, product=Place.WHEEL, confs=confs)
+    jars = f"{compiled(SPARK_3_5)}:{product_jar()}"
+    done = spark.submit(compiled(SPARK_3_5), "Apart", site.variables(site.scientist), jars, "DoctorOfLateJar", stage.resource)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert reports(done.stdout)["reads"] == 3
+
+
 @pytest.mark.parametrize("master", ["spark-channelless", "local[2]"])
 def test_a_master_without_a_way_to_its_executors_is_named_with_masters_that_have_one(master: str, stage: Stage, tmp_path: Path) -> None:
     # Goes on the class path of the driver: Spark looks for cluster managers in its own class loader.
@@ -244,6 +254,14 @@ def test_a_master_without_a_way_to_its_executors_is_named_with_masters_that_have
         check_explanation(stage, found)
         check_overrides(found)
         assert [found["switched"], found["required"]] == ["yes", "yes"]
+        broker = "S3A reads with the delegation tokens of com.example.Broker and never asks for the credentials of a role; remove "
+        broker += "fs.s3a.delegation.token.binding"
+        assert found["broker"] == [
+            f"PROBLEM override: {broker}",
+            "s3a://resource/test.csv is read with com.example.Broker, which the user chose for bucket resource; no role of ours "
+            "counts there",
+        ]
+        assert found["broker required"] == f"hops.credentials.require-live is set, and {broker}"
         return
     assert f"PROBLEM token channel: {cause}; {remedy}" in texts(found["doctor"])
     assert "PROBLEM mode: mode=static: credentials are not refreshed in S3A; act on the other problems" in texts(found["doctor"])

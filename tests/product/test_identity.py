@@ -103,6 +103,12 @@ def test_no_stranger_signs_a_request_once_a_role_is_assumed(
         # Reads all the same: what is left of these still names our provider alone.
         assert [role, impl] == ["5 bytes"] * 2
 
+    assert found["defined twice"] is True
+    begun = texts(found["begun"])
+    assert begun[0] == "stock"
+    assert begun[-1] == "ours"
+    assert set(begun) == {"stock", "ours"}, begun
+
     # The server may give again what STS gave it for an earlier test.
     session = "".join(exchange.body for exchange in site.sts.exchanges)
     others = [exchange for exchange in site.s3.exchanges[asked:] if "control.csv" not in exchange.path]

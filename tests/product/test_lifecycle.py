@@ -46,7 +46,7 @@ def test_a_role_assumed_before_any_context_holds_in_each_until_it_is_released(st
     found = reports(done.stdout)
     assert found["pending"] == PENDING
     assert [found[name] for name in ("first", "rerun", "session", "second")] == ["3 rows"] * 4, found
-    assert [found["first mode"], found["second mode"]] == ["mode=live"] * 2
+    assert [found["at the start"], found["first mode"], found["second mode"]] == ["mode=live"] * 3
     assert found["static"] is True
     assert found["second released"] == found["third"] == []
     assert "rows" not in str(found["third reads"])

@@ -49,7 +49,11 @@ object DoctorOfContext {
     spark.conf.unset("fs.s3a.aws.credentials.provider")
     Report("again", doctor())
 
+    conf.set("fs.s3a.delegation.token.binding", "com.example.Broker")
+    Report("broker", doctor().filter(_.startsWith("PROBLEM")) ++ explained("s3a://resource/test.csv"))
     System.setProperty("hops.credentials.require-live", "true")
+    Report("broker required", Try(CredentialsProvider.assumeRole(arguments(0))).fold(_.getMessage, _ => "yes"))
+    conf.unset("fs.s3a.delegation.token.binding")
     Report("required", Try(CredentialsProvider.assumeRole(arguments(0))).fold(_.getMessage, _ => "yes"))
   }
 
@@ -74,9 +78,23 @@ object DoctorOfRefresh {
     while (!isSo(CredentialsProvider.explain("s3a://b/k").split("\n").last)) Thread.sleep(20)
 }
 
-/** Runs another program in a class loader below that of the class path. Arguments: jars, class, and the arguments of the class. */
+/** Assumes the role of the argument with a jar that came after the SparkContext, and reads. */
+object DoctorOfLateJar {
+  def main(arguments: Array[String]): Unit = {
+    CredentialsProvider.assumeRole(arguments(0))
+    val spark = SparkSession.builder.getOrCreate()
+    Report("reads", spark.read.csv("s3a://resource/test.csv").count())
+    spark.stop()
+  }
+}
+
+/**
+ * Runs another program in a class loader below that of the class path, which with the property `session` has a session already. Arguments:
+ * jars, class, and the arguments of the class.
+ */
 object Apart {
   def main(arguments: Array[String]): Unit = {
+    if (sys.props.contains("session")) SparkSession.builder.getOrCreate()
     val jars = arguments(0).split(":").map(path => Paths.get(path).toUri.toURL)
     val loader = new URLClassLoader(jars, getClass.getClassLoader) {
       override def loadClass(name: String, resolve: Boolean): Class[_] =

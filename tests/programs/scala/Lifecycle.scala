@@ -20,6 +20,7 @@ object Lifecycle {
     Report("pending", mode())
 
     val first = SparkSession.builder.getOrCreate()
+    Report("at the start", mode())
     Report("first", rows(first))
     Report("first mode", mode())
     Report("static", first.sparkContext.hadoopConfiguration.get("fs.s3a.access.key") == CredentialsProvider.current().getAccessKeyId)
@@ -29,7 +30,8 @@ object Lifecycle {
     Report("session", rows(first.newSession()))
     first.stop()
 
-    val second = SparkSession.builder.getOrCreate()
+    // Sets plugins, so that ours is not there.
+    val second = SparkSession.builder.config("spark.plugins", "").getOrCreate()
     Report("second", rows(second))
     Report("second mode", mode())
     CredentialsProvider.release()

@@ -1,4 +1,6 @@
 import io.hops.util.CredentialsProvider
+import io.hops.util.s3a.DefinedTwice
+import io.hops.util.spark.WriteOrder
 import java.security.PrivilegedExceptionAction
 import org.apache.hadoop.conf.Configuration
 import org.apache.hadoop.fs.{FileSystem, Path}
@@ -26,6 +28,7 @@ object Strangers {
       opened("s3a://resource/control.csv", conf)
     })
 
+    val before = new Configuration(context.hadoopConfiguration)
     CredentialsProvider.assumeRole(arguments.head)
     Report("reads", Seq("resource", "other").map(bucket => Try(spark.read.csv(s"s3a://$bucket/test.csv").collect().length) match {
       case Success(rows) => s"$rows rows"
@@ -33,6 +36,8 @@ object Strangers {
     }))
     val whole = new Configuration(context.hadoopConfiguration)
     Report("torn on the driver", torn(whole))
+    Report("begun", begun(before))
+    Report("defined twice", DefinedTwice())
     val conf = context.broadcast(new SerializableWritable(whole))
     // One task per executor at a time: the two that wait for a push wait together.
     val inTasks = context.parallelize(Seq("missed", "later", "torn"), 3).map {
@@ -49,6 +54,17 @@ object Strangers {
     val conf = once(whole)
     if (lost == impl) conf.set(impl, "org.apache.hadoop.fs.s3a.S3AFileSystem") else conf.unset(lost)
     opened("s3a://resource/test.csv", conf)
+  }
+
+  /** Reads with configurations that were copied while our keys were written, and tells which of the files that are open then is foreign. */
+  private def begun(before: Configuration): Seq[String] = {
+    val keys = WriteOrder.keys(before)
+    (0 to keys.size).map { written =>
+      val conf = once(before)
+      keys.take(written).foreach { case (key, value) => conf.set(key, value) }
+      conf.set("fs.s3a.impl.disable.cache", "true")
+      WriteOrder.opened("s3a://resource/test.csv", conf)
+    }
   }
 
   /** Reads as a user who received no push. */
@@ -78,4 +94,47 @@ object Strangers {
         try s"${in.read(new Array[Byte](5))} bytes" finally in.close()
       } finally fileSystem.close()
     }.recover { case thrown => Report.causes(thrown).mkString(" < ") }.get
+}
+
+package io.hops.util.spark {
+
+  import io.hops.util.internal.LiveStore
+  import io.hops.util.s3a.{Bridge, ClosedEntrance}
+  import java.net.URI
+  import org.apache.hadoop.fs.FileSystem
+  import scala.collection.JavaConverters._
+
+  /** The keys of the roles in use in the order in which the product writes them. */
+  object WriteOrder {
+    def keys(before: Configuration): Seq[(String, String)] = {
+      val set = LiveStore.findCurrent()
+      Mode.live(Bridge.ensure()).keys(Schemes.of(before), set, set.buckets()).asScala.toSeq
+    }
+
+    /**
+     * Opens a bucket as in a JVM where no code of ours has run, and tells whose it is then: ours, stock without the sign of a choice, or
+     * refused.
+     */
+    def opened(path: String, conf: Configuration): String = Try {
+      ClosedEntrance()
+      FileSystem.get(new URI(path), conf)
+    }.map { fileSystem =>
+      if (Bridge.isOurs(fileSystem.getConf.get("fs.s3a.aws.credentials.provider"))) "ours"
+      else if (fileSystem.getConf.get("fs.s3a.hops.generation") == null) "stock"
+      else "taken for a choice"
+    }.recover { case thrown => thrown.toString }.get
+  }
+}
+
+package io.hops.util.s3a {
+
+  /** Defines our provider as a second copy of the jar does that comes a moment later. */
+  object DefinedTwice {
+    def apply(): Boolean = Bridge.define(Bridge.ensure()).getName == Bridge.ensure()
+  }
+
+  /** Lets names of Hadoop's classes mean what they say. */
+  object ClosedEntrance {
+    def apply(): Unit = Entrance.close()
+  }
 }

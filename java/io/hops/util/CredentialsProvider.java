@@ -296,10 +296,14 @@ public final class CredentialsProvider {
      * Limits the role to some buckets: only they are read with it, and nothing else changes. Without this call the role is
      * that of the application: of the environment, and of every bucket without a role or a provider of its own.
      *
-     * @param buckets names of buckets, without {@code s3a://}
+     * @param buckets names of buckets, without {@code s3a://}; one at least
      * @return this request
+     * @throws IllegalArgumentException for none, and for what cannot be the name of a bucket
      */
     public AssumeRoleRequest forBucket(String... buckets) {
+      if (buckets.length == 0) {
+        throw new IllegalArgumentException("invalid buckets: there are none; leave forBucket out for the role of the application");
+      }
       for (String bucket : buckets) {
         if (bucket == null || bucket.isEmpty() || bucket.contains("/")) {
           throw new IllegalArgumentException(

@@ -2,25 +2,28 @@ package io.hops.util.internal;
 
 import io.hops.util.exceptions.CloudCredentialException;
 import java.time.Instant;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /** Answers {@code explain}: with which role a path is read, and how that role fares. Changes nothing. */
 public final class Explain {
-  private static final String SCHEME = "s3a://";
+  private static final Pattern PATH = Pattern.compile("([a-z0-9]+)://([^/]+)(/.*)?", Pattern.DOTALL);
 
   private Explain() {}
 
   /**
    * Says with which role a path is read, and how that role fares.
    *
-   * @param path the path, from {@code s3a://} on
+   * @param path the path, from {@code s3a://} on, or from another scheme that the configuration gives to S3A
    * @return a line for each fact
    * @throws CloudCredentialException on an executor to which the roles came damaged
    */
   public static String explain(String path) throws CloudCredentialException {
-    if (path == null || !path.startsWith(SCHEME) || bucket(path).isEmpty()) {
+    Matcher parts = PATH.matcher(path == null ? "" : path);
+    if (!parts.matches() || !HostLoader.host().readsScheme(parts.group(1))) {
       throw new IllegalArgumentException("invalid path: \"" + path + "\" is not of the form s3a://bucket/key");
     }
-    String bucket = bucket(path);
+    String bucket = parts.group(2);
     String foreign = HostLoader.host().findForeignProvider(bucket);
     if (foreign != null) {
       return path + " is read with " + foreign + ", which the user chose for bucket " + bucket + "; no role of ours counts there";
@@ -59,11 +62,5 @@ public final class Explain {
 
   private static void appendLine(StringBuilder text, String name, String value) {
     text.append('\n').append(name).append(": ").append(value);
-  }
-
-  private static String bucket(String path) {
-    String rest = path.substring(SCHEME.length());
-    int slash = rest.indexOf('/');
-    return slash < 0 ? rest : rest.substring(0, slash);
   }
 }

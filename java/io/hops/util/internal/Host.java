@@ -81,6 +81,14 @@ public interface Host {
   String mode();
 
   /**
+   * Returns true if S3A reads the paths of a scheme here, with a role when there is one.
+   *
+   * @param scheme the scheme, such as {@code s3a}
+   * @return true for {@code s3a}, and for others that the configuration gives to S3A
+   */
+  boolean readsScheme(String scheme);
+
+  /**
    * Finds the provider that the user chose for one bucket.
    *
    * @param bucket the bucket

@@ -54,6 +54,11 @@ class PlainHost implements Host {
   }
 
   @Override
+  public boolean readsScheme(String scheme) {
+    return scheme.equals("s3a");
+  }
+
+  @Override
   public String findForeignProvider(String bucket) {
     return null;
   }

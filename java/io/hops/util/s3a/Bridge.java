@@ -111,15 +111,24 @@ public final class Bridge {
   }
 
   /** Calls {@code privateLookupIn(S3AFileSystem.class, lookup()).defineClass(bytes)}, which Java 8 lacks, by reflection. */
-  private static Class<?> define(String name) throws ReflectiveOperationException, IOException {
+  static Class<?> define(String name) throws ReflectiveOperationException, IOException {
     Object lookup =
         MethodHandles.class
             .getMethod("privateLookupIn", Class.class, MethodHandles.Lookup.class)
             .invoke(null, S3AFileSystem.class, MethodHandles.lookup());
-    return (Class<?>)
-        MethodHandles.Lookup.class
-            .getMethod("defineClass", byte[].class)
-            .invoke(lookup, (Object) bytes(name));
+    try {
+      return (Class<?>)
+          MethodHandles.Lookup.class
+              .getMethod("defineClass", byte[].class)
+              .invoke(lookup, (Object) bytes(name));
+    } catch (InvocationTargetException e) {
+      try {
+        // Another copy of this jar may have defined it a moment ago.
+        return Class.forName(name, true, S3AFileSystem.class.getClassLoader());
+      } catch (ClassNotFoundException none) {
+        throw e;
+      }
+    }
   }
 
   /** Reads the class from a resource: as a class file of our jar, another loader could find and define it too. */

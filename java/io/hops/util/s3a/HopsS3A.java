@@ -17,7 +17,7 @@ public final class HopsS3A extends DelegateToFileSystem {
    * @throws URISyntaxException when the URI is not legal
    */
   public HopsS3A(URI uri, Configuration configuration) throws IOException, URISyntaxException {
-    super(uri, new HopsS3AFileSystem(), configuration, "s3a", false);
+    super(uri, new HopsS3AFileSystem(), configuration, uri.getScheme(), false);
   }
 
   /** Returns -1 as Hadoop's own S3A does: S3 has no ports. */

@@ -2,6 +2,7 @@ package io.hops.util.s3a;
 
 import io.hops.util.exceptions.CloudCredentialException;
 import io.hops.util.internal.LiveRoles;
+import io.hops.util.internal.LiveSet;
 import java.io.IOException;
 import java.net.URI;
 import org.apache.hadoop.conf.Configuration;
@@ -22,49 +23,60 @@ public final class HopsS3AFileSystem extends S3AFileSystem {
    */
   @Override
   public void initialize(URI uri, Configuration configuration) throws IOException {
-    String damage = findDamage(uri.getHost(), configuration);
+    String damage = findDamage(uri, configuration);
     if (damage != null) {
       throw new IOException(
           "the Hadoop configuration was damaged in transit: " + damage + "; run the job again");
     }
-    Bridge.ensure();
     try {
       LiveRoles.applyToNewContext();
     } catch (CloudCredentialException e) {
       throw new IOException(e.getMessage(), e);
     }
-    super.initialize(uri, configuration);
+    LiveSet roles = RoleKeys.findRoles();
+    if (roles != null && !roles.buckets().isEmpty()) {
+      // An executor that started after the role hears of it from the first who opens a bucket here.
+      OpenFileSystems.match(roles.buckets());
+      open(uri, configuration, roles);
+    } else {
+      if (isNamed(uri, configuration)) {
+        Bridge.ensure();
+      }
+      super.initialize(uri, configuration);
+    }
+  }
+
+  /** Opens a bucket with its role, whatever the configuration knows of it. */
+  void open(URI uri, Configuration configuration, LiveSet roles) throws IOException {
+    Bridge.ensure();
+    super.initialize(uri, RoleKeys.withRole(configuration, uri.getHost(), roles));
   }
 
   /**
-   * Finds what is missing in a configuration that names this class; null when it is whole. A torn configuration must be an error
+   * Finds what is missing in a configuration that names this class; null when nothing is. A torn configuration must be an error
    * and never mean a stock chain.
    */
-  static String findDamage(String bucket, Configuration configuration) {
+  static String findDamage(URI uri, Configuration configuration) {
+    String bucket = uri.getHost();
+    if (!isNamed(uri, configuration)) {
+      return null;
+    }
     if (configuration.get(Keys.GENERATION) == null) {
       return Keys.GENERATION + " is missing";
     }
     String own = configuration.get(Keys.forBucket(bucket, Keys.PROVIDER));
-    if (configuration.get(Keys.forBucket(bucket, Keys.ROLE)) != null && isNoChoice(own)) {
+    if (configuration.get(Keys.forBucket(bucket, Keys.ROLE)) != null && RoleKeys.isNoChoice(own)) {
       return Keys.forBucket(bucket, Keys.PROVIDER) + " is missing beside the bucket's role";
     }
     String effective = own == null ? configuration.get(Keys.PROVIDER) : own;
-    if (configuration.get(Keys.ROLE) != null && isNoChoice(effective)) {
+    if (configuration.get(Keys.ROLE) != null && RoleKeys.isNoChoice(effective)) {
       return Keys.PROVIDER + " is missing beside the application's role";
     }
     return null;
   }
 
-  /** Returns true if nobody chose this provider: it is absent, or Hadoop's own default. */
-  private static boolean isNoChoice(String provider) {
-    if (provider == null || provider.trim().isEmpty()) {
-      return true;
-    }
-    if (Bridge.isOurs(provider)) {
-      return false;
-    }
-    Configuration defaults = new Configuration(false);
-    defaults.addResource("core-default.xml");
-    return provider.equals(defaults.get(Keys.PROVIDER));
+  /** Returns true if a configuration names this class. Otherwise it names Hadoop's, and came here by the {@link Entrance}. */
+  private static boolean isNamed(URI uri, Configuration configuration) {
+    return HopsS3AFileSystem.class.getName().equals(configuration.getTrimmed("fs." + uri.getScheme() + ".impl"));
   }
 }

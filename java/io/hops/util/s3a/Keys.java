@@ -29,6 +29,9 @@ public final class Keys {
   /** The file-system class for FileContext, which streaming checkpoints use. */
   public static final String ABSTRACT_FILE_SYSTEM = "fs.AbstractFileSystem.s3a.impl";
 
+  /** A class above the providers: with it S3A signs with delegation tokens, and never asks {@link #PROVIDER}. */
+  public static final String DELEGATION_TOKEN_BINDING = "fs.s3a.delegation.token.binding";
+
   /** The generation of the roles under which a job was planned. */
   public static final String GENERATION = "fs.s3a.hops.generation";
 

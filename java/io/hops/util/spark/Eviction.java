@@ -53,7 +53,7 @@ final class Eviction implements Function<Integer, String> {
   /** Runs on an executor and returns its id. */
   @Override
   public String call(Integer task) {
-    OpenFileSystems.evictForeign(Arrays.asList(buckets));
+    OpenFileSystems.match(Arrays.asList(buckets));
     return SparkEnv.get().executorId();
   }
 
@@ -199,7 +199,8 @@ final class Eviction implements Function<Integer, String> {
       }
       missing.retainAll(executors(context));
       LiveSet set = LiveStore.findCurrent();
-      return !missing.isEmpty() && set != null && !set.buckets().isEmpty();
+      boolean hasRoles = set != null && !set.buckets().isEmpty();
+      return !missing.isEmpty() && hasRoles != buckets.isEmpty();
     }
 
     /** Gives a task to each executor that is missing, in a job for each resource profile. */

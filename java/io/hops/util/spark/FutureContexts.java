@@ -2,21 +2,19 @@ package io.hops.util.spark;
 
 import io.hops.util.internal.Applied;
 import io.hops.util.internal.Effect;
-import io.hops.util.internal.LiveRole;
 import io.hops.util.internal.LiveStore;
 import io.hops.util.s3a.Bridge;
-import io.hops.util.s3a.Keys;
 import java.io.IOException;
-import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Set;
+import org.apache.hadoop.conf.Configuration;
 
 /**
  * Prepares SparkContexts that are made after a role.
  *
  * <p>Problem: nothing tells us when a context is made. Solution: Spark copies {@code spark.hadoop.*} system properties into each
- * SparkConf, so a new context finds our file-system class and provider, which are not secret. That class applies the rest when
- * it opens its first bucket ({@link io.hops.util.s3a.HopsS3AFileSystem}).
+ * SparkConf, so a new context finds our plugin, which applies the roles, and our file-system class and provider, which are not
+ * secret. Where a program sets other plugins, that class applies the rest when it opens its first bucket ({@link io.hops.util.s3a.HopsS3AFileSystem}).
  */
 final class FutureContexts implements Effect {
   private static final String HADOOP = "spark.hadoop.";
@@ -25,12 +23,12 @@ final class FutureContexts implements Effect {
   private final SavedKeys keys =
       new SavedKeys(
           PREFIX,
-          key -> System.getProperty(HADOOP + key),
+          key -> System.getProperty(property(key)),
           (key, value) -> {
             if (value == null) {
-              System.clearProperty(HADOOP + key);
+              System.clearProperty(property(key));
             } else {
-              System.setProperty(HADOOP + key, value);
+              System.setProperty(property(key), value);
             }
           });
   private Applied appliedBefore;
@@ -44,15 +42,26 @@ final class FutureContexts implements Effect {
       // Stays silent without S3A or a way into its class loader: the effect on the context itself will say so.
       return;
     }
-    Map<String, String> values = new LinkedHashMap<>();
-    String fileSystem = System.getProperty(HADOOP + Keys.FILE_SYSTEM, Mode.STOCK_FILE_SYSTEM);
-    mode.putCommonKeys(values, fileSystem, store.current().generation());
-    for (String bucket : buckets) {
-      LiveRole role = store.current().findOwn(bucket);
-      mode.putKeys(values, bucket, role);
-    }
+    Map<String, String> values = mode.keys(Schemes.of(configuration()), store.current(), buckets);
+    values.put(PluginSetting.KEY, PluginSetting.with(System.getProperty(PluginSetting.KEY)));
     appliedBefore = store.applied();
-    store.replace(keys.write(appliedBefore, values, key -> System.getProperty(HADOOP + key)));
+    store.replace(keys.write(appliedBefore, values, key -> System.getProperty(property(key))));
+  }
+
+  /** Names the property behind a key of Hadoop, or one of Spark itself. */
+  private static String property(String key) {
+    return key.startsWith("spark.") ? key : HADOOP + key;
+  }
+
+  /** Makes the configuration that a context would start with now. */
+  private static Configuration configuration() {
+    Configuration configuration = new Configuration();
+    for (String name : System.getProperties().stringPropertyNames()) {
+      if (name.startsWith(HADOOP)) {
+        configuration.set(name.substring(HADOOP.length()), System.getProperty(name));
+      }
+    }
+    return configuration;
   }
 
   @Override
@@ -68,7 +77,13 @@ final class FutureContexts implements Effect {
 
   @Override
   public void release(LiveStore store) {
+    Applied.WrittenKey plugins = find(store.applied(), PluginSetting.KEY);
     keys.release(store.applied());
+    String now = System.getProperty(PluginSetting.KEY);
+    // Others may have added theirs behind ours.
+    if (plugins != null && now != null && !now.equals(plugins.before)) {
+      System.setProperty(PluginSetting.KEY, PluginSetting.without(now));
+    }
   }
 
   /** Finds the property behind a key; null when we have not written it. */

@@ -3,8 +3,12 @@ package io.hops.util.spark;
 import io.hops.util.exceptions.CloudCredentialException;
 import io.hops.util.internal.LiveRoles;
 import io.hops.util.internal.RoleRequest;
+import io.hops.util.s3a.OpenFileSystems;
+import java.io.IOException;
 import java.util.Collections;
 import java.util.Map;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 import org.apache.spark.SparkContext;
 import org.apache.spark.api.plugin.DriverPlugin;
 import org.apache.spark.api.plugin.ExecutorPlugin;
@@ -15,10 +19,13 @@ import org.apache.spark.api.plugin.SparkPlugin;
  * Assumes a role from the configuration, without a line of code:
  * {@code spark.plugins=io.hops.util.spark.HopsSparkPlugin} and {@code spark.hops.role}, an ARN or {@code default}.
  *
- * <p>A context that cannot get its role does not start. Without {@code spark.hops.role} the plugin only applies roles that were
- * assumed before the context was made. In a Thrift or Connect server the plugin is the only way to a role.
+ * <p>A context that cannot get its role does not start. Without {@code spark.hops.role} the plugin applies roles that were assumed
+ * before the context was made; contexts that are made after a role have it by themselves. On executors it makes every task find
+ * open what the roles in use say. In a Thrift or Connect server the plugin is the only way to a role.
  */
 public final class HopsSparkPlugin implements SparkPlugin {
+  private static final Logger LOG = Logger.getLogger("io.hops.util");
+
   /** Called by Spark. */
   public HopsSparkPlugin() {}
 
@@ -28,6 +35,7 @@ public final class HopsSparkPlugin implements SparkPlugin {
       @Override
       public Map<String, String> init(SparkContext context, PluginContext plugin) {
         ActiveContext.setStarting(context);
+        PluginSetting.reachExecutors(context);
         return Collections.emptyMap();
       }
 
@@ -35,13 +43,12 @@ public final class HopsSparkPlugin implements SparkPlugin {
       @Override
       public void registerMetrics(String application, PluginContext plugin) {
         String role = plugin.conf().get("spark.hops.role", "");
+        if (role.isEmpty()) {
+          applyToNewContext();
+          return;
+        }
         try {
-          if (role.isEmpty()) {
-            LiveRoles.applyToNewContext();
-          } else {
-            String arn = role.equals("default") ? null : role;
-            LiveRoles.assumeForOperator(new RoleRequest().withRole(arn));
-          }
+          LiveRoles.assumeForOperator(new RoleRequest().withRole(role.equals("default") ? null : role));
         } catch (CloudCredentialException e) {
           throw new IllegalStateException("spark.hops.role cannot be assumed: " + e.getMessage(), e);
         }
@@ -56,6 +63,44 @@ public final class HopsSparkPlugin implements SparkPlugin {
 
   @Override
   public ExecutorPlugin executorPlugin() {
-    return null;
+    return new ExecutorPlugin() {
+      /** Leads configurations from before a role through our class, before the first task. */
+      @Override
+      public void init(PluginContext plugin, Map<String, String> extra) {
+        match();
+      }
+
+      /** Follows the roles that the driver has pushed since the last task. */
+      @Override
+      public void onTaskStart() {
+        match();
+      }
+    };
+  }
+
+  /** Applies roles that the program assumed before. A failure does not stop the context: who opens a bucket tries again, or fails. */
+  private static void applyToNewContext() {
+    try {
+      LiveRoles.applyToNewContext();
+    } catch (CloudCredentialException e) {
+      LOG.log(Level.WARNING, "the roles in use have not reached the new SparkContext yet: " + e.getMessage(), e);
+    }
+  }
+
+  private static void match() {
+    try {
+      OpenFileSystems.match();
+    } catch (LinkageError e) {
+      // There is no S3A here, so no bucket is open.
+      return;
+    } catch (IOException | RuntimeException e) {
+      // An executor whose plugin throws does not start.
+      LOG.log(Level.WARNING, "this executor may hold buckets open under another identity", e);
+    }
+  }
+
+  /** Returns true if the executors of a context are other JVMs, and no plugin of ours is there. */
+  static boolean isMissing(SparkContext context) {
+    return !context.isLocal() && !PluginSetting.isIn(context);
   }
 }

@@ -1,16 +1,11 @@
 package io.hops.util.spark;
 
-import io.hops.util.exceptions.CloudCredentialException;
 import io.hops.util.internal.LiveSet;
 import io.hops.util.internal.LiveStore;
 import io.hops.util.s3a.OpenFileSystems;
 import java.lang.ref.WeakReference;
-import java.util.Collection;
-import java.util.Collections;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.logging.Level;
-import java.util.logging.Logger;
 import org.apache.spark.SparkContext;
 import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerJobEnd;
@@ -23,8 +18,6 @@ import org.apache.spark.scheduler.SparkListenerJobEnd;
  * later job would read from what it opened. Solution: take them out again at the end of each job.
  */
 final class InFlightJobs extends SparkListener {
-  private static final Logger LOG = Logger.getLogger("io.hops.util");
-
   private static WeakReference<InFlightJobs> last = new WeakReference<>(null);
 
   private final SparkContext context;
@@ -55,24 +48,11 @@ final class InFlightJobs extends SparkListener {
   @Override
   public void onJobEnd(SparkListenerJobEnd end) {
     LiveSet set = LiveStore.findCurrent();
-    Set<String> buckets = set == null ? Collections.emptySet() : set.buckets();
-    OpenFileSystems.evictEarlier(buckets);
-    if (jobs.remove(end.jobId()) && !context.isLocal()) {
-      // The eviction is a job itself, and the thread that announces the end of jobs must not wait for it.
-      Thread thread = new Thread(() -> evictOnExecutors(buckets), "hops-credentials jobs in flight");
-      thread.setDaemon(true);
-      thread.start();
+    if (set != null) {
+      OpenFileSystems.match(set.buckets());
     }
-  }
-
-  private void evictOnExecutors(Collection<String> buckets) {
-    try {
-      Eviction.evictOn(context, Eviction.executors(context), buckets);
-    } catch (CloudCredentialException e) {
-      LOG.log(
-          Level.WARNING,
-          "a job that was in flight when the role was assumed may have left buckets open under another identity",
-          e);
+    if (jobs.remove(end.jobId()) && HopsSparkPlugin.isMissing(context)) {
+      ExecutorMatch.of(context).repeat(false);
     }
   }
 }

@@ -4,10 +4,13 @@ import io.hops.util.cloud.Credentials;
 import io.hops.util.exceptions.CloudCredentialException;
 import io.hops.util.internal.JvmSettings;
 import io.hops.util.internal.LiveRole;
+import io.hops.util.internal.LiveSet;
 import io.hops.util.internal.Native;
 import io.hops.util.s3a.Bridge;
 import io.hops.util.s3a.Keys;
 import java.io.IOException;
+import java.util.Collection;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.logging.Logger;
 import org.apache.hadoop.conf.Configuration;
@@ -22,11 +25,9 @@ import org.apache.spark.SparkContext;
 final class Mode {
   static final String LIVE = "live";
   static final String STATIC = "static";
-  static final String STOCK_FILE_SYSTEM = "org.apache.hadoop.fs.s3a.S3AFileSystem";
 
+  private static final String REQUIRED = "hops.credentials.require-live is set, and ";
   private static final Logger LOG = Logger.getLogger("io.hops.util");
-  static final String HOPS_FILE_SYSTEM = "io.hops.util.s3a.HopsS3AFileSystem";
-  private static final String HOPS_ABSTRACT_FILE_SYSTEM = "io.hops.util.s3a.HopsS3A";
 
   private final String provider;
   private final boolean hasStaticKeys;
@@ -45,17 +46,22 @@ final class Mode {
     // Comes first, so that a mistyped switch is refused even where it makes no difference.
     boolean hasStaticKeys = Native.loaded().hasStaticKeys(settings) && ActiveContext.findSharedServer() == null;
     boolean requiresLive = Native.loaded().requiresLive(settings);
+    String binding = Overrides.findBinding(configuration, LiveRole.APPLICATION);
+    if (requiresLive && binding != null) {
+      throw new CloudCredentialException(REQUIRED + Overrides.explainBinding(binding));
+    }
     String whyStatic;
     try {
       if (!context.isLocal() && !Delivery.hasChannel(context)) {
         whyStatic = explainMissingChannel(context);
       } else {
         String provider = Bridge.ensure();
-        String fileSystem = configuration.get(Keys.FILE_SYSTEM, STOCK_FILE_SYSTEM);
-        if (!context.isLocal() && isCustom(fileSystem)) {
+        showClasses(configuration);
+        String custom = context.isLocal() ? null : Schemes.of(configuration).findCustom();
+        if (custom != null) {
           // An executor does not define the bridge.
           if (!Bridge.isVisible()) {
-            throw new CloudCredentialException(explainOutOfReach(fileSystem));
+            throw new CloudCredentialException(explainOutOfReach(custom, configuration));
           }
           provider = Bridge.visibleProvider();
         }
@@ -68,9 +74,28 @@ final class Mode {
     }
     if (requiresLive) {
       throw new CloudCredentialException(
-          "hops.credentials.require-live is set, and credentials cannot be refreshed in S3A: " + whyStatic);
+          REQUIRED + "credentials cannot be refreshed in S3A: " + whyStatic);
     }
     return new Mode(null, true, whyStatic);
+  }
+
+  /**
+   * Makes a configuration find our classes by name: it has the class loader of whoever made the context, and our jar may have come
+   * later, into a loader below (a notebook that adds libraries). Copies have the same loader.
+   */
+  private static void showClasses(Configuration configuration) throws CloudCredentialException {
+    if (configuration.getClassByNameOrNull(Schemes.HOPS_FILE_SYSTEM) != null) {
+      return;
+    }
+    for (ClassLoader loader = Mode.class.getClassLoader(); loader != null; loader = loader.getParent()) {
+      if (loader == configuration.getClassLoader()) {
+        configuration.setClassLoader(Mode.class.getClassLoader());
+        return;
+      }
+    }
+    throw new CloudCredentialException(
+        "the class loader of the Hadoop configuration does not find the classes of hops-credentials; put its jar beside Spark, on"
+            + " spark.driver.extraClassPath, or make the SparkContext after the jar was added");
   }
 
   /** Makes the live mode with this provider and without static keys. */
@@ -78,15 +103,10 @@ final class Mode {
     return new Mode(provider, false, null);
   }
 
-  /** Returns true if a file-system class is neither Hadoop's nor ours. */
-  static boolean isCustom(String fileSystem) {
-    return !fileSystem.equals(STOCK_FILE_SYSTEM) && !fileSystem.equals(HOPS_FILE_SYSTEM);
-  }
-
-  static String explainOutOfReach(String fileSystem) {
-    return Keys.FILE_SYSTEM
+  static String explainOutOfReach(String key, Configuration configuration) {
+    return key
         + " is "
-        + fileSystem
+        + configuration.get(key)
         + ", and S3A on the executors cannot see our provider; put the jar of hops-credentials beside hadoop-aws, on"
         + " spark.driver.extraClassPath and spark.executor.extraClassPath, or remove that setting";
   }
@@ -130,26 +150,29 @@ final class Mode {
     return isLive() && provider.equals(own == null ? configuration.get(Keys.PROVIDER) : own);
   }
 
-  /** Puts the keys that do not depend on a bucket. They change nothing for buckets without a role. */
-  void putCommonKeys(Map<String, String> keys, String fileSystem, long generation) {
-    if (isLive()) {
-      // A class that the user chose stays.
-      if (!isCustom(fileSystem)) {
-        keys.put(Keys.FILE_SYSTEM, HOPS_FILE_SYSTEM);
+  /**
+   * Lists the keys of these roles in the order in which they must be written. Others copy the configuration meanwhile, and each
+   * beginning of this order is Hadoop's own S3A without a generation, which we can tell from the user's choice; or it is ours.
+   *
+   * @param schemes the schemes that S3A reads
+   * @param set the roles in use
+   * @param buckets those whose keys to list
+   */
+  Map<String, String> keys(Schemes schemes, LiveSet set, Collection<String> buckets) {
+    Map<String, String> keys = new LinkedHashMap<>();
+    for (String bucket : buckets) {
+      LiveRole role = set.findOwn(bucket);
+      keys.put(Keys.forBucket(bucket, Keys.ROLE), role.roleArn());
+      if (!isLive() || bucket.equals(LiveRole.APPLICATION) && hasStaticKeys) {
+        putStaticKeys(keys, bucket, role.credentials());
       }
-      keys.put(Keys.ABSTRACT_FILE_SYSTEM, HOPS_ABSTRACT_FILE_SYSTEM);
-      keys.put(Keys.GENERATION, Long.toString(generation));
+      keys.put(Keys.forBucket(bucket, Keys.PROVIDER), isLive() ? provider : Keys.TEMPORARY_PROVIDER);
     }
-  }
-
-  /** Puts the keys of one bucket, or of the application. */
-  void putKeys(Map<String, String> keys, String bucket, LiveRole role) {
-    keys.put(Keys.forBucket(bucket, Keys.PROVIDER), isLive() ? provider : Keys.TEMPORARY_PROVIDER);
-    keys.put(Keys.forBucket(bucket, Keys.ROLE), role.roleArn());
-    boolean isApplication = bucket.equals(LiveRole.APPLICATION);
-    if (!isLive() || isApplication && hasStaticKeys) {
-      putStaticKeys(keys, bucket, role.credentials());
+    if (isLive()) {
+      keys.put(Keys.GENERATION, Long.toString(set.generation()));
+      keys.putAll(schemes.ours());
     }
+    return keys;
   }
 
   /** Puts the three static keys, which hops-util set too. */

@@ -1,5 +1,6 @@
 package io.hops.util.spark;
 
+import io.hops.util.internal.LiveRole;
 import io.hops.util.s3a.Bridge;
 import io.hops.util.s3a.Keys;
 import java.lang.reflect.InvocationTargetException;
@@ -15,8 +16,27 @@ import scala.Option;
 final class Overrides {
   private Overrides() {}
 
-  /** Lists one sentence for each. */
-  static List<String> list(Configuration configuration) {
+  /**
+   * Lists one sentence for each.
+   *
+   * @param roles the buckets with a role; only the application's role can lose, but any is unknown to delegation tokens
+   */
+  static List<String> list(Configuration configuration, Set<String> roles) {
+    List<String> found = new ArrayList<>();
+    for (String bucket : roles) {
+      String binding = findBinding(configuration, bucket);
+      if (binding != null) {
+        found.add(explainBinding(binding));
+        break;
+      }
+    }
+    if (roles.contains(LiveRole.APPLICATION)) {
+      found.addAll(listBesideApplication(configuration));
+    }
+    return found;
+  }
+
+  private static List<String> listBesideApplication(Configuration configuration) {
     List<String> found = new ArrayList<>();
     Set<String> buckets = new TreeSet<>();
     for (Map.Entry<String, String> entry : new Configuration(configuration)) {
@@ -48,6 +68,20 @@ final class Overrides {
       }
     }
     return found;
+  }
+
+  /** Finds the class whose delegation tokens S3A reads a bucket with, whatever role it has; null when there is none. */
+  static String findBinding(Configuration configuration, String bucket) {
+    String all = configuration.getTrimmed(Keys.DELEGATION_TOKEN_BINDING, "");
+    String binding = configuration.getTrimmed(Keys.forBucket(bucket, Keys.DELEGATION_TOKEN_BINDING), all);
+    return binding.isEmpty() ? null : binding;
+  }
+
+  static String explainBinding(String binding) {
+    return "S3A reads with the delegation tokens of "
+        + binding
+        + " and never asks for the credentials of a role; remove "
+        + Keys.DELEGATION_TOKEN_BINDING;
   }
 
   /** Finds the provider that the user chose for this bucket alone; null when there is none, or it is ours. */

@@ -10,28 +10,53 @@ import org.apache.spark.SparkContext;
 final class ProductJar {
   private ProductJar() {}
 
-  /** Makes Spark send the jar to the executors, unless the user has already done so. */
-  static void ensure(SparkContext context) throws CloudCredentialException {
+  /**
+   * Makes Spark send the jar to the executors, unless they have it.
+   *
+   * @return where executors fetch it; null when they have it, or this class does not come from a jar
+   */
+  static String ensure(SparkContext context) throws CloudCredentialException {
+    File jar = find();
+    if (jar == null || isOnClassPath(context)) {
+      return null;
+    }
+    if (findUrl(context, jar) == null) {
+      context.addJar(jar.getPath());
+    }
+    return findUrl(context, jar);
+  }
+
+  /** Returns true if the administrator has put the jar on the class path of the executors. */
+  static boolean isOnClassPath(SparkContext context) throws CloudCredentialException {
+    File jar = find();
+    return jar != null && context.getConf().get("spark.executor.extraClassPath", "").contains(jar.getName());
+  }
+
+  private static File find() throws CloudCredentialException {
     CodeSource source = ProductJar.class.getProtectionDomain().getCodeSource();
     if (source == null || !"file".equals(source.getLocation().getProtocol())) {
-      return;
+      return null;
     }
-    File jar;
     try {
-      jar = new File(source.getLocation().toURI());
+      File jar = new File(source.getLocation().toURI());
+      return jar.isFile() ? jar : null;
     } catch (URISyntaxException e) {
       throw new CloudCredentialException("the path of the jar of hops-credentials is not a URI", e, 0);
     }
-    String systemPath = context.getConf().get("spark.executor.extraClassPath", "");
-    if (jar.isFile() && !list(context).contains(jar.getName()) && !systemPath.contains(jar.getName())) {
-      context.addJar(jar.getPath());
-    }
   }
 
-  /** Lists the jars that Spark sends to executors, as one text: the Seq of Scala 2.12 and that of 2.13 are two types. */
-  private static String list(SparkContext context) {
+  /** Finds the jar among those that Spark sends to executors. */
+  private static String findUrl(SparkContext context, File jar) {
     try {
-      return SparkContext.class.getMethod("listJars").invoke(context).toString();
+      // The Seq of Scala 2.12 and that of 2.13 are two types with this method in common.
+      Object urls = SparkContext.class.getMethod("listJars").invoke(context);
+      String text = (String) urls.getClass().getMethod("mkString", String.class).invoke(urls, ",");
+      for (String url : text.split(",")) {
+        if (url.endsWith("/" + jar.getName())) {
+          return url;
+        }
+      }
+      return null;
     } catch (ReflectiveOperationException e) {
       throw new IllegalStateException("this Spark does not tell which jars it has", e);
     }

@@ -1,11 +1,13 @@
 package io.hops.util.spark;
 
 import io.hops.util.internal.Findings;
+import io.hops.util.internal.LiveRole;
 import io.hops.util.internal.LiveSet;
 import io.hops.util.internal.LiveStore;
 import io.hops.util.s3a.Bridge;
-import io.hops.util.s3a.Keys;
 import java.io.IOException;
+import java.util.Collections;
+import java.util.Set;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.SparkContext;
 
@@ -42,20 +44,31 @@ final class SparkDoctor {
     } else {
       findings.problem("token channel", Mode.explainMissingChannel(context));
     }
-    String fileSystem = configuration.get(Keys.FILE_SYSTEM, Mode.STOCK_FILE_SYSTEM);
-    if (!context.isLocal() && Mode.isCustom(fileSystem) && !Bridge.isVisible()) {
-      findings.problem("file system", Mode.explainOutOfReach(fileSystem));
-    }
-    for (String override : Overrides.list(configuration)) {
+    examineFileSystem(context, configuration, findings);
+    LiveSet set = LiveStore.findCurrent();
+    boolean hasRole = set != null && !set.buckets().isEmpty();
+    Set<String> buckets = hasRole ? set.buckets() : Collections.singleton(LiveRole.APPLICATION);
+    for (String override : Overrides.list(configuration, buckets)) {
       findings.problem("override", override);
     }
-    LiveSet set = LiveStore.findCurrent();
-    if (set != null && !set.buckets().isEmpty()) {
+    if (hasRole) {
       if (mode.equals(Mode.STATIC)) {
         findings.problem("mode", "mode=static: credentials are not refreshed in S3A; act on the other problems");
       } else {
         findings.good("mode", "mode=" + mode);
       }
+    }
+  }
+
+  private static void examineFileSystem(SparkContext context, Configuration configuration, Findings findings) {
+    try {
+      String custom = context.isLocal() ? null : Schemes.of(configuration).findCustom();
+      if (custom != null && !Bridge.isVisible()) {
+        findings.problem("file system", Mode.explainOutOfReach(custom, configuration));
+      }
+    } catch (LinkageError e) {
+      // Another check has named the missing S3A.
+      return;
     }
   }
 }

@@ -98,12 +98,10 @@ final class SparkEffect implements Effect {
     try {
       Applied applied =
           writeKeys(store, mode, assigned, isReached ? appliedBefore : appliedBefore.withoutKeys(PREFIX));
-      if (assigned.contains(LiveRole.APPLICATION)) {
-        Overrides.list(configuration).forEach(LOG::warning);
-      }
+      Overrides.list(configuration, assigned).forEach(LOG::warning);
       deliver();
       if (mode.isLive()) {
-        reopenBuckets(foreign, executors, jobsInFlight);
+        reopenBuckets(store.current().buckets(), foreign.isEmpty() ? Collections.emptySet() : executors, jobsInFlight);
       } else {
         mode.warn(store.current().findOwn(assigned.iterator().next()));
       }
@@ -142,11 +140,7 @@ final class SparkEffect implements Effect {
   }
 
   private Applied writeKeys(LiveStore store, Mode mode, Set<String> assigned, Applied applied) {
-    Map<String, String> values = new LinkedHashMap<>();
-    mode.putCommonKeys(values, configuration.get(Keys.FILE_SYSTEM, Mode.STOCK_FILE_SYSTEM), store.current().generation());
-    for (String bucket : assigned) {
-      mode.putKeys(values, bucket, store.current().findOwn(bucket));
-    }
+    Map<String, String> values = mode.keys(Schemes.of(configuration), store.current(), assigned);
     return keys.write(applied, values, key -> valueWithoutUs(applied, key));
   }
 
@@ -165,14 +159,14 @@ final class SparkEffect implements Effect {
   }
 
   /** Makes every JVM open the buckets again that are open under another identity. */
-  private void reopenBuckets(Set<String> foreign, Set<String> executors, int[] jobsInFlight)
-      throws CloudCredentialException {
-    if (foreign.isEmpty()) {
-      return;
-    }
-    OpenFileSystems.evictForeign(foreign);
-    if (!executors.isEmpty() && !Eviction.isNeedless(context)) {
-      Eviction.evictSoonOn(context, executors, foreign);
+  private void reopenBuckets(Set<String> buckets, Set<String> executors, int[] jobsInFlight) throws CloudCredentialException {
+    boolean wasForeign = OpenFileSystems.match(buckets);
+    if (HopsSparkPlugin.isMissing(context)) {
+      // Whoever has a configuration from before the role has opened something with it, here or there.
+      if (!executors.isEmpty() && (wasForeign || !Eviction.isNeedless(context))) {
+        Eviction.evictSoonOn(context, executors, buckets);
+      }
+      ExecutorMatch.of(context).add(executors);
     }
     InFlightJobs.watch(context, jobsInFlight);
   }
@@ -199,6 +193,7 @@ final class SparkEffect implements Effect {
     if (appliedBefore != null) {
       store.replace(appliedBefore);
       pushAgain(store);
+      OpenFileSystems.match(store.current().buckets());
     }
   }
 
@@ -206,7 +201,10 @@ final class SparkEffect implements Effect {
   public void release(LiveStore store) {
     pushAgain(store);
     keys.release(store.applied());
-    OpenFileSystems.evictOurs();
+    OpenFileSystems.match(Collections.emptySet());
+    if (Mode.LIVE.equals(findMode(context)) && HopsSparkPlugin.isMissing(context)) {
+      ExecutorMatch.of(context).repeat(true);
+    }
   }
 
   /** Pushes the set after an undo or a release, if executors may hold an earlier one. */

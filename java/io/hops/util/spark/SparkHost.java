@@ -18,6 +18,7 @@ import java.util.Map;
 import java.util.function.Supplier;
 import org.apache.hadoop.security.UserGroupInformation;
 import org.apache.spark.SparkContext;
+import org.apache.spark.deploy.SparkHadoopUtil;
 
 /** A JVM with Spark on its class path: a driver, an executor, or one that has not made its SparkContext yet. */
 public final class SparkHost implements Host {
@@ -103,9 +104,25 @@ public final class SparkHost implements Host {
   }
 
   @Override
+  public boolean readsScheme(String scheme) {
+    SparkContext context = ActiveContext.get();
+    try {
+      // The second is what this JVM was started with, on an executor too.
+      return Schemes.of(context == null ? SparkHadoopUtil.get().conf() : context.hadoopConfiguration()).areReadByS3a(scheme);
+    } catch (LinkageError e) {
+      // Without S3A on the class path.
+      return scheme.equals("s3a");
+    }
+  }
+
+  @Override
   public String findForeignProvider(String bucket) {
     SparkContext context = ActiveContext.get();
-    return context == null ? null : Overrides.findForeignProvider(context.hadoopConfiguration(), bucket);
+    if (context == null) {
+      return null;
+    }
+    String binding = Overrides.findBinding(context.hadoopConfiguration(), bucket);
+    return binding == null ? Overrides.findForeignProvider(context.hadoopConfiguration(), bucket) : binding;
   }
 
   @Override

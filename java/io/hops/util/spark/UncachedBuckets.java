@@ -41,7 +41,7 @@ final class UncachedBuckets {
     for (Map.Entry<String, String> entry : new Configuration(configuration)) {
       Matcher implementation = IMPLEMENTATION.matcher(entry.getKey());
       boolean isFileSystem = implementation.matches();
-      if (isFileSystem && (implementation.group(1).equals("s3a") || entry.getValue().equals(Mode.HOPS_FILE_SYSTEM))) {
+      if (isFileSystem && (implementation.group(1).equals("s3a") || entry.getValue().equals(Schemes.HOPS_FILE_SYSTEM))) {
         String key = entry.getKey() + ".disable.cache";
         before.put(key, configuration.getRaw(key));
         configuration.set(key, "true");

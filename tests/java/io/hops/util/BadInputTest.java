@@ -76,6 +76,14 @@ class BadInputTest {
   }
 
   @Test
+  void aListOfBucketsThatIsEmptyIsNotTheWholeApplication() {
+    CredentialsProvider.AssumeRoleRequest request = CredentialsProvider.AssumeRoleRequest.builder().setRoleArn(READER);
+    IllegalArgumentException refused = assertThrows(IllegalArgumentException.class, () -> request.forBucket().send());
+    assertEquals("invalid buckets: there are none; leave forBucket out for the role of the application", refused.getMessage());
+    assertEquals(0, server.http.requests.size());
+  }
+
+  @Test
   void aRoleMappedToTheOtherProjectRole() {
     checkRefused(403, 380002, "ask the administrator to map the role to your project role");
   }

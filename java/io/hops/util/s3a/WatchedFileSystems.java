@@ -1,0 +1,42 @@
+package io.hops.util.s3a;
+
+import io.hops.util.internal.LiveSet;
+import java.io.IOException;
+import java.util.HashMap;
+import java.util.Map;
+import org.apache.hadoop.fs.FileSystem;
+
+/**
+ * What Hadoop keeps open, while a role is in use: refuses a file system that reads a bucket as somebody else.
+ *
+ * <p>Such a one comes from a configuration of before the role whose class loader is new to the {@link Entrance}. Its first user
+ * gets an error, and everybody after that the role.
+ */
+final class WatchedFileSystems extends HashMap<Object, FileSystem> {
+  private static final long serialVersionUID = 1L;
+
+  WatchedFileSystems(Map<Object, FileSystem> open) {
+    super(open);
+  }
+
+  /** Called by Hadoop when it has opened a bucket. */
+  @Override
+  public FileSystem put(Object key, FileSystem opened) {
+    if (OpenFileSystems.isS3a(opened.getClass())) {
+      LiveSet roles;
+      try {
+        roles = RoleKeys.findRoles();
+      } catch (IOException e) {
+        throw new IllegalStateException(e.getMessage(), e);
+      }
+      if (roles != null && !roles.buckets().isEmpty() && !OpenFileSystems.isRight(opened, roles.buckets())) {
+        Entrance.open();
+        throw new IllegalStateException(
+            "bucket "
+                + opened.getUri().getHost()
+                + " was about to be opened with a configuration from before its role; run the job again");
+      }
+    }
+    return super.put(key, opened);
+  }
+}

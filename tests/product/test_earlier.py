@@ -1,0 +1,82 @@
+"""What was made before the role reads as the role: RDDs, DataFrames, copied configurations, `s3://`, Spark's own fetches."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from rig.canary import leaks
+from rig.spark import SPARK_3_5, SPARK_4_1, Line, Place, Spark, reports
+from rig.stage import Stage
+from tests.programs import compiled
+
+S3 = {"spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem"}
+
+
+def of_stranger(stage: Stage) -> dict[str, str]:
+    """Returns static keys of somebody who may read every bucket, and the provider that takes them."""
+    return {
+        "spark.hadoop.fs.s3a.aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
+        "spark.hadoop.fs.s3a.access.key": stage.stranger.access_key_id,
+        "spark.hadoop.fs.s3a.secret.key": stage.stranger.secret_access_key,
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "master"),
+    [(SPARK_3_5, "local[2]"), (SPARK_3_5, "local-cluster[2,1,1024]"), (SPARK_4_1, "local-cluster[2,1,1024]")],
+    ids=lambda part: getattr(part, "spark", part),
+)
+def test_whatever_was_made_before_the_role_reads_as_the_role(line: Line, master: str, stage: Stage, tmp_path: Path) -> None:
+    site = stage.site
+    spark = Spark(line, 17, site.s3.endpoint, tmp_path, master, confs={**of_stranger(stage), **S3})
+    asked = len(site.s3.exchanges)
+    done = spark.submit(compiled(line), "Earlier", site.variables(site.scientist), stage.resource)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert leaks(site.secrets(), tmp_path, done.stdout, done.stderr) == []
+    found = reports(done.stdout)
+    assert found["before"] == [1, 1, "read", "read", "read"], found
+    assert found["unopened"] == ["read"] * 2, found
+    assert set(texts(found["earlier"])) == {"denied"}, found
+    assert found["now"] == ["read"] * 4 + ["denied"] * 4, found
+    assert found["fetched"] == [True], found
+    assert found["explained"] == ["s3://resource/test.csv is read with the application's role", f"role: {stage.resource}"]
+    if master != "local[2]":
+        assert found["replaced"] == ["denied", "read"] * 2, found
+    assert found["released"] == ["read"] * len(texts(found["released"])), found
+    signers = [signer for signer, _ in itertools.groupby(exchange.access_key_id for exchange in site.s3.exchanges[asked:])]
+    assert signers[0] == signers[-1] == stage.stranger.access_key_id
+    # A replacement fetches what the application added before any code of ours runs there.
+    assert len(signers) <= (3 if master == "local[2]" else 5), signers
+
+
+@pytest.mark.parametrize(("line", "product"), [(SPARK_3_5, Place.SYSTEM), (SPARK_4_1, Place.DRIVER)], ids=str)
+def test_a_context_made_after_the_role_leaves_no_moment_to_anybody_else(line: Line, product: Place, stage: Stage, tmp_path: Path) -> None:
+    site = stage.site
+    confs = {**of_stranger(stage), "spark.plugins": "OtherPlugin"}
+    if product == Place.SYSTEM:
+        # Spark itself fetches it with our class when an executor starts, before the jars of the job.
+        confs["spark.files"] = "s3a://resource/test.csv"
+    spark = Spark(line, 17, site.s3.endpoint, tmp_path, "local-cluster[1,2,1024]", product, confs=confs)
+    asked = len(site.s3.exchanges)
+    done = spark.submit(compiled(line), "Earlier", site.variables(site.scientist), stage.resource, str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = reports(done.stdout)
+    assert found["plugins"] == "OtherPlugin,io.hops.util.spark.HopsSparkPlugin"
+    assert found["mode"] == "mode=live"
+    assert found["tasks"] == ["denied"] * 2, found
+    assert found["restored"] is True
+    assert found["fetched"] == [product == Place.SYSTEM]
+    # The launcher of Spark looks at the files of the job before any program runs.
+    signers = itertools.dropwhile(
+        lambda signer: signer == stage.stranger.access_key_id, [exchange.access_key_id for exchange in site.s3.exchanges[asked:]]
+    )
+    assert stage.stranger.access_key_id not in set(signers)
+
+
+def texts(found: object) -> list[str]:
+    """Checks that a program reported a list, and returns it."""
+    assert isinstance(found, list)
+    return found

@@ -1,0 +1,112 @@
+import io.hops.util.CredentialsProvider
+import java.net.URI
+import org.apache.hadoop.conf.Configuration
+import org.apache.hadoop.fs.{FileContext, FileSystem, Path}
+import org.apache.spark.{SparkEnv, SparkFiles}
+import org.apache.spark.api.plugin.{DriverPlugin, ExecutorPlugin, SparkPlugin}
+import org.apache.spark.sql.SparkSession
+import org.apache.spark.util.SerializableConfiguration
+import scala.util.Try
+
+/**
+ * Reads with everything that knows a configuration from before the role: RDDs, DataFrames, catalogs with a copy, tasks that carry one, Spark
+ * itself. Arguments: a role that may read `resource` and not `other`.
+ */
+object Earlier {
+  private lazy val spark = SparkSession.builder.getOrCreate()
+  private lazy val context = spark.sparkContext
+
+  def main(arguments: Array[String]): Unit = arguments match {
+    case Array(role) => madeBefore(role)
+    case Array(role, directory) => inTwoTasks(role, directory)
+  }
+
+  private def madeBefore(role: String): Unit = {
+    val before = new Configuration(context.hadoopConfiguration)
+    val sent = new SerializableConfiguration(before)
+    val rdd = context.textFile("s3a://other/test.csv", 1)
+    val frame = spark.read.csv("s3a://other/test.csv")
+    Report("before", Seq(rdd.count(), frame.collect().length.toLong) ++ inTasks(sent, "s3://other/test.csv", "s3a://other/test.csv") :+
+      looked(before, "s3://other/test.csv"))
+
+    CredentialsProvider.assumeRole(role)
+    Report("unopened", inTasks(sent, "s3a://resource/test.csv") :+ looked(before, "s3a://resource/test.csv"))
+    Report("earlier", Seq(attempt(rdd.count()), attempt(rdd.map(identity).collect()), attempt(frame.collect()), attempt(frame.count()),
+      looked(before, "s3a://other/test.csv"), looked(before, "s3://other/test.csv")) ++
+      inTasks(sent, "s3a://other/test.csv", "s3://other/test.csv") :+
+      attempt(FileContext.getFileContext(new URI("s3a://other"), before).getFileStatus(new Path("s3a://other/test.csv"))))
+    val now = new SerializableConfiguration(context.hadoopConfiguration)
+    Report("now", Seq("s3a://resource/test.csv", "s3://resource/test.csv", "s3a://other/test.csv", "s3://other/test.csv")
+      .flatMap(path => looked(now.value, path) +: inTasks(now, path)))
+    context.addFile("s3a://resource/test.csv")
+    Report("fetched", executors(_ => new java.io.File(SparkFiles.get("test.csv")).length > 0))
+    Report("explained", CredentialsProvider.explain("s3://resource/test.csv").split("\n").take(2).toSeq)
+
+    if (!context.isLocal) {
+      replaceOne()
+      Report("replaced", Seq(sent, now).flatMap(conf => inTasks(conf, "s3a://other/test.csv", "s3a://resource/test.csv")))
+    }
+
+    CredentialsProvider.release()
+    val released = new SerializableConfiguration(context.hadoopConfiguration)
+    Report("released", looked(released.value, "s3a://other/test.csv") +: inTasks(released, "s3a://other/test.csv", "s3://other/test.csv"))
+    spark.stop()
+  }
+
+  /**
+   * Runs two tasks at once on one executor of a context that is made after the role: one has a configuration from before the role, and opens
+   * a bucket after the other has begun and before that reads from it.
+   */
+  private def inTwoTasks(role: String, directory: String): Unit = {
+    val strangers = new Configuration
+    sys.props.foreach { case (name, value) => if (name.startsWith("spark.hadoop.")) strangers.set(name.stripPrefix("spark.hadoop."), value) }
+    val plugins = System.getProperty("spark.plugins")
+    CredentialsProvider.assumeRole(role)
+    Report("plugins", context.getConf.get("spark.plugins"))
+    Report("mode", CredentialsProvider.explain("s3a://resource/test.csv").split("\n").find(_.startsWith("mode=")))
+    val sent = new SerializableConfiguration(strangers)
+    val now = new SerializableConfiguration(context.hadoopConfiguration)
+    Report("tasks", context.parallelize(Seq("now", "earlier"), 2).map { name =>
+      val begun = new java.io.File(directory, "begun")
+      val opened = new java.io.File(directory, "opened")
+      if (name == "now") begun.createNewFile() else await(begun)
+      if (name == "now") await(opened)
+      val found = looked((if (name == "now") now else sent).value, "s3a://other/test.csv")
+      opened.createNewFile()
+      found
+    }.collect().toSeq)
+    Report("fetched", executors(_ => SparkFiles.get("test.csv")).map(path => new java.io.File(path).length > 0))
+    CredentialsProvider.release()
+    Report("restored", System.getProperty("spark.plugins") == plugins)
+    spark.stop()
+  }
+
+  private def await(file: java.io.File): Unit = while (!file.exists) Thread.sleep(20)
+
+  /** Kills an executor, and returns when another one has taken its place. */
+  private def replaceOne(): Unit = {
+    val two = executors(_ => SparkEnv.get.executorId)
+    val victim = two.max
+    Try(context.parallelize(1 to 8, 8).foreach(_ => if (SparkEnv.get.executorId == victim) Runtime.getRuntime.halt(1)))
+    while (executors { _ => Thread.sleep(50); SparkEnv.get.executorId }.forall(two.contains)) Thread.sleep(100)
+  }
+
+  /** Looks at each path in tasks on every executor, and returns what they found, each once. */
+  private def inTasks(conf: SerializableConfiguration, paths: String*): Seq[String] =
+    paths.flatMap(path => executors { _ => Thread.sleep(20); looked(conf.value, path) })
+
+  private def executors[T: scala.reflect.ClassTag](task: Int => T): Seq[T] =
+    context.parallelize(1 to 8, 8).map(task).distinct().collect().toSeq
+
+  private def looked(conf: Configuration, path: String): String = attempt(FileSystem.get(new URI(path), conf).getFileStatus(new Path(path)))
+
+  private def attempt(read: => Any): String = Try(read).fold(
+    thrown => if (Report.causes(thrown).exists(_.contains("AccessDenied"))) "denied" else Report.causes(thrown).mkString(" < "),
+    _ => "read")
+}
+
+/** A plugin of somebody else. */
+class OtherPlugin extends SparkPlugin {
+  override def driverPlugin(): DriverPlugin = null
+  override def executorPlugin(): ExecutorPlugin = null
+}
