@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
-from rig import BUILD
+from rig import BUILD, ROOT
 from rig.deployment import Deployment
 from rig.process import environment, run
 from rig.spark import reports
@@ -17,6 +17,9 @@ from rig.spark import reports
 VENV = BUILD / "python-venv"
 #: The program that the wheel installs.
 PROGRAM = VENV / "bin" / "hops-credentials"
+
+#: Lets a program import `session_tokens`.
+SESSION_TOKENS = {"PYTHONPATH": str(ROOT / "tests" / "programs" / "python")}
 
 _PRELUDE = """\
 import json, logging, os, sys, time

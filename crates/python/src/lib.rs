@@ -9,9 +9,9 @@ mod endpoint;
 
 use std::error::Error as StdError;
 use std::ffi::OsString;
-use std::io::{PipeReader, pipe};
+use std::io::{PipeReader, PipeWriter, Write, pipe};
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, SystemTime};
 
@@ -46,7 +46,7 @@ mod _native {
 /// A question under way. The caller waits until its descriptor is readable, then takes the result.
 #[pyclass(frozen, module = "hops.credentials_provider._native")]
 struct Call {
-    ended: PipeReader,
+    ended: Arc<PipeReader>,
     thread: Mutex<Option<JoinHandle<Outcome>>>,
 }
 
@@ -75,14 +75,30 @@ impl Call {
         // Reads the environment before this package writes it, and with the lock held.
         Environment::at_first_use();
         let settings = Settings::from_environment();
-        let (ended, end) = pipe()?;
+        let (ended, writer) = pipe()?;
+        let ended = Arc::new(ended);
+        let end = End { writer, _reader: ended.clone() };
         let ask = move || {
-            // Closes when the thread ends, however it ends.
             let _end = end;
             job(&settings)
         };
         let thread = Builder::new().name("hops-credentials".to_owned()).spawn(ask)?;
         Ok(Self { ended, thread: Mutex::new(Some(thread)) })
+    }
+}
+
+/// Tells who waits for a call that its thread ends, also when it panics: by a byte. The end of the pipe would tell them
+/// nothing while a child that was forked meanwhile holds a copy of it.
+struct End {
+    writer: PipeWriter,
+    /// Where nobody waits any longer, writing would raise SIGPIPE.
+    _reader: Arc<PipeReader>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        // An empty pipe takes a byte.
+        let _ = self.writer.write_all(&[1]);
     }
 }
 
