@@ -48,3 +48,178 @@ def test_a_fork_during_a_fetch_holds_nobody(tmp_path: Path) -> None:
     )
 
     assert reported(done)["has its answer"] is True
+
+
+def test_a_forked_child_behind_an_endpoint_keeps_role_and_request(tmp_path: Path) -> None:
+    done = python(
+        tmp_path,
+        SESSION_TOKENS,
+        _SERVER,
+        """
+        server.lifetime = 4
+        first = assume_role(ROLE, refresh=True).access_key_id
+        session = boto3_session()
+        child = os.fork()
+        if child == 0:
+            report("renewed", until(lambda: current().access_key_id != first))
+            report("role", current().role_arn)
+            report("mode", current().mode)
+            report("static keys", os.environ.get("AWS_ACCESS_KEY_ID"))
+            late = boto3_session()
+            keys = {each.get_credentials().get_frozen_credentials().access_key for each in (session, late)}
+            report("shared", keys == {current().access_key_id})
+            release()
+            report("after release", late.get_credentials().get_frozen_credentials().access_key[:4])
+            os._exit(0)
+        report("status", os.waitpid(child, 0)[1])
+        report("asked", sorted({str(role) for role in server.asked}))
+        """,
+    )
+
+    found = reported(done)
+    role = "arn:aws:iam::000000000000:role/of-program"
+    assert found == {
+        "renewed": True,
+        "role": role,
+        "mode": "endpoint",
+        "static keys": None,
+        "shared": True,
+        "after release": "ASIA",
+        "status": 0,
+        "asked": [role],
+    }
+
+
+def test_the_thread_that_renews_survives_answers_writes_and_interrupts_that_fail(tmp_path: Path) -> None:
+    done = python(
+        tmp_path,
+        SESSION_TOKENS,
+        _SERVER,
+        """
+        import ctypes, io
+        log = io.StringIO()
+        logging.getLogger("hops.credentials_provider").addHandler(logging.StreamHandler(log))
+
+        def consistent():
+            # What a failing write leaves is the previous set, whole.
+            number = os.environ["AWS_ACCESS_KEY_ID"].removeprefix("ASIAPROGRAM").lstrip("0")
+            names = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+            return [os.environ[name].rsplit("-", 1)[1] for name in names] == [number, number]
+
+        def goes_on():
+            held = os.environ["AWS_ACCESS_KEY_ID"]
+            return until(lambda: os.environ["AWS_ACCESS_KEY_ID"] != held) and consistent()
+
+        server.lifetime = 3
+        assume_role(ROLE)
+        thread = refresher()
+
+        server.fields = {"sessionToken": "a\\0b"}
+        report("illegible", until(lambda: "fails" in log.getvalue()))
+        report("kept", [consistent(), refresher() is thread])
+        server.fields = {}
+        report("after an illegible answer", goes_on())
+
+        log.truncate(0)
+        putenv = os.putenv
+
+        def failing(name, value):
+            if name == b"AWS_SESSION_TOKEN" and not value.endswith(os.environb[name][-2:]):
+                raise OSError(12, "no memory for a variable")
+            putenv(name, value)
+
+        os.putenv = failing
+        report("unwritten", until(lambda: "no memory for a variable" in log.getvalue()))
+        report("whole", [consistent(), refresher() is thread])
+        os.putenv = putenv
+        report("after a failed write", goes_on())
+
+        for interrupt in (KeyboardInterrupt, SystemExit):
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(interrupt))
+            report(interrupt.__name__, [goes_on(), refresher() is thread])
+        """,
+    )
+
+    found = reported(done)
+    assert found == {
+        "illegible": True,
+        "kept": [True, True],
+        "after an illegible answer": True,
+        "unwritten": True,
+        "whole": [True, True],
+        "after a failed write": True,
+        "KeyboardInterrupt": [True, True],
+        "SystemExit": [True, True],
+    }
+    assert "canary" not in done.stderr
+
+
+def test_a_thread_that_could_not_start_or_has_died_is_started_by_the_next_call(tmp_path: Path) -> None:
+    done = python(
+        tmp_path,
+        SESSION_TOKENS,
+        _SERVER,
+        """
+        start = threading.Thread.start
+
+        def refused(thread):
+            if thread.name == "hops-credentials refresh":
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        before = dict(os.environ)
+        threading.Thread.start = refused
+        report("refused", outcome(lambda: assume_role(ROLE)))
+        report("unchanged", [before == dict(os.environ), current()])
+        threading.Thread.start = start
+        server.lifetime = 3
+        first = assume_role(ROLE).access_key_id
+        report("renews", until(lambda: os.environ["AWS_ACCESS_KEY_ID"] != first))
+        """,
+    )
+
+    assert reported(done) == {
+        "refused": ["RuntimeError", "can't start new thread", None],
+        "unchanged": [True, None],
+        "renews": True,
+    }
+
+
+def test_nobody_waits_for_a_fetch_who_has_good_credentials_and_equal_readers_share_a_file_system(tmp_path: Path) -> None:
+    done = python(
+        tmp_path,
+        {**SESSION_TOKENS, "AWS_DEFAULT_REGION": "us-east-1"},
+        _SERVER,
+        """
+        import asyncio
+        import s3fs
+        server.lifetime = 8
+        provide = polars_credential_provider(ROLE)
+        first = provide()[0]["aws_access_key_id"]
+        server.answers.clear()
+        # Due after half of its life.
+        until(lambda: provide() and len(server.asked) > 1)
+        begin = time.monotonic()
+        report("held", provide()[0]["aws_access_key_id"] == first)
+        report("seconds", time.monotonic() - begin)
+        server.answers.set()
+        report("renewed", until(lambda: provide()[0]["aws_access_key_id"] != first))
+
+        server.lifetime = 3600
+        made = [storage_options("arn:aws:iam::000000000000:role/of-files") for _ in range(3)]
+        report("sessions", len({id(options["session"]) for options in made}))
+        report("file systems", len({id(s3fs.S3FileSystem(**options)) for options in made}))
+
+        async def in_a_loop():
+            return storage_options(ROLE)["session"]
+
+        # A lock of asyncio belongs to one loop.
+        loops = [asyncio.run(in_a_loop()) for _ in range(2)]
+        report("of their own", len({id(session) for session in [*loops, storage_options(ROLE)["session"]]}))
+        """,
+    )
+
+    found = reported(done)
+    seconds = found.pop("seconds")
+    assert isinstance(seconds, float) and seconds < 1
+    assert found == {"held": True, "renewed": True, "sessions": 1, "file systems": 1, "of their own": 3}

@@ -9,7 +9,7 @@ use std::thread::Builder;
 use hops_credentials_cli::credentials_endpoint::{self, CredentialsEndpoint};
 use hops_credentials_cli::token_file::TokenFile;
 use hops_credentials_core::blocking::block_on;
-use hops_credentials_core::variables::{self, Change};
+use hops_credentials_core::variables;
 use pyo3::prelude::*;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
@@ -22,29 +22,23 @@ pub(super) struct Endpoint {
     endpoint: Arc<CredentialsEndpoint>,
     token_file: Mutex<Option<TokenFile>>,
     token_path: PathBuf,
-    changes: Vec<Change>,
     listener: RawFd,
     stop: Mutex<Option<oneshot::Sender<()>>>,
+    process: u32,
 }
 
 #[pymethods]
 impl Endpoint {
     #[new]
-    fn new(
-        py: Python<'_>,
-        access_key_id: String,
-        secret_access_key: String,
-        session_token: String,
-        expiration: f64,
-        role: Option<String>,
-    ) -> PyResult<Self> {
-        let credentials = credentials(access_key_id, secret_access_key, session_token, expiration, role);
+    fn new(py: Python<'_>) -> PyResult<Self> {
         let made = || {
-            let (endpoint, socket) = CredentialsEndpoint::bind(credentials)?;
+            // These have expired, so nobody gets them.
+            let none = credentials(String::new(), String::new(), String::new(), 0.0, None);
+            let (endpoint, socket) = CredentialsEndpoint::bind(none)?;
             let token_file = TokenFile::create(&endpoint)?;
             Ok((endpoint, socket, token_file))
         };
-        Self::start(py, made().map_err(|error| exception(py, &error))?)
+        Self::start(made().map_err(|error| exception(py, &error))?)
     }
 
     /// Serves in place of an endpoint whose process has ended.
@@ -67,12 +61,13 @@ impl Endpoint {
             let token_file = TokenFile::resume(&endpoint, token_file)?;
             Ok((endpoint, socket, token_file))
         };
-        Self::start(py, made().map_err(|error| exception(py, &error))?)
+        Self::start(made().map_err(|error| exception(py, &error))?)
     }
 
     /// Returns the variables that lead readers here: name and value; None removes it.
-    fn changes(&self) -> Vec<(&'static str, Option<String>)> {
-        plain(self.changes.clone())
+    fn changes(&self, py: Python<'_>) -> PyResult<Vec<(&'static str, Option<String>)>> {
+        let changes = variables::for_endpoint(self.endpoint.url(), self.endpoint.token(), &self.token_path);
+        Ok(plain(block_on(changes).map_err(|error| exception(py, &error))?))
     }
 
     /// Returns the first arguments of `resume`: the URL, the token, and the path of its file.
@@ -89,12 +84,16 @@ impl Endpoint {
         expiration: f64,
         role: Option<String>,
     ) {
-        self.endpoint.publish(credentials(access_key_id, secret_access_key, session_token, expiration, role));
+        if self.serves() {
+            self.endpoint.publish(credentials(access_key_id, secret_access_key, session_token, expiration, role));
+        }
     }
 
     /// Keeps the error of a failed refresh. Readers get it once the credentials in use have expired.
     fn note(&self, error: String) {
-        self.endpoint.note(error);
+        if self.serves() {
+            self.endpoint.note(error);
+        }
     }
 
     /// Returns the listening socket. A forked child closes its copy.
@@ -104,19 +103,33 @@ impl Endpoint {
 
     /// Stops listening and removes the file of the token. Idempotent.
     fn close(&self) {
-        drop(self.stop.lock().expect("no holder panics").take());
+        let stop = self.stop.lock().expect("no holder panics").take();
+        if self.serves() {
+            drop(stop);
+        } else {
+            std::mem::forget(stop);
+        }
         drop(self.token_file.lock().expect("no holder panics").take());
     }
 }
 
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 impl Endpoint {
+    /// Whether this process serves. A forked child has a copy of the endpoint, and of locks that the thread which serves may
+    /// have held at the fork; these are left alone.
+    fn serves(&self) -> bool {
+        self.process == std::process::id()
+    }
+
     /// Serves the endpoint on a thread of its own.
     fn start(
-        py: Python<'_>,
         (endpoint, socket, token_file): (Arc<CredentialsEndpoint>, TcpListener, TokenFile),
     ) -> PyResult<Self> {
-        let changes = block_on(variables::for_endpoint(endpoint.url(), endpoint.token(), token_file.path()));
-        let changes = changes.map_err(|error| exception(py, &error))?;
         let listener = socket.as_raw_fd();
         let token_path = token_file.path().to_owned();
         let (stop, stopped) = oneshot::channel();
@@ -126,9 +139,9 @@ impl Endpoint {
             endpoint,
             token_file: Mutex::new(Some(token_file)),
             token_path,
-            changes,
             listener,
             stop: Mutex::new(Some(stop)),
+            process: std::process::id(),
         })
     }
 }

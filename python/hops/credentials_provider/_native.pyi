@@ -25,19 +25,15 @@ class Call:
         """
 
 class Endpoint:
-    """The container-credentials endpoint on loopback, on a thread of its own. It serves from its making until `close`."""
+    """The container-credentials endpoint on loopback, on a thread of its own. It serves from its making until `close`.
 
-    def __new__(
-        cls,
-        access_key_id: str,
-        secret_access_key: str,
-        session_token: str,
-        expiration: float,
-        role: str | None,
-    ) -> Endpoint:
-        """Makes an endpoint with a token of its own, kept in a private file, and hands out these credentials.
+    In a forked child, which has no such thread, `publish`, `note` and `close` do nothing.
+    """
 
-        `expiration` is an instant, `role` the ARN. Raises CloudCredentialError when it can make no socket or file.
+    def __new__(cls) -> Endpoint:
+        """Makes an endpoint with a token of its own, kept in a private file. It hands out nothing before `publish`.
+
+        Raises CloudCredentialError when it can make no socket or file.
         """
 
     @staticmethod
@@ -58,7 +54,10 @@ class Endpoint:
         """
 
     def changes(self) -> list[Change]:
-        """Returns the variables that lead readers to this endpoint."""
+        """Returns the variables that lead readers to this endpoint.
+
+        Raises NotConfiguredError when there is something that readers prefer to it and that no variable takes away.
+        """
 
     def resume_arguments(self) -> tuple[str, str, PathLike[str]]:
         """Returns the first arguments of `resume`: the URL, the token (secret), and the path of its file."""

@@ -49,18 +49,18 @@ class Role:
         self.endpoint = endpoint or self.endpoint
 
     def renew(self, fetched: Fetched) -> None:
-        """Tells readers of newer credentials, unless the role has been replaced."""
+        """Tells readers of newer credentials, unless the role has been replaced. When it raises, readers have the previous ones."""
         with state.lock:
             if state.role is not self:
                 return
             has_failed = self.renewal.failures > 0
-            self.renewal.succeed(fetched)
-            if self.endpoint is not None:
-                self.endpoint.publish(*fetched.values())
-            elif _environment.is_ours():
-                _environment.write(self.changes())
-            else:
-                LOG.warning("the AWS variables of this process are no longer those of %s, and stay as they are", fetched.role_arn)
+            before = self.renewal
+            self.renewal = Renewal(fetched)
+            try:
+                self._deliver()
+            except BaseException:
+                self.renewal = before
+                raise
             if has_failed:
                 LOG.warning(
                     "recovered: refresh of %s works again, access key %s, ends %s",
@@ -69,11 +69,20 @@ class Role:
                     utc_text(fetched.expires()),
                 )
 
-    def note_failure(self, error: Exception) -> None:
+    def _deliver(self) -> None:
+        if self.endpoint is not None:
+            self.endpoint.publish(*self.fetched.values())
+        elif _environment.is_ours():
+            _environment.write(self.changes())
+        else:
+            LOG.warning("the AWS variables of this process are no longer those of %s, and stay as they are", self.fetched.role_arn)
+
+    def note_failure(self, error: BaseException) -> None:
         """Logs why there are no newer credentials, and tells those who ask the endpoint once these have expired."""
         with state.lock:
             if state.role is not self:
                 return
+            text = str(error) or type(error).__name__
             now = time.monotonic()
             is_first = self.renewal.failures == 0
             if is_first:
@@ -84,11 +93,11 @@ class Role:
                     self.fetched.role_arn,
                     self._failing_since_text(),
                     utc_text(self.fetched.expires()),
-                    error,
+                    text,
                 )
                 self._remind_at = now + _REMIND_SECONDS
             if self.endpoint is not None:
-                self.endpoint.note(str(error))
+                self.endpoint.note(text)
             self.renewal.fail()
 
     def explain(self) -> list[str]:
@@ -134,19 +143,16 @@ def current() -> Credentials | None:
     return None if role is None else role.fetched.to_credentials(role.mode())
 
 
-def role_arn() -> str | None:
-    """Returns the role in use; None without one, or when the server did not say which role its default is."""
+def request() -> Request | None:
+    """Returns what was asked for the role in use, with its ARN where the server said it; None when no role is in use."""
     role = state.role
-    return None if role is None else role.fetched.role_arn
+    return None if role is None else role.asked
 
 
-def newest_for(role_arn: str | None) -> Fetched | None:
-    """Returns the newest credentials of the role in use, if it is this role and they have not expired."""
+def newest_for(asked: Request) -> Fetched | None:
+    """Returns the newest credentials of the role in use, if it is the one asked for and they have not expired."""
     role = state.role
-    if role is None:
-        return None
-    fetched = role.fetched
-    return fetched if fetched.role_arn == role_arn and fetched.left() > 0 else None
+    return role.fetched if role is not None and role.asked == asked and role.fetched.left() > 0 else None
 
 
 def explain() -> list[str]:

@@ -43,23 +43,23 @@ class Request:
 
 def request(
     *,
-    role_arn: str | None,
-    role_session_name: str | None,
-    duration_seconds: int | None,
-    external_id: str | None,
-    policy: str | None,
-    policy_arns: Sequence[str],
-    tags: Mapping[str, str] | None,
-    source_identity: str | None,
+    role_arn: str | None = None,
+    role_session_name: str | None = None,
+    duration_seconds: int | None = 3600,
+    external_id: str | None = None,
+    policy: str | None = None,
+    policy_arns: Sequence[str] = (),
+    tags: Mapping[str, str] | None = None,
+    source_identity: str | None = None,
 ) -> Request:
-    """Makes a request of the arguments of a call. Empty text counts as None."""
+    """Makes a request of the arguments of a call. Empty text counts as None, and a single policy ARN as a sequence of one."""
     return Request(
         role_arn or None,
         role_session_name or None,
         duration_seconds or 0,
         external_id or None,
         policy or None,
-        tuple(policy_arns),
+        (policy_arns,) if isinstance(policy_arns, str) else tuple(policy_arns),
         tuple((tags or {}).items()),
         source_identity or None,
     )
@@ -120,11 +120,11 @@ class Source(Protocol):
     #: Whether this process serves the endpoint of the role, if the role has one.
     serves_endpoint: bool = True
 
-    def fetch(self) -> Fetched:
+    def fetch(self, held: str = "") -> Fetched:
         """Returns a new set.
 
-        Raises CloudCredentialError when the source has none (SourceGone when it has ended), NotRenewed when it has none yet, ValueError
-        when no service would accept the request.
+        Raises CloudCredentialError when the source has none (SourceGone when it has ended), NotRenewed when somebody else renews and still
+        has the set whose access key id is `held`, ValueError when no service would accept the request.
         """
 
     def mode(self, local_mode: str) -> str:
@@ -161,6 +161,10 @@ class Source(Protocol):
         """Ends the use of the role at the source."""
         return
 
+    def give_way(self, before: Source | None) -> None:
+        """Undoes at the source what the first `fetch` did there: the role is not used after all, and `before` remains."""
+        del before
+
 
 class NativeSource(Source):
     """The role-mapping server or STS, asked by the native library of this process."""
@@ -172,7 +176,8 @@ class NativeSource(Source):
         #: The SparkContext that cannot hold the role: handing over failed, or its JVM has ended or is another process's.
         self._refused_by = refused_by
 
-    def fetch(self) -> Fetched:
+    def fetch(self, held: str = "") -> Fetched:
+        del held
         asked = self._asked
         call = _native.assume_role(
             asked.role_arn,

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 
 from . import _native
 from ._errors import BadAnswerError, CloudCredentialError, NotConfiguredError, RefusedError, UnavailableError
-from ._source import Fetched, NativeSource, NotRenewed, Request, Source, SourceGone
+from ._source import LOG, Fetched, NativeSource, NotRenewed, Request, Source, SourceGone
 
 _Builder = TypeVar("_Builder")
 
@@ -38,19 +38,19 @@ class JvmSource(Source):
     def __init__(self, jvm: Any, asked: Request) -> None:
         self._jvm = jvm
         self._asked = asked
-        self._last_key = ""
+        self._has_assumed = False
 
-    def fetch(self) -> Fetched:
+    def fetch(self, held: str = "") -> Fetched:
         """Assumes the role at first, and follows the JVM from then on."""
         with _java_exceptions(), _log_held_off():
             gateway = _gateway(self._jvm)
-            text = gateway.current() if self._last_key else gateway.assume(self._request())
+            text = gateway.current() if self._has_assumed else gateway.assume(self._request())
+        self._has_assumed = True
         if text is None:
             raise NotConfiguredError("the JVM has released the role; call assume_role again")
         access_key_id, secret_access_key, session_token, expiration, role_arn, refresh_in = text.split("\n")
-        if access_key_id == self._last_key:
+        if access_key_id == held:
             raise NotRenewed
-        self._last_key = access_key_id
         self._asked = self._asked.pinned_to(role_arn)
         expires_at = int(expiration) / 1000
         return Fetched(
@@ -80,6 +80,16 @@ class JvmSource(Source):
     def release(self) -> None:
         with suppress(SourceGone), _java_exceptions():
             _facade(self._jvm).release()
+
+    def give_way(self, before: Source | None) -> None:
+        if isinstance(before, JvmSource):
+            try:
+                before._has_assumed = False
+                before.fetch()
+                return
+            except Exception as error:
+                LOG.warning("Spark cannot go back to the role that was in use, so it has none: %s", error)
+        self.release()
 
     def _request(self) -> Any:
         asked = self._asked
