@@ -56,6 +56,7 @@ def test_the_result_is_a_mapping_as_in_the_original_and_has_attributes(site: Dep
         report("current", current().access_key_id == credentials.access_key_id)
         report("again", [assume_role(get_role(1)).role_arn, assume_role().role_arn])
         report("type", outcome(lambda: get_role("first")))
+        report("bool", outcome(lambda: get_role(True)))
         """,
     )
 
@@ -87,6 +88,7 @@ def test_the_result_is_a_mapping_as_in_the_original_and_has_attributes(site: Dep
     assert found["current"] is True
     assert found["again"] == [reader, reader]
     assert found["type"] == ["ValueError", "invalid role id: 'first' is neither a number nor \"default\"", None]
+    assert found["bool"] == ["ValueError", "invalid role id: True is neither a number nor \"default\"", None]
     assert leaks(site.secrets(), tmp_path, done.stdout, done.stderr) == []
 
 
@@ -150,15 +152,19 @@ def test_a_later_call_reaches_clients_of_the_default_session(site: Deployment, t
         assume_role()
         report("first", [read("resource"), read("other"), fetched()])
         os.environ["API_KEY"] = os.environ["OWNER"]
+        boto3.setup_default_session(region_name="eu-north-1")
         assume_role()
         report("second", [read("resource"), read("other"), fetched()])
+        report("region", boto3.client("s3").meta.region_name)
         release()
+        report("region after release", boto3.client("s3").meta.region_name)
         """,
     )
 
     found = reported(done)
     assert found["first"] == ["1,one", "AccessDenied", ["1,one", "AccessDenied"]]
     assert found["second"] == ["AccessDenied", "4,four", ["AccessDenied", "4,four"]]
+    assert found["region"] == found["region after release"] == "eu-north-1"
 
 
 def test_release_puts_back_what_was_there_unless_somebody_else_wrote(site: Deployment, tmp_path: Path) -> None:
@@ -315,12 +321,33 @@ def test_what_only_sts_takes_reaches_it(site: Deployment, tmp_path: Path) -> Non
             asked = {name: value for name, value in whole.items() if name != left_out}
             report(left_out, outcome(lambda: assume_role(os.environ["ROLE"], **asked))[0])
         report("whole", outcome(lambda: assume_role(os.environ["ROLE"], **whole).role_arn))
+        in_use, by_name = boto3_session(), boto3_session(os.environ["ROLE"])
+        release()
+
+        def named(session):
+            client = session.client("sts", endpoint_url=os.environ["AWS_ENDPOINT_URL_STS"], region_name="us-east-1")
+            return client.get_caller_identity()["Arn"].split("/")[-1]
+
+        # The role is not in use any more, and STS would refuse whatever lacks a part of the request.
+        report("pinned", [outcome(lambda: named(session)) for session in (in_use, by_name)])
+        report("arguments", outcome(lambda: named(boto3_session(os.environ["ROLE"], **whole))))
+        report("of polars", outcome(lambda: len(polars_credential_provider(os.environ["ROLE"], **whole)()[0])))
+        report("without", outcome(lambda: named(boto3_session(os.environ["ROLE"])))[0])
+        report("unknown", outcome(lambda: storage_options(os.environ["ROLE"], session="night-job"))[0])
         """,
     )
 
     found = reported(done)
     refused = dict.fromkeys(("external_id", "tags", "role_session_name"), "RefusedError")
-    assert found == {**refused, "whole": role}
+    assert found == {
+        **refused,
+        "whole": role,
+        "pinned": ["night-job", "night-job"],
+        "arguments": "night-job",
+        "of polars": 3,
+        "without": "RefusedError",
+        "unknown": "TypeError",
+    }
     assert "canary-external" not in done.stdout + done.stderr
 
 

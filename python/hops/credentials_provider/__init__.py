@@ -110,6 +110,8 @@ def get_role(role_id: int | str | None = "default") -> str:
         number = None
     else:
         try:
+            if isinstance(role_id, bool):
+                raise TypeError
             number = int(role_id)
         except (TypeError, ValueError):
             raise ValueError(f'invalid role id: {role_id!r} is neither a number nor "default"') from None
