@@ -88,7 +88,7 @@ def test_the_result_is_a_mapping_as_in_the_original_and_has_attributes(site: Dep
     assert found["current"] is True
     assert found["again"] == [reader, reader]
     assert found["type"] == ["ValueError", "invalid role id: 'first' is neither a number nor \"default\"", None]
-    assert found["bool"] == ["ValueError", "invalid role id: True is neither a number nor \"default\"", None]
+    assert found["bool"] == ["ValueError", 'invalid role id: True is neither a number nor "default"', None]
     assert leaks(site.secrets(), tmp_path, done.stdout, done.stderr) == []
 
 

@@ -17,6 +17,7 @@ from typing import Any, TypeVar, cast
 from . import _native
 from ._errors import BadAnswerError, CloudCredentialError, NotConfiguredError, RefusedError, UnavailableError
 from ._source import LOG, Fetched, NativeSource, NotRenewed, Request, Source, SourceGone
+from ._spark_jars import configured_jars
 
 _Builder = TypeVar("_Builder")
 
@@ -120,13 +121,14 @@ def driver(asked: Request) -> JvmSource | None:
 
 
 def configure(builder: _Builder, made: Callable[[], None]) -> _Builder:
-    """Gives the jar of this wheel to the sessions that a `SparkSession.builder` makes. Calls `made` after each.
+    """Gives the jar of this wheel to the sessions that a `SparkSession.builder` makes, beside their other jars. Calls `made` after each.
 
     Raises NotConfiguredError when this wheel has no jar.
     """
+    own = str(_jar())
     options: dict[str, Any] = getattr(builder, "_options", {})
-    jars = [name for name in str(options.get("spark.jars", "")).split(",") if name]
-    configured: Any = builder.config("spark.jars", ",".join([*jars, str(_jar())]))  # type: ignore[attr-defined]
+    jars = str(options["spark.jars"]).split(",") if options.get("spark.jars") else configured_jars()
+    configured: Any = builder.config("spark.jars", ",".join(dict.fromkeys([*jars, own])))  # type: ignore[attr-defined]
     make = configured.getOrCreate
 
     def get_or_create() -> Any:
