@@ -174,7 +174,8 @@ def test_release_puts_back_what_was_there_unless_somebody_else_wrote(site: Deplo
         {**_variables(site, site.scientist), **before},
         """
         def ours():
-            names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "HOPS_CREDENTIALS_ISSUED"]
+            names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "HOPS_CREDENTIALS_ISSUED",
+                     "AWS_CREDENTIAL_EXPIRATION"]
             return {name: os.environ[name] for name in names if name in os.environ}
 
         release()
@@ -191,9 +192,16 @@ def test_release_puts_back_what_was_there_unless_somebody_else_wrote(site: Deplo
     )
 
     found = reported(done)
-    assert found["assumed"] == ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "HOPS_CREDENTIALS_ISSUED"]
+    assert found["assumed"] == [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_CREDENTIAL_EXPIRATION",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "HOPS_CREDENTIALS_ISSUED",
+    ]
     assert found["released"] == [before, None]
-    assert found["kept"] == {**before, "AWS_ACCESS_KEY_ID": "later"}
+    # The rest of the earlier credentials does not come back beside somebody else's key.
+    assert found["kept"] == {"AWS_ACCESS_KEY_ID": "later"}
 
 
 def test_what_is_refused_changes_nothing_and_says_who_can_act(site: Deployment, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ use pyo3::prelude::*;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-use super::{credentials, exception, plain};
+use super::environment::{self, Plan};
+use super::{exception, new_credentials};
 
 /// The container-credentials endpoint. It serves until it is closed.
 #[pyclass(frozen, module = "hops.credentials_provider._native")]
@@ -33,7 +34,7 @@ impl Endpoint {
     fn new(py: Python<'_>) -> PyResult<Self> {
         let made = || {
             // These have expired, so nobody gets them.
-            let none = credentials(String::new(), String::new(), String::new(), 0.0, None);
+            let none = new_credentials(String::new(), String::new(), String::new(), 0.0, None);
             let (endpoint, socket) = CredentialsEndpoint::bind(none)?;
             let token_file = TokenFile::create(&endpoint)?;
             Ok((endpoint, socket, token_file))
@@ -55,7 +56,7 @@ impl Endpoint {
         expiration: f64,
         role: Option<String>,
     ) -> PyResult<Self> {
-        let credentials = credentials(access_key_id, secret_access_key, session_token, expiration, role);
+        let credentials = new_credentials(access_key_id, secret_access_key, session_token, expiration, role);
         let made = || {
             let (endpoint, socket) = CredentialsEndpoint::resume(&url, Zeroizing::new(token), credentials)?;
             let token_file = TokenFile::resume(&endpoint, token_file)?;
@@ -64,10 +65,11 @@ impl Endpoint {
         Self::start(made().map_err(|error| exception(py, &error))?)
     }
 
-    /// Returns the variables that lead readers here: name and value; None removes it.
-    fn changes(&self, py: Python<'_>) -> PyResult<Vec<(&'static str, Option<String>)>> {
-        let changes = variables::for_endpoint(self.endpoint.url(), self.endpoint.token(), &self.token_path);
-        Ok(plain(block_on(changes).map_err(|error| exception(py, &error))?))
+    /// Plans that readers find this endpoint.
+    fn plan(&self, py: Python<'_>) -> PyResult<Plan> {
+        let base = environment::base();
+        let effects = variables::for_endpoint(self.endpoint.url(), self.endpoint.token(), &self.token_path, &base);
+        Ok(Plan::of(block_on(effects).map_err(|error| exception(py, &error))?))
     }
 
     /// Returns the first arguments of `resume`: the URL, the token, and the path of its file.
@@ -85,7 +87,7 @@ impl Endpoint {
         role: Option<String>,
     ) {
         if self.serves() {
-            self.endpoint.publish(credentials(access_key_id, secret_access_key, session_token, expiration, role));
+            self.endpoint.publish(new_credentials(access_key_id, secret_access_key, session_token, expiration, role));
         }
     }
 
@@ -127,9 +129,7 @@ impl Endpoint {
     }
 
     /// Serves the endpoint on a thread of its own.
-    fn start(
-        (endpoint, socket, token_file): (Arc<CredentialsEndpoint>, TcpListener, TokenFile),
-    ) -> PyResult<Self> {
+    fn start((endpoint, socket, token_file): (Arc<CredentialsEndpoint>, TcpListener, TokenFile)) -> PyResult<Self> {
         let listener = socket.as_raw_fd();
         let token_path = token_file.path().to_owned();
         let (stop, stopped) = oneshot::channel();

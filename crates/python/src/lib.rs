@@ -6,6 +6,7 @@
 //! under the same lock.
 
 mod endpoint;
+mod environment;
 
 use std::error::Error as StdError;
 use std::ffi::OsString;
@@ -16,17 +17,17 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, SystemTime};
 
 use hops_credentials_cli as cli;
-use hops_credentials_core::base_identity::{Environment, default_profile_with_credentials};
+use hops_credentials_core::base_identity::Environment;
 use hops_credentials_core::blocking::block_on;
 use hops_credentials_core::credentials::Credentials;
 use hops_credentials_core::doctor;
 use hops_credentials_core::error::Error;
-use hops_credentials_core::renewal;
+use hops_credentials_core::renewal::{self, Clocks};
 use hops_credentials_core::request::{AssumeRole, Extras, SessionDuration};
 use hops_credentials_core::role::RoleMapping;
 use hops_credentials_core::settings::Settings;
 use hops_credentials_core::source::Source;
-use hops_credentials_core::variables::{self, Change};
+use hops_credentials_core::variables;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
@@ -37,9 +38,11 @@ mod _native {
     #[pymodule_export]
     use super::endpoint::Endpoint;
     #[pymodule_export]
+    use super::environment::{Plan, plan_credentials, plan_release, plan_renewal};
+    #[pymodule_export]
     use super::{
-        Call, assume_role, command_line, examine, explain, refresh_after, retry_after, role_mapping, role_mappings,
-        variables_for_credentials,
+        Call, assume_role, command_line, due, examine, explain, left, refresh_after, retry_after, role_mapping,
+        role_mappings, wait,
     };
 }
 
@@ -64,23 +67,23 @@ enum Answer {
 
 impl Call {
     fn begin(question: impl AsyncFnOnce(&Source) -> Result<Answer, Error> + Send + 'static) -> PyResult<Self> {
-        Self::begin_job(move |settings| {
+        Self::begin_job(move |settings, environment| {
             let mut warnings = Vec::new();
-            let answer = Source::ask(settings, |warning| warnings.push(warning), question);
+            let answer = Source::ask(settings, environment, |warning| warnings.push(warning), question);
             Outcome { answer, warnings }
         })
     }
 
-    fn begin_job(job: impl FnOnce(&Settings) -> Outcome + Send + 'static) -> PyResult<Self> {
-        // Reads the environment before this package writes it, and with the lock held.
-        Environment::at_first_use();
+    fn begin_job(job: impl FnOnce(&Settings, &Environment) -> Outcome + Send + 'static) -> PyResult<Self> {
+        // Read with the lock held under which this package writes.
+        let environment = environment::base();
         let settings = Settings::from_environment();
         let (ended, writer) = pipe()?;
         let ended = Arc::new(ended);
         let end = End { writer, _reader: ended.clone() };
         let ask = move || {
             let _end = end;
-            job(&settings)
+            job(&settings, &environment)
         };
         let thread = Builder::new().name("hops-credentials".to_owned()).spawn(ask)?;
         Ok(Self { ended, thread: Mutex::new(Some(thread)) })
@@ -162,8 +165,8 @@ fn role_mappings() -> PyResult<Call> {
 /// Asks for the findings (check, whether it is good, text), and for the report that people read.
 #[pyfunction]
 fn examine() -> PyResult<Call> {
-    Call::begin_job(|settings| Outcome {
-        answer: block_on(async { Ok(Answer::Findings(doctor::examine(settings).await)) }),
+    Call::begin_job(|settings, environment| Outcome {
+        answer: block_on(async { Ok(Answer::Findings(doctor::examine(settings, environment).await)) }),
         warnings: Vec::new(),
     })
 }
@@ -171,9 +174,7 @@ fn examine() -> PyResult<Call> {
 /// Says whose credentials a reader in this process finds.
 #[pyfunction]
 fn explain(py: Python<'_>) -> PyResult<String> {
-    let profile = block_on(default_profile_with_credentials(&Environment::from_process()));
-    let profile = profile.map_err(|error| exception(py, &error))?;
-    Ok(variables::explain(|name| std::env::var(name).ok(), profile.as_deref()))
+    block_on(variables::explain(&Environment::now(&[]))).map_err(|error| exception(py, &error))
 }
 
 /// Runs the command line with these arguments, the first of which is its name. Returns the exit code.
@@ -248,31 +249,43 @@ fn retry_after(failures: u32, left: f64, valid_for: f64, chance: f64) -> f64 {
     renewal::retry_after(failures, seconds(left), seconds(valid_for), chance).as_secs_f64()
 }
 
-/// Returns the variables by which readers find the credentials themselves: name and value; None removes it.
+/// Returns the seconds until `span` has passed since `since`.
 #[pyfunction]
-fn variables_for_credentials(
-    access_key_id: String,
-    secret_access_key: String,
-    session_token: String,
-) -> Vec<(&'static str, Option<String>)> {
-    let credentials = credentials(access_key_id, secret_access_key, session_token, 0.0, None);
-    plain(variables::for_credentials(&credentials, |name| std::env::var(name).ok()))
+fn due(since: (f64, f64), span: f64, now: (f64, f64)) -> f64 {
+    renewal::due(clocks(since), seconds(span), clocks(now)).as_secs_f64()
 }
 
-fn credentials(
+/// Returns the seconds after which to look again.
+#[pyfunction]
+fn wait(since: (f64, f64), span: f64, now: (f64, f64)) -> f64 {
+    renewal::wait(clocks(since), seconds(span), clocks(now)).as_secs_f64()
+}
+
+/// Returns the seconds for which credentials are good.
+#[pyfunction]
+fn left(since: (f64, f64), valid_for: f64, expiration: f64, now: (f64, f64)) -> f64 {
+    renewal::left(clocks(since), seconds(valid_for), instant(expiration), clocks(now)).as_secs_f64()
+}
+
+/// Converts one reading of both clocks.
+fn clocks((monotonic, wall): (f64, f64)) -> Clocks {
+    Clocks { monotonic: seconds(monotonic), wall: instant(wall) }
+}
+
+/// Converts seconds since 1970.
+fn instant(since_epoch: f64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + seconds(since_epoch)
+}
+
+fn new_credentials(
     access_key_id: String,
     secret_access_key: String,
     session_token: String,
     expiration: f64,
     role: Option<String>,
 ) -> Credentials {
-    let expiration = SystemTime::UNIX_EPOCH + seconds(expiration);
     let role = role.and_then(|role| role.parse().ok());
-    Credentials::new(access_key_id, secret_access_key, session_token, expiration, Duration::ZERO, role)
-}
-
-fn plain(changes: Vec<Change>) -> Vec<(&'static str, Option<String>)> {
-    changes.into_iter().map(|(name, value)| (name, value.map(|value| value.to_string()))).collect()
+    Credentials::new(access_key_id, secret_access_key, session_token, instant(expiration), Duration::ZERO, role)
 }
 
 /// Converts seconds. A negative number counts as 0.

@@ -20,7 +20,7 @@ from ._credentials import Credentials
 from ._errors import BadAnswerError, CloudCredentialError, NotConfiguredError, RefusedError, UnavailableError
 from ._readers import boto3_session, polars_credential_provider, storage_options
 from ._role_mapping import RoleMapping
-from ._source import await_answer, request
+from ._source import ask, request
 
 _Builder = TypeVar("_Builder")
 
@@ -115,7 +115,7 @@ def get_role(role_id: int | str | None = "default") -> str:
             number = int(role_id)
         except (TypeError, ValueError):
             raise ValueError(f'invalid role id: {role_id!r} is neither a number nor "default"') from None
-    (mapping,) = await_answer(_native.role_mapping(number))
+    (mapping,) = ask(_native.role_mapping, number)
     return RoleMapping(*mapping).role_arn
 
 
@@ -132,7 +132,7 @@ def get_role_mappings() -> list[RoleMapping]:
 
     Raises CloudCredentialError when there is no answer.
     """
-    return [RoleMapping(*mapping) for mapping in await_answer(_native.role_mappings())]
+    return [RoleMapping(*mapping) for mapping in ask(_native.role_mappings)]
 
 
 def configure(builder: _Builder) -> _Builder:
@@ -153,4 +153,4 @@ def doctor() -> str:
 
     Changes nothing. Takes up to a minute when something does not answer.
     """
-    return _spark.doctor() or str(await_answer(_native.examine())[1])
+    return _spark.doctor() or str(ask(_native.examine)[1])

@@ -39,7 +39,8 @@ def assume(asked: Request, refresh: bool) -> Credentials:
     endpoint = _native.Endpoint() if refresh else None
     try:
         if endpoint is not None:
-            endpoint.changes()
+            with state.lock:
+                endpoint.plan()
         source, fetched = _fetch(asked)
         with state.lock:
             try:
@@ -63,7 +64,7 @@ def release() -> None:
             return
         role.source.release()
         state.role = None
-        _environment.release()
+        _environment.apply(_native.plan_release())
         if role.endpoint is not None:
             role.endpoint.close()
         _forget_cached_sessions()
@@ -108,7 +109,10 @@ def _use(asked: Request, source: Source, fetched: Fetched, made: _native.Endpoin
     endpoint = made and (own or made)
     role = Role(asked.pinned_to(fetched.role_arn), source, Renewal(fetched), endpoint)
     _refresher.start()
-    _environment.write(role.changes())
+    plan = role.plan()
+    for warning in plan.warnings:
+        LOG.warning(warning)
+    _environment.apply(plan)
     if endpoint is not None:
         endpoint.publish(*fetched.values())
     elif own is not None:

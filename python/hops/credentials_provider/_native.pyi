@@ -11,6 +11,9 @@ from typing import Any
 #: The name of a variable and its new value; None to unset it.
 Change = tuple[str, str | None]
 
+#: One reading of both clocks: the monotonic one, which stands still while a machine sleeps, and the wall clock, which can be set.
+Clocks = tuple[float, float]
+
 class Call:
     """A question to a source, on a thread of its own. The caller waits until `fileno` is readable, then takes the result."""
 
@@ -23,6 +26,27 @@ class Call:
         The answer is what the function that made the call says, or the exception to raise: a CloudCredentialError. May be called once.
         Raises RuntimeError when called again, and after a panic in native code.
         """
+
+class Plan:
+    """The writes that a change of the environment takes, each the name of a variable and its new value; None removes it.
+
+    Planned, applied and kept under one lock.
+    """
+
+    @property
+    def writes(self) -> list[Change]:
+        """The writes, in order. Holds secrets."""
+
+    @property
+    def undo(self) -> list[Change]:
+        """The writes, in order, that undo them when one fails. Holds secrets."""
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should hear, a sentence each."""
+
+    def keep(self) -> None:
+        """Notes that the writes have been made. From then on the library knows which values are ours, and what stood there before."""
 
 class Endpoint:
     """The container-credentials endpoint on loopback, on a thread of its own. It serves from its making until `close`.
@@ -53,8 +77,8 @@ class Endpoint:
         that is not one of such an endpoint.
         """
 
-    def changes(self) -> list[Change]:
-        """Returns the variables that lead readers to this endpoint.
+    def plan(self) -> Plan:
+        """Plans that readers find this endpoint.
 
         Raises NotConfiguredError when there is something that readers prefer to it and that no variable takes away.
         """
@@ -117,8 +141,26 @@ def retry_after(failures: int, left: float, valid_for: float, chance: float) -> 
     `refresh_after`.
     """
 
-def variables_for_credentials(access_key_id: str, secret_access_key: str, session_token: str) -> list[Change]:
-    """Returns the variables by which readers find the credentials themselves."""
+def due(since: Clocks, span: float, now: Clocks) -> float:
+    """Returns the seconds until `span` has passed since `since`, by the clock that says so first; 0 when it has."""
+
+def wait(since: Clocks, span: float, now: Clocks) -> float:
+    """Returns the seconds after which to look whether it is due: as `due`, but never longer than a machine may sleep unnoticed."""
+
+def left(since: Clocks, valid_for: float, expiration: float, now: Clocks) -> float:
+    """Returns the seconds for which credentials are good that were valid for `valid_for` seconds at `since`; 0 once they have ended.
+
+    `expiration` is an instant of the service's clock.
+    """
+
+def plan_credentials(access_key_id: str, secret_access_key: str, session_token: str, expiration: float, role: str | None) -> Plan:
+    """Plans that readers find the credentials themselves. `expiration` is an instant."""
+
+def plan_renewal(access_key_id: str, secret_access_key: str, session_token: str, expiration: float, role: str | None) -> Plan | None:
+    """As `plan_credentials`, for newer credentials of the same role; None when somebody else has written the keys since."""
+
+def plan_release() -> Plan:
+    """Plans that variables hold what they held before us, where they still hold what we wrote."""
 
 def examine() -> Call:
     """Checks everything that can keep this process from its role, and changes nothing.

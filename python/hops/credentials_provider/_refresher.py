@@ -42,10 +42,9 @@ def _await_due() -> Role | None:
         while (role := state.role) is not None:
             if role.source.is_gone():
                 role.replace_source()
-            seconds = role.renewal.due_in()
-            if seconds <= 0 or needs_handover(role):
+            if role.renewal.due_in() <= 0 or needs_handover(role):
                 return role
-            state.changed.wait(role.source.wait(seconds))
+            state.changed.wait(role.source.wait(role.renewal.wait()))
         state.refresher = None
         return None
 

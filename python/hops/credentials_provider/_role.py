@@ -37,11 +37,9 @@ class Role:
         """Returns `Credentials.mode`."""
         return self.source.mode("environment" if self.endpoint is None else "endpoint")
 
-    def changes(self) -> list[_native.Change]:
-        """Returns the variables by which readers find the credentials, or the endpoint."""
-        if self.endpoint is not None:
-            return self.endpoint.changes()
-        return _native.variables_for_credentials(*self.fetched.values()[:3])
+    def plan(self) -> _native.Plan:
+        """Returns the writes by which readers find the credentials, or the endpoint."""
+        return _native.plan_credentials(*self.fetched.values()) if self.endpoint is None else self.endpoint.plan()
 
     def replace_source(self) -> None:
         """Goes on without a source that has ended. The caller holds the lock."""
@@ -72,8 +70,8 @@ class Role:
     def _deliver(self) -> None:
         if self.endpoint is not None:
             self.endpoint.publish(*self.fetched.values())
-        elif _environment.is_ours():
-            _environment.write(self.changes())
+        elif (plan := _native.plan_renewal(*self.fetched.values())) is not None:
+            _environment.apply(plan)
         else:
             LOG.warning("the AWS variables of this process are no longer those of %s, and stay as they are", self.fetched.role_arn)
 
@@ -125,7 +123,7 @@ class _State:
 
     def make_locks(self) -> None:
         """Makes new locks, and forgets threads. A forked child inherits locks that nobody will release, and no thread but its own."""
-        self.lock = threading.RLock()
+        self.lock = _environment.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
         #: Held while a JVM is told which role to hold.
         self.telling_jvm = threading.Lock()

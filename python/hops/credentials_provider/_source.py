@@ -7,11 +7,11 @@ import logging
 import selectors
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, Protocol
 
-from . import _native
+from . import _environment, _native
 from ._credentials import Credentials
 from ._errors import UnavailableError
 
@@ -65,6 +65,11 @@ def request(
     )
 
 
+def clocks() -> _native.Clocks:
+    """Reads both clocks."""
+    return time.monotonic(), time.time()
+
+
 @dataclasses.dataclass(frozen=True)
 class Fetched:
     """One set of credentials as a source returned it."""
@@ -77,14 +82,14 @@ class Fetched:
     role_arn: str | None
     #: The seconds for which they were valid at `at`.
     valid_for: float
-    #: The instant of the fetch, on the monotonic clock.
-    at: float = dataclasses.field(default_factory=time.monotonic)
+    #: The instant of the fetch.
+    at: _native.Clocks = dataclasses.field(default_factory=clocks)
     #: Seconds from `at` until the JVM or the parent renews them; None when this process does.
     refresh_in: float | None = None
 
     def left(self) -> float:
-        """Returns the seconds until they expire, on the monotonic clock."""
-        return self.at + self.valid_for - time.monotonic()
+        """Returns the seconds until they expire; 0 once they have."""
+        return _native.left(self.at, self.valid_for, self.expiration, clocks())
 
     def expires(self) -> datetime:
         """Returns the instant at which they expire, in UTC."""
@@ -179,7 +184,8 @@ class NativeSource(Source):
     def fetch(self, held: str = "") -> Fetched:
         del held
         asked = self._asked
-        call = _native.assume_role(
+        answer = ask(
+            _native.assume_role,
             asked.role_arn,
             asked.role_session_name,
             asked.duration_seconds,
@@ -190,7 +196,7 @@ class NativeSource(Source):
             asked.source_identity,
             self._renews,
         )
-        fetched = Fetched(*await_answer(call))
+        fetched = Fetched(*answer)
         self._asked = asked.pinned_to(fetched.role_arn)
         self._renews = True
         return fetched
@@ -203,8 +209,11 @@ class NativeSource(Source):
         return context not in (None, self._refused_by)
 
 
-def await_answer(call: _native.Call) -> Any:
-    """Waits for the end of a call and returns its answer, or raises its exception. Ctrl-C ends the wait."""
+def ask(question: Callable[..., _native.Call], *arguments: Any) -> Any:
+    """Asks a question, waits for its end and returns the answer, or raises its exception. Ctrl-C ends the wait."""
+    # The question reads the environment.
+    with _environment.lock:
+        call = question(*arguments)
     with selectors.DefaultSelector() as ends:
         ends.register(call, selectors.EVENT_READ)
         if _is_interactive() and not ends.select(_PATIENCE_SECONDS):
