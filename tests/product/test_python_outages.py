@@ -102,7 +102,7 @@ def test_the_thread_that_renews_survives_answers_writes_and_interrupts_that_fail
 
         def consistent():
             # What a failing write leaves is the previous set, whole.
-            number = os.environ["AWS_ACCESS_KEY_ID"].removeprefix("ASIAPROGRAM").lstrip("0")
+            number = os.environ["AWS_ACCESS_KEY_ID"].removeprefix("ASIAOFPROGRAM").lstrip("0")
             names = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
             return [os.environ[name].rsplit("-", 1)[1] for name in names] == [number, number]
 
@@ -223,3 +223,93 @@ def test_nobody_waits_for_a_fetch_who_has_good_credentials_and_equal_readers_sha
     seconds = found.pop("seconds")
     assert isinstance(seconds, float) and seconds < 1
     assert found == {"held": True, "renewed": True, "sessions": 1, "file systems": 1, "of their own": 3}
+
+
+#: The failing answers of a source, and whether they take away what is held.
+_FAILURES = {
+    "a fault of the server": "server.failure = (500, '{}')",
+    "a login page of a proxy": "server.failure = (200, '<html>sign in</html>')",
+    "an empty answer": "server.failure = (200, '')",
+    "a login that is refused once": "server.failure = (401, '{}')",
+    "a refusal of a proxy": "server.failure = (403, '<html>no</html>')",
+    "an API key that is missing": "os.environ.pop('API_KEY')",
+    "a project without a cloud": 'server.failure = (404, \'{"errorCode": 380000, "errorMsg": "none"}\')',
+    "the role is not the caller's": 'server.failure = (403, \'{"errorCode": 380002, "errorMsg": "no"}\')',
+    "the role is not mapped": 'server.failure = (404, \'{"errorCode": 380003, "errorMsg": "no"}\')',
+}
+_WITHDRAWING = ("the role is not the caller's", "the role is not mapped")
+#: The seconds after which credentials of an hour are half used, and those after which they have nearly ended.
+_AGES = (2500, 3590)
+
+
+def test_what_is_held_is_used_to_its_end_unless_the_source_says_no_to_the_role(tmp_path: Path) -> None:
+    done = python(
+        tmp_path,
+        SESSION_TOKENS,
+        f"FAILURES = {_FAILURES!r}\nAGES = {_AGES!r}\n",
+        _SERVER,
+        """
+        import http.client, io
+        from urllib.parse import urlsplit
+        from hops.credentials_provider._role import state
+
+        age, read_monotonic, read_time, key = 0, time.monotonic, time.time, os.environ["API_KEY"]
+        time.monotonic, time.time = (lambda: read_monotonic() + age), (lambda: read_time() + age)
+        log = io.StringIO()
+        logging.getLogger("hops.credentials_provider").addHandler(logging.StreamHandler(log))
+
+        def found(refresh):
+            if not refresh:
+                return os.environ["AWS_ACCESS_KEY_ID"]
+            url = urlsplit(os.environ["AWS_CONTAINER_CREDENTIALS_FULL_URI"])
+            connection = http.client.HTTPConnection(url.netloc)
+            connection.request("GET", url.path, headers={"Authorization": os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN"]})
+            answer = json.load(connection.getresponse())
+            return answer.get("AccessKeyId", answer.get("code"))
+
+        def met(refresh, number):
+            global age
+            age, server.failure, os.environ["API_KEY"] = 0, None, key
+            log.truncate(0)
+            first = assume_role(ROLE, refresh=refresh).access_key_id
+            provide = polars_credential_provider(f"arn:aws:iam::000000000000:role/of-provider-{number}")
+            provided = provide()[0]["aws_access_key_id"]
+            exec(failure)
+            age = age_met
+            with state.lock:
+                state.changed.notify_all()
+            assert until(lambda: state.role.renewal.failures)
+            next_try = state.role.renewal.due_in()
+            # Finds that a fetch is due, and does not wait for it.
+            provide()
+            assert until(lambda: "for a reader fails" in log.getvalue())
+            held = outcome(lambda: provide()[0]["aws_access_key_id"])
+            now = outcome(lambda: current().access_key_id)
+            return {
+                "current": now == first or now[0],
+                "readers": found(refresh) == first or found(refresh),
+                "provider": held == provided or held[0],
+                "next try": 0 <= next_try <= 1,
+                "logged": log.getvalue().count(f"refresh of {ROLE} fails since"),
+            }
+
+        number = 0
+        for name, failure in FAILURES.items():
+            for age_met in AGES:
+                for refresh in (False, True):
+                    number += 1
+                    report(f"{name}, {age_met} s, {'endpoint' if refresh else 'environment'}", met(refresh, number))
+        """,
+        seconds=240,
+    )
+
+    found = reported(done)
+    assert len(found) == len(_FAILURES) * len(_AGES) * 2
+    good = {"current": True, "readers": True, "provider": True, "next try": True, "logged": 1}
+    for met, seen in found.items():
+        withdrawn = {
+            "current": "RefusedError",
+            "readers": "withdrawn" if met.endswith("environment") else "ExpiredCredentials",
+            "provider": "RefusedError",
+        }
+        assert seen == ({**good, **withdrawn} if met.startswith(_WITHDRAWING) else good), met

@@ -300,6 +300,10 @@ fn exception(py: Python<'_>, error: &Error) -> PyErr {
     }
     let exception = new_exception(py, &format!("{}Error", error.kind()), &error.to_string(), error.code());
     exception.set_cause(py, error.source().map(|source| cause(py, source)));
+    if error.withdraws() {
+        // The attribute has a default, which stays if this fails.
+        let _ = exception.value(py).setattr("_withdraws", true);
+    }
     exception
 }
 

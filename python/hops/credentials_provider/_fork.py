@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from . import _native, _refresher, _spark
 from ._errors import CloudCredentialError, UnavailableError
 from ._role import state
-from ._source import LOG, Fetched, NativeSource, NotRenewed, Request, Source, SourceGone
+from ._source import LOG, WATCH_SECONDS, Fetched, NativeSource, NotRenewed, Request, Source, SourceGone
 
 
 class ParentSource(Source):
@@ -55,6 +55,9 @@ class ParentSource(Source):
             self._asked.role_arn,
             expiration - time.time(),
         )
+
+    def wait(self, seconds: float) -> float:
+        return seconds if self._parent is None else min(seconds, WATCH_SECONDS)
 
     def is_gone(self) -> bool:
         return self._parent is not None and self._parent != os.getppid()

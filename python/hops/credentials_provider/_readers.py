@@ -30,39 +30,60 @@ class _CachedRole:
         #: Held during a fetch. Nobody waits for it who has credentials that are good.
         self._fetching = threading.Lock()
         self._renewal: Renewal | None = None
+        #: The error of the last fetch, if it failed.
+        self._error: Exception | None = None
 
     def newest(self) -> Fetched:
         """Returns the newest set. Waits for a fetch only when there is none that is good for more than a second."""
         renewal = self._renewal
-        if renewal is None or renewal.fetched.left() <= 1:
+        if renewal is None or not self._is_good(renewal):
             with self._fetching:
                 # Another caller may have fetched meanwhile.
-                if self._renewal is None or self._renewal.fetched.left() <= 1:
-                    self._fetch()
+                renewal = self._renewal
+                if renewal is None or not self._is_good(renewal):
+                    renewal = self._fetch_now(renewal)
         elif renewal.due_in() <= 0 and self._fetching.acquire(blocking=False):
             try:
                 threading.Thread(target=self._renew, args=(renewal,), name="hops-credentials provider", daemon=True).start()
             except RuntimeError as error:
-                renewal.fail()
                 self._fetching.release()
-                LOG.warning("no thread to renew the credentials of a reader: %s", error)
-        assert self._renewal is not None
-        return self._renewal.fetched
+                self._note(renewal, error)
+        return renewal.fetched
+
+    def _is_good(self, renewal: Renewal) -> bool:
+        return renewal.fetched.left() > 1 and not getattr(self._error, "_withdraws", False)
+
+    def _fetch_now(self, renewal: Renewal | None) -> Renewal:
+        # However many readers ask, the source is not asked before the next try is due.
+        if renewal is not None and self._error is not None and renewal.due_in() > 0:
+            raise self._error.with_traceback(None)
+        try:
+            return self._fetch()
+        except Exception as error:
+            if renewal is not None:
+                self._note(renewal, error)
+            raise
 
     def _renew(self, renewal: Renewal) -> None:
         try:
             self._fetch()
         except Exception as error:
-            renewal.fail()
-            if renewal.failures == 1:
-                LOG.warning(
-                    "refresh of %s for a reader fails, credentials end %s: %s", self._role_arn, utc_text(renewal.fetched.expires()), error
-                )
+            self._note(renewal, error)
         finally:
             self._fetching.release()
 
-    def _fetch(self) -> None:
-        self._renewal = Renewal(self._source.fetch())
+    def _fetch(self) -> Renewal:
+        renewal = self._renewal = Renewal(self._source.fetch())
+        self._error = None
+        return renewal
+
+    def _note(self, renewal: Renewal, error: Exception) -> None:
+        renewal.fail()
+        self._error = error
+        if renewal.failures == 1:
+            LOG.warning(
+                "refresh of %s for a reader fails, credentials end %s: %s", self._role_arn, utc_text(renewal.fetched.expires()), error
+            )
 
 
 _cached: dict[Request, _CachedRole] = {}

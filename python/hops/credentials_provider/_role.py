@@ -6,12 +6,21 @@ import dataclasses
 import threading
 import time
 from datetime import datetime, timezone
+from typing import Any
 
 from . import _environment, _native
 from ._credentials import Credentials, utc_text
+from ._errors import CloudCredentialError
 from ._renewal import Renewal
 from ._source import LOG, Fetched, Request, Source
 
+#: What readers find of a role that was withdrawn: nothing that AWS accepts, and it has expired.
+_WITHDRAWN: dict[str, Any] = {
+    "access_key_id": "withdrawn",
+    "secret_access_key": "withdrawn",
+    "session_token": "withdrawn",
+    "expiration": 0.0,
+}
 #: The interval at which a refresh that goes on failing is logged.
 _REMIND_SECONDS = 300.0
 
@@ -25,6 +34,8 @@ class Role:
     renewal: Renewal
     #: The endpoint that readers ask for credentials; None when the environment holds them.
     endpoint: _native.Endpoint | None
+    #: The refusal that withdrew the role, until there are credentials again.
+    withdrawn: CloudCredentialError | None = None
     _failing_since: float = 0.0
     _remind_at: float = 0.0
 
@@ -55,10 +66,11 @@ class Role:
             before = self.renewal
             self.renewal = Renewal(fetched)
             try:
-                self._deliver()
+                self._deliver(fetched)
             except BaseException:
                 self.renewal = before
                 raise
+            self.withdrawn = None
             if has_failed:
                 LOG.warning(
                     "recovered: refresh of %s works again, access key %s, ends %s",
@@ -67,13 +79,21 @@ class Role:
                     utc_text(fetched.expires()),
                 )
 
-    def _deliver(self) -> None:
+    def _deliver(self, fetched: Fetched) -> None:
         if self.endpoint is not None:
-            self.endpoint.publish(*self.fetched.values())
-        elif (plan := _native.plan_renewal(*self.fetched.values())) is not None:
+            self.endpoint.publish(*fetched.values())
+        elif (plan := _native.plan_renewal(*fetched.values())) is not None:
             _environment.apply(plan)
         else:
-            LOG.warning("the AWS variables of this process are no longer those of %s, and stay as they are", self.fetched.role_arn)
+            LOG.warning("the AWS variables of this process are no longer those of %s, and stay as they are", fetched.role_arn)
+
+    def _withdraw(self, error: CloudCredentialError) -> None:
+        """Takes the credentials away from readers. They find something of no use instead, so that none falls back to somebody else."""
+        self.withdrawn = error
+        try:
+            self._deliver(dataclasses.replace(self.fetched, **_WITHDRAWN))
+        except Exception as failed:
+            LOG.warning("the credentials of a role that was withdrawn stay in the environment: %s", failed)
 
     def note_failure(self, error: BaseException) -> None:
         """Logs why there are no newer credentials, and tells those who ask the endpoint once these have expired."""
@@ -94,6 +114,8 @@ class Role:
                     text,
                 )
                 self._remind_at = now + _REMIND_SECONDS
+            if isinstance(error, CloudCredentialError) and error._withdraws and self.withdrawn is None:
+                self._withdraw(error)
             if self.endpoint is not None:
                 self.endpoint.note(text)
             self.renewal.fail()
@@ -104,8 +126,10 @@ class Role:
         name = "default role" if fetched.role_arn is None else f"role {fetched.role_arn}"
         lines = [
             f"{name}, access key {fetched.access_key_id}, mode {self.mode()}",
-            f"expiration {utc_text(fetched.expires())}, next refresh in {max(0, int(self.renewal.due_in()))} s",
+            f"expiration {utc_text(fetched.expires())}, next refresh in {int(self.renewal.due_in())} s",
         ]
+        if self.withdrawn is not None:
+            lines.append(f"withdrawn, and readers find nothing: {self.withdrawn}")
         if self.renewal.failures:
             lines.append(f"refresh fails since {self._failing_since_text()}, see the log")
         return lines
@@ -136,9 +160,13 @@ state = _State()
 
 
 def current() -> Credentials | None:
-    """Returns the newest credentials of the role in use; None without one."""
+    """Returns the newest credentials of the role in use; None without one. Raises the refusal that withdrew the role."""
     role = state.role
-    return None if role is None else role.fetched.to_credentials(role.mode())
+    if role is None:
+        return None
+    if role.withdrawn is not None:
+        raise type(role.withdrawn)(str(role.withdrawn), role.withdrawn.code)
+    return role.fetched.to_credentials(role.mode())
 
 
 def request() -> Request | None:
@@ -150,7 +178,13 @@ def request() -> Request | None:
 def newest_for(asked: Request) -> Fetched | None:
     """Returns the newest credentials of the role in use, if it is the one asked for and they have not expired."""
     role = state.role
-    return role.fetched if role is not None and role.asked == asked and role.fetched.left() > 0 else None
+    if role is None or role.asked != asked or role.withdrawn is not None:
+        return None
+    if role.fetched.left() > 0:
+        return role.fetched
+    with state.lock:
+        state.changed.notify_all()
+    return None
 
 
 def explain() -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import logging
 import selectors
 import sys
@@ -20,7 +21,7 @@ LOG = logging.getLogger("hops.credentials_provider")
 #: The seconds after which somebody at a prompt or in a notebook learns what is waited for.
 _PATIENCE_SECONDS = 3.0
 #: The interval at which to look for a new SparkContext, and whether the process that serves the endpoint still runs.
-_WATCH_SECONDS = 1.0
+WATCH_SECONDS = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,8 +138,8 @@ class Source(Protocol):
         return local_mode
 
     def wait(self, seconds: float) -> float:
-        """Returns after how many seconds to look again, `seconds` before the next fetch."""
-        return min(seconds, _WATCH_SECONDS)
+        """Returns after how many seconds to look again, `seconds` at most."""
+        return seconds
 
     def is_gone(self) -> bool:
         """Returns whether the source is known to have ended. A fetch may find it out first."""
@@ -207,6 +208,12 @@ class NativeSource(Source):
 
     def yields_to(self, context: object) -> bool:
         return context not in (None, self._refused_by)
+
+    def wait(self, seconds: float) -> float:
+        # Where there is no pyspark, nobody makes a SparkContext.
+        if "pyspark" in sys.modules or importlib.util.find_spec("pyspark") is not None:
+            return min(seconds, WATCH_SECONDS)
+        return seconds
 
 
 def ask(question: Callable[..., _native.Call], *arguments: Any) -> Any:

@@ -67,10 +67,6 @@ class JvmSource(Source):
     def mode(self, local_mode: str) -> str:
         return f"{local_mode} with Spark"
 
-    def wait(self, seconds: float) -> float:
-        # The JVM itself takes the role to another SparkContext.
-        return seconds
-
     def successor(self, fetched: Fetched) -> tuple[Source, _native.Endpoint | None]:
         del fetched
         return NativeSource(self._asked, context()), None

@@ -1,0 +1,96 @@
+"""Clients that were made under a role, after another one and after `release`: they go on as that role, as the other one, or not at all.
+
+The credentials last ten minutes, so botocore asks for newer ones at each request.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.programs.python_program import SESSION_TOKENS, python, reported
+
+_CLIENTS = """
+import boto3, botocore.config, botocore.utils, s3fs
+from session_tokens import SessionTokens
+
+server = SessionTokens()
+server.lifetime = 600
+A, B = ("arn:aws:iam::000000000000:role/" + name for name in "ab")
+botocore.utils.ContainerMetadataFetcher.SLEEP_TIME = 0
+once = botocore.config.Config(retries={"total_max_attempts": 1})
+
+def boto3_reader():
+    client = boto3.Session().client("s3", endpoint_url=server.endpoint, region_name="us-east-1", config=once)
+    return lambda: client.get_object(Bucket="resource", Key="test.csv")["Body"].read()
+
+def s3fs_reader():
+    options = {"endpoint_url": server.endpoint, "region_name": "us-east-1"}
+    files = s3fs.S3FileSystem(client_kwargs=options, config_kwargs={"retries": {"total_max_attempts": 1}}, skip_instance_cache=True)
+    return lambda: files.cat("resource/test.csv")
+
+READERS = {"boto3": boto3_reader, "s3fs": s3fs_reader}
+
+def signers(read):
+    server.signers.clear()
+    try:
+        read()
+    except Exception as error:
+        server.signers.append(type(error).__name__)
+    # A name of five digits ends an access key of ours.
+    return sorted({(signer or "unsigned").rstrip("0123456789") for signer in server.signers})
+
+def play(refresh):
+    seen = {}
+    for name, made in READERS.items():
+        base = signers(made())
+        assume_role(A, refresh=refresh)
+        reader = made()
+        under_a = signers(reader)
+        assume_role(B, refresh=refresh)
+        under_b = signers(reader)
+        assume_role(A, refresh=not refresh)
+        other_mode = signers(reader)
+        assume_role(A, refresh=refresh)
+        release()
+        seen[name] = [base, under_a, under_b, other_mode, signers(reader), signers(made())]
+    return seen
+
+report("environment", play(False))
+report("endpoint", play(True))
+"""
+
+
+@pytest.fixture
+def base(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+    """Returns the variables of an identity that the program has before any role."""
+    if request.param == "keys that another wrapper renews":
+        return {
+            "AWS_ACCESS_KEY_ID": "AKIABASE",
+            "AWS_SECRET_ACCESS_KEY": "canary-of-base",
+            "AWS_SESSION_TOKEN": "canary-token-of-base",
+            "AWS_CREDENTIAL_EXPIRATION": "2126-01-01T00:00:00Z",
+        }
+    config = tmp_path / "config"
+    config.write_text("[profile base]\naws_access_key_id = AKIABASE\naws_secret_access_key = canary-of-base\n")
+    return {"AWS_CONFIG_FILE": str(config), "AWS_PROFILE": "base"}
+
+
+@pytest.mark.parametrize("base", ["keys that another wrapper renews", "a profile"], indirect=True)
+def test_a_client_of_a_role_never_signs_as_the_base_identity(base: dict[str, str], tmp_path: Path) -> None:
+    found = reported(python(tmp_path, {**SESSION_TOKENS, **base}, _CLIENTS))
+
+    for mode in ("environment", "endpoint"):
+        readers = found[mode]
+        assert isinstance(readers, dict)
+        for reader, (before, under_a, under_b, other_mode, released, made_later) in readers.items():
+            seen = f"{mode}, {reader}: {readers[reader]}"
+            # The program does see a stranger where there is one.
+            assert before == made_later == ["AKIABASE"], seen
+            assert under_a == ["ASIAA"], seen
+            assert under_b == ["ASIAB"], seen
+            roles = {"ASIAA", "ASIAB"}
+            for signed in (other_mode, released):
+                # The name of an exception is no signer.
+                assert set(signed) <= roles | {name for name in signed if not name.startswith(("A", "unsigned"))}, seen
