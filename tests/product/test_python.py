@@ -359,6 +359,50 @@ def test_what_only_sts_takes_reaches_it(site: Deployment, tmp_path: Path) -> Non
     assert "canary-external" not in done.stdout + done.stderr
 
 
+def test_the_base_identity_is_what_the_process_has_at_each_call(site: Deployment, tmp_path: Path) -> None:
+    aws = site.cloud.aws
+    user = f"arn:aws:iam::{ACCOUNT}:user/of-notebook"
+    keys, others = aws.user("of-notebook", assumes(role_arn("of-notebook"))), aws.user("of-another-cell")
+    role = aws.role("of-notebook", trusts(user), reads("resource"))
+    done = python(
+        tmp_path,
+        {
+            **keys.variables(),
+            "AWS_ENDPOINT_URL_STS": site.sts.endpoint,
+            "HOPS_CLOUD_ROLES": role,
+            "OTHER_KEY": others.access_key_id,
+            "OTHER_SECRET": others.secret_access_key,
+            "S3": site.s3.endpoint,
+        },
+        _READ,
+        """
+        get_role(1)
+        report("no region", outcome(assume_role))
+        os.environ["AWS_REGION"] = "us-east-1"
+        report("region", [outcome(lambda: assume_role(refresh=mode).role_arn) for mode in (False, True, False)])
+        report("read", read("resource"))
+        # A cell sets other keys: these are the base identity now, and were issued by nobody of us.
+        issued = {name: os.environ[name] for name in list(os.environ) if name.startswith("AWS_")}
+        os.environ.update({"AWS_ACCESS_KEY_ID": os.environ["OTHER_KEY"], "AWS_SECRET_ACCESS_KEY": os.environ["OTHER_SECRET"]})
+        del os.environ["AWS_SESSION_TOKEN"]
+        report("other keys", outcome(assume_role))
+        os.environ.update(issued)
+        report("back", outcome(lambda: assume_role().role_arn))
+        release()
+        report("released", outcome(lambda: assume_role().role_arn))
+        """,
+    )
+
+    found = reported(done)
+    refused, others_refused = found["no region"], found["other keys"]
+    assert isinstance(refused, list) and isinstance(others_refused, list)
+    assert refused[0] == "NotConfiguredError" and "set AWS_REGION" in refused[1]
+    assert found["region"] == [role] * 3
+    assert found["read"] == "1,one"
+    assert others_refused[0] == "RefusedError" and "of-another-cell" in others_refused[1]
+    assert found["back"] == found["released"] == role
+
+
 def test_behind_the_endpoint_the_profile_that_was_taken_out_is_still_the_base_identity(site: Deployment, tmp_path: Path) -> None:
     aws = site.cloud.aws
     user = f"arn:aws:iam::{ACCOUNT}:user/of-direct-python"

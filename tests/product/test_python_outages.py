@@ -225,6 +225,43 @@ def test_nobody_waits_for_a_fetch_who_has_good_credentials_and_equal_readers_sha
     assert found == {"held": True, "renewed": True, "sessions": 1, "file systems": 1, "of their own": 3}
 
 
+def test_a_machine_that_slept_renews_although_its_monotonic_clock_stood_still(tmp_path: Path) -> None:
+    done = python(
+        tmp_path,
+        SESSION_TOKENS,
+        _SERVER,
+        """
+        asleep, monotonic, read_time = 0, time.monotonic, time.time
+        time.time = lambda: read_time() + asleep
+        server.lifetime = 5
+        first = assume_role(ROLE).access_key_id
+        provide = polars_credential_provider("arn:aws:iam::000000000000:role/of-provider")
+        provided = provide()[0]["aws_access_key_id"]
+        frozen = monotonic()
+        time.monotonic = lambda: frozen
+
+        def within(seconds, condition):
+            end = monotonic() + seconds
+            while not (seen := condition()) and monotonic() < end:
+                time.sleep(0.05)
+            return seen
+
+        report("environment", within(20, lambda: os.environ["AWS_ACCESS_KEY_ID"] != first))
+        report("provider", within(20, lambda: provide()[0]["aws_access_key_id"] != provided))
+
+        # The thread that renews sleeps now. A reader that meets what has ended wakes it.
+        server.lifetime = 3600
+        slept = assume_role(ROLE).access_key_id
+        asleep = 7200
+        key = boto3_session().get_credentials().get_frozen_credentials().access_key
+        report("reader", key != slept)
+        report("woken", within(5, lambda: os.environ["AWS_ACCESS_KEY_ID"] != slept))
+        """,
+    )
+
+    assert reported(done) == {"environment": True, "provider": True, "reader": True, "woken": True}
+
+
 #: The failing answers of a source, and whether they take away what is held.
 _FAILURES = {
     "a fault of the server": "server.failure = (500, '{}')",
