@@ -31,7 +31,7 @@ from tests.programs.python.readers import PROVIDERS, READERS
 SECONDS = 5 * LIFE_SECONDS + 2
 SCENES = ("plain", "web identity", "profile", "environment")
 #: The readers that do not follow a renewal in the environment.
-STOPPING = ("obstore", "deltalake", "duckdb")
+STOPPING = ("obstore", "deltalake")
 PROGRAM = ROOT / "tests" / "programs" / "python" / "readers.py"
 
 

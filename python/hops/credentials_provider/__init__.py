@@ -65,10 +65,10 @@ def assume_role(
     to 64 letters, digits and characters of `_+=,.@-`; by default it consists of user and project. `duration_seconds` is 900 to 43200, and
     at most 3600 when AWS chains roles.
 
-    Without `refresh`, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN of this process hold the credentials, and each renewal
-    rewrites them. Every reader takes them; a reader that looks only once (clients of boto3, s3fs) stops after an hour. With `refresh`,
-    readers find an endpoint on loopback, which they ask again by themselves; the environment then holds nothing that some reader would
-    prefer to it.
+    Without `refresh`, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN and AWS_CREDENTIAL_EXPIRATION of this process hold the
+    credentials, and each renewal rewrites them. Every reader takes them; obstore and deltalake look only once, and stop after an hour. With
+    `refresh`, readers find an endpoint on loopback, which they ask again by themselves. In both ways the environment then holds nothing that
+    some reader would prefer.
 
     STS takes `external_id`, `policy`, `policy_arns`, `tags` and `source_identity`; a role-mapping server does not.
 
@@ -89,7 +89,10 @@ def assume_role(
 
 
 def current() -> Credentials | None:
-    """Returns a snapshot of the newest credentials of the role in use; None when no role is in use."""
+    """Returns a snapshot of the newest credentials of the role in use; None when no role is in use.
+
+    Raises RefusedError when the source has said no to the role itself, so that nobody may use its credentials any more.
+    """
     return _role.current()
 
 
