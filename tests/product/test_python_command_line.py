@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -209,3 +210,15 @@ def test_help_teaches() -> None:
     done = run([PROGRAM, "--help"], {"PATH": os.environ["PATH"]}, ROOT, 30)
     for lesson in ("REST_ENDPOINT", "exec --role 2 --refresh", "credential_process = hops-credentials process", "Exit codes: 0 done"):
         assert lesson in done.stdout
+
+
+def test_a_signal_that_was_ignored_at_the_start_stays_ignored(site: Deployment, tmp_path: Path) -> None:
+    def ignored(trap: str) -> int:
+        script = f"{trap} exec {PROGRAM} exec -- grep SigIgn /proc/self/status"
+        done = run(["sh", "-c", script], environment(tmp_path / "home", **site.variables(site.scientist)), tmp_path)
+        assert done.returncode == 0, done.stderr
+        return int(done.stdout.split()[1], 16) & (1 << signal.SIGINT - 1)
+
+    # A shell ignores SIGINT for what it starts in the background.
+    assert ignored("trap '' INT;")
+    assert not ignored("trap - INT;") or signal.getsignal(signal.SIGINT) == signal.SIG_IGN

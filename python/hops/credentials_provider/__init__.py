@@ -66,9 +66,9 @@ def assume_role(
     at most 3600 when AWS chains roles.
 
     Without `refresh`, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN and AWS_CREDENTIAL_EXPIRATION of this process hold the
-    credentials, and each renewal rewrites them. Every reader takes them; obstore and deltalake look only once, and stop after an hour. With
-    `refresh`, readers find an endpoint on loopback, which they ask again by themselves. In both ways the environment then holds nothing that
-    some reader would prefer.
+    credentials, and each renewal rewrites them. Every reader takes them; obstore and deltalake look only once, and stop after an hour.
+    With `refresh`, readers find an endpoint on loopback, which they ask again by themselves. In both ways the environment then holds
+    nothing that some reader would prefer.
 
     STS takes `external_id`, `policy`, `policy_arns`, `tags` and `source_identity`; a role-mapping server does not.
 
