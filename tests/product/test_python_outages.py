@@ -256,10 +256,27 @@ def test_a_machine_that_slept_renews_although_its_monotonic_clock_stood_still(tm
         key = boto3_session().get_credentials().get_frozen_credentials().access_key
         report("reader", key != slept)
         report("woken", within(5, lambda: os.environ["AWS_ACCESS_KEY_ID"] != slept))
+
+        # So does one that asks the endpoint. Its clock is the real one, so it gets credentials that have ended by that.
+        import http.client
+        from urllib.parse import urlsplit
+        from hops.credentials_provider._role import state
+        assume_role(ROLE, refresh=True)
+        state.role.endpoint.publish("ASIAENDED", "secret", "token", read_time() - 1, ROLE)
+        asleep += 7200
+
+        def status():
+            url = urlsplit(os.environ["AWS_CONTAINER_CREDENTIALS_FULL_URI"])
+            connection = http.client.HTTPConnection(url.netloc)
+            connection.request("GET", url.path, headers={"Authorization": os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN"]})
+            return connection.getresponse().status
+
+        report("endpoint", [status(), within(5, lambda: status() == 200)])
         """,
     )
 
-    assert reported(done) == {"environment": True, "provider": True, "reader": True, "woken": True}
+    woken = {"reader": True, "woken": True, "endpoint": [503, True]}
+    assert reported(done) == {"environment": True, "provider": True, **woken}
 
 
 #: The failing answers of a source, and whether they take away what is held.
@@ -313,8 +330,7 @@ def test_what_is_held_is_used_to_its_end_unless_the_source_says_no_to_the_role(t
             provided = provide()[0]["aws_access_key_id"]
             exec(failure)
             age = age_met
-            with state.lock:
-                state.changed.notify_all()
+            state.wake(state.role)
             assert until(lambda: state.role.renewal.failures)
             next_try = state.role.renewal.due_in()
             # Finds that a fetch is due, and does not wait for it.

@@ -26,6 +26,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
+use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
 const PATH: &str = "/credentials";
@@ -42,6 +43,7 @@ pub struct CredentialsEndpoint {
     url: String,
     token: Zeroizing<String>,
     current: Mutex<Current>,
+    asked_after_end: Notify,
 }
 
 struct Current {
@@ -128,7 +130,7 @@ impl CredentialsEndpoint {
         listener.set_nonblocking(true).map_err(refused)?;
         let url = format!("http://{}{PATH}", listener.local_addr().map_err(refused)?);
         let current = Mutex::new(Current { credentials, last_error: None });
-        Ok((Arc::new(Self { url, token, current }), listener))
+        Ok((Arc::new(Self { url, token, current, asked_after_end: Notify::new() }), listener))
     }
 
     /// The URL at which it answers: `http://127.0.0.1:<port>/credentials`.
@@ -144,6 +146,11 @@ impl CredentialsEndpoint {
     /// Hands out `credentials` from now on.
     pub fn publish(&self, credentials: Credentials) {
         *self.current.lock().expect("no holder panics") = Current { credentials, last_error: None };
+    }
+
+    /// Waits for a reader that asks when the credentials have ended. One that asked since the last call counts.
+    pub async fn asked_after_end(&self) {
+        self.asked_after_end.notified().await;
     }
 
     /// Notes why no newer credentials have come, for readers that ask after the expiration. `error` must hold no
@@ -171,6 +178,7 @@ impl CredentialsEndpoint {
         }
         let current = self.current.lock().expect("no holder panics");
         if current.credentials.expiration() <= now {
+            self.asked_after_end.notify_one();
             let role = current.credentials.role().map_or("the default role".to_owned(), ToString::to_string);
             let error = current.last_error.as_deref().unwrap_or("no newer ones have come");
             let message = format!("the credentials of {role} have expired: {error}");

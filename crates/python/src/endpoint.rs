@@ -1,7 +1,9 @@
 //! The container-credentials endpoint as Python holds it. A thread of its own serves it, and never touches Python.
 
+use std::io::{self, Write};
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::Builder;
@@ -25,7 +27,28 @@ pub(super) struct Endpoint {
     token_path: PathBuf,
     listener: RawFd,
     stop: Mutex<Option<oneshot::Sender<()>>>,
+    alarm: Arc<Alarm>,
     process: u32,
+}
+
+/// Wakes the Python thread that renews. Both ends stay open as long as one of them may be used.
+struct Alarm {
+    bell: UnixStream,
+    ear: UnixStream,
+}
+
+impl Alarm {
+    fn new() -> io::Result<Arc<Self>> {
+        let (bell, ear) = UnixStream::pair()?;
+        bell.set_nonblocking(true)?;
+        ear.set_nonblocking(true)?;
+        Ok(Arc::new(Self { bell, ear }))
+    }
+
+    fn ring(&self) {
+        // It rings already where there is no room.
+        let _ = (&self.bell).write(&[1]);
+    }
 }
 
 #[pymethods]
@@ -98,6 +121,18 @@ impl Endpoint {
         }
     }
 
+    /// Returns the descriptor that becomes readable when a reader has asked after the end of the credentials, and by `ring`.
+    fn alarm(&self) -> RawFd {
+        self.alarm.ear.as_raw_fd()
+    }
+
+    /// Wakes who waits for the alarm.
+    fn ring(&self) {
+        if self.serves() {
+            self.alarm.ring();
+        }
+    }
+
     /// Returns the listening socket. A forked child closes its copy.
     fn fileno(&self) -> RawFd {
         self.listener
@@ -108,6 +143,7 @@ impl Endpoint {
         let stop = self.stop.lock().expect("no holder panics").take();
         if self.serves() {
             drop(stop);
+            self.alarm.ring();
         } else {
             std::mem::forget(stop);
         }
@@ -133,24 +169,36 @@ impl Endpoint {
         let listener = socket.as_raw_fd();
         let token_path = token_file.path().to_owned();
         let (stop, stopped) = oneshot::channel();
-        let served = endpoint.clone();
-        Builder::new().name("hops-credentials endpoint".to_owned()).spawn(move || serve(served, socket, stopped))?;
+        let alarm = Alarm::new()?;
+        let (served, rung) = (endpoint.clone(), alarm.clone());
+        Builder::new()
+            .name("hops-credentials endpoint".to_owned())
+            .spawn(move || serve(served, socket, stopped, &rung))?;
         Ok(Self {
             endpoint,
             token_file: Mutex::new(Some(token_file)),
             token_path,
             listener,
             stop: Mutex::new(Some(stop)),
+            alarm,
             process: std::process::id(),
         })
     }
 }
 
-fn serve(endpoint: Arc<CredentialsEndpoint>, socket: TcpListener, stopped: oneshot::Receiver<()>) {
+fn serve(endpoint: Arc<CredentialsEndpoint>, socket: TcpListener, stopped: oneshot::Receiver<()>, alarm: &Alarm) {
+    let asked = endpoint.clone();
     let _ = block_on(async {
+        let ringing = async {
+            loop {
+                asked.asked_after_end().await;
+                alarm.ring();
+            }
+        };
         tokio::select! {
             ended = credentials_endpoint::serve(endpoint, socket) => ended,
             _ = stopped => Ok(()),
+            () = ringing => Ok(()),
         }
     });
 }

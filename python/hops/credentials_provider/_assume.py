@@ -64,11 +64,11 @@ def release() -> None:
             return
         role.source.release()
         state.role = None
+        state.wake(role)
         _environment.apply(_native.plan_release())
         if role.endpoint is not None:
             role.endpoint.close()
         _forget_cached_sessions()
-        state.changed.notify_all()
 
 
 def _fetch(asked: Request) -> tuple[Source, Fetched]:
@@ -118,7 +118,7 @@ def _use(asked: Request, source: Source, fetched: Fetched, made: _native.Endpoin
     elif own is not None:
         own.close()
     state.role = role
-    state.changed.notify_all()
+    state.wake(before or role)
     _forget_cached_sessions()
     switched = before is not None and before.fetched.role_arn != fetched.role_arn
     LOG.info(

@@ -51,7 +51,7 @@ class Plan:
 class Endpoint:
     """The container-credentials endpoint on loopback, on a thread of its own. It serves from its making until `close`.
 
-    In a forked child, which has no such thread, `publish`, `note` and `close` do nothing.
+    In a forked child, which has no such thread, `publish`, `note`, `ring` and `close` do nothing.
     """
 
     def __new__(cls) -> Endpoint:
@@ -91,6 +91,15 @@ class Endpoint:
 
     def note(self, error: str) -> None:
         """Keeps the error of a failed refresh. Readers get it once the credentials in use have expired."""
+
+    def alarm(self) -> int:
+        """Returns the descriptor, not blocking, that becomes readable when a reader has asked after the end of the credentials.
+
+        So it does by `ring` and `close`.
+        """
+
+    def ring(self) -> None:
+        """Wakes who waits for the alarm."""
 
     def fileno(self) -> int:
         """Returns the descriptor of the listening socket. A forked child closes its copy."""

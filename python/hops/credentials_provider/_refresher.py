@@ -44,7 +44,7 @@ def _await_due() -> Role | None:
                 role.replace_source()
             if role.renewal.due_in() <= 0 or needs_handover(role):
                 return role
-            state.changed.wait(role.source.wait(role.renewal.wait()))
+            state.wait(role, role.source.wait(role.renewal.wait()))
         state.refresher = None
         return None
 

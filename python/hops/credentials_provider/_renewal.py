@@ -31,6 +31,11 @@ class Renewal:
         """Notes that whoever renews the credentials has not done so yet: the next try is as after a first failure."""
         self._retry(1)
 
+    def hurry(self) -> None:
+        """Makes the next try as early as after a first failure, unless it is earlier."""
+        if self.due_in() > _native.retry_after(1, 0.0, self.fetched.valid_for, 0.0):
+            self._retry(1)
+
     def due_in(self) -> float:
         """Returns the seconds until the next fetch; 0 when it is due."""
         return _native.due(self._since, self._span, clocks())

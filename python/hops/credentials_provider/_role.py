@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import threading
 import time
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any
 
@@ -12,7 +14,7 @@ from . import _environment, _native
 from ._credentials import Credentials, utc_text
 from ._errors import CloudCredentialError
 from ._renewal import Renewal
-from ._source import LOG, Fetched, Request, Source
+from ._source import LOG, Fetched, Request, Source, is_readable
 
 #: What readers find of a role that was withdrawn: nothing that AWS accepts, and it has expired.
 _WITHDRAWN: dict[str, Any] = {
@@ -120,6 +122,12 @@ class Role:
                 self.endpoint.note(text)
             self.renewal.fail()
 
+    def hurry(self) -> None:
+        """Makes the next try early, if readers find credentials that have ended."""
+        with state.lock:
+            if self.fetched.left() <= 0:
+                self.renewal.hurry()
+
     def explain(self) -> list[str]:
         """Returns what `hops.credentials_provider.explain` says of the role, a line each."""
         fetched = self.fetched
@@ -155,6 +163,28 @@ class _State:
         self.assuming = 0
         self.refresher: threading.Thread | None = None
 
+    def wait(self, role: Role, seconds: float) -> None:
+        """Waits until `wake`, or until a reader finds the credentials ended. The caller holds the lock, which is free meanwhile."""
+        endpoint = role.endpoint if role.source.serves_endpoint else None
+        if endpoint is None:
+            self.changed.wait(seconds)
+            return
+        self.lock.release()
+        try:
+            if is_readable(endpoint.alarm(), seconds):
+                with suppress(BlockingIOError):
+                    os.read(endpoint.alarm(), 4096)
+                role.hurry()
+        finally:
+            self.lock.acquire()
+
+    def wake(self, role: Role) -> None:
+        """Ends the wait of the thread that renews this role, or did."""
+        with self.lock:
+            self.changed.notify_all()
+            if role.endpoint is not None:
+                role.endpoint.ring()
+
 
 state = _State()
 
@@ -182,8 +212,8 @@ def newest_for(asked: Request) -> Fetched | None:
         return None
     if role.fetched.left() > 0:
         return role.fetched
-    with state.lock:
-        state.changed.notify_all()
+    role.hurry()
+    state.wake(role)
     return None
 
 

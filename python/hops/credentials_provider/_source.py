@@ -221,19 +221,24 @@ def ask(question: Callable[..., _native.Call], *arguments: Any) -> Any:
     # The question reads the environment.
     with _environment.lock:
         call = question(*arguments)
-    with selectors.DefaultSelector() as ends:
-        ends.register(call, selectors.EVENT_READ)
-        if _is_interactive() and not ends.select(_PATIENCE_SECONDS):
-            print("hops-credentials: waiting for an answer ...", file=sys.stderr, flush=True)
-        # Waits in turns: Python handles a signal that arrives just before a wait only after that wait.
-        while not ends.select(1):
-            pass
+    if _is_interactive() and not is_readable(call.fileno(), _PATIENCE_SECONDS):
+        print("hops-credentials: waiting for an answer ...", file=sys.stderr, flush=True)
+    # Waits in turns: Python handles a signal that arrives just before a wait only after that wait.
+    while not is_readable(call.fileno(), 1):
+        pass
     answer, warnings = call.result()
     for warning in warnings:
         LOG.warning(warning)
     if isinstance(answer, Exception):
         raise answer
     return answer
+
+
+def is_readable(descriptor: int, seconds: float) -> bool:
+    """Waits until a descriptor is readable, for so many seconds at most. Returns whether it is."""
+    with selectors.DefaultSelector() as ends:
+        ends.register(descriptor, selectors.EVENT_READ)
+        return bool(ends.select(seconds))
 
 
 def _is_interactive() -> bool:
