@@ -94,3 +94,64 @@ def test_a_client_of_a_role_never_signs_as_the_base_identity(base: dict[str, str
             for signed in (other_mode, released):
                 # The name of an exception is no signer.
                 assert set(signed) <= roles | {name for name in signed if not name.startswith(("A", "unsigned"))}, seen
+
+
+_WRITES = """
+import botocore.session, botocore.utils
+from hops.credentials_provider import _environment
+from session_tokens import SessionTokens
+
+server = SessionTokens()
+A, B = ("arn:aws:iam::000000000000:role/" + name for name in "ab")
+botocore.utils.ContainerMetadataFetcher.SLEEP_TIME = 0
+write, seen = _environment._set, []
+
+def identity():
+    try:
+        found = botocore.session.Session().get_credentials()
+    except Exception as error:
+        return type(error).__name__
+    if found is None:
+        return "nobody"
+    found = found.get_frozen_credentials()
+    # The number of its issue, or the word, ends each part of a set.
+    parts = {found.access_key.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ").lstrip("0"), found.secret_key.split("-")[-1]}
+    parts |= {found.token.split("-")[-1]} if found.token else set()
+    return found.access_key.rstrip("0123456789") if len(parts) == 1 else "mixture"
+
+def watched(name, value):
+    write(name, value)
+    seen.append(identity())
+
+_environment._set = watched
+for name, step in {
+    "base to environment": lambda: assume_role(A),
+    "environment to another role": lambda: assume_role(B),
+    "environment to endpoint": lambda: assume_role(A, refresh=True),
+    "endpoint to another role": lambda: assume_role(B, refresh=True),
+    "endpoint to environment": lambda: assume_role(A),
+    "environment to base": release,
+    "base to endpoint": lambda: assume_role(B, refresh=True),
+    "endpoint to base": release,
+}.items():
+    seen[:] = [identity()]
+    step()
+    report(name, [*seen, identity()])
+"""
+
+
+@pytest.mark.parametrize("base", ["keys that another wrapper renews", "a profile"], indirect=True)
+def test_after_each_write_a_reader_finds_the_old_identity_the_new_one_or_an_error(base: dict[str, str], tmp_path: Path) -> None:
+    numbered = {name: value.replace("AKIABASE", "AKIABASE7").replace("of-base", "of-base-7") for name, value in base.items()}
+    for config in tmp_path.glob("config"):
+        config.write_text(config.read_text().replace("AKIABASE", "AKIABASE7").replace("of-base", "of-base-7"))
+    found = reported(python(tmp_path, {**SESSION_TOKENS, **numbered}, _WRITES))
+
+    assert len(found) == 8
+    for name, identities in found.items():
+        assert isinstance(identities, list)
+        first, last = identities[0], identities[-1]
+        assert first != last, name
+        assert {first, last} <= {"AKIABASE", "ASIAA", "ASIAB"}, identities
+        # botocore refuses a set that is incomplete.
+        assert set(identities) <= {first, last, "mixture", "PartialCredentialsError"}, (name, identities)

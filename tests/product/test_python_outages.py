@@ -173,10 +173,15 @@ def test_a_thread_that_could_not_start_or_has_died_is_started_by_the_next_call(t
         report("unchanged", [before == dict(os.environ), current()])
         threading.Thread.start = start
         server.lifetime = 3
+        # A stand-in for the module that uWSGI puts there; the interpreter runs threads nevertheless.
+        import types
+        sys.modules["uwsgi"] = uwsgi = types.ModuleType("uwsgi")
+        uwsgi.opt = {"processes": b"4"}
         first = assume_role(ROLE).access_key_id
         report("renews", until(lambda: os.environ["AWS_ACCESS_KEY_ID"] != first))
         """,
     )
+    assert done.stderr.count("start it with --enable-threads") == 1
 
     assert reported(done) == {
         "refused": ["RuntimeError", "can't start new thread", None],
@@ -205,6 +210,22 @@ def test_nobody_waits_for_a_fetch_who_has_good_credentials_and_equal_readers_sha
         server.answers.set()
         report("renewed", until(lambda: provide()[0]["aws_access_key_id"] != first))
 
+        # Without good credentials those who wait share one outcome, and a later call asks anew.
+        from concurrent.futures import ThreadPoolExecutor
+        server.failure = (403, '{"errorCode": 380002, "errorMsg": "no"}')
+        server.answers.clear()
+        provide = polars_credential_provider("arn:aws:iam::000000000000:role/refused")
+        asked = len(server.asked)
+        with ThreadPoolExecutor(8) as threads:
+            outcomes = [threads.submit(outcome, provide) for _ in range(8)]
+            server.await_requests(asked + 1)
+            server.answers.set()
+            report("refused", sorted({each.result()[0] for each in outcomes}))
+        # Whoever came when it had just failed is a later call.
+        report("asked", len(server.asked) - asked < 8)
+        server.failure = None
+        report("recovered", len(provide()[0]))
+
         server.lifetime = 3600
         made = [storage_options("arn:aws:iam::000000000000:role/of-files") for _ in range(3)]
         report("sessions", len({id(options["session"]) for options in made}))
@@ -222,7 +243,8 @@ def test_nobody_waits_for_a_fetch_who_has_good_credentials_and_equal_readers_sha
     found = reported(done)
     seconds = found.pop("seconds")
     assert isinstance(seconds, float) and seconds < 1
-    assert found == {"held": True, "renewed": True, "sessions": 1, "file systems": 1, "of their own": 3}
+    shared = {"refused": ["RefusedError"], "asked": True, "recovered": 3}
+    assert found == {"held": True, "renewed": True, **shared, "sessions": 1, "file systems": 1, "of their own": 3}
 
 
 def test_a_machine_that_slept_renews_although_its_monotonic_clock_stood_still(tmp_path: Path) -> None:

@@ -107,16 +107,20 @@ def _use(asked: Request, source: Source, fetched: Fetched, made: _native.Endpoin
     # Readers that ask an endpoint of this process go on asking there, so it stays.
     own = before.endpoint if before is not None and before.source.serves_endpoint else None
     endpoint = made and (own or made)
+    if endpoint is not None and endpoint is not own:
+        # Whoever finds it finds credentials there.
+        endpoint.publish(*fetched.values())
     role = Role(asked.pinned_to(fetched.role_arn), source, Renewal(fetched), endpoint)
     _refresher.start()
     plan = role.plan()
     for warning in plan.warnings:
         LOG.warning(warning)
     _environment.apply(plan)
-    if endpoint is not None:
-        endpoint.publish(*fetched.values())
-    elif own is not None:
-        own.close()
+    if own is not None:
+        if endpoint is own:
+            own.publish(*fetched.values())
+        else:
+            own.close()
     state.role = role
     state.wake(before or role)
     _forget_cached_sessions()

@@ -32,15 +32,19 @@ class _CachedRole:
         self._renewal: Renewal | None = None
         #: The error of the last fetch, if it failed.
         self._error: Exception | None = None
+        #: Fetches so far.
+        self._fetches = 0
 
     def newest(self) -> Fetched:
         """Returns the newest set. Waits for a fetch only when there is none that is good for more than a second."""
-        renewal = self._renewal
+        renewal, fetches = self._renewal, self._fetches
         if renewal is None or not self._is_good(renewal):
             with self._fetching:
-                # Another caller may have fetched meanwhile.
                 renewal = self._renewal
                 if renewal is None or not self._is_good(renewal):
+                    # Whoever waited for the fetch of another caller shares its outcome.
+                    if self._error is not None and self._fetches > fetches:
+                        raise self._error.with_traceback(None)
                     renewal = self._fetch_now(renewal)
         elif renewal.due_in() <= 0 and self._fetching.acquire(blocking=False):
             try:
@@ -54,12 +58,10 @@ class _CachedRole:
         return renewal.fetched.left() > 1 and not getattr(self._error, "_withdraws", False)
 
     def _fetch_now(self, renewal: Renewal | None) -> Renewal:
-        # However many readers ask, the source is not asked before the next try is due.
-        if renewal is not None and self._error is not None and renewal.due_in() > 0:
-            raise self._error.with_traceback(None)
         try:
             return self._fetch()
         except Exception as error:
+            self._error = error
             if renewal is not None:
                 self._note(renewal, error)
             raise
@@ -73,9 +75,12 @@ class _CachedRole:
             self._fetching.release()
 
     def _fetch(self) -> Renewal:
-        renewal = self._renewal = Renewal(self._source.fetch())
-        self._error = None
-        return renewal
+        try:
+            renewal = self._renewal = Renewal(self._source.fetch())
+            self._error = None
+            return renewal
+        finally:
+            self._fetches += 1
 
     def _note(self, renewal: Renewal, error: Exception) -> None:
         renewal.fail()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
+from typing import Any
 
 from ._handover import hand_over_to_spark, needs_handover
 from ._role import Role, state
@@ -13,6 +15,9 @@ from ._source import LOG, Fetched, NotRenewed, SourceGone
 def start() -> None:
     """Starts the thread unless it runs. It waits for the caller, who holds the lock, and ends when there is no role then."""
     if state.refresher is None or not state.refresher.is_alive():
+        uwsgi: Any = sys.modules.get("uwsgi")
+        if uwsgi is not None and not {"enable-threads", "threads"} & set(uwsgi.opt):
+            LOG.warning("uWSGI runs no threads, so nothing renews the credentials: start it with --enable-threads")
         refresher = threading.Thread(target=_run, name="hops-credentials refresh", daemon=True)
         refresher.start()
         state.refresher = refresher
