@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::time::{Duration, SystemTime};
 
-use hops_credentials_core::base_identity::{Environment, IN_CREDENTIAL_PROCESS};
+use hops_credentials_core::base_identity::{self, Environment, IN_CREDENTIAL_PROCESS};
 use hops_credentials_core::blocking::block_on;
 use hops_credentials_core::credentials::Credentials;
 use hops_credentials_core::error::Error;
@@ -88,9 +88,8 @@ impl CachedOutput {
 pub(crate) fn run(settings: &Settings, option: &RoleOption) -> Result<(), Failure> {
     if std::env::var_os(IN_CREDENTIAL_PROCESS).is_some() {
         return Err(Failure::Error(Error::NotConfigured {
-            problem: "the profile of this credential_process would be its own base identity".to_owned(),
-            remedy: "name another profile: credential_process = env AWS_PROFILE=<base> hops-credentials process"
-                .to_owned(),
+            problem: base_identity::ITS_OWN_BASE.to_owned(),
+            remedy: base_identity::NAME_THE_BASE.to_owned(),
             source: None,
         }));
     }
