@@ -11,6 +11,7 @@
 //! | `runtime_dir` | the directory in which `serve` and `process` of one user meet |
 //! | `private_file` | files that only this user reads and writes |
 //! | `role_option` | the options that name a role and the duration of its session |
+//! | `signals` | the signals that reach this process while it waits for a command |
 //! | `output` | standard output and standard error |
 //! | `roles`, `whoami`, `exec`, `process`, `serve`, `explain`, `doctor`, `env` | a command each |
 
@@ -27,6 +28,7 @@ mod role_option;
 mod roles;
 mod runtime_dir;
 mod serve;
+mod signals;
 pub mod token_file;
 mod whoami;
 
@@ -63,7 +65,7 @@ use self::role_option::RoleOption;
 ///   credential_process = hops-credentials process --role 1
 ///
 /// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 4 no identity or not configured; `exec` exits with the code
-/// of its command.
+/// of its command, with 127 when there is no such command, and 126 when it cannot be started.
 #[derive(Debug, Parser)]
 #[command(name = "hops-credentials", version, verbatim_doc_comment)]
 struct CommandLine {
