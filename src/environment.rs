@@ -7,8 +7,11 @@
 //! The first write adds four names, every later one only overwrites them: readers on other threads then find the map's
 //! structure unchanged. Callers hold one lock for the whole JVM.
 
-use hops_credentials_core::base_identity::{ACCESS_KEY_ID, ISSUED, SECRET_ACCESS_KEY, SESSION_TOKEN};
+use std::sync::{Mutex, OnceLock};
+
+use hops_credentials_core::base_identity::{ACCESS_KEY_ID, Environment, ISSUED, SECRET_ACCESS_KEY, SESSION_TOKEN};
 use hops_credentials_core::error;
+use hops_credentials_core::variables::Written;
 use jni::objects::{JMap, JString};
 use jni::{Env, jni_sig, jni_str};
 
@@ -18,6 +21,24 @@ const NAMES: [&str; 4] = [ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN, ISSUE
 
 /// Values in the order of the variables: access key id, secret access key, session token, access key id issued.
 pub type Values = [Option<String>; NAMES.len()];
+
+/// What this copy of the library wrote.
+static WRITTEN: Mutex<Vec<Written>> = Mutex::new(Vec::new());
+/// The variables that another copy of the library, which may have written some, handed over.
+static ADOPTED: OnceLock<Environment> = OnceLock::new();
+
+/// The variables that decide the base identity.
+pub fn base() -> Environment {
+    match ADOPTED.get() {
+        Some(adopted) => adopted.clone(),
+        None => Environment::now(&WRITTEN.lock().expect("no holder panics")),
+    }
+}
+
+/// Takes over what another copy of the library returned as [`base`].
+pub fn adopt(saved: Vec<(String, String)>) {
+    ADOPTED.get_or_init(|| Environment::from_pairs(saved));
+}
 
 /// Sets the variables, removes those without a value, and returns what Java saw before.
 ///
@@ -36,6 +57,7 @@ pub fn replace(env: &mut Env, values: &Values) -> Result<Values, NativeError> {
             *before = Some(env.cast_local::<JString>(value)?.try_to_string(env)?);
         }
     }
+    note(values, &before);
     for (name, value) in NAMES.iter().zip(values) {
         let java_name = env.new_string(name)?;
         match value {
@@ -50,6 +72,20 @@ pub fn replace(env: &mut Env, values: &Values) -> Result<Values, NativeError> {
         set(name, value.as_deref());
     }
     Ok(before)
+}
+
+/// Notes what is written, and forgets what is given back.
+fn note(values: &Values, before: &Values) {
+    let mut written = WRITTEN.lock().expect("no holder panics");
+    for ((name, value), before) in NAMES.iter().zip(values).zip(before) {
+        let earlier = written.iter().find(|one| one.name == *name).map(|one| one.before.clone());
+        let before = earlier.unwrap_or_else(|| before.clone().map(Into::into));
+        let ours = value.clone().map(Into::into);
+        written.retain(|one| one.name != *name);
+        if before != ours {
+            written.push(Written { name, before, ours });
+        }
+    }
 }
 
 /// The map that `System.getenv()` shows read-only.

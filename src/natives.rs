@@ -1,6 +1,5 @@
 //! The natives of `io.hops.util.internal.Native`, which Java calls.
 
-use hops_credentials_core::base_identity::Environment;
 use hops_credentials_core::blocking::block_on;
 use hops_credentials_core::doctor::{self, Finding};
 use hops_credentials_core::error;
@@ -192,7 +191,7 @@ impl JNativeNativeInterface for JNativeAPI {
         settings: JJvmSettings<'local>,
     ) -> Result<JString<'local>, NativeError> {
         let settings = to_settings(env, &settings)?;
-        Ok(env.new_string(Source::from_settings(&settings)?.to_string())?)
+        Ok(env.new_string(Source::from_settings(&settings, &environment::base())?.to_string())?)
     }
 
     fn examine<'local>(
@@ -203,7 +202,7 @@ impl JNativeNativeInterface for JNativeAPI {
     ) -> Result<JString<'local>, NativeError> {
         let settings = to_settings(env, &settings)?;
         let found = require_all(strings(env, &found)?, "finding")?;
-        let mut findings = block_on(async { Ok(doctor::examine(&settings).await) })?;
+        let mut findings = block_on(async { Ok(doctor::examine(&settings, &environment::base()).await) })?;
         findings.extend(found.chunks_exact(3).map(|triple| Finding {
             check: triple[0].clone(),
             is_good: triple[1] == "true",
@@ -254,7 +253,7 @@ impl JNativeNativeInterface for JNativeAPI {
         env: &mut Env<'local>,
         _this: JNative<'local>,
     ) -> Result<JObjectArray<'local, JString<'local>>, NativeError> {
-        let saved = Environment::at_first_use().saved();
+        let saved = environment::base().saved();
         let flat: Vec<_> = saved.iter().flat_map(|(name, value)| [Some(name.as_str()), Some(value.as_str())]).collect();
         new_strings(env, &flat)
     }
@@ -264,7 +263,7 @@ impl JNativeNativeInterface for JNativeAPI {
         _this: JNative<'local>,
         variables: JObjectArray<'local, JString<'local>>,
     ) -> Result<(), NativeError> {
-        Environment::adopt(pairs(env, &variables)?);
+        environment::adopt(pairs(env, &variables)?);
         Ok(())
     }
 }
@@ -287,7 +286,7 @@ fn ask<T>(
 ) -> Result<T, NativeError> {
     let settings = to_settings(env, settings)?;
     let mut warnings = Vec::new();
-    let answer = Source::ask(&settings, |warning| warnings.push(warning), question);
+    let answer = Source::ask(&settings, &environment::base(), |warning| warnings.push(warning), question);
     for warning in warnings {
         let text = env.new_string(warning)?;
         JNative::warn(env, &text)?;

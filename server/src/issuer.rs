@@ -326,6 +326,7 @@ impl Drop for Call {
 
 #[cfg(test)]
 mod tests {
+    use hops_credentials_core::base_identity::Environment;
     use hops_credentials_core::settings::Settings;
 
     use super::*;
@@ -338,7 +339,7 @@ mod tests {
         let file = std::env::temp_dir().join(format!("issuer-{}.db", std::process::id()));
         let address = Address::Sqlite(file.clone());
         let database = Database::open(&address, DatabaseSettings::default()).await.expect("a database");
-        let sts = Arc::new(Sts::new(&Settings::from_environment()).expect("settings"));
+        let sts = Arc::new(Sts::new(&Settings::from_environment(), &Environment::now(&[])).expect("settings"));
         let issuer = Issuer::new(sts, database.clone(), Arc::default());
         let key = CredentialsKey {
             member: "ada@example.org".to_owned(),

@@ -1,5 +1,6 @@
 //! `doctor`: what is wrong, and what to do about it.
 
+use hops_credentials_core::base_identity::Environment;
 use hops_credentials_core::blocking::block_on;
 use hops_credentials_core::doctor::{examine, report};
 use hops_credentials_core::settings::Settings;
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use crate::output::{Failure, print};
 
 pub(crate) fn run(settings: &Settings, json: bool) -> Result<(), Failure> {
-    let findings = block_on(async { Ok(examine(settings).await) })?;
+    let findings = block_on(async { Ok(examine(settings, &Environment::now(&[])).await) })?;
     if json {
         let rows = findings
             .iter()

@@ -6,6 +6,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus};
 
 use clap::Args;
+use hops_credentials_core::base_identity::Environment;
 use hops_credentials_core::blocking::block_on;
 use hops_credentials_core::settings::Settings;
 use hops_credentials_core::source::Source;
@@ -39,10 +40,13 @@ pub(crate) fn run(settings: &Settings, exec: &Exec) -> Result<(), Failure> {
     if exec.refresh {
         run_with_endpoint(settings, exec, command)
     } else {
-        let option = &exec.option;
-        let credentials =
-            Source::ask(settings, say, async |source| source.assume_role(&option.to_request(source).await?).await)?;
-        change_environment(&mut command, &variables::for_credentials(&credentials, |name| std::env::var(name).ok()));
+        let (option, environment) = (&exec.option, Environment::now(&[]));
+        let credentials = Source::ask(settings, &environment, say, async |source| {
+            source.assume_role(&option.to_request(source).await?).await
+        })?;
+        let effects = block_on(async { Ok(variables::for_credentials(&credentials, &environment).await) })?;
+        effects.warnings.iter().for_each(say);
+        change_environment(&mut command, &effects.changes);
         Err(report_not_started(exec, &command.exec()))
     }
 }
@@ -50,13 +54,16 @@ pub(crate) fn run(settings: &Settings, exec: &Exec) -> Result<(), Failure> {
 /// Runs the command beside an endpoint that ends with it.
 fn run_with_endpoint(settings: &Settings, exec: &Exec, mut command: Command) -> Result<(), Failure> {
     let status = block_on(async {
-        let source = Source::from_settings(settings)?;
+        let environment = Environment::now(&[]);
+        let source = Source::from_settings(settings, &environment)?;
         let request = exec.option.to_request(&source).await?;
         let renewing = RenewingEndpoint::start(source, request, ANY_PORT).await?;
         let endpoint = renewing.endpoint();
         let token_file = TokenFile::create(&endpoint)?;
-        let changes = variables::for_endpoint(endpoint.url(), endpoint.token(), token_file.path()).await?;
-        change_environment(&mut command, &changes);
+        let (url, token) = (endpoint.url(), endpoint.token());
+        let effects = variables::for_endpoint(url, token, token_file.path(), &environment).await?;
+        effects.warnings.iter().for_each(say);
+        change_environment(&mut command, &effects.changes);
         let serving = tokio::spawn(renewing.run());
         let status = run_to_end(&mut command).await;
         serving.abort();

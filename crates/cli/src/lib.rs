@@ -35,7 +35,6 @@ mod whoami;
 use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
-use hops_credentials_core::base_identity::Environment;
 use hops_credentials_core::error::Error;
 use hops_credentials_core::settings::Settings;
 
@@ -117,8 +116,6 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> i32 {
             return error.exit_code();
         }
     };
-    // The base identity is what this process was started with.
-    Environment::at_first_use();
     let settings = Settings::from_environment();
     let done = match &line.command {
         Command::Roles => roles::run(&settings, line.json),

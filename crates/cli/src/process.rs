@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::time::{Duration, SystemTime};
 
-use hops_credentials_core::base_identity::IN_CREDENTIAL_PROCESS;
+use hops_credentials_core::base_identity::{Environment, IN_CREDENTIAL_PROCESS};
 use hops_credentials_core::blocking::block_on;
 use hops_credentials_core::credentials::Credentials;
 use hops_credentials_core::error::Error;
@@ -128,7 +128,9 @@ pub(crate) fn run(settings: &Settings, option: &RoleOption) -> Result<(), Failur
 }
 
 fn fetch(settings: &Settings, option: &RoleOption) -> Result<Credentials, Error> {
-    Source::ask(settings, say, async |source| source.assume_role(&option.to_request(source).await?).await)
+    Source::ask(settings, &Environment::now(&[]), say, async |source| {
+        source.assume_role(&option.to_request(source).await?).await
+    })
 }
 
 /// Asks a running `serve` for the same role; `None` when no `serve` runs or answers in time.

@@ -1,5 +1,6 @@
 //! `roles`: the role mappings of the project.
 
+use hops_credentials_core::base_identity::Environment;
 use hops_credentials_core::settings::Settings;
 use hops_credentials_core::source::Source;
 use serde_json::{Value, json};
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 use crate::output::{Failure, print, say};
 
 pub(crate) fn run(settings: &Settings, json: bool) -> Result<(), Failure> {
-    let mappings = Source::ask(settings, say, async |source| source.role_mappings().await)?;
+    let mappings = Source::ask(settings, &Environment::now(&[]), say, async |source| source.role_mappings().await)?;
     if json {
         let rows = mappings.iter().map(|mapping| {
             json!({

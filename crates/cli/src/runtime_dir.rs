@@ -60,7 +60,7 @@ fn name(settings: &Settings, option: &RoleOption) -> String {
         text.push_str(&format!("{setting}={:?}\n", settings.get(setting)));
     }
     if settings.get(&REST_ENDPOINT).is_none() {
-        for (name, value) in Environment::at_first_use().saved() {
+        for (name, value) in Environment::now(&[]).saved() {
             text.push_str(&format!("{name}={:?}\n", value.as_str()));
         }
     }

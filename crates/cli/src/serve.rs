@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hops_credentials_core::base_identity::CONTAINER_TOKEN;
+use hops_credentials_core::base_identity::Environment;
 use hops_credentials_core::blocking::block_on;
 use hops_credentials_core::error::Error;
 use hops_credentials_core::settings::Settings;
@@ -16,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
 use crate::credentials_endpoint::{ANY_PORT, CredentialsEndpoint};
-use crate::output::{Failure, print, shell_commands};
+use crate::output::{Failure, print, say, shell_commands};
 use crate::private_file;
 use crate::renewing_endpoint::RenewingEndpoint;
 use crate::role_option::RoleOption;
@@ -47,7 +48,8 @@ pub(crate) struct ServedAt {
 
 pub(crate) fn run(settings: &Settings, serve: &Serve, json: bool) -> Result<(), Failure> {
     block_on(async {
-        let source = Source::from_settings(settings)?;
+        let environment = Environment::now(&[]);
+        let source = Source::from_settings(settings, &environment)?;
         let request = serve.option.to_request(&source).await?;
         let no_signals = |source: std::io::Error| Error::Unavailable {
             attempted: "starting to serve".to_owned(),
@@ -61,13 +63,19 @@ pub(crate) fn run(settings: &Settings, serve: &Serve, json: bool) -> Result<(), 
         let renewing = RenewingEndpoint::start(source, request, serve.listen).await?;
         let endpoint = renewing.endpoint();
         let token_file = TokenFile::create(&endpoint)?;
-        let changes = variables::for_endpoint(endpoint.url(), endpoint.token(), token_file.path()).await?;
+        let (url, token) = (endpoint.url(), endpoint.token());
+        let effects = variables::for_endpoint(url, token, token_file.path(), &environment).await?;
+        effects.warnings.iter().for_each(say);
         let _announcement = RuntimeDir::open(settings, &serve.option)
             .map(|runtime_dir| Announcement::write(runtime_dir.announcement(), &endpoint));
         let text = if json {
             json!({ "url": endpoint.url(), "tokenFile": token_file.path() }).to_string()
         } else {
-            format!("listening on {}\n{}", endpoint.url(), shell_commands_of_reader(&changes, token_file.path()))
+            format!(
+                "listening on {}\n{}",
+                endpoint.url(),
+                shell_commands_of_reader(&effects.changes, token_file.path())
+            )
         };
         if print(&text).is_err() {
             return Ok(());

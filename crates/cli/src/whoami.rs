@@ -1,5 +1,6 @@
 //! `whoami`: where roles come from, and who the caller is there.
 
+use hops_credentials_core::base_identity::Environment;
 use hops_credentials_core::error::Error;
 use hops_credentials_core::settings::Settings;
 use hops_credentials_core::source::Source;
@@ -8,12 +9,13 @@ use hops_credentials_core::sts::Sts;
 use crate::output::{Failure, print_facts, say};
 
 pub(crate) fn run(settings: &Settings, json: bool) -> Result<(), Failure> {
-    let facts = Source::ask(settings, say, async |source| {
+    let environment = Environment::now(&[]);
+    let facts = Source::ask(settings, &environment, say, async |source| {
         let mut facts = vec![("source", source.to_string())];
         match source {
             Source::Hopsworks(_) => facts.push(("defaultRole", default_role(source).await?)),
             Source::Sts(_) => {
-                let identity = Sts::new(settings)?.base_identity().await?;
+                let identity = Sts::new(settings, &environment)?.base_identity().await?;
                 facts.push(("arn", identity.arn));
                 facts.push(("account", identity.account));
                 facts.push(("provider", identity.provider.to_string()));

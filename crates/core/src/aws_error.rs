@@ -125,7 +125,9 @@ fn from_service<E: ProvideErrorMetadata>(
         },
         (code, _) => {
             let remedy = remedy(code, &answer, call);
-            Error::Refused { attempted, code: status.into(), answer, remedy }
+            let is_denied = matches!(code, Some("AccessDenied" | "AccessDeniedException"));
+            let withdraws = is_denied && matches!(call, StsCall::AssumeRole(..));
+            Error::Refused { attempted, code: status.into(), answer, remedy, withdraws }
         }
     }
 }

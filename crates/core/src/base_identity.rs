@@ -25,16 +25,17 @@ use aws_types::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
 
 pub use self::environment::{
-    ACCESS_KEY_ID, CONTAINER_TOKEN, CONTAINER_TOKEN_FILE, CONTAINER_URL, Environment, ISSUED, SECRET_ACCESS_KEY,
-    SESSION_TOKEN,
+    ACCESS_KEY_ID, CONTAINER_TOKEN, CONTAINER_TOKEN_FILE, CONTAINER_URL, CREDENTIAL_EXPIRATION, Environment, ISSUED,
+    SECRET_ACCESS_KEY, SESSION_TOKEN,
 };
 pub(crate) use self::environment::{
-    CONTAINER_PATH, METADATA_DISABLED, PROFILE, REGION, WEB_IDENTITY_ROLE, WEB_IDENTITY_TOKEN_FILE,
+    BOTO_CONFIG, CONTAINER_PATH, METADATA_DISABLED, NO_PROXY, PROFILE, REGION, SECURITY_TOKEN, WEB_IDENTITY_ROLE,
+    WEB_IDENTITY_SESSION_NAME, WEB_IDENTITY_TOKEN_FILE,
 };
 pub(crate) use self::error::timed_out;
 use self::metadata::Metadata;
-use self::profile::Profiles;
-pub use self::profile::{IN_CREDENTIAL_PROCESS, REMOVED_FOR_ENDPOINT, default_profile_with_credentials};
+pub use self::profile::IN_CREDENTIAL_PROCESS;
+pub(crate) use self::profile::{Profiles, boto_file_with_credentials, default_profile_with_credentials};
 pub use self::provider::BaseProvider;
 use crate::error::Error;
 use crate::network::CONNECT_TIMEOUT;

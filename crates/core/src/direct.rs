@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use crate::base_identity::Environment;
 use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::network::Network;
@@ -21,7 +22,7 @@ pub struct Direct {
 }
 
 impl Direct {
-    pub(crate) fn from_settings(settings: &Settings) -> Result<Self, Error> {
+    pub(crate) fn from_settings(settings: &Settings, environment: &Environment) -> Result<Self, Error> {
         let roles = settings
             .get(&ROLES)
             .unwrap_or_default()
@@ -31,7 +32,7 @@ impl Direct {
             .map(|written| written.parse().map_err(|error| illegal_role(written, error)))
             .collect::<Result<_, _>>()?;
         Ok(Self {
-            sts: Sts::new(settings)?,
+            sts: Sts::new(settings, environment)?,
             roles,
             session_name: session_name(settings),
             warnings: Mutex::new(Network::from_settings(settings)?.warnings().to_vec()),
@@ -55,6 +56,7 @@ impl Direct {
             code: 380_003,
             answer: format!("{count} listed there"),
             remedy: format!("take an id from 1 to {count}"),
+            withdraws: true,
         })
     }
 

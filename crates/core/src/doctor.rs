@@ -56,8 +56,8 @@ pub fn report(findings: &[Finding]) -> String {
 }
 
 /// Runs the checks that do not depend on the host. Takes up to a minute when something does not answer.
-pub async fn examine(settings: &Settings) -> Vec<Finding> {
-    let source = match Source::from_settings(settings) {
+pub async fn examine(settings: &Settings, environment: &Environment) -> Vec<Finding> {
+    let source = match Source::from_settings(settings, environment) {
         Ok(source) => source,
         Err(error) => return vec![Finding::problem("settings", error.to_string())],
     };
@@ -65,9 +65,9 @@ pub async fn examine(settings: &Settings) -> Vec<Finding> {
     match &source {
         Source::Hopsworks(hopsworks) => {
             let mappings = examine_server(hopsworks, &mut findings).await;
-            findings.push(examine_bypass(settings, &mappings).await);
+            findings.push(examine_bypass(settings, environment, &mappings).await);
         }
-        Source::Sts(_) => examine_sts(settings, &source, &mut findings).await,
+        Source::Sts(_) => examine_sts(settings, environment, &source, &mut findings).await,
     }
     findings.extend(source.take_warnings().into_iter().map(|warning| Finding::problem("network", warning)));
     findings
@@ -110,8 +110,8 @@ fn check_of_error(error: &Error) -> &'static str {
     }
 }
 
-async fn examine_sts(settings: &Settings, source: &Source, findings: &mut Vec<Finding>) {
-    let sts = match Sts::new(settings) {
+async fn examine_sts(settings: &Settings, environment: &Environment, source: &Source, findings: &mut Vec<Finding>) {
+    let sts = match Sts::new(settings, environment) {
         Ok(sts) => sts,
         Err(error) => return findings.push(Finding::problem("network", error.to_string())),
     };
@@ -136,7 +136,7 @@ async fn examine_sts(settings: &Settings, source: &Source, findings: &mut Vec<Fi
 
 /// Checks whether this process can do without role mappings, because it reaches a base identity that may assume the
 /// roles.
-async fn examine_bypass(settings: &Settings, mappings: &[RoleMapping]) -> Finding {
+async fn examine_bypass(settings: &Settings, environment: &Environment, mappings: &[RoleMapping]) -> Finding {
     const CHECK: &str = "bypass";
     let region = match mappings.first().map(|mapping| mapping.role.partition()) {
         Some("aws-cn") => "cn-north-1",
@@ -144,8 +144,8 @@ async fn examine_bypass(settings: &Settings, mappings: &[RoleMapping]) -> Findin
         Some(_) | None => "us-east-1",
     };
     // A job can set a region itself, so a missing one is not a protection.
-    let environment = Environment::at_first_use().with_region(region);
-    let sts = match Sts::with_environment(settings, &environment) {
+    let environment = environment.with_region(region);
+    let sts = match Sts::new(settings, &environment) {
         Ok(sts) => sts,
         Err(error) => return Finding::good(CHECK, format!("not checked, since {error}")),
     };
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn unusable_settings_are_the_only_finding() {
         let settings = Settings::new([], []).with_environment([("REST_ENDPOINT".to_owned(), "hops".to_owned())]);
-        let found = block_on(async { Ok(examine(&settings).await) }).expect("a runtime");
+        let found = block_on(async { Ok(examine(&settings, &Environment::from_pairs([])).await) }).expect("a runtime");
         let expected = "hopsworks.restendpoint / REST_ENDPOINT is set, but hopsworks.projectid / HOPSWORKS_PROJECT_ID \
                         is not; set hopsworks.projectid / HOPSWORKS_PROJECT_ID to the number of the project";
         assert_eq!(found, [Finding::problem("settings", expected)]);

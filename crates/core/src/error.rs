@@ -41,6 +41,8 @@ pub enum Error {
         answer: String,
         /// The advice to the person who can act.
         remedy: String,
+        /// Whether it said no to this role, see [`Error::withdraws`].
+        withdraws: bool,
     },
     /// Nobody yet: the same request may succeed later.
     #[error("{attempted} failed: {problem}; {remedy}")]
@@ -102,6 +104,21 @@ impl Error {
     /// Whether the service refused because there were too many requests: a refusal that a later request may not get.
     pub fn is_throttling(&self) -> bool {
         matches!(self, Error::Unavailable { code: 400..=499, .. })
+    }
+
+    /// Whether what the same source gave for this role earlier must not be used any more, because it now says no to the
+    /// role itself: STS denies it to this base identity, its mapping is gone, or the caller has left the project.
+    ///
+    /// After any other error, whoever can act on it, a host uses what it has to the end and asks again after
+    /// [`renewal::retry_after`](crate::renewal::retry_after).
+    pub fn withdraws(&self) -> bool {
+        match self {
+            Error::Refused { withdraws, .. } => *withdraws,
+            Error::InvalidArgument { .. }
+            | Error::NotConfigured { .. }
+            | Error::Unavailable { .. }
+            | Error::BadAnswer { .. } => false,
+        }
     }
 
     /// Whether the same request may succeed later although nobody changes anything.

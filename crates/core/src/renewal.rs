@@ -1,9 +1,10 @@
 //! The renewal of credentials in use: when they are fetched again, and when a failed fetch is tried again.
 //!
-//! Pure functions of what the host measures on its monotonic clock. `chance` is a random number from 0 to 1 that the
-//! host draws, so that applications which start together do not ask together.
+//! Pure functions of what the host measures on both of its clocks: the monotonic one stands still while a machine sleeps,
+//! and the wall clock can be set. `chance` is a random number from 0 to 1 that the host draws, so that applications which
+//! start together do not ask together.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The shortest time between refresh and expiration, unless half of the validity is shorter.
 const MIN_LEAD: Duration = Duration::from_secs(60);
@@ -13,6 +14,45 @@ const FIRST_RETRY_WAIT: Duration = Duration::from_secs(1);
 const MIN_RETRY_WAIT: Duration = Duration::from_millis(200);
 /// The longest wait: a source that is back is noticed within this time.
 const MAX_RETRY_WAIT: Duration = Duration::from_secs(60);
+/// The longest sleep at once: a machine that slept is noticed within this time.
+const LOOK_INTERVAL: Duration = Duration::from_secs(30);
+
+/// One reading of both clocks of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clocks {
+    /// The time since a point that does not move while the host runs.
+    pub monotonic: Duration,
+    /// The time of day, UTC.
+    pub wall: SystemTime,
+}
+
+/// The time until `span` has passed since `since`, by the clock that says so first; zero when it has.
+pub fn due(since: Clocks, span: Duration, now: Clocks) -> Duration {
+    let passed = now.monotonic.saturating_sub(since.monotonic).max(wall_passed(since, now));
+    span.saturating_sub(passed)
+}
+
+/// The time to sleep before looking again: [`due`], and 30 s at most.
+pub fn wait(since: Clocks, span: Duration, now: Clocks) -> Duration {
+    due(since, span, now).min(LOOK_INTERVAL)
+}
+
+/// The time for which credentials are still good; zero when they have ended. They were valid for `valid_for` when the
+/// answer came at `since`, and end at `expiration` by the clock of the service.
+///
+/// The wall clock counts only where it says so twice, by the time that passed and by the time of day: a clock that is set
+/// right does not end good credentials, and a wrong one does not either.
+pub fn left(since: Clocks, valid_for: Duration, expiration: SystemTime, now: Clocks) -> Duration {
+    let by_monotonic = valid_for.saturating_sub(now.monotonic.saturating_sub(since.monotonic));
+    let by_passed = valid_for.saturating_sub(wall_passed(since, now));
+    let by_time_of_day = expiration.duration_since(now.wall).unwrap_or_default();
+    by_monotonic.min(by_passed.max(by_time_of_day))
+}
+
+/// The time that the wall clock says has passed; zero when it was set back.
+fn wall_passed(since: Clocks, now: Clocks) -> Duration {
+    now.wall.duration_since(since.wall).unwrap_or_default()
+}
 
 /// The time from an answer to the refresh of its credentials, which are valid for `valid_for` from the answer on.
 ///
@@ -87,6 +127,58 @@ mod tests {
             }
             assert!(left > valid_for / 10, "{valid_for:?}: asked only when {left:?} were left");
         }
+    }
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// A reading, in seconds, of the monotonic clock and of the wall clock.
+    fn clocks(monotonic: u64, wall: u64) -> Clocks {
+        let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000 + wall);
+        Clocks { monotonic: Duration::from_secs(monotonic), wall }
+    }
+
+    #[test]
+    fn a_refresh_is_due_by_the_clock_that_says_so_first() {
+        let span = Duration::from_secs(2400);
+        for (now, seconds) in [
+            (clocks(1000, 1000), 1400),
+            // The machine slept, or the wall clock was set ahead.
+            (clocks(10, 7200), 0),
+            (clocks(10, 2000), 400),
+            // The wall clock was set back.
+            (clocks(2400, 0), 0),
+        ] {
+            assert_eq!(due(clocks(0, 0), span, now).as_secs(), seconds, "{now:?}");
+        }
+        let set_back = Clocks { wall: SystemTime::UNIX_EPOCH, ..clocks(2000, 0) };
+        assert_eq!(due(clocks(0, 0), span, set_back).as_secs(), 400);
+    }
+
+    #[test]
+    fn no_sleep_is_longer_than_thirty_seconds() {
+        assert_eq!(wait(clocks(0, 0), HOUR, clocks(0, 0)).as_secs(), 30);
+        assert_eq!(wait(clocks(0, 0), HOUR, clocks(3590, 3590)).as_secs(), 10);
+        assert_eq!(wait(clocks(0, 0), HOUR, clocks(0, 4000)).as_secs(), 0);
+    }
+
+    #[test]
+    fn credentials_end_while_a_machine_sleeps_and_not_when_its_clock_is_set() {
+        let expiration = clocks(0, 3600).wall;
+        for (now, seconds, reason) in [
+            (clocks(600, 600), 3000, "ten minutes have passed"),
+            (clocks(3600, 3600), 0, "an hour has passed"),
+            (clocks(10, 7200), 0, "the monotonic clock stood still for two hours"),
+            (clocks(10, 3000), 600, "it stood still for fifty minutes"),
+            (clocks(3600, 10), 0, "the wall clock was set back"),
+        ] {
+            assert_eq!(left(clocks(0, 0), HOUR, expiration, now).as_secs(), seconds, "{reason}");
+        }
+        // A clock that was two hours behind when the answer came, and is right ten minutes later.
+        let expiration = clocks(0, 7200 + 3600).wall;
+        assert_eq!(left(clocks(0, 0), HOUR, expiration, clocks(600, 7200 + 600)).as_secs(), 3000);
+        // A clock that is, and stays, two hours ahead.
+        let expiration = clocks(0, 3600).wall;
+        assert_eq!(left(clocks(0, 7200), HOUR, expiration, clocks(600, 7200 + 600)).as_secs(), 3000);
     }
 
     #[test]

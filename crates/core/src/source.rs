@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::base_identity::Environment;
 use crate::blocking::block_on;
 use crate::credentials::Credentials;
 use crate::direct::Direct;
@@ -24,15 +25,15 @@ pub enum Source {
 }
 
 impl Source {
-    /// Reads the settings. Nothing is sent.
+    /// Reads the settings. Nothing is sent. `environment` is where STS's base identity is looked for.
     ///
     /// # Errors
     /// [`Error::NotConfigured`] when one is missing or cannot be used.
-    pub fn from_settings(settings: &Settings) -> Result<Self, Error> {
+    pub fn from_settings(settings: &Settings, environment: &Environment) -> Result<Self, Error> {
         settings.check_switches()?;
         match settings.get(&REST_ENDPOINT) {
             Some(_) => Ok(Source::Hopsworks(Hopsworks::from_settings(settings)?)),
-            None => Ok(Source::Sts(Direct::from_settings(settings)?)),
+            None => Ok(Source::Sts(Direct::from_settings(settings, environment)?)),
         }
     }
 
@@ -43,11 +44,12 @@ impl Source {
     /// As [`Source::from_settings`], [`block_on`] and `question`.
     pub fn ask<T>(
         settings: &Settings,
+        environment: &Environment,
         warn: impl FnMut(String),
         question: impl AsyncFnOnce(&Source) -> Result<T, Error>,
     ) -> Result<T, Error> {
         block_on(async {
-            let source = Self::from_settings(settings)?;
+            let source = Self::from_settings(settings, environment)?;
             let answer = question(&source).await;
             source.take_warnings().into_iter().for_each(warn);
             answer
@@ -137,7 +139,7 @@ mod tests {
     }
 
     fn source(environment: &[(&str, &str)]) -> Result<Source, Error> {
-        Source::from_settings(&settings(environment))
+        Source::from_settings(&settings(environment), &Environment::from_pairs([]))
     }
 
     fn message<T>(result: Result<T, Error>) -> String {

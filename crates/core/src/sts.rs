@@ -59,19 +59,11 @@ pub struct IssuedCredentials {
 }
 
 impl Sts {
-    /// Reads the settings. Nothing is sent.
+    /// Reads the settings. Nothing is sent. `environment` is where the base identity is looked for.
     ///
     /// # Errors
     /// [`Error::NotConfigured`] when a proxy or a file of certificates cannot be used.
-    pub fn new(settings: &Settings) -> Result<Self, Error> {
-        Self::with_environment(settings, Environment::at_first_use())
-    }
-
-    /// As [`Sts::new`], but looks for the base identity in an explicit environment instead of the process's own.
-    ///
-    /// # Errors
-    /// [`Error::NotConfigured`] when a proxy or a file of certificates cannot be used.
-    pub fn with_environment(settings: &Settings, environment: &Environment) -> Result<Self, Error> {
+    pub fn new(settings: &Settings, environment: &Environment) -> Result<Self, Error> {
         Ok(Self {
             environment: environment.clone(),
             http: Network::from_settings(settings)?.aws_client()?,

@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-use super::{credentials, exception, plain};
+use super::{base, credentials, exception, plain};
 
 /// The container-credentials endpoint. It serves until it is closed.
 #[pyclass(frozen, module = "hops.credentials_provider._native")]
@@ -115,8 +115,9 @@ impl Endpoint {
         py: Python<'_>,
         (endpoint, socket, token_file): (Arc<CredentialsEndpoint>, TcpListener, TokenFile),
     ) -> PyResult<Self> {
-        let changes = block_on(variables::for_endpoint(endpoint.url(), endpoint.token(), token_file.path()));
-        let changes = changes.map_err(|error| exception(py, &error))?;
+        let environment = base();
+        let changes = variables::for_endpoint(endpoint.url(), endpoint.token(), token_file.path(), &environment);
+        let changes = block_on(changes).map_err(|error| exception(py, &error))?.changes;
         let listener = socket.as_raw_fd();
         let token_path = token_file.path().to_owned();
         let (stop, stopped) = oneshot::channel();

@@ -16,7 +16,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, SystemTime};
 
 use hops_credentials_cli as cli;
-use hops_credentials_core::base_identity::{Environment, default_profile_with_credentials};
+use hops_credentials_core::base_identity::Environment;
 use hops_credentials_core::blocking::block_on;
 use hops_credentials_core::credentials::Credentials;
 use hops_credentials_core::doctor;
@@ -26,7 +26,7 @@ use hops_credentials_core::request::{AssumeRole, Extras, SessionDuration};
 use hops_credentials_core::role::RoleMapping;
 use hops_credentials_core::settings::Settings;
 use hops_credentials_core::source::Source;
-use hops_credentials_core::variables::{self, Change};
+use hops_credentials_core::variables::{self, Change, Written};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
@@ -38,8 +38,8 @@ mod _native {
     use super::endpoint::Endpoint;
     #[pymodule_export]
     use super::{
-        Call, assume_role, command_line, examine, explain, refresh_after, retry_after, role_mapping, role_mappings,
-        variables_for_credentials,
+        Call, assume_role, command_line, examine, explain, note_written, refresh_after, retry_after, role_mapping,
+        role_mappings, variables_for_credentials,
     };
 }
 
@@ -64,22 +64,22 @@ enum Answer {
 
 impl Call {
     fn begin(question: impl AsyncFnOnce(&Source) -> Result<Answer, Error> + Send + 'static) -> PyResult<Self> {
-        Self::begin_job(move |settings| {
+        Self::begin_job(move |settings, environment| {
             let mut warnings = Vec::new();
-            let answer = Source::ask(settings, |warning| warnings.push(warning), question);
+            let answer = Source::ask(settings, environment, |warning| warnings.push(warning), question);
             Outcome { answer, warnings }
         })
     }
 
-    fn begin_job(job: impl FnOnce(&Settings) -> Outcome + Send + 'static) -> PyResult<Self> {
-        // Reads the environment before this package writes it, and with the lock held.
-        Environment::at_first_use();
+    fn begin_job(job: impl FnOnce(&Settings, &Environment) -> Outcome + Send + 'static) -> PyResult<Self> {
+        // Read with the lock held, under which this package writes.
+        let environment = base();
         let settings = Settings::from_environment();
         let (ended, end) = pipe()?;
         let ask = move || {
             // Closes when the thread ends, however it ends.
             let _end = end;
-            job(&settings)
+            job(&settings, &environment)
         };
         let thread = Builder::new().name("hops-credentials".to_owned()).spawn(ask)?;
         Ok(Self { ended, thread: Mutex::new(Some(thread)) })
@@ -146,8 +146,8 @@ fn role_mappings() -> PyResult<Call> {
 /// Asks for the findings (check, whether it is good, text), and for the report that people read.
 #[pyfunction]
 fn examine() -> PyResult<Call> {
-    Call::begin_job(|settings| Outcome {
-        answer: block_on(async { Ok(Answer::Findings(doctor::examine(settings).await)) }),
+    Call::begin_job(|settings, environment| Outcome {
+        answer: block_on(async { Ok(Answer::Findings(doctor::examine(settings, environment).await)) }),
         warnings: Vec::new(),
     })
 }
@@ -155,9 +155,7 @@ fn examine() -> PyResult<Call> {
 /// Says whose credentials a reader in this process finds.
 #[pyfunction]
 fn explain(py: Python<'_>) -> PyResult<String> {
-    let profile = block_on(default_profile_with_credentials(&Environment::from_process()));
-    let profile = profile.map_err(|error| exception(py, &error))?;
-    Ok(variables::explain(|name| std::env::var(name).ok(), profile.as_deref()))
+    block_on(variables::explain(&Environment::now(&[]))).map_err(|error| exception(py, &error))
 }
 
 /// Runs the command line with these arguments, the first of which is its name. Returns the exit code.
@@ -235,12 +233,29 @@ fn retry_after(failures: u32, left: f64, valid_for: f64, chance: f64) -> f64 {
 /// Returns the variables by which readers find the credentials themselves: name and value; None removes it.
 #[pyfunction]
 fn variables_for_credentials(
+    py: Python<'_>,
     access_key_id: String,
     secret_access_key: String,
     session_token: String,
-) -> Vec<(&'static str, Option<String>)> {
-    let credentials = credentials(access_key_id, secret_access_key, session_token, 0.0, None);
-    plain(variables::for_credentials(&credentials, |name| std::env::var(name).ok()))
+    expiration: f64,
+) -> PyResult<Vec<(&'static str, Option<String>)>> {
+    let credentials = credentials(access_key_id, secret_access_key, session_token, expiration, None);
+    let effects = block_on(async { Ok(variables::for_credentials(&credentials, &base()).await) });
+    Ok(plain(effects.map_err(|error| exception(py, &error))?.changes))
+}
+
+/// Takes what this package has written: name, value before and value of ours.
+#[pyfunction]
+fn note_written(written: Vec<(String, Option<String>, Option<String>)>) {
+    let written = written.into_iter().filter_map(|(name, before, ours)| Written::new(&name, before, ours));
+    *WRITTEN.lock().expect("no holder panics") = written.collect();
+}
+
+static WRITTEN: Mutex<Vec<Written>> = Mutex::new(Vec::new());
+
+/// The variables that decide the base identity. Called with Python's lock held, under which this package writes.
+pub(crate) fn base() -> Environment {
+    Environment::now(&WRITTEN.lock().expect("no holder panics"))
 }
 
 fn credentials(

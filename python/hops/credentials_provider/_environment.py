@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
+from . import _native
+
 #: The value before our first write and the value that we wrote last, by name. None means unset.
 _saved: dict[str, tuple[str | None, str | None]] = {}
 
@@ -20,6 +22,9 @@ def write(changes: Iterable[tuple[str, str | None]]) -> None:
     for name, value in values.items():
         before = _saved[name][0] if name in _saved else os.environ.get(name)
         _saved[name] = (before, value)
+    # Before the first write: a call that looks for the base identity meanwhile finds what stands there, or its record.
+    _note()
+    for name, value in values.items():
         _set(name, value)
 
 
@@ -32,6 +37,7 @@ def release() -> None:
     """Puts back what variables held before us, where they still hold what we wrote."""
     for name in list(_saved):
         _put_back(name)
+    _note()
 
 
 def snapshot() -> tuple[dict[str, str | None], dict[str, tuple[str | None, str | None]]]:
@@ -47,6 +53,12 @@ def restore(snapshot: tuple[dict[str, str | None], dict[str, tuple[str | None, s
     _saved.update(saved)
     for name, value in values.items():
         _set(name, value)
+    _note()
+
+
+def _note() -> None:
+    """Tells the core what stood there before, which is where it looks for the base identity."""
+    _native.note_written([(name, before, ours) for name, (before, ours) in _saved.items()])
 
 
 def _put_back(name: str) -> None:

@@ -118,8 +118,13 @@ def retry_after(failures: int, left: float, valid_for: float, chance: float) -> 
     `refresh_after`.
     """
 
-def variables_for_credentials(access_key_id: str, secret_access_key: str, session_token: str) -> list[Change]:
+def variables_for_credentials(
+    access_key_id: str, secret_access_key: str, session_token: str, expiration: float
+) -> list[Change]:
     """Returns the variables by which readers find the credentials themselves."""
+
+def note_written(written: list[tuple[str, str | None, str | None]]) -> None:
+    """Takes what this package wrote: name, value before and value of ours."""
 
 def examine() -> Call:
     """Checks everything that can keep this process from its role, and changes nothing.

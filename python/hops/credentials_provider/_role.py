@@ -41,7 +41,7 @@ class Role:
         """Returns the variables by which readers find the credentials, or the endpoint."""
         if self.endpoint is not None:
             return self.endpoint.changes()
-        return _native.variables_for_credentials(*self.fetched.values()[:3])
+        return _native.variables_for_credentials(*self.fetched.values()[:4])
 
     def replace_source(self) -> None:
         """Goes on without a source that has ended. The caller holds the lock."""

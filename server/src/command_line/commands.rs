@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::middleware;
-use hops_credentials_core::base_identity::BaseIdentity;
+use hops_credentials_core::base_identity::{BaseIdentity, Environment};
 use hops_credentials_core::settings::Settings;
 use hops_credentials_core::sts::Sts;
 use tokio::sync::Semaphore;
@@ -270,7 +270,9 @@ async fn serve(database: &Database, address: &Address, options: &Serve) -> Resul
     if address.is_unprotected() {
         log::line(&"the connection to PostgreSQL is not protected: sslmode=disable");
     }
-    let sts = Sts::new(&Settings::from_environment())?.with_timeout(STS_TIMEOUT).with_throttling_returned();
+    let sts = Sts::new(&Settings::from_environment(), &Environment::now(&[]))?
+        .with_timeout(STS_TIMEOUT)
+        .with_throttling_returned();
     let sts = Arc::new(sts);
     let wrong_keys = WrongKeys::default();
     let identity = match &options.hopsworks_url {

@@ -118,6 +118,7 @@ mod tests {
             code: 403,
             answer: answer.to_owned(),
             remedy: remedy.clone(),
+            withdraws: false,
         };
         let problem = "the profile \"default\" has no credentials".to_owned();
         for (error, beginning) in [

@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::OnceLock;
 
 use aws_types::os_shim_internal::Env;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
+use crate::variables::{Written, given_back};
 
 /// Tells a child process which variables we wrote: the bindings set it, beside `AWS_*`, to the access key id of the
-/// credentials they put there, or to the URL of our own endpoint when they put that there instead ([`CONTAINER_URL`]).
+/// credentials they put there, or to the URL of our own endpoint when they put that there instead ([`CONTAINER_URL`]). Two
+/// of them, separated by a comma, are the last and the newest.
 pub const ISSUED: &str = "HOPS_CREDENTIALS_ISSUED";
 
 /// Access key id. Not secret.
@@ -19,6 +20,12 @@ pub const ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
 pub const SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
 /// Session token of temporary credentials. Secret.
 pub const SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
+/// An older name of [`SESSION_TOKEN`], which boto3 prefers. Secret.
+pub(crate) const SECURITY_TOKEN: &str = "AWS_SECURITY_TOKEN";
+/// Expiration of the credentials in the environment. With it boto3 reads them again in time.
+///
+/// Source: botocore, `EnvProvider`.
+pub const CREDENTIAL_EXPIRATION: &str = "AWS_CREDENTIAL_EXPIRATION";
 /// URL of a container-credentials endpoint.
 pub const CONTAINER_URL: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
 /// Token that a request to [`CONTAINER_URL`] carries as its `Authorization`. Secret.
@@ -36,7 +43,7 @@ pub(crate) const WEB_IDENTITY_TOKEN_FILE: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
 /// Role that a web identity assumes.
 pub(crate) const WEB_IDENTITY_ROLE: &str = "AWS_ROLE_ARN";
 /// Session name of [`WEB_IDENTITY_ROLE`].
-pub(super) const WEB_IDENTITY_SESSION_NAME: &str = "AWS_ROLE_SESSION_NAME";
+pub(crate) const WEB_IDENTITY_SESSION_NAME: &str = "AWS_ROLE_SESSION_NAME";
 /// Switches the instance metadata service off when `true`.
 ///
 /// Source: AWS SDKs and Tools reference guide, "IMDS credential provider".
@@ -45,10 +52,10 @@ pub(crate) const METADATA_DISABLED: &str = "AWS_EC2_METADATA_DISABLED";
 pub(super) const METADATA_URL: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
 const KUBERNETES: &str = "KUBERNETES_SERVICE_HOST";
 pub(super) const HOME: &str = "HOME";
-
-/// The variables that the bindings write. A program that the chain starts must not see them.
-pub(super) const OUR_VARIABLES: [&str; 7] =
-    [ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN, CONTAINER_URL, CONTAINER_TOKEN, CONTAINER_TOKEN_FILE, ISSUED];
+/// File of boto, with credentials or without.
+pub(crate) const BOTO_CONFIG: &str = "BOTO_CONFIG";
+/// Hosts that readers reach without a proxy; most prefer one name or the other, and read both.
+pub(crate) const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 /// The variables that decide the base identity, as they were before we wrote anything. `Debug` shows names only.
 #[derive(Clone)]
@@ -56,33 +63,42 @@ pub struct Environment {
     variables: BTreeMap<String, Zeroizing<String>>,
 }
 
-static AT_FIRST_USE: OnceLock<Environment> = OnceLock::new();
-
 impl Environment {
-    /// The variables of this process when the core was first used. Every later call returns the same.
-    pub fn at_first_use() -> &'static Environment {
-        AT_FIRST_USE.get_or_init(Environment::from_process)
-    }
-
-    /// The variables of this process now, which we may have written.
-    pub fn from_process() -> Self {
+    /// The variables of this process now; where one still holds what we wrote, the value from before.
+    ///
+    /// A host that writes on another thread calls this while it keeps that thread from writing.
+    pub fn now(written: &[Written]) -> Self {
         let legible = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
-        Environment::from_pairs(std::env::vars_os().filter_map(legible))
+        Environment::from_pairs(std::env::vars_os().filter_map(legible)).before(written)
     }
 
-    /// Takes over what another copy of the library in this process saved ([`Environment::saved`]), because that copy
-    /// may have written variables already. Has no effect once this copy has read the environment itself.
-    pub fn adopt(saved: Vec<(String, String)>) {
-        AT_FIRST_USE.get_or_init(|| Environment::from_pairs(saved));
+    /// The variables as they were before we wrote `written`, where they still hold that, or anything else that the mark
+    /// says we issued.
+    pub fn before(mut self, written: &[Written]) -> Self {
+        let filled = |value: &str| !value.trim().is_empty();
+        let is_ours = |one: &Written| {
+            let ours = one.ours.as_ref().map(|ours| ours.as_str()).filter(|ours| filled(ours));
+            self.get_raw(one.name) == ours || self.is_inherited(one.name)
+        };
+        for (name, value) in given_back(written, is_ours) {
+            match value.filter(|value| filled(value)) {
+                Some(value) => self.variables.insert(name.to_owned(), value),
+                None => self.variables.remove(name),
+            };
+        }
+        self
     }
 
     /// Keeps the variables that decide the base identity. A blank value counts as unset.
     pub fn from_pairs(variables: impl IntoIterator<Item = (String, String)>) -> Self {
         let variables = variables
             .into_iter()
-            .filter(|(name, _)| name.starts_with("AWS_") || [ISSUED, KUBERNETES, HOME].contains(&name.as_str()))
+            .filter(|(name, _)| {
+                let others = [ISSUED, KUBERNETES, HOME, BOTO_CONFIG, NO_PROXY[0], NO_PROXY[1]];
+                name.starts_with("AWS_") || others.contains(&name.as_str())
+            })
             .map(|(name, value)| (name, Zeroizing::new(value)))
             .filter(|(_, value)| !value.trim().is_empty())
             .collect();
@@ -98,25 +114,23 @@ impl Environment {
         all
     }
 
-    /// Everything kept, for another copy of the library in this process. Holds secrets.
+    /// Everything kept. Holds secrets.
     pub fn saved(&self) -> Vec<(String, Zeroizing<String>)> {
         self.variables.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
     /// The mark of what we wrote and this process inherited: an access key id or the URL of our endpoint.
     pub(super) fn inherited_mark(&self) -> Option<&str> {
-        let issued = self.get_raw(ISSUED)?;
-        let is_inherited = self.get_raw(ACCESS_KEY_ID) == Some(issued) || self.get_raw(CONTAINER_URL) == Some(issued);
-        is_inherited.then_some(issued)
+        [ACCESS_KEY_ID, CONTAINER_URL].into_iter().find(|name| self.is_marked(name)).and_then(|name| self.get_raw(name))
     }
 
     /// The value of a variable that we have not written.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.get_raw(name).filter(|_| !self.is_inherited(name))
     }
 
     /// The first of these variables that is set.
-    pub(super) fn get_first(&self, names: &[&str]) -> Option<&str> {
+    pub(crate) fn get_first(&self, names: &[&str]) -> Option<&str> {
         names.iter().find_map(|name| self.get(name))
     }
 
@@ -166,22 +180,24 @@ impl Environment {
         Ok(())
     }
 
-    fn get_raw(&self, name: &str) -> Option<&str> {
+    /// The value of a variable, whoever wrote it.
+    pub(crate) fn get_raw(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(|value| value.as_str())
     }
 
-    fn is_inherited(&self, name: &str) -> bool {
-        let issued = self.get_raw(ISSUED);
+    /// Whether the mark says that we wrote this variable, here or in the process that started this one.
+    pub(crate) fn is_inherited(&self, name: &str) -> bool {
         match name {
             ISSUED => true,
-            ACCESS_KEY_ID | SECRET_ACCESS_KEY | SESSION_TOKEN => {
-                issued.is_some() && issued == self.get_raw(ACCESS_KEY_ID)
-            }
-            CONTAINER_URL | CONTAINER_TOKEN | CONTAINER_TOKEN_FILE => {
-                issued.is_some() && issued == self.get_raw(CONTAINER_URL)
-            }
+            ACCESS_KEY_ID | SECRET_ACCESS_KEY | SESSION_TOKEN | CREDENTIAL_EXPIRATION => self.is_marked(ACCESS_KEY_ID),
+            CONTAINER_URL | CONTAINER_TOKEN | CONTAINER_TOKEN_FILE => self.is_marked(CONTAINER_URL),
             _ => false,
         }
+    }
+
+    fn is_marked(&self, name: &str) -> bool {
+        let value = self.get_raw(name);
+        value.is_some() && self.get_raw(ISSUED).is_some_and(|issued| issued.split(',').any(|one| Some(one) == value))
     }
 }
 
@@ -233,13 +249,69 @@ mod tests {
     }
 
     #[test]
-    fn a_second_copy_of_the_library_gets_everything_that_the_first_one_saved() {
-        let first = environment(&[(ACCESS_KEY_ID, "AKIAOWN"), (SECRET_ACCESS_KEY, "secret"), ("PATH", "/bin")]);
-        let saved = first.saved().into_iter().map(|(name, value)| (name, value.to_string()));
-        let second = Environment::from_pairs(saved);
-        assert_eq!(second.get(ACCESS_KEY_ID), Some("AKIAOWN"));
-        assert_eq!(second.get(SECRET_ACCESS_KEY), Some("secret"));
-        assert_eq!(second.get("PATH"), None);
+    fn a_mark_may_name_the_last_and_the_newest() {
+        for key in ["ASIAOLD", "ASIANEW"] {
+            let torn = environment(&[(ACCESS_KEY_ID, key), (SECRET_ACCESS_KEY, "s"), (ISSUED, "ASIAOLD,ASIANEW")]);
+            assert_eq!((torn.get(ACCESS_KEY_ID), torn.inherited_mark()), (None, Some(key)));
+        }
+        assert_eq!(
+            environment(&[(ACCESS_KEY_ID, "ASIA"), (ISSUED, "ASIAOLD,ASIANEW")]).get(ACCESS_KEY_ID),
+            Some("ASIA")
+        );
+    }
+
+    fn written(name: &str, before: Option<&str>, ours: Option<&str>) -> Written {
+        Written::new(name, before.map(str::to_owned), ours.map(str::to_owned)).expect("a variable that we write")
+    }
+
+    #[test]
+    fn what_we_wrote_gives_way_to_what_stood_there_before() {
+        let record = [
+            written(ISSUED, None, Some("ASIAROLE")),
+            written(ACCESS_KEY_ID, Some("AKIABASE"), Some("ASIAROLE")),
+            written(SECRET_ACCESS_KEY, Some("base secret"), Some("role secret")),
+            written(SESSION_TOKEN, None, Some("role token")),
+            written(PROFILE[0], Some("base"), None),
+        ];
+        let ours = [
+            (ISSUED, "ASIAROLE"),
+            (ACCESS_KEY_ID, "ASIAROLE"),
+            (SECRET_ACCESS_KEY, "role secret"),
+            (SESSION_TOKEN, "role token"),
+        ];
+        let base = environment(&ours).before(&record);
+        assert_eq!(base.get(ACCESS_KEY_ID), Some("AKIABASE"));
+        assert_eq!(base.get(SECRET_ACCESS_KEY), Some("base secret"));
+        assert_eq!((base.get(SESSION_TOKEN), base.get_raw(ISSUED), base.get(PROFILE[0])), (None, None, Some("base")));
+        // The mark tells of a newer set that the record does not know yet.
+        let torn = environment(&[
+            (ISSUED, "ASIAROLE,ASIANEXT"),
+            (ACCESS_KEY_ID, "ASIANEXT"),
+            (SECRET_ACCESS_KEY, "next secret"),
+            (SESSION_TOKEN, "role token"),
+        ]);
+        assert_eq!(torn.before(&record).saved(), base.saved());
+        let later = [ours.as_slice(), &[(PROFILE[0], "prod"), ("AWS_REGION", "eu-north-1")]].concat();
+        let later = environment(&later).before(&record);
+        assert_eq!((later.get(PROFILE[0]), later.get("AWS_REGION")), (Some("prod"), Some("eu-north-1")));
+    }
+
+    #[test]
+    fn keys_that_somebody_set_over_ours_do_not_get_the_rest_of_the_earlier_ones() {
+        let record = [
+            written(ISSUED, None, Some("ASIAROLE")),
+            written(ACCESS_KEY_ID, Some("ASIABASE"), Some("ASIAROLE")),
+            written(SECRET_ACCESS_KEY, Some("base secret"), Some("role secret")),
+            written(SESSION_TOKEN, Some("base token"), Some("role token")),
+        ];
+        let own = environment(&[
+            (ISSUED, "ASIAROLE"),
+            (ACCESS_KEY_ID, "AKIAOWN"),
+            (SECRET_ACCESS_KEY, "own secret"),
+            (SESSION_TOKEN, "role token"),
+        ]);
+        let base = own.before(&record);
+        assert_eq!((base.get(ACCESS_KEY_ID), base.get(SESSION_TOKEN)), (Some("AKIAOWN"), None));
     }
 
     #[test]

@@ -11,20 +11,13 @@ use aws_config::profile::ProfileSet;
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_types::os_shim_internal::Fs;
 
-use super::environment::{
-    CONTAINER_PATH, Environment, HOME, OUR_VARIABLES, PROFILE, WEB_IDENTITY_ROLE, WEB_IDENTITY_SESSION_NAME,
-    WEB_IDENTITY_TOKEN_FILE,
-};
+use super::environment::{Environment, HOME, PROFILE};
 use crate::error::Error;
 use crate::text::quoted;
+use crate::variables;
 
 /// Tells a `credential_process` that it provides the base identity, so that ours does not look for its own.
 pub const IN_CREDENTIAL_PROCESS: &str = "HOPS_CREDENTIALS_IN_PROCESS";
-/// The variables that give way to our endpoint, since some reader prefers them. A program that the chain starts gets
-/// them back.
-pub const REMOVED_FOR_ENDPOINT: [&str; 6] =
-    [PROFILE[0], PROFILE[1], WEB_IDENTITY_ROLE, WEB_IDENTITY_SESSION_NAME, WEB_IDENTITY_TOKEN_FILE, CONTAINER_PATH];
-
 /// The properties by which a profile gets credentials. Any of these in `[default]` gives readers an identity.
 ///
 /// Source: AWS SDKs and tools reference guide, "Settings reference".
@@ -47,12 +40,14 @@ pub(super) fn profile_name(environment: &Environment) -> &str {
 }
 
 /// All profiles, and the active one.
-pub(super) struct Profiles {
+pub(crate) struct Profiles {
     /// The files for the AWS SDK.
     pub files: EnvConfigFiles,
     /// The active profile. It need not exist when no variable names it.
     pub name: String,
     set: ProfileSet,
+    /// The text of the configuration file.
+    config: String,
 }
 
 impl Profiles {
@@ -83,13 +78,36 @@ impl Profiles {
                 remedy: "correct or remove AWS_PROFILE".to_owned(),
                 source: None,
             }),
-            Some(_) | None => Ok(Self { files, name, set }),
+            Some(_) | None => Ok(Self { files, name, set, config }),
         }
     }
 
     /// A property of the active profile.
     pub fn get(&self, property: &str) -> Option<&str> {
         self.set.get(property)
+    }
+
+    /// The services that the section `services` of the active profile names, with their endpoints.
+    pub fn services(&self) -> Vec<(&str, Option<&str>)> {
+        let Some(section) = self.get("services").map(str::trim) else { return Vec::new() };
+        let is_header = |line: &str| {
+            let header = line.trim().strip_prefix('[').and_then(|line| line.split_once(']'));
+            header.map(|(header, _)| header.split_whitespace().eq(["services", section]))
+        };
+        let mut services = Vec::new();
+        let mut is_inside = false;
+        for line in self.config.lines().filter(|line| !line.trim_start().starts_with(['#', ';'])) {
+            if let Some(begins) = is_header(line) {
+                is_inside = begins;
+            } else if let (true, Some((name, value))) = (is_inside, line.split_once('=')) {
+                match (line.starts_with([' ', '\t']), services.last_mut()) {
+                    (false, _) => services.push((name.trim(), None)),
+                    (true, Some((_, endpoint))) if name.trim() == "endpoint_url" => *endpoint = Some(value.trim()),
+                    (true, _) => {}
+                }
+            }
+        }
+        services
     }
 
     /// Whether a profile has the machine's role as its source.
@@ -104,7 +122,7 @@ impl Profiles {
 ///
 /// # Errors
 /// [`Error::NotConfigured`] when a file cannot be read or is malformed.
-pub async fn default_profile_with_credentials(environment: &Environment) -> Result<Option<PathBuf>, Error> {
+pub(crate) async fn default_profile_with_credentials(environment: &Environment) -> Result<Option<PathBuf>, Error> {
     for (file, kind) in [(&CONFIG, EnvConfigFileKind::Config), (&CREDENTIALS, EnvConfigFileKind::Credentials)] {
         let files = EnvConfigFiles::builder().with_contents(kind, contents(environment, file)?).build();
         let set = aws_config::profile::load(&Fs::real(), &environment.to_sdk_env(&[]), &files, Some("default".into()))
@@ -128,7 +146,10 @@ const CREDENTIALS: ProfileFile =
     ProfileFile { variable: "AWS_SHARED_CREDENTIALS_FILE", default_path: "~/.aws/credentials" };
 
 fn path(environment: &Environment, file: &ProfileFile) -> PathBuf {
-    let path = environment.get(file.variable).unwrap_or(file.default_path);
+    expand(environment.get(file.variable).unwrap_or(file.default_path), environment)
+}
+
+fn expand(path: &str, environment: &Environment) -> PathBuf {
     match (path.strip_prefix("~/"), environment.get(HOME)) {
         (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
         (Some(_), None) | (None, _) => PathBuf::from(path),
@@ -148,12 +169,34 @@ fn contents(environment: &Environment, file: &ProfileFile) -> Result<String, Err
     }
 }
 
+/// The first file of boto with credentials, if any: botocore asks it before an endpoint.
+///
+/// Source: botocore, `BotoProvider`.
+pub(crate) fn boto_file_with_credentials(environment: &Environment) -> Option<PathBuf> {
+    let files = [PathBuf::from("/etc/boto.cfg"), expand("~/.boto", environment)];
+    files.into_iter().find(|file| std::fs::read_to_string(file).is_ok_and(|text| has_boto_credentials(&text)))
+}
+
+fn has_boto_credentials(text: &str) -> bool {
+    let mut is_inside = false;
+    text.lines().map(str::trim).any(|line| {
+        if line.starts_with('[') {
+            is_inside = line == "[Credentials]";
+        }
+        let name = line.split(['=', ':']).next().unwrap_or_default();
+        is_inside && name.trim().eq_ignore_ascii_case("aws_access_key_id")
+    })
+}
+
 /// Makes each `credential_process` start with the environment from before we wrote anything.
 fn with_clean_processes(contents: &str, environment: &Environment) -> String {
-    let unset = OUR_VARIABLES.into_iter().filter(|name| environment.get(name).is_none());
-    let mut prefix = format!("unset {}; export {IN_CREDENTIAL_PROCESS}=1;", unset.collect::<Vec<_>>().join(" "));
-    for name in REMOVED_FOR_ENDPOINT {
-        if let Some(value) = environment.get(name) {
+    // What follows `sh -c` stands in the list of processes.
+    let is_secret = |name: &str| name.contains("KEY") || (name.contains("TOKEN") && !name.ends_with("_FILE"));
+    let value = |name: &str| environment.get(name).filter(|_| !is_secret(name));
+    let unset: Vec<&str> = variables::names().filter(|name| value(name).is_none()).collect();
+    let mut prefix = format!("unset {}; export {IN_CREDENTIAL_PROCESS}=1;", unset.join(" "));
+    for name in variables::names() {
+        if let Some(value) = value(name) {
             prefix.push_str(&format!(" export {name}='{}';", value.replace('\'', r"'\''")));
         }
     }
@@ -191,18 +234,43 @@ mod tests {
     }
 
     #[test]
-    fn a_credential_process_starts_without_our_variables_and_with_the_removed_ones() {
+    fn a_credential_process_starts_without_our_variables_and_with_those_from_before() {
         let clean = with_clean_processes(
             "[default]\ncredential_process = /bin/tool --json\nregion=eu-north-1\n",
-            &environment(&[("AWS_PROFILE", "o'neill"), ("AWS_ACCESS_KEY_ID", "AKIAOWN")]),
+            &environment(&[
+                ("AWS_PROFILE", "o'neill"),
+                ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.170.23/v1/credentials"),
+                ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/var/run/token"),
+                ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "canary-token"),
+                ("AWS_SECRET_ACCESS_KEY", "canary-secret"),
+            ]),
         );
+        let (unset, rest) = clean.split_once("; ").expect("several commands");
+        for name in [
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+            "AWS_CREDENTIAL_EXPIRATION",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+            "HOPS_CREDENTIALS_ISSUED",
+            "no_proxy",
+        ] {
+            assert!(unset.split(' ').any(|word| word == name), "{name}: {unset}");
+        }
         assert_eq!(
-            clean,
-            "[default]\ncredential_process = unset AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN \
-             AWS_CONTAINER_CREDENTIALS_FULL_URI AWS_CONTAINER_AUTHORIZATION_TOKEN \
-             AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE HOPS_CREDENTIALS_ISSUED; export HOPS_CREDENTIALS_IN_PROCESS=1; \
-             export AWS_PROFILE='o'\\''neill'; /bin/tool --json\nregion=eu-north-1\n"
+            rest,
+            "export HOPS_CREDENTIALS_IN_PROCESS=1; \
+             export AWS_CONTAINER_CREDENTIALS_FULL_URI='http://169.254.170.23/v1/credentials'; \
+             export AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE='/var/run/token'; export AWS_PROFILE='o'\\''neill'; \
+             /bin/tool --json\nregion=eu-north-1\n"
         );
+        assert!(!clean.contains("canary"), "{clean}");
+    }
+
+    #[test]
+    fn a_file_of_boto_counts_when_it_holds_credentials() {
+        assert!(has_boto_credentials("[Boto]\ndebug = 0\n[Credentials]\nAWS_Access_Key_Id: AKIA\n"));
+        assert!(!has_boto_credentials("[Credentials]\ngs_oauth2_refresh_token = 1\n[Other]\naws_access_key_id = A\n"));
     }
 
     #[tokio::test]

@@ -23,6 +23,10 @@ const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 /// The longest message of a server that we show.
 const MAX_MESSAGE_CHARACTERS: usize = 300;
 
+/// The `errorCode`s that say no to the role itself: the project is gone, the caller is not a member of it, the mapping is
+/// not for the caller's project role, or is gone. Something before the server, a proxy, has no such code.
+const NO_TO_THE_ROLE: [u64; 4] = [150_004, 160_000, 380_002, 380_003];
+
 /// A request as error messages describe it.
 pub(super) struct Exchange {
     /// `assuming role arn:… for project 119 at https://…`
@@ -175,7 +179,8 @@ impl Exchange {
         } else if status != StatusCode::UNAUTHORIZED && is_html(headers, body) {
             self.bad_answer(status, format!("{answer} with HTML, not JSON"))
         } else {
-            Error::Refused { attempted, code, answer, remedy: self.remedy(code, login) }
+            let withdraws = sent.is_some_and(|code| NO_TO_THE_ROLE.contains(&code));
+            Error::Refused { attempted, code, answer, remedy: self.remedy(code, login), withdraws }
         }
     }
 

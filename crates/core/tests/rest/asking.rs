@@ -9,7 +9,7 @@ use hops_credentials_core::role::{ProjectRole, RoleMapping};
 use hops_credentials_core::source::Source;
 
 use crate::loopback::{Server, answer, header, json, session_token};
-use crate::{READER, member, message, settings};
+use crate::{READER, member, message, no_base, settings};
 
 fn mapping(id: u32) -> String {
     format!(
@@ -225,7 +225,8 @@ fn three_calls_in_one_process_reach_a_server_that_keeps_connections_alive() {
     let server = Server::answering(vec![session_token()]);
     let settings = settings(&server.endpoint, &[]);
     for _ in 0..3 {
-        let assumed = block_on(async { Source::from_settings(&settings)?.assume_role(&AssumeRole::default()).await });
+        let assumed =
+            block_on(async { Source::from_settings(&settings, &no_base())?.assume_role(&AssumeRole::default()).await });
         assert_eq!(assumed.expect("credentials").access_key_id(), "ASIA1");
     }
     assert_eq!(server.requests().len(), 3);
@@ -234,7 +235,7 @@ fn three_calls_in_one_process_reach_a_server_that_keeps_connections_alive() {
 #[test]
 fn debug_shows_no_login() {
     let server = Server::answering(vec![session_token()]);
-    let source = Source::from_settings(&settings(&server.endpoint, &[])).expect("settings");
+    let source = Source::from_settings(&settings(&server.endpoint, &[]), &no_base()).expect("settings");
     assert_eq!(
         format!("{source:?}"),
         format!("Hopsworks(Hopsworks {{ address: {}, project: 119, .. }})", server.endpoint)

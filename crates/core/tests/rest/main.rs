@@ -9,6 +9,7 @@ mod reaching;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use hops_credentials_core::base_identity::Environment;
 use hops_credentials_core::error::{Error, causes};
 use hops_credentials_core::hopsworks::Hopsworks;
 use hops_credentials_core::retry::Retry;
@@ -22,6 +23,11 @@ pub(crate) fn settings(endpoint: &str, more: &[(&str, &str)]) -> Settings {
     let usual = [("REST_ENDPOINT", endpoint), ("HOPSWORKS_PROJECT_ID", "119"), ("API_KEY", KEY)];
     let pairs = usual.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     Settings::new([], []).with_environment(pairs)
+}
+
+/// Returns an environment without a base identity.
+pub(crate) fn no_base() -> Environment {
+    Environment::from_pairs([])
 }
 
 /// Returns a client of project 119 that hardly waits between tries.

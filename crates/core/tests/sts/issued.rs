@@ -5,8 +5,10 @@
 //! own, in which the same test plays the part that `PART` names.
 
 use std::process::Command;
+use std::sync::Mutex;
 
 use hops_credentials_core::base_identity::{Environment, ISSUED};
+use hops_credentials_core::variables::{self, Change, Written};
 
 use super::*;
 
@@ -25,24 +27,34 @@ fn trusts_the_base(request: &Request) -> Reply {
     }
 }
 
-/// Writes credentials as a binding does: the three variables, and the mark that they are ours.
+/// What this process wrote, as a binding keeps it.
+static WRITTEN: Mutex<Vec<Written>> = Mutex::new(Vec::new());
+
+fn base() -> Environment {
+    Environment::now(&WRITTEN.lock().expect("one thread"))
+}
+
+/// Writes credentials as a binding does.
+async fn write(issued: &IssuedCredentials) {
+    let effects = variables::for_credentials(&issued.credentials, &base()).await;
+    let mut written = WRITTEN.lock().expect("one thread");
+    let plan = variables::plan(effects.changes, &written, |name| std::env::var(name).ok());
+    plan.writes.iter().for_each(set);
+    *written = plan.written;
+}
+
 #[expect(unsafe_code, reason = "this program has one thread while the test runs")]
-fn write(issued: &IssuedCredentials) {
-    let credentials = &issued.credentials;
-    for (name, value) in [
-        ("AWS_ACCESS_KEY_ID", credentials.access_key_id()),
-        ("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key()),
-        ("AWS_SESSION_TOKEN", credentials.session_token()),
-        (ISSUED, credentials.access_key_id()),
-    ] {
-        // SAFETY: the runtime of the test is current-thread, and nothing else reads the environment meanwhile.
-        unsafe { std::env::set_var(name, value) };
+fn set((name, value): &Change) {
+    // SAFETY: the runtime of the test is current-thread, and nothing else reads the environment meanwhile.
+    match value {
+        Some(value) => unsafe { std::env::set_var(name, value.as_str()) },
+        None => unsafe { std::env::remove_var(name) },
     }
 }
 
 /// Fetches as a binding does: with a new source for each call, from the process's own environment.
 async fn fetch(role: &str) -> Result<IssuedCredentials, Error> {
-    let sts = Sts::new(&Settings::from_environment()).expect("nothing is set that could be wrong");
+    let sts = Sts::new(&Settings::from_environment(), &base()).expect("nothing is set that could be wrong");
     assume(&sts, role, 3600, &Extras::default()).await
 }
 
@@ -91,7 +103,7 @@ async fn a_role_that_may_not_assume_itself_can_be_fetched_repeatedly() {
             {
                 let issued = fetch(role).await.expect("the base may");
                 assert_eq!(issued.credentials.access_key_id(), key);
-                write(&issued);
+                write(&issued).await;
             }
             let inherited: Vec<(String, String)> = std::env::vars().collect();
             let inherited: Vec<_> = inherited.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -158,15 +170,55 @@ async fn a_credential_process_does_not_see_what_we_wrote() {
             assert_eq!(signers(&sts), ["AKIABASE"; 2]);
         }
         Some(_) => {
-            write(&fetch(ROLE).await.expect("the base may"));
+            write(&fetch(ROLE).await.expect("the base may")).await;
             fetch(ROLE).await.expect("the base may, again");
         }
     }
 }
 
 #[tokio::test]
-async fn a_second_copy_of_the_library_adopts_what_the_first_one_saved() {
-    const TEST: &str = "issued::a_second_copy_of_the_library_adopts_what_the_first_one_saved";
+async fn a_base_identity_that_is_set_or_corrected_later_counts_from_then_on() {
+    const TEST: &str = "issued::a_base_identity_that_is_set_or_corrected_later_counts_from_then_on";
+    let change = |name: &'static str, value: &str| set(&(name, Some(value.to_owned().into())));
+    match part() {
+        None => {
+            let sts = Fake::start(trusts_the_base).await;
+            let config = file(
+                "set_later",
+                "[profile other]\naws_access_key_id=AKIAOTHER\naws_secret_access_key=canary-other-secret\n",
+            );
+            let variables = [
+                ("AWS_ACCESS_KEY_ID", "AKIABASE"),
+                ("AWS_SECRET_ACCESS_KEY", "canary-base-secret"),
+                ("AWS_ENDPOINT_URL_STS", &sts.url()),
+                ("AWS_CONFIG_FILE", &config),
+                ("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent/credentials"),
+            ];
+            play(TEST, "process", &variables).await;
+            assert_eq!(signers(&sts), ["AKIABASE", "AKIARENEWED", "AKIAOTHER"]);
+        }
+        Some(_) => {
+            let error = fetch(ROLE).await.expect_err("no region");
+            assert_eq!(
+                message(&error),
+                "no AWS region to call STS in; set AWS_REGION, for example AWS_REGION=eu-north-1"
+            );
+            change("AWS_REGION", "eu-north-1");
+            write(&fetch(ROLE).await.expect("the remedy was followed")).await;
+            change("AWS_ACCESS_KEY_ID", "AKIARENEWED");
+            change("AWS_SECRET_ACCESS_KEY", "canary-renewed-secret");
+            fetch(ROLE).await.expect_err("the renewed keys are asked for, and may not");
+            set(&("AWS_ACCESS_KEY_ID", None));
+            set(&("AWS_SECRET_ACCESS_KEY", None));
+            change("AWS_PROFILE", "other");
+            fetch(ROLE).await.expect_err("the other profile is asked for, and may not");
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_copy_of_the_library_finds_the_base_by_the_record_of_the_first() {
+    const TEST: &str = "issued::another_copy_of_the_library_finds_the_base_by_the_record_of_the_first";
     match part() {
         None => {
             let sts = Fake::start(trusts_the_base).await;
@@ -175,20 +227,23 @@ async fn a_second_copy_of_the_library_adopts_what_the_first_one_saved() {
                 ("AWS_SECRET_ACCESS_KEY", "canary-issued-secret"),
                 ("AWS_SESSION_TOKEN", "canary-issued-token"),
                 (ISSUED, "ASIAISSUED"),
+                ("AWS_REGION", "eu-north-1"),
                 ("AWS_ENDPOINT_URL_STS", &sts.url()),
             ];
             play(TEST, "second copy", &variables).await;
             assert_eq!(signers(&sts), ["AKIABASE"]);
         }
         Some(_) => {
-            let endpoint = std::env::var("AWS_ENDPOINT_URL_STS").expect("it was handed over");
-            let saved = [
-                ("AWS_ACCESS_KEY_ID", "AKIABASE"),
-                ("AWS_SECRET_ACCESS_KEY", "canary-base-secret"),
-                ("AWS_REGION", "eu-north-1"),
-                ("AWS_ENDPOINT_URL_STS", &endpoint),
+            let record = [
+                (ISSUED, None, "ASIAISSUED"),
+                ("AWS_ACCESS_KEY_ID", Some("AKIABASE"), "ASIAISSUED"),
+                ("AWS_SECRET_ACCESS_KEY", Some("canary-base-secret"), "canary-issued-secret"),
+                ("AWS_SESSION_TOKEN", None, "canary-issued-token"),
             ];
-            Environment::adopt(saved.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec());
+            let written = record.map(|(name, before, ours)| {
+                Written::new(name, before.map(str::to_owned), Some(ours.to_owned())).expect("a variable that we write")
+            });
+            *WRITTEN.lock().expect("one thread") = written.to_vec();
             fetch(ROLE).await.expect("the base may");
         }
     }

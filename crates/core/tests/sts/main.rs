@@ -87,7 +87,7 @@ fn keys_for(sts: &Fake) -> Environment {
 
 fn sts_client(environment: &Environment) -> Sts {
     let settings = Settings::from_environment().with_environment([]);
-    Sts::with_environment(&settings, environment).expect("nothing is set that could be wrong")
+    Sts::new(&settings, environment).expect("nothing is set that could be wrong")
 }
 
 async fn assume(sts: &Sts, role: &str, seconds: i64, extras: &Extras) -> Result<IssuedCredentials, Error> {

@@ -168,7 +168,7 @@ async fn sts_is_called_at_the_host_of_the_region_through_the_proxy() {
             ("AWS_SECRET_ACCESS_KEY", "canary-base-secret"),
             ("AWS_REGION", region),
         ]);
-        let sts = Sts::with_environment(&settings, &base).expect("a proxy is a URL");
+        let sts = Sts::new(&settings, &base).expect("a proxy is a URL");
         let error = assume(&sts, role, 3600, &Extras::default()).await.expect_err("the proxy refuses");
         let message = message(&error);
         assert!(message.starts_with(&format!("assuming role {role} at STS in {region} failed: no connection: ")));
@@ -182,7 +182,7 @@ async fn loopback_is_never_reached_through_a_proxy() {
     let proxy = Fake::start(|_| Reply::http("403 Forbidden", "", "canary")).await;
     let settings = Settings::from_environment()
         .with_environment([("HTTPS_PROXY".to_owned(), proxy.url()), ("HTTP_PROXY".to_owned(), proxy.url())]);
-    let through = Sts::with_environment(&settings, &keys_for(&sts)).expect("a proxy is a URL");
+    let through = Sts::new(&settings, &keys_for(&sts)).expect("a proxy is a URL");
     assume(&through, ROLE, 3600, &Extras::default()).await.expect("a success");
     assert_eq!((sts.seen().len(), proxy.seen().len()), (1, 0));
 }

@@ -55,7 +55,7 @@ fn keys(url: &str) -> Environment {
 }
 
 async fn trusting(url: &str, settings: Settings) -> Result<IssuedCredentials, Error> {
-    assume(&Sts::with_environment(&settings, &keys(url))?, ROLE, 3600, &Extras::default()).await
+    assume(&Sts::new(&settings, &keys(url))?, ROLE, 3600, &Extras::default()).await
 }
 
 fn bundle(path: &str) -> Settings {

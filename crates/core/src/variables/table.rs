@@ -1,0 +1,112 @@
+//! The one table of effects: what happens to each variable when readers shall find credentials, or an endpoint.
+//!
+//! A reader is any program or library that looks for AWS credentials. They do not look in the same order, so whatever one
+//! of them prefers to what we write is taken out.
+
+use crate::base_identity::{
+    ACCESS_KEY_ID, BOTO_CONFIG, CONTAINER_PATH, CONTAINER_TOKEN, CONTAINER_TOKEN_FILE, CONTAINER_URL,
+    CREDENTIAL_EXPIRATION, ISSUED, NO_PROXY, PROFILE, REGION, SECRET_ACCESS_KEY, SECURITY_TOKEN, SESSION_TOKEN,
+    WEB_IDENTITY_ROLE, WEB_IDENTITY_SESSION_NAME, WEB_IDENTITY_TOKEN_FILE,
+};
+
+use self::Effect::{Carried, Left, Removed, RemovedIfOurs, Set};
+
+/// What happens to a variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// It stays as it is.
+    Left,
+    /// It gets a value of ours.
+    Set,
+    /// It gets what a profile holds that is taken out, unless it has a value.
+    Carried,
+    /// It is removed.
+    Removed,
+    /// It is removed where we, or the process that started this one, wrote it.
+    RemovedIfOurs,
+}
+
+/// A variable, and what happens to it.
+pub(super) struct Variable {
+    pub name: &'static str,
+    pub with_credentials: Effect,
+    pub with_endpoint: Effect,
+}
+
+const fn variable(name: &'static str, with_credentials: Effect, with_endpoint: Effect) -> Variable {
+    Variable { name, with_credentials, with_endpoint }
+}
+
+/// A variable that some reader prefers, or that would mix other credentials with ours.
+const fn preferred(name: &'static str) -> Variable {
+    variable(name, Removed, Removed)
+}
+
+/// A variable for what a profile holds beside credentials.
+const fn carried(name: &'static str) -> Variable {
+    variable(name, Carried, Carried)
+}
+
+/// Every variable that we write, in the order of writing: first what is set, then what is removed, the expiration last
+/// of all.
+///
+/// After each single write a reader finds who it found before, or the role, or an error. So the mark precedes the keys
+/// that it marks; everything that a reader falls back to is removed before the keys are, or after new ones are there.
+///
+/// Sources: the SDKs' own order of providers. JavaScript v3 and .NET put a profile, .NET and Java put a web identity,
+/// before keys or an endpoint; botocore puts `AWS_SECURITY_TOKEN` before the session token, and the files of
+/// `AWS_CREDENTIAL_FILE` and `BOTO_CONFIG` before an endpoint; Java 1 and Ruby know further names of the keys,
+/// object_store one of the session token; the bearer token replaces a signature.
+pub(super) const TABLE: [Variable; 50] = [
+    variable(ISSUED, Set, Set),
+    variable(NO_PROXY[0], Left, Set),
+    variable(NO_PROXY[1], Left, Set),
+    variable(CONTAINER_URL, RemovedIfOurs, Set),
+    variable(CONTAINER_TOKEN, RemovedIfOurs, Set),
+    variable(CONTAINER_TOKEN_FILE, RemovedIfOurs, Set),
+    carried(REGION[0]),
+    carried(REGION[1]),
+    carried("AWS_ENDPOINT_URL"),
+    carried("AWS_ENDPOINT_URL_ATHENA"),
+    carried("AWS_ENDPOINT_URL_BEDROCK_RUNTIME"),
+    carried("AWS_ENDPOINT_URL_CLOUDWATCH"),
+    carried("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS"),
+    carried("AWS_ENDPOINT_URL_DYNAMODB"),
+    carried("AWS_ENDPOINT_URL_EC2"),
+    carried("AWS_ENDPOINT_URL_ECR"),
+    carried("AWS_ENDPOINT_URL_GLUE"),
+    carried("AWS_ENDPOINT_URL_KINESIS"),
+    carried("AWS_ENDPOINT_URL_KMS"),
+    carried("AWS_ENDPOINT_URL_LAMBDA"),
+    carried("AWS_ENDPOINT_URL_S3"),
+    carried("AWS_ENDPOINT_URL_SAGEMAKER"),
+    carried("AWS_ENDPOINT_URL_SECRETS_MANAGER"),
+    carried("AWS_ENDPOINT_URL_SNS"),
+    carried("AWS_ENDPOINT_URL_SQS"),
+    carried("AWS_ENDPOINT_URL_STS"),
+    carried("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"),
+    carried("AWS_USE_DUALSTACK_ENDPOINT"),
+    carried("AWS_USE_FIPS_ENDPOINT"),
+    carried("AWS_CA_BUNDLE"),
+    preferred(PROFILE[0]),
+    preferred(PROFILE[1]),
+    preferred(WEB_IDENTITY_TOKEN_FILE),
+    preferred(WEB_IDENTITY_ROLE),
+    preferred(WEB_IDENTITY_SESSION_NAME),
+    preferred(SECURITY_TOKEN),
+    preferred("AWS_TOKEN"),
+    preferred("AWS_BEARER_TOKEN_BEDROCK"),
+    preferred("AWS_ACCESS_KEY"),
+    preferred("AWS_SECRET_KEY"),
+    preferred("AMAZON_ACCESS_KEY_ID"),
+    preferred("AMAZON_SECRET_ACCESS_KEY"),
+    preferred("AMAZON_SESSION_TOKEN"),
+    preferred("AWS_CREDENTIAL_FILE"),
+    // Other programs read it too, and no reader prefers it to keys.
+    variable(BOTO_CONFIG, Left, Removed),
+    variable(CONTAINER_PATH, Left, Removed),
+    variable(ACCESS_KEY_ID, Set, Removed),
+    variable(SECRET_ACCESS_KEY, Set, Removed),
+    variable(SESSION_TOKEN, Set, Removed),
+    variable(CREDENTIAL_EXPIRATION, Set, Removed),
+];

@@ -1,0 +1,137 @@
+//! What we wrote into the environment of a running process, and how it is replaced and given back.
+//!
+//! Pure functions: a host keeps the record, reads variables and applies the writes in their order. Nothing is given back
+//! that somebody else has written since.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use super::{Change, credentials_values};
+use crate::base_identity::{
+    ACCESS_KEY_ID, CREDENTIAL_EXPIRATION, ISSUED, SECRET_ACCESS_KEY, SECURITY_TOKEN, SESSION_TOKEN,
+};
+use crate::credentials::Credentials;
+
+/// One variable that we wrote: what it held before us, and what we wrote last. `None` is unset. `Debug` shows the name.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Its name.
+    pub name: &'static str,
+    /// The value before our first write.
+    pub before: Option<Zeroizing<String>>,
+    /// The value that we wrote last.
+    pub ours: Option<Zeroizing<String>>,
+}
+
+impl Written {
+    /// Takes a record back from a host; `None` for a name that we do not write.
+    pub fn new(name: &str, before: Option<String>, ours: Option<String>) -> Option<Self> {
+        let name = super::names().find(|known| *known == name)?;
+        Some(Self { name, before: before.map(Zeroizing::new), ours: ours.map(Zeroizing::new) })
+    }
+}
+
+impl fmt::Debug for Written {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Written").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// The writes that a host makes, and the record that it keeps.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// The writes, in order.
+    pub writes: Vec<Change>,
+    /// The writes, in order, that undo them when a later step fails.
+    pub undo: Vec<Change>,
+    /// The record to keep once they are made; after `undo`, the earlier one counts again.
+    pub written: Vec<Written>,
+}
+
+/// Plans `changes` in a process in which we wrote `written`: what they do not name is given back. `get` reads a variable.
+pub fn plan(changes: Vec<Change>, written: &[Written], get: impl Fn(&str) -> Option<String>) -> Plan {
+    let get = |name: &str| get(name).map(Zeroizing::new);
+    let returned = given_back(written, |one| get(one.name) == one.ours);
+    let mut plan = Plan::default();
+    for (name, value) in changes {
+        let value = if name == ISSUED { marked(get(name), value) } else { value };
+        let before = match returned.iter().find(|(returned, _)| *returned == name) {
+            Some((_, before)) => before.clone(),
+            None => get(name),
+        };
+        plan.written.push(Written { name, before, ours: value.clone() });
+        plan.writes.push((name, value));
+    }
+    // Somebody may fall back to what is given back, so the new values come first.
+    let is_planned = |name: &str| plan.written.iter().any(|one| one.name == name);
+    let rest: Vec<Change> = returned.into_iter().filter(|(name, _)| !is_planned(name)).collect();
+    plan.writes.extend(rest);
+    plan.writes.sort_by_key(|(name, _)| *name == CREDENTIAL_EXPIRATION);
+    plan.undo = plan.writes.iter().rev().map(|(name, _)| (*name, get(name))).collect();
+    plan
+}
+
+/// Plans newer credentials where we wrote credentials; values only, nothing is removed. `None` when somebody else has
+/// replaced the keys since: then nothing is written, and nothing is renewed here any more.
+pub fn plan_renewal(
+    credentials: &Credentials,
+    written: &[Written],
+    get: impl Fn(&str) -> Option<String>,
+) -> Option<Plan> {
+    let get = |name: &str| get(name).map(Zeroizing::new);
+    let is_ours = |name: &str| {
+        let one = written.iter().find(|one| one.name == name);
+        one.is_some_and(|one| one.ours.is_some() && one.ours == get(name))
+    };
+    if ![ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN].into_iter().all(is_ours) {
+        return None;
+    }
+    let mut plan = Plan { written: written.to_vec(), ..Plan::default() };
+    for (name, value) in credentials_values(credentials) {
+        let value = if name == ISSUED { marked(get(name), Some(value)) } else { Some(value) };
+        match plan.written.iter_mut().find(|one| one.name == name) {
+            Some(one) => one.ours = value.clone(),
+            None => plan.written.push(Written { name, before: get(name), ours: value.clone() }),
+        }
+        plan.writes.push((name, value));
+    }
+    plan.undo = plan.writes.iter().rev().map(|(name, _)| (*name, get(name))).collect();
+    Some(plan)
+}
+
+/// The writes, in order, that give everything back at the end.
+pub fn plan_release(written: &[Written], get: impl Fn(&str) -> Option<String>) -> Vec<Change> {
+    given_back(written, |one| get(one.name).map(Zeroizing::new) == one.ours)
+}
+
+/// The variables that are still ours, the last written first, with the values that they take when they are given back.
+///
+/// Where somebody has replaced the key, the rest of the earlier credentials does not come back beside it. Nor does the
+/// expiration of keys: with it, a client that was made for the role would go on with those keys.
+pub(crate) fn given_back(written: &[Written], is_ours: impl Fn(&Written) -> bool) -> Vec<Change> {
+    let key = written.iter().find(|one| one.name == ACCESS_KEY_ID);
+    let is_key_ours = key.is_none_or(&is_ours);
+    let had_key = key.is_some_and(|key| key.before.is_some());
+    let returned = written.iter().rev().filter(|one| is_ours(one)).map(|one| {
+        let comes_back = match one.name {
+            SECRET_ACCESS_KEY | SESSION_TOKEN | SECURITY_TOKEN => is_key_ours,
+            CREDENTIAL_EXPIRATION => is_key_ours && !had_key,
+            _ => true,
+        };
+        (one.name, one.before.clone().filter(|_| comes_back))
+    });
+    returned.collect()
+}
+
+/// The mark for `value` while an earlier one may still stand in the environment: a program that starts between two
+/// writes must know both.
+fn marked(now: Option<Zeroizing<String>>, value: Option<Zeroizing<String>>) -> Option<Zeroizing<String>> {
+    let earlier = now.as_deref().and_then(|now| now.rsplit(',').next()).filter(|earlier| !earlier.is_empty());
+    match (earlier, value) {
+        (Some(earlier), Some(value)) if earlier != value.as_str() => {
+            Some(Zeroizing::new(format!("{earlier},{}", *value)))
+        }
+        (_, value) => value,
+    }
+}
