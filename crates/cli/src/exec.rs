@@ -14,12 +14,12 @@ use hops_credentials_core::variables::{self, Change};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
+use crate::ask::{aloud, ask};
 use crate::credentials_endpoint::ANY_PORT;
 use crate::output::{Failure, say};
 use crate::renewing_endpoint::RenewingEndpoint;
 use crate::role_option::RoleOption;
 use crate::signals;
-use crate::token_file::TokenFile;
 
 /// Run a command whose AWS SDKs find the credentials of a role
 #[derive(Debug, Args)]
@@ -40,10 +40,9 @@ pub(crate) fn run(settings: &Settings, exec: &Exec) -> Result<(), Failure> {
     if exec.refresh {
         run_with_endpoint(settings, exec, command)
     } else {
-        let (option, environment) = (&exec.option, Environment::now(&[]));
-        let credentials = Source::ask(settings, &environment, say, async |source| {
-            source.assume_role(&option.to_request(source).await?).await
-        })?;
+        let option = &exec.option;
+        let credentials = ask(settings, async |source| source.assume_role(&option.to_request(source).await?).await)?;
+        let environment = Environment::now(&[]);
         let effects = block_on(async { Ok(variables::for_credentials(&credentials, &environment).await) })?;
         effects.warnings.iter().for_each(say);
         change_environment(&mut command, &effects.changes);
@@ -56,12 +55,11 @@ fn run_with_endpoint(settings: &Settings, exec: &Exec, mut command: Command) -> 
     let status = block_on(async {
         let environment = Environment::now(&[]);
         let source = Source::from_settings(settings, &environment)?;
-        let request = exec.option.to_request(&source).await?;
+        let request = aloud(exec.option.to_request(&source)).await?;
         let renewing = RenewingEndpoint::start(source, request, ANY_PORT).await?;
         let endpoint = renewing.endpoint();
-        let token_file = TokenFile::create(&endpoint)?;
-        let (url, token) = (endpoint.url(), endpoint.token());
-        let effects = variables::for_endpoint(url, token, token_file.path(), &environment).await?;
+        let (url, token, token_path) = (endpoint.url(), endpoint.token(), renewing.token_path());
+        let effects = variables::for_endpoint(url, token, &token_path, &environment).await?;
         effects.warnings.iter().for_each(say);
         change_environment(&mut command, &effects.changes);
         let serving = tokio::spawn(renewing.run());

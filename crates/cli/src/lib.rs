@@ -8,6 +8,9 @@
 //! | [`credentials_endpoint`] | a container-credentials endpoint on loopback |
 //! | [`token_file`] | the file in which readers find its token |
 //! | `renewing_endpoint` | the same endpoint with a role whose credentials are renewed |
+//! | `clocks` | the clocks of this machine |
+//! | `ask` | a question to the source of roles |
+//! | `kept` | what `process` keeps for programs that start later |
 //! | `runtime_dir` | the directory in which `serve` and `process` of one user meet |
 //! | `private_file` | files that only this user reads and writes |
 //! | `role_option` | the options that name a role and the duration of its session |
@@ -15,11 +18,14 @@
 //! | `output` | standard output and standard error |
 //! | `roles`, `whoami`, `exec`, `process`, `serve`, `explain`, `doctor`, `env` | a command each |
 
+mod ask;
+mod clocks;
 pub mod credentials_endpoint;
 mod doctor;
 mod env;
 mod exec;
 mod explain;
+mod kept;
 mod output;
 mod private_file;
 mod process;
@@ -35,10 +41,9 @@ mod whoami;
 use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
-use hops_credentials_core::error::Error;
 use hops_credentials_core::settings::Settings;
 
-use self::output::{Failure, say};
+use self::output::Failure;
 use self::role_option::RoleOption;
 
 /// Temporary AWS credentials for the cloud roles that are mapped to your project.
@@ -130,18 +135,6 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> i32 {
     match done {
         Ok(()) => 0,
         Err(Failure::Code(code)) => code,
-        Err(Failure::Error(error)) => {
-            say(&error);
-            exit_code(&error)
-        }
-    }
-}
-
-fn exit_code(error: &Error) -> i32 {
-    match error {
-        Error::Unavailable { .. } | Error::BadAnswer { .. } => 1,
-        Error::InvalidArgument { .. } => 2,
-        Error::Refused { .. } => 3,
-        Error::NotConfigured { .. } => 4,
+        Err(Failure::Report(report)) => report.show(line.json),
     }
 }

@@ -33,14 +33,30 @@ const REALTIME: std::ops::RangeInclusive<i32> = 34..=64;
 /// # Errors
 /// As the system, when it gives no socket or no thread.
 pub(crate) fn for_command() -> io::Result<UnboundedReceiver<i32>> {
-    let ignored = ignored_signals();
     let numbers = PASSED_ON.into_iter().chain(OF_LINUX).chain(REALTIME);
-    let caught: Vec<i32> = numbers.filter(|number| ignored & (1 << (number - 1)) == 0).collect();
+    catch(numbers, |origin| !reaches_command_by_itself(origin))
+}
+
+/// Catches the signals that end this process from now on, and hands them over. A standard error that nobody reads any
+/// more does not end it.
+///
+/// # Errors
+/// As [`for_command`].
+pub(crate) fn that_end() -> io::Result<UnboundedReceiver<i32>> {
+    catch([SIGHUP, SIGINT, SIGTERM, SIGPIPE], |origin| origin.signal != SIGPIPE)
+}
+
+fn catch(
+    numbers: impl IntoIterator<Item = i32>,
+    is_wanted: impl Fn(&Origin) -> bool + Send + 'static,
+) -> io::Result<UnboundedReceiver<i32>> {
+    let ignored = ignored_signals();
+    let caught: Vec<i32> = numbers.into_iter().filter(|number| ignored & (1 << (number - 1)) == 0).collect();
     let mut signals = SignalsInfo::<WithOrigin>::new(&caught)?;
     let (sender, receiver) = unbounded_channel();
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for origin in signals.forever() {
-            if !reaches_command_by_itself(&origin) && sender.send(origin.signal).is_err() {
+            if is_wanted(&origin) && sender.send(origin.signal).is_err() {
                 return;
             }
         }

@@ -35,7 +35,7 @@ pub(crate) use self::environment::{
 pub(crate) use self::error::timed_out;
 use self::metadata::Metadata;
 pub use self::profile::IN_CREDENTIAL_PROCESS;
-pub(crate) use self::profile::{Profiles, boto_file_with_credentials, default_profile_with_credentials};
+pub(crate) use self::profile::{Profiles, boto_file_with_credentials, default_profile_with_credentials, profile_files};
 pub use self::provider::BaseProvider;
 use crate::error::Error;
 use crate::network::CONNECT_TIMEOUT;

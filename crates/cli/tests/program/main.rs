@@ -1,9 +1,12 @@
 //! The program `hops-credentials`, as cargo builds it, in processes of its own.
 
 mod exec;
+mod process;
+mod serve;
 mod server;
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
@@ -28,6 +31,11 @@ pub(crate) fn directory(name: &str) -> PathBuf {
     }
     std::fs::create_dir_all(&directory).expect("a directory");
     directory
+}
+
+/// Makes a directory that only this user may look into.
+pub(crate) fn private(directory: &Path) {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).expect("a directory");
 }
 
 /// Gives a command the settings of a member of project 119, and nothing of this process's environment.

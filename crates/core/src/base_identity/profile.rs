@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use aws_config::profile::ProfileSet;
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_types::os_shim_internal::Fs;
+use zeroize::Zeroizing;
 
 use super::environment::{Environment, HOME, PROFILE};
 use crate::error::Error;
@@ -154,6 +155,13 @@ fn expand(path: &str, environment: &Environment) -> PathBuf {
         (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
         (Some(_), None) | (None, _) => PathBuf::from(path),
     }
+}
+
+/// What both files hold now, or why they cannot be read. Secret.
+pub(crate) fn profile_files(environment: &Environment) -> Zeroizing<String> {
+    let texts =
+        [&CONFIG, &CREDENTIALS].map(|file| contents(environment, file).unwrap_or_else(|error| error.to_string()));
+    Zeroizing::new(texts.join("\n"))
 }
 
 fn contents(environment: &Environment, file: &ProfileFile) -> Result<String, Error> {
