@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hops_credentials_core::base_identity::IN_CREDENTIAL_PROCESS;
+use hops_credentials_core::base_identity::{self, IN_CREDENTIAL_PROCESS};
 use hops_credentials_core::blocking::block_on;
 use hops_credentials_core::credentials::Credentials;
 use hops_credentials_core::error::Error;
@@ -66,9 +66,8 @@ impl From<EndpointCredentials> for ProcessOutput {
 pub(crate) fn run(settings: &Settings, option: &RoleOption) -> Result<(), Failure> {
     if std::env::var_os(IN_CREDENTIAL_PROCESS).is_some() {
         return Err(Failure::from(Error::NotConfigured {
-            problem: "the profile of this credential_process would be its own base identity".to_owned(),
-            remedy: "name another profile: credential_process = env AWS_PROFILE=<base> hops-credentials process"
-                .to_owned(),
+            problem: base_identity::ITS_OWN_BASE.to_owned(),
+            remedy: base_identity::NAME_THE_BASE.to_owned(),
             source: None,
         }));
     }

@@ -11,6 +11,7 @@ use aws_sdk_sts::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 use crate::base_identity::provider::BaseProvider;
 use crate::error::{Error, causes};
 use crate::network::aws::BrokenAnswer;
+use crate::network::{NO_AUTHORITY, is_proxy_login_wanted, proxy_login_wanted};
 use crate::role::RoleArn;
 
 /// A call of STS, for the remedy.
@@ -106,6 +107,7 @@ fn from_service<E: ProvideErrorMetadata>(
         (None, _) => format!("HTTP {status} without an error code of STS"),
     };
     match (code.as_deref(), status) {
+        (None, 407) => proxy_login_wanted(&attempted),
         (code, _) if matches!(status, 429 | 500..) || code.is_some_and(is_throttling_code) => Error::Unavailable {
             attempted,
             code: status.into(),
@@ -197,7 +199,15 @@ fn from_connector(attempted: String, error: &ConnectorError) -> Error {
     } else {
         format!("no connection: {}", clean_message(&innermost.to_string(), &[]))
     };
-    if problem.contains("certificate") {
+    if problem.contains(NO_AUTHORITY) {
+        Error::NotConfigured {
+            problem: format!("{attempted} failed: {problem}"),
+            remedy: "install them (ca-certificates), or name a PEM file in AWS_CA_BUNDLE".to_owned(),
+            source: None,
+        }
+    } else if is_proxy_login_wanted(&problem) {
+        proxy_login_wanted(&attempted)
+    } else if problem.contains("certificate") {
         Error::NotConfigured {
             problem: format!("{attempted} failed: {problem}"),
             remedy: "name the authority that signed the certificate in AWS_CA_BUNDLE (a PEM file), or correct \

@@ -7,11 +7,13 @@
 mod environment;
 mod error;
 mod metadata;
+mod places;
+mod process;
 mod profile;
 pub(crate) mod provider;
 pub(crate) mod region;
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_config::BehaviorVersion;
 use aws_config::retry::RetryConfig;
@@ -20,6 +22,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::credential_feature::AwsCredentialFeature;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
+use aws_runtime::env_config::file::EnvConfigFiles;
 use aws_sdk_sts::config::SharedHttpClient;
 use aws_types::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
@@ -34,11 +37,13 @@ pub(crate) use self::environment::{
 };
 pub(crate) use self::error::timed_out;
 use self::metadata::Metadata;
-pub use self::profile::IN_CREDENTIAL_PROCESS;
+pub(crate) use self::places::{Place, places};
+pub use self::process::{IN_CREDENTIAL_PROCESS, ITS_OWN_BASE, NAME_THE_BASE};
 pub(crate) use self::profile::{Profiles, boto_file_with_credentials, default_profile_with_credentials, profile_files};
 pub use self::provider::BaseProvider;
 use crate::error::Error;
 use crate::network::CONNECT_TIMEOUT;
+use crate::renewal::{self, Clocks};
 
 /// The base identity as STS sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,8 +66,8 @@ pub(crate) struct BaseCredentials {
     pub is_role: bool,
     /// Its credentials.
     pub credentials: Credentials,
-    /// The instant from which to look for it again.
-    pub fresh_until: SystemTime,
+    /// When it was found.
+    found: Clocks,
     /// Region, timeouts, tries and HTTP client of a client of STS.
     pub config: SdkConfig,
     /// The region in the signature and in the host name of STS.
@@ -98,11 +103,26 @@ impl BaseCredentials {
             Some(region) => Some(region::parse(region)?.to_owned()),
             None => metadata.region().await.ok(),
         };
-        let config = sdk_config(environment, &profiles, region.as_deref(), http).await;
+        if region.is_none() && is_assumed(environment, &profiles) {
+            return Err(error::no_region());
+        }
+        let program = profiles.credential_process().filter(|_| environment.get(ACCESS_KEY_ID).is_none());
+        let printed = match program {
+            Some((name, command)) => Some((name, process::run(command, name, environment).await?)),
+            None => None,
+        };
+        let files = profiles.files(printed.as_ref().map(|(name, keys)| (*name, keys)));
+        let config = sdk_config(environment, &profiles, files, region.as_deref(), http).await;
         let endpoint = endpoint(&config)?;
         let chain = config.credentials_provider().expect("the loader makes a chain");
         let (provider, credentials) = match chain.provide_credentials().await {
-            Ok(credentials) => (provider_from(&credentials), credentials),
+            // The keys in the file have no expiration, and those that the program printed may have one.
+            Ok(found) => match printed {
+                Some((_, printed)) if printed.access_key_id() == found.access_key_id() => {
+                    (BaseProvider::Profile, printed)
+                }
+                Some(_) | None => (provider_from(&found), found),
+            },
             Err(CredentialsError::CredentialsNotLoaded(_)) => match metadata.credentials().await {
                 Ok(credentials) => (BaseProvider::InstanceProfile, credentials),
                 Err(absence) => return Err(error::not_found(environment, &profiles.name, &absence)),
@@ -115,16 +135,34 @@ impl BaseCredentials {
             BaseProvider::Profile => profiles.get("role_arn").is_some(),
             BaseProvider::WebIdentity | BaseProvider::Container | BaseProvider::InstanceProfile => true,
         };
-        let now = SystemTime::now();
-        let fresh_until =
-            credentials.expiry().map_or(now + UNDATED_FRESH_FOR, |expiration| expiration - EXPIRATION_LEAD);
-        Ok(Self { provider, is_role, credentials, fresh_until, config, region, endpoint })
+        Ok(Self { provider, is_role, credentials, found: Clocks::now(), config, region, endpoint })
+    }
+
+    /// Whether it need not be looked for again.
+    pub fn is_fresh(&self, now: Clocks) -> bool {
+        let fresh_for = match self.valid_for() {
+            Some(valid_for) => valid_for.saturating_sub(EXPIRATION_LEAD),
+            None => UNDATED_FRESH_FOR,
+        };
+        !renewal::due(self.found, fresh_for, now).is_zero()
     }
 
     /// Whether its credentials have not expired. Credentials without an expiration never do.
-    pub fn is_good(&self, now: SystemTime) -> bool {
-        self.credentials.expiry().is_none_or(|expiration| now < expiration)
+    pub fn is_good(&self, now: Clocks) -> bool {
+        let left = |expiration| renewal::left(self.found, self.valid_for().unwrap_or_default(), expiration, now);
+        self.credentials.expiry().is_none_or(|expiration| !left(expiration).is_zero())
     }
+
+    fn valid_for(&self) -> Option<Duration> {
+        let expiration = self.credentials.expiry()?;
+        Some(expiration.duration_since(self.found.wall).unwrap_or_default())
+    }
+}
+
+/// Whether the base identity is a role that the chain assumes at STS, which takes a region.
+fn is_assumed(environment: &Environment, profiles: &Profiles) -> bool {
+    let has_keys = environment.get(ACCESS_KEY_ID).is_some();
+    !has_keys && (profiles.get("role_arn").is_some() || environment.get(WEB_IDENTITY_TOKEN_FILE).is_some())
 }
 
 /// The configuration of the AWS SDK, whose chain asks every provider but the instance metadata service. [`Metadata`]
@@ -132,19 +170,20 @@ impl BaseCredentials {
 async fn sdk_config(
     environment: &Environment,
     profiles: &Profiles,
+    files: EnvConfigFiles,
     region: Option<&str>,
     http: &SharedHttpClient,
 ) -> SdkConfig {
     let mut overrides = vec![(PROFILE[0], profiles.name.as_str())];
     overrides.extend(region.map(|region| (REGION[0], region)));
-    if !profiles.use_metadata_service() {
+    if !profiles.uses_metadata_service() {
         overrides.push((METADATA_DISABLED, "true"));
     }
     // The loader takes an explicit environment only with the feature `test-util`, which opens this one function.
     // Without it the chain reads the process's own variables, which we may have written.
     aws_config::defaults(BehaviorVersion::latest())
         .env(environment.to_sdk_env(&overrides))
-        .profile_files(profiles.files.clone())
+        .profile_files(files)
         .http_client(http.clone())
         .retry_config(RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(500)))
         .timeout_config(timeout_config(CALL_TIMEOUT))
@@ -162,8 +201,8 @@ pub(crate) fn timeout_config(total: Duration) -> TimeoutConfig {
         .build()
 }
 
-/// The URL of STS where it is not the region's own host, from the first that is set: `AWS_ENDPOINT_URL_STS`, the
-/// profile's `services`, `AWS_ENDPOINT_URL`, the profile's `endpoint_url`.
+/// The URL of STS where it is not the region's own host, from the first that is set: `AWS_ENDPOINT_URL_STS`,
+/// `AWS_ENDPOINT_URL`, the profile's `services`, the profile's `endpoint_url`.
 ///
 /// We check it, because an error of the AWS SDK about a bad one repeats the whole request, external id and policy
 /// included.
@@ -176,7 +215,15 @@ fn endpoint(config: &SdkConfig) -> Result<Option<String>, Error> {
     let has_plain_characters =
         endpoint.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:/[]%".contains(&byte));
     let is_usable = |url: reqwest::Url| ["http", "https"].contains(&url.scheme()) && url.has_host();
-    if has_plain_characters && reqwest::Url::parse(&endpoint).is_ok_and(is_usable) {
+    if config.use_fips() == Some(true) || config.use_dual_stack() == Some(true) {
+        let switch =
+            if config.use_fips() == Some(true) { "AWS_USE_FIPS_ENDPOINT" } else { "AWS_USE_DUALSTACK_ENDPOINT" };
+        Err(Error::NotConfigured {
+            problem: format!("{switch} is true, and the endpoint of STS is set too, which exclude each other"),
+            remedy: format!("remove {switch}, or AWS_ENDPOINT_URL_STS, AWS_ENDPOINT_URL or the profile's endpoint_url"),
+            source: None,
+        })
+    } else if has_plain_characters && reqwest::Url::parse(&endpoint).is_ok_and(is_usable) {
         Ok(Some(endpoint))
     } else {
         Err(Error::NotConfigured {
@@ -197,6 +244,8 @@ fn provider_from(credentials: &Credentials) -> BaseProvider {
         BaseProvider::WebIdentity
     } else if has(AwsCredentialFeature::CredentialsHttp) {
         BaseProvider::Container
+    } else if has(AwsCredentialFeature::CredentialsImds) {
+        BaseProvider::InstanceProfile
     } else {
         BaseProvider::Environment
     }

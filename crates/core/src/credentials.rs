@@ -11,6 +11,11 @@ use crate::role::RoleArn;
 /// The shortest validity of credentials worth handing out: shorter ones expire before a reader has used them.
 pub const MIN_VALID_FOR: Duration = Duration::from_secs(2);
 
+/// Whether a key or a token can stand in a header and in an environment variable, where it ends up.
+pub(crate) fn is_legible(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 /// Temporary credentials of one role. They never change; a refresh makes new ones.
 ///
 /// `Debug` shows the role, the access key id and the expiration. Secret access key and session token are zeroed on

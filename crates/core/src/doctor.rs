@@ -3,9 +3,11 @@
 //! These checks need no Spark; a binding adds findings that only its host can make. The doctor changes nothing, and
 //! drops the credentials that STS issues to it.
 
+mod bypass;
+
 use std::fmt;
 
-use crate::base_identity::{BaseProvider, Environment};
+use crate::base_identity::Environment;
 use crate::error::Error;
 use crate::hopsworks::Hopsworks;
 use crate::request::{Extras, SessionDuration, SessionName};
@@ -65,7 +67,7 @@ pub async fn examine(settings: &Settings, environment: &Environment) -> Vec<Find
     match &source {
         Source::Hopsworks(hopsworks) => {
             let mappings = examine_server(hopsworks, &mut findings).await;
-            findings.push(examine_bypass(settings, environment, &mappings).await);
+            findings.push(bypass::examine(settings, environment, &mappings).await);
         }
         Source::Sts(_) => examine_sts(settings, environment, &source, &mut findings).await,
     }
@@ -131,65 +133,6 @@ async fn examine_sts(settings: &Settings, environment: &Environment, source: &So
             Ok(()) => Finding::good("roles", format!("{} can be assumed", mapping.role)),
             Err(error) => Finding::problem("roles", error.to_string()),
         });
-    }
-}
-
-/// Checks whether this process can do without role mappings, because it reaches a base identity that may assume the
-/// roles.
-async fn examine_bypass(settings: &Settings, environment: &Environment, mappings: &[RoleMapping]) -> Finding {
-    const CHECK: &str = "bypass";
-    let region = match mappings.first().map(|mapping| mapping.role.partition()) {
-        Some("aws-cn") => "cn-north-1",
-        Some("aws-us-gov") => "us-gov-west-1",
-        Some(_) | None => "us-east-1",
-    };
-    // A job can set a region itself, so a missing one is not a protection.
-    let environment = environment.with_region(region);
-    let sts = match Sts::new(settings, &environment) {
-        Ok(sts) => sts,
-        Err(error) => return Finding::good(CHECK, format!("not checked, since {error}")),
-    };
-    let identity = match sts.base_identity().await {
-        Ok(identity) => identity,
-        Err(Error::NotConfigured { .. }) => {
-            return Finding::good(CHECK, "this job reaches no base identity of its own");
-        }
-        Err(error) => return Finding::good(CHECK, format!("not checked, since {error}")),
-    };
-    for mapping in mappings {
-        if try_role(&sts, mapping).await.is_ok() {
-            return Finding::problem(
-                CHECK,
-                format!(
-                    "this job can bypass its role mappings: it reaches {} ({}), which may itself assume {}; {}",
-                    identity.arn,
-                    identity.provider,
-                    mapping.role,
-                    protection(identity.provider)
-                ),
-            );
-        }
-    }
-    Finding::good(CHECK, format!("this job reaches {}, which may assume none of the mapped roles", identity.arn))
-}
-
-/// The advice on how to keep a base identity from jobs.
-fn protection(provider: BaseProvider) -> &'static str {
-    match provider {
-        BaseProvider::Environment => {
-            "remove AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN from the environment of jobs"
-        }
-        BaseProvider::Profile => "remove ~/.aws/credentials, ~/.aws/config and AWS_PROFILE from where jobs run",
-        BaseProvider::WebIdentity => {
-            "run jobs under a service account without a role: no AWS_WEB_IDENTITY_TOKEN_FILE in their environment"
-        }
-        BaseProvider::Container => {
-            "take the role away from the container of the jobs: no AWS_CONTAINER_CREDENTIALS_* in their environment"
-        }
-        BaseProvider::InstanceProfile => {
-            "keep the instance profile on the server's machine only, or set the metadata hop limit to 1 and block \
-             169.254.169.254 for jobs"
-        }
     }
 }
 

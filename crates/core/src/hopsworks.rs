@@ -22,7 +22,7 @@ use self::address::ServerAddress;
 use self::answer::{Answer, Exchange};
 pub(crate) use self::login::login;
 use self::login::{Login, Logins};
-use crate::credentials::{Credentials, MIN_VALID_FOR};
+use crate::credentials::{Credentials, MIN_VALID_FOR, is_legible};
 use crate::error::Error;
 use crate::network::Network;
 use crate::request::{AssumeRole, Extras};
@@ -313,7 +313,10 @@ fn credentials(
     let bad_answer = |problem: String| exchange.bad_answer(StatusCode::OK, problem);
     let mut fields = answer.fields;
     let mut text = |field: &str| match fields.remove(field) {
-        Some(Value::String(value)) if !value.is_empty() => Ok(value),
+        Some(Value::String(value)) if !value.is_empty() && is_legible(&value) => Ok(value),
+        Some(Value::String(value)) if !value.is_empty() => {
+            Err(bad_answer(format!("the field {field} is not readable")))
+        }
         Some(_) | None => Err(bad_answer(format!("the field {field} is missing or empty"))),
     };
     let (id, secret, token) = (text("accessKeyId")?, text("secretAccessKey")?, text("sessionToken")?);

@@ -3,26 +3,27 @@
 //! Proxies: a JVM's own settings (`https.proxyHost`, …) win over `HTTPS_PROXY` and `HTTP_PROXY`. Hosts that
 //! `http.nonProxyHosts` or `NO_PROXY` lists are reached directly; loopback, link-local addresses and the metadata
 //! services of AWS always are. Authorities: those of the system, of the JVM's truststore and of the service's own
-//! truststore, together. We parse every certificate before a client gets it, so that an error names its file.
+//! truststore, together.
 
+mod authorities;
 pub(crate) mod aws;
 
 use std::fmt;
-use std::fs;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use aws_sdk_sts::config::SharedHttpClient;
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, ClientBuilder, NoProxy, Proxy, Url};
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
+use reqwest::{Client, ClientBuilder, NoProxy, Proxy, Url};
+use rustls::ClientConfig;
 
-use crate::error::{BoxError, Error};
+pub(crate) use self::authorities::NO_AUTHORITY;
+use self::authorities::{file_label, parse_authorities, read_authorities, tls_config};
+use crate::error::Error;
 use crate::settings::{
-    AWS_CA_BUNDLE, HTTP_PROXY, HTTPS_PROXY, JVM_HTTP_PROXY_HOST, JVM_HTTP_PROXY_PORT, JVM_HTTPS_PROXY_HOST,
-    JVM_HTTPS_PROXY_PORT, JVM_NON_PROXY_HOSTS, JVM_TRUSTSTORE, NO_PROXY, Setting, Settings, TRUSTSTORE, TRUSTSTORE_PEM,
+    AWS_CA_BUNDLE, HTTP_PROXY, HTTPS_PROXY, JVM_HTTP_PROXY_HOST, JVM_HTTP_PROXY_PASSWORD, JVM_HTTP_PROXY_PORT,
+    JVM_HTTP_PROXY_USER, JVM_HTTPS_PROXY_HOST, JVM_HTTPS_PROXY_PASSWORD, JVM_HTTPS_PROXY_PORT, JVM_HTTPS_PROXY_USER,
+    JVM_NON_PROXY_HOSTS, JVM_TRUSTSTORE, NO_PROXY, Setting, Settings, TRUSTSTORE, TRUSTSTORE_PEM,
 };
 
 /// The time that opening a connection may take.
@@ -52,8 +53,10 @@ impl Network {
     /// [`Error::NotConfigured`] when a proxy is not the address of an HTTP proxy, or a switch neither `true` nor `false`.
     pub fn from_settings(settings: &Settings) -> Result<Self, Error> {
         let mut warnings = Vec::new();
-        let https = proxy_from_jvm(settings, &JVM_HTTPS_PROXY_HOST, &JVM_HTTPS_PROXY_PORT, "443")?;
-        let http = proxy_from_jvm(settings, &JVM_HTTP_PROXY_HOST, &JVM_HTTP_PROXY_PORT, "80")?;
+        let https = [&JVM_HTTPS_PROXY_HOST, &JVM_HTTPS_PROXY_PORT, &JVM_HTTPS_PROXY_USER, &JVM_HTTPS_PROXY_PASSWORD];
+        let https = proxy_from_jvm(settings, https, "443")?;
+        let http = [&JVM_HTTP_PROXY_HOST, &JVM_HTTP_PROXY_PORT, &JVM_HTTP_PROXY_USER, &JVM_HTTP_PROXY_PASSWORD];
+        let http = proxy_from_jvm(settings, http, "80")?;
         let no_proxy = no_proxy(settings, &mut warnings);
         Ok(Self {
             https_proxy: https
@@ -76,7 +79,7 @@ impl Network {
     /// # Errors
     /// [`Error::NotConfigured`] when a file cannot be read or holds no certificate.
     pub fn aws_client(&self) -> Result<SharedHttpClient, Error> {
-        let client = self.client()?.tls_certs_merge(self.certificates(None, &AWS_CA_BUNDLE)?);
+        let client = self.client()?.tls_backend_preconfigured(self.tls_config(None, &AWS_CA_BUNDLE)?);
         Ok(aws::to_sdk_client(client.build().map_err(client_error)?))
     }
 
@@ -85,8 +88,7 @@ impl Network {
     /// # Errors
     /// [`Error::NotConfigured`] when the client cannot be made.
     pub fn metadata_client() -> Result<SharedHttpClient, Error> {
-        // Reading the system's certificates takes longer than an answer of the service.
-        let client = plain_client().tls_certs_only([]).build().map_err(client_error)?;
+        let client = plain_client().build().map_err(client_error)?;
         Ok(aws::to_sdk_client(client))
     }
 
@@ -99,7 +101,7 @@ impl Network {
         let client = if self.is_insecure() {
             self.client()?.tls_danger_accept_invalid_certs(true)
         } else {
-            self.client()?.tls_certs_merge(self.certificates(from_truststore, &TRUSTSTORE_PEM)?)
+            self.client()?.tls_backend_preconfigured(self.tls_config(from_truststore, &TRUSTSTORE_PEM)?)
         };
         client.build().map_err(client_error)
     }
@@ -130,20 +132,16 @@ impl Network {
         })
     }
 
-    /// Reads the authorities of the JVM's truststore, of `handed_over` (PEM, and the setting it comes from), and of the
-    /// file that `setting` names.
-    fn certificates(
-        &self,
-        handed_over: Option<(&str, &Setting)>,
-        setting: &Setting,
-    ) -> Result<Vec<Certificate>, Error> {
+    /// Trusts the authorities of the system, of the JVM's truststore, of `handed_over` (PEM, and the setting it comes
+    /// from), and of the file that `setting` names.
+    fn tls_config(&self, handed_over: Option<(&str, &Setting)>, setting: &Setting) -> Result<ClientConfig, Error> {
         let from_jvm = self.settings.jvm_pem().map(|pem| (pem, &JVM_TRUSTSTORE));
         let mut found = Vec::new();
         for (pem, from) in from_jvm.into_iter().chain(handed_over) {
             found.extend(parse_authorities(pem, &file_label(&self.settings, from))?);
         }
         found.extend(read_authorities(&self.settings, setting)?);
-        found.iter().map(|der| Certificate::from_der(der).map_err(client_error)).collect()
+        Ok(tls_config(found))
     }
 }
 
@@ -159,6 +157,8 @@ fn plain_client() -> ClientBuilder {
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()
         .no_proxy()
+        // Replaced where TLS is used: a client of its own would read the system's certificates at once.
+        .tls_certs_only([])
         .redirect(Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
         .user_agent(concat!("hops-credentials/", env!("CARGO_PKG_VERSION")))
@@ -180,17 +180,42 @@ pub fn loopback_client(answer_timeout: Duration) -> Result<Client, Error> {
 
 fn client_error(error: reqwest::Error) -> Error {
     Error::NotConfigured {
-        problem: "an HTTPS client cannot be made".to_owned(),
-        remedy: format!("install the system's certificates (ca-certificates), or name a PEM file by {TRUSTSTORE_PEM}"),
+        problem: "an HTTP client cannot be made".to_owned(),
+        remedy: "correct the proxy settings".to_owned(),
         source: Some(Box::new(error)),
     }
 }
 
-fn proxy_from_jvm(settings: &Settings, host: &Setting, port: &Setting, usual: &str) -> Result<Option<String>, Error> {
+/// The error when a proxy wants to know who asks.
+pub(crate) fn proxy_login_wanted(attempted: &str) -> Error {
+    Error::NotConfigured {
+        problem: format!("{attempted} failed: the proxy wants a user and a password (HTTP 407)"),
+        remedy: format!(
+            "set {JVM_HTTPS_PROXY_USER} and {JVM_HTTPS_PROXY_PASSWORD} (or http.…) beside {JVM_HTTPS_PROXY_HOST}, or write \
+             HTTPS_PROXY and HTTP_PROXY as http://<user>:<password>@<host>:<port>"
+        ),
+        source: None,
+    }
+}
+
+/// Whether the text of a connection's error says that a proxy wants to know who asks. Its type is private to hyper.
+pub(crate) fn is_proxy_login_wanted(text: &str) -> bool {
+    text.contains("proxy authorization required")
+}
+
+fn proxy_from_jvm(
+    settings: &Settings,
+    [host, port, user, password]: [&Setting; 4],
+    usual_port: &str,
+) -> Result<Option<String>, Error> {
     let Some(name) = settings.get(host) else { return Ok(None) };
     let name = if name.contains(':') && !name.starts_with('[') { format!("[{name}]") } else { name.to_owned() };
-    let port_number = settings.get(port).unwrap_or(usual).trim();
-    proxy_address(&format!("{}:{port_number}", name.trim()), host).map(Some)
+    let port_number = settings.get(port).unwrap_or(usual_port).trim();
+    let address = proxy_address(&format!("{}:{port_number}", name.trim()), host)?;
+    let Some(user) = settings.get(user) else { return Ok(Some(address)) };
+    let mut url = Url::parse(&address).expect("it was parsed before");
+    url.set_username(user).and_then(|()| url.set_password(settings.get(password))).expect("an address with a host");
+    Ok(Some(url.into()))
 }
 
 fn proxy_from_environment(settings: &Settings, setting: &Setting) -> Result<Option<String>, Error> {
@@ -252,45 +277,6 @@ fn direct_rule(pattern: &str) -> Option<String> {
     }
 }
 
-fn file_label(settings: &Settings, setting: &Setting) -> String {
-    format!("{} ({setting})", settings.get(setting).unwrap_or("the truststore").trim())
-}
-
-fn read_authorities(settings: &Settings, setting: &Setting) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let Some(path) = settings.get(setting) else { return Ok(Vec::new()) };
-    let label = file_label(settings, setting);
-    match fs::read(path.trim()) {
-        Ok(bytes) => parse_authorities(&String::from_utf8_lossy(&bytes), &label),
-        Err(error) => Err(truststore_error(format!("{label} cannot be read: {error}"), Some(Box::new(error)))),
-    }
-}
-
-/// Reads the certificates that can be trusted. It skips everything else: keys, comments, and certificates that rustls
-/// does not understand, which some system bundles hold.
-fn parse_authorities(pem: &str, label: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
-    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
-    const END: &str = "-----END CERTIFICATE-----";
-    let found: Vec<CertificateDer<'static>> = pem
-        .split(BEGIN)
-        .skip(1)
-        .filter_map(|rest| Some(format!("{BEGIN}{}{END}", rest.split_once(END)?.0)))
-        .filter_map(|block| {
-            let der = CertificateDer::from_pem_slice(block.as_bytes()).ok()?;
-            RootCertStore::empty().add(der.clone()).ok()?;
-            Some(der)
-        })
-        .collect();
-    if found.is_empty() { Err(truststore_error(format!("{label} holds no certificate"), None)) } else { Ok(found) }
-}
-
-fn truststore_error(problem: String, source: Option<BoxError>) -> Error {
-    Error::NotConfigured {
-        problem,
-        remedy: "it must hold the certificates of the authorities to trust; correct the setting or unset it".to_owned(),
-        source,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -312,6 +298,11 @@ mod tests {
             (vec![("https.proxyHost", "proxy")], vec![("HTTPS_PROXY", "other")], Some("http://proxy:443")),
             (vec![("https.proxyHost", "fd00::1"), ("https.proxyPort", "3128")], vec![], Some("http://[fd00::1]:3128")),
             (vec![("http.proxyHost", "proxy")], vec![], None),
+            (
+                vec![("https.proxyHost", "proxy"), ("https.proxyUser", "me@corp"), ("https.proxyPassword", "p:/w")],
+                vec![],
+                Some("http://me%40corp:p%3A%2Fw@proxy:443/"),
+            ),
         ] {
             assert_eq!(
                 network(&properties, &environment).https_proxy.as_deref(),

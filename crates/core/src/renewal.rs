@@ -4,7 +4,8 @@
 //! and the wall clock can be set. `chance` is a random number from 0 to 1 that the host draws, so that applications which
 //! start together do not ask together.
 
-use std::time::{Duration, SystemTime};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant, SystemTime};
 
 /// The shortest time between refresh and expiration, unless half of the validity is shorter.
 const MIN_LEAD: Duration = Duration::from_secs(60);
@@ -24,6 +25,14 @@ pub struct Clocks {
     pub monotonic: Duration,
     /// The time of day, UTC.
     pub wall: SystemTime,
+}
+
+impl Clocks {
+    /// Reads both clocks of this machine, for a host that has no clocks of its own.
+    pub fn now() -> Self {
+        static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        Self { monotonic: BEGAN.elapsed(), wall: SystemTime::now() }
+    }
 }
 
 /// The time until `span` has passed since `since`, by the clock that says so first; zero when it has.

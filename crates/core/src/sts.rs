@@ -29,6 +29,7 @@ use crate::base_identity::{self, BaseCredentials, BaseIdentity, CALL_TIMEOUT, En
 use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::network::{Network, is_loopback};
+use crate::renewal::Clocks;
 use crate::request::{Extras, SessionDuration, SessionName};
 use crate::role::RoleArn;
 use crate::settings::Settings;
@@ -104,7 +105,7 @@ impl Sts {
         extras::check(extras)?;
         let deadline = Instant::now() + self.timeout;
         let request = Request { role, session_name, duration, extras };
-        let base = self.base_credentials(deadline).await?;
+        let (base, stale) = self.base_credentials(deadline).await?;
         let first = self.send(&base, &request, deadline).await?;
         let (base, sent) = match &first.answer {
             Err(error) => match self.find_other_base(&base, error, deadline).await {
@@ -116,7 +117,8 @@ impl Sts {
             },
             Ok(_) => (base, first),
         };
-        let Sent { answer, warnings, date_interceptor } = sent;
+        let Sent { answer, mut warnings, date_interceptor } = sent;
+        warnings.extend(stale);
         let attempted = format!("assuming role {role} at {}", endpoint_label(&base));
         let answer = answer.map_err(|error| {
             let call = StsCall::AssumeRole(role, base.provider);
@@ -135,7 +137,7 @@ impl Sts {
     /// As [`Sts::assume_role`], without `InvalidArgument`.
     pub async fn base_identity(&self) -> Result<BaseIdentity, Error> {
         let deadline = Instant::now() + self.timeout;
-        let base = self.base_credentials(deadline).await?;
+        let (base, _) = self.base_credentials(deadline).await?;
         let ask = async |base: &BaseCredentials| {
             self.client(base, &DateInterceptor::default(), deadline).get_caller_identity().send().await
         };
@@ -166,10 +168,13 @@ impl Sts {
         }
     }
 
-    async fn base_credentials(&self, deadline: Instant) -> Result<Arc<BaseCredentials>, Error> {
+    /// Finds the base identity. What was found earlier is used to its end, with a warning, whatever keeps a newer one from
+    /// being found.
+    async fn base_credentials(&self, deadline: Instant) -> Result<(Arc<BaseCredentials>, Option<String>), Error> {
         let mut cached = self.base.lock().await;
-        if let Some(base) = cached.as_ref().filter(|base| SystemTime::now() < base.fresh_until) {
-            return Ok(base.clone());
+        let now = Clocks::now();
+        if let Some(base) = cached.as_ref().filter(|base| base.is_fresh(now)) {
+            return Ok((base.clone(), None));
         }
         let found =
             match tokio::time::timeout_at(deadline, BaseCredentials::find(&self.environment, &self.http, &self.direct))
@@ -181,9 +186,11 @@ impl Sts {
         match (found, cached.as_ref()) {
             (Ok(found), _) => {
                 *cached = Some(found.clone());
-                Ok(found)
+                Ok((found, None))
             }
-            (Err(error), Some(base)) if error.is_retryable() && base.is_good(SystemTime::now()) => Ok(base.clone()),
+            (Err(error), Some(base)) if base.is_good(Clocks::now()) => {
+                Ok((base.clone(), Some(format!("the base identity found earlier is used on, since {error}"))))
+            }
             (Err(error), _) => Err(error),
         }
     }
@@ -207,7 +214,7 @@ impl Sts {
                 *cached = None;
             }
         }
-        let found = self.base_credentials(deadline).await.ok()?;
+        let (found, _) = self.base_credentials(deadline).await.ok()?;
         let (old, new) = (&refused.credentials, &found.credentials);
         let is_other = old.access_key_id() != new.access_key_id()
             || old.secret_access_key() != new.secret_access_key()

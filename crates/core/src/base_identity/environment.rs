@@ -6,6 +6,7 @@ use std::fmt;
 use aws_types::os_shim_internal::Env;
 use zeroize::Zeroizing;
 
+use super::region;
 use crate::error::Error;
 use crate::variables::{Written, given_back};
 
@@ -105,10 +106,11 @@ impl Environment {
         Self { variables }
     }
 
-    /// Returns a copy with this region where none is set.
+    /// Returns a copy with this region where none of its partition is set.
     pub(crate) fn with_region(&self, region: &str) -> Self {
         let mut all = self.clone();
-        if self.get_first(&REGION).is_none() {
+        let partition = region::partition(region);
+        if self.get_first(&REGION).is_none_or(|own| region::partition(own) != partition) {
             all.variables.insert(REGION[0].to_owned(), Zeroizing::new(region.to_owned()));
         }
         all

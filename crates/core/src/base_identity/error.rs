@@ -14,7 +14,7 @@ use crate::aws_error::{self, NO_ANSWER, StsCall};
 use crate::error::{Error, causes};
 use crate::text::quoted;
 
-const ATTEMPTED: &str = "loading the base identity";
+pub(super) const ATTEMPTED: &str = "loading the base identity";
 
 /// The longest description of causes in a message.
 const MAX_DESCRIPTION_CHARACTERS: usize = 400;
@@ -32,12 +32,20 @@ pub(super) fn not_found(environment: &Environment, profile: &str, absence: &Abse
             source: None,
         };
     }
-    if let Absence::Answered(status @ 500..) = absence {
+    let code = match absence {
+        Absence::Answered(status @ 500..) => Some(*status),
+        Absence::Slow(..) => Some(0),
+        Absence::Disabled | Absence::Silent(..) | Absence::NoRole | Absence::Answered(_) | Absence::Damaged => None,
+    };
+    if let Some(code) = code {
         return Error::Unavailable {
             attempted: ATTEMPTED.to_owned(),
-            code: (*status).into(),
+            code: code.into(),
             problem: absence.to_string(),
-            remedy: "check the instance metadata service if it lasts".to_owned(),
+            remedy: match absence {
+                Absence::Slow(..) => "give it more time by AWS_METADATA_SERVICE_TIMEOUT, in seconds".to_owned(),
+                _ => "check the instance metadata service if it lasts".to_owned(),
+            },
             source: None,
         };
     }
@@ -55,11 +63,16 @@ pub(super) fn not_found(environment: &Environment, profile: &str, absence: &Abse
         };
     }
     let hop_limit = match absence {
-        Absence::Silent(_) if environment.is_container() => {
+        Absence::Silent(..) if environment.is_container() => {
             "; in a container on EC2 the answer needs a second hop: aws ec2 modify-instance-metadata-options \
              --instance-id <id> --http-put-response-hop-limit 2"
         }
-        Absence::Silent(_) | Absence::Disabled | Absence::NoRole | Absence::Answered(_) | Absence::Damaged => "",
+        Absence::Silent(..)
+        | Absence::Slow(..)
+        | Absence::Disabled
+        | Absence::NoRole
+        | Absence::Answered(_)
+        | Absence::Damaged => "",
     };
     Error::NotConfigured {
         problem: format!(
@@ -154,8 +167,7 @@ fn unavailable(profile: &str, problem: String) -> Error {
     }
 }
 
-/// Joins the texts of the causes, outermost first. Cuts them where the output of a program begins, which may hold
-/// anything.
+/// Joins the texts of the causes, outermost first.
 fn describe(causes: &[&(dyn StdError + 'static)]) -> String {
     let mut texts: Vec<String> = Vec::new();
     for cause in causes {
@@ -164,8 +176,7 @@ fn describe(causes: &[&(dyn StdError + 'static)]) -> String {
             Some(_) => "the instance metadata service did not give the credentials of the machine".to_owned(),
             None => cause.to_string(),
         };
-        let text =
-            text.split(". Stderr:").next().expect("split gives at least one part").trim_end_matches('.').to_owned();
+        let text = text.trim_end_matches('.').to_owned();
         let is_repeated = texts.iter().any(|earlier| earlier.contains(&text)) || text == "service error";
         if !is_repeated && !text.starts_with("an error occurred while loading credentials") {
             texts.push(text);

@@ -1,13 +1,14 @@
 //! The profiles of `~/.aws/config` and `~/.aws/credentials` (`AWS_CONFIG_FILE`, `AWS_SHARED_CREDENTIALS_FILE`), and the
 //! active one: `AWS_PROFILE`, else `AWS_DEFAULT_PROFILE`, else `default`.
 //!
-//! We read the files instead of the AWS SDK, because a `credential_process` must not inherit what we wrote into the
-//! environment, and because a file that exists but cannot be read must not count as empty.
+//! We read the files instead of the AWS SDK, because we start a `credential_process` ourselves (`process`), and because a
+//! file that exists but cannot be read must not count as empty.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use aws_config::profile::ProfileSet;
+use aws_credential_types::Credentials;
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_types::os_shim_internal::Fs;
 use zeroize::Zeroizing;
@@ -15,10 +16,7 @@ use zeroize::Zeroizing;
 use super::environment::{Environment, HOME, PROFILE};
 use crate::error::Error;
 use crate::text::quoted;
-use crate::variables;
 
-/// Tells a `credential_process` that it provides the base identity, so that ours does not look for its own.
-pub const IN_CREDENTIAL_PROCESS: &str = "HOPS_CREDENTIALS_IN_PROCESS";
 /// The properties by which a profile gets credentials. Any of these in `[default]` gives readers an identity.
 ///
 /// Source: AWS SDKs and tools reference guide, "Settings reference".
@@ -42,13 +40,13 @@ pub(super) fn profile_name(environment: &Environment) -> &str {
 
 /// All profiles, and the active one.
 pub(crate) struct Profiles {
-    /// The files for the AWS SDK.
-    pub files: EnvConfigFiles,
     /// The active profile. It need not exist when no variable names it.
     pub name: String,
     set: ProfileSet,
     /// The text of the configuration file.
     config: String,
+    /// The text of the credentials file.
+    credentials: String,
 }
 
 impl Profiles {
@@ -61,8 +59,8 @@ impl Profiles {
         let config = contents(environment, &CONFIG)?;
         let credentials = contents(environment, &CREDENTIALS)?;
         let files = EnvConfigFiles::builder()
-            .with_contents(EnvConfigFileKind::Config, with_clean_processes(&config, environment))
-            .with_contents(EnvConfigFileKind::Credentials, with_clean_processes(&credentials, environment))
+            .with_contents(EnvConfigFileKind::Config, config.clone())
+            .with_contents(EnvConfigFileKind::Credentials, credentials.clone())
             .build();
         let named = environment.get_first(&PROFILE);
         let name = profile_name(environment).to_owned();
@@ -79,7 +77,7 @@ impl Profiles {
                 remedy: "correct or remove AWS_PROFILE".to_owned(),
                 source: None,
             }),
-            Some(_) | None => Ok(Self { files, name, set, config }),
+            Some(_) | None => Ok(Self { name, set, config, credentials }),
         }
     }
 
@@ -111,10 +109,86 @@ impl Profiles {
         services
     }
 
-    /// Whether a profile has the machine's role as its source.
-    pub fn use_metadata_service(&self) -> bool {
-        let source = |name| self.set.get_profile(name)?.get("credential_source");
-        self.set.profiles().filter_map(source).any(|source| source.eq_ignore_ascii_case("Ec2InstanceMetadata"))
+    /// The files for the AWS SDK, which starts no program: where it would, it finds `keys` of the profile of this name.
+    pub fn files(&self, keys: Option<(&str, &Credentials)>) -> EnvConfigFiles {
+        let mut credentials = Zeroizing::new(without_programs(&self.credentials));
+        if let Some((name, keys)) = keys {
+            let (id, secret) = (keys.access_key_id(), keys.secret_access_key());
+            credentials.push_str(&format!("\n[{name}]\naws_access_key_id={id}\naws_secret_access_key={secret}\n"));
+            if let Some(token) = keys.session_token() {
+                credentials.push_str(&format!("aws_session_token={token}\n"));
+            }
+        }
+        EnvConfigFiles::builder()
+            .with_contents(EnvConfigFileKind::Config, without_programs(&self.config))
+            .with_contents(EnvConfigFileKind::Credentials, credentials.as_str())
+            .build()
+    }
+
+    /// The program that gives the credentials of the active profile, or of its source, and the name of that profile.
+    ///
+    /// Source: the order of the AWS SDKs within a profile.
+    pub fn credential_process(&self) -> Option<(&str, &str)> {
+        let mut seen = Vec::new();
+        let mut name = self.name.as_str();
+        while !seen.contains(&name) {
+            seen.push(name);
+            let profile = self.set.get_profile(name)?;
+            let has = |property| profile.get(property).is_some();
+            if has("web_identity_token_file") || has("credential_source") {
+                return None;
+            }
+            match profile.get("source_profile").filter(|_| has("role_arn")) {
+                Some(source) => name = source,
+                None if ["sso_session", "sso_start_url", "login_session"].into_iter().any(has) => return None,
+                None => return Some((name, profile.get("credential_process")?)),
+            }
+        }
+        None
+    }
+
+    /// Whether the active profile has the machine's role as its source.
+    pub fn uses_metadata_service(&self) -> bool {
+        let mut seen = Vec::new();
+        let mut next = Some(self.name.as_str());
+        while let Some(name) = next.filter(|name| !seen.contains(name)) {
+            seen.push(name);
+            let Some(profile) = self.set.get_profile(name) else { return false };
+            if profile.get("credential_source").is_some_and(|source| source.eq_ignore_ascii_case("Ec2InstanceMetadata"))
+            {
+                return true;
+            }
+            next = profile.get("source_profile");
+        }
+        false
+    }
+}
+
+/// The profiles that give credentials.
+pub(super) struct Identities {
+    /// Their names.
+    pub names: Vec<String>,
+    /// Those among them that start a program for it.
+    pub programs: Vec<String>,
+}
+
+impl Identities {
+    /// Reads both files.
+    ///
+    /// # Errors
+    /// As [`Profiles::read`].
+    pub async fn read(environment: &Environment) -> Result<Self, Error> {
+        let profiles = Profiles::read(environment).await?;
+        let set = &profiles.set;
+        let has = |name: &str, properties: &[&str]| {
+            let profile = set.get_profile(name);
+            profile.is_some_and(|profile| properties.iter().any(|property| profile.get(property).is_some()))
+        };
+        let names = set.profiles().filter(|name| has(name, &CREDENTIAL_PROPERTIES)).map(str::to_owned);
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        let programs = names.iter().filter(|name| has(name, &["credential_process"])).cloned().collect();
+        Ok(Self { names, programs })
     }
 }
 
@@ -137,16 +211,16 @@ pub(crate) async fn default_profile_with_credentials(environment: &Environment) 
 }
 
 /// A file of profiles: the variable that names it, and its path otherwise.
-struct ProfileFile {
-    variable: &'static str,
+pub(super) struct ProfileFile {
+    pub variable: &'static str,
     default_path: &'static str,
 }
 
-const CONFIG: ProfileFile = ProfileFile { variable: "AWS_CONFIG_FILE", default_path: "~/.aws/config" };
-const CREDENTIALS: ProfileFile =
+pub(super) const CONFIG: ProfileFile = ProfileFile { variable: "AWS_CONFIG_FILE", default_path: "~/.aws/config" };
+pub(super) const CREDENTIALS: ProfileFile =
     ProfileFile { variable: "AWS_SHARED_CREDENTIALS_FILE", default_path: "~/.aws/credentials" };
 
-fn path(environment: &Environment, file: &ProfileFile) -> PathBuf {
+pub(super) fn path(environment: &Environment, file: &ProfileFile) -> PathBuf {
     expand(environment.get(file.variable).unwrap_or(file.default_path), environment)
 }
 
@@ -169,12 +243,19 @@ fn contents(environment: &Environment, file: &ProfileFile) -> Result<String, Err
     match std::fs::read_to_string(&path) {
         Ok(contents) => Ok(contents),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
+        // A home that nobody may enter, or that is none: the service account of a container, a unit without homes.
+        Err(error) if error.kind() != ErrorKind::InvalidData && !is_named(environment, file) => Ok(String::new()),
         Err(error) => Err(Error::NotConfigured {
             problem: format!("the AWS profile file {} cannot be read", path.display()),
             remedy: format!("make it a readable text file, or name another one in {}", file.variable),
             source: Some(Box::new(error)),
         }),
     }
+}
+
+/// Whether somebody counts on this file: a variable names it, or a profile.
+fn is_named(environment: &Environment, file: &ProfileFile) -> bool {
+    environment.get(file.variable).is_some() || environment.get_first(&PROFILE).is_some()
 }
 
 /// The first file of boto with credentials, if any: botocore asks it before an endpoint.
@@ -196,28 +277,20 @@ fn has_boto_credentials(text: &str) -> bool {
     })
 }
 
-/// Makes each `credential_process` start with the environment from before we wrote anything.
-fn with_clean_processes(contents: &str, environment: &Environment) -> String {
-    // What follows `sh -c` stands in the list of processes.
-    let is_secret = |name: &str| name.contains("KEY") || (name.contains("TOKEN") && !name.ends_with("_FILE"));
-    let value = |name: &str| environment.get(name).filter(|_| !is_secret(name));
-    let unset: Vec<&str> = variables::names().filter(|name| value(name).is_none()).collect();
-    let mut prefix = format!("unset {}; export {IN_CREDENTIAL_PROCESS}=1;", unset.join(" "));
-    for name in variables::names() {
-        if let Some(value) = value(name) {
-            prefix.push_str(&format!(" export {name}='{}';", value.replace('\'', r"'\''")));
-        }
-    }
-    let mut clean = String::with_capacity(contents.len());
+/// Leaves each `credential_process` out, with the lines that continue it.
+fn without_programs(contents: &str) -> String {
+    let mut is_program = false;
+    let mut left = String::with_capacity(contents.len());
     for line in contents.lines() {
-        match line.split_once('=') {
-            Some((name, command)) if name.trim_end().eq_ignore_ascii_case("credential_process") => {
-                clean.push_str(&format!("{name}= {prefix} {}\n", command.trim_start()));
-            }
-            Some(_) | None => clean.extend([line, "\n"]),
+        if !line.starts_with([' ', '\t']) {
+            let name = line.split_once('=').map(|(name, _)| name.trim_end());
+            is_program = name.is_some_and(|name| name.eq_ignore_ascii_case("credential_process"));
+        }
+        if !is_program {
+            left.extend([line, "\n"]);
         }
     }
-    clean
+    left
 }
 
 fn malformed(error: aws_config::profile::ProfileFileLoadError) -> Error {
@@ -242,37 +315,13 @@ mod tests {
     }
 
     #[test]
-    fn a_credential_process_starts_without_our_variables_and_with_those_from_before() {
-        let clean = with_clean_processes(
-            "[default]\ncredential_process = /bin/tool --json\nregion=eu-north-1\n",
-            &environment(&[
-                ("AWS_PROFILE", "o'neill"),
-                ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.170.23/v1/credentials"),
-                ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/var/run/token"),
-                ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "canary-token"),
-                ("AWS_SECRET_ACCESS_KEY", "canary-secret"),
-            ]),
-        );
-        let (unset, rest) = clean.split_once("; ").expect("several commands");
-        for name in [
-            "AWS_ACCESS_KEY_ID",
-            "AWS_SECRET_ACCESS_KEY",
-            "AWS_SESSION_TOKEN",
-            "AWS_CREDENTIAL_EXPIRATION",
-            "AWS_CONTAINER_AUTHORIZATION_TOKEN",
-            "HOPS_CREDENTIALS_ISSUED",
-            "no_proxy",
-        ] {
-            assert!(unset.split(' ').any(|word| word == name), "{name}: {unset}");
-        }
+    fn a_credential_process_is_left_out_with_the_lines_that_continue_it() {
         assert_eq!(
-            rest,
-            "export HOPS_CREDENTIALS_IN_PROCESS=1; \
-             export AWS_CONTAINER_CREDENTIALS_FULL_URI='http://169.254.170.23/v1/credentials'; \
-             export AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE='/var/run/token'; export AWS_PROFILE='o'\\''neill'; \
-             /bin/tool --json\nregion=eu-north-1\n"
+            without_programs(
+                "[default]\nCredential_Process = /bin/tool \\\n  --json\nregion=eu-north-1\ns3 =\n  a = b\n"
+            ),
+            "[default]\nregion=eu-north-1\ns3 =\n  a = b\n"
         );
-        assert!(!clean.contains("canary"), "{clean}");
     }
 
     #[test]
@@ -295,6 +344,19 @@ mod tests {
             error.to_string(),
             "AWS_PROFILE names the profile \"prdo\", which is in neither ~/.aws/config nor ~/.aws/credentials; correct \
              or remove AWS_PROFILE"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_home_that_nobody_may_enter_is_passed_over_unless_somebody_counts_on_it() {
+        let home = ("HOME", "/dev/null");
+        Profiles::read(&environment(&[home])).await.expect("there are no profiles");
+        assert_eq!(default_profile_with_credentials(&environment(&[home])).await.expect("none"), None);
+        let error = Profiles::read(&environment(&[home, ("AWS_PROFILE", "prod")])).await.err().expect("it is named");
+        assert_eq!(
+            error.to_string(),
+            "the AWS profile file /dev/null/.aws/config cannot be read; make it a readable text file, or name another one \
+             in AWS_CONFIG_FILE"
         );
     }
 

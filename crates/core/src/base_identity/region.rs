@@ -23,22 +23,29 @@ pub(crate) fn parse(text: &str) -> Result<&str, Error> {
     }
 }
 
-/// The partition of a region, as it stands in ARNs.
+/// The partitions: how their regions begin, their name in ARNs, and one of their regions.
 ///
 /// Source: `partitions.json` of the AWS SDKs (their endpoint rules).
+const PARTITIONS: [(&str, &str, &str); 7] = [
+    ("cn-", "aws-cn", "cn-north-1"),
+    ("us-gov-", "aws-us-gov", "us-gov-west-1"),
+    ("us-iso-", "aws-iso", "us-iso-east-1"),
+    ("us-isob-", "aws-iso-b", "us-isob-east-1"),
+    ("eu-isoe-", "aws-iso-e", "eu-isoe-west-1"),
+    ("us-isof-", "aws-iso-f", "us-isof-south-1"),
+    ("eusc-", "aws-eusc", "eusc-de-east-1"),
+];
+
+/// The partition of a region, as it stands in ARNs.
 pub(crate) fn partition(region: &str) -> &'static str {
-    [
-        ("cn-", "aws-cn"),
-        ("us-gov-", "aws-us-gov"),
-        ("us-iso-", "aws-iso"),
-        ("us-isob-", "aws-iso-b"),
-        ("eu-isoe-", "aws-iso-e"),
-        ("us-isof-", "aws-iso-f"),
-        ("eusc-", "aws-eusc"),
-    ]
-    .into_iter()
-    .find_map(|(prefix, partition)| region.starts_with(prefix).then_some(partition))
-    .unwrap_or("aws")
+    let known = PARTITIONS.into_iter().find(|(prefix, ..)| region.starts_with(prefix));
+    known.map_or("aws", |(_, partition, _)| partition)
+}
+
+/// A region of a partition.
+pub(crate) fn of_partition(partition: &str) -> &'static str {
+    let known = PARTITIONS.into_iter().find(|(_, name, _)| *name == partition);
+    known.map_or("us-east-1", |(.., region)| region)
 }
 
 #[cfg(test)]
@@ -63,5 +70,9 @@ mod tests {
         assert_eq!(partition("cn-north-1"), "aws-cn");
         assert_eq!(partition("us-gov-west-1"), "aws-us-gov");
         assert_eq!(partition("us-isob-east-1"), "aws-iso-b");
+        for (_, name, region) in PARTITIONS {
+            assert_eq!((partition(region), of_partition(name)), (name, region));
+        }
+        assert_eq!(partition(of_partition("aws")), "aws");
     }
 }

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::login::Login;
 use crate::error::{Error, causes};
+use crate::network::{NO_AUTHORITY, is_proxy_login_wanted, proxy_login_wanted};
 use crate::retry::FailedTry;
 use crate::settings::{PROJECT_ID, REST_ENDPOINT, TRUSTSTORE, TRUSTSTORE_PEM};
 use crate::text::parse_http_date;
@@ -67,6 +68,13 @@ impl Exchange {
                     source: Some(Box::new(error)),
                 };
             }
+            Some(rustls::Error::General(text)) if text == NO_AUTHORITY => {
+                return Error::NotConfigured {
+                    problem: format!("{} failed: {NO_AUTHORITY}", self.attempted),
+                    remedy: format!("install them (ca-certificates), or name a PEM file by {TRUSTSTORE_PEM}"),
+                    source: Some(Box::new(error)),
+                };
+            }
             Some(rustls::Error::InvalidMessage(_)) => {
                 return Error::BadAnswer {
                     attempted: self.attempted.clone(),
@@ -83,6 +91,9 @@ impl Exchange {
                 (false, false) => innermost(&error),
             },
         };
+        if is_proxy_login_wanted(&problem) {
+            return proxy_login_wanted(&self.attempted);
+        }
         // hyper's errors have a private type, so only their texts tell: an answer that does not parse, and a greeting
         // before the request.
         if problem.starts_with("invalid HTTP") || problem.starts_with("received unexpected message") {
@@ -167,6 +178,9 @@ impl Exchange {
             Some(code @ 380_000..=380_004) => code as u32,
             Some(_) | None => status.as_u16().into(),
         };
+        if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            return proxy_login_wanted(&self.attempted);
+        }
         let attempted = self.attempted.clone();
         let may_pass = status.is_server_error()
             || status == StatusCode::TOO_MANY_REQUESTS

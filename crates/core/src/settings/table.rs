@@ -115,10 +115,18 @@ pub const APPLICATION_NAME: Setting =
 pub const JVM_HTTPS_PROXY_HOST: Setting = Setting::property("https.proxyHost", &[]);
 /// Port of [`JVM_HTTPS_PROXY_HOST`].
 pub const JVM_HTTPS_PROXY_PORT: Setting = Setting::property("https.proxyPort", &[]);
+/// User at [`JVM_HTTPS_PROXY_HOST`].
+pub const JVM_HTTPS_PROXY_USER: Setting = Setting::property("https.proxyUser", &[]);
+/// Password of [`JVM_HTTPS_PROXY_USER`].
+pub const JVM_HTTPS_PROXY_PASSWORD: Setting = Setting::property("https.proxyPassword", &[]).hidden();
 /// Proxy of a JVM for http.
 pub const JVM_HTTP_PROXY_HOST: Setting = Setting::property("http.proxyHost", &[]);
 /// Port of [`JVM_HTTP_PROXY_HOST`].
 pub const JVM_HTTP_PROXY_PORT: Setting = Setting::property("http.proxyPort", &[]);
+/// User at [`JVM_HTTP_PROXY_HOST`].
+pub const JVM_HTTP_PROXY_USER: Setting = Setting::property("http.proxyUser", &[]);
+/// Password of [`JVM_HTTP_PROXY_USER`].
+pub const JVM_HTTP_PROXY_PASSWORD: Setting = Setting::property("http.proxyPassword", &[]).hidden();
 /// Hosts which a JVM reaches without a proxy, separated by `|`; for http and https.
 pub const JVM_NON_PROXY_HOSTS: Setting = Setting::property("http.nonProxyHosts", &[]);
 /// Truststore of a JVM; read by the JVM.
@@ -137,7 +145,7 @@ pub const NO_PROXY: Setting = Setting::variables(&["NO_PROXY", "no_proxy"]);
 pub const AWS_CA_BUNDLE: Setting = Setting::variables(&["AWS_CA_BUNDLE"]);
 
 /// Every setting above.
-pub(super) const TABLE: [&Setting; 30] = [
+pub(super) const TABLE: [&Setting; 34] = [
     &REST_ENDPOINT,
     &PROJECT_ID,
     &PROJECT_NAME,
@@ -158,8 +166,12 @@ pub(super) const TABLE: [&Setting; 30] = [
     &APPLICATION_NAME,
     &JVM_HTTPS_PROXY_HOST,
     &JVM_HTTPS_PROXY_PORT,
+    &JVM_HTTPS_PROXY_USER,
+    &JVM_HTTPS_PROXY_PASSWORD,
     &JVM_HTTP_PROXY_HOST,
     &JVM_HTTP_PROXY_PORT,
+    &JVM_HTTP_PROXY_USER,
+    &JVM_HTTP_PROXY_PASSWORD,
     &JVM_NON_PROXY_HOSTS,
     &JVM_TRUSTSTORE,
     &JVM_TRUSTSTORE_PASSWORD,

@@ -8,7 +8,7 @@ use aws_sdk_sts::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_sts::error::BoxError;
 use aws_sdk_sts::operation::assume_role::AssumeRoleOutput;
 
-use crate::credentials::{Credentials, MIN_VALID_FOR};
+use crate::credentials::{Credentials, MIN_VALID_FOR, is_legible};
 use crate::error::Error;
 use crate::role::RoleArn;
 use crate::text::{parse_http_date, rfc3339};
@@ -63,8 +63,7 @@ pub(super) fn credentials(
         if value.is_empty() {
             return Err(format!("the answer holds no {name}"));
         }
-        // The values end up in headers and environment variables.
-        if !value.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if !is_legible(value) {
             return Err(format!("the {name} in the answer is not readable"));
         }
     }

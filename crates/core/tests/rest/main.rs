@@ -4,6 +4,8 @@ mod asking;
 mod bad_answers;
 mod login;
 mod loopback;
+mod machine;
+mod matrix;
 mod reaching;
 
 use std::path::{Path, PathBuf};

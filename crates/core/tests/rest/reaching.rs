@@ -124,7 +124,7 @@ fn a_text_that_is_not_an_http_proxy_is_refused_and_not_shown() {
 }
 
 /// Starts a server with a certificate of its own; returns it and that certificate as PEM.
-fn with_tls() -> (Server, String) {
+pub(crate) fn with_tls() -> (Server, String) {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
     let chain = vec![CertificateDer::from(made.cert.der().to_vec())];
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");

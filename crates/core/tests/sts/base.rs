@@ -137,16 +137,13 @@ async fn a_credential_process_gives_keys_and_its_output_never_shows() {
     );
     let base = with_sts(&sts, &[("AWS_CONFIG_FILE", &config)]);
     assert_eq!(found(&base).await, ("profile".to_owned(), false, "AKIAPROCESS".to_owned()));
-    for (profile, problem) in [
-        ("broken", "Error retrieving credentials: external process exited with code exit status: 3"),
-        (
-            "garbled",
-            "Error retrieving credentials from external process, could not parse response: invalid JSON in response: ",
-        ),
-    ] {
+    for (profile, problem) in [("broken", "failed with exit status: 3"), ("garbled", "did not print a JSON object")] {
         let base = with_sts(&sts, &[("AWS_CONFIG_FILE", &config), ("AWS_PROFILE", profile)]);
         let message = missing(&base).await;
-        assert!(message.starts_with(&format!("loading the base identity failed: {problem}")), "{message}");
+        let expected = format!(
+            "loading the base identity failed: the credential_process of the profile \"{profile}\" {problem}; "
+        );
+        assert!(message.starts_with(&expected), "{message}");
     }
 }
 

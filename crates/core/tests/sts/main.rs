@@ -2,9 +2,13 @@
 
 mod answers;
 mod base;
+mod bypass;
+mod chain;
 mod fake;
 mod issued;
+mod matrix;
 mod metadata;
+mod outages;
 mod requests;
 mod tls;
 

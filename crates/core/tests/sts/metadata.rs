@@ -109,3 +109,89 @@ async fn a_silent_metadata_service_is_abandoned_within_two_seconds_and_not_asked
     }
     assert!(took.iter().any(|time| *time < Duration::from_secs(2)), "{took:?}");
 }
+
+/// Answers as [`instance`], but gives what matches `slow` only after `seconds`.
+fn slowly(slow: &'static str, seconds: u64) -> impl Fn(&Request) -> Reply {
+    move |request| match instance(request) {
+        Reply::Bytes(bytes) if request.line.contains(slow) => Reply::Late(Duration::from_secs(seconds), bytes),
+        reply => reply,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_metadata_service_that_asks_sts_itself_is_given_the_time() {
+    let sts = generous().await;
+    let metadata = Fake::start(slowly("security-credentials/hop", 3)).await;
+    let url = metadata.url();
+    assert_eq!(found(&with_sts(&sts, &machine(&url))).await.2, "ASIAHOP");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_metadata_service_that_takes_longer_says_which_setting_gives_it_more_time() {
+    let sts = generous().await;
+    let metadata = Fake::start(slowly("security-credentials/hop", 8)).await;
+    let url = metadata.url();
+    let error = assume_reader(&with_sts(&sts, &machine(&url))).await.expect_err("eight seconds are too long");
+    assert_eq!(
+        message(&error),
+        format!(
+            "loading the base identity failed: the instance metadata service at {url} is there and gave no \
+             credentials within 5 s; give it more time by AWS_METADATA_SERVICE_TIMEOUT, in seconds"
+        )
+    );
+    assert!(error.is_retryable());
+    let patient = [machine(&url).as_slice(), &[("AWS_METADATA_SERVICE_TIMEOUT", "10")]].concat();
+    assert_eq!(found(&with_sts(&sts, &patient)).await.2, "ASIAHOP");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_takes_as_long_and_is_repeated_as_often_as_the_environment_or_the_profile_says() {
+    let sts = generous().await;
+    let late = Fake::start(slowly("api/token", 2)).await;
+    let url = late.url();
+    let patient = [machine(&url).as_slice(), &[("AWS_METADATA_SERVICE_TIMEOUT", "3")]].concat();
+    assert_eq!(found(&with_sts(&sts, &patient)).await.2, "ASIAHOP");
+    let config = file("patience", "[default]\nmetadata_service_timeout = 3\nmetadata_service_num_attempts = 3\n");
+    for (name, value) in [("AWS_METADATA_SERVICE_NUM_ATTEMPTS", "3"), ("AWS_CONFIG_FILE", config.as_str())] {
+        let asked = std::sync::atomic::AtomicUsize::new(0);
+        let wakes = Fake::start(move |request| match asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+            0 | 1 => Reply::Silence,
+            _ => instance(request),
+        })
+        .await;
+        let url = wakes.url();
+        let base = with_sts(&sts, &[machine(&url).as_slice(), &[(name, value)]].concat());
+        assert_eq!(found(&base).await.2, "ASIAHOP", "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_metadata_service_that_has_answered_is_asked_again_after_a_silence() {
+    let sts = generous().await;
+    let is_silent = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let silence = is_silent.clone();
+    let metadata = Fake::start(move |request| {
+        if silence.load(std::sync::atomic::Ordering::Relaxed) { Reply::Silence } else { instance(request) }
+    })
+    .await;
+    let url = metadata.url();
+    let base = with_sts(&sts, &machine(&url));
+    assert_eq!(found(&base).await.2, "ASIAHOP");
+    is_silent.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert!(missing(&base).await.contains("did not answer within 5 s"));
+    is_silent.store(false, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(found(&base).await.2, "ASIAHOP", "without a minute of waiting");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_profile_that_nobody_named_does_not_change_where_the_machine_is_found() {
+    let sts = generous().await;
+    let metadata = Fake::start(instance).await;
+    let url = metadata.url();
+    let config = file(
+        "machine_elsewhere",
+        "[profile x]\nrole_arn=arn:aws:iam::123456789012:role/hop\ncredential_source=Ec2InstanceMetadata\n",
+    );
+    let base = with_sts(&sts, &[machine(&url).as_slice(), &[("AWS_CONFIG_FILE", &config)]].concat());
+    assert_eq!(found(&base).await, ("instance profile".to_owned(), true, "ASIAHOP".to_owned()));
+}
