@@ -67,7 +67,7 @@ def test_exec_gives_the_role_to_one_command_and_ends_as_it_ends(site: Deployment
     assert command(tmp_path, variables, "exec", "--refresh", "--", "sh", "-c", "kill -9 $$").returncode == 128 + 9
     missing = command(tmp_path, variables, "exec", "--", "no-such-command")
     assert [missing.returncode, missing.stderr] == [
-        1,
+        127,
         'hops-credentials: "no-such-command" cannot be started: No such file or directory (os error 2)\n',
     ]
     assert leaks(site.secrets(), tmp_path, done.stdout, done.stderr) == []

@@ -294,10 +294,16 @@ def test_a_machine_that_slept_renews_although_its_monotonic_clock_stood_still(tm
             return connection.getresponse().status
 
         report("endpoint", [status(), within(5, lambda: status() == 200)])
+
+        # A service that cleans up has removed the file that some readers prefer to the token itself.
+        file = os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"]
+        os.remove(file)
+        state.wake(state.role)
+        report("token file", within(5, lambda: os.path.exists(file)))
         """,
     )
 
-    woken = {"reader": True, "woken": True, "endpoint": [503, True]}
+    woken = {"reader": True, "woken": True, "endpoint": [503, True], "token file": True}
     assert reported(done) == {"environment": True, "provider": True, **woken}
 
 

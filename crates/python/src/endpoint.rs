@@ -121,6 +121,22 @@ impl Endpoint {
         }
     }
 
+    /// Hands out no credentials from now on, because the source said no to their role.
+    fn withdraw(&self, error: String) {
+        if self.serves() {
+            self.endpoint.withdraw(error);
+        }
+    }
+
+    /// Writes the file of the token again where somebody has removed it.
+    fn restore_token_file(&self) {
+        if let Some(file) = self.token_file.lock().expect("no holder panics").as_ref()
+            && self.serves()
+        {
+            file.restore(&self.endpoint);
+        }
+    }
+
     /// Returns the descriptor that becomes readable when a reader has asked after the end of the credentials, and by `ring`.
     fn alarm(&self) -> RawFd {
         self.alarm.ear.as_raw_fd()

@@ -51,7 +51,7 @@ class Plan:
 class Endpoint:
     """The container-credentials endpoint on loopback, on a thread of its own. It serves from its making until `close`.
 
-    In a forked child, which has no such thread, `publish`, `note`, `ring` and `close` do nothing.
+    In a forked child, which has no such thread, nothing but `plan` and the getters does anything.
     """
 
     def __new__(cls) -> Endpoint:
@@ -91,6 +91,12 @@ class Endpoint:
 
     def note(self, error: str) -> None:
         """Keeps the error of a failed refresh. Readers get it once the credentials in use have expired."""
+
+    def withdraw(self, error: str) -> None:
+        """Hands out no credentials before the next `publish`, because the source said no to their role. Readers get the error."""
+
+    def restore_token_file(self) -> None:
+        """Writes the file of the token again where somebody has removed it, as services that clean up do."""
 
     def alarm(self) -> int:
         """Returns the descriptor, not blocking, that becomes readable when a reader has asked after the end of the credentials.

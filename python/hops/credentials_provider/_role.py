@@ -91,11 +91,14 @@ class Role:
 
     def _withdraw(self, error: CloudCredentialError) -> None:
         """Takes the credentials away from readers. They find something of no use instead, so that none falls back to somebody else."""
-        self.withdrawn = error
-        try:
-            self._deliver(dataclasses.replace(self.fetched, **_WITHDRAWN))
-        except Exception as failed:
-            LOG.warning("the credentials of a role that was withdrawn stay in the environment: %s", failed)
+        is_new, self.withdrawn = self.withdrawn is None, error
+        if self.endpoint is not None:
+            self.endpoint.withdraw(str(error))
+        elif is_new:
+            try:
+                self._deliver(dataclasses.replace(self.fetched, **_WITHDRAWN))
+            except Exception as failed:
+                LOG.warning("the credentials of a role that was withdrawn stay in the environment: %s", failed)
 
     def note_failure(self, error: BaseException) -> None:
         """Logs why there are no newer credentials, and tells those who ask the endpoint once these have expired."""
@@ -116,9 +119,9 @@ class Role:
                     text,
                 )
                 self._remind_at = now + _REMIND_SECONDS
-            if isinstance(error, CloudCredentialError) and error._withdraws and self.withdrawn is None:
+            if isinstance(error, CloudCredentialError) and error._withdraws:
                 self._withdraw(error)
-            if self.endpoint is not None:
+            elif self.endpoint is not None:
                 self.endpoint.note(text)
             self.renewal.fail()
 
@@ -169,6 +172,7 @@ class _State:
         if endpoint is None:
             self.changed.wait(seconds)
             return
+        endpoint.restore_token_file()
         self.lock.release()
         try:
             if is_readable(endpoint.alarm(), seconds):
