@@ -4,6 +4,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use hops_credentials_core::base_identity::Environment;
 use hops_credentials_core::credentials::Credentials;
 use hops_credentials_core::error;
 use hops_credentials_core::request::{AssumeRole, Extras, SessionDuration};
@@ -18,7 +19,10 @@ use crate::throw::NativeError;
 
 bind_java_type! {
     pub JInstant => java.time.Instant,
-    methods { static fn of_epoch_second(seconds: jlong, nanoseconds: jlong) -> JInstant },
+    methods {
+        static fn of_epoch_second(seconds: jlong, nanoseconds: jlong) -> JInstant,
+        fn to_epoch_milli() -> jlong,
+    },
 }
 
 bind_java_type! {
@@ -32,6 +36,7 @@ bind_java_type! {
         fn get_access_key_id() -> JString,
         fn get_secret_access_key() -> JString,
         fn get_session_token() -> JString,
+        fn get_expiration() -> JInstant,
     },
 }
 
@@ -58,7 +63,14 @@ bind_java_type! {
         properties: JString[],
         domain_certificates: JString,
         jvm_certificates: JString,
+        base: JString[],
     },
+}
+
+bind_java_type! {
+    pub JWritten => io.hops.util.internal.WrittenEnvironment,
+    constructors { fn new(record: JString[], undo: JString[]) },
+    fields { undo: JString[] },
 }
 
 bind_java_type! {
@@ -87,6 +99,22 @@ pub fn to_settings(env: &mut Env, settings: &JJvmSettings) -> Result<Settings, N
     let domain = settings.domain_certificates(env)?;
     let jvm = settings.jvm_certificates(env)?;
     Ok(Settings::new(pairs(env, &spark)?, pairs(env, &properties)?).with_trust(text(env, domain)?, text(env, jvm)?))
+}
+
+/// Reads the variables of the base identity, as they were before we wrote any.
+pub fn to_base(env: &mut Env, settings: &JJvmSettings) -> Result<Environment, NativeError> {
+    let base = settings.base(env)?;
+    Ok(Environment::from_pairs(pairs(env, &base)?))
+}
+
+/// Reads credentials. How long they are valid is not known any more, and does not matter to whoever gets them from the environment.
+pub fn to_credentials(env: &mut Env, credentials: &JCredentials) -> Result<Credentials, NativeError> {
+    let access_key_id = credentials.get_access_key_id(env)?.try_to_string(env)?;
+    let secret_access_key = credentials.get_secret_access_key(env)?.try_to_string(env)?;
+    let session_token = credentials.get_session_token(env)?.try_to_string(env)?;
+    let expiration = from_millis(credentials.get_expiration(env)?.to_epoch_milli(env)?);
+    let expiration = SystemTime::UNIX_EPOCH + expiration;
+    Ok(Credentials::new(access_key_id, secret_access_key, session_token, expiration, Duration::ZERO, None))
 }
 
 /// Reads and parses a request of a caller that renews or not.

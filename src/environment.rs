@@ -4,88 +4,90 @@
 //! unless somebody called `ProcessBuilder.environment()`, so both are written. Java offers no way to write its own;
 //! JNI is not bound by the module system, so the private field behind the unmodifiable view can be read without flags.
 //!
-//! The first write adds four names, every later one only overwrites them: readers on other threads then find the map's
-//! structure unchanged. Callers hold one lock for the whole JVM.
+//! What to write, and in which order, is the core's: [`hops_credentials_core::variables`]. Java keeps the record of it, for all
+//! copies of this library in its JVM, and holds one lock for the whole JVM while it calls. A refresh only overwrites values:
+//! readers on other threads then find the map's structure unchanged.
 
-use std::sync::{Mutex, OnceLock};
+use std::collections::HashMap;
 
-use hops_credentials_core::base_identity::{ACCESS_KEY_ID, Environment, ISSUED, SECRET_ACCESS_KEY, SESSION_TOKEN};
 use hops_credentials_core::error;
-use hops_credentials_core::variables::Written;
-use jni::objects::{JMap, JString};
+use hops_credentials_core::variables::{Change, Written};
+use jni::objects::{JMap, JObjectArray, JString};
+use jni::refs::IntoAuto;
 use jni::{Env, jni_sig, jni_str};
 
+use crate::convert::{new_strings, strings};
 use crate::throw::NativeError;
 
-const NAMES: [&str; 4] = [ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN, ISSUED];
+/// Reads a record as Java keeps it: name, value before us and value of ours, and so on.
+pub fn record(env: &mut Env, texts: &JObjectArray<JString>) -> Result<Vec<Written>, NativeError> {
+    let mut texts = strings(env, texts)?.into_iter();
+    let triples = std::iter::from_fn(|| Some((texts.next()?, texts.next()?, texts.next()?)));
+    Ok(triples.filter_map(|(name, before, ours)| Written::new(&name?, before, ours)).collect())
+}
 
-/// Values in the order of the variables: access key id, secret access key, session token, access key id issued.
-pub type Values = [Option<String>; NAMES.len()];
+/// Makes a record as Java keeps it.
+pub fn new_record<'local>(
+    env: &mut Env<'local>,
+    written: &[Written],
+) -> Result<JObjectArray<'local, JString<'local>>, NativeError> {
+    let texts: Vec<Option<&str>> = written
+        .iter()
+        .flat_map(|one| {
+            [Some(one.name), one.before.as_ref().map(|text| &***text), one.ours.as_ref().map(|text| &***text)]
+        })
+        .collect();
+    new_strings(env, &texts)
+}
 
-/// What this copy of the library wrote.
-static WRITTEN: Mutex<Vec<Written>> = Mutex::new(Vec::new());
-/// The variables that another copy of the library, which may have written some, handed over.
-static ADOPTED: OnceLock<Environment> = OnceLock::new();
+/// Makes changes as Java keeps them: name, value, and so on.
+pub fn new_changes<'local>(
+    env: &mut Env<'local>,
+    changes: &[Change],
+) -> Result<JObjectArray<'local, JString<'local>>, NativeError> {
+    let texts: Vec<Option<&str>> =
+        changes.iter().flat_map(|(name, value)| [Some(*name), value.as_ref().map(|text| &***text)]).collect();
+    new_strings(env, &texts)
+}
 
-/// The variables that decide the base identity.
-pub fn base() -> Environment {
-    match ADOPTED.get() {
-        Some(adopted) => adopted.clone(),
-        None => Environment::now(&WRITTEN.lock().expect("no holder panics")),
+/// Reads the variables that Java sees.
+pub fn read(env: &mut Env, names: impl Iterator<Item = &'static str>) -> Result<HashMap<String, String>, NativeError> {
+    let map = live_map(env)?;
+    let mut found = HashMap::new();
+    for name in names {
+        let java_name = env.new_string(name)?.auto();
+        if let Some(value) = map.get(env, &java_name)? {
+            let value = env.cast_local::<JString>(value)?.auto();
+            found.insert(name.to_owned(), value.try_to_string(env)?);
+        }
     }
+    Ok(found)
 }
 
-/// Takes over what another copy of the library returned as [`base`].
-pub fn adopt(saved: Vec<(String, String)>) {
-    ADOPTED.get_or_init(|| Environment::from_pairs(saved));
-}
-
-/// Sets the variables, removes those without a value, and returns what Java saw before.
+/// Sets the variables, and removes those without a value, in order.
 ///
 /// # Errors
 /// When nothing has been written: a value that no variable can hold, or a JVM that keeps its environment differently.
-pub fn replace(env: &mut Env, values: &Values) -> Result<Values, NativeError> {
-    if values.iter().flatten().any(|value| value.contains('\0')) {
+pub fn write(env: &mut Env, changes: &[(impl AsRef<str>, Option<impl AsRef<str>>)]) -> Result<(), NativeError> {
+    if changes.iter().filter_map(|(_, value)| value.as_ref()).any(|value| value.as_ref().contains('\0')) {
         // Java's own message would show the value.
         return Err(not_configured("an environment variable cannot hold a NUL character", "ask for new credentials"));
     }
     let map = live_map(env)?;
-    let mut before = Values::default();
-    for (name, before) in NAMES.iter().zip(&mut before) {
-        let name = env.new_string(name)?;
-        if let Some(value) = map.get(env, &name)? {
-            *before = Some(env.cast_local::<JString>(value)?.try_to_string(env)?);
-        }
-    }
-    note(values, &before);
-    for (name, value) in NAMES.iter().zip(values) {
-        let java_name = env.new_string(name)?;
-        match value {
+    for (name, value) in changes {
+        let java_name = env.new_string(name)?.auto();
+        let replaced = match value {
             Some(value) => {
-                let java_value = env.new_string(value)?;
-                map.put(env, &java_name, &java_value)?;
+                let java_value = env.new_string(value)?.auto();
+                map.put(env, &java_name, &java_value)?
             }
-            None => {
-                map.remove(env, &java_name)?;
-            }
-        }
-        set(name, value.as_deref());
+            None => map.remove(env, &java_name)?,
+        };
+        // A native may hold few references at a time.
+        drop(replaced.map(IntoAuto::auto));
+        set(name.as_ref(), value.as_ref().map(AsRef::as_ref));
     }
-    Ok(before)
-}
-
-/// Notes what is written, and forgets what is given back.
-fn note(values: &Values, before: &Values) {
-    let mut written = WRITTEN.lock().expect("no holder panics");
-    for ((name, value), before) in NAMES.iter().zip(values).zip(before) {
-        let earlier = written.iter().find(|one| one.name == *name).map(|one| one.before.clone());
-        let before = earlier.unwrap_or_else(|| before.clone().map(Into::into));
-        let ours = value.clone().map(Into::into);
-        written.retain(|one| one.name != *name);
-        if before != ours {
-            written.push(Written { name, before, ours });
-        }
-    }
+    Ok(())
 }
 
 /// The map that `System.getenv()` shows read-only.
@@ -107,8 +109,8 @@ fn live_map<'local>(env: &mut Env<'local>) -> Result<JMap<'local>, NativeError> 
 #[expect(unsafe_code, reason = "the C library's environment is shared with every thread")]
 fn set(name: &str, value: Option<&str>) {
     // SAFETY: POSIX lets no other thread read the environment meanwhile, which no library in a JVM can promise. The C
-    // library does not free a value that was replaced, so a reader sees the old text or the new one; the names are added
-    // once, early, on the caller's thread.
+    // library does not free a value that was replaced, so a reader sees the old text or the new one; names come and
+    // go with a role only, on the caller's thread.
     match value {
         Some(value) => unsafe { std::env::set_var(name, value) },
         None => unsafe { std::env::remove_var(name) },

@@ -1,21 +1,25 @@
 //! The natives of `io.hops.util.internal.Native`, which Java calls.
 
+use std::time::{Duration, SystemTime};
+
+use hops_credentials_core::base_identity::Environment;
 use hops_credentials_core::blocking::block_on;
 use hops_credentials_core::doctor::{self, Finding};
 use hops_credentials_core::error;
-use hops_credentials_core::renewal;
+use hops_credentials_core::renewal::{self, Clocks};
 use hops_credentials_core::settings;
 use hops_credentials_core::source::Source;
+use hops_credentials_core::variables::{self, Plan};
 use jni::objects::{JObjectArray, JString};
 use jni::sys::{jboolean, jdouble, jint, jlong};
 use jni::{Env, bind_java_type};
 
 use crate::convert::{
-    JCredentials, JFetched, JJvmSettings, JRoleMapping, JRoleRequest, JSetting, JTrustStore, from_millis,
-    new_credentials, new_role_mapping, new_setting, new_strings, new_text, pairs, require_all, strings, to_millis,
-    to_request, to_settings,
+    JCredentials, JFetched, JJvmSettings, JRoleMapping, JRoleRequest, JSetting, JTrustStore, JWritten, from_millis,
+    new_credentials, new_role_mapping, new_setting, new_strings, new_text, require_all, strings, to_base,
+    to_credentials, to_millis, to_request, to_settings,
 };
-use crate::environment::{self, Values};
+use crate::environment;
 use crate::throw::{NativeError, Throw};
 
 bind_java_type! {
@@ -28,6 +32,7 @@ bind_java_type! {
         JRoleMapping => io.hops.util.cloud.RoleMapping,
         JSetting => io.hops.util.internal.Setting,
         JTrustStore => io.hops.util.internal.TrustStore,
+        JWritten => io.hops.util.internal.WrittenEnvironment,
     },
     methods { static fn warn(text: JString) },
     native_methods_export = false,
@@ -45,10 +50,15 @@ bind_java_type! {
         fn source(settings: JJvmSettings) -> JString,
         fn examine(settings: JJvmSettings, found: JString[]) -> JString,
         fn retry_after_millis(failures: jlong, left_millis: jlong, valid_for_millis: jlong, chance: jdouble) -> jlong,
-        fn environment_put(credentials: JCredentials) -> JString[],
-        fn environment_restore(before: JString[]),
-        fn base_environment() -> JString[],
-        fn adopt_base_environment(variables: JString[]),
+        fn due_millis(since_millis: jlong, span_millis: jlong, passed_millis: jlong, now_millis: jlong) -> jlong,
+        fn wait_millis(since_millis: jlong, span_millis: jlong, passed_millis: jlong, now_millis: jlong) -> jlong,
+        fn left_millis(since_millis: jlong, valid_for_millis: jlong, expiration_millis: jlong, passed_millis: jlong,
+            now_millis: jlong) -> jlong,
+        fn environment_base(record: JString[]) -> JString[],
+        fn environment_put(credentials: JCredentials, record: JString[]) -> JWritten,
+        fn environment_renew(credentials: JCredentials, record: JString[]) -> JWritten,
+        fn environment_release(record: JString[]),
+        fn environment_undo(written: JWritten),
     },
 }
 
@@ -190,8 +200,9 @@ impl JNativeNativeInterface for JNativeAPI {
         _this: JNative<'local>,
         settings: JJvmSettings<'local>,
     ) -> Result<JString<'local>, NativeError> {
+        let base = to_base(env, &settings)?;
         let settings = to_settings(env, &settings)?;
-        Ok(env.new_string(Source::from_settings(&settings, &environment::base())?.to_string())?)
+        Ok(env.new_string(Source::from_settings(&settings, &base)?.to_string())?)
     }
 
     fn examine<'local>(
@@ -200,9 +211,10 @@ impl JNativeNativeInterface for JNativeAPI {
         settings: JJvmSettings<'local>,
         found: JObjectArray<'local, JString<'local>>,
     ) -> Result<JString<'local>, NativeError> {
+        let base = to_base(env, &settings)?;
         let settings = to_settings(env, &settings)?;
         let found = require_all(strings(env, &found)?, "finding")?;
-        let mut findings = block_on(async { Ok(doctor::examine(&settings, &environment::base()).await) })?;
+        let mut findings = block_on(async { Ok(doctor::examine(&settings, &base).await) })?;
         findings.extend(found.chunks_exact(3).map(|triple| Finding {
             check: triple[0].clone(),
             is_good: triple[1] == "true",
@@ -223,49 +235,123 @@ impl JNativeNativeInterface for JNativeAPI {
         Ok(to_millis(renewal::retry_after(failures, from_millis(left_millis), from_millis(valid_for_millis), chance)))
     }
 
-    fn environment_put<'local>(
-        env: &mut Env<'local>,
+    fn due_millis<'local>(
+        _env: &mut Env<'local>,
         _this: JNative<'local>,
-        credentials: JCredentials<'local>,
-    ) -> Result<JObjectArray<'local, JString<'local>>, NativeError> {
-        let access_key_id = credentials.get_access_key_id(env)?.try_to_string(env)?;
-        let secret_access_key = credentials.get_secret_access_key(env)?.try_to_string(env)?;
-        let session_token = credentials.get_session_token(env)?.try_to_string(env)?;
-        let values = [Some(access_key_id.clone()), Some(secret_access_key), Some(session_token), Some(access_key_id)];
-        let before = environment::replace(env, &values)?;
-        new_strings(env, &before)
+        since_millis: jlong,
+        span_millis: jlong,
+        passed_millis: jlong,
+        now_millis: jlong,
+    ) -> Result<jlong, NativeError> {
+        let (since, now) = clocks(since_millis, passed_millis, now_millis);
+        Ok(to_millis(renewal::due(since, from_millis(span_millis), now)))
     }
 
-    fn environment_restore<'local>(
-        env: &mut Env<'local>,
+    fn wait_millis<'local>(
+        _env: &mut Env<'local>,
         _this: JNative<'local>,
-        before: JObjectArray<'local, JString<'local>>,
-    ) -> Result<(), NativeError> {
-        let Ok(before) = Values::try_from(strings(env, &before)?) else {
-            // Without the values, which are secret.
-            panic!("environmentPut returned one value per variable");
-        };
-        environment::replace(env, &before)?;
-        Ok(())
+        since_millis: jlong,
+        span_millis: jlong,
+        passed_millis: jlong,
+        now_millis: jlong,
+    ) -> Result<jlong, NativeError> {
+        let (since, now) = clocks(since_millis, passed_millis, now_millis);
+        Ok(to_millis(renewal::wait(since, from_millis(span_millis), now)))
     }
 
-    fn base_environment<'local>(
+    fn left_millis<'local>(
+        _env: &mut Env<'local>,
+        _this: JNative<'local>,
+        since_millis: jlong,
+        valid_for_millis: jlong,
+        expiration_millis: jlong,
+        passed_millis: jlong,
+        now_millis: jlong,
+    ) -> Result<jlong, NativeError> {
+        let (since, now) = clocks(since_millis, passed_millis, now_millis);
+        let expiration = SystemTime::UNIX_EPOCH + from_millis(expiration_millis);
+        Ok(to_millis(renewal::left(since, from_millis(valid_for_millis), expiration, now)))
+    }
+
+    fn environment_base<'local>(
         env: &mut Env<'local>,
         _this: JNative<'local>,
+        record: JObjectArray<'local, JString<'local>>,
     ) -> Result<JObjectArray<'local, JString<'local>>, NativeError> {
-        let saved = environment::base().saved();
+        let saved = Environment::now(&environment::record(env, &record)?).saved();
         let flat: Vec<_> = saved.iter().flat_map(|(name, value)| [Some(name.as_str()), Some(value.as_str())]).collect();
         new_strings(env, &flat)
     }
 
-    fn adopt_base_environment<'local>(
+    fn environment_put<'local>(
         env: &mut Env<'local>,
         _this: JNative<'local>,
-        variables: JObjectArray<'local, JString<'local>>,
-    ) -> Result<(), NativeError> {
-        environment::adopt(pairs(env, &variables)?);
-        Ok(())
+        credentials: JCredentials<'local>,
+        record: JObjectArray<'local, JString<'local>>,
+    ) -> Result<JWritten<'local>, NativeError> {
+        let credentials = to_credentials(env, &credentials)?;
+        let record = environment::record(env, &record)?;
+        let base = Environment::now(&record);
+        let effects = block_on(async { Ok(variables::for_credentials(&credentials, &base).await) })?;
+        let seen = environment::read(env, variables::names())?;
+        let plan = variables::plan(effects.changes, &record, |name| seen.get(name).cloned());
+        let result = new_written(env, &plan)?;
+        environment::write(env, &plan.writes)?;
+        warn(env, effects.warnings)?;
+        Ok(result)
     }
+
+    fn environment_renew<'local>(
+        env: &mut Env<'local>,
+        _this: JNative<'local>,
+        credentials: JCredentials<'local>,
+        record: JObjectArray<'local, JString<'local>>,
+    ) -> Result<JWritten<'local>, NativeError> {
+        let credentials = to_credentials(env, &credentials)?;
+        let record = environment::record(env, &record)?;
+        let seen = environment::read(env, variables::names())?;
+        let Some(plan) = variables::plan_renewal(&credentials, &record, |name| seen.get(name).cloned()) else {
+            return Ok(JWritten::null());
+        };
+        let result = new_written(env, &plan)?;
+        environment::write(env, &plan.writes)?;
+        Ok(result)
+    }
+
+    fn environment_release<'local>(
+        env: &mut Env<'local>,
+        _this: JNative<'local>,
+        record: JObjectArray<'local, JString<'local>>,
+    ) -> Result<(), NativeError> {
+        let record = environment::record(env, &record)?;
+        let seen = environment::read(env, variables::names())?;
+        environment::write(env, &variables::plan_release(&record, |name| seen.get(name).cloned()))
+    }
+
+    fn environment_undo<'local>(
+        env: &mut Env<'local>,
+        _this: JNative<'local>,
+        written: JWritten<'local>,
+    ) -> Result<(), NativeError> {
+        let undo = written.undo(env)?;
+        let texts = strings(env, &undo)?;
+        let changes: Vec<(String, Option<String>)> =
+            texts.chunks_exact(2).filter_map(|pair| Some((pair[0].clone()?, pair[1].clone()))).collect();
+        environment::write(env, &changes)
+    }
+}
+
+/// Reads the clocks of the JVM, which count from the reading that `since` stands for.
+fn clocks(since_millis: jlong, passed_millis: jlong, now_millis: jlong) -> (Clocks, Clocks) {
+    let at = |monotonic: Duration, wall: jlong| Clocks { monotonic, wall: SystemTime::UNIX_EPOCH + from_millis(wall) };
+    (at(Duration::ZERO, since_millis), at(from_millis(passed_millis), now_millis))
+}
+
+/// Makes what Java keeps of a plan.
+fn new_written<'local>(env: &mut Env<'local>, plan: &Plan) -> Result<JWritten<'local>, NativeError> {
+    let record = environment::new_record(env, &plan.written)?;
+    let undo = environment::new_changes(env, &plan.undo)?;
+    Ok(JWritten::new(env, &record, &undo)?)
 }
 
 /// Finds a role by the id of its mapping, or the caller's default role.
@@ -284,12 +370,19 @@ fn ask<T>(
     settings: &JJvmSettings,
     question: impl AsyncFnOnce(&Source) -> Result<T, error::Error>,
 ) -> Result<T, NativeError> {
+    let base = to_base(env, settings)?;
     let settings = to_settings(env, settings)?;
     let mut warnings = Vec::new();
-    let answer = Source::ask(&settings, &environment::base(), |warning| warnings.push(warning), question);
+    let answer = Source::ask(&settings, &base, |warning| warnings.push(warning), question);
+    warn(env, warnings)?;
+    Ok(answer?)
+}
+
+/// Logs warnings, each once.
+fn warn(env: &mut Env, warnings: Vec<String>) -> Result<(), NativeError> {
     for warning in warnings {
         let text = env.new_string(warning)?;
         JNative::warn(env, &text)?;
     }
-    Ok(answer?)
+    Ok(())
 }

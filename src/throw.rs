@@ -20,7 +20,8 @@ bind_java_type! {
     pub JCloudCredentialException => io.hops.util.exceptions.CloudCredentialException,
     is_instance_of = { throwable: JThrowable },
     constructors {
-        fn new(message: JString, cause: JThrowable, code: jint, kind: JString, is_retryable: jboolean),
+        fn new(message: JString, cause: JThrowable, code: jint, kind: JString, is_retryable: jboolean,
+            is_withdrawal: jboolean),
         fn below(message: JString, cause: JThrowable, code: jint),
     },
 }
@@ -92,7 +93,8 @@ fn throwable<'local>(env: &mut Env<'local>, error: &NativeError) -> jni::errors:
     let kind = env.new_string(kind)?;
     let cause = causes(env, core.source())?;
     let code = i32::try_from(core.code()).expect("codes have six digits at most");
-    JCloudCredentialException::new(env, &message, &cause, code, &kind, core.is_retryable()).map(Into::into)
+    JCloudCredentialException::new(env, &message, &cause, code, &kind, core.is_retryable(), core.withdraws())
+        .map(Into::into)
 }
 
 /// Turns the errors below one of ours into a chain of Java causes; null when there are none.

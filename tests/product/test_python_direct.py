@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from rig.aws import ACCOUNT, REGION, allow, assumes, reads, role_arn, trusts
 from rig.canary import leaks
 from rig.deployment import Deployment
-from tests.programs.python_program import READ, python, reported
+from rig.spark import SPARK_3_5, SPARK_4_3, Line, Place, Spark
+from tests.programs.python_program import READ, VENV, python, reported, written
 
 
 def test_what_only_sts_takes_reaches_it(site: Deployment, tmp_path: Path) -> None:
@@ -146,3 +149,50 @@ def test_behind_the_endpoint_the_profile_that_was_taken_out_is_still_the_base_id
     assert found["back"] == "base"
     assert keys.secret_access_key not in done.stdout + done.stderr
     assert leaks(site.secrets(), tmp_path, done.stdout, done.stderr) == []
+
+
+_UNDER_A_ROLE = """
+from pyspark.sql import SparkSession
+
+def in_jvm(name):
+    return context._jvm.java.lang.System.getenv(name)
+
+assume_role(refresh=sys.argv[1] == "endpoint")
+context = configure(SparkSession.builder).getOrCreate().sparkContext
+report("mode", current().mode)
+report("key", in_jvm("AWS_ACCESS_KEY_ID") == current().access_key_id)
+report("again", outcome(lambda: assume_role(role_session_name="again").mode))
+release()
+report("released", [[in_jvm(name), os.environ.get(name)] for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_SESSION_TOKEN")])
+report("afterwards", outcome(lambda: assume_role().mode))
+"""
+
+
+@pytest.mark.parametrize(("way", "line"), [("environment", SPARK_3_5), ("endpoint", SPARK_4_3)])
+def test_in_direct_mode_a_jvm_that_starts_under_a_role_has_the_base_identity(
+    way: str, line: Line, site: Deployment, tmp_path: Path
+) -> None:
+    user = f"of-jvm-{way}"
+    keys = site.cloud.aws.user(user, assumes(role_arn(user)))
+    role = site.cloud.aws.role(user, trusts(f"arn:aws:iam::{ACCOUNT}:user/{user}"), reads("resource"))
+    config = tmp_path / "config"
+    config.write_text(f"[profile base]\naws_access_key_id = {keys.access_key_id}\naws_secret_access_key = {keys.secret_access_key}\n")
+    base = keys.variables() if way == "environment" else {"AWS_CONFIG_FILE": str(config), "AWS_PROFILE": "base"}
+    done = Spark(line, 17, site.s3.endpoint, tmp_path, "local[1]", Place.WHEEL).python(
+        written(tmp_path, _UNDER_A_ROLE),
+        {**base, "AWS_REGION": REGION, "AWS_ENDPOINT_URL_STS": site.sts.endpoint, "HOPS_CLOUD_ROLES": role},
+        VENV / "bin" / "python",
+        way,
+    )
+
+    found = reported(done)
+    mode = f"{way} with Spark"
+    key, profile = base.get("AWS_ACCESS_KEY_ID"), base.get("AWS_PROFILE")
+    assert found == {
+        "mode": mode,
+        "key": True,
+        "again": "environment with Spark",
+        "released": [[key, key], [profile, profile], [None, None]],
+        "afterwards": "environment with Spark",
+    }
+    assert keys.secret_access_key not in done.stdout + done.stderr

@@ -229,7 +229,6 @@ def test_the_role_is_that_of_the_jvm_and_of_python(
         ["NotConfiguredError", "OSError", "OSError"] if row.jar == "class path" else [None] * 3
     )
     assert found.get("gone back", [True, True]) == [True, True]
-    # The builder adds to the jars of the cluster.
     jars = found["jars"]
     assert isinstance(jars, list)
     assert Path(jars[0]).name == "other.jar"

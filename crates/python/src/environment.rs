@@ -108,3 +108,9 @@ pub(super) fn plan_release() -> Plan {
     let undo = writes.iter().rev().map(|(name, _)| (*name, get(name).map(Into::into))).collect();
     Plan { plan: variables::Plan { writes, undo, written: Vec::new() }, warnings: Vec::new() }
 }
+
+/// Returns what each variable that we wrote held before.
+#[pyfunction]
+pub(super) fn values_before() -> Vec<(&'static str, Option<String>)> {
+    written().iter().map(|one| (one.name, one.before.as_ref().map(|value| value.to_string()))).collect()
+}

@@ -177,6 +177,9 @@ def plan_renewal(access_key_id: str, secret_access_key: str, session_token: str,
 def plan_release() -> Plan:
     """Plans that variables hold what they held before us, where they still hold what we wrote."""
 
+def values_before() -> list[Change]:
+    """Returns what each variable that is written held before us. Holds secrets."""
+
 def examine() -> Call:
     """Checks everything that can keep this process from its role, and changes nothing.
 

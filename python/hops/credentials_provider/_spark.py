@@ -9,7 +9,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -31,6 +31,8 @@ _KINDS: dict[str, type[CloudCredentialError]] = {
 #: The exception in which the jar says who can act, and the one for an argument that no service would accept.
 _CREDENTIAL_EXCEPTION = "io.hops.util.exceptions.CloudCredentialException"
 _ARGUMENT_EXCEPTION = "java.lang.IllegalArgumentException"
+#: The variable that marks what was issued.
+_ISSUED = "HOPS_CREDENTIALS_ISSUED"
 
 
 class JvmSource(Source):
@@ -45,6 +47,8 @@ class JvmSource(Source):
         """Assumes the role at first, and follows the JVM from then on."""
         with _java_exceptions(), _log_held_off():
             gateway = _gateway(self._jvm)
+            if not self._has_assumed:
+                self._hand_over_base(gateway)
             text = gateway.current() if self._has_assumed else gateway.assume(self._request())
         self._has_assumed = True
         if text is None:
@@ -88,6 +92,17 @@ class JvmSource(Source):
                 LOG.warning("Spark cannot go back to the role that was in use, so it has none: %s", error)
         self.release()
 
+    def _hand_over_base(self, gateway: Any) -> None:
+        """Tells a JVM that this process started under a role what its environment was before."""
+        if self._jvm.java.lang.System.getenv(_ISSUED) is not None:
+            gateway.inherit(self._texts([text for change in _native.values_before() for text in change]))
+
+    def _texts(self, texts: Sequence[str | None]) -> Any:
+        array = context()._gateway.new_array(self._jvm.java.lang.String, len(texts))
+        for index, text in enumerate(texts):
+            array[index] = text
+        return array
+
     def _request(self) -> Any:
         asked = self._asked
         request = _facade(self._jvm).AssumeRoleRequest.builder()
@@ -96,10 +111,7 @@ class JvmSource(Source):
         request.setExternalId(asked.external_id).setPolicy(asked.policy).setSourceIdentity(asked.source_identity)
         for key, value in asked.tags:
             request.addTag(key, value)
-        arns = context()._gateway.new_array(self._jvm.java.lang.String, len(asked.policy_arns))
-        for index, arn in enumerate(asked.policy_arns):
-            arns[index] = arn
-        return request.setPolicyArns(arns)
+        return request.setPolicyArns(self._texts(asked.policy_arns))
 
 
 def driver(asked: Request) -> JvmSource | None:
@@ -241,7 +253,9 @@ def _exception(thrown: Any) -> Exception:
         return RuntimeError(f"{name}: {message}")
     # Every other kind says that the JVM itself is the obstacle.
     kind = _KINDS.get(thrown.getKind().name(), CloudCredentialError)
-    return kind(message, thrown.getCode())
+    error = kind(message, thrown.getCode())
+    error._withdraws = thrown.isWithdrawal()
+    return error
 
 
 class _ThreadFilter(logging.Filter):

@@ -4,6 +4,7 @@ import io.hops.util.internal.CurrentCredentials;
 import io.hops.util.internal.LiveRole;
 import io.hops.util.s3a.BucketSource;
 import java.net.URI;
+import java.util.Map;
 import java.util.function.Supplier;
 import org.apache.hadoop.conf.Configuration;
 import software.amazon.awssdk.auth.credentials.AwsCredentials;
@@ -40,6 +41,17 @@ public final class CredentialsProviderV2 implements AwsCredentialsProvider {
    */
   public static CredentialsProviderV2 create() {
     return new CredentialsProviderV2(new CurrentCredentials(LiveRole.APPLICATION));
+  }
+
+  /**
+   * Makes a provider from the properties of a library, which prefers this to {@link #create()}. Iceberg hands over what stands
+   * behind {@code client.credentials-provider.} in the properties of a catalog.
+   *
+   * @param properties {@code bucket} names the bucket whose role counts; without it, the role of the application does
+   * @return the provider
+   */
+  public static CredentialsProviderV2 create(Map<String, String> properties) {
+    return forBucket(properties.getOrDefault("bucket", LiveRole.APPLICATION));
   }
 
   /**

@@ -17,6 +17,7 @@ public class CloudCredentialException extends Exception {
 
   /** See {@link #isRetryable()}. */
   private final boolean isRetryable;
+  private final boolean isWithdrawal;
 
   /** Says who can act. Python has an exception of its own for each: {@code NotConfiguredError}, {@code RefusedError} and so on. */
   public enum Kind {
@@ -51,6 +52,7 @@ public class CloudCredentialException extends Exception {
     this.code = 0;
     this.kind = Kind.OTHER;
     this.isRetryable = false;
+    this.isWithdrawal = false;
   }
 
   /**
@@ -61,21 +63,22 @@ public class CloudCredentialException extends Exception {
    * @param code what {@link #getCode} returns
    */
   public CloudCredentialException(String message, Throwable cause, int code) {
-    this(message, cause, code, Kind.OTHER, false);
+    this(message, cause, code, Kind.OTHER, false, false);
   }
 
   /** Called by the native library with the name of a {@link Kind}. */
   private CloudCredentialException(
-      String message, Throwable cause, int code, String kind, boolean isRetryable) {
-    this(message, cause, code, Kind.valueOf(kind), isRetryable);
+      String message, Throwable cause, int code, String kind, boolean isRetryable, boolean isWithdrawal) {
+    this(message, cause, code, Kind.valueOf(kind), isRetryable, isWithdrawal);
   }
 
   private CloudCredentialException(
-      String message, Throwable cause, int code, Kind kind, boolean isRetryable) {
+      String message, Throwable cause, int code, Kind kind, boolean isRetryable, boolean isWithdrawal) {
     super(message, cause);
     this.code = code;
     this.kind = kind;
     this.isRetryable = isRetryable;
+    this.isWithdrawal = isWithdrawal;
   }
 
   /**
@@ -104,5 +107,14 @@ public class CloudCredentialException extends Exception {
    */
   public boolean isRetryable() {
     return isRetryable;
+  }
+
+  /**
+   * Returns true if credentials of this role that were given out earlier must not be used any more.
+   *
+   * @return true when the source says no to the role itself, or to the caller; false when it is only out of reach
+   */
+  public boolean isWithdrawal() {
+    return isWithdrawal;
   }
 }

@@ -14,7 +14,7 @@ import java.util.concurrent.ConcurrentHashMap;
  */
 public final class Applied {
   /** The record before the first role: nothing is written. */
-  static final Applied NOTHING = new Applied(null, null, null, Collections.emptyMap());
+  static final Applied NOTHING = new Applied(new String[0], null, null, Collections.emptyMap());
 
   // The names of these parts on their way to another copy of this jar. Every other name there is that of a key.
   private static final String ENVIRONMENT = "environment";
@@ -52,14 +52,39 @@ public final class Applied {
     }
   }
 
-  /**
-   * Returns the environment before the first role.
-   *
-   * @return access key id, secret access key, session token and {@code HOPS_CREDENTIALS_ISSUED}, null for one that was not
-   *     set; null as a whole while we have not written the environment
-   */
-  public String[] environment() {
+  /** Returns what we wrote to the environment, see {@link WrittenEnvironment#record}; empty while we have not. */
+  String[] environment() {
     return environment;
+  }
+
+  /**
+   * Returns true if a variable holds what we wrote.
+   *
+   * @param variable its name
+   * @return false also for one that a role takes out
+   */
+  public boolean hasWritten(String variable) {
+    int at = find(variable, environment);
+    return at >= 0 && environment[at + 2] != null;
+  }
+
+  /**
+   * Returns what a variable held before the first role.
+   *
+   * @param variable the name of one that we wrote
+   * @return its value; null when it was not set
+   */
+  public String environmentBefore(String variable) {
+    return environment[find(variable, environment) + 1];
+  }
+
+  private static int find(String variable, String[] record) {
+    for (int i = 0; i < record.length; i += 3) {
+      if (record[i].equals(variable)) {
+        return i;
+      }
+    }
+    return -1;
   }
 
   /**
@@ -108,9 +133,9 @@ public final class Applied {
     return found;
   }
 
-  /** Returns a record in which we have written the environment. What stood there before the first role stays. */
-  Applied withEnvironment(String[] before) {
-    return new Applied(environment == null ? before : environment, context, mode, keys);
+  /** Returns a record in which we have written this to the environment. */
+  Applied withEnvironment(String[] record) {
+    return new Applied(record, context, mode, keys);
   }
 
   /**
@@ -148,14 +173,12 @@ public final class Applied {
     return new Applied(environment, context, mode, others);
   }
 
-  /** Converts to JDK types, for another copy of this jar: two texts for each key, four for the environment. */
+  /** Converts to JDK types, for another copy of this jar: two texts for each key, three for each variable. */
   Map<String, String[]> toMap() {
     // An older copy of this jar takes the map over as its own, and reads it without a lock.
     Map<String, String[]> map = new ConcurrentHashMap<>();
     keys.forEach((name, key) -> map.put(name, new String[] {key.before, key.last}));
-    if (environment != null) {
-      map.put(ENVIRONMENT, environment);
-    }
+    map.put(ENVIRONMENT, environment);
     if (context != null) {
       map.put(CONTEXT, new String[] {context, mode});
     }
@@ -165,11 +188,14 @@ public final class Applied {
   /** Converts back from what {@link #toMap} of another copy of this jar returned. */
   static Applied fromMap(Map<String, String[]> map) {
     Map<String, WrittenKey> keys = new HashMap<>();
-    map.forEach((name, texts) -> keys.put(name, new WrittenKey(texts[0], texts[1])));
-    keys.remove(ENVIRONMENT);
-    keys.remove(CONTEXT);
+    map.forEach(
+        (name, texts) -> {
+          if (!name.equals(ENVIRONMENT) && !name.equals(CONTEXT)) {
+            keys.put(name, new WrittenKey(texts[0], texts[1]));
+          }
+        });
     String[] context = map.getOrDefault(CONTEXT, new String[2]);
-    return new Applied(map.get(ENVIRONMENT), context[0], context[1], keys);
+    return new Applied(map.getOrDefault(ENVIRONMENT, new String[0]), context[0], context[1], keys);
   }
 
   /** Shows context, mode and the names of the keys; never a value. */

@@ -9,7 +9,13 @@ import java.util.Set;
  * variables, so only the application's role goes there.
  */
 public final class EnvironmentEffect implements Effect {
-  private String[] before;
+  /**
+   * Held from a write to the record of it, and by whoever looks for the base identity among the variables. A literal, which is
+   * one object for all copies of this class.
+   */
+  private static final Object LOCK = "io.hops.util.internal.EnvironmentEffect";
+
+  private WrittenEnvironment written;
   private Applied appliedBefore;
 
   @Override
@@ -19,41 +25,88 @@ public final class EnvironmentEffect implements Effect {
     }
     HostLoader.host().refuseEnvironment();
     appliedBefore = store.applied();
-    before = write(store);
-    store.replace(appliedBefore.withEnvironment(before));
+    synchronized (LOCK) {
+      written = Native.loaded().environmentPut(credentials(store), appliedBefore.environment());
+      store.replace(appliedBefore.withEnvironment(written.record));
+    }
   }
 
   @Override
   public void refresh(LiveStore store) throws CloudCredentialException {
-    if (store.applied().environment() != null) {
-      write(store);
+    Applied applied = store.applied();
+    if (applied.environment().length == 0 || store.current().findOwn(LiveRole.APPLICATION) == null) {
+      return;
+    }
+    synchronized (LOCK) {
+      WrittenEnvironment renewed = Native.loaded().environmentRenew(credentials(store), applied.environment());
+      if (renewed != null) {
+        store.replace(applied.withEnvironment(renewed.record));
+      }
     }
   }
 
   @Override
   public void undo(LiveStore store) {
-    if (before != null) {
-      restore(before);
-      store.replace(appliedBefore);
+    if (written != null) {
+      synchronized (LOCK) {
+        library().environmentUndo(written);
+        store.replace(appliedBefore);
+      }
     }
   }
 
   @Override
   public void release(LiveStore store) {
-    String[] first = store.applied().environment();
-    if (first != null) {
-      restore(first);
+    Applied applied = store.applied();
+    synchronized (LOCK) {
+      library().environmentRelease(applied.environment());
+      store.replace(applied.withEnvironment(new String[0]));
     }
   }
 
-  private static String[] write(LiveStore store) throws CloudCredentialException {
-    Credentials credentials = store.current().findOwn(LiveRole.APPLICATION).credentials();
-    return Native.loaded().environmentPut(credentials);
+  /**
+   * Reads the variables of the base identity anew: those of this process, without what a role of ours wrote.
+   *
+   * @return name, value, name, value, …
+   * @throws CloudCredentialException when there is no native library
+   */
+  static String[] readBase() throws CloudCredentialException {
+    synchronized (LOCK) {
+      return Native.loaded().environmentBase(LiveStore.findApplied().environment());
+    }
   }
 
-  private static void restore(String[] values) {
+  /**
+   * Takes over what the process that started this JVM had written into the environment that the JVM got, so that the base
+   * identity is that process's. Has no effect once a role of this JVM has written.
+   *
+   * @param before the variables that it wrote, each followed by its value before that; null for none
+   */
+  public static void inherit(String[] before) {
+    synchronized (LiveRoles.LOCK) {
+      LiveStore store = LiveStore.own();
+      if (store.applied().environment().length > 0) {
+        return;
+      }
+      String[] record = new String[before.length / 2 * 3];
+      for (int i = 0; i < before.length / 2; i++) {
+        record[3 * i] = before[2 * i];
+        record[3 * i + 1] = before[2 * i + 1];
+        record[3 * i + 2] = System.getenv(before[2 * i]);
+      }
+      synchronized (LOCK) {
+        store.replace(store.applied().withEnvironment(record));
+      }
+    }
+  }
+
+  private static Credentials credentials(LiveStore store) {
+    return store.current().findOwn(LiveRole.APPLICATION).credentials();
+  }
+
+  private static Native library() {
     try {
-      Native.loaded().environmentRestore(values);
+      return Native.loaded();
     } catch (CloudCredentialException e) {
       throw new IllegalStateException("the library that wrote the environment is loaded", e);
     }

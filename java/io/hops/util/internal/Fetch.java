@@ -26,7 +26,7 @@ abstract class Fetch implements Function<long[], Object[]> {
    * @param arguments those of {@link #fetch}, in its order
    * @return access key id, secret access key, session token, role ARN, expiration in ms since 1970, {@link
    *     Fetched#refreshAfterMillis}, {@link Fetched#validForMillis} and session name or null; of a failure {@link
-   *     FetchFailure#isRetryable}, the reason and {@link FetchFailure#retryAfterMillis}
+   *     FetchFailure#isRetryable}, the reason, {@link FetchFailure#retryAfterMillis} and {@link FetchFailure#isWithdrawal}
    */
   @Override
   public final Object[] apply(long[] arguments) {
@@ -44,7 +44,7 @@ abstract class Fetch implements Function<long[], Object[]> {
         fetched.sessionName
       };
     } catch (FetchFailure e) {
-      return new Object[] {e.isRetryable, e.getMessage(), e.retryAfterMillis};
+      return new Object[] {e.isRetryable, e.getMessage(), e.retryAfterMillis, e.isWithdrawal};
     }
   }
 
@@ -75,8 +75,8 @@ abstract class Fetch implements Function<long[], Object[]> {
     @Override
     Fetched fetch(long failures, long leftMillis, long validForMillis) throws FetchFailure {
       Object[] answer = function.apply(new long[] {failures, leftMillis, validForMillis});
-      if (answer.length == 3) {
-        throw new FetchFailure((Boolean) answer[0], (String) answer[1], (Long) answer[2]);
+      if (answer.length == 4) {
+        throw new FetchFailure((Boolean) answer[0], (Boolean) answer[3], (String) answer[1], (Long) answer[2]);
       }
       Credentials credentials =
           new Credentials(

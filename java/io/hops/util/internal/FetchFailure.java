@@ -7,11 +7,15 @@ final class FetchFailure extends Exception {
   /** Whether the same may succeed later although nobody acts. */
   final boolean isRetryable;
 
+  /** Whether the credentials in use must not be used any more. */
+  final boolean isWithdrawal;
+
   final long retryAfterMillis;
 
-  FetchFailure(boolean isRetryable, String reason, long retryAfterMillis) {
+  FetchFailure(boolean isRetryable, boolean isWithdrawal, String reason, long retryAfterMillis) {
     super(reason);
     this.isRetryable = isRetryable;
+    this.isWithdrawal = isWithdrawal;
     this.retryAfterMillis = retryAfterMillis;
   }
 }

@@ -12,6 +12,7 @@ public final class JvmSettings {
   private final String[] properties;
   private String domainCertificates;
   private String jvmCertificates;
+  private String[] base = {};
 
   private JvmSettings(String[] spark, String[] properties) {
     this.spark = spark;
@@ -40,13 +41,15 @@ public final class JvmSettings {
   }
 
   /**
-   * Reads them as they are at this moment, with the certificates of the truststores that they name.
+   * Reads them as they are at this moment, with the certificates of the truststores that they name, and with the
+   * variables of the base identity.
    *
    * @return the settings
    * @throws CloudCredentialException when a truststore cannot be read
    */
   public static JvmSettings readWithCertificates() throws CloudCredentialException {
     JvmSettings settings = read();
+    settings.base = EnvironmentEffect.readBase();
     TrustStore[] stores = Native.loaded().trustStores(settings);
     settings.domainCertificates = stores[0] == null ? null : stores[0].pem();
     settings.jvmCertificates = stores[1] == null ? null : stores[1].pem();

@@ -75,6 +75,19 @@ public final class LiveRole {
         isFinal);
   }
 
+  /** Returns the same credentials, which end at this instant at the latest: whoever gave them has said no to the role since. */
+  LiveRole withdrawn(long nowMillis) {
+    return new LiveRole(
+        bucket,
+        roleArn,
+        accessKeyId,
+        secretAccessKey,
+        sessionToken,
+        Math.min(expirationMillis, nowMillis),
+        lastError,
+        errorIsFinal);
+  }
+
   /**
    * Returns the ARN of the role.
    *

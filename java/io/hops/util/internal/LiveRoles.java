@@ -196,7 +196,10 @@ public final class LiveRoles {
         store.fetches().put(bucket, fetch);
       }
       // Comes before anything slow: short-lived credentials could end while executors are asked.
-      store.refresher().schedule(fetch, fetched.refreshAfterMillis, fetched.validForMillis);
+      store
+          .refresher()
+          .schedule(
+              fetch, fetched.refreshAfterMillis, fetched.validForMillis, fetched.credentials.getExpiration().toEpochMilli());
       store.refresher().adopt();
       try {
         apply(store, assigned, before, effects());
@@ -220,10 +223,33 @@ public final class LiveRoles {
     }
   }
 
-  /** Takes newer credentials, or the reason why there are none, to every place that the roles in use have reached. */
+  /**
+   * Takes newer credentials, or the reason why there are none, to every place that the roles in use have reached. One that fails
+   * keeps the others from nothing.
+   */
   static void refresh(LiveStore store) throws CloudCredentialException {
-    for (Effect effect : effects()) {
-      effect.refresh(store);
+    refresh(store, effects());
+  }
+
+  static void refresh(LiveStore store, List<Effect> effects) throws CloudCredentialException {
+    CloudCredentialException failure = null;
+    for (Effect effect : effects) {
+      try {
+        effect.refresh(store);
+      } catch (CloudCredentialException | RuntimeException | Error e) {
+        CloudCredentialException next =
+            e instanceof CloudCredentialException
+                ? (CloudCredentialException) e
+                : new CloudCredentialException(e.toString(), e, 0);
+        if (failure == null) {
+          failure = next;
+        } else {
+          failure.addSuppressed(next);
+        }
+      }
+    }
+    if (failure != null) {
+      throw failure;
     }
   }
 

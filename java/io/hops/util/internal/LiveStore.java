@@ -216,7 +216,12 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
   public Object apply(String question, Object argument) {
     switch (question) {
       case CREDENTIALS:
-        return set.answer((String) argument, System.currentTimeMillis());
+        Object[] answer = set.answer((String) argument, System.currentTimeMillis());
+        if (answer.length == 2) {
+          // A machine that slept has credentials that ended, and a refresher that does not know.
+          refresher.wake();
+        }
+        return answer;
       case SET:
         return set.toBytes();
       case FETCHES:

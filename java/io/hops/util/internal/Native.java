@@ -26,7 +26,6 @@ public final class Native {
     try {
       NativeLoader.load();
       library = new Native();
-      BaseEnvironment.share(library);
     } catch (Exception | LinkageError e) {
       failure = e;
     }
@@ -165,33 +164,75 @@ public final class Native {
   native long retryAfterMillis(long failures, long leftMillis, long validForMillis, double chance);
 
   /**
-   * Writes the credentials into the map behind {@code System.getenv()} and into the C library's environment.
+   * Says how long it is until a span has passed, by the clock that says so first.
    *
-   * @param credentials the credentials to write
-   * @return the values that {@code System.getenv()} had before, null for a variable that was not set
+   * @param sinceMillis the time of day when it began, in milliseconds since 1970
+   * @param spanMillis the span
+   * @param passedMillis how long ago that is by the monotonic clock
+   * @param nowMillis the time of day now
+   * @return milliseconds; 0 when it has passed
    */
-  native String[] environmentPut(Credentials credentials);
+  native long dueMillis(long sinceMillis, long spanMillis, long passedMillis, long nowMillis);
 
   /**
-   * Undoes {@link #environmentPut} in both places.
+   * Says how long to sleep before looking at both clocks again, see {@link #dueMillis}.
    *
-   * @param before what {@link #environmentPut} returned
+   * @return milliseconds; 0 when the span has passed
    */
-  native void environmentRestore(String[] before);
+  native long waitMillis(long sinceMillis, long spanMillis, long passedMillis, long nowMillis);
 
   /**
-   * Lists the variables that make up the base identity, as they were when this library was first used.
+   * Says how long credentials are still good.
    *
+   * @param sinceMillis the time of day when they came
+   * @param validForMillis for how long they were good then
+   * @param expirationMillis when they end by the clock of the service, in milliseconds since 1970
+   * @param passedMillis how long ago they came by the monotonic clock
+   * @param nowMillis the time of day now
+   * @return milliseconds; 0 when they have ended
+   */
+  native long leftMillis(long sinceMillis, long validForMillis, long expirationMillis, long passedMillis, long nowMillis);
+
+  /**
+   * Reads the variables that make up the base identity, as they stand now without what we wrote.
+   *
+   * @param record what we wrote, see {@link WrittenEnvironment#record}
    * @return name, value, name, value, …
    */
-  native String[] baseEnvironment();
+  native String[] environmentBase(String[] record);
 
   /**
-   * Takes the base identity's variables from a copy of this library that was loaded earlier.
+   * Writes what readers need to find credentials into the map behind {@code System.getenv()} and into the C library's
+   * environment.
    *
-   * @param variables what {@link #baseEnvironment} of that copy returned
+   * @param credentials the credentials
+   * @param record what we wrote before
+   * @return what is written now, and how to undo it
    */
-  native void adoptBaseEnvironment(String[] variables);
+  native WrittenEnvironment environmentPut(Credentials credentials, String[] record);
+
+  /**
+   * Overwrites the values of {@link #environmentPut} with newer credentials.
+   *
+   * @param credentials the credentials
+   * @param record what we wrote before
+   * @return what is written now; null, and nothing is written, when somebody else has replaced the keys since
+   */
+  native WrittenEnvironment environmentRenew(Credentials credentials, String[] record);
+
+  /**
+   * Gives back what each variable held before us, where it still holds what we wrote.
+   *
+   * @param record what we wrote
+   */
+  native void environmentRelease(String[] record);
+
+  /**
+   * Undoes {@link #environmentPut}.
+   *
+   * @param written what it returned
+   */
+  native void environmentUndo(WrittenEnvironment written);
 
   // Called by the native library. Names the facade by a text, since this package does not know its class.
   private static void warn(String text) {

@@ -5,73 +5,59 @@ import java.time.Instant;
 import java.util.IdentityHashMap;
 import java.util.Map;
 import java.util.Set;
-import java.util.concurrent.TimeUnit;
+import java.util.function.Supplier;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 
 /**
  * Fetches newer credentials for every role in use, in time, on one daemon thread.
  *
- * <p>The core decides when, and says so with each {@link Fetched} and {@link FetchFailure}. A failed fetch leaves the
- * credentials in place for as long as they are valid.
+ * <p>The core decides when, from both clocks, and says so with each {@link Fetched} and {@link FetchFailure}. A failed fetch
+ * leaves the credentials in place for as long as they are valid. Nothing but the end of all roles ends the thread: not an
+ * interrupt, which is never meant for it, nor any exception; and it fetches when a fetch is due, whatever becomes of the delivery.
  */
 final class Refresher implements Runnable {
   private static final Logger LOG = Logger.getLogger("io.hops.util");
-  private static final long REMIND_NANOS = TimeUnit.MINUTES.toNanos(5);
-  private static final long DELIVER_AGAIN_MILLIS = 1000;
+
+  /** How long a SparkContext that was made after a role reads without it, should nobody call us. */
+  private static final long LOOK_FOR_CONTEXT_MILLIS = 1000;
+
+  private static final long LOOK_AGAIN_AFTER_FAILURE_MILLIS = 30_000;
 
   private final LiveStore store;
+  private final Supplier<Clocks> clocks;
   private final Map<Fetch, DueFetch> schedule = new IdentityHashMap<>();
   private Thread thread;
+  private Clocks contextFailed;
 
   Refresher(LiveStore store) {
-    this.store = store;
+    this(store, Clocks.SYSTEM);
   }
 
-  /** The next run of a fetch: when it is due, and what has happened since the last success. */
-  private static final class DueFetch {
-    long atNanos;
-    long refreshAtNanos;
-    long endNanos;
-    long validForMillis;
-    int failures;
-    boolean isFetched;
-    long lastMillis;
-    long firstFailureMillis;
-    long logAtNanos;
-
-    long leftMillis(long now) {
-      return TimeUnit.NANOSECONDS.toMillis(endNanos - now);
-    }
+  Refresher(LiveStore store, Supplier<Clocks> clocks) {
+    this.store = store;
+    this.clocks = clocks;
   }
 
   /** Schedules the refresh of credentials that have just been fetched. */
-  synchronized void schedule(Fetch fetch, long refreshAfterMillis, long validForMillis) {
-    long now = System.nanoTime();
-    DueFetch due = new DueFetch();
-    due.atNanos = now + TimeUnit.MILLISECONDS.toNanos(refreshAfterMillis);
-    due.endNanos = now + TimeUnit.MILLISECONDS.toNanos(validForMillis);
-    due.validForMillis = validForMillis;
-    schedule.put(fetch, due);
+  synchronized void schedule(Fetch fetch, long refreshAfterMillis, long validForMillis, long expirationMillis) {
+    schedule.put(fetch, new DueFetch(clocks.get(), refreshAfterMillis, validForMillis, expirationMillis));
     if (thread == null) {
-      thread = new Thread(this, "hops-credentials refresh");
-      thread.setDaemon(true);
-      // The thread would keep the context class loader of its first caller alive for ever.
-      thread.setContextClassLoader(Refresher.class.getClassLoader());
-      thread.start();
+      thread = OwnThread.start("hops-credentials refresh", this);
     }
+    wake();
+  }
+
+  /** Makes the thread look at the clocks. A reader that meets credentials that have ended calls this. */
+  synchronized void wake() {
     notifyAll();
   }
 
   /** Returns when the last refresh was, 0 for never, and when the next is due; both in milliseconds since 1970. */
   synchronized long[] times(Fetch fetch) {
     DueFetch due = fetch == null ? null : schedule.get(fetch);
-    return due == null
-        ? null
-        : new long[] {
-          due.lastMillis,
-          System.currentTimeMillis() + TimeUnit.NANOSECONDS.toMillis(due.atNanos - System.nanoTime())
-        };
+    Clocks now = clocks.get();
+    return due == null ? null : new long[] {due.lastMillis(), now.millis() + due.dueMillis(now)};
   }
 
   /** Schedules every role in use that is not scheduled yet: at once, since nobody knows when it is due. */
@@ -79,7 +65,7 @@ final class Refresher implements Runnable {
     for (Map.Entry<String, Fetch> entry : store.fetches().entrySet()) {
       if (!schedule.containsKey(entry.getValue())) {
         LiveRole role = store.current().findOwn(entry.getKey());
-        schedule(entry.getValue(), 0, role.expirationMillis - System.currentTimeMillis());
+        schedule(entry.getValue(), 0, role.expirationMillis - clocks.get().millis(), role.expirationMillis);
       }
     }
   }
@@ -91,55 +77,94 @@ final class Refresher implements Runnable {
 
   @Override
   public void run() {
-    Fetch next = await();
-    while (next != null) {
-      refresh(next);
-      next = await();
+    try {
+      while (isWanted()) {
+        Fetch next = findReady();
+        if (next != null) {
+          refreshWhateverHappens(next);
+        } else {
+          reachNewContext();
+        }
+      }
+    } finally {
+      end(Thread.currentThread());
     }
   }
 
-  /** Sleeps until a fetch is due and returns it. Returns null, and ends the thread, when there is nothing left to do. */
-  private synchronized Fetch await() {
-    while (store.isOwner()) {
-      Fetch next = null;
-      for (Fetch fetch : schedule.keySet()) {
-        if (store.fetches().containsValue(fetch)
-            && (next == null || schedule.get(fetch).atNanos - schedule.get(next).atNanos < 0)) {
-          next = fetch;
+  private synchronized void end(Thread ended) {
+    if (thread == ended) {
+      thread = null;
+    }
+  }
+
+  /** Returns true while a role is in use. False gives up the thread: the next {@link #schedule} starts another one. */
+  private synchronized boolean isWanted() {
+    boolean isWanted = store.isOwner() && schedule.keySet().stream().anyMatch(store.fetches()::containsValue);
+    if (!isWanted) {
+      thread = null;
+    }
+    return isWanted;
+  }
+
+  /** Finds a fetch for which there is something to do. Without one, sleeps for a while, or until {@link #wake}. */
+  private synchronized Fetch findReady() {
+    Clocks now = clocks.get();
+    long wait = LOOK_FOR_CONTEXT_MILLIS;
+    for (Map.Entry<Fetch, DueFetch> entry : schedule.entrySet()) {
+      if (store.fetches().containsValue(entry.getKey())) {
+        if (entry.getValue().isReady(now)) {
+          return entry.getKey();
         }
-      }
-      if (next == null) {
-        break;
-      }
-      long waitNanos = schedule.get(next).atNanos - System.nanoTime();
-      if (waitNanos <= 0) {
-        return next;
-      }
-      try {
-        TimeUnit.NANOSECONDS.timedWait(this, waitNanos);
-      } catch (InterruptedException e) {
-        break;
+        wait = Math.min(wait, entry.getValue().waitMillis(now));
       }
     }
-    thread = null;
+    try {
+      wait(Math.max(1, wait));
+    } catch (InterruptedException e) {
+      // Roles are in use, and whoever interrupts all threads of a group or of a program does not mean their credentials.
+      return null;
+    }
     return null;
   }
 
-  private synchronized DueFetch due(Fetch fetch) {
-    return schedule.get(fetch);
+  private void refreshWhateverHappens(Fetch fetch) {
+    try {
+      refresh(fetch);
+    } catch (Throwable e) {
+      postpone(fetch);
+      log(Level.WARNING, "the refresh of a role went wrong; the next try follows", e);
+    }
   }
 
-  private void refresh(Fetch fetch) {
-    DueFetch due = due(fetch);
+  private synchronized void postpone(Fetch fetch) {
+    DueFetch due = schedule.get(fetch);
+    if (due != null) {
+      due.fail(clocks.get(), DueFetch.DELIVER_AGAIN_MILLIS);
+    }
+  }
+
+  private void refresh(Fetch fetch) throws CloudCredentialException {
+    DueFetch due;
+    boolean isDue;
+    long[] state;
+    synchronized (this) {
+      due = schedule.get(fetch);
+      if (due == null) {
+        return;
+      }
+      Clocks now = clocks.get();
+      isDue = due.dueMillis(now) == 0;
+      state = new long[] {due.failures(), due.leftMillis(now), due.validForMillis()};
+    }
     Fetched fetched = null;
     FetchFailure failure = null;
-    if (!due.isFetched) {
+    if (isDue) {
       try {
-        fetched = fetch.fetch(due.failures, due.leftMillis(System.nanoTime()), due.validForMillis);
+        fetched = fetch.fetch(state[0], state[1], state[2]);
       } catch (FetchFailure e) {
         failure = e;
       } catch (RuntimeException | Error e) {
-        failure = new FetchFailure(false, e.toString(), DELIVER_AGAIN_MILLIS);
+        failure = new FetchFailure(false, false, e.toString(), DueFetch.DELIVER_AGAIN_MILLIS);
       }
     }
     synchronized (LiveRoles.LOCK) {
@@ -164,85 +189,110 @@ final class Refresher implements Runnable {
       set = set.refresh(LiveRole.from(bucket, fetched));
     }
     store.replace(set);
-    long now = System.nanoTime();
-    due.lastMillis = System.currentTimeMillis();
-    due.refreshAtNanos = now + TimeUnit.MILLISECONDS.toNanos(fetched.refreshAfterMillis);
-    due.validForMillis = fetched.validForMillis;
-    due.endNanos = now + TimeUnit.MILLISECONDS.toNanos(due.validForMillis);
+    boolean wasTrouble;
+    synchronized (this) {
+      Clocks now = clocks.get();
+      long expirationMillis = fetched.credentials.getExpiration().toEpochMilli();
+      due.succeed(now, fetched.refreshAfterMillis, fetched.validForMillis, expirationMillis);
+      due.refreshed(now);
+      wasTrouble = due.fetching.end();
+    }
+    if (wasTrouble) {
+      LiveRole role = role(buckets);
+      log(
+          Level.INFO,
+          "recovered: refresh of " + role.roleArn + " works again, access key " + role.accessKeyId + ", ends "
+              + Instant.ofEpochMilli(role.expirationMillis),
+          null);
+    }
   }
 
-  /** Takes the newest credentials to every place beside the store. */
+  /** Takes the newest credentials, or the reason why there are none, to every place beside the store. */
   private void deliver(DueFetch due, Set<String> buckets) {
     try {
       LiveRoles.refresh(store);
     } catch (CloudCredentialException | RuntimeException | Error e) {
-      due.isFetched = true;
-      logFailure(due, buckets, e.toString());
-      due.atNanos = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(DELIVER_AGAIN_MILLIS);
+      long since;
+      synchronized (this) {
+        due.undelivered(clocks.get());
+        since = due.delivering.tell(clocks.get());
+      }
+      if (since > 0) {
+        log(
+            Level.WARNING,
+            "newer credentials of " + role(buckets).roleArn + " do not reach every place since " + Instant.ofEpochMilli(since)
+                + ": " + e,
+            null);
+      }
       return;
     }
-    due.isFetched = false;
-    due.atNanos = due.refreshAtNanos;
-    if (due.failures > 0) {
-      LiveRole role = store.current().findOwn(buckets.iterator().next());
-      LOG.info(
-          "recovered: refresh of "
-              + role.roleArn
-              + " works again, access key "
-              + role.accessKeyId
-              + ", ends "
-              + Instant.ofEpochMilli(role.expirationMillis));
-      due.failures = 0;
+    boolean wasTrouble;
+    synchronized (this) {
+      due.delivered();
+      wasTrouble = due.delivering.end();
+    }
+    if (wasTrouble) {
+      log(Level.INFO, "recovered: newer credentials of " + role(buckets).roleArn + " reach every place again", null);
+    }
+  }
+
+  private void keepReason(DueFetch due, Set<String> buckets, FetchFailure failure) {
+    Clocks now = clocks.get();
+    LiveSet set = store.current();
+    for (String bucket : buckets) {
+      LiveRole role = set.findOwn(bucket).withError(failure.getMessage(), !failure.isRetryable);
+      set = set.refresh(failure.isWithdrawal ? role.withdrawn(now.millis()) : role);
+    }
+    store.replace(set);
+    boolean hasEnded;
+    long since;
+    synchronized (this) {
+      hasEnded = due.leftMillis(now) == 0;
+      due.fail(now, failure.retryAfterMillis);
+      since = due.fetching.tell(now);
+    }
+    if (since > 0) {
+      LiveRole role = role(buckets);
+      log(
+          Level.WARNING,
+          "refresh of " + role.roleArn + " fails since " + Instant.ofEpochMilli(since) + ", credentials end "
+              + Instant.ofEpochMilli(role.expirationMillis) + ": " + failure.getMessage(),
+          null);
+    }
+    if (hasEnded || failure.isWithdrawal || due.isUndelivered()) {
+      // Readers on executors then name the cause too.
+      deliver(due, buckets);
+    }
+  }
+
+  private LiveRole role(Set<String> buckets) {
+    return store.current().findOwn(buckets.iterator().next());
+  }
+
+  /** Applies the roles in use to a SparkContext that was made after them. */
+  private void reachNewContext() {
+    if (contextFailed != null && contextFailed.due(LOOK_AGAIN_AFTER_FAILURE_MILLIS, clocks.get()) > 0) {
+      return;
     }
     try {
-      LiveRoles.applyPending(store, HostLoader.host());
-    } catch (CloudCredentialException | RuntimeException | Error e) {
-      // The next reader in that context tries again; the credentials themselves are fine.
-      LOG.log(
+      contextFailed = null;
+      LiveRoles.applyToNewContext();
+    } catch (Throwable e) {
+      contextFailed = clocks.get();
+      log(
           Level.WARNING,
           "the roles in use could not be applied to the new SparkContext; the next read of s3a:// there tries again",
           e);
     }
   }
 
-  private void keepReason(DueFetch due, Set<String> buckets, FetchFailure failure) {
-    LiveSet set = store.current();
-    for (String bucket : buckets) {
-      set = set.refresh(set.findOwn(bucket).withError(failure.getMessage(), !failure.isRetryable));
+  /** Logs, also where a handler of somebody else throws. */
+  private static void log(Level level, String text, Throwable cause) {
+    try {
+      LOG.log(level, text, cause);
+    } catch (Throwable e) {
+      // There is nobody left to tell, and the credentials matter more.
+      return;
     }
-    store.replace(set);
-    long now = System.nanoTime();
-    if (due.leftMillis(now) <= 0) {
-      // Readers on executors then name the cause too.
-      try {
-        LiveRoles.refresh(store);
-      } catch (CloudCredentialException | RuntimeException e) {
-        LOG.log(Level.FINE, "the reason did not reach the executors", e);
-      }
-    }
-    logFailure(due, buckets, failure.getMessage());
-    due.atNanos = now + TimeUnit.MILLISECONDS.toNanos(failure.retryAfterMillis);
-  }
-
-  /** Logs the first failure, and a reminder every five minutes as long as it lasts. */
-  private void logFailure(DueFetch due, Set<String> buckets, String reason) {
-    long now = System.nanoTime();
-    if (due.failures == 0) {
-      due.firstFailureMillis = System.currentTimeMillis();
-    }
-    if (due.failures == 0 || now - due.logAtNanos >= 0) {
-      LiveRole role = store.current().findOwn(buckets.iterator().next());
-      LOG.warning(
-          "refresh of "
-              + role.roleArn
-              + " fails since "
-              + Instant.ofEpochMilli(due.firstFailureMillis)
-              + ", credentials end "
-              + Instant.ofEpochMilli(role.expirationMillis)
-              + ": "
-              + reason);
-      due.logAtNanos = now + REMIND_NANOS;
-    }
-    due.failures++;
   }
 }

@@ -1,17 +1,17 @@
 package io.hops.util.spark;
 
 import io.hops.util.exceptions.CloudCredentialException;
+import io.hops.util.internal.LiveSet;
 import io.hops.util.internal.LiveStore;
 import io.hops.util.s3a.PushedCredentials;
 import java.io.ByteArrayInputStream;
 import java.io.DataInputStream;
 import java.io.IOException;
-import java.lang.reflect.InvocationTargetException;
-import java.lang.reflect.Method;
+import java.lang.ref.WeakReference;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.Map;
-import java.util.WeakHashMap;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 import org.apache.hadoop.io.DataOutputBuffer;
@@ -19,98 +19,145 @@ import org.apache.hadoop.security.Credentials;
 import org.apache.spark.SparkContext;
 import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerExecutorAdded;
+import org.apache.spark.scheduler.SparkListenerExecutorRemoved;
+import org.apache.spark.scheduler.SparkListenerTaskStart;
+import org.apache.spark.scheduler.cluster.CoarseGrainedClusterMessages.UpdateDelegationTokens;
+import org.apache.spark.scheduler.cluster.ExecutorData;
 
 /**
- * Pushes the live set to every executor, present and future, over Spark's delegation-token channel.
+ * Pushes the live set to every executor, present and future, beside Spark's delegation tokens.
  *
- * <p>Problem: an executor that registers during a push can miss the set, and of two pushes at a time the older can win.
- * Solution: push again for each executor that registers, and hold the back end's own monitor from reading the newest set to
- * sending it.
+ * <p>Problem: an executor that registers during a push can miss the set; Spark's own renewal of tokens replaces what executors
+ * get when they start; and of two pushes at a time the older can win. Solution: put the set among these tokens by
+ * compare-and-set, send it alone, once to each executor, and again to one that registers or begins a task without it.
  */
 final class Delivery extends SparkListener {
   private static final Logger LOG = Logger.getLogger("io.hops.util");
-  private static final Map<SparkContext, Delivery> LISTENING =
-      Collections.synchronizedMap(new WeakHashMap<>());
 
-  private final Object backend;
+  /** Weak, because it leads to its context, which keeps it as a listener for as long as it lives. */
+  private static WeakReference<Delivery> last = new WeakReference<>(null);
 
-  private Delivery(Object backend) {
-    this.backend = backend;
+  private final SparkContext context;
+  private final Channel channel;
+
+  /** By executor, the version of the set that was sent to it last. */
+  private final Map<String, Long> sent = new ConcurrentHashMap<>();
+
+  private Delivery(SparkContext context, Channel channel) {
+    this.context = context;
+    this.channel = channel;
   }
 
   /** Returns true if the scheduler of this context can send secrets to its executors. */
   static boolean hasChannel(SparkContext context) {
-    Object backend = context.schedulerBackend();
-    return findMethod(backend, "updateDelegationTokens") != null
-        && findMethod(backend, "currentDelegationTokens") != null;
+    return Channel.find(context) != null;
   }
 
   /**
    * Pushes the newest set, and makes sure that executors that register later get it too. An executor handles the push before
-   * any task that is submitted after this call returns.
+   * any task that is submitted after this call returns: it reads both from one connection, in order.
+   *
+   * @throws CloudCredentialException when the set cannot be sent
    */
   static void push(SparkContext context) throws CloudCredentialException {
-    Delivery delivery =
-        LISTENING.computeIfAbsent(
-            context,
-            key -> {
-              Delivery listener = new Delivery(key.schedulerBackend());
-              key.addSparkListener(listener);
-              return listener;
-            });
     try {
-      delivery.push();
-    } catch (IOException | ReflectiveOperationException e) {
-      Throwable cause = e instanceof InvocationTargetException ? e.getCause() : e;
-      throw new CloudCredentialException(
-          "the credentials could not be sent to the executors: " + cause, cause, 0);
+      Delivery delivery = of(context);
+      delivery.send(delivery.channel.executors());
+    } catch (IOException | RuntimeException e) {
+      throw new CloudCredentialException("the credentials could not be sent to the executors: " + e, e, 0);
     }
+  }
+
+  private static synchronized Delivery of(SparkContext context) {
+    Delivery delivery = last.get();
+    if (delivery == null || delivery.context != context) {
+      delivery = new Delivery(context, Channel.find(context));
+      // A queue of its own: others' listeners neither delay this one nor lose its events.
+      context.listenerBus().addToQueue(delivery, "hops-credentials");
+      last = new WeakReference<>(delivery);
+    }
+    return delivery;
   }
 
   @Override
   public void onExecutorAdded(SparkListenerExecutorAdded added) {
+    sendIfMissing(added.executorId());
+  }
+
+  /** Makes sure of what {@link #onExecutorAdded} began, should that event have been lost. */
+  @Override
+  public void onTaskStart(SparkListenerTaskStart start) {
+    sendIfMissing(start.taskInfo().executorId());
+  }
+
+  @Override
+  public void onExecutorRemoved(SparkListenerExecutorRemoved removed) {
+    sent.remove(removed.executorId());
+  }
+
+  private void sendIfMissing(String id) {
+    LiveSet set = LiveStore.findCurrent();
+    Long version = sent.get(id);
+    if (set == null || version != null && version >= set.version()) {
+      return;
+    }
+    ExecutorData executor = channel.findExecutor(id);
+    if (executor == null) {
+      return;
+    }
     try {
-      push();
-    } catch (IOException | ReflectiveOperationException e) {
+      send(Collections.singletonMap(id, executor));
+    } catch (IOException | RuntimeException e) {
       LOG.log(
           Level.WARNING,
-          "the credentials could not be sent to executor "
-              + added.executorId()
-              + "; its reads fail until the next refresh",
+          "the credentials could not be sent to executor " + id + "; its reads fail until its next task or the next refresh",
           e);
     }
   }
 
-  private void push() throws IOException, ReflectiveOperationException {
-    synchronized (backend) {
+  /** Sends the newest set to these executors, and keeps it for those that start later. */
+  private void send(Map<String, ExecutorData> executors) throws IOException {
+    // From reading the newest set to sending it. The object is one for all copies of this jar, and Spark does not lock it.
+    synchronized (channel.tokens()) {
       byte[] newest = LiveStore.findBytes();
       if (newest == null) {
         return;
       }
-      // The tokens of Spark's own renewal must go on travelling.
-      Credentials all = new Credentials();
-      byte[] current = (byte[]) findMethod(backend, "currentDelegationTokens").invoke(backend);
-      if (current != null && current.length > 0) {
-        all.readTokenStorageStream(new DataInputStream(new ByteArrayInputStream(current)));
+      keepForLaterExecutors(newest);
+      long version = LiveSet.fromBytes(newest).version();
+      UpdateDelegationTokens message = new UpdateDelegationTokens(write(with(new Credentials(), newest)));
+      for (Map.Entry<String, ExecutorData> executor : executors.entrySet()) {
+        executor.getValue().executorEndpoint().send(message);
+        sent.put(executor.getKey(), version);
       }
-      all.addSecretKey(PushedCredentials.SECRET, newest);
-      DataOutputBuffer out = new DataOutputBuffer();
-      all.writeTokenStorageToStream(out);
-      findMethod(backend, "updateDelegationTokens")
-          .invoke(backend, (Object) Arrays.copyOf(out.getData(), out.getLength()));
     }
   }
 
-  /** Finds a method of the back end. It is private to Spark in Scala, public in the class files, and may be on a superclass. */
-  private static Method findMethod(Object backend, String name) {
-    for (Class<?> type = backend.getClass(); type != null; type = type.getSuperclass()) {
-      for (Method method : type.getDeclaredMethods()) {
-        if (method.getName().equals(name)) {
-          method.setAccessible(true);
-          return method;
+  /** Puts the set among the tokens of Spark's own renewal, which go on travelling, whatever it does meanwhile. */
+  private void keepForLaterExecutors(byte[] newest) throws IOException {
+    byte[] current;
+    byte[] merged;
+    do {
+      current = channel.tokens().get();
+      Credentials all = new Credentials();
+      if (current != null && current.length > 0) {
+        all.readTokenStorageStream(new DataInputStream(new ByteArrayInputStream(current)));
+        if (Arrays.equals(newest, all.getSecretKey(PushedCredentials.SECRET))) {
+          return;
         }
       }
-    }
-    return null;
+      merged = write(with(all, newest));
+    } while (!channel.tokens().compareAndSet(current, merged));
+  }
+
+  private static Credentials with(Credentials credentials, byte[] set) {
+    credentials.addSecretKey(PushedCredentials.SECRET, set);
+    return credentials;
+  }
+
+  private static byte[] write(Credentials credentials) throws IOException {
+    DataOutputBuffer out = new DataOutputBuffer();
+    credentials.writeTokenStorageToStream(out);
+    return Arrays.copyOf(out.getData(), out.getLength());
   }
 }

@@ -25,7 +25,7 @@ final class Mode {
   static final String STOCK_FILE_SYSTEM = "org.apache.hadoop.fs.s3a.S3AFileSystem";
 
   private static final Logger LOG = Logger.getLogger("io.hops.util");
-  private static final String HOPS_FILE_SYSTEM = "io.hops.util.s3a.HopsS3AFileSystem";
+  static final String HOPS_FILE_SYSTEM = "io.hops.util.s3a.HopsS3AFileSystem";
   private static final String HOPS_ABSTRACT_FILE_SYSTEM = "io.hops.util.s3a.HopsS3A";
 
   private final String provider;

@@ -8,10 +8,8 @@ import io.hops.util.internal.LiveSet;
 import io.hops.util.internal.LiveStore;
 import io.hops.util.s3a.Keys;
 import io.hops.util.s3a.OpenFileSystems;
-import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
@@ -26,13 +24,18 @@ import org.apache.spark.SparkContext;
 final class SparkEffect implements Effect {
   private static final String PREFIX = "hadoop:";
 
-  /** The secret keys, in the order of {@link Applied#environment}. */
-  private static final List<String> SECRETS =
-      Arrays.asList(Keys.ACCESS_KEY, Keys.SECRET_KEY, Keys.SESSION_TOKEN);
+  /** The secret keys, and the variables from which Spark copies each. */
+  private static final Map<String, String> SECRETS = new LinkedHashMap<>();
+
+  static {
+    SECRETS.put(Keys.ACCESS_KEY, "AWS_ACCESS_KEY_ID");
+    SECRETS.put(Keys.SECRET_KEY, "AWS_SECRET_ACCESS_KEY");
+    SECRETS.put(Keys.SESSION_TOKEN, "AWS_SESSION_TOKEN");
+  }
 
   private static final Logger LOG = Logger.getLogger("io.hops.util");
 
-  /** The id of the context that a thread is applying the roles to, under the lock; null when there is none. */
+  /** The {@link #mark} of the context that a thread is applying the roles to, under the lock; null when there is none. */
   private static volatile String applying;
 
   private final SparkContext context;
@@ -60,24 +63,29 @@ final class SparkEffect implements Effect {
   /** Returns true if there are roles in use that have not reached this context. */
   static boolean isPending(SparkContext context) {
     // Telling the executors can take many seconds. Meanwhile readers on the driver have all that they need.
-    String id = context.applicationId();
-    if (id.equals(applying) || LiveStore.findApplied().hasReached(id)) {
+    String mark = mark(context);
+    if (mark.equals(applying) || LiveStore.findApplied().hasReached(mark)) {
       return false;
     }
     LiveSet set = LiveStore.findCurrent();
     return set != null && !set.buckets().isEmpty();
   }
 
+  /** Names a context. Its application id alone would not do: on Kubernetes all contexts of one driver have the same. */
+  private static String mark(SparkContext context) {
+    return context.applicationId() + "@" + context.startTime();
+  }
+
   /** Finds the mode in which the roles in use have reached this context; null when they have not. */
   static String findMode(SparkContext context) {
     Applied applied = LiveStore.findApplied();
-    return applied.hasReached(context.applicationId()) ? applied.mode() : null;
+    return applied.hasReached(mark(context)) ? applied.mode() : null;
   }
 
   @Override
   public void apply(LiveStore store, Set<String> buckets) throws CloudCredentialException {
     appliedBefore = store.applied();
-    boolean isReached = appliedBefore.hasReached(context.applicationId());
+    boolean isReached = appliedBefore.hasReached(mark(context));
     Set<String> assigned = isReached ? buckets : store.current().buckets();
     Mode mode = Mode.choose(context, configuration);
     refuseSwitch(store, mode, assigned);
@@ -86,21 +94,21 @@ final class SparkEffect implements Effect {
     Set<String> executors =
         context.isLocal() || !mode.isLive() ? Collections.emptySet() : Eviction.executors(context);
     Set<String> foreign = findForeign(mode, assigned);
-    applying = context.applicationId();
+    applying = mark(context);
     try {
       Applied applied =
           writeKeys(store, mode, assigned, isReached ? appliedBefore : appliedBefore.withoutKeys(PREFIX));
       if (assigned.contains(LiveRole.APPLICATION)) {
         Overrides.list(configuration).forEach(LOG::warning);
       }
+      deliver();
       if (mode.isLive()) {
-        deliver();
         reopenBuckets(foreign, executors, jobsInFlight);
       } else {
         mode.warn(store.current().findOwn(assigned.iterator().next()));
       }
       // Comes last, because whoever finds this mark relies on all of the above.
-      store.replace(applied.withContext(context.applicationId(), mode.name()));
+      store.replace(applied.withContext(mark(context), mode.name()));
     } finally {
       applying = null;
     }
@@ -142,13 +150,18 @@ final class SparkEffect implements Effect {
     return keys.write(applied, values, key -> valueWithoutUs(applied, key));
   }
 
-  /** Sends our classes and the live set to the executors. */
+  /** Sends our classes and the live set to the executors, also where S3A takes nothing from us: other readers do. */
   private void deliver() throws CloudCredentialException {
-    if (!context.isLocal()) {
+    if (hasExecutors()) {
       ProductJar.ensure(context);
       isPushed = true;
       Delivery.push(context);
     }
+  }
+
+  /** Returns true if there are other JVMs, and a way to send secrets to them. */
+  private boolean hasExecutors() {
+    return !context.isLocal() && Delivery.hasChannel(context);
   }
 
   /** Makes every JVM open the buckets again that are open under another identity. */
@@ -158,8 +171,8 @@ final class SparkEffect implements Effect {
       return;
     }
     OpenFileSystems.evictForeign(foreign);
-    if (!executors.isEmpty()) {
-      Eviction.evictOn(context, executors, foreign);
+    if (!executors.isEmpty() && !Eviction.isNeedless(context)) {
+      Eviction.evictSoonOn(context, executors, foreign);
     }
     InFlightJobs.watch(context, jobsInFlight);
   }
@@ -167,7 +180,7 @@ final class SparkEffect implements Effect {
   @Override
   public void refresh(LiveStore store) throws CloudCredentialException {
     Applied applied = store.applied();
-    if (!applied.hasReached(context.applicationId())) {
+    if (!applied.hasReached(mark(context))) {
       return;
     }
     Map<String, String> values = new LinkedHashMap<>();
@@ -175,7 +188,7 @@ final class SparkEffect implements Effect {
       Mode.putStaticKeys(values, bucket, store.current().findOwn(bucket).credentials());
     }
     store.replace(keys.overwrite(applied, values));
-    if (!context.isLocal() && Mode.LIVE.equals(applied.mode())) {
+    if (hasExecutors()) {
       Delivery.push(context);
     }
   }
@@ -198,8 +211,8 @@ final class SparkEffect implements Effect {
 
   /** Pushes the set after an undo or a release, if executors may hold an earlier one. */
   private void pushAgain(LiveStore store) {
-    boolean isLive = isPushed || Mode.LIVE.equals(store.applied().mode());
-    if (context.isLocal() || !isLive) {
+    boolean mayHold = isPushed || store.applied().hasReached(mark(context));
+    if (!mayHold || !hasExecutors()) {
       return;
     }
     try {
@@ -214,12 +227,12 @@ final class SparkEffect implements Effect {
    * environment and from the system properties; without us it would have copied what stood there before.
    */
   private String valueWithoutUs(Applied applied, String key) {
-    String[] environment = applied.environment();
+    String variable = SECRETS.get(key);
     String[] sources = configuration.getPropertySources(key);
     boolean isCopied =
-        SECRETS.contains(key) && sources != null && sources.length > 0 && sources[sources.length - 1].contains(" from AWS_");
-    if (isCopied && environment != null) {
-      return environment[SECRETS.indexOf(key)];
+        variable != null && sources != null && sources.length > 0 && sources[sources.length - 1].contains(" from AWS_");
+    if (isCopied && applied.hasWritten(variable)) {
+      return applied.environmentBefore(variable);
     }
     Applied.WrittenKey property = FutureContexts.find(applied, key);
     String value = configuration.getRaw(key);

@@ -11,7 +11,9 @@ import java.util.Collections;
 import org.junit.jupiter.api.Test;
 
 class AppliedTest {
-  private static final String[] ENVIRONMENT = {"AKIAOWN", "canary-secret", null, null};
+  private static final String[] ENVIRONMENT = {
+    "AWS_PROFILE", "mine", null, "AWS_ACCESS_KEY_ID", "AKIAOWN", "ASIAOURS", "AWS_SECRET_ACCESS_KEY", null, "canary-secret"
+  };
 
   private static Applied all() {
     return Applied.NOTHING
@@ -23,6 +25,11 @@ class AppliedTest {
 
   private static void check(Applied applied) {
     assertArrayEquals(ENVIRONMENT, applied.environment());
+    assertTrue(applied.hasWritten("AWS_ACCESS_KEY_ID"));
+    assertEquals("AKIAOWN", applied.environmentBefore("AWS_ACCESS_KEY_ID"));
+    assertNull(applied.environmentBefore("AWS_SECRET_ACCESS_KEY"));
+    assertFalse(applied.hasWritten("AWS_PROFILE"));
+    assertFalse(applied.hasWritten("AWS_SESSION_TOKEN"));
     assertTrue(applied.hasReached("app-1"));
     assertEquals("live", applied.mode());
     assertNull(applied.find("hadoop:fs.s3a.secret.key").before);
@@ -36,15 +43,10 @@ class AppliedTest {
     check(all());
     check(Applied.fromMap(all().toMap()));
     Applied nothing = Applied.fromMap(Applied.NOTHING.toMap());
-    assertNull(nothing.environment());
+    assertEquals(0, nothing.environment().length);
     assertNull(nothing.mode());
     assertFalse(nothing.hasReached("app-1"));
     assertEquals(0, nothing.list("").size());
-  }
-
-  @Test
-  void theFirstEnvironmentIsTheOneToPutBack() {
-    assertArrayEquals(ENVIRONMENT, all().withEnvironment(new String[4]).environment());
   }
 
   @Test

@@ -1,0 +1,118 @@
+"""Roles on their way to the executors of real Spark: executors that start, are busy, die, and have no S3A."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from rig.canary import leaks
+from rig.spark import SPARK_3_5, SPARK_4_1, SPARK_4_3, Line, Place, Spark, reports
+from rig.stage import Stage
+from tests.programs import compiled
+
+CLUSTER = "local-cluster[2,1,1024]"
+BOTH_SDKS = pytest.mark.parametrize("line", [SPARK_3_5, SPARK_4_1], ids=lambda line: f"Spark {line.spark}")
+
+_LOG4J = """\
+rootLogger.level = error
+rootLogger.appenderRef.stderr.ref = stderr
+appender.stderr.type = Console
+appender.stderr.name = stderr
+appender.stderr.target = SYSTEM_ERR
+logger.executor.name = org.apache.spark.executor.CoarseGrainedExecutorBackend
+logger.executor.level = info
+"""
+
+
+def run(
+    stage: Stage,
+    line: Line,
+    directory: Path,
+    *arguments: str,
+    master: str = CLUSTER,
+    s3a: Place = Place.SYSTEM,
+    confs: Mapping[str, str] | None = None,
+) -> tuple[dict[str, object], subprocess.CompletedProcess[str]]:
+    """Runs the program to its end. Returns what it reported."""
+    site = stage.site
+    spark = Spark(line, 17, site.s3.endpoint, directory, master, s3a=s3a, confs=confs or {})
+    done = spark.submit(compiled(line), "Deliveries", site.variables(site.scientist), *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert leaks(site.secrets(), directory, done.stdout, done.stderr) == []
+    return reports(done.stdout), done
+
+
+def stranger(stage: Stage) -> dict[str, str]:
+    """Returns the keys of somebody who may read both buckets."""
+    return {
+        "spark.hadoop.fs.s3a.access.key": stage.stranger.access_key_id,
+        "spark.hadoop.fs.s3a.secret.key": stage.stranger.secret_access_key,
+        # Takes the two keys alone: beside the session token that Spark takes from the environment they would not be valid.
+        "spark.hadoop.fs.s3a.aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
+    }
+
+
+def is_reader(reads: object) -> bool:
+    """Returns true if the first bucket was read and the second one denied."""
+    assert isinstance(reads, list)
+    return reads[0] == "3 rows" and reads[1].startswith("java.nio.file.AccessDeniedException: s3a://other")
+
+
+@BOTH_SDKS
+def test_executors_that_still_start_refuse_no_role_and_read_with_it(line: Line, stage: Stage, tmp_path: Path) -> None:
+    confs = {**stranger(stage), "spark.plugins": "SlowToStart", "spark.test.go": str(tmp_path / "go")}
+    found, _ = run(stage, line, tmp_path, "starting", stage.resource, confs=confs)
+    assert found["assumed"] == "assumed"
+    assert is_reader(found["first"]), found
+
+
+@BOTH_SDKS
+def test_executors_without_room_for_a_task_refuse_no_role_and_read_with_it(line: Line, stage: Stage, tmp_path: Path) -> None:
+    found, done = run(stage, line, tmp_path, "busy", stage.resource, str(tmp_path / "end"), confs=stranger(stage))
+    assert found["before"] == ["3 rows", "1 rows"]
+    assert found["assumed"] == "assumed"
+    assert found["meanwhile"] == "true"
+    assert is_reader(found["first"]), found
+    assert found["polluted"] == ["file", "AccessDeniedException"]
+    assert "executors 0, 1 have no room for a task; until they have, jobs open their buckets anew" in done.stderr
+
+
+@pytest.mark.parametrize("line", [SPARK_3_5, SPARK_4_1, SPARK_4_3], ids=lambda line: f"Spark {line.spark}")
+def test_a_renewal_of_sparks_own_tokens_and_ours_do_not_replace_each_other(line: Line, stage: Stage, tmp_path: Path) -> None:
+    log = tmp_path / "executors.properties"
+    log.write_text(_LOG4J)
+    confs = {"spark.executor.extraJavaOptions": f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dlog4j2.configurationFile={log}"}
+    found, _ = run(stage, line, tmp_path, "renewal", stage.resource, confs=confs)
+    assert found["jobs"] == 0, "nothing can have been opened, and a job looked for it"
+    assert is_reader(found["first"]), found
+    assert found["renewed"] == ["of a renewal"]
+    assert found["replaced"] is True
+    assert found["afterwards"] == ["io.hops.util.live.1", "of a renewal"]
+    assert found["user of the driver"] is False
+    assert found["released"] == [None]
+    # Spark keeps what executors of such a cluster print in its own folder.
+    logs = (line.home / "work" / str(found["application"])).glob("*/stderr")
+    received = {path.parent.name: len(re.findall("Received tokens of", path.read_text())) for path in logs}
+    assert len(received) == 3, received
+    # The role, the renewal and the release for those who live through them; the third comes after the renewal.
+    assert sorted(received.values()) == [2, 2, 3], received
+
+
+@BOTH_SDKS
+def test_credentials_reach_tasks_where_there_is_no_s3a(line: Line, stage: Stage, tmp_path: Path) -> None:
+    found, _ = run(stage, line, tmp_path, "without S3A", stage.resource, s3a=Place.WHEEL)
+    assert found["tasks"] == [found["first"]]
+    assert found["refreshed"] == ["ASIAREFRESHED"]
+    assert found["mode"] == "mode=static"
+
+
+def test_contexts_of_one_application_id_get_the_role_each_and_none_is_kept(stage: Stage, tmp_path: Path) -> None:
+    found, _ = run(stage, SPARK_3_5, tmp_path, "contexts", stage.resource, master="local[1]")
+    pending = "mode=pending (until this SparkContext opens its first s3a:// path)"
+    for number in range(1, 11):
+        assert found[f"context {number}"] == [pending, "mode=live", stage.resource], found
+    assert found["left"] == 0
