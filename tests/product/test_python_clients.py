@@ -30,7 +30,12 @@ def s3fs_reader():
     files = s3fs.S3FileSystem(client_kwargs=options, config_kwargs={"retries": {"total_max_attempts": 1}}, skip_instance_cache=True)
     return lambda: files.cat("resource/test.csv")
 
-READERS = {"boto3": boto3_reader, "s3fs": s3fs_reader}
+def pyarrow_reader():
+    from pyarrow.fs import S3FileSystem
+    files = S3FileSystem(endpoint_override=server.endpoint, region="us-east-1", request_timeout=5)
+    return lambda: files.open_input_stream("resource/test.csv").read()
+
+READERS = {"boto3": boto3_reader, "s3fs": s3fs_reader, "pyarrow": pyarrow_reader}
 
 def signers(read):
     server.signers.clear()
@@ -84,6 +89,7 @@ def test_a_client_of_a_role_never_signs_as_the_base_identity(base: dict[str, str
     for mode in ("environment", "endpoint"):
         readers = found[mode]
         assert isinstance(readers, dict)
+        pyarrow = readers.pop("pyarrow")
         for reader, (before, under_a, under_b, other_mode, released, made_later) in readers.items():
             seen = f"{mode}, {reader}: {readers[reader]}"
             # The program does see a stranger where there is one.
@@ -94,6 +100,10 @@ def test_a_client_of_a_role_never_signs_as_the_base_identity(base: dict[str, str
             for signed in (other_mode, released):
                 # The name of an exception is no signer.
                 assert set(signed) <= roles | {name for name in signed if not name.startswith(("A", "unsigned"))}, seen
+        # It looks at the environment at each request, so the guide says that `release` gives it the identity of before.
+        base_again = [["AKIABASE"]] * 2 if mode == "environment" and "AWS_PROFILE" not in base else [pyarrow[4], ["AKIABASE"]]
+        assert [pyarrow[1], pyarrow[4], pyarrow[5]] == [["ASIAA"], *base_again], pyarrow
+        assert set(pyarrow[2] + pyarrow[3]) <= {"ASIAA", "ASIAB", "unsigned", "OSError", "PermissionError"}, pyarrow
 
 
 _WRITES = """
