@@ -59,7 +59,7 @@ def stranger(stage: Stage) -> dict[str, str]:
 def is_reader(reads: object) -> bool:
     """Returns true if the first bucket was read and the second one denied."""
     assert isinstance(reads, list)
-    return reads[0] == "3 rows" and str(reads[1]).startswith("java.nio.file.AccessDeniedException: s3a://other")
+    return bool(reads[0] == "3 rows" and reads[1].startswith("java.nio.file.AccessDeniedException: s3a://other"))
 
 
 @BOTH_SDKS

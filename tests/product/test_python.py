@@ -5,25 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from rig.aws import ACCOUNT, REGION, allow, assumes, reads, role_arn, trusts
 from rig.canary import leaks
 from rig.deployment import Deployment
 from rig.http import recording
-from tests.programs.python_program import python, reported
-
-#: A program that reads with boto3, by its default session or by a client that is given.
-_READ = """
-import boto3
-from botocore.exceptions import ClientError
-
-def read(bucket, client=None):
-    client = client or boto3.client("s3", endpoint_url=os.environ["S3"], region_name="us-east-1")
-    try:
-        return client.get_object(Bucket=bucket, Key="test.csv")["Body"].read().decode().split()[0]
-    except ClientError as refusal:
-        return refusal.response["Error"]["Code"]
-
-"""
+from tests.programs.python_program import READ, python, reported
 
 
 def _variables(site: Deployment, key: str) -> dict[str, str]:
@@ -34,7 +19,7 @@ def test_the_result_is_a_mapping_as_in_the_original_and_has_attributes(site: Dep
     done = python(
         tmp_path,
         _variables(site, site.scientist),
-        _READ,
+        READ,
         """
         import copy, datetime, pickle
         credentials = assume_role(get_role(1))
@@ -56,6 +41,7 @@ def test_the_result_is_a_mapping_as_in_the_original_and_has_attributes(site: Dep
         report("current", current().access_key_id == credentials.access_key_id)
         report("again", [assume_role(get_role(1)).role_arn, assume_role().role_arn])
         report("type", outcome(lambda: get_role("first")))
+        report("bool", outcome(lambda: get_role(True)))
         """,
     )
 
@@ -87,6 +73,7 @@ def test_the_result_is_a_mapping_as_in_the_original_and_has_attributes(site: Dep
     assert found["current"] is True
     assert found["again"] == [reader, reader]
     assert found["type"] == ["ValueError", "invalid role id: 'first' is neither a number nor \"default\"", None]
+    assert found["bool"] == ["ValueError", 'invalid role id: True is neither a number nor "default"', None]
     assert leaks(site.secrets(), tmp_path, done.stdout, done.stderr) == []
 
 
@@ -133,7 +120,7 @@ def test_a_later_call_reaches_clients_of_the_default_session(site: Deployment, t
     done = python(
         tmp_path,
         {**_variables(site, site.scientist), "OWNER": site.owner},
-        _READ,
+        READ,
         """
         import s3fs
 
@@ -150,15 +137,19 @@ def test_a_later_call_reaches_clients_of_the_default_session(site: Deployment, t
         assume_role()
         report("first", [read("resource"), read("other"), fetched()])
         os.environ["API_KEY"] = os.environ["OWNER"]
+        boto3.setup_default_session(region_name="eu-north-1")
         assume_role()
         report("second", [read("resource"), read("other"), fetched()])
+        report("region", boto3.client("s3").meta.region_name)
         release()
+        report("region after release", boto3.client("s3").meta.region_name)
         """,
     )
 
     found = reported(done)
     assert found["first"] == ["1,one", "AccessDenied", ["1,one", "AccessDenied"]]
     assert found["second"] == ["AccessDenied", "4,four", ["AccessDenied", "4,four"]]
+    assert found["region"] == found["region after release"] == "eu-north-1"
 
 
 def test_release_puts_back_what_was_there_unless_somebody_else_wrote(site: Deployment, tmp_path: Path) -> None:
@@ -168,7 +159,8 @@ def test_release_puts_back_what_was_there_unless_somebody_else_wrote(site: Deplo
         {**_variables(site, site.scientist), **before},
         """
         def ours():
-            names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "HOPS_CREDENTIALS_ISSUED"]
+            names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "HOPS_CREDENTIALS_ISSUED",
+                     "AWS_CREDENTIAL_EXPIRATION"]
             return {name: os.environ[name] for name in names if name in os.environ}
 
         release()
@@ -185,9 +177,16 @@ def test_release_puts_back_what_was_there_unless_somebody_else_wrote(site: Deplo
     )
 
     found = reported(done)
-    assert found["assumed"] == ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "HOPS_CREDENTIALS_ISSUED"]
+    assert found["assumed"] == [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_CREDENTIAL_EXPIRATION",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "HOPS_CREDENTIALS_ISSUED",
+    ]
     assert found["released"] == [before, None]
-    assert found["kept"] == {**before, "AWS_ACCESS_KEY_ID": "later"}
+    # The rest of the earlier credentials does not come back beside somebody else's key.
+    assert found["kept"] == {"AWS_ACCESS_KEY_ID": "later"}
 
 
 def test_what_is_refused_changes_nothing_and_says_who_can_act(site: Deployment, tmp_path: Path) -> None:
@@ -266,7 +265,7 @@ def test_providers_read_as_a_role_and_leave_everything_else_alone(site: Deployme
     done = python(
         tmp_path,
         {**_variables(site, site.scientist), "READER": site.cloud.resource_reader, "AWS_ENDPOINT_URL_S3": site.s3.endpoint},
-        _READ,
+        READ,
         """
         import s3fs
         before = dict(os.environ)
@@ -293,76 +292,3 @@ def test_providers_read_as_a_role_and_leave_everything_else_alone(site: Deployme
     assert found["unchanged"] == [True, None]
     assert found["refused"] == "ValueError"
     assert site.granted() == granted + 1
-
-
-def test_what_only_sts_takes_reaches_it(site: Deployment, tmp_path: Path) -> None:
-    user = f"arn:aws:iam::{ACCOUNT}:user/of-conditions"
-    wanted = {
-        "sts:ExternalId": "canary-external",
-        "aws:RequestTag/team": "blue",
-        "sts:RoleSessionName": "night-job",
-    }
-    actions = ["sts:AssumeRole", "sts:TagSession"]
-    trust = allow(Principal={"AWS": user}, Action=actions, Condition={"StringEquals": wanted})
-    role = site.cloud.aws.role("of-conditions", trust, reads("resource"))
-    keys = site.cloud.aws.user("of-conditions", allow(Action=actions, Resource=role))
-    done = python(
-        tmp_path,
-        {**keys.variables(), "AWS_REGION": REGION, "AWS_ENDPOINT_URL_STS": site.sts.endpoint, "ROLE": role},
-        """
-        whole = {"external_id": "canary-external", "tags": {"team": "blue"}, "role_session_name": "night-job"}
-        for left_out in whole:
-            asked = {name: value for name, value in whole.items() if name != left_out}
-            report(left_out, outcome(lambda: assume_role(os.environ["ROLE"], **asked))[0])
-        report("whole", outcome(lambda: assume_role(os.environ["ROLE"], **whole).role_arn))
-        """,
-    )
-
-    found = reported(done)
-    refused = dict.fromkeys(("external_id", "tags", "role_session_name"), "RefusedError")
-    assert found == {**refused, "whole": role}
-    assert "canary-external" not in done.stdout + done.stderr
-
-
-def test_behind_the_endpoint_the_profile_that_was_taken_out_is_still_the_base_identity(site: Deployment, tmp_path: Path) -> None:
-    aws = site.cloud.aws
-    user = f"arn:aws:iam::{ACCOUNT}:user/of-direct-python"
-    keys = aws.user("of-direct-python", assumes(role_arn("one-of-python"), role_arn("two-of-python")))
-    one, two = (aws.role(f"{name}-of-python", trusts(user), reads(bucket)) for name, bucket in (("one", "resource"), ("two", "other")))
-    config = tmp_path / "config"
-    config.write_text(f"[profile base]\naws_access_key_id = {keys.access_key_id}\naws_secret_access_key = {keys.secret_access_key}\n")
-    done = python(
-        tmp_path,
-        {
-            "AWS_CONFIG_FILE": str(config),
-            "AWS_PROFILE": "base",
-            "AWS_REGION": REGION,
-            "AWS_ENDPOINT_URL_STS": site.sts.endpoint,
-            "HOPS_CLOUD_ROLES": f"{one},{two}",
-            "S3": site.s3.endpoint,
-        },
-        _READ,
-        """
-        import subprocess
-        roles = get_roles()
-        assume_role(refresh=True)
-        report("first", [os.environ.get("AWS_PROFILE"), read("resource"), read("other")])
-        assume_role(roles[1], refresh=True, policy=json.dumps({"Version": "2012-10-17", "Statement": {
-            "Effect": "Allow", "Action": "s3:*", "Resource": "*"}}))
-        report("second", [current().role_arn, read("resource"), read("other")])
-        child = subprocess.run([sys.executable, "-c", "from hops.credentials_provider import assume_role; assume_role()"],
-                               stderr=subprocess.PIPE, text=True)
-        report("child", child.stderr.splitlines()[-1])
-        release()
-        report("back", os.environ["AWS_PROFILE"])
-        """,
-    )
-
-    found = reported(done)
-    assert found["first"] == [None, "1,one", "AccessDenied"]
-    assert found["second"] == [two, "AccessDenied", "4,four"]
-    # The child finds credentials that its parent was issued, and does not assume a role with those.
-    assert "this process has no base identity of its own" in str(found["child"])
-    assert found["back"] == "base"
-    assert keys.secret_access_key not in done.stdout + done.stderr
-    assert leaks(site.secrets(), tmp_path, done.stdout, done.stderr) == []

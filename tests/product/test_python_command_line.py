@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -66,7 +67,7 @@ def test_exec_gives_the_role_to_one_command_and_ends_as_it_ends(site: Deployment
     assert command(tmp_path, variables, "exec", "--refresh", "--", "sh", "-c", "kill -9 $$").returncode == 128 + 9
     missing = command(tmp_path, variables, "exec", "--", "no-such-command")
     assert [missing.returncode, missing.stderr] == [
-        1,
+        127,
         'hops-credentials: "no-such-command" cannot be started: No such file or directory (os error 2)\n',
     ]
     assert leaks(site.secrets(), tmp_path, done.stdout, done.stderr) == []
@@ -209,3 +210,15 @@ def test_help_teaches() -> None:
     done = run([PROGRAM, "--help"], {"PATH": os.environ["PATH"]}, ROOT, 30)
     for lesson in ("REST_ENDPOINT", "exec --role 2 --refresh", "credential_process = hops-credentials process", "Exit codes: 0 done"):
         assert lesson in done.stdout
+
+
+def test_a_signal_that_was_ignored_at_the_start_stays_ignored(site: Deployment, tmp_path: Path) -> None:
+    def ignored(trap: str) -> int:
+        script = f"{trap} exec {PROGRAM} exec -- grep SigIgn /proc/self/status"
+        done = run(["sh", "-c", script], environment(tmp_path / "home", **site.variables(site.scientist)), tmp_path)
+        assert done.returncode == 0, done.stderr
+        return int(done.stdout.split()[1], 16) & (1 << signal.SIGINT - 1)
+
+    # A shell ignores SIGINT for what it starts in the background.
+    assert ignored("trap '' INT;")
+    assert not ignored("trap - INT;") or signal.getsignal(signal.SIGINT) == signal.SIG_IGN

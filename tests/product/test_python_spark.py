@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from rig import BUILD
 from rig.canary import leaks
 from rig.deployment import Deployment
 from rig.http import Answering, recording, serving
@@ -21,6 +20,8 @@ from tests.programs.python_program import VENV, python, reported, written
 _PROGRAM = """
 from pyspark.sql import SparkSession
 import boto3
+import contextlib
+import threading
 
 where, seconds = sys.argv[1], float(sys.argv[2])
 for name in ("py4j", "hops.credentials_provider"):
@@ -48,11 +49,35 @@ def is_one_holder():
         time.sleep(0.1)
     return one
 
+@contextlib.contextmanager
+def one_failing_write():
+    putenv = os.putenv
+
+    def fails(name, value):
+        # A renewal may write meanwhile.
+        if threading.current_thread() is not threading.main_thread():
+            return putenv(name, value)
+        os.putenv = putenv
+        raise OSError(12, "no memory for a variable")
+
+    os.putenv = fails
+    yield
+
+def session_name():
+    client = boto3.Session().client("sts", endpoint_url=os.environ["S3"], region_name="us-east-1")
+    return client.get_caller_identity()["Arn"].split("/")[-1]
+
+report("jars", context.getConf().get("spark.jars", "").split(","))
 report("no role", outcome(lambda: assume_role("arn:aws:iam::000000000000:role/nobody"))[0::2])
 if where == "class path":
     context._jvm.java.lang.System.setProperty("hopsworks.restendpoint", os.environ["WITHOUT_STS"])
     report("no STS", outcome(assume_role)[0::2])
     context._jvm.java.lang.System.clearProperty("hopsworks.restendpoint")
+    os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.environ["STRANGER"]
+    report("no endpoint", outcome(lambda: assume_role(refresh=True))[0])
+    del os.environ["AWS_SHARED_CREDENTIALS_FILE"]
+    with one_failing_write():
+        report("no write", outcome(lambda: assume_role(role_session_name="unwritten"))[0])
 report("no ARN", outcome(lambda: assume_role("reader"))[0])
 report("unchanged", [in_jvm(), current(), os.environ.get("AWS_ACCESS_KEY_ID")])
 credentials = assume_role(get_role(1))
@@ -61,6 +86,11 @@ report("rows", rows("resource"))
 report("denied", "AccessDenied" in str(outcome(lambda: rows("other"))))
 report("one holder", is_one_holder())
 report("explained", explain("s3a://resource/test.csv"))
+if where == "class path":
+    with one_failing_write():
+        report("no later write", outcome(lambda: assume_role(role_session_name="unwritten"))[0])
+    # Python follows the JVM, which has gone back.
+    report("gone back", [is_one_holder(), session_name() != "unwritten"])
 
 failed, end = [], time.monotonic() + seconds
 while time.monotonic() < end:
@@ -163,11 +193,15 @@ def runs(site: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     def run(row: Row) -> Run:
         directory = tmp_path_factory.mktemp("spark")
         place = Place.USER if row.jar == "class path" else Place.WHEEL
+        stranger, other = directory / "stranger", directory / "other.jar"
+        stranger.write_text("[default]\naws_access_key_id = AKIASTRANGER\naws_secret_access_key = canary-of-a-profile\n")
+        with zipfile.ZipFile(other, "w") as jar:
+            jar.writestr("of-the-cluster", "")
         with recording(site.cloud.aws.endpoint) as s3, short_lived(site) as short, serving(_WithoutSts) as without_sts:
             used = short if row.seconds else site
-            done = Spark(row.line, 17, s3.endpoint, directory, row.master, place).python(
+            done = Spark(row.line, 17, s3.endpoint, directory, row.master, place, jars=[other]).python(
                 written(directory, row.program),
-                {**used.variables(site.scientist), "S3": s3.endpoint, "WITHOUT_STS": without_sts},
+                {**used.variables(site.scientist), "S3": s3.endpoint, "WITHOUT_STS": without_sts, "STRANGER": str(stranger)},
                 VENV / "bin" / "python",
                 row.jar,
                 str(row.seconds),
@@ -193,6 +227,15 @@ def test_the_role_is_that_of_the_jvm_and_of_python(
     # Its code alone could be that of a refusal.
     assert found.get("no STS", ["UnavailableError", 380001]) == ["UnavailableError", 380001]
     assert found["no ARN"] == "ValueError"
+    # Refused or failed in Python, when the JVM could have had its role already.
+    assert [found.get(name) for name in ("no endpoint", "no write", "no later write")] == (
+        ["NotConfiguredError", "OSError", "OSError"] if row.jar == "class path" else [None] * 3
+    )
+    assert found.get("gone back", [True, True]) == [True, True]
+    jars = found["jars"]
+    assert isinstance(jars, list)
+    assert Path(jars[0]).name == "other.jar"
+    assert ("hops-credentials" in jars[-1]) is (row.jar != "live")
     assert found["unchanged"] == [None, None, None]
     assert found["mode"] == ["environment with Spark", site.cloud.resource_reader]
     assert found["rows"] == [["1", "one"], ["2", "two"], ["3", "three"]]
@@ -265,31 +308,6 @@ def test_a_context_that_cannot_hold_the_role_is_asked_once(site: Deployment, tmp
     )
     assert reported(done) == {"looked again": True, "mode": "environment"}
     assert done.stderr.count("Spark goes on with the credentials it was started with: there is no JVM") == 1
-
-
-def test_a_wheel_without_the_jar_says_so_where_it_is_needed(tmp_path: Path) -> None:
-    """The wheel is the one that `pip install .` builds."""
-    (bare,) = (BUILD / "wheel" / "dev" / "bare").glob("*.whl")
-    packages = tmp_path / "packages"
-    with zipfile.ZipFile(bare) as wheel:
-        wheel.extractall(packages)
-    done = python(
-        tmp_path,
-        {"PYTHONPATH": f"{packages}:{SPARK_3_5.python}:{next(SPARK_3_5.python.glob('lib/py4j-*-src.zip'))}"},
-        """
-        from pyspark.sql import SparkSession
-        report("from", provider.__file__)
-        report("refused", outcome(lambda: configure(SparkSession.builder)))
-        """,
-    )
-    found = reported(done)
-    assert str(found["from"]).startswith(str(packages))
-    assert found["refused"] == [
-        "NotConfiguredError",
-        "this wheel was built without the jar that Spark needs; nothing has changed: build it with `make wheel`, or start Spark with "
-        "--packages io.hops:hops-credentials",
-        0,
-    ]
 
 
 def test_a_client_of_spark_connect_is_told_what_works(site: Deployment, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
-from rig import BUILD
+from rig import BUILD, ROOT
 from rig.deployment import Deployment
 from rig.process import environment, run
 from rig.spark import reports
@@ -17,6 +17,23 @@ from rig.spark import reports
 VENV = BUILD / "python-venv"
 #: The program that the wheel installs.
 PROGRAM = VENV / "bin" / "hops-credentials"
+
+#: Lets a program import `session_tokens`.
+SESSION_TOKENS = {"PYTHONPATH": str(ROOT / "tests" / "programs" / "python")}
+
+#: A program that reads with boto3, by its default session or by a client that is given.
+READ = """
+import boto3
+from botocore.exceptions import ClientError
+
+def read(bucket, client=None):
+    client = client or boto3.client("s3", endpoint_url=os.environ["S3"], region_name="us-east-1")
+    try:
+        return client.get_object(Bucket=bucket, Key="test.csv")["Body"].read().decode().split()[0]
+    except ClientError as refusal:
+        return refusal.response["Error"]["Code"]
+
+"""
 
 _PRELUDE = """\
 import json, logging, os, sys, time

@@ -7,14 +7,16 @@
 //!
 //! Source: Amazon ECS developer guide, "Task IAM role", and AWS SDKs reference guide, "Container credential provider".
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use hops_credentials_core::credentials::Credentials;
 use hops_credentials_core::error::Error;
+use hops_credentials_core::renewal::{self, Clocks};
 use hops_credentials_core::text::{hex, rfc3339};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -22,15 +24,26 @@ use hyper::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderVal
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
+use crate::clocks;
+
 const PATH: &str = "/credentials";
-/// The time for the head of a request, and between two requests of a connection.
-const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// The time for a connection, which carries one request.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
+/// The most connections at a time: each is a file descriptor of the process, which is a user's job.
+const MAX_CONNECTIONS: usize = 64;
+/// The time that the oldest connection has left when the most are open and another one comes. A reader sends its request
+/// at once, so only one that sends nothing is cut off.
+const CROWDED_TIMEOUT: Duration = Duration::from_millis(10);
 /// The wait after an accept that failed, for example because file descriptors ran out.
 const ACCEPT_RETRY_WAIT: Duration = Duration::from_millis(100);
 
@@ -42,12 +55,31 @@ pub struct CredentialsEndpoint {
     url: String,
     token: Zeroizing<String>,
     current: Mutex<Current>,
+    asked_after_end: Notify,
 }
 
 struct Current {
     credentials: Credentials,
+    published: Clocks,
+    valid_for: Duration,
     /// The reason why no newer credentials have come; shown once these have expired.
     last_error: Option<String>,
+}
+
+impl Current {
+    fn new(credentials: Credentials) -> Self {
+        let published = clocks::read();
+        // Python hands over credentials that it has held for a while, without their validity.
+        let valid_for = match credentials.valid_for() {
+            Duration::ZERO => credentials.expiration().duration_since(published.wall).unwrap_or_default(),
+            valid_for => valid_for,
+        };
+        Self { credentials, published, valid_for, last_error: None }
+    }
+
+    fn has_ended(&self, now: Clocks) -> bool {
+        renewal::left(self.published, self.valid_for, self.credentials.expiration(), now).is_zero()
+    }
 }
 
 /// The JSON that readers get.
@@ -127,8 +159,8 @@ impl CredentialsEndpoint {
         let listener = TcpListener::bind(address).map_err(refused)?;
         listener.set_nonblocking(true).map_err(refused)?;
         let url = format!("http://{}{PATH}", listener.local_addr().map_err(refused)?);
-        let current = Mutex::new(Current { credentials, last_error: None });
-        Ok((Arc::new(Self { url, token, current }), listener))
+        let current = Mutex::new(Current::new(credentials));
+        Ok((Arc::new(Self { url, token, current, asked_after_end: Notify::new() }), listener))
     }
 
     /// The URL at which it answers: `http://127.0.0.1:<port>/credentials`.
@@ -143,7 +175,19 @@ impl CredentialsEndpoint {
 
     /// Hands out `credentials` from now on.
     pub fn publish(&self, credentials: Credentials) {
-        *self.current.lock().expect("no holder panics") = Current { credentials, last_error: None };
+        *self.current.lock().expect("no holder panics") = Current::new(credentials);
+    }
+
+    /// Hands out no credentials from now on, because the source said no to their role. `error` must hold no secret.
+    pub fn withdraw(&self, error: String) {
+        let mut current = self.current.lock().expect("no holder panics");
+        current.valid_for = Duration::ZERO;
+        current.last_error = Some(error);
+    }
+
+    /// Waits for a reader that asks when the credentials have ended. One that asked since the last call counts.
+    pub async fn asked_after_end(&self) {
+        self.asked_after_end.notified().await;
     }
 
     /// Notes why no newer credentials have come, for readers that ask after the expiration. `error` must hold no
@@ -152,7 +196,7 @@ impl CredentialsEndpoint {
         self.current.lock().expect("no holder panics").last_error = Some(error);
     }
 
-    fn respond(&self, request: &Request<Incoming>, now: SystemTime) -> Response<Full<Bytes>> {
+    fn respond(&self, request: &Request<Incoming>, now: Clocks) -> Response<Full<Bytes>> {
         if request.uri().path() != PATH {
             return refusal(StatusCode::NOT_FOUND, "NotFound", "there is nothing here");
         }
@@ -170,7 +214,8 @@ impl CredentialsEndpoint {
             );
         }
         let current = self.current.lock().expect("no holder panics");
-        if current.credentials.expiration() <= now {
+        if current.has_ended(now) {
+            self.asked_after_end.notify_one();
             let role = current.credentials.role().map_or("the default role".to_owned(), ToString::to_string);
             let error = current.last_error.as_deref().unwrap_or("no newer ones have come");
             let message = format!("the credentials of {role} have expired: {error}");
@@ -221,24 +266,35 @@ pub async fn serve(endpoint: Arc<CredentialsEndpoint>, listener: TcpListener) ->
         remedy: "raise the limit of open files of this process".to_owned(),
         source: Some(Box::new(source)),
     })?;
+    let mut open = JoinSet::new();
+    let mut by_age: VecDeque<AbortHandle> = VecDeque::new();
     loop {
+        while open.try_join_next().is_some() {}
+        while open.len() >= MAX_CONNECTIONS {
+            if timeout(CROWDED_TIMEOUT, open.join_next()).await.is_err()
+                && let Some(oldest) = by_age.pop_front()
+            {
+                oldest.abort();
+            }
+        }
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(ACCEPT_RETRY_WAIT).await;
             continue;
         };
-        let _ = stream.set_nodelay(true);
-        let endpoint = endpoint.clone();
-        let service = service_fn(move |request: Request<Incoming>| {
-            let response = endpoint.respond(&request, SystemTime::now());
-            async move { Ok::<_, std::convert::Infallible>(response) }
-        });
-        tokio::spawn(
-            http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(REQUEST_HEAD_TIMEOUT)
-                .serve_connection(TokioIo::new(stream), service),
-        );
+        by_age.push_back(open.spawn(answer(endpoint.clone(), stream)));
+        by_age.retain(|connection| !connection.is_finished());
     }
+}
+
+/// Answers one request.
+async fn answer(endpoint: Arc<CredentialsEndpoint>, stream: TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let response = endpoint.respond(&request, clocks::read());
+        async move { Ok::<_, std::convert::Infallible>(response) }
+    });
+    let served = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service);
+    let _ = timeout(CONNECTION_TIMEOUT, served).await;
 }
 
 fn json(credentials: &Credentials) -> String {
@@ -261,6 +317,8 @@ fn with_body(status: StatusCode, body: &[u8]) -> Response<Full<Bytes>> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
     fn credentials() -> Credentials {

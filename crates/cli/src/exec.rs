@@ -1,7 +1,7 @@
 //! `exec`: one command with the credentials of a role.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus};
 
@@ -11,13 +11,15 @@ use hops_credentials_core::blocking::block_on;
 use hops_credentials_core::settings::Settings;
 use hops_credentials_core::source::Source;
 use hops_credentials_core::variables::{self, Change};
-use tokio::signal::unix::{SignalKind, signal};
+use rustix::io::Errno;
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
+use crate::ask::{aloud, ask};
 use crate::credentials_endpoint::ANY_PORT;
 use crate::output::{Failure, say};
 use crate::renewing_endpoint::RenewingEndpoint;
 use crate::role_option::RoleOption;
-use crate::token_file::TokenFile;
+use crate::signals;
 
 /// Run a command whose AWS SDKs find the credentials of a role
 #[derive(Debug, Args)]
@@ -38,10 +40,9 @@ pub(crate) fn run(settings: &Settings, exec: &Exec) -> Result<(), Failure> {
     if exec.refresh {
         run_with_endpoint(settings, exec, command)
     } else {
-        let (option, environment) = (&exec.option, Environment::now(&[]));
-        let credentials = Source::ask(settings, &environment, say, async |source| {
-            source.assume_role(&option.to_request(source).await?).await
-        })?;
+        let option = &exec.option;
+        let credentials = ask(settings, async |source| source.assume_role(&option.to_request(source).await?).await)?;
+        let environment = Environment::now(&[]);
         let effects = block_on(async { Ok(variables::for_credentials(&credentials, &environment).await) })?;
         effects.warnings.iter().for_each(say);
         change_environment(&mut command, &effects.changes);
@@ -54,12 +55,11 @@ fn run_with_endpoint(settings: &Settings, exec: &Exec, mut command: Command) -> 
     let status = block_on(async {
         let environment = Environment::now(&[]);
         let source = Source::from_settings(settings, &environment)?;
-        let request = exec.option.to_request(&source).await?;
+        let request = aloud(exec.option.to_request(&source)).await?;
         let renewing = RenewingEndpoint::start(source, request, ANY_PORT).await?;
         let endpoint = renewing.endpoint();
-        let token_file = TokenFile::create(&endpoint)?;
-        let (url, token) = (endpoint.url(), endpoint.token());
-        let effects = variables::for_endpoint(url, token, token_file.path(), &environment).await?;
+        let (url, token, token_path) = (endpoint.url(), endpoint.token(), renewing.token_path());
+        let effects = variables::for_endpoint(url, token, &token_path, &environment).await?;
         effects.warnings.iter().for_each(say);
         change_environment(&mut command, &effects.changes);
         let serving = tokio::spawn(renewing.run());
@@ -76,24 +76,24 @@ fn run_with_endpoint(settings: &Settings, exec: &Exec, mut command: Command) -> 
     }
 }
 
-/// Runs the command to its end. Signals of a terminal reach it directly; SIGTERM and SIGHUP to this process are passed
-/// on.
+/// Runs the command to its end, and passes on the signals that reach this process meanwhile.
 async fn run_to_end(command: &mut Command) -> io::Result<ExitStatus> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
-    let _interrupt = signal(SignalKind::interrupt())?;
-    let _quit = signal(SignalKind::quit())?;
+    let mut signals = signals::for_command()?;
     let mut child = command.spawn()?;
     let process = child.id();
-    let mut ended = tokio::task::spawn_blocking(move || child.wait());
+    // It is not waited for before the last signal was sent, so its id is not another process's by then.
+    let mut ended = tokio::task::spawn_blocking(move || {
+        let id = i32::try_from(process).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
+        waitid(WaitId::Pid(id), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
+    });
     loop {
-        let signal = tokio::select! {
-            ended = &mut ended => return ended.map_err(io::Error::other)?,
-            _ = terminate.recv() => "-TERM",
-            _ = hang_up.recv() => "-HUP",
-        };
-        // The standard library sends no signals but SIGKILL.
-        let _ = Command::new("kill").args([signal, &process.to_string()]).status();
+        tokio::select! {
+            waited = &mut ended => {
+                waited.map_err(io::Error::other)??;
+                return child.wait();
+            }
+            Some(signal) = signals.recv() => signals::send(signal, process),
+        }
     }
 }
 
@@ -106,7 +106,10 @@ fn change_environment(command: &mut Command, changes: &[Change]) {
     }
 }
 
+/// Says why the command did not start.
+///
+/// Source of the codes: POSIX, Shell Command Language, "Exit Status for Commands".
 fn report_not_started(exec: &Exec, error: &io::Error) -> Failure {
     say(format_args!("{:?} cannot be started: {error}", exec.command[0]));
-    Failure::Code(1)
+    Failure::Code(if error.kind() == ErrorKind::NotFound { 127 } else { 126 })
 }

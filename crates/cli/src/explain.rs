@@ -8,5 +8,5 @@ use crate::output::{Failure, print_facts};
 
 pub(crate) fn run(json: bool) -> Result<(), Failure> {
     let found = block_on(variables::explain(&Environment::now(&[])))?;
-    print_facts(&[("found", found)], json)
+    print_facts(&[("found", Some(found))], json)
 }

@@ -8,17 +8,24 @@
 //! | [`credentials_endpoint`] | a container-credentials endpoint on loopback |
 //! | [`token_file`] | the file in which readers find its token |
 //! | `renewing_endpoint` | the same endpoint with a role whose credentials are renewed |
+//! | `clocks` | the clocks of this machine |
+//! | `ask` | a question to the source of roles |
+//! | `kept` | what `process` keeps for programs that start later |
 //! | `runtime_dir` | the directory in which `serve` and `process` of one user meet |
 //! | `private_file` | files that only this user reads and writes |
 //! | `role_option` | the options that name a role and the duration of its session |
+//! | `signals` | the signals that reach this process while it waits for a command |
 //! | `output` | standard output and standard error |
 //! | `roles`, `whoami`, `exec`, `process`, `serve`, `explain`, `doctor`, `env` | a command each |
 
+mod ask;
+mod clocks;
 pub mod credentials_endpoint;
 mod doctor;
 mod env;
 mod exec;
 mod explain;
+mod kept;
 mod output;
 mod private_file;
 mod process;
@@ -27,16 +34,16 @@ mod role_option;
 mod roles;
 mod runtime_dir;
 mod serve;
+mod signals;
 pub mod token_file;
 mod whoami;
 
 use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
-use hops_credentials_core::error::Error;
 use hops_credentials_core::settings::Settings;
 
-use self::output::{Failure, say};
+use self::output::Failure;
 use self::role_option::RoleOption;
 
 /// Temporary AWS credentials for the cloud roles that are mapped to your project.
@@ -62,7 +69,7 @@ use self::role_option::RoleOption;
 ///   credential_process = hops-credentials process --role 1
 ///
 /// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 4 no identity or not configured; `exec` exits with the code
-/// of its command.
+/// of its command, with 127 when there is no such command, and 126 when it cannot be started.
 #[derive(Debug, Parser)]
 #[command(name = "hops-credentials", version, verbatim_doc_comment)]
 struct CommandLine {
@@ -128,18 +135,6 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> i32 {
     match done {
         Ok(()) => 0,
         Err(Failure::Code(code)) => code,
-        Err(Failure::Error(error)) => {
-            say(&error);
-            exit_code(&error)
-        }
-    }
-}
-
-fn exit_code(error: &Error) -> i32 {
-    match error {
-        Error::Unavailable { .. } | Error::BadAnswer { .. } => 1,
-        Error::InvalidArgument { .. } => 2,
-        Error::Refused { .. } => 3,
-        Error::NotConfigured { .. } => 4,
+        Err(Failure::Report(report)) => report.show(line.json),
     }
 }

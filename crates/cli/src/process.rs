@@ -1,37 +1,37 @@
 //! `process`: what a `credential_process` of `~/.aws/config` prints.
 
-use std::fs::File;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use hops_credentials_core::base_identity::{self, Environment, IN_CREDENTIAL_PROCESS};
+use hops_credentials_core::base_identity::{self, IN_CREDENTIAL_PROCESS};
 use hops_credentials_core::blocking::block_on;
 use hops_credentials_core::credentials::Credentials;
 use hops_credentials_core::error::Error;
 use hops_credentials_core::network::loopback_client;
-use hops_credentials_core::renewal;
-use hops_credentials_core::retry::random;
 use hops_credentials_core::settings::Settings;
-use hops_credentials_core::source::Source;
 use hops_credentials_core::text::rfc3339;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::ask::ask;
+use crate::clocks;
 use crate::credentials_endpoint::EndpointCredentials;
-use crate::output::{Failure, print, say};
+use crate::kept::{self, FailedFetch, Kept};
+use crate::output::{Failure, Report, print, say};
 use crate::private_file;
 use crate::role_option::RoleOption;
 use crate::runtime_dir::RuntimeDir;
-use crate::serve::ServedAt;
 
 /// The time that a running `serve` has to answer.
 const SERVE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The time to wait for another program that fetches: longer than a fetch may take.
+const TURN_TIMEOUT: Duration = Duration::from_secs(35);
 
 /// The JSON that an AWS SDK reads.
 ///
 /// Source: AWS SDKs and tools reference guide, "Process credential provider".
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, Clone)]
 #[serde(rename_all = "PascalCase")]
-struct ProcessOutput {
+pub(crate) struct ProcessOutput {
     version: u8,
     access_key_id: String,
     secret_access_key: Zeroizing<String>,
@@ -63,92 +63,107 @@ impl From<EndpointCredentials> for ProcessOutput {
     }
 }
 
-/// An output in a file, for programs that start later.
-#[derive(Serialize, Deserialize)]
-struct CachedOutput {
-    #[serde(rename = "answer")]
-    output: ProcessOutput,
-    /// The instant from which to fetch again, in seconds since 1970.
-    refresh_at: u64,
-    /// The expiration in seconds since 1970.
-    expires_at: u64,
-}
-
-impl CachedOutput {
-    fn new(credentials: &Credentials) -> Self {
-        let refresh_at = SystemTime::now() + renewal::refresh_after(credentials.valid_for(), random());
-        Self {
-            output: credentials.into(),
-            refresh_at: seconds_since_1970(refresh_at),
-            expires_at: seconds_since_1970(credentials.expiration()),
-        }
-    }
-}
-
 pub(crate) fn run(settings: &Settings, option: &RoleOption) -> Result<(), Failure> {
     if std::env::var_os(IN_CREDENTIAL_PROCESS).is_some() {
-        return Err(Failure::Error(Error::NotConfigured {
+        return Err(Failure::from(Error::NotConfigured {
             problem: base_identity::ITS_OWN_BASE.to_owned(),
             remedy: base_identity::NAME_THE_BASE.to_owned(),
             source: None,
         }));
     }
-    let Some(runtime_dir) = RuntimeDir::open(settings, option) else {
-        return print_output(&ProcessOutput::from(&fetch(settings, option)?));
-    };
-    if let Some(output) = ask_running_serve(&runtime_dir) {
-        return print_output(&output);
-    }
-    // Programs that start together wait here for the one that fetches.
-    let lock = private_file::open_lock(&runtime_dir.lock());
-    let _held: Option<File> = lock.ok().filter(|lock| lock.lock().is_ok());
-    let cached = std::fs::read(runtime_dir.cache()).ok().map(Zeroizing::new);
-    let cached: Option<CachedOutput> = cached.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    let now = seconds_since_1970(SystemTime::now());
-    if let Some(cached) = &cached
-        && now < cached.refresh_at
-    {
-        return print_output(&cached.output);
-    }
-    match (fetch(settings, option), cached) {
-        (Ok(credentials), _) => {
-            let fetched = CachedOutput::new(&credentials);
-            let text = Zeroizing::new(serde_json::to_string(&fetched).expect("texts and numbers are JSON"));
-            // Without the file the next call fetches again.
-            let _ = private_file::replace(&runtime_dir.cache(), text.as_bytes());
-            print_output(&fetched.output)
-        }
-        // A failed fetch leaves valid credentials in use.
-        (Err(error), Some(cached)) if error.is_retryable() && now + 1 < cached.expires_at => {
-            print_output(&cached.output)
-        }
-        (Err(error), _) => Err(error.into()),
+    match RuntimeDir::open(settings, option) {
+        None => print_output(&ProcessOutput::from(&fetch(settings, option)?)),
+        Some(runtime_dir) => match ask_running_serve(&runtime_dir) {
+            Some(output) => print_output(&output),
+            None => print_output(&kept_or_fetched(settings, option, &runtime_dir)?),
+        },
     }
 }
 
+/// Programs that start together wait for the one that fetches, and nobody waits while what is kept is good.
+fn kept_or_fetched(
+    settings: &Settings,
+    option: &RoleOption,
+    runtime_dir: &RuntimeDir,
+) -> Result<ProcessOutput, Failure> {
+    let begin = clocks::read();
+    let kept = Kept::read(&runtime_dir.cache(), begin);
+    if let Some(kept) = kept.as_ref().filter(|kept| !kept.is_due(begin)) {
+        return Ok(kept.output.clone());
+    }
+    let limit = if kept.is_some() { Duration::ZERO } else { TURN_TIMEOUT };
+    let _turn = match private_file::lock_within(&runtime_dir.lock(), limit) {
+        Some(turn) => turn,
+        None => return kept.map(|kept| kept.output).ok_or_else(no_turn),
+    };
+    let now = clocks::read();
+    let kept = Kept::read(&runtime_dir.cache(), now);
+    if let Some(kept) = kept.as_ref().filter(|kept| !kept.is_due(now)) {
+        return Ok(kept.output.clone());
+    }
+    if let (None, Some(report)) = (&kept, FailedFetch::read(&runtime_dir.failure(), begin, now)) {
+        return Err(Failure::Report(report));
+    }
+    fetched(settings, option, runtime_dir, kept)
+}
+
+/// Fetches and keeps. What was kept is used to its end when that fails, unless the source said no to the role.
+fn fetched(
+    settings: &Settings,
+    option: &RoleOption,
+    runtime_dir: &RuntimeDir,
+    kept: Option<Kept>,
+) -> Result<ProcessOutput, Failure> {
+    let error = match fetch(settings, option) {
+        Ok(credentials) => {
+            let kept = Kept::new(&credentials, clocks::read());
+            kept::write(&runtime_dir.cache(), &kept);
+            let _ = std::fs::remove_file(runtime_dir.failure());
+            return Ok(kept.output);
+        }
+        Err(error) => error,
+    };
+    let now = clocks::read();
+    if error.withdraws() {
+        let _ = std::fs::remove_file(runtime_dir.cache());
+    } else if let Some(mut kept) = kept.filter(|kept| !kept.left(now).is_zero()) {
+        say(format_args!("renewing fails, the credentials end in {} s: {error}", kept.left(now).as_secs()));
+        kept.note_failure(now);
+        kept::write(&runtime_dir.cache(), &kept);
+        return Ok(kept.output);
+    }
+    kept::write(&runtime_dir.failure(), &FailedFetch::new(Report::from(&error), now));
+    Err(error.into())
+}
+
 fn fetch(settings: &Settings, option: &RoleOption) -> Result<Credentials, Error> {
-    Source::ask(settings, &Environment::now(&[]), say, async |source| {
-        source.assume_role(&option.to_request(source).await?).await
+    ask(settings, async |source| source.assume_role(&option.to_request(source).await?).await)
+}
+
+fn no_turn() -> Failure {
+    Failure::from(Error::Unavailable {
+        attempted: "waiting for another hops-credentials process that fetches the same credentials".to_owned(),
+        code: 0,
+        problem: format!("it has not ended within {} s", TURN_TIMEOUT.as_secs()),
+        remedy: "try again".to_owned(),
+        source: None,
     })
 }
 
 /// Asks a running `serve` for the same role; `None` when no `serve` runs or answers in time.
 fn ask_running_serve(runtime_dir: &RuntimeDir) -> Option<ProcessOutput> {
-    let served_at: ServedAt = serde_json::from_slice(&std::fs::read(runtime_dir.announcement()).ok()?).ok()?;
-    let credentials = block_on(async {
-        let request = loopback_client(SERVE_TIMEOUT)?.get(served_at.url);
-        let request = request.header("authorization", served_at.token.as_str());
-        let body = async { request.send().await?.error_for_status()?.json::<EndpointCredentials>().await };
-        Ok(body.await.ok())
-    });
-    credentials.ok()?.map(Into::into)
+    runtime_dir.running().into_iter().find_map(|served_at| {
+        let credentials = block_on(async {
+            let request = loopback_client(SERVE_TIMEOUT)?.get(served_at.url);
+            let request = request.header("authorization", served_at.token.as_str());
+            let body = async { request.send().await?.error_for_status()?.json::<EndpointCredentials>().await };
+            Ok(body.await.ok())
+        });
+        credentials.ok()?.map(Into::into)
+    })
 }
 
 fn print_output(output: &ProcessOutput) -> Result<(), Failure> {
     let text = Zeroizing::new(serde_json::to_string(output).expect("texts are JSON"));
     print(&text)
-}
-
-fn seconds_since_1970(instant: SystemTime) -> u64 {
-    instant.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -1,40 +1,64 @@
 //! An endpoint whose credentials are renewed in time for as long as a program runs.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use hops_credentials_core::credentials::Credentials;
 use hops_credentials_core::error::Error;
-use hops_credentials_core::renewal;
+use hops_credentials_core::renewal::{self, Clocks};
 use hops_credentials_core::request::AssumeRole;
 use hops_credentials_core::retry::random;
 use hops_credentials_core::source::Source;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep;
 
+use crate::ask::aloud;
+use crate::clocks;
 use crate::credentials_endpoint::{self, CredentialsEndpoint};
 use crate::output::say;
+use crate::token_file::TokenFile;
 
 /// The shortest time between two lines about the same failure.
 const REMINDER_INTERVAL: Duration = Duration::from_secs(300);
 
-/// An endpoint that hands out the credentials of a role and renews them.
+/// An endpoint that hands out the credentials of a role and renews them, and the file of its token.
 pub(crate) struct RenewingEndpoint {
     source: Source,
     request: AssumeRole,
     endpoint: Arc<CredentialsEndpoint>,
+    token_file: TokenFile,
     socket: TcpListener,
+    held: Held,
+}
+
+/// The credentials that are handed out.
+struct Held {
+    answered: Clocks,
     valid_for: Duration,
+    expiration: SystemTime,
+}
+
+impl Held {
+    fn new(credentials: &Credentials) -> Self {
+        Self { answered: clocks::read(), valid_for: credentials.valid_for(), expiration: credentials.expiration() }
+    }
+
+    fn left(&self) -> Duration {
+        renewal::left(self.answered, self.valid_for, self.expiration, clocks::read())
+    }
 }
 
 impl RenewingEndpoint {
     /// Fetches the first credentials and listens.
     pub(crate) async fn start(source: Source, request: AssumeRole, address: SocketAddr) -> Result<Self, Error> {
         let request = AssumeRole { renews: true, ..request };
-        let credentials = source.assume_role(&request).await?;
+        let credentials = aloud(source.assume_role(&request)).await?;
         source.take_warnings().into_iter().for_each(say);
-        let valid_for = credentials.valid_for();
+        let held = Held::new(&credentials);
         let (endpoint, socket) = CredentialsEndpoint::bind_to(address, credentials)?;
-        Ok(Self { source, request, endpoint, socket, valid_for })
+        let token_file = TokenFile::create(&endpoint)?;
+        Ok(Self { source, request, endpoint, token_file, socket, held })
     }
 
     /// The endpoint that readers ask.
@@ -42,30 +66,41 @@ impl RenewingEndpoint {
         self.endpoint.clone()
     }
 
+    /// The path of the file in which readers find its token.
+    pub(crate) fn token_path(&self) -> PathBuf {
+        self.token_file.path().to_owned()
+    }
+
     /// Answers and renews until the future is dropped.
     pub(crate) async fn run(self) -> Result<(), Error> {
-        let renewing = renew(self.source, self.request, self.endpoint.clone(), self.valid_for);
+        let renewing = renew(&self.source, &self.request, &self.endpoint, &self.token_file, self.held);
         tokio::select! {
-            ended = credentials_endpoint::serve(self.endpoint, self.socket) => ended,
+            ended = credentials_endpoint::serve(self.endpoint.clone(), self.socket) => ended,
             () = renewing => Ok(()),
         }
     }
 }
 
-async fn renew(source: Source, request: AssumeRole, endpoint: Arc<CredentialsEndpoint>, mut valid_for: Duration) {
-    let mut end = Instant::now() + valid_for;
-    let mut due = Instant::now() + renewal::refresh_after(valid_for, random());
+async fn renew(
+    source: &Source,
+    request: &AssumeRole,
+    endpoint: &CredentialsEndpoint,
+    token_file: &TokenFile,
+    mut held: Held,
+) {
     let mut failures: u32 = 0;
-    let mut last_report: Option<Instant> = None;
+    let mut last_try = held.answered;
+    let mut pause = renewal::refresh_after(held.valid_for, random());
+    let mut last_report: Option<Clocks> = None;
     loop {
-        sleep_until(due).await;
-        let fetched = source.assume_role(&request).await;
+        wait_until_due(last_try, pause, held.valid_for, endpoint, token_file).await;
+        let fetched = source.assume_role(request).await;
         source.take_warnings();
         match fetched {
             Ok(credentials) => {
-                valid_for = credentials.valid_for();
-                end = Instant::now() + valid_for;
-                due = Instant::now() + renewal::refresh_after(valid_for, random());
+                held = Held::new(&credentials);
+                last_try = held.answered;
+                pause = renewal::refresh_after(held.valid_for, random());
                 if failures > 0 {
                     say(format_args!("renewed again, access key {}", credentials.access_key_id()));
                 }
@@ -75,13 +110,41 @@ async fn renew(source: Source, request: AssumeRole, endpoint: Arc<CredentialsEnd
             }
             Err(error) => {
                 failures = failures.saturating_add(1);
-                let left = end.saturating_duration_since(Instant::now());
-                if last_report.is_none_or(|last_report| last_report.elapsed() > REMINDER_INTERVAL) {
-                    say(format_args!("renewing fails, the credentials end in {} s: {error}", left.as_secs()));
-                    last_report = Some(Instant::now());
+                last_try = clocks::read();
+                if last_report.is_none_or(|report| renewal::due(report, REMINDER_INTERVAL, last_try).is_zero()) {
+                    say(format_args!("renewing fails, the credentials end in {} s: {error}", held.left().as_secs()));
+                    last_report = Some(last_try);
                 }
-                endpoint.note(error.to_string());
-                due = Instant::now() + renewal::retry_after(failures, left, valid_for, random());
+                if error.withdraws() {
+                    endpoint.withdraw(error.to_string());
+                } else {
+                    endpoint.note(error.to_string());
+                }
+                pause = renewal::retry_after(failures, held.left(), held.valid_for, random());
+            }
+        }
+    }
+}
+
+/// Waits for the end of a pause, by the clock that says so first. A reader that finds the credentials ended makes it as
+/// short as after a first failure. Looks after the file of the token meanwhile.
+async fn wait_until_due(
+    since: Clocks,
+    mut pause: Duration,
+    valid_for: Duration,
+    endpoint: &CredentialsEndpoint,
+    token_file: &TokenFile,
+) {
+    loop {
+        token_file.restore(endpoint);
+        let wait = renewal::wait(since, pause, clocks::read());
+        if wait.is_zero() {
+            return;
+        }
+        tokio::select! {
+            () = sleep(wait) => {}
+            () = endpoint.asked_after_end() => {
+                pause = pause.min(renewal::retry_after(1, Duration::ZERO, valid_for, random()));
             }
         }
     }

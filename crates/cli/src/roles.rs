@@ -1,14 +1,13 @@
 //! `roles`: the role mappings of the project.
 
-use hops_credentials_core::base_identity::Environment;
 use hops_credentials_core::settings::Settings;
-use hops_credentials_core::source::Source;
 use serde_json::{Value, json};
 
-use crate::output::{Failure, print, say};
+use crate::ask::ask;
+use crate::output::{Failure, print};
 
 pub(crate) fn run(settings: &Settings, json: bool) -> Result<(), Failure> {
-    let mappings = Source::ask(settings, &Environment::now(&[]), say, async |source| source.role_mappings().await)?;
+    let mappings = ask(settings, async |source| source.role_mappings().await)?;
     if json {
         let rows = mappings.iter().map(|mapping| {
             json!({

@@ -3,16 +3,26 @@
 //! It lies in memory and ends with the user's session. We use it only when it belongs to this user and nobody else can
 //! look into it.
 
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hops_credentials_core::base_identity::Environment;
-use hops_credentials_core::settings::{API_KEY, PROJECT_ID, REST_ENDPOINT, ROLES, SECRETS_DIR, Settings};
+use hops_credentials_core::settings::Settings;
+use hops_credentials_core::source::Source;
 use hops_credentials_core::text::hex;
 use ring::digest::{SHA256, digest};
+use rustix::process::geteuid;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
+use crate::credentials_endpoint::{CredentialsEndpoint, random_hex};
+use crate::private_file;
 use crate::role_option::RoleOption;
+
+/// The end of the names of announcements.
+const SERVE: &str = ".serve";
 
 /// The directory, and the name in it of one request by one caller.
 pub(crate) struct RuntimeDir {
@@ -21,10 +31,12 @@ pub(crate) struct RuntimeDir {
 }
 
 impl RuntimeDir {
-    /// Opens the directory, and makes it where there is none; `None` without `XDG_RUNTIME_DIR`, or when the directory
-    /// is not this user's alone.
+    /// Opens the directory, and makes it where there is none; `None` without an absolute `XDG_RUNTIME_DIR`, or when the
+    /// directory is not this user's alone.
+    ///
+    /// Source: XDG Base Directory Specification, which says to ignore a relative path.
     pub(crate) fn open(settings: &Settings, option: &RoleOption) -> Option<Self> {
-        let parent = PathBuf::from(std::env::var_os("XDG_RUNTIME_DIR")?);
+        let parent = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute())?;
         let directory = parent.join("hops-credentials");
         match std::fs::DirBuilder::new().mode(0o700).create(&directory) {
             Ok(()) => {}
@@ -32,14 +44,8 @@ impl RuntimeDir {
             Err(_) => return None,
         }
         let found = std::fs::symlink_metadata(&directory).ok()?;
-        let own = std::fs::metadata("/proc/self").ok()?.uid();
-        let is_private = found.is_dir() && found.uid() == own && found.mode() & 0o077 == 0;
+        let is_private = found.is_dir() && found.uid() == geteuid().as_raw() && found.mode() & 0o077 == 0;
         is_private.then(|| Self { directory, name: name(settings, option) })
-    }
-
-    /// The file in which `serve` says how it is reached.
-    pub(crate) fn announcement(&self) -> PathBuf {
-        self.directory.join(format!("{}.serve", self.name))
     }
 
     /// The file in which `process` keeps credentials.
@@ -47,23 +53,101 @@ impl RuntimeDir {
         self.directory.join(format!("{}.kept", self.name))
     }
 
+    /// The file in which `process` keeps the failure of its last fetch.
+    pub(crate) fn failure(&self) -> PathBuf {
+        self.directory.join(format!("{}.failed", self.name))
+    }
+
     /// The file whose lock one `process` holds while it fetches.
     pub(crate) fn lock(&self) -> PathBuf {
         self.directory.join(format!("{}.lock", self.name))
+    }
+
+    /// Says how a running `serve` is reached, in a file of its own, until the announcement is dropped.
+    ///
+    /// # Errors
+    /// As the system, when the file cannot be written.
+    pub(crate) fn announce(&self, served_at: &ServedAt) -> io::Result<Announcement> {
+        let name = random_hex::<8>().map_err(io::Error::other)?;
+        let (new, path) = [".new", SERVE]
+            .map(|end| format!("{}.{name}{end}", self.name))
+            .map(|name| self.directory.join(name))
+            .into();
+        let mut file = private_file::create(&new)?;
+        file.lock()?;
+        let text = Zeroizing::new(serde_json::to_string(served_at).expect("texts are JSON"));
+        file.write_all(text.as_bytes())?;
+        std::fs::rename(&new, &path)?;
+        Ok(Announcement { path, _lock: file })
+    }
+
+    /// How each running `serve` for the same request is reached. Removes what one left behind that was killed: another
+    /// user may listen at its port by now.
+    pub(crate) fn running(&self) -> Vec<ServedAt> {
+        let Ok(entries) = std::fs::read_dir(&self.directory) else { return Vec::new() };
+        let paths = entries.flatten().filter(|entry| {
+            let name = entry.file_name();
+            name.to_str().is_some_and(|name| name.starts_with(&self.name) && name.ends_with(SERVE))
+        });
+        paths.filter_map(|entry| read_if_running(&entry.path())).collect()
+    }
+}
+
+fn read_if_running(path: &Path) -> Option<ServedAt> {
+    let mut file = File::open(path).ok()?;
+    if file.try_lock_shared().is_ok() {
+        let _ = std::fs::remove_file(path);
+        return None;
+    }
+    let mut text = Zeroizing::new(String::new());
+    file.read_to_string(&mut text).ok()?;
+    let served_at: ServedAt = serde_json::from_str(&text).ok()?;
+    (served_at.network == this_network()).then_some(served_at)
+}
+
+/// The URL and token of a running `serve`, as `process` reads them.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct ServedAt {
+    /// The URL of its endpoint.
+    pub(crate) url: String,
+    /// The token of its endpoint. Secret.
+    pub(crate) token: Zeroizing<String>,
+    /// The id of its process, for people.
+    process: u32,
+    /// The network whose loopback it is on: containers may share the directory and not the network.
+    network: Option<PathBuf>,
+}
+
+impl ServedAt {
+    pub(crate) fn new(endpoint: &CredentialsEndpoint) -> Self {
+        Self {
+            url: endpoint.url().to_owned(),
+            token: Zeroizing::new(endpoint.token().to_owned()),
+            process: std::process::id(),
+            network: this_network(),
+        }
+    }
+}
+
+fn this_network() -> Option<PathBuf> {
+    std::fs::read_link("/proc/self/ns/net").ok()
+}
+
+/// The file by which `process` finds a running `serve`, which holds its lock. It is removed on drop.
+pub(crate) struct Announcement {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Drop for Announcement {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 
 /// A name that differs wherever the credentials could: by who asks, whom, and for what.
 fn name(settings: &Settings, option: &RoleOption) -> String {
-    let mut text = String::new();
-    for setting in [&REST_ENDPOINT, &PROJECT_ID, &API_KEY, &SECRETS_DIR, &ROLES] {
-        text.push_str(&format!("{setting}={:?}\n", settings.get(setting)));
-    }
-    if settings.get(&REST_ENDPOINT).is_none() {
-        for (name, value) in Environment::now(&[]).saved() {
-            text.push_str(&format!("{name}={:?}\n", value.as_str()));
-        }
-    }
-    text.push_str(&format!("{option:?}"));
+    let caller = Source::caller(settings, &Environment::now(&[]));
+    let text = Zeroizing::new(format!("{}{option:?}", caller.as_str()));
     hex(&digest(&SHA256, text.as_bytes()).as_ref()[..16])
 }

@@ -1,7 +1,7 @@
 //! `serve`: the endpoint for other programs of the same user.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::Args;
 use hops_credentials_core::base_identity::CONTAINER_TOKEN;
@@ -11,18 +11,15 @@ use hops_credentials_core::error::Error;
 use hops_credentials_core::settings::Settings;
 use hops_credentials_core::source::Source;
 use hops_credentials_core::variables::{self, Change};
-use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
-use zeroize::Zeroizing;
 
-use crate::credentials_endpoint::{ANY_PORT, CredentialsEndpoint};
+use crate::ask::aloud;
+use crate::credentials_endpoint::ANY_PORT;
 use crate::output::{Failure, print, say, shell_commands};
-use crate::private_file;
 use crate::renewing_endpoint::RenewingEndpoint;
 use crate::role_option::RoleOption;
-use crate::runtime_dir::RuntimeDir;
-use crate::token_file::TokenFile;
+use crate::runtime_dir::{RuntimeDir, ServedAt};
+use crate::signals;
 
 /// Serve the credentials of a role to programs on this machine, until SIGTERM
 ///
@@ -37,53 +34,37 @@ pub(crate) struct Serve {
     listen: SocketAddr,
 }
 
-/// The URL and token of a running `serve`, as `process` reads them.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct ServedAt {
-    /// The URL of its endpoint.
-    pub(crate) url: String,
-    /// The token of its endpoint. Secret.
-    pub(crate) token: Zeroizing<String>,
-}
-
 pub(crate) fn run(settings: &Settings, serve: &Serve, json: bool) -> Result<(), Failure> {
     block_on(async {
         let environment = Environment::now(&[]);
         let source = Source::from_settings(settings, &environment)?;
-        let request = serve.option.to_request(&source).await?;
-        let no_signals = |source: std::io::Error| Error::Unavailable {
+        let request = aloud(serve.option.to_request(&source)).await?;
+        let mut end = signals::that_end().map_err(|source| Error::Unavailable {
             attempted: "starting to serve".to_owned(),
             code: 0,
             problem: source.to_string(),
             remedy: "try again".to_owned(),
             source: Some(Box::new(source)),
-        };
-        let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+        })?;
         let renewing = RenewingEndpoint::start(source, request, serve.listen).await?;
-        let endpoint = renewing.endpoint();
-        let token_file = TokenFile::create(&endpoint)?;
+        let (endpoint, token_path) = (renewing.endpoint(), renewing.token_path());
         let (url, token) = (endpoint.url(), endpoint.token());
-        let effects = variables::for_endpoint(url, token, token_file.path(), &environment).await?;
+        let effects = variables::for_endpoint(url, token, &token_path, &environment).await?;
         effects.warnings.iter().for_each(say);
+        // Without it `process` fetches by itself.
         let _announcement = RuntimeDir::open(settings, &serve.option)
-            .map(|runtime_dir| Announcement::write(runtime_dir.announcement(), &endpoint));
+            .and_then(|runtime_dir| runtime_dir.announce(&ServedAt::new(&endpoint)).ok());
         let text = if json {
-            json!({ "url": endpoint.url(), "tokenFile": token_file.path() }).to_string()
+            json!({ "url": endpoint.url(), "tokenFile": token_path }).to_string()
         } else {
-            format!(
-                "listening on {}\n{}",
-                endpoint.url(),
-                shell_commands_of_reader(&effects.changes, token_file.path())
-            )
+            format!("listening on {}\n{}", endpoint.url(), shell_commands_of_reader(&effects.changes, &token_path))
         };
         if print(&text).is_err() {
             return Ok(());
         }
         tokio::select! {
             ended = renewing.run() => ended,
-            _ = terminate.recv() => Ok(()),
-            _ = interrupt.recv() => Ok(()),
+            _ = end.recv() => Ok(()),
         }
     })
     .map_err(Failure::from)
@@ -94,23 +75,4 @@ pub(crate) fn run(settings: &Settings, serve: &Serve, json: bool) -> Result<(), 
 fn shell_commands_of_reader(changes: &[Change], token_file: &Path) -> String {
     let others: Vec<Change> = changes.iter().filter(|(name, _)| *name != CONTAINER_TOKEN).cloned().collect();
     format!("{}\nexport {CONTAINER_TOKEN}=\"$(cat '{}')\"", shell_commands(&others), token_file.display())
-}
-
-/// The file by which `process` finds a running `serve`. It is removed on drop.
-struct Announcement(PathBuf);
-
-impl Announcement {
-    fn write(path: PathBuf, endpoint: &CredentialsEndpoint) -> Self {
-        let served_at = ServedAt { url: endpoint.url().to_owned(), token: Zeroizing::new(endpoint.token().to_owned()) };
-        let text = Zeroizing::new(serde_json::to_string(&served_at).expect("texts are JSON"));
-        // Without the file `process` fetches by itself.
-        let _ = private_file::replace(&path, text.as_bytes());
-        Self(path)
-    }
-}
-
-impl Drop for Announcement {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
 }

@@ -16,15 +16,16 @@ pub struct TokenFile {
 }
 
 impl TokenFile {
-    /// Writes the token under a name that nobody can guess, into the first directory that can be written: the user's own
-    /// in memory (`XDG_RUNTIME_DIR`), that of temporary files (`TMPDIR`), `/tmp`, `/var/tmp`.
+    /// Writes the token under a name that nobody can guess, into the first directory that can be written: that of
+    /// temporary files (`TMPDIR`), `/tmp`, `/var/tmp`, the user's own (`XDG_RUNTIME_DIR`), which the system empties when
+    /// the user logs out although programs go on.
     ///
     /// # Errors
     /// [`Error::NotConfigured`] when none of them can be written.
     pub fn create(endpoint: &CredentialsEndpoint) -> Result<Self, Error> {
-        let in_memory = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
+        let of_login = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
         let temporary = [std::env::temp_dir(), "/tmp".into(), "/var/tmp".into()];
-        Self::create_in_first(endpoint, in_memory.into_iter().chain(temporary))
+        Self::create_in_first(endpoint, temporary.into_iter().chain(of_login))
     }
 
     /// As [`TokenFile::create`], into the first of these directories that can be written. There is at least one.
@@ -54,6 +55,14 @@ impl TokenFile {
         Ok(Self { path, process: std::process::id() })
     }
 
+    /// Writes the token again where somebody has removed the file, as services that clean up do.
+    pub fn restore(&self, endpoint: &CredentialsEndpoint) {
+        if !self.path.exists() {
+            // Readers say what keeps them from reading it.
+            let _ = write_token(&self.path, endpoint);
+        }
+    }
+
     /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
@@ -77,7 +86,7 @@ fn write_token(path: &Path, endpoint: &CredentialsEndpoint) -> io::Result<()> {
 fn unwritten(path: &Path, source: io::Error) -> Error {
     Error::NotConfigured {
         problem: format!("the token of the endpoint cannot be written to {}: {source}", path.display()),
-        remedy: "point XDG_RUNTIME_DIR or TMPDIR to a directory of yours".to_owned(),
+        remedy: "point TMPDIR to a directory of yours".to_owned(),
         source: Some(Box::new(source)),
     }
 }
@@ -123,9 +132,6 @@ mod tests {
         std::fs::remove_dir(&own).expect("the file is gone");
         let neither = TokenFile::create_in_first(&endpoint, ["/proc".into(), "/sys".into()]).expect_err("the system's");
         assert!(neither.to_string().starts_with("the token of the endpoint cannot be written to /proc: "), "{neither}");
-        assert!(
-            neither.to_string().ends_with("; point XDG_RUNTIME_DIR or TMPDIR to a directory of yours"),
-            "{neither}"
-        );
+        assert!(neither.to_string().ends_with("; point TMPDIR to a directory of yours"), "{neither}");
     }
 }

@@ -39,7 +39,7 @@ pub(crate) use self::error::timed_out;
 use self::metadata::Metadata;
 pub(crate) use self::places::{Place, places};
 pub use self::process::{IN_CREDENTIAL_PROCESS, ITS_OWN_BASE, NAME_THE_BASE};
-pub(crate) use self::profile::{Profiles, boto_file_with_credentials, default_profile_with_credentials};
+pub(crate) use self::profile::{Profiles, boto_file_with_credentials, default_profile_with_credentials, profile_files};
 pub use self::provider::BaseProvider;
 use crate::error::Error;
 use crate::network::CONNECT_TIMEOUT;

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use self::address::ServerAddress;
 use self::answer::{Answer, Exchange};
+pub(crate) use self::login::login;
 use self::login::{Login, Logins};
 use crate::credentials::{Credentials, MIN_VALID_FOR, is_legible};
 use crate::error::Error;

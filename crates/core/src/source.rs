@@ -5,15 +5,19 @@
 
 use std::fmt;
 
-use crate::base_identity::Environment;
+use zeroize::Zeroizing;
+
+use crate::base_identity::{Environment, profile_files};
 use crate::blocking::block_on;
 use crate::credentials::Credentials;
 use crate::direct::Direct;
 use crate::error::Error;
-use crate::hopsworks::{Hopsworks, check_supported};
+use crate::hopsworks::{self, Hopsworks, check_supported};
 use crate::request::{AssumeRole, SessionName};
 use crate::role::RoleMapping;
-use crate::settings::{REST_ENDPOINT, Settings};
+use crate::settings::{
+    APPLICATION_NAME, HADOOP_USER_NAME, PROJECT_ID, PROJECT_NAME, REST_ENDPOINT, ROLES, Settings, USER_NAME,
+};
 
 /// The source of role mappings and credentials.
 #[derive(Debug)]
@@ -54,6 +58,27 @@ impl Source {
             source.take_warnings().into_iter().for_each(warn);
             answer
         })
+    }
+
+    /// Everything that decides who asks, whom, and in whose name: where two texts are equal, one caller may use what the
+    /// other one got. It is different, too, where a file that decides has been rewritten meanwhile. Secret.
+    pub fn caller(settings: &Settings, environment: &Environment) -> Zeroizing<String> {
+        let mut text = Zeroizing::new(String::new());
+        let deciding =
+            [&REST_ENDPOINT, &PROJECT_ID, &PROJECT_NAME, &ROLES, &HADOOP_USER_NAME, &USER_NAME, &APPLICATION_NAME];
+        for setting in deciding {
+            text.push_str(&format!("{setting}={:?}\n", settings.get(setting)));
+        }
+        match settings.get(&REST_ENDPOINT) {
+            Some(_) => text.push_str(&hopsworks::login(settings)),
+            None => {
+                for (name, value) in environment.saved() {
+                    text.push_str(&Zeroizing::new(format!("{name}={:?}\n", value.as_str())));
+                }
+                text.push_str(&profile_files(environment));
+            }
+        }
+        text
     }
 
     /// Lists all role mappings, in the order of their ids. The service decides which of them the caller may assume.

@@ -6,12 +6,13 @@
 //! under the same lock.
 
 mod endpoint;
+mod environment;
 
 use std::error::Error as StdError;
 use std::ffi::OsString;
-use std::io::{PipeReader, pipe};
+use std::io::{PipeReader, PipeWriter, Write, pipe};
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, SystemTime};
 
@@ -21,12 +22,12 @@ use hops_credentials_core::blocking::block_on;
 use hops_credentials_core::credentials::Credentials;
 use hops_credentials_core::doctor;
 use hops_credentials_core::error::Error;
-use hops_credentials_core::renewal;
+use hops_credentials_core::renewal::{self, Clocks};
 use hops_credentials_core::request::{AssumeRole, Extras, SessionDuration};
 use hops_credentials_core::role::RoleMapping;
 use hops_credentials_core::settings::Settings;
 use hops_credentials_core::source::Source;
-use hops_credentials_core::variables::{self, Change, Written};
+use hops_credentials_core::variables;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
@@ -37,16 +38,18 @@ mod _native {
     #[pymodule_export]
     use super::endpoint::Endpoint;
     #[pymodule_export]
+    use super::environment::{Plan, plan_credentials, plan_release, plan_renewal, values_before};
+    #[pymodule_export]
     use super::{
-        Call, assume_role, command_line, examine, explain, note_written, refresh_after, retry_after, role_mapping,
-        role_mappings, variables_for_credentials,
+        Call, assume_role, command_line, due, examine, explain, left, refresh_after, retry_after, role_mapping,
+        role_mappings, wait,
     };
 }
 
 /// A question under way. The caller waits until its descriptor is readable, then takes the result.
 #[pyclass(frozen, module = "hops.credentials_provider._native")]
 struct Call {
-    ended: PipeReader,
+    ended: Arc<PipeReader>,
     thread: Mutex<Option<JoinHandle<Outcome>>>,
 }
 
@@ -72,17 +75,33 @@ impl Call {
     }
 
     fn begin_job(job: impl FnOnce(&Settings, &Environment) -> Outcome + Send + 'static) -> PyResult<Self> {
-        // Read with the lock held, under which this package writes.
-        let environment = base();
+        // Read with the lock held under which this package writes.
+        let environment = environment::base();
         let settings = Settings::from_environment();
-        let (ended, end) = pipe()?;
+        let (ended, writer) = pipe()?;
+        let ended = Arc::new(ended);
+        let end = End { writer, _reader: ended.clone() };
         let ask = move || {
-            // Closes when the thread ends, however it ends.
             let _end = end;
             job(&settings, &environment)
         };
         let thread = Builder::new().name("hops-credentials".to_owned()).spawn(ask)?;
         Ok(Self { ended, thread: Mutex::new(Some(thread)) })
+    }
+}
+
+/// Tells who waits for a call that its thread ends, also when it panics: by a byte. The end of the pipe would tell them
+/// nothing while a child that was forked meanwhile holds a copy of it.
+struct End {
+    writer: PipeWriter,
+    /// Where nobody waits any longer, writing would raise SIGPIPE.
+    _reader: Arc<PipeReader>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        // An empty pipe takes a byte.
+        let _ = self.writer.write_all(&[1]);
     }
 }
 
@@ -230,48 +249,43 @@ fn retry_after(failures: u32, left: f64, valid_for: f64, chance: f64) -> f64 {
     renewal::retry_after(failures, seconds(left), seconds(valid_for), chance).as_secs_f64()
 }
 
-/// Returns the variables by which readers find the credentials themselves: name and value; None removes it.
+/// Returns the seconds until `span` has passed since `since`.
 #[pyfunction]
-fn variables_for_credentials(
-    py: Python<'_>,
-    access_key_id: String,
-    secret_access_key: String,
-    session_token: String,
-    expiration: f64,
-) -> PyResult<Vec<(&'static str, Option<String>)>> {
-    let credentials = credentials(access_key_id, secret_access_key, session_token, expiration, None);
-    let effects = block_on(async { Ok(variables::for_credentials(&credentials, &base()).await) });
-    Ok(plain(effects.map_err(|error| exception(py, &error))?.changes))
+fn due(since: (f64, f64), span: f64, now: (f64, f64)) -> f64 {
+    renewal::due(clocks(since), seconds(span), clocks(now)).as_secs_f64()
 }
 
-/// Takes what this package has written: name, value before and value of ours.
+/// Returns the seconds after which to look again.
 #[pyfunction]
-fn note_written(written: Vec<(String, Option<String>, Option<String>)>) {
-    let written = written.into_iter().filter_map(|(name, before, ours)| Written::new(&name, before, ours));
-    *WRITTEN.lock().expect("no holder panics") = written.collect();
+fn wait(since: (f64, f64), span: f64, now: (f64, f64)) -> f64 {
+    renewal::wait(clocks(since), seconds(span), clocks(now)).as_secs_f64()
 }
 
-static WRITTEN: Mutex<Vec<Written>> = Mutex::new(Vec::new());
-
-/// The variables that decide the base identity. Called with Python's lock held, under which this package writes.
-pub(crate) fn base() -> Environment {
-    Environment::now(&WRITTEN.lock().expect("no holder panics"))
+/// Returns the seconds for which credentials are good.
+#[pyfunction]
+fn left(since: (f64, f64), valid_for: f64, expiration: f64, now: (f64, f64)) -> f64 {
+    renewal::left(clocks(since), seconds(valid_for), instant(expiration), clocks(now)).as_secs_f64()
 }
 
-fn credentials(
+/// Converts one reading of both clocks.
+fn clocks((monotonic, wall): (f64, f64)) -> Clocks {
+    Clocks { monotonic: seconds(monotonic), wall: instant(wall) }
+}
+
+/// Converts seconds since 1970.
+fn instant(since_epoch: f64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + seconds(since_epoch)
+}
+
+fn new_credentials(
     access_key_id: String,
     secret_access_key: String,
     session_token: String,
     expiration: f64,
     role: Option<String>,
 ) -> Credentials {
-    let expiration = SystemTime::UNIX_EPOCH + seconds(expiration);
     let role = role.and_then(|role| role.parse().ok());
-    Credentials::new(access_key_id, secret_access_key, session_token, expiration, Duration::ZERO, role)
-}
-
-fn plain(changes: Vec<Change>) -> Vec<(&'static str, Option<String>)> {
-    changes.into_iter().map(|(name, value)| (name, value.map(|value| value.to_string()))).collect()
+    Credentials::new(access_key_id, secret_access_key, session_token, instant(expiration), Duration::ZERO, role)
 }
 
 /// Converts seconds. A negative number counts as 0.
@@ -286,6 +300,10 @@ fn exception(py: Python<'_>, error: &Error) -> PyErr {
     }
     let exception = new_exception(py, &format!("{}Error", error.kind()), &error.to_string(), error.code());
     exception.set_cause(py, error.source().map(|source| cause(py, source)));
+    if error.withdraws() {
+        // The attribute has a default, which stays if this fails.
+        let _ = exception.value(py).setattr("_withdraws", true);
+    }
     exception
 }
 

@@ -20,7 +20,7 @@ from ._credentials import Credentials
 from ._errors import BadAnswerError, CloudCredentialError, NotConfiguredError, RefusedError, UnavailableError
 from ._readers import boto3_session, polars_credential_provider, storage_options
 from ._role_mapping import RoleMapping
-from ._source import await_answer, request
+from ._source import ask, request
 
 _Builder = TypeVar("_Builder")
 
@@ -65,10 +65,10 @@ def assume_role(
     to 64 letters, digits and characters of `_+=,.@-`; by default it consists of user and project. `duration_seconds` is 900 to 43200, and
     at most 3600 when AWS chains roles.
 
-    Without `refresh`, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN of this process hold the credentials, and each renewal
-    rewrites them. Every reader takes them; a reader that looks only once (clients of boto3, s3fs) stops after an hour. With `refresh`,
-    readers find an endpoint on loopback, which they ask again by themselves; the environment then holds nothing that some reader would
-    prefer to it.
+    Without `refresh`, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN and AWS_CREDENTIAL_EXPIRATION of this process hold the
+    credentials, and each renewal rewrites them. Every reader takes them; obstore and deltalake look only once, and stop after an hour.
+    With `refresh`, readers find an endpoint on loopback, which they ask again by themselves. In both ways the environment then holds
+    nothing that some reader would prefer.
 
     STS takes `external_id`, `policy`, `policy_arns`, `tags` and `source_identity`; a role-mapping server does not.
 
@@ -89,7 +89,10 @@ def assume_role(
 
 
 def current() -> Credentials | None:
-    """Returns a snapshot of the newest credentials of the role in use; None when no role is in use."""
+    """Returns a snapshot of the newest credentials of the role in use; None when no role is in use.
+
+    Raises RefusedError when the source has said no to the role itself, so that nobody may use its credentials any more.
+    """
     return _role.current()
 
 
@@ -110,10 +113,12 @@ def get_role(role_id: int | str | None = "default") -> str:
         number = None
     else:
         try:
+            if isinstance(role_id, bool):
+                raise TypeError
             number = int(role_id)
         except (TypeError, ValueError):
             raise ValueError(f'invalid role id: {role_id!r} is neither a number nor "default"') from None
-    (mapping,) = await_answer(_native.role_mapping(number))
+    (mapping,) = ask(_native.role_mapping, number)
     return RoleMapping(*mapping).role_arn
 
 
@@ -130,7 +135,7 @@ def get_role_mappings() -> list[RoleMapping]:
 
     Raises CloudCredentialError when there is no answer.
     """
-    return [RoleMapping(*mapping) for mapping in await_answer(_native.role_mappings())]
+    return [RoleMapping(*mapping) for mapping in ask(_native.role_mappings)]
 
 
 def configure(builder: _Builder) -> _Builder:
@@ -151,4 +156,4 @@ def doctor() -> str:
 
     Changes nothing. Takes up to a minute when something does not answer.
     """
-    return _spark.doctor() or str(await_answer(_native.examine())[1])
+    return _spark.doctor() or str(ask(_native.examine)[1])

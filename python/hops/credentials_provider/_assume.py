@@ -7,6 +7,7 @@ import dataclasses
 import os
 import sys
 import threading
+from typing import Any
 
 from . import _environment, _native, _refresher, _spark
 from ._credentials import Credentials, utc_text
@@ -34,13 +35,24 @@ def assume(asked: Request, refresh: bool) -> Credentials:
     """Assumes a role and tells every reader. When it raises, nothing has changed."""
     with state.lock:
         state.assuming += 1
+    # Made and looked at first: once the JVM of a SparkContext holds the role, it is late to find that no endpoint is possible.
+    endpoint = _native.Endpoint() if refresh else None
     try:
+        if endpoint is not None:
+            with state.lock:
+                endpoint.plan()
         source, fetched = _fetch(asked)
         with state.lock:
-            return _use(asked, source, fetched, refresh)
+            try:
+                return _use(asked, source, fetched, endpoint)
+            except BaseException:
+                source.give_way(None if state.role is None else state.role.source)
+                raise
     finally:
         with state.lock:
             state.assuming -= 1
+            if endpoint is not None and (state.role is None or state.role.endpoint is not endpoint):
+                endpoint.close()
 
 
 def release() -> None:
@@ -52,11 +64,11 @@ def release() -> None:
             return
         role.source.release()
         state.role = None
-        _environment.release()
+        state.wake(role)
+        _environment.apply(_native.plan_release())
         if role.endpoint is not None:
             role.endpoint.close()
         _forget_cached_sessions()
-        state.changed.notify_all()
 
 
 def _fetch(asked: Request) -> tuple[Source, Fetched]:
@@ -90,26 +102,27 @@ def _fetch_from_source(asked: Request) -> tuple[Source, Fetched]:
     return native, native.fetch()
 
 
-def _use(asked: Request, source: Source, fetched: Fetched, refresh: bool) -> Credentials:
+def _use(asked: Request, source: Source, fetched: Fetched, made: _native.Endpoint | None) -> Credentials:
     before = state.role
     # Readers that ask an endpoint of this process go on asking there, so it stays.
     own = before.endpoint if before is not None and before.source.serves_endpoint else None
-    endpoint = (own or _native.Endpoint(*fetched.values())) if refresh else None
-    role = Role(asked.pinned_to(fetched.role_arn), source, Renewal(fetched), endpoint)
-    snapshot = _environment.snapshot()
-    try:
-        _environment.write(role.changes())
-    except BaseException:
-        _environment.restore(snapshot)
-        if endpoint is not None and endpoint is not own:
-            endpoint.close()
-        raise
-    if endpoint is not None and endpoint is own:
+    endpoint = made and (own or made)
+    if endpoint is not None and endpoint is not own:
+        # Whoever finds it finds credentials there.
         endpoint.publish(*fetched.values())
-    elif own is not None:
-        own.close()
-    state.role = role
+    role = Role(asked.pinned_to(fetched.role_arn), source, Renewal(fetched), endpoint)
     _refresher.start()
+    plan = role.plan()
+    for warning in plan.warnings:
+        LOG.warning(warning)
+    _environment.apply(plan)
+    if own is not None:
+        if endpoint is own:
+            own.publish(*fetched.values())
+        else:
+            own.close()
+    state.role = role
+    state.wake(before or role)
     _forget_cached_sessions()
     switched = before is not None and before.fetched.role_arn != fetched.role_arn
     LOG.info(
@@ -124,11 +137,14 @@ def _use(asked: Request, source: Source, fetched: Fetched, refresh: bool) -> Cre
 
 
 def _forget_cached_sessions() -> None:
-    """Makes clients of boto3 and s3fs, if these are loaded, look for credentials again."""
-    boto3 = sys.modules.get("boto3")
-    if boto3 is not None:
-        boto3.DEFAULT_SESSION = None  # type: ignore[attr-defined]
-    s3fs = sys.modules.get("s3fs")
+    """Makes clients of boto3 and s3fs, if these are loaded, look for credentials again. boto3's default session keeps its region."""
+    boto3: Any = sys.modules.get("boto3")
+    if boto3 is not None and boto3.DEFAULT_SESSION is not None:
+        region = boto3.DEFAULT_SESSION._session.instance_variables().get("region")
+        boto3.DEFAULT_SESSION = None
+        if region is not None:
+            boto3.setup_default_session(region_name=region)
+    s3fs: Any = sys.modules.get("s3fs")
     if s3fs is not None:
         s3fs.S3FileSystem.clear_instance_cache()
 

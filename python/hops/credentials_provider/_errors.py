@@ -13,6 +13,8 @@ class CloudCredentialError(Exception):
     #: The role-mapping server's code: 380000 (no cloud deployment), 380001 (STS refused), 380002 (role mapped, but not for the caller),
     #: 380003 (no such mapping) or 380004 (mapping exists). Without one, the HTTP status of the answer; without an answer, 0.
     code: int
+    #: Whether the source said no to the role itself, so that credentials of it that are held must not be used any more.
+    _withdraws = False
 
     def __init__(self, message: str, code: int = 0) -> None:
         super().__init__(message)

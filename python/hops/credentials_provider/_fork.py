@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from . import _native, _refresher, _spark
 from ._errors import CloudCredentialError, UnavailableError
 from ._role import state
-from ._source import LOG, Fetched, NativeSource, NotRenewed, Request, Source, SourceGone
+from ._source import LOG, WATCH_SECONDS, Fetched, NativeSource, NotRenewed, Request, Source, SourceGone
 
 
 class ParentSource(Source):
@@ -30,9 +30,8 @@ class ParentSource(Source):
         self._url, self._token, self._token_file = endpoint.resume_arguments()
         #: The SparkContext whose JVM is the parent's.
         self._context = context
-        self._last_key = ""
 
-    def fetch(self) -> Fetched:
+    def fetch(self, held: str = "") -> Fetched:
         parts = urlsplit(self._url)
         connection = http.client.HTTPConnection(parts.netloc, timeout=2)
         try:
@@ -44,12 +43,21 @@ class ParentSource(Source):
             connection.close()
         if "AccessKeyId" not in answer:
             raise UnavailableError(str(answer["message"]))
-        if answer["AccessKeyId"] == self._last_key:
+        if answer["AccessKeyId"] == held:
             raise NotRenewed
-        self._last_key = answer["AccessKeyId"]
         # Python before 3.11 does not read the Z of RFC 3339.
         expiration = datetime.fromisoformat(answer["Expiration"].replace("Z", "+00:00")).timestamp()
-        return Fetched(answer["AccessKeyId"], answer["SecretAccessKey"], answer["Token"], expiration, None, expiration - time.time())
+        return Fetched(
+            answer["AccessKeyId"],
+            answer["SecretAccessKey"],
+            answer["Token"],
+            expiration,
+            self._asked.role_arn,
+            expiration - time.time(),
+        )
+
+    def wait(self, seconds: float) -> float:
+        return seconds if self._parent is None else min(seconds, WATCH_SECONDS)
 
     def is_gone(self) -> bool:
         return self._parent is not None and self._parent != os.getppid()

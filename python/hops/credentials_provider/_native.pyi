@@ -11,6 +11,9 @@ from typing import Any
 #: The name of a variable and its new value; None to unset it.
 Change = tuple[str, str | None]
 
+#: One reading of both clocks: the monotonic one, which stands still while a machine sleeps, and the wall clock, which can be set.
+Clocks = tuple[float, float]
+
 class Call:
     """A question to a source, on a thread of its own. The caller waits until `fileno` is readable, then takes the result."""
 
@@ -24,20 +27,37 @@ class Call:
         Raises RuntimeError when called again, and after a panic in native code.
         """
 
+class Plan:
+    """The writes that a change of the environment takes, each the name of a variable and its new value; None removes it.
+
+    Planned, applied and kept under one lock.
+    """
+
+    @property
+    def writes(self) -> list[Change]:
+        """The writes, in order. Holds secrets."""
+
+    @property
+    def undo(self) -> list[Change]:
+        """The writes, in order, that undo them when one fails. Holds secrets."""
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should hear, a sentence each."""
+
+    def keep(self) -> None:
+        """Notes that the writes have been made. From then on the library knows which values are ours, and what stood there before."""
+
 class Endpoint:
-    """The container-credentials endpoint on loopback, on a thread of its own. It serves from its making until `close`."""
+    """The container-credentials endpoint on loopback, on a thread of its own. It serves from its making until `close`.
 
-    def __new__(
-        cls,
-        access_key_id: str,
-        secret_access_key: str,
-        session_token: str,
-        expiration: float,
-        role: str | None,
-    ) -> Endpoint:
-        """Makes an endpoint with a token of its own, kept in a private file, and hands out these credentials.
+    In a forked child, which has no such thread, nothing but `plan` and the getters does anything.
+    """
 
-        `expiration` is an instant, `role` the ARN. Raises CloudCredentialError when it can make no socket or file.
+    def __new__(cls) -> Endpoint:
+        """Makes an endpoint with a token of its own, kept in a private file. It hands out nothing before `publish`.
+
+        Raises CloudCredentialError when it can make no socket or file.
         """
 
     @staticmethod
@@ -57,8 +77,11 @@ class Endpoint:
         that is not one of such an endpoint.
         """
 
-    def changes(self) -> list[Change]:
-        """Returns the variables that lead readers to this endpoint."""
+    def plan(self) -> Plan:
+        """Plans that readers find this endpoint.
+
+        Raises NotConfiguredError when there is something that readers prefer to it and that no variable takes away.
+        """
 
     def resume_arguments(self) -> tuple[str, str, PathLike[str]]:
         """Returns the first arguments of `resume`: the URL, the token (secret), and the path of its file."""
@@ -68,6 +91,21 @@ class Endpoint:
 
     def note(self, error: str) -> None:
         """Keeps the error of a failed refresh. Readers get it once the credentials in use have expired."""
+
+    def withdraw(self, error: str) -> None:
+        """Hands out no credentials before the next `publish`, because the source said no to their role. Readers get the error."""
+
+    def restore_token_file(self) -> None:
+        """Writes the file of the token again where somebody has removed it, as services that clean up do."""
+
+    def alarm(self) -> int:
+        """Returns the descriptor, not blocking, that becomes readable when a reader has asked after the end of the credentials.
+
+        So it does by `ring` and `close`.
+        """
+
+    def ring(self) -> None:
+        """Wakes who waits for the alarm."""
 
     def fileno(self) -> int:
         """Returns the descriptor of the listening socket. A forked child closes its copy."""
@@ -118,13 +156,29 @@ def retry_after(failures: int, left: float, valid_for: float, chance: float) -> 
     `refresh_after`.
     """
 
-def variables_for_credentials(
-    access_key_id: str, secret_access_key: str, session_token: str, expiration: float
-) -> list[Change]:
-    """Returns the variables by which readers find the credentials themselves."""
+def due(since: Clocks, span: float, now: Clocks) -> float:
+    """Returns the seconds until `span` has passed since `since`, by the clock that says so first; 0 when it has."""
 
-def note_written(written: list[tuple[str, str | None, str | None]]) -> None:
-    """Takes what this package wrote: name, value before and value of ours."""
+def wait(since: Clocks, span: float, now: Clocks) -> float:
+    """Returns the seconds after which to look whether it is due: as `due`, but never longer than a machine may sleep unnoticed."""
+
+def left(since: Clocks, valid_for: float, expiration: float, now: Clocks) -> float:
+    """Returns the seconds for which credentials are good that were valid for `valid_for` seconds at `since`; 0 once they have ended.
+
+    `expiration` is an instant of the service's clock.
+    """
+
+def plan_credentials(access_key_id: str, secret_access_key: str, session_token: str, expiration: float, role: str | None) -> Plan:
+    """Plans that readers find the credentials themselves. `expiration` is an instant."""
+
+def plan_renewal(access_key_id: str, secret_access_key: str, session_token: str, expiration: float, role: str | None) -> Plan | None:
+    """As `plan_credentials`, for newer credentials of the same role; None when somebody else has written the keys since."""
+
+def plan_release() -> Plan:
+    """Plans that variables hold what they held before us, where they still hold what we wrote."""
+
+def values_before() -> list[Change]:
+    """Returns what each variable that is written held before us. Holds secrets."""
 
 def examine() -> Call:
     """Checks everything that can keep this process from its role, and changes nothing.

@@ -1,12 +1,11 @@
-"""The schedule of renewals. The native library decides; this module measures the time and draws the random numbers."""
+"""The schedule of renewals. The native library decides; this module reads the clocks and draws the random numbers."""
 
 from __future__ import annotations
 
 import random
-import time
 
 from . import _native
-from ._source import Fetched
+from ._source import Fetched, clocks
 
 
 class Renewal:
@@ -16,15 +15,12 @@ class Renewal:
     """
 
     def __init__(self, fetched: Fetched) -> None:
-        self.succeed(fetched)
-
-    def succeed(self, fetched: Fetched) -> None:
-        """Replaces the credentials with newer ones."""
         self.fetched = fetched
         #: Fetches that have failed since the last success.
         self.failures = 0
+        self._since = fetched.at
         refresh_in = fetched.refresh_in
-        self._due = fetched.at + (_native.refresh_after(fetched.valid_for, random.random()) if refresh_in is None else refresh_in)
+        self._span = _native.refresh_after(fetched.valid_for, random.random()) if refresh_in is None else refresh_in
 
     def fail(self) -> None:
         """Notes that a fetch has failed."""
@@ -35,10 +31,20 @@ class Renewal:
         """Notes that whoever renews the credentials has not done so yet: the next try is as after a first failure."""
         self._retry(1)
 
+    def hurry(self) -> None:
+        """Makes the next try as early as after a first failure, unless it is earlier."""
+        if self.due_in() > _native.retry_after(1, 0.0, self.fetched.valid_for, 0.0):
+            self._retry(1)
+
     def due_in(self) -> float:
-        """Returns the seconds until the next fetch; 0 or less when it is due."""
-        return self._due - time.monotonic()
+        """Returns the seconds until the next fetch; 0 when it is due."""
+        return _native.due(self._since, self._span, clocks())
+
+    def wait(self) -> float:
+        """Returns the seconds after which to look again whether the next fetch is due."""
+        return _native.wait(self._since, self._span, clocks())
 
     def _retry(self, failures: int) -> None:
         fetched = self.fetched
-        self._due = time.monotonic() + _native.retry_after(failures, fetched.left(), fetched.valid_for, random.random())
+        self._since = clocks()
+        self._span = _native.retry_after(failures, fetched.left(), fetched.valid_for, random.random())

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import threading
 import time
+from contextlib import suppress
 from datetime import datetime, timezone
+from typing import Any
 
 from . import _environment, _native
 from ._credentials import Credentials, utc_text
+from ._errors import CloudCredentialError
 from ._renewal import Renewal
-from ._source import LOG, Fetched, Request, Source
+from ._source import LOG, Fetched, Request, Source, is_readable
 
+#: What readers find of a role that was withdrawn: nothing that AWS accepts, and it has expired.
+_WITHDRAWN: dict[str, Any] = {
+    "access_key_id": "withdrawn",
+    "secret_access_key": "withdrawn",
+    "session_token": "withdrawn",
+    "expiration": 0.0,
+}
 #: The interval at which a refresh that goes on failing is logged.
 _REMIND_SECONDS = 300.0
 
@@ -25,6 +36,8 @@ class Role:
     renewal: Renewal
     #: The endpoint that readers ask for credentials; None when the environment holds them.
     endpoint: _native.Endpoint | None
+    #: The refusal that withdrew the role, until there are credentials again.
+    withdrawn: CloudCredentialError | None = None
     _failing_since: float = 0.0
     _remind_at: float = 0.0
 
@@ -37,11 +50,9 @@ class Role:
         """Returns `Credentials.mode`."""
         return self.source.mode("environment" if self.endpoint is None else "endpoint")
 
-    def changes(self) -> list[_native.Change]:
-        """Returns the variables by which readers find the credentials, or the endpoint."""
-        if self.endpoint is not None:
-            return self.endpoint.changes()
-        return _native.variables_for_credentials(*self.fetched.values()[:4])
+    def plan(self) -> _native.Plan:
+        """Returns the writes by which readers find the credentials, or the endpoint."""
+        return _native.plan_credentials(*self.fetched.values()) if self.endpoint is None else self.endpoint.plan()
 
     def replace_source(self) -> None:
         """Goes on without a source that has ended. The caller holds the lock."""
@@ -49,18 +60,19 @@ class Role:
         self.endpoint = endpoint or self.endpoint
 
     def renew(self, fetched: Fetched) -> None:
-        """Tells readers of newer credentials, unless the role has been replaced."""
+        """Tells readers of newer credentials, unless the role has been replaced. When it raises, readers have the previous ones."""
         with state.lock:
             if state.role is not self:
                 return
             has_failed = self.renewal.failures > 0
-            self.renewal.succeed(fetched)
-            if self.endpoint is not None:
-                self.endpoint.publish(*fetched.values())
-            elif _environment.is_ours():
-                _environment.write(self.changes())
-            else:
-                LOG.warning("the AWS variables of this process are no longer those of %s, and stay as they are", fetched.role_arn)
+            before = self.renewal
+            self.renewal = Renewal(fetched)
+            try:
+                self._deliver(fetched)
+            except BaseException:
+                self.renewal = before
+                raise
+            self.withdrawn = None
             if has_failed:
                 LOG.warning(
                     "recovered: refresh of %s works again, access key %s, ends %s",
@@ -69,11 +81,31 @@ class Role:
                     utc_text(fetched.expires()),
                 )
 
-    def note_failure(self, error: Exception) -> None:
+    def _deliver(self, fetched: Fetched) -> None:
+        if self.endpoint is not None:
+            self.endpoint.publish(*fetched.values())
+        elif (plan := _native.plan_renewal(*fetched.values())) is not None:
+            _environment.apply(plan)
+        else:
+            LOG.warning("the AWS variables of this process are no longer those of %s, and stay as they are", fetched.role_arn)
+
+    def _withdraw(self, error: CloudCredentialError) -> None:
+        """Takes the credentials away from readers. They find something of no use instead, so that none falls back to somebody else."""
+        is_new, self.withdrawn = self.withdrawn is None, error
+        if self.endpoint is not None:
+            self.endpoint.withdraw(str(error))
+        elif is_new:
+            try:
+                self._deliver(dataclasses.replace(self.fetched, **_WITHDRAWN))
+            except Exception as failed:
+                LOG.warning("the credentials of a role that was withdrawn stay in the environment: %s", failed)
+
+    def note_failure(self, error: BaseException) -> None:
         """Logs why there are no newer credentials, and tells those who ask the endpoint once these have expired."""
         with state.lock:
             if state.role is not self:
                 return
+            text = str(error) or type(error).__name__
             now = time.monotonic()
             is_first = self.renewal.failures == 0
             if is_first:
@@ -84,12 +116,20 @@ class Role:
                     self.fetched.role_arn,
                     self._failing_since_text(),
                     utc_text(self.fetched.expires()),
-                    error,
+                    text,
                 )
                 self._remind_at = now + _REMIND_SECONDS
-            if self.endpoint is not None:
-                self.endpoint.note(str(error))
+            if isinstance(error, CloudCredentialError) and error._withdraws:
+                self._withdraw(error)
+            elif self.endpoint is not None:
+                self.endpoint.note(text)
             self.renewal.fail()
+
+    def hurry(self) -> None:
+        """Makes the next try early, if readers find credentials that have ended."""
+        with state.lock:
+            if self.fetched.left() <= 0:
+                self.renewal.hurry()
 
     def explain(self) -> list[str]:
         """Returns what `hops.credentials_provider.explain` says of the role, a line each."""
@@ -97,8 +137,10 @@ class Role:
         name = "default role" if fetched.role_arn is None else f"role {fetched.role_arn}"
         lines = [
             f"{name}, access key {fetched.access_key_id}, mode {self.mode()}",
-            f"expiration {utc_text(fetched.expires())}, next refresh in {max(0, int(self.renewal.due_in()))} s",
+            f"expiration {utc_text(fetched.expires())}, next refresh in {int(self.renewal.due_in())} s",
         ]
+        if self.withdrawn is not None:
+            lines.append(f"withdrawn, and readers find nothing: {self.withdrawn}")
         if self.renewal.failures:
             lines.append(f"refresh fails since {self._failing_since_text()}, see the log")
         return lines
@@ -116,7 +158,7 @@ class _State:
 
     def make_locks(self) -> None:
         """Makes new locks, and forgets threads. A forked child inherits locks that nobody will release, and no thread but its own."""
-        self.lock = threading.RLock()
+        self.lock = _environment.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
         #: Held while a JVM is told which role to hold.
         self.telling_jvm = threading.Lock()
@@ -124,29 +166,59 @@ class _State:
         self.assuming = 0
         self.refresher: threading.Thread | None = None
 
+    def wait(self, role: Role, seconds: float) -> None:
+        """Waits until `wake`, or until a reader finds the credentials ended. The caller holds the lock, which is free meanwhile."""
+        endpoint = role.endpoint if role.source.serves_endpoint else None
+        if endpoint is None:
+            self.changed.wait(seconds)
+            return
+        endpoint.restore_token_file()
+        self.lock.release()
+        try:
+            if is_readable(endpoint.alarm(), seconds):
+                with suppress(BlockingIOError):
+                    os.read(endpoint.alarm(), 4096)
+                role.hurry()
+        finally:
+            self.lock.acquire()
+
+    def wake(self, role: Role) -> None:
+        """Ends the wait of the thread that renews this role, or did."""
+        with self.lock:
+            self.changed.notify_all()
+            if role.endpoint is not None:
+                role.endpoint.ring()
+
 
 state = _State()
 
 
 def current() -> Credentials | None:
-    """Returns the newest credentials of the role in use; None without one."""
-    role = state.role
-    return None if role is None else role.fetched.to_credentials(role.mode())
-
-
-def role_arn() -> str | None:
-    """Returns the role in use; None without one, or when the server did not say which role its default is."""
-    role = state.role
-    return None if role is None else role.fetched.role_arn
-
-
-def newest_for(role_arn: str | None) -> Fetched | None:
-    """Returns the newest credentials of the role in use, if it is this role and they have not expired."""
+    """Returns the newest credentials of the role in use; None without one. Raises the refusal that withdrew the role."""
     role = state.role
     if role is None:
         return None
-    fetched = role.fetched
-    return fetched if fetched.role_arn == role_arn and fetched.left() > 0 else None
+    if role.withdrawn is not None:
+        raise type(role.withdrawn)(str(role.withdrawn), role.withdrawn.code)
+    return role.fetched.to_credentials(role.mode())
+
+
+def request() -> Request | None:
+    """Returns what was asked for the role in use, with its ARN where the server said it; None when no role is in use."""
+    role = state.role
+    return None if role is None else role.asked
+
+
+def newest_for(asked: Request) -> Fetched | None:
+    """Returns the newest credentials of the role in use, if it is the one asked for and they have not expired."""
+    role = state.role
+    if role is None or role.asked != asked or role.withdrawn is not None:
+        return None
+    if role.fetched.left() > 0:
+        return role.fetched
+    role.hurry()
+    state.wake(role)
+    return None
 
 
 def explain() -> list[str]:

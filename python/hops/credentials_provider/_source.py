@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import logging
 import selectors
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, Protocol
 
-from . import _native
+from . import _environment, _native
 from ._credentials import Credentials
 from ._errors import UnavailableError
 
@@ -20,7 +21,7 @@ LOG = logging.getLogger("hops.credentials_provider")
 #: The seconds after which somebody at a prompt or in a notebook learns what is waited for.
 _PATIENCE_SECONDS = 3.0
 #: The interval at which to look for a new SparkContext, and whether the process that serves the endpoint still runs.
-_WATCH_SECONDS = 1.0
+WATCH_SECONDS = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,26 +44,31 @@ class Request:
 
 def request(
     *,
-    role_arn: str | None,
-    role_session_name: str | None,
-    duration_seconds: int | None,
-    external_id: str | None,
-    policy: str | None,
-    policy_arns: Sequence[str],
-    tags: Mapping[str, str] | None,
-    source_identity: str | None,
+    role_arn: str | None = None,
+    role_session_name: str | None = None,
+    duration_seconds: int | None = 3600,
+    external_id: str | None = None,
+    policy: str | None = None,
+    policy_arns: Sequence[str] = (),
+    tags: Mapping[str, str] | None = None,
+    source_identity: str | None = None,
 ) -> Request:
-    """Makes a request of the arguments of a call. Empty text counts as None."""
+    """Makes a request of the arguments of a call. Empty text counts as None, and a single policy ARN as a sequence of one."""
     return Request(
         role_arn or None,
         role_session_name or None,
         duration_seconds or 0,
         external_id or None,
         policy or None,
-        tuple(policy_arns),
+        (policy_arns,) if isinstance(policy_arns, str) else tuple(policy_arns),
         tuple((tags or {}).items()),
         source_identity or None,
     )
+
+
+def clocks() -> _native.Clocks:
+    """Reads both clocks."""
+    return time.monotonic(), time.time()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,14 +83,14 @@ class Fetched:
     role_arn: str | None
     #: The seconds for which they were valid at `at`.
     valid_for: float
-    #: The instant of the fetch, on the monotonic clock.
-    at: float = dataclasses.field(default_factory=time.monotonic)
+    #: The instant of the fetch.
+    at: _native.Clocks = dataclasses.field(default_factory=clocks)
     #: Seconds from `at` until the JVM or the parent renews them; None when this process does.
     refresh_in: float | None = None
 
     def left(self) -> float:
-        """Returns the seconds until they expire, on the monotonic clock."""
-        return self.at + self.valid_for - time.monotonic()
+        """Returns the seconds until they expire; 0 once they have."""
+        return _native.left(self.at, self.valid_for, self.expiration, clocks())
 
     def expires(self) -> datetime:
         """Returns the instant at which they expire, in UTC."""
@@ -120,11 +126,11 @@ class Source(Protocol):
     #: Whether this process serves the endpoint of the role, if the role has one.
     serves_endpoint: bool = True
 
-    def fetch(self) -> Fetched:
+    def fetch(self, held: str = "") -> Fetched:
         """Returns a new set.
 
-        Raises CloudCredentialError when the source has none (SourceGone when it has ended), NotRenewed when it has none yet, ValueError
-        when no service would accept the request.
+        Raises CloudCredentialError when the source has none (SourceGone when it has ended), NotRenewed when somebody else renews and still
+        has the set whose access key id is `held`, ValueError when no service would accept the request.
         """
 
     def mode(self, local_mode: str) -> str:
@@ -132,8 +138,8 @@ class Source(Protocol):
         return local_mode
 
     def wait(self, seconds: float) -> float:
-        """Returns after how many seconds to look again, `seconds` before the next fetch."""
-        return min(seconds, _WATCH_SECONDS)
+        """Returns after how many seconds to look again, `seconds` at most."""
+        return seconds
 
     def is_gone(self) -> bool:
         """Returns whether the source is known to have ended. A fetch may find it out first."""
@@ -161,6 +167,10 @@ class Source(Protocol):
         """Ends the use of the role at the source."""
         return
 
+    def give_way(self, before: Source | None) -> None:
+        """Undoes at the source what the first `fetch` did there: the role is not used after all, and `before` remains."""
+        del before
+
 
 class NativeSource(Source):
     """The role-mapping server or STS, asked by the native library of this process."""
@@ -172,9 +182,11 @@ class NativeSource(Source):
         #: The SparkContext that cannot hold the role: handing over failed, or its JVM has ended or is another process's.
         self._refused_by = refused_by
 
-    def fetch(self) -> Fetched:
+    def fetch(self, held: str = "") -> Fetched:
+        del held
         asked = self._asked
-        call = _native.assume_role(
+        answer = ask(
+            _native.assume_role,
             asked.role_arn,
             asked.role_session_name,
             asked.duration_seconds,
@@ -185,7 +197,7 @@ class NativeSource(Source):
             asked.source_identity,
             self._renews,
         )
-        fetched = Fetched(*await_answer(call))
+        fetched = Fetched(*answer)
         self._asked = asked.pinned_to(fetched.role_arn)
         self._renews = True
         return fetched
@@ -197,22 +209,36 @@ class NativeSource(Source):
     def yields_to(self, context: object) -> bool:
         return context not in (None, self._refused_by)
 
+    def wait(self, seconds: float) -> float:
+        # Where there is no pyspark, nobody makes a SparkContext.
+        if "pyspark" in sys.modules or importlib.util.find_spec("pyspark") is not None:
+            return min(seconds, WATCH_SECONDS)
+        return seconds
 
-def await_answer(call: _native.Call) -> Any:
-    """Waits for the end of a call and returns its answer, or raises its exception. Ctrl-C ends the wait."""
-    with selectors.DefaultSelector() as ends:
-        ends.register(call, selectors.EVENT_READ)
-        if _is_interactive() and not ends.select(_PATIENCE_SECONDS):
-            print("hops-credentials: waiting for an answer ...", file=sys.stderr, flush=True)
-        # Waits in turns: Python handles a signal that arrives just before a wait only after that wait.
-        while not ends.select(1):
-            pass
+
+def ask(question: Callable[..., _native.Call], *arguments: Any) -> Any:
+    """Asks a question, waits for its end and returns the answer, or raises its exception. Ctrl-C ends the wait."""
+    # The question reads the environment.
+    with _environment.lock:
+        call = question(*arguments)
+    if _is_interactive() and not is_readable(call.fileno(), _PATIENCE_SECONDS):
+        print("hops-credentials: waiting for an answer ...", file=sys.stderr, flush=True)
+    # Waits in turns: Python handles a signal that arrives just before a wait only after that wait.
+    while not is_readable(call.fileno(), 1):
+        pass
     answer, warnings = call.result()
     for warning in warnings:
         LOG.warning(warning)
     if isinstance(answer, Exception):
         raise answer
     return answer
+
+
+def is_readable(descriptor: int, seconds: float) -> bool:
+    """Waits until a descriptor is readable, for so many seconds at most. Returns whether it is."""
+    with selectors.DefaultSelector() as ends:
+        ends.register(descriptor, selectors.EVENT_READ)
+        return bool(ends.select(seconds))
 
 
 def _is_interactive() -> bool:

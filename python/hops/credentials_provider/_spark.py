@@ -9,14 +9,15 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from . import _native
 from ._errors import BadAnswerError, CloudCredentialError, NotConfiguredError, RefusedError, UnavailableError
-from ._source import Fetched, NativeSource, NotRenewed, Request, Source, SourceGone
+from ._source import LOG, Fetched, NativeSource, NotRenewed, Request, Source, SourceGone
+from ._spark_jars import configured_jars
 
 _Builder = TypeVar("_Builder")
 
@@ -30,6 +31,8 @@ _KINDS: dict[str, type[CloudCredentialError]] = {
 #: The exception in which the jar says who can act, and the one for an argument that no service would accept.
 _CREDENTIAL_EXCEPTION = "io.hops.util.exceptions.CloudCredentialException"
 _ARGUMENT_EXCEPTION = "java.lang.IllegalArgumentException"
+#: The variable that marks what was issued.
+_ISSUED = "HOPS_CREDENTIALS_ISSUED"
 
 
 class JvmSource(Source):
@@ -38,19 +41,21 @@ class JvmSource(Source):
     def __init__(self, jvm: Any, asked: Request) -> None:
         self._jvm = jvm
         self._asked = asked
-        self._last_key = ""
+        self._has_assumed = False
 
-    def fetch(self) -> Fetched:
+    def fetch(self, held: str = "") -> Fetched:
         """Assumes the role at first, and follows the JVM from then on."""
         with _java_exceptions(), _log_held_off():
             gateway = _gateway(self._jvm)
-            text = gateway.current() if self._last_key else gateway.assume(self._request())
+            if not self._has_assumed:
+                self._hand_over_base(gateway)
+            text = gateway.current() if self._has_assumed else gateway.assume(self._request())
+        self._has_assumed = True
         if text is None:
             raise NotConfiguredError("the JVM has released the role; call assume_role again")
         access_key_id, secret_access_key, session_token, expiration, role_arn, refresh_in = text.split("\n")
-        if access_key_id == self._last_key:
+        if access_key_id == held:
             raise NotRenewed
-        self._last_key = access_key_id
         self._asked = self._asked.pinned_to(role_arn)
         expires_at = int(expiration) / 1000
         return Fetched(
@@ -66,10 +71,6 @@ class JvmSource(Source):
     def mode(self, local_mode: str) -> str:
         return f"{local_mode} with Spark"
 
-    def wait(self, seconds: float) -> float:
-        # The JVM itself takes the role to another SparkContext.
-        return seconds
-
     def successor(self, fetched: Fetched) -> tuple[Source, _native.Endpoint | None]:
         del fetched
         return NativeSource(self._asked, context()), None
@@ -81,6 +82,27 @@ class JvmSource(Source):
         with suppress(SourceGone), _java_exceptions():
             _facade(self._jvm).release()
 
+    def give_way(self, before: Source | None) -> None:
+        if isinstance(before, JvmSource):
+            try:
+                before._has_assumed = False
+                before.fetch()
+                return
+            except Exception as error:
+                LOG.warning("Spark cannot go back to the role that was in use, so it has none: %s", error)
+        self.release()
+
+    def _hand_over_base(self, gateway: Any) -> None:
+        """Tells a JVM that this process started under a role what its environment was before."""
+        if self._jvm.java.lang.System.getenv(_ISSUED) is not None:
+            gateway.inherit(self._texts([text for change in _native.values_before() for text in change]))
+
+    def _texts(self, texts: Sequence[str | None]) -> Any:
+        array = context()._gateway.new_array(self._jvm.java.lang.String, len(texts))
+        for index, text in enumerate(texts):
+            array[index] = text
+        return array
+
     def _request(self) -> Any:
         asked = self._asked
         request = _facade(self._jvm).AssumeRoleRequest.builder()
@@ -89,10 +111,7 @@ class JvmSource(Source):
         request.setExternalId(asked.external_id).setPolicy(asked.policy).setSourceIdentity(asked.source_identity)
         for key, value in asked.tags:
             request.addTag(key, value)
-        arns = context()._gateway.new_array(self._jvm.java.lang.String, len(asked.policy_arns))
-        for index, arn in enumerate(asked.policy_arns):
-            arns[index] = arn
-        return request.setPolicyArns(arns)
+        return request.setPolicyArns(self._texts(asked.policy_arns))
 
 
 def driver(asked: Request) -> JvmSource | None:
@@ -110,13 +129,14 @@ def driver(asked: Request) -> JvmSource | None:
 
 
 def configure(builder: _Builder, made: Callable[[], None]) -> _Builder:
-    """Gives the jar of this wheel to the sessions that a `SparkSession.builder` makes. Calls `made` after each.
+    """Gives the jar of this wheel to the sessions that a `SparkSession.builder` makes, beside their other jars. Calls `made` after each.
 
     Raises NotConfiguredError when this wheel has no jar.
     """
+    own = str(_jar())
     options: dict[str, Any] = getattr(builder, "_options", {})
-    jars = [name for name in str(options.get("spark.jars", "")).split(",") if name]
-    configured: Any = builder.config("spark.jars", ",".join([*jars, str(_jar())]))  # type: ignore[attr-defined]
+    jars = str(options["spark.jars"]).split(",") if options.get("spark.jars") else configured_jars()
+    configured: Any = builder.config("spark.jars", ",".join(dict.fromkeys([*jars, own])))  # type: ignore[attr-defined]
     make = configured.getOrCreate
 
     def get_or_create() -> Any:
@@ -233,7 +253,9 @@ def _exception(thrown: Any) -> Exception:
         return RuntimeError(f"{name}: {message}")
     # Every other kind says that the JVM itself is the obstacle.
     kind = _KINDS.get(thrown.getKind().name(), CloudCredentialError)
-    return kind(message, thrown.getCode())
+    error = kind(message, thrown.getCode())
+    error._withdraws = thrown.isWithdrawal()
+    return error
 
 
 class _ThreadFilter(logging.Filter):

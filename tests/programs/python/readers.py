@@ -1,7 +1,8 @@
 """Readers of S3, each made once and used through many lifetimes of the role's credentials. Runs in a venv with the wheel and the readers.
 
-`make DIRECTORY` writes the files that they read. `read SECONDS READER...` assumes the default role with `refresh=True`, and reports
-for each reader how often it read and what went wrong. Each reader finds credentials by itself.
+`make DIRECTORY` writes the files that they read. `read MODE SECONDS READER...` assumes the default role, and reports for each reader how
+often it read and what went wrong. Each reader finds credentials by itself: at an endpoint, or in the environment. In the mode `provided` no
+role is assumed.
 """
 
 from __future__ import annotations
@@ -251,11 +252,11 @@ def _make(directory: Path) -> None:
     deltalake.write_deltalake(directory / "delta", table)
 
 
-def _read(seconds: float, names: list[str]) -> None:
-    if not set(names) <= set(PROVIDERS):
+def _read(mode: str, seconds: float, names: list[str]) -> None:
+    if mode != "provided":
         from hops.credentials_provider import assume_role
 
-        assume_role(refresh=True)
+        assume_role(refresh=mode == "endpoint")
     readers = {name: (READERS | PROVIDERS)[name]() for name in names}
     reads = dict.fromkeys(names, 0)
     failed: dict[str, list[str]] = {name: [] for name in names}
@@ -279,4 +280,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "make":
         _make(Path(sys.argv[2]))
     else:
-        _read(float(sys.argv[2]), sys.argv[3:])
+        _read(sys.argv[2], float(sys.argv[3]), sys.argv[4:])

@@ -231,6 +231,13 @@ fn expand(path: &str, environment: &Environment) -> PathBuf {
     }
 }
 
+/// What both files hold now, or why they cannot be read. Secret.
+pub(crate) fn profile_files(environment: &Environment) -> Zeroizing<String> {
+    let texts =
+        [&CONFIG, &CREDENTIALS].map(|file| contents(environment, file).unwrap_or_else(|error| error.to_string()));
+    Zeroizing::new(texts.join("\n"))
+}
+
 fn contents(environment: &Environment, file: &ProfileFile) -> Result<String, Error> {
     let path = path(environment, file);
     match std::fs::read_to_string(&path) {

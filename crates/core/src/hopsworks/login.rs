@@ -80,6 +80,14 @@ impl Logins {
     }
 }
 
+/// The login that counts now, or why there is none. Secret.
+pub(crate) fn login(settings: &Settings) -> Zeroizing<String> {
+    match Logins::from_settings(settings).read() {
+        Ok(login) => login.secret,
+        Err(error) => Zeroizing::new(error.to_string()),
+    }
+}
+
 fn login_from_file(file: &Path, content: Zeroizing<String>) -> Result<Login, Error> {
     let token = content.trim();
     if token.is_empty() {

@@ -76,6 +76,30 @@ public final class EnvironmentEffect implements Effect {
     }
   }
 
+  /**
+   * Takes over what the process that started this JVM had written into the environment that the JVM got, so that the base
+   * identity is that process's. Has no effect once a role of this JVM has written.
+   *
+   * @param before the variables that it wrote, each followed by its value before that; null for none
+   */
+  public static void inherit(String[] before) {
+    synchronized (LiveRoles.LOCK) {
+      LiveStore store = LiveStore.own();
+      if (store.applied().environment().length > 0) {
+        return;
+      }
+      String[] record = new String[before.length / 2 * 3];
+      for (int i = 0; i < before.length / 2; i++) {
+        record[3 * i] = before[2 * i];
+        record[3 * i + 1] = before[2 * i + 1];
+        record[3 * i + 2] = System.getenv(before[2 * i]);
+      }
+      synchronized (LOCK) {
+        store.replace(store.applied().withEnvironment(record));
+      }
+    }
+  }
+
   private static Credentials credentials(LiveStore store) {
     return store.current().findOwn(LiveRole.APPLICATION).credentials();
   }

@@ -3,6 +3,7 @@ package io.hops.util.python;
 import io.hops.util.CredentialsProvider.AssumeRoleRequest;
 import io.hops.util.cloud.Credentials;
 import io.hops.util.exceptions.CloudCredentialException;
+import io.hops.util.internal.EnvironmentEffect;
 import io.hops.util.internal.LiveRole;
 import io.hops.util.internal.LiveRoles;
 import io.hops.util.internal.LiveStore;
@@ -15,6 +16,15 @@ import io.hops.util.internal.LiveStore;
  */
 public final class PythonGateway {
   private PythonGateway() {}
+
+  /**
+   * Gives this JVM the base identity of the Python process that started it after it had assumed a role.
+   *
+   * @param before see {@link EnvironmentEffect#inherit}
+   */
+  public static void inherit(String[] before) {
+    EnvironmentEffect.inherit(before);
+  }
 
   /**
    * Assumes the role of the application.

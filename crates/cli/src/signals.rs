@@ -1,0 +1,96 @@
+//! The signals that reach this process while it waits for a command, and their way to that command.
+//!
+//! Those of a terminal reach the command by themselves, since it is of the same process group; every other one is
+//! passed on. A signal that was ignored when this process started stays ignored, here and in the command.
+
+use std::io;
+use std::thread;
+
+use rustix::process::{Pid, Signal, getpid, getsid, kill_process};
+use rustix_libc_wrappers::process::SignalExt;
+use signal_hook::consts::signal::{
+    SIGABRT, SIGALRM, SIGCONT, SIGHUP, SIGINT, SIGIO, SIGPIPE, SIGPROF, SIGQUIT, SIGSYS, SIGTERM, SIGTRAP, SIGURG,
+    SIGUSR1, SIGUSR2, SIGVTALRM, SIGWINCH, SIGXCPU, SIGXFSZ,
+};
+use signal_hook::iterator::SignalsInfo;
+use signal_hook::iterator::exfiltrator::WithOrigin;
+use signal_hook::low_level::siginfo::{Cause, Origin};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+/// The signals that a process may pass on, but for those of realtime. Without a handler SIGSTOP, SIGTSTP, SIGTTIN and
+/// SIGTTOU stop this process; they stop the command as well where the terminal sends them.
+const PASSED_ON: [i32; 19] = [
+    SIGHUP, SIGINT, SIGQUIT, SIGTRAP, SIGABRT, SIGUSR1, SIGUSR2, SIGPIPE, SIGALRM, SIGTERM, SIGCONT, SIGURG, SIGXCPU,
+    SIGXFSZ, SIGVTALRM, SIGPROF, SIGWINCH, SIGIO, SIGSYS,
+];
+/// The names of Linux for the two signals that the crate does not name: SIGSTKFLT and SIGPWR.
+const OF_LINUX: [i32; 2] = [16, 30];
+/// The signals of realtime. The C library keeps 32 and 33 to itself.
+const REALTIME: std::ops::RangeInclusive<i32> = 34..=64;
+
+/// Catches the signals that reach this process from now on, and hands over those that are for the command.
+///
+/// # Errors
+/// As the system, when it gives no socket or no thread.
+pub(crate) fn for_command() -> io::Result<UnboundedReceiver<i32>> {
+    let numbers = PASSED_ON.into_iter().chain(OF_LINUX).chain(REALTIME);
+    catch(numbers, |origin| !reaches_command_by_itself(origin))
+}
+
+/// Catches the signals that end this process from now on, and hands them over. A standard error that nobody reads any
+/// more does not end it.
+///
+/// # Errors
+/// As [`for_command`].
+pub(crate) fn that_end() -> io::Result<UnboundedReceiver<i32>> {
+    catch([SIGHUP, SIGINT, SIGTERM, SIGPIPE], |origin| origin.signal != SIGPIPE)
+}
+
+fn catch(
+    numbers: impl IntoIterator<Item = i32>,
+    is_wanted: impl Fn(&Origin) -> bool + Send + 'static,
+) -> io::Result<UnboundedReceiver<i32>> {
+    let ignored = ignored_signals();
+    let caught: Vec<i32> = numbers.into_iter().filter(|number| ignored & (1 << (number - 1)) == 0).collect();
+    let mut signals = SignalsInfo::<WithOrigin>::new(&caught)?;
+    let (sender, receiver) = unbounded_channel();
+    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for origin in signals.forever() {
+            if is_wanted(&origin) && sender.send(origin.signal).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(receiver)
+}
+
+/// Sends a signal to a process that has not been waited for.
+pub(crate) fn send(signal: i32, process: u32) {
+    let process = i32::try_from(process).ok().and_then(Pid::from_raw);
+    if let (Some(signal), Some(process)) = (Signal::from_raw(signal), process) {
+        let _ = kill_process(process, signal);
+    }
+}
+
+/// Whether the kernel sent the signal to the whole group, or because of something that this process did.
+///
+/// A terminal that goes away hangs up the leader of its session alone.
+fn reaches_command_by_itself(origin: &Origin) -> bool {
+    let is_for_all = match origin.signal {
+        SIGINT | SIGQUIT | SIGWINCH | SIGPIPE | SIGXFSZ => true,
+        SIGHUP => getsid(None) != Ok(getpid()),
+        _ => false,
+    };
+    origin.cause == Cause::Kernel && is_for_all
+}
+
+/// The set of signals that this process ignores: bit 0 is signal 1.
+///
+/// Source: proc_pid_status(5), SigIgn.
+fn ignored_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // The runtime of Rust ignores SIGPIPE, and gives commands the default.
+    let of_runtime = 1 << (SIGPIPE - 1);
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0) & !of_runtime
+}
