@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: demo demo-parts test program matrix soak bench-server upgrade readers test-tensorflow parts jar wheel publish
+.PHONY: demo demo-parts test program matrix soak bench-server upgrade readers test-tensorflow parts jar wheel command-line publish
 
 export JAVA_HOME := $(shell python3 -m rig.jdk 17)
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
@@ -80,6 +80,11 @@ $(JAR): $(JAR_SOURCES) | build/gradle
 wheel: $(JAR) build/venv/tools
 	@rig/quietly wheel "building the wheel, optimised" "$(call pack,release,build/wheel)"
 	@echo "build/wheel/$(WHEEL)"
+
+# Builds the program `hops-credentials`, which the wheel brings too, optimised.
+command-line:
+	@rig/quietly cargo-command-line "compiling the command line, optimised" cargo build --release --locked -p hops-credentials-cli
+	@echo target/release/hops-credentials
 
 # Builds the wheel without optimisation, in a fraction of the time, and installs it beside the readers that the tests use with it.
 build/python-venv/ok: tests/programs/python/requirements.txt $(JAR) Cargo.toml Cargo.lock pyproject.toml $(shell find crates python -type f -not -name '*.pyc' -not -path '*/.*') | build/venv/tools

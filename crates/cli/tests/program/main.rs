@@ -4,6 +4,7 @@ mod exec;
 mod process;
 mod serve;
 mod server;
+mod settings;
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::DirBuilderExt;

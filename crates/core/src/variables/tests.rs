@@ -369,7 +369,7 @@ fn an_endpoint_is_refused_where_boto_would_prefer_a_file() {
 }
 
 fn explained(pairs: &[(&str, &str)]) -> String {
-    block_on(explain(&environment(&variables(pairs), &[]))).expect("no file")
+    block_on(explain(&environment(&variables(pairs), &[]))).expect("no file").to_string()
 }
 
 #[test]
