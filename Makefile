@@ -68,7 +68,7 @@ readers: build/readers-venv/ok build/tensorflow-venv/ok $(SERVER)
 	@$(PYTHON) -m runs.readers
 
 # Everything that the tests of the built product use.
-parts: build/venv/tools build/spark/3.5.8/ok build/spark/4.1.4/ok build/spark/4.3.0/ok build/sbt-launch.jar build/postgresql build/chromium build/proxies jar publish build/python-venv/ok $(SERVER)
+parts: build/venv/tools build/spark/3.5.8/ok build/spark/4.1.4/ok build/spark/4.3.0/ok build/sbt-launch.jar build/postgresql build/chromium build/proxies jar publish build/python-venv/ok build/node/ok $(SERVER)
 
 jar: $(JAR)
 
@@ -115,6 +115,12 @@ $(PYTHON) -m wheel pack -d $(2) $(2)/unpacked/hops_credentials-$(VERSION); \
 rm -r $(2)/unpacked
 endef
 
+# The AWS SDK for JavaScript, which prefers a profile to everything else. Node finds packages above the program that it runs.
+build/node/ok: tests/programs/node/package.json tests/programs/node/reader.js | build/npm
+	@mkdir -p build/node && cp tests/programs/node/* build/node
+	@rig/quietly npm "fetching the AWS SDK for JavaScript" npm install --prefix build/node --no-audit --no-fund --no-package-lock
+	@touch $@
+
 # Publishes to build/repo, not to ~/.m2, where sbt fails on every pom whose jar Maven never fetched.
 publish: $(JAR)
 	@rig/quietly publish "publishing the jar to build/repo" $(GRADLE) -Dmaven.repo.local=$(CURDIR)/build/repo publishToMavenLocal
@@ -138,6 +144,9 @@ endef
 
 build/maven:
 	@$(call debian,mvn,maven)
+
+build/npm:
+	@$(call debian,node npm,nodejs npm)
 
 build/gradle:
 	@$(call debian,gradle,gradle)
