@@ -1,6 +1,7 @@
 //! The program `hops-credentials`, as cargo builds it, in processes of its own.
 
 mod exec;
+mod outage;
 mod process;
 mod serve;
 mod server;
