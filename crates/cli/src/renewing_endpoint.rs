@@ -50,14 +50,19 @@ impl Held {
 }
 
 impl RenewingEndpoint {
-    /// Fetches the first credentials and listens.
-    pub(crate) async fn start(source: Source, request: AssumeRole, address: SocketAddr) -> Result<Self, Error> {
+    /// Fetches the first credentials and listens. `write_token` writes the file of the token.
+    pub(crate) async fn start(
+        source: Source,
+        request: AssumeRole,
+        address: SocketAddr,
+        write_token: impl FnOnce(&CredentialsEndpoint) -> Result<TokenFile, Error>,
+    ) -> Result<Self, Error> {
         let request = AssumeRole { renews: true, ..request };
         let credentials = aloud(source.assume_role(&request)).await?;
         source.take_warnings().into_iter().for_each(say);
         let held = Held::new(&credentials);
         let (endpoint, socket) = CredentialsEndpoint::bind_to(address, credentials)?;
-        let token_file = TokenFile::create(&endpoint)?;
+        let token_file = write_token(&endpoint)?;
         Ok(Self { source, request, endpoint, token_file, socket, held })
     }
 

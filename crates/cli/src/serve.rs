@@ -21,6 +21,7 @@ use crate::role_option::RoleOption;
 use crate::runtime_dir::{RuntimeDir, ServedAt};
 use crate::shell::Shell;
 use crate::signals;
+use crate::token_file::TokenFile;
 
 /// Serve the credentials of a role to programs on this machine, until SIGTERM
 ///
@@ -50,7 +51,7 @@ pub(crate) fn run(settings: &Settings, serve: &Serve, json: bool) -> Result<(), 
             remedy: "try again".to_owned(),
             source: Some(Box::new(source)),
         })?;
-        let renewing = RenewingEndpoint::start(source, request, serve.listen).await?;
+        let renewing = RenewingEndpoint::start(source, request, serve.listen, TokenFile::create).await?;
         let (endpoint, token_path) = (renewing.endpoint(), renewing.token_path());
         let (url, token) = (endpoint.url(), endpoint.token());
         let effects = variables::for_endpoint(url, token, &token_path, &environment).await?;
