@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: demo demo-parts test program matrix soak bench-server upgrade readers test-tensorflow parts jar wheel publish
+.PHONY: demo demo-parts test program matrix soak bench-server upgrade readers test-tensorflow parts jar wheel command-line publish
 
 export JAVA_HOME := $(shell python3 -m rig.jdk 17)
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
@@ -68,7 +68,7 @@ readers: build/readers-venv/ok build/tensorflow-venv/ok $(SERVER)
 	@$(PYTHON) -m runs.readers
 
 # Everything that the tests of the built product use.
-parts: build/venv/tools build/spark/3.5.8/ok build/spark/4.1.4/ok build/spark/4.3.0/ok build/sbt-launch.jar build/postgresql build/chromium build/proxies jar publish build/python-venv/ok $(SERVER)
+parts: build/venv/tools build/spark/3.5.8/ok build/spark/4.1.4/ok build/spark/4.3.0/ok build/sbt-launch.jar build/postgresql build/chromium build/proxies jar publish build/python-venv/ok build/node/ok $(SERVER)
 
 jar: $(JAR)
 
@@ -80,6 +80,11 @@ $(JAR): $(JAR_SOURCES) | build/gradle
 wheel: $(JAR) build/venv/tools
 	@rig/quietly wheel "building the wheel, optimised" "$(call pack,release,build/wheel)"
 	@echo "build/wheel/$(WHEEL)"
+
+# Builds the program `hops-credentials`, which the wheel brings too, optimised.
+command-line:
+	@rig/quietly cargo-command-line "compiling the command line, optimised" cargo build --release --locked -p hops-credentials-cli
+	@echo target/release/hops-credentials
 
 # Builds the wheel without optimisation, in a fraction of the time, and installs it beside the readers that the tests use with it.
 build/python-venv/ok: tests/programs/python/requirements.txt $(JAR) Cargo.toml Cargo.lock pyproject.toml $(shell find crates python -type f -not -name '*.pyc' -not -path '*/.*') | build/venv/tools
@@ -110,6 +115,12 @@ $(PYTHON) -m wheel pack -d $(2) $(2)/unpacked/hops_credentials-$(VERSION); \
 rm -r $(2)/unpacked
 endef
 
+# The AWS SDK for JavaScript, which prefers a profile to everything else. Node finds packages above the program that it runs.
+build/node/ok: tests/programs/node/package.json tests/programs/node/reader.js | build/npm
+	@mkdir -p build/node && cp tests/programs/node/* build/node
+	@rig/quietly npm "fetching the AWS SDK for JavaScript" npm install --prefix build/node --no-audit --no-fund --no-package-lock
+	@touch $@
+
 # Publishes to build/repo, not to ~/.m2, where sbt fails on every pom whose jar Maven never fetched.
 publish: $(JAR)
 	@rig/quietly publish "publishing the jar to build/repo" $(GRADLE) -Dmaven.repo.local=$(CURDIR)/build/repo publishToMavenLocal
@@ -133,6 +144,9 @@ endef
 
 build/maven:
 	@$(call debian,mvn,maven)
+
+build/npm:
+	@$(call debian,node npm,nodejs npm)
 
 build/gradle:
 	@$(call debian,gradle,gradle)

@@ -14,14 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from rig import ROOT
+from rig import BUILD, ROOT
 from rig.aws import REGION, assumes, reads, trusts
 from rig.canary import leaks
 from rig.deployment import Deployment
 from rig.http import recording
 from rig.process import Program, environment, run
-from tests.programs.python_program import PROGRAM
+from tests.programs.python_program import PROGRAM, VENV
 
+_NODE_READER = ["node", str(BUILD / "node" / "reader.js")]
 _READER = [sys.executable, str(ROOT / "tests" / "programs" / "python" / "reader.py")]
 
 
@@ -53,7 +54,7 @@ def test_roles_and_whoami_are_for_people_and_for_scripts(site: Deployment, tmp_p
     empty = site.server.command("project", "add", "without-roles")
     site.server.command("member", "set", empty, "ada@example.com", "data-scientist")
     nobody = command(tmp_path, {**variables, "HOPSWORKS_PROJECT_ID": empty}, "whoami", "--json")
-    assert json.loads(nobody.stdout)["defaultRole"] == "none", nobody.stderr
+    assert json.loads(nobody.stdout)["defaultRole"] is None, nobody.stderr
 
 
 def test_exec_gives_the_role_to_one_command_and_ends_as_it_ends(site: Deployment, tmp_path: Path) -> None:
@@ -71,6 +72,35 @@ def test_exec_gives_the_role_to_one_command_and_ends_as_it_ends(site: Deployment
         'hops-credentials: "no-such-command" cannot be started: No such file or directory (os error 2)\n',
     ]
     assert leaks(site.secrets(), tmp_path, done.stdout, done.stderr) == []
+
+
+@pytest.mark.parametrize("option", ["--duration=3600", "--refresh"])
+def test_the_command_ignores_the_signals_that_were_ignored_before_python(option: str, site: Deployment, tmp_path: Path) -> None:
+    variables = environment(tmp_path / "home", **site.variables(site.scientist))
+    line = f"trap '' HUP INT; exec {PROGRAM} exec {option} -- grep SigIgn /proc/self/status"
+    done = run(["sh", "-c", line], variables, tmp_path, 60)
+    ignored = int(done.stdout.split()[1], 16)
+    ours = {number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ) if ignored >> (number - 1) & 1}
+    assert ours == {signal.SIGHUP, signal.SIGINT}, done.stderr
+
+
+@pytest.mark.parametrize("option", ["--duration=3600", "--refresh"])
+def test_every_sdk_of_the_command_is_the_role_although_a_profile_is_named(option: str, site: Deployment, tmp_path: Path) -> None:
+    stranger = site.cloud.aws.user(f"profile{option.strip('-=0123456789')}", reads("other"))
+    (tmp_path / "config").write_text(
+        f"[profile base]\naws_access_key_id = {stranger.access_key_id}\naws_secret_access_key = {stranger.secret_access_key}\n"
+        f"region = {REGION}\nendpoint_url = {site.s3.endpoint}\n"
+    )
+    variables = {**site.variables(site.scientist), "AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_PROFILE": "base"}
+    for reader, refused in ((_NODE_READER, "AccessDenied"), (_READER, "AccessDenied")):
+        done = command(tmp_path, variables, "exec", option, "--", *reader, site.s3.endpoint, "resource", "other")
+        assert done.stdout == f"resource 1,one\nother {refused}\n", (reader, done.stderr)
+    # The region and the endpoint are those of the profile that is taken out.
+    aws = VENV / "bin" / "aws"
+    listed = command(tmp_path, variables, "exec", option, "--", aws, "s3", "ls", "s3://resource")
+    assert "test.csv" in listed.stdout, listed.stderr
+    denied = command(tmp_path, variables, "exec", option, "--", aws, "s3", "cp", "s3://other/test.csv", "-")
+    assert denied.returncode != 0, denied.stdout
 
 
 def test_process_keeps_the_credentials_where_only_the_user_can_look(site: Deployment, private: dict[str, str], tmp_path: Path) -> None:

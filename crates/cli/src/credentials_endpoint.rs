@@ -368,6 +368,20 @@ mod tests {
     }
 
     #[test]
+    fn credentials_end_by_the_clock_that_did_not_stand_still() {
+        let hour = Duration::from_secs(3600);
+        let [id, secret, token] = ["ASIAEXAMPLE", "canary-secret", "canary-token"].map(str::to_owned);
+        let current = Current::new(Credentials::new(id, secret, token, SystemTime::now() + hour, hour, None));
+        let Clocks { monotonic, wall } = current.published;
+        assert!(!current.has_ended(Clocks { monotonic: monotonic + hour / 2, wall: wall + hour / 2 }));
+        assert!(current.has_ended(Clocks { monotonic, wall: wall + hour }), "the machine slept");
+        assert!(
+            current.has_ended(Clocks { monotonic: monotonic + hour, wall: wall - 24 * hour }),
+            "the clock was set back"
+        );
+    }
+
+    #[test]
     fn an_answer_is_what_the_aws_sdks_read() {
         assert_eq!(
             json(&credentials()),

@@ -1,5 +1,6 @@
 //! `env`: shell commands that put the credentials of a role into the environment.
 
+use clap::Args;
 use hops_credentials_core::base_identity::Environment;
 use hops_credentials_core::blocking::block_on;
 use hops_credentials_core::settings::Settings;
@@ -7,10 +8,22 @@ use hops_credentials_core::variables;
 use serde_json::Value;
 
 use crate::ask::ask;
-use crate::output::{Failure, print, say, shell_commands};
+use crate::output::{Failure, print, say};
 use crate::role_option::RoleOption;
+use crate::shell::Shell;
 
-pub(crate) fn run(settings: &Settings, option: &RoleOption, json: bool) -> Result<(), Failure> {
+/// Print shell commands that put the credentials of a role into the environment
+#[derive(Debug, Args)]
+pub(crate) struct Env {
+    #[command(flatten)]
+    option: RoleOption,
+    /// The shell that evaluates them
+    #[arg(long, value_enum, default_value_t = Shell::Sh)]
+    shell: Shell,
+}
+
+pub(crate) fn run(settings: &Settings, env: &Env, json: bool) -> Result<(), Failure> {
+    let option = &env.option;
     let credentials = ask(settings, async |source| source.assume_role(&option.to_request(source).await?).await)?;
     let environment = Environment::now(&[]);
     let effects = block_on(async { Ok(variables::for_credentials(&credentials, &environment).await) })?;
@@ -22,5 +35,5 @@ pub(crate) fn run(settings: &Settings, option: &RoleOption, json: bool) -> Resul
         });
         return print(&Value::Object(object.collect()).to_string());
     }
-    print(&shell_commands(&changes))
+    print(&env.shell.commands(&changes))
 }

@@ -20,6 +20,7 @@ use crate::output::{Failure, say};
 use crate::renewing_endpoint::RenewingEndpoint;
 use crate::role_option::RoleOption;
 use crate::signals;
+use crate::token_file::TokenFile;
 
 /// Run a command whose AWS SDKs find the credentials of a role
 #[derive(Debug, Args)]
@@ -56,7 +57,7 @@ fn run_with_endpoint(settings: &Settings, exec: &Exec, mut command: Command) -> 
         let environment = Environment::now(&[]);
         let source = Source::from_settings(settings, &environment)?;
         let request = aloud(exec.option.to_request(&source)).await?;
-        let renewing = RenewingEndpoint::start(source, request, ANY_PORT).await?;
+        let renewing = RenewingEndpoint::start(source, request, ANY_PORT, TokenFile::create_for_command).await?;
         let endpoint = renewing.endpoint();
         let (url, token, token_path) = (endpoint.url(), endpoint.token(), renewing.token_path());
         let effects = variables::for_endpoint(url, token, &token_path, &environment).await?;
@@ -89,7 +90,8 @@ async fn run_to_end(command: &mut Command) -> io::Result<ExitStatus> {
     loop {
         tokio::select! {
             waited = &mut ended => {
-                waited.map_err(io::Error::other)??;
+                let waited = waited.map_err(io::Error::other)?;
+                waited.map_err(|error| io::Error::from_raw_os_error(error.raw_os_error()))?;
                 return child.wait();
             }
             Some(signal) = signals.recv() => signals::send(signal, process),

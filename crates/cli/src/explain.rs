@@ -3,10 +3,14 @@
 use hops_credentials_core::base_identity::Environment;
 use hops_credentials_core::blocking::block_on;
 use hops_credentials_core::variables;
+use serde_json::json;
 
-use crate::output::{Failure, print_facts};
+use crate::output::{Failure, print};
 
 pub(crate) fn run(json: bool) -> Result<(), Failure> {
     let found = block_on(variables::explain(&Environment::now(&[])))?;
-    print_facts(&[("found", Some(found))], json)
+    if json {
+        return print(&json!({ "found": found.kind, "name": found.name, "isOurs": found.is_ours() }).to_string());
+    }
+    print(&format!("found\t{found}"))
 }

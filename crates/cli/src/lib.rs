@@ -15,6 +15,8 @@
 //! | `private_file` | files that only this user reads and writes |
 //! | `role_option` | the options that name a role and the duration of its session |
 //! | `signals` | the signals that reach this process while it waits for a command |
+//! | `settings_file` | settings for programs whose environment holds none |
+//! | `shell` | the commands of shells that change the environment |
 //! | `output` | standard output and standard error |
 //! | `roles`, `whoami`, `exec`, `process`, `serve`, `explain`, `doctor`, `env` | a command each |
 
@@ -34,16 +36,18 @@ mod role_option;
 mod roles;
 mod runtime_dir;
 mod serve;
+mod settings_file;
+mod shell;
 mod signals;
 pub mod token_file;
 mod whoami;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
-use hops_credentials_core::settings::Settings;
+use clap::{CommandFactory, Parser, Subcommand};
 
-use self::output::Failure;
+use self::output::{Failure, print};
 use self::role_option::RoleOption;
 
 /// Temporary AWS credentials for the cloud roles that are mapped to your project.
@@ -51,7 +55,7 @@ use self::role_option::RoleOption;
 /// Where roles come from:
 ///
 ///   REST_ENDPOINT, HOPSWORKS_PROJECT_ID   a role-mapping server, and your project there
-///   API_KEY, or token.jwt in $SECRETS_DIR who you are
+///   API_KEY_FILE, token.jwt in $SECRETS_DIR or API_KEY   who you are
 ///   HOPS_CLOUD_ROLES                      without a server: ARNs of roles that the base identity of this
 ///                                         machine (environment, profile, service account, instance) may assume
 ///
@@ -68,14 +72,26 @@ use self::role_option::RoleOption;
 ///   [profile hops]
 ///   credential_process = hops-credentials process --role 1
 ///
+/// and in ~/.config/hops-credentials/settings, which counts where the environment names neither server nor roles:
+///
+///   REST_ENDPOINT=https://roles.example.com
+///   HOPSWORKS_PROJECT_ID=119
+///   API_KEY_FILE=/home/me/.config/hops-credentials/key
+///
 /// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 4 no identity or not configured; `exec` exits with the code
 /// of its command, with 127 when there is no such command, and 126 when it cannot be started.
 #[derive(Debug, Parser)]
 #[command(name = "hops-credentials", version, verbatim_doc_comment)]
 struct CommandLine {
-    /// Print JSON
+    /// Print JSON, errors too, which go to standard error
     #[arg(long, global = true)]
     json: bool,
+    /// A file of settings, lines NAME=VALUE; it wins over the environment
+    #[arg(long, global = true, value_name = "FILE")]
+    settings: Option<PathBuf>,
+    /// The file of your API key
+    #[arg(long, global = true, value_name = "FILE")]
+    api_key_file: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -84,7 +100,7 @@ struct CommandLine {
 enum Command {
     /// List the roles: id, ARN, for whom, and `default`; separated by tabs
     Roles,
-    /// Say where roles come from, and who you are there
+    /// Say where roles come from, and your default role there; without a server, whose identity assumes them
     Whoami,
     /// Run a command whose AWS SDKs find the credentials of a role
     ///
@@ -109,7 +125,12 @@ enum Command {
     /// Find out what is wrong, and say what to do about it; exits with 1 when something is wrong
     Doctor,
     /// Print shell commands that put the credentials of a role into the environment
-    Env(RoleOption),
+    Env(env::Env),
+    /// Print what lets a shell complete the words of this program
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }
 
 /// Runs the program with these arguments, the first of which is its name, and returns its exit code.
@@ -121,8 +142,21 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> i32 {
             return error.exit_code();
         }
     };
-    let settings = Settings::from_environment();
-    let done = match &line.command {
+    match run_command(&line) {
+        Ok(()) => 0,
+        Err(Failure::Code(code)) => code,
+        Err(Failure::Report(report)) => report.show(line.json),
+    }
+}
+
+fn run_command(line: &CommandLine) -> Result<(), Failure> {
+    if let Command::Completions { shell } = line.command {
+        let mut text = Vec::new();
+        clap_complete::generate(shell, &mut CommandLine::command(), "hops-credentials", &mut text);
+        return print(String::from_utf8_lossy(&text).trim_end());
+    }
+    let settings = settings_file::read(line.settings.as_deref(), line.api_key_file.as_deref())?;
+    match &line.command {
         Command::Roles => roles::run(&settings, line.json),
         Command::Whoami => whoami::run(&settings, line.json),
         Command::Exec(exec) => exec::run(&settings, exec),
@@ -130,11 +164,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Command::Serve(serve) => serve::run(&settings, serve, line.json),
         Command::Explain => explain::run(line.json),
         Command::Doctor => doctor::run(&settings, line.json),
-        Command::Env(option) => env::run(&settings, option, line.json),
-    };
-    match done {
-        Ok(()) => 0,
-        Err(Failure::Code(code)) => code,
-        Err(Failure::Report(report)) => report.show(line.json),
+        Command::Env(env) => env::run(&settings, env, line.json),
+        Command::Completions { .. } => Ok(()),
     }
 }

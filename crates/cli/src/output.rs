@@ -4,7 +4,6 @@ use std::fmt;
 use std::io::Write;
 
 use hops_credentials_core::error::Error;
-use hops_credentials_core::variables::Change;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -93,13 +92,4 @@ pub(crate) fn print_facts(facts: &[(&str, Option<String>)], json: bool) -> Resul
         return print(&Value::Object(object.collect()).to_string());
     }
     facts.iter().try_for_each(|(name, value)| print(&format!("{name}\t{}", value.as_deref().unwrap_or("none"))))
-}
-
-/// The commands of a POSIX shell that make these changes.
-pub(crate) fn shell_commands(changes: &[Change]) -> String {
-    let lines = changes.iter().map(|(name, value)| match value {
-        Some(value) => format!("export {name}='{}'", value.replace('\'', r"'\''")),
-        None => format!("unset {name}"),
-    });
-    lines.collect::<Vec<_>>().join("\n")
 }

@@ -50,14 +50,19 @@ impl Held {
 }
 
 impl RenewingEndpoint {
-    /// Fetches the first credentials and listens.
-    pub(crate) async fn start(source: Source, request: AssumeRole, address: SocketAddr) -> Result<Self, Error> {
+    /// Fetches the first credentials and listens. `write_token` writes the file of the token.
+    pub(crate) async fn start(
+        source: Source,
+        request: AssumeRole,
+        address: SocketAddr,
+        write_token: impl FnOnce(&CredentialsEndpoint) -> Result<TokenFile, Error>,
+    ) -> Result<Self, Error> {
         let request = AssumeRole { renews: true, ..request };
         let credentials = aloud(source.assume_role(&request)).await?;
         source.take_warnings().into_iter().for_each(say);
         let held = Held::new(&credentials);
         let (endpoint, socket) = CredentialsEndpoint::bind_to(address, credentials)?;
-        let token_file = TokenFile::create(&endpoint)?;
+        let token_file = write_token(&endpoint)?;
         Ok(Self { source, request, endpoint, token_file, socket, held })
     }
 
@@ -147,5 +152,63 @@ async fn wait_until_due(
                 pause = pause.min(renewal::retry_after(1, Duration::ZERO, valid_for, random()));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    use hops_credentials_core::blocking::block_on;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    fn ended() -> Credentials {
+        let [id, secret, token] = ["ASIAEXAMPLE", "canary-secret", "canary-token"].map(str::to_owned);
+        Credentials::new(id, secret, token, SystemTime::UNIX_EPOCH, Duration::ZERO, None)
+    }
+
+    fn ask(endpoint: &CredentialsEndpoint) -> String {
+        let address = endpoint.url().trim_start_matches("http://").trim_end_matches("/credentials");
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        let token = endpoint.token();
+        write!(stream, "GET /credentials HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\n\r\n").expect("it listens");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
+    }
+
+    #[test]
+    fn a_reader_that_finds_the_credentials_ended_wakes_the_renewal() {
+        let hour = Duration::from_secs(3600);
+        let woken = block_on(async {
+            let (endpoint, socket) = CredentialsEndpoint::bind(ended())?;
+            let token_file = TokenFile::create(&endpoint)?;
+            let serving = tokio::spawn(credentials_endpoint::serve(endpoint.clone(), socket));
+            let asked = endpoint.clone();
+            let asking = tokio::task::spawn_blocking(move || ask(&asked));
+            let due = wait_until_due(clocks::read(), hour, hour, &endpoint, &token_file);
+            let woken = timeout(Duration::from_secs(30), due).await.is_ok();
+            assert!(asking.await.expect("no panic").starts_with("HTTP/1.1 503 "));
+            serving.abort();
+            Ok(woken)
+        });
+        assert!(woken.expect("loopback has a port"));
+    }
+
+    #[test]
+    fn a_machine_that_slept_renews_at_once() {
+        let slept = Duration::from_secs(7200);
+        let is_due = block_on(async {
+            let (endpoint, _socket) = CredentialsEndpoint::bind(ended())?;
+            let token_file = TokenFile::create(&endpoint)?;
+            let now = clocks::read();
+            let before = Clocks { monotonic: now.monotonic, wall: now.wall - slept };
+            let due = wait_until_due(before, slept / 2, slept, &endpoint, &token_file);
+            Ok(timeout(Duration::from_secs(20), due).await.is_ok())
+        });
+        assert!(is_due.expect("loopback has a port"));
     }
 }

@@ -15,11 +15,13 @@ use serde_json::json;
 
 use crate::ask::aloud;
 use crate::credentials_endpoint::ANY_PORT;
-use crate::output::{Failure, print, say, shell_commands};
+use crate::output::{Failure, print, say};
 use crate::renewing_endpoint::RenewingEndpoint;
 use crate::role_option::RoleOption;
 use crate::runtime_dir::{RuntimeDir, ServedAt};
+use crate::shell::Shell;
 use crate::signals;
+use crate::token_file::TokenFile;
 
 /// Serve the credentials of a role to programs on this machine, until SIGTERM
 ///
@@ -32,6 +34,9 @@ pub(crate) struct Serve {
     /// A loopback address and port
     #[arg(long, value_name = "ADDRESS", default_value_t = ANY_PORT)]
     listen: SocketAddr,
+    /// The shell that evaluates the commands
+    #[arg(long, value_enum, default_value_t = Shell::Sh)]
+    shell: Shell,
 }
 
 pub(crate) fn run(settings: &Settings, serve: &Serve, json: bool) -> Result<(), Failure> {
@@ -46,7 +51,7 @@ pub(crate) fn run(settings: &Settings, serve: &Serve, json: bool) -> Result<(), 
             remedy: "try again".to_owned(),
             source: Some(Box::new(source)),
         })?;
-        let renewing = RenewingEndpoint::start(source, request, serve.listen).await?;
+        let renewing = RenewingEndpoint::start(source, request, serve.listen, TokenFile::create).await?;
         let (endpoint, token_path) = (renewing.endpoint(), renewing.token_path());
         let (url, token) = (endpoint.url(), endpoint.token());
         let effects = variables::for_endpoint(url, token, &token_path, &environment).await?;
@@ -57,7 +62,11 @@ pub(crate) fn run(settings: &Settings, serve: &Serve, json: bool) -> Result<(), 
         let text = if json {
             json!({ "url": endpoint.url(), "tokenFile": token_path }).to_string()
         } else {
-            format!("listening on {}\n{}", endpoint.url(), shell_commands_of_reader(&effects.changes, &token_path))
+            format!(
+                "listening on {}\n{}",
+                endpoint.url(),
+                commands_for_reader(serve.shell, &effects.changes, &token_path)
+            )
         };
         if print(&text).is_err() {
             return Ok(());
@@ -72,7 +81,7 @@ pub(crate) fn run(settings: &Settings, serve: &Serve, json: bool) -> Result<(), 
 
 /// The shell commands that lead a program to the endpoint. They read the token from its file, because logs keep what a
 /// service prints.
-fn shell_commands_of_reader(changes: &[Change], token_file: &Path) -> String {
+fn commands_for_reader(shell: Shell, changes: &[Change], token_file: &Path) -> String {
     let others: Vec<Change> = changes.iter().filter(|(name, _)| *name != CONTAINER_TOKEN).cloned().collect();
-    format!("{}\nexport {CONTAINER_TOKEN}=\"$(cat '{}')\"", shell_commands(&others), token_file.display())
+    format!("{}\n{}", shell.commands(&others), shell.set_from_file(CONTAINER_TOKEN, token_file))
 }

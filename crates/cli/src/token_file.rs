@@ -1,9 +1,12 @@
 //! The file in which readers find the token of a [`CredentialsEndpoint`].
 
-use std::io::{self, Write};
+use std::fs::Permissions;
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use hops_credentials_core::error::Error;
+use rustix::process::geteuid;
 
 use crate::credentials_endpoint::{CredentialsEndpoint, random_hex};
 use crate::private_file;
@@ -13,6 +16,8 @@ use crate::private_file;
 pub struct TokenFile {
     path: PathBuf,
     process: u32,
+    /// A directory of its own, in which others may open a file whose name they know.
+    directory: Option<PathBuf>,
 }
 
 impl TokenFile {
@@ -28,6 +33,37 @@ impl TokenFile {
         Self::create_in_first(endpoint, temporary.into_iter().chain(of_login))
     }
 
+    /// As [`TokenFile::create`], for a command that may change its user, as gosu, su and setpriv do. Where root starts it,
+    /// the file lies in a directory that nobody else may list, under a name as long as the token; so whoever has the
+    /// environment of the command, and so the token, can read it.
+    ///
+    /// # Errors
+    /// As [`TokenFile::create`].
+    pub(crate) fn create_for_command(endpoint: &CredentialsEndpoint) -> Result<Self, Error> {
+        if !geteuid().is_root() {
+            return Self::create(endpoint);
+        }
+        let directory = std::env::temp_dir().join(format!("hops-credentials-{}", random_hex::<8>()?));
+        let path = directory.join(format!("{}.token", random_hex::<32>()?));
+        let file = Self { path, process: std::process::id(), directory: Some(directory) };
+        match file.write_for_all(endpoint) {
+            Ok(()) => Ok(file),
+            Err(_) => Self::create(endpoint),
+        }
+    }
+
+    fn write_for_all(&self, endpoint: &CredentialsEndpoint) -> io::Result<()> {
+        let Some(directory) = &self.directory else { return Ok(()) };
+        match std::fs::DirBuilder::new().mode(0o700).create(directory) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        write_token(&self.path, endpoint)?;
+        // The umask does not count.
+        std::fs::set_permissions(&self.path, Permissions::from_mode(0o644))?;
+        std::fs::set_permissions(directory, Permissions::from_mode(0o711))
+    }
+
     /// As [`TokenFile::create`], into the first of these directories that can be written. There is at least one.
     fn create_in_first(
         endpoint: &CredentialsEndpoint,
@@ -38,7 +74,7 @@ impl TokenFile {
         for directory in directories {
             let path = directory.join(&name);
             match write_token(&path, endpoint) {
-                Ok(()) => return Ok(Self { path, process: std::process::id() }),
+                Ok(()) => return Ok(Self { path, process: std::process::id(), directory: None }),
                 Err(source) => first_error = first_error.or(Some(unwritten(&directory, source))),
             }
         }
@@ -52,14 +88,17 @@ impl TokenFile {
     pub fn resume(endpoint: &CredentialsEndpoint, path: PathBuf) -> Result<Self, Error> {
         let _ = std::fs::remove_file(&path);
         write_token(&path, endpoint).map_err(|source| unwritten(&path, source))?;
-        Ok(Self { path, process: std::process::id() })
+        Ok(Self { path, process: std::process::id(), directory: None })
     }
 
     /// Writes the token again where somebody has removed the file, as services that clean up do.
     pub fn restore(&self, endpoint: &CredentialsEndpoint) {
         if !self.path.exists() {
             // Readers say what keeps them from reading it.
-            let _ = write_token(&self.path, endpoint);
+            let _ = match self.directory {
+                Some(_) => self.write_for_all(endpoint),
+                None => write_token(&self.path, endpoint),
+            };
         }
     }
 
@@ -73,6 +112,7 @@ impl Drop for TokenFile {
     fn drop(&mut self) {
         if self.process == std::process::id() {
             let _ = std::fs::remove_file(&self.path);
+            self.directory.iter().for_each(|directory| drop(std::fs::remove_dir(directory)));
         }
     }
 }
@@ -93,7 +133,6 @@ fn unwritten(path: &Path, source: io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
     use std::time::{Duration, SystemTime};
 
     use hops_credentials_core::credentials::Credentials;

@@ -25,7 +25,7 @@ use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::text::rfc3339;
 
-pub use self::explain::explain;
+pub use self::explain::{Found, explain};
 pub(crate) use self::written::given_back;
 pub use self::written::{Plan, Written, plan, plan_release, plan_renewal};
 

@@ -174,7 +174,9 @@ fn examine() -> PyResult<Call> {
 /// Says whose credentials a reader in this process finds.
 #[pyfunction]
 fn explain(py: Python<'_>) -> PyResult<String> {
-    block_on(variables::explain(&Environment::now(&[]))).map_err(|error| exception(py, &error))
+    block_on(variables::explain(&Environment::now(&[])))
+        .map(|found| found.to_string())
+        .map_err(|error| exception(py, &error))
 }
 
 /// Runs the command line with these arguments, the first of which is its name. Returns the exit code.

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, geteuid, kill_process};
 use rustix_libc_wrappers::process::SignalExt;
 
 use super::server::Server;
@@ -107,4 +107,26 @@ fn a_command_that_does_not_start_ends_as_a_shell_ends() {
         };
         assert_eq!([code("no-such-command"), code("./text")], [Some(127), Some(126)], "{refresh}");
     }
+}
+
+/// Only root can change the user.
+#[test]
+fn a_command_that_changes_its_user_can_read_the_token_and_nobody_can_find_it() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let server = Server::issuing(HOUR);
+    let directory = directory("other-user");
+    let script = "f=$AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE; echo $f; test \"$(/bin/cat $f)\" = $AWS_CONTAINER_AUTHORIZATION_TOKEN || exit 3
+        /bin/ls ${f%/*} && exit 4; /bin/touch ${f%/*}/x && exit 5; echo x > $f && exit 6; exit 0";
+    let nobody = ["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/bin/sh", "-c", script];
+    let mut command =
+        program(&server, &directory, &[&["exec", "--role", READER, "--refresh", "--"], &nobody[..]].concat());
+    // The directories above that of the test may be closed to others.
+    command.env("TMPDIR", "/tmp");
+    let done = output(command);
+    assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
+    let file = text(&done.stdout).trim().to_owned();
+    let own_directory = std::path::Path::new(&file).parent().expect("a directory");
+    assert!(!own_directory.exists(), "{file}");
 }

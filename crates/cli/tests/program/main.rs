@@ -1,9 +1,11 @@
 //! The program `hops-credentials`, as cargo builds it, in processes of its own.
 
 mod exec;
+mod outage;
 mod process;
 mod serve;
 mod server;
+mod settings;
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::DirBuilderExt;

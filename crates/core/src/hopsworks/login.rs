@@ -1,4 +1,4 @@
-//! The login of the caller: a JWT from a file, else an API key.
+//! The login of the caller: the file of an API key where one is named, else a JWT from a file, else an API key.
 //!
 //! The platform rewrites the file before its token ends, so every request reads it again. The file wins over the key,
 //! because another program may use a variable `API_KEY`.
@@ -10,14 +10,15 @@ use std::path::{Path, PathBuf};
 use reqwest::header::HeaderValue;
 use zeroize::Zeroizing;
 
-use crate::error::Error;
-use crate::settings::{API_KEY, SECRETS_DIR, Settings};
+use crate::error::{BoxError, Error};
+use crate::settings::{API_KEY, API_KEY_FILE, SECRETS_DIR, Settings};
 
 const TOKEN_FILE: &str = "token.jwt";
 
 /// The places of a login, in their order.
 #[derive(Clone)]
 pub(super) struct Logins {
+    key_file: Option<PathBuf>,
     files: Vec<PathBuf>,
     api_key: Option<Zeroizing<String>>,
 }
@@ -36,6 +37,7 @@ impl Logins {
     pub(super) fn from_settings(settings: &Settings) -> Self {
         let secrets = settings.get(&SECRETS_DIR).map(|directory| Path::new(directory.trim()).join(TOKEN_FILE));
         Self {
+            key_file: settings.get(&API_KEY_FILE).map(|path| PathBuf::from(path.trim())),
             files: secrets.into_iter().chain([Path::new(".").join(TOKEN_FILE)]).collect(),
             api_key: settings.get(&API_KEY).map(|key| Zeroizing::new(key.trim().to_owned())),
         }
@@ -47,6 +49,9 @@ impl Logins {
     /// [`Error::NotConfigured`] when there is no login, [`Error::Unavailable`] while the file is empty, because the
     /// platform may be writing it.
     pub(super) fn read(&self) -> Result<Login, Error> {
+        if let Some(file) = &self.key_file {
+            return login_from_key_file(file);
+        }
         for file in &self.files {
             match fs::read_to_string(file) {
                 Ok(token) => return login_from_file(file, Zeroizing::new(token)),
@@ -110,6 +115,20 @@ fn login_from_file(file: &Path, content: Zeroizing<String>) -> Result<Login, Err
     })
 }
 
+fn login_from_key_file(file: &Path) -> Result<Login, Error> {
+    let unusable = |problem: String, source: Option<BoxError>| Error::NotConfigured {
+        problem: format!("the file of the API key {} {problem}", file.display()),
+        remedy: format!("write the key into it, or correct {API_KEY_FILE}"),
+        source,
+    };
+    let content = fs::read_to_string(file).map(Zeroizing::new);
+    let content = content.map_err(|error| unusable(format!("cannot be read: {error}"), Some(Box::new(error))))?;
+    let key = Zeroizing::new(content.trim().to_owned());
+    let header = authorization("ApiKey", &key).filter(|_| !key.is_empty());
+    let header = header.ok_or_else(|| unusable("holds no API key".to_owned(), None))?;
+    Ok(Login { header, secret: key, file: Some(file.to_owned()) })
+}
+
 fn authorization(scheme: &str, secret: &str) -> Option<HeaderValue> {
     if !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
         return None;
@@ -123,6 +142,9 @@ impl Login {
     /// The remedy when the server does not accept it.
     pub(super) fn remedy(&self) -> String {
         match &self.file {
+            Some(file) if self.header.as_bytes().starts_with(b"ApiKey") => {
+                format!("the API key in {} is not accepted: create a new API key", file.display())
+            }
             Some(file) => format!("the token in {} is not accepted: log in again, or restart the job", file.display()),
             None => format!(
                 "{API_KEY} is not accepted: create a new API key; an old Hopsworks accepts only a token file here"

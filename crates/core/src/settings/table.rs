@@ -44,6 +44,11 @@ impl Setting {
         self.variables
     }
 
+    /// Whether its value is, or may hold, a secret.
+    pub const fn is_secret(&self) -> bool {
+        !self.shown
+    }
+
     /// Its value is, or may hold, a secret: `Debug` of [`Settings`](super::Settings) does not show it.
     const fn hidden(mut self) -> Self {
         self.shown = false;
@@ -71,6 +76,8 @@ pub const PROJECT_NAME: Setting =
     Setting::new("spark.hops.projectname", "hopsworks.projectname", &["HOPSWORKS_PROJECT_NAME"]);
 /// API key of the caller; used when there is no JWT file.
 pub const API_KEY: Setting = Setting::property("hopsworks.apikey", &["API_KEY"]).hidden();
+/// File of the API key. Where it is named, no other login counts.
+pub const API_KEY_FILE: Setting = Setting::property("hopsworks.apikey.file", &["API_KEY_FILE"]);
 /// Directory of the JWT file, `token.jwt`.
 pub const SECRETS_DIR: Setting = Setting::variables(&["SECRETS_DIR"]);
 /// Truststore of the Hopsworks cluster, JKS or PKCS12; read by the JVM.
@@ -145,11 +152,12 @@ pub const NO_PROXY: Setting = Setting::variables(&["NO_PROXY", "no_proxy"]);
 pub const AWS_CA_BUNDLE: Setting = Setting::variables(&["AWS_CA_BUNDLE"]);
 
 /// Every setting above.
-pub(super) const TABLE: [&Setting; 34] = [
+pub(super) const TABLE: [&Setting; 35] = [
     &REST_ENDPOINT,
     &PROJECT_ID,
     &PROJECT_NAME,
     &API_KEY,
+    &API_KEY_FILE,
     &SECRETS_DIR,
     &TRUSTSTORE,
     &TRUSTSTORE_PASSWORD,

@@ -368,33 +368,6 @@ fn an_endpoint_is_refused_where_boto_would_prefer_a_file() {
     );
 }
 
-fn explained(pairs: &[(&str, &str)]) -> String {
-    block_on(explain(&environment(&variables(pairs), &[]))).expect("no file")
-}
-
-#[test]
-fn the_explanation_follows_the_order_of_most_sdks_and_names_what_others_prefer() {
-    let key = (ACCESS_KEY_ID, "ASIAEXAMPLE");
-    let issued = (ISSUED, "ASIAEXAMPLE");
-    let profile = ("AWS_PROFILE", "base");
-    let url = (CONTAINER_URL, "http://127.0.0.1:1/credentials");
-    assert_eq!(
-        explained(&[key, issued]),
-        "credentials that were issued for a role, access key ASIAEXAMPLE; they end an hour after they were issued"
-    );
-    assert_eq!(
-        explained(&[key, issued, profile, (CREDENTIAL_EXPIRATION, "2026-11-27T15:00:00Z")]),
-        "credentials that were issued for a role, access key ASIAEXAMPLE; they end at 2026-11-27T15:00:00Z; the AWS SDKs \
-         for JavaScript or .NET prefer the profile \"base\", which is not ours"
-    );
-    assert_eq!(explained(&[key, profile]), "access key ASIAEXAMPLE, from AWS_ACCESS_KEY_ID; not ours");
-    assert_eq!(explained(&[profile, url]), "the profile \"base\"; not ours");
-    assert!(explained(&[url, (ISSUED, url.1)]).starts_with("an endpoint of ours at http://127.0.0.1:1/credentials"));
-    assert!(explained(&[url]).ends_with("; not ours"));
-    assert!(explained(&[("AWS_EC2_METADATA_DISABLED", "true")]).starts_with("nothing: "));
-    assert_eq!(explained(&[]), "the role of this machine, if it has one; not ours");
-}
-
 #[test]
 fn the_endpoint_of_somebody_else_stays_when_credentials_are_written() {
     let url = (CONTAINER_URL, "http://127.0.0.1:1/credentials");

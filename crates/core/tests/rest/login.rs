@@ -156,12 +156,24 @@ fn an_empty_token_file_that_is_filled_in_time_is_not_an_error() {
     let (directory, file) = with_token("filled", "");
     let server = Server::answering(vec![session_token()]);
     let settings = crate::settings(&server.endpoint, &[("SECRETS_DIR", directory.to_str().expect("UTF-8"))]);
-    let filling = crate::directory("filling").join("token.jwt");
-    fs::write(&filling, "canary-late").expect("a token");
-    let writer = std::thread::spawn(move || fs::rename(filling, file).expect("the platform writes"));
-    let retry = hops_credentials_core::retry::Retry { tries: 1000, ..quick() };
+    let filled = crate::directory("filling").join("token.jwt");
+    fs::write(&filled, "canary-late").expect("a token");
+    *FILLING.lock().expect("nobody else fills") = Some((filled, file));
+    // The wait after the first try draws it.
+    let retry = hops_credentials_core::retry::Retry { random: fill, ..quick() };
     let member = Hopsworks::from_settings(&settings).expect("settings").with_retry(retry);
     block_on(member.assume_role(&AssumeRole::default())).expect("credentials");
-    writer.join().expect("the writer");
+    assert_eq!(*FILLING.lock().expect("nobody else fills"), None, "the empty file was not read");
     assert_eq!(logins(&server), ["Bearer canary-late"]);
+}
+
+/// The full token file, and the empty one that it replaces.
+static FILLING: Mutex<Option<(PathBuf, PathBuf)>> = Mutex::new(None);
+
+/// Writes the token as the platform does, in place of a random number.
+fn fill() -> f64 {
+    if let Some((filled, file)) = FILLING.lock().expect("nobody else fills").take() {
+        fs::rename(filled, file).expect("the platform writes");
+    }
+    0.0
 }

@@ -9,6 +9,7 @@ mod issued;
 mod matrix;
 mod metadata;
 mod outages;
+mod places;
 mod requests;
 mod tls;
 
