@@ -75,6 +75,16 @@ def test_exec_gives_the_role_to_one_command_and_ends_as_it_ends(site: Deployment
 
 
 @pytest.mark.parametrize("option", ["--duration=3600", "--refresh"])
+def test_the_command_ignores_the_signals_that_were_ignored_before_python(option: str, site: Deployment, tmp_path: Path) -> None:
+    variables = environment(tmp_path / "home", **site.variables(site.scientist))
+    line = f"trap '' HUP INT; exec {PROGRAM} exec {option} -- grep SigIgn /proc/self/status"
+    done = run(["sh", "-c", line], variables, tmp_path, 60)
+    ignored = int(done.stdout.split()[1], 16)
+    ours = {number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ) if ignored >> (number - 1) & 1}
+    assert ours == {signal.SIGHUP, signal.SIGINT}, done.stderr
+
+
+@pytest.mark.parametrize("option", ["--duration=3600", "--refresh"])
 def test_every_sdk_of_the_command_is_the_role_although_a_profile_is_named(option: str, site: Deployment, tmp_path: Path) -> None:
     stranger = site.cloud.aws.user(f"profile{option.strip('-=0123456789')}", reads("other"))
     (tmp_path / "config").write_text(

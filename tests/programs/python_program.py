@@ -35,6 +35,24 @@ def read(bucket, client=None):
 
 """
 
+#: The beginning of a program that asks a server of its own.
+SERVER = """
+import threading
+from session_tokens import ROLE, SessionTokens
+
+server = SessionTokens()
+
+def until(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not (seen := condition()) and time.monotonic() < end:
+        time.sleep(0.02)
+    return seen
+
+def refresher():
+    return next((thread for thread in threading.enumerate() if thread.name == "hops-credentials refresh"), None)
+
+"""
+
 _PRELUDE = """\
 import json, logging, os, sys, time
 import hops.credentials_provider as provider

@@ -90,7 +90,8 @@ async fn run_to_end(command: &mut Command) -> io::Result<ExitStatus> {
     loop {
         tokio::select! {
             waited = &mut ended => {
-                waited.map_err(io::Error::other)??;
+                let waited = waited.map_err(io::Error::other)?;
+                waited.map_err(|error| io::Error::from_raw_os_error(error.raw_os_error()))?;
                 return child.wait();
             }
             Some(signal) = signals.recv() => signals::send(signal, process),

@@ -91,6 +91,8 @@ def _fetch(asked: Request) -> tuple[Source, Fetched]:
         with state.lock:
             del _flights[asked]
         own.ended.set()
+        # The traceback of its error holds this frame.
+        del own
 
 
 def _fetch_from_source(asked: Request) -> tuple[Source, Fetched]:

@@ -230,7 +230,11 @@ def ask(question: Callable[..., _native.Call], *arguments: Any) -> Any:
     for warning in warnings:
         LOG.warning(warning)
     if isinstance(answer, Exception):
-        raise answer
+        try:
+            raise answer
+        finally:
+            # Its traceback holds this frame, and whatever the callers have made meanwhile.
+            del answer
     return answer
 
 
