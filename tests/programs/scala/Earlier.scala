@@ -45,6 +45,7 @@ object Earlier {
     Report("kept", own eq kept)
     context.addFile("s3a://resource/test.csv")
     Report("fetched", executors(_ => new java.io.File(SparkFiles.get("test.csv")).length > 0))
+    Report("doctor", CredentialsProvider.doctor().split("\n").filter(_.startsWith("PROBLEM")).toSeq)
     Report("explained", CredentialsProvider.explain("s3://resource/test.csv").split("\n").take(2).toSeq)
 
     if (!context.isLocal) {
