@@ -254,6 +254,7 @@ def test_a_master_without_a_way_to_its_executors_is_named_with_masters_that_have
         assert found["without"] == ["s3a://resource/test.csv is read without a role of ours; call assumeRole"]
         check_explanation(stage, found)
         check_overrides(found)
+        assert texts(found["for a bucket"])[-1] == GREEN, found["for a bucket"]
         assert [found["switched"], found["required"]] == ["yes", "yes"]
         broker = "S3A reads with the delegation tokens of com.example.Broker and never asks for the credentials of a role; remove "
         broker += "fs.s3a.delegation.token.binding"

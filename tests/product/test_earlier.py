@@ -41,7 +41,13 @@ def test_whatever_was_made_before_the_role_reads_as_the_role(line: Line, master:
     assert found["unopened"] == ["read"] * 2, found
     assert set(texts(found["earlier"])) == {"denied"}, found
     assert found["now"] == ["read"] * 4 + ["denied"] * 4, found
+    assert found["kept"] is True, "a bucket was opened again after a job"
     assert found["fetched"] == [True], found
+    ahead = (
+        "PROBLEM fetched files: a new executor fetches s3a://resource/test.csv before it has the role, and a job there can be ahead of the "
+    )
+    ahead += "role; set spark.plugins=io.hops.util.spark.HopsSparkPlugin"
+    assert found["doctor"] == ([] if master == "local[2]" else [ahead]), found
     assert found["explained"] == ["s3://resource/test.csv is read with the application's role", f"role: {stage.resource}"]
     if master != "local[2]":
         assert found["replaced"] == ["denied", "read"] * 2, found

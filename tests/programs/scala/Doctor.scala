@@ -1,4 +1,5 @@
 import io.hops.util.CredentialsProvider
+import io.hops.util.CredentialsProvider.AssumeRoleRequest
 import java.net.{URL, URLClassLoader}
 import java.nio.file.{Files, Paths, StandardOpenOption}
 import org.apache.spark.sql.SparkSession
@@ -43,6 +44,11 @@ object DoctorOfContext {
     spark.conf.set("fs.s3a.aws.credentials.provider", anonymous)
     Report("public", explained("s3a://public/key"))
     Report("overridden", doctor())
+    CredentialsProvider.release()
+    AssumeRoleRequest.builder().setRoleArn(arguments(0)).forBucket("resource").send()
+    Report("for a bucket", doctor())
+    CredentialsProvider.release()
+    CredentialsProvider.assumeRole(arguments(0))
     // Follows the doctor's remedies to the letter.
     conf.unset("fs.s3a.bucket.public.aws.credentials.provider")
     conf.unset("fs.s3a.bucket.keyed.access.key")

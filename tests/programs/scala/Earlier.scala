@@ -38,8 +38,14 @@ object Earlier {
     val now = new SerializableConfiguration(context.hadoopConfiguration)
     Report("now", Seq("s3a://resource/test.csv", "s3://resource/test.csv", "s3a://other/test.csv", "s3://other/test.csv")
       .flatMap(path => looked(now.value, path) +: inTasks(now, path)))
+    def own: FileSystem = FileSystem.get(new URI("s3a://resource"), new Configuration(before))
+    val kept = own
+    (1 to 3).foreach(_ => context.parallelize(1 to 2, 2).count())
+    org.apache.spark.Listeners.await(context)
+    Report("kept", own eq kept)
     context.addFile("s3a://resource/test.csv")
     Report("fetched", executors(_ => new java.io.File(SparkFiles.get("test.csv")).length > 0))
+    Report("doctor", CredentialsProvider.doctor().split("\n").filter(_.startsWith("PROBLEM")).toSeq)
     Report("explained", CredentialsProvider.explain("s3://resource/test.csv").split("\n").take(2).toSeq)
 
     if (!context.isLocal) {
@@ -109,4 +115,13 @@ object Earlier {
 class OtherPlugin extends SparkPlugin {
   override def driverPlugin(): DriverPlugin = null
   override def executorPlugin(): ExecutorPlugin = null
+}
+
+package org.apache.spark {
+
+  /** The listeners of a context. */
+  object Listeners {
+    /** Returns when they have handled every event so far. */
+    def await(context: SparkContext): Unit = context.listenerBus.waitUntilEmpty()
+  }
 }

@@ -14,7 +14,8 @@ import org.apache.hadoop.conf.Configuration;
  *
  * <p>Problem: nothing tells us when a context is made. Solution: Spark copies {@code spark.hadoop.*} system properties into each
  * SparkConf, so a new context finds our plugin, which applies the roles, and our file-system class and provider, which are not
- * secret. Where a program sets other plugins, that class applies the rest when it opens its first bucket ({@link io.hops.util.s3a.HopsS3AFileSystem}).
+ * secret. Where a program sets other plugins, that class applies the rest when it opens its first bucket
+ * ({@link io.hops.util.s3a.HopsS3AFileSystem}).
  */
 final class FutureContexts implements Effect {
   private static final String HADOOP = "spark.hadoop.";

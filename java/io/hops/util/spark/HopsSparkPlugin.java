@@ -19,9 +19,9 @@ import org.apache.spark.api.plugin.SparkPlugin;
  * Assumes a role from the configuration, without a line of code:
  * {@code spark.plugins=io.hops.util.spark.HopsSparkPlugin} and {@code spark.hops.role}, an ARN or {@code default}.
  *
- * <p>A context that cannot get its role does not start. Without {@code spark.hops.role} the plugin applies roles that were assumed
- * before the context was made; contexts that are made after a role have it by themselves. On executors it makes every task find
- * open what the roles in use say. In a Thrift or Connect server the plugin is the only way to a role.
+ * <p>A context that cannot get its role does not start. Without {@code spark.hops.role} the plugin applies roles that were
+ * assumed before the context was made; contexts that are made after a role have it by themselves. On executors it makes every
+ * task find open what the roles in use say. In a Thrift or Connect server the plugin is the only way to a role.
  */
 public final class HopsSparkPlugin implements SparkPlugin {
   private static final Logger LOG = Logger.getLogger("io.hops.util");
@@ -78,7 +78,7 @@ public final class HopsSparkPlugin implements SparkPlugin {
     };
   }
 
-  /** Applies roles that the program assumed before. A failure does not stop the context: who opens a bucket tries again, or fails. */
+  /** Applies roles that the program assumed before. A context starts without them too: who opens a bucket tries again. */
   private static void applyToNewContext() {
     try {
       LiveRoles.applyToNewContext();

@@ -80,8 +80,8 @@ final class Mode {
   }
 
   /**
-   * Makes a configuration find our classes by name: it has the class loader of whoever made the context, and our jar may have come
-   * later, into a loader below (a notebook that adds libraries). Copies have the same loader.
+   * Makes a configuration find our classes by name: it has the class loader of whoever made the context, and our jar may have
+   * come later, into a loader below (a notebook that adds libraries). Copies have the same loader.
    */
   private static void showClasses(Configuration configuration) throws CloudCredentialException {
     if (configuration.getClassByNameOrNull(Schemes.HOPS_FILE_SYSTEM) != null) {

@@ -47,18 +47,22 @@ final class ProductJar {
 
   /** Finds the jar among those that Spark sends to executors. */
   private static String findUrl(SparkContext context, File jar) {
+    for (String url : list(context, "listJars")) {
+      if (url.endsWith("/" + jar.getName())) {
+        return url;
+      }
+    }
+    return null;
+  }
+
+  /** Lists what executors fetch, by {@code listJars}, {@code listFiles} or {@code listArchives}. */
+  static String[] list(SparkContext context, String kind) {
     try {
       // The Seq of Scala 2.12 and that of 2.13 are two types with this method in common.
-      Object urls = SparkContext.class.getMethod("listJars").invoke(context);
-      String text = (String) urls.getClass().getMethod("mkString", String.class).invoke(urls, ",");
-      for (String url : text.split(",")) {
-        if (url.endsWith("/" + jar.getName())) {
-          return url;
-        }
-      }
-      return null;
+      Object urls = SparkContext.class.getMethod(kind).invoke(context);
+      return ((String) urls.getClass().getMethod("mkString", String.class).invoke(urls, "\n")).split("\n");
     } catch (ReflectiveOperationException e) {
-      throw new IllegalStateException("this Spark does not tell which jars it has", e);
+      throw new IllegalStateException("this Spark does not tell what executors fetch", e);
     }
   }
 }

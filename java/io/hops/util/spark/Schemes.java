@@ -45,7 +45,7 @@ final class Schemes {
     return new Schemes(new Configuration(configuration));
   }
 
-  /** Lists the keys that lead these schemes through our classes, first those for FileContext. A class that the user chose stays. */
+  /** Lists the keys that lead these schemes through our classes, first those for FileContext. A class of the user's stays. */
   Map<String, String> ours() {
     Map<String, String> keys = new LinkedHashMap<>();
     abstractFileSystems.forEach(

@@ -45,6 +45,7 @@ final class SparkDoctor {
       findings.problem("token channel", Mode.explainMissingChannel(context));
     }
     examineFileSystem(context, configuration, findings);
+    examineFetches(context, configuration, findings);
     LiveSet set = LiveStore.findCurrent();
     boolean hasRole = set != null && !set.buckets().isEmpty();
     Set<String> buckets = hasRole ? set.buckets() : Collections.singleton(LiveRole.APPLICATION);
@@ -69,6 +70,24 @@ final class SparkDoctor {
     } catch (LinkageError e) {
       // Another check has named the missing S3A.
       return;
+    }
+  }
+
+  /** Names what a new executor fetches from a bucket before any code of ours runs there. */
+  private static void examineFetches(SparkContext context, Configuration configuration, Findings findings) {
+    if (!HopsSparkPlugin.isMissing(context)) {
+      return;
+    }
+    for (String kind : new String[] {"listJars", "listFiles", "listArchives"}) {
+      for (String path : ProductJar.list(context, kind)) {
+        String scheme = path.replaceFirst(":.*", "");
+        if (scheme.equals("s3a") || configuration.get("fs." + scheme + ".impl", "").contains("S3AFileSystem")) {
+          findings.problem(
+              "fetched files",
+              "a new executor fetches " + path + " before it has the role, and a job there can be ahead of the role; set"
+                  + " spark.plugins=" + HopsSparkPlugin.class.getName());
+        }
+      }
     }
   }
 }

@@ -3,7 +3,6 @@ package io.hops.util.spark;
 import io.hops.util.exceptions.CloudCredentialException;
 import io.hops.util.internal.Applied;
 import io.hops.util.internal.Effect;
-import io.hops.util.internal.LiveRole;
 import io.hops.util.internal.LiveSet;
 import io.hops.util.internal.LiveStore;
 import io.hops.util.s3a.Keys;
