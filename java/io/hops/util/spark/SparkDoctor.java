@@ -46,6 +46,9 @@ final class SparkDoctor {
     if (!context.isLocal() && Mode.isCustom(fileSystem) && !Bridge.isVisible()) {
       findings.problem("file system", Mode.explainOutOfReach(fileSystem));
     }
+    for (String shown : Redaction.listShown(context.getConf())) {
+      findings.problem("redaction", shown);
+    }
     for (String override : Overrides.list(configuration)) {
       findings.problem("override", override);
     }
