@@ -82,6 +82,24 @@ pub(crate) fn is_throttling_code(code: &str) -> bool {
     .contains(&code)
 }
 
+/// Whether an error code says that the service does not take the caller's keys, which somebody may have replaced.
+///
+/// Source: AWS STS API reference, common errors; the names that other S3 and STS services use for the same.
+pub(crate) fn is_about_keys(code: &str) -> bool {
+    [
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "InvalidToken",
+        "SignatureDoesNotMatch",
+        "TokenRefreshRequired",
+        "UnrecognizedClientException",
+    ]
+    .contains(&code)
+}
+
 /// Whether STS refused the duration because the caller is itself a role.
 pub(crate) fn is_role_chaining<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     let is_validation = service_code(error).as_deref() == Some("ValidationError");

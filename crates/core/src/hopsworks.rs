@@ -106,7 +106,7 @@ impl Hopsworks {
 
     /// Lists the role mappings, and returns a warning when the clocks of this machine and the server differ.
     pub(crate) async fn list_with_skew(&self) -> Result<(Vec<RoleMapping>, Option<String>), Error> {
-        let exchange = self.exchange("listing the role mappings", "ask the administrator of the server");
+        let exchange = self.exchange("listing the role mappings", "ask the administrator of the server", false);
         let deadline = self.retry.deadline();
         let mut found = BTreeMap::new();
         loop {
@@ -134,9 +134,9 @@ impl Hopsworks {
         let (name, exchange) = match id {
             Some(id) => (
                 id.to_string(),
-                self.exchange(&format!("reading role mapping {id}"), "take an id from the list of role mappings"),
+                self.exchange(&format!("reading role mapping {id}"), "take an id from the list of role mappings", true),
             ),
-            None => ("default".to_owned(), self.exchange("reading the default role mapping", NO_DEFAULT)),
+            None => ("default".to_owned(), self.exchange("reading the default role mapping", NO_DEFAULT, false)),
         };
         let request = self.request(&["cloud", "role-mappings", &name], &[]);
         let answer = self.ask(&exchange, request, self.retry.deadline()).await?;
@@ -154,8 +154,9 @@ impl Hopsworks {
             Some(role) => self.exchange(
                 &format!("assuming role {role}"),
                 "ask the administrator to map the role to the project, or take one from the list of role mappings",
+                true,
             ),
-            None => self.exchange("assuming the default role", NO_DEFAULT),
+            None => self.exchange("assuming the default role", NO_DEFAULT, false),
         };
         let seconds = request.duration.seconds().to_string();
         let mut query = vec![("durationSeconds", seconds.as_str())];
@@ -177,12 +178,12 @@ impl Hopsworks {
         std::mem::take(&mut *self.warnings.lock().expect("no holder panics"))
     }
 
-    fn exchange(&self, doing: &str, if_unmapped: &'static str) -> Exchange {
+    fn exchange(&self, doing: &str, if_unmapped: &'static str, names_role: bool) -> Exchange {
         let project = match &self.project_name {
             Some(name) => format!("{} ({name})", self.project),
             None => self.project.to_string(),
         };
-        Exchange { attempted: format!("{doing} for project {project} at {}", self.address), if_unmapped }
+        Exchange { attempted: format!("{doing} for project {project} at {}", self.address), if_unmapped, names_role }
     }
 
     fn request(&self, segments: &[&str], query: &[(&str, &str)]) -> Request {

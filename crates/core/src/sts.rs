@@ -203,8 +203,7 @@ impl Sts {
         error: &SdkError<E>,
         deadline: Instant,
     ) -> Option<Arc<BaseCredentials>> {
-        let codes = ["ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "SignatureDoesNotMatch"];
-        if !aws_error::service_code(error).is_some_and(|code| codes.contains(&code.as_str())) {
+        if !aws_error::service_code(error).is_some_and(|code| aws_error::is_about_keys(&code)) {
             return None;
         }
         {

@@ -24,9 +24,11 @@ const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 /// The longest message of a server that we show.
 const MAX_MESSAGE_CHARACTERS: usize = 300;
 
-/// The `errorCode`s that say no to the role itself: the project is gone, the caller is not a member of it, the mapping is
-/// not for the caller's project role, or is gone. Something before the server, a proxy, has no such code.
-const NO_TO_THE_ROLE: [u64; 4] = [150_004, 160_000, 380_002, 380_003];
+/// The `errorCode`s that say no to every role: the project is gone, or the caller is not a member of it. Something before
+/// the server, a proxy, has no such code.
+const NO_TO_ALL_ROLES: [u64; 2] = [150_004, 160_000];
+/// The `errorCode`s that say no to one role: its mapping is not for the caller's project role, or is gone.
+const NO_TO_THE_ROLE: [u64; 2] = [380_002, 380_003];
 
 /// A request as error messages describe it.
 pub(super) struct Exchange {
@@ -34,6 +36,8 @@ pub(super) struct Exchange {
     pub(super) attempted: String,
     /// The remedy when the server has no such role mapping.
     pub(super) if_unmapped: &'static str,
+    /// Whether it names a role: what a server says of a default tells nothing about the role that was the default.
+    pub(super) names_role: bool,
 }
 
 /// A success.
@@ -193,7 +197,9 @@ impl Exchange {
         } else if status != StatusCode::UNAUTHORIZED && is_html(headers, body) {
             self.bad_answer(status, format!("{answer} with HTML, not JSON"))
         } else {
-            let withdraws = sent.is_some_and(|code| NO_TO_THE_ROLE.contains(&code));
+            let withdraws = sent.is_some_and(|code| {
+                NO_TO_ALL_ROLES.contains(&code) || (self.names_role && NO_TO_THE_ROLE.contains(&code))
+            });
             Error::Refused { attempted, code, answer, remedy: self.remedy(code, login), withdraws }
         }
     }

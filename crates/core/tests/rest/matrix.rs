@@ -10,7 +10,7 @@ use hops_credentials_core::request::AssumeRole;
 use hops_credentials_core::settings::Settings;
 
 use crate::loopback::{Server, answer, json};
-use crate::{directory, message, quick, settings};
+use crate::{READER, directory, member, message, quick, settings};
 
 /// A kind, whether the same may succeed later, and whether what is held must not be used any more.
 type Answers = (&'static str, bool, bool);
@@ -23,11 +23,13 @@ const NONSENSE: Answers = ("BadAnswer", false, false);
 
 const ADMINISTRATOR: &str = "administrator";
 const LOGIN: &str = "hopsworks.apikey / API_KEY";
+const PLACE_OF_ROLES: &str = "project";
 const PLACE: &str = "hopsworks.restendpoint / REST_ENDPOINT";
 
 fn fail(settings: &Settings) -> Error {
     let member = Hopsworks::from_settings(settings).expect("settings").with_retry(quick());
-    block_on(member.assume_role(&AssumeRole::default())).expect_err("each of them is a failure")
+    let reader = AssumeRole { role: Some(READER.parse().expect("an ARN")), ..AssumeRole::default() };
+    block_on(member.assume_role(&reader)).expect_err("each of them is a failure")
 }
 
 fn check(name: &str, error: &Error, answers: Answers, names: &str) {
@@ -56,7 +58,7 @@ fn each_answer_of_a_server_or_of_a_proxy_before_it_answers_three_questions() {
         ("not a member", refusal("403 Forbidden", 160_000), NO_TO_THE_ROLE, "members of a project"),
         ("no such project", refusal("404 Not Found", 150_004), NO_TO_THE_ROLE, "hopsworks.projectid"),
         ("another project role", refusal("403 Forbidden", 380_002), NO_TO_THE_ROLE, ADMINISTRATOR),
-        ("no such mapping", refusal("400 Bad Request", 380_003), NO_TO_THE_ROLE, "data owner"),
+        ("no such mapping", refusal("400 Bad Request", 380_003), NO_TO_THE_ROLE, ADMINISTRATOR),
         ("switched off", refusal("404 Not Found", 380_000), NO, ADMINISTRATOR),
         ("STS refused the server", refusal("400 Bad Request", 380_001), NO, ADMINISTRATOR),
         ("a login that ended", refusal("401 Unauthorized", 320_013), NO, LOGIN),
@@ -81,6 +83,17 @@ fn each_answer_of_a_server_or_of_a_proxy_before_it_answers_three_questions() {
     ] {
         let server = Server::answering(vec![reply]);
         check(name, &fail(&settings(&server.endpoint, &[])), answers, names);
+    }
+}
+
+#[test]
+fn a_default_that_is_gone_says_nothing_about_the_role_that_was_the_default() {
+    for (code, answers) in [(380_002, NO), (380_003, NO), (160_000, NO_TO_THE_ROLE)] {
+        let server = Server::answering(vec![refusal("400 Bad Request", code)]);
+        let member = member(&server.endpoint, &[]);
+        check("default", &block_on(member.role_mapping(None)).expect_err("no default"), answers, PLACE_OF_ROLES);
+        let assumed = block_on(member.assume_role(&AssumeRole::default()));
+        check("assumed default", &assumed.expect_err("no default"), answers, PLACE_OF_ROLES);
     }
 }
 

@@ -302,17 +302,33 @@ async fn the_message_without_a_region_says_what_to_set() {
     );
 }
 
-/// Answers as an STS that knows `AKIANEW` and no other key.
-fn knows_the_new_key(request: &Request) -> Reply {
-    match request.signer() {
+/// Answers as an STS that knows `AKIANEW` and no other key, of which it says `code`.
+fn knows_the_new_key(code: &'static str) -> impl Fn(&Request) -> Reply {
+    move |request| match request.signer() {
         "AKIANEW" => success(),
-        _ => Reply::http("403 Forbidden", "", error_xml("InvalidClientTokenId", "The security token is invalid")),
+        _ => Reply::http("403 Forbidden", "", error_xml(code, "The security token is invalid")),
+    }
+}
+
+#[tokio::test]
+async fn whatever_a_service_calls_old_keys_new_ones_are_looked_for() {
+    for code in ["InvalidClientTokenId", "InvalidAccessKeyId", "UnrecognizedClientException", "InvalidToken"] {
+        let sts = Fake::start(knows_the_new_key(code)).await;
+        let profile =
+            |key: &str| format!("[default]\naws_access_key_id = {key}\naws_secret_access_key = canary-base-secret\n");
+        let credentials = file("old-keys", &profile("AKIAOLD"));
+        let variables = [("AWS_SHARED_CREDENTIALS_FILE", credentials.as_str()), ("AWS_REGION", "eu-north-1")];
+        let client = sts_client(&with_sts(&sts, &variables));
+        assume(&client, ROLE, 3600, &Extras::default()).await.expect_err("nobody has rotated them yet");
+        assume(&client, ROLE, 3600, &Extras::default()).await.expect_err("the old keys are in memory again");
+        file("old-keys", &profile("AKIANEW"));
+        assume(&client, ROLE, 3600, &Extras::default()).await.unwrap_or_else(|error| panic!("{code}: {error}"));
     }
 }
 
 #[tokio::test]
 async fn rotated_keys_of_the_base_identity_are_found_within_the_same_call() {
-    let sts = Fake::start(knows_the_new_key).await;
+    let sts = Fake::start(knows_the_new_key("InvalidClientTokenId")).await;
     let profile =
         |key: &str| format!("[default]\naws_access_key_id = {key}\naws_secret_access_key = canary-base-secret\n");
     let credentials = file("rotated-credentials", &profile("AKIAOLD"));

@@ -31,6 +31,7 @@ public final class ChildJvm {
     environment.put("PATH", System.getenv("PATH"));
     environment.put("HOME", System.getProperty("java.io.tmpdir"));
     environment.put("AWS_EC2_METADATA_DISABLED", "true");
+    environment.put("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:9");
   }
 
   static String testClasses() {
