@@ -17,6 +17,8 @@ from tests.programs import compiled
 CLUSTER = "local-cluster[2,1,1024]"
 BOTH_SDKS = pytest.mark.parametrize("line", [SPARK_3_5, SPARK_4_1], ids=lambda line: f"Spark {line.spark}")
 
+SHOWN = ["spark.yarn.appMasterEnv.API_KEY", "fs.s3a.session.token"]
+
 _LOG4J = """\
 rootLogger.level = error
 rootLogger.appenderRef.stderr.ref = stderr
@@ -89,6 +91,9 @@ def test_a_renewal_of_sparks_own_tokens_and_ours_do_not_replace_each_other(line:
     found, _ = run(stage, line, tmp_path, "renewal", stage.resource, stage.lake, confs=confs)
     assert found["jobs"] == 0, "nothing can have been opened, and a job looked for it"
     assert found["clear"] == [False, True, False, False]
+    remedy = "set spark.redaction.regex to (?i)secret|password|token|access[.]?key|api[._]?key, and more of your own"
+    shown = [f"Spark shows the value of {key} in its event log and its pages; {remedy}" for key in SHOWN]
+    assert found["shown"] == shown
     assert is_reader(found["first"]), found
     assert found["renewed"] == ["of a renewal"]
     assert found["replaced"] is True

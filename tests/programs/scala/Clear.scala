@@ -2,7 +2,8 @@ package io.hops.util.spark
 
 import org.apache.spark.SparkConf
 
-/** Says whether credentials would go to executors in clear. */
+/** Says what others could see of secrets with a configuration. */
 object Clear {
-  def apply(conf: SparkConf): Boolean = Encryption.explainClear(conf) != null
+  def travels(conf: SparkConf): Boolean = Encryption.explainClear(conf) != null
+  def isShown(conf: SparkConf): Seq[String] = Redaction.listShown(conf).toArray(Array.empty[String]).toSeq
 }

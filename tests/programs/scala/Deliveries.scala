@@ -1,5 +1,6 @@
 import io.hops.util.CredentialsProvider
 import io.hops.util.CredentialsProvider.AssumeRoleRequest
+import io.hops.util.spark.Clear
 import java.io.{ByteArrayInputStream, ByteArrayOutputStream, DataInputStream, DataOutputStream, File}
 import java.lang.ref.WeakReference
 import java.util.{Map => JavaMap}
@@ -8,9 +9,9 @@ import org.apache.hadoop.fs.Path
 import org.apache.hadoop.io.Text
 import org.apache.hadoop.security.{Credentials, UserGroupInformation}
 import org.apache.spark.api.plugin.{DriverPlugin, ExecutorPlugin, PluginContext, SparkPlugin}
+import org.apache.spark.{SparkConf, SparkContext, SparkEnv}
 import org.apache.spark.sql.SparkSession
 import org.apache.spark.util.SerializableConfiguration
-import org.apache.spark.{SparkConf, SparkContext, SparkEnv}
 import scala.concurrent.{Await, Future}
 import scala.concurrent.duration.Duration
 import scala.util.Try
@@ -68,6 +69,8 @@ object Deliveries {
     CredentialsProvider.assumeRole(role)
     Report("application", context.applicationId)
     Report("clear", Seq("127.0.0.1", "192.0.2.1", "ssl.rpc.enabled", "network.crypto.enabled").map(clear))
+    Report("shown", Clear.isShown(new SparkConf(false).set("spark.yarn.appMasterEnv.API_KEY", "key")) ++
+      Clear.isShown(new SparkConf(false).set("spark.redaction.regex", "(?i)secret|access")) ++ Clear.isShown(new SparkConf(false)))
     Report("jobs", call(call(context, "dagScheduler"), "numTotalJobs"))
     Report("first", reads())
     val renewed = new Credentials
@@ -93,7 +96,7 @@ object Deliveries {
   /** Asks whether others can read what executors get: of a driver with this address, or with this switch on. */
   private def clear(value: String): Boolean = {
     val conf = new SparkConf(false).set("spark.driver.host", "192.0.2.1")
-    io.hops.util.spark.Clear(if (value.contains("enabled")) conf.set(s"spark.$value", "true") else conf.set("spark.driver.host", value))
+    Clear.travels(if (value.contains("enabled")) conf.set(s"spark.$value", "true") else conf.set("spark.driver.host", value))
   }
 
   /** Lists the secrets that an executor gets when it starts. */

@@ -46,6 +46,9 @@ final class SparkDoctor {
     }
     examineFileSystem(context, configuration, findings);
     examineFetches(context, configuration, findings);
+    for (String shown : Redaction.listShown(context.getConf())) {
+      findings.problem("redaction", shown);
+    }
     LiveSet set = LiveStore.findCurrent();
     boolean hasRole = set != null && !set.buckets().isEmpty();
     Set<String> buckets = hasRole ? set.buckets() : Collections.singleton(LiveRole.APPLICATION);

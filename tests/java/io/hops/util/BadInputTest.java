@@ -163,7 +163,7 @@ class BadInputTest {
     answer(
         200,
         "{\"accessKeyId\":\"ASIAREADER\",\"secretAccessKey\":\"a\\u0000b\",\"sessionToken\":\"c\"}");
-    check("an environment variable cannot hold a NUL character; ask for new credentials", 0, 1);
+    check(attempt + " failed: the field secretAccessKey is not readable" + CHECK_SERVER, 200, 1);
   }
 
   @Test
