@@ -14,7 +14,8 @@ import java.util.logging.Logger;
  *
  * <p>The core decides when, from both clocks, and says so with each {@link Fetched} and {@link FetchFailure}. A failed fetch
  * leaves the credentials in place for as long as they are valid. Nothing but the end of all roles ends the thread: not an
- * interrupt, which is never meant for it, nor any exception; and it fetches when a fetch is due, whatever becomes of the delivery.
+ * interrupt, which is never meant for it, nor any exception; and it fetches when a fetch is due, whatever becomes of the
+ * delivery.
  */
 final class Refresher implements Runnable {
   private static final Logger LOG = Logger.getLogger("io.hops.util");

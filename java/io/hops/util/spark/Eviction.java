@@ -110,7 +110,9 @@ final class Eviction implements Function<Integer, String> {
       run.mayFail = false;
       UncachedBuckets uncached = UncachedBuckets.begin(context);
       LOG.info(
-          "executors " + String.join(", ", run.missing) + " have no room for a task; until they have, jobs open their buckets anew");
+          "executors "
+              + String.join(", ", run.missing)
+              + " have no room for a task; until they have, jobs open their buckets anew");
       run.done.whenComplete((nothing, failure) -> uncached.end());
     }
   }
