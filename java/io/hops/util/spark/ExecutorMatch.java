@@ -3,6 +3,7 @@ package io.hops.util.spark;
 import io.hops.util.exceptions.CloudCredentialException;
 import io.hops.util.internal.LiveSet;
 import io.hops.util.internal.LiveStore;
+import io.hops.util.internal.OwnThread;
 import java.lang.ref.WeakReference;
 import java.util.Collection;
 import java.util.Collections;
@@ -30,6 +31,7 @@ final class ExecutorMatch extends SparkListener {
 
   private final SparkContext context;
   private final Set<String> matched = ConcurrentHashMap.newKeySet();
+  private int round;
   private Thread runner;
 
   private ExecutorMatch(SparkContext context) {
@@ -54,8 +56,7 @@ final class ExecutorMatch extends SparkListener {
 
   /** Asks every executor again, and waits a little for those that have time. */
   void repeat(boolean isAwaited) {
-    matched.clear();
-    Thread running = start();
+    Thread running = restart();
     if (isAwaited && running != null) {
       try {
         running.join(PATIENCE_MILLIS);
@@ -97,11 +98,15 @@ final class ExecutorMatch extends SparkListener {
   /** Starts a thread unless there is one: the thread that calls listeners must not wait for the job. */
   private synchronized Thread start() {
     if (runner == null && !missing().isEmpty()) {
-      runner = new Thread(this::run, "hops-credentials executors");
-      runner.setDaemon(true);
-      runner.start();
+      runner = OwnThread.start("hops-credentials executors", this::run);
     }
     return runner;
+  }
+
+  private synchronized Thread restart() {
+    round++;
+    matched.clear();
+    return start();
   }
 
   private Set<String> missing() {
@@ -114,8 +119,9 @@ final class ExecutorMatch extends SparkListener {
     Set<String> asked = nextOrEnd();
     while (!asked.isEmpty()) {
       try {
+        int begun = round();
         Eviction.evictOn(context, asked, buckets());
-        matched.addAll(asked);
+        addAsked(asked, begun);
       } catch (CloudCredentialException | RuntimeException e) {
         if (!context.isStopped()) {
           LOG.log(Level.WARNING, "executors may hold buckets open under another identity until their next job", e);
@@ -124,6 +130,17 @@ final class ExecutorMatch extends SparkListener {
         return;
       }
       asked = nextOrEnd();
+    }
+  }
+
+  private synchronized int round() {
+    return round;
+  }
+
+  /** Counts these as asked, unless the roles have changed since and they must be asked again. */
+  private synchronized void addAsked(Set<String> asked, int begun) {
+    if (begun == round) {
+      matched.addAll(asked);
     }
   }
 

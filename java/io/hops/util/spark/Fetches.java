@@ -23,7 +23,7 @@ final class Fetches {
       }
     }
     for (String kind : new String[] {"listJars", "listFiles", "listArchives"}) {
-      for (String path : list(context, kind)) {
+      for (String path : ProductJar.list(context, kind)) {
         if (!path.isEmpty() && !NEVER_S3A.contains(scheme(path))) {
           return true;
         }
@@ -37,17 +37,6 @@ final class Fetches {
       return new URI(path).getScheme();
     } catch (URISyntaxException e) {
       return "unknown";
-    }
-  }
-
-  /** Calls a method by its name: the Seq of Scala 2.12 and that of 2.13 are two types with this method in common. */
-  private static String[] list(SparkContext context, String kind) {
-    try {
-      Object paths = SparkContext.class.getMethod(kind).invoke(context);
-      String text = (String) paths.getClass().getMethod("mkString", String.class).invoke(paths, "\n");
-      return text.split("\n");
-    } catch (ReflectiveOperationException e) {
-      throw new IllegalStateException("this Spark does not tell what it sends to executors", e);
     }
   }
 }

@@ -161,11 +161,11 @@ final class SparkEffect implements Effect {
   private void reopenBuckets(Set<String> buckets, Set<String> executors, int[] jobsInFlight) throws CloudCredentialException {
     boolean wasForeign = OpenFileSystems.match(buckets);
     if (HopsSparkPlugin.isMissing(context)) {
-      // Whoever has a configuration from before the role has opened something with it, here or there.
+      ExecutorMatch match = ExecutorMatch.of(context);
       if (!executors.isEmpty() && (wasForeign || !Eviction.isNeedless(context))) {
         Eviction.evictSoonOn(context, executors, buckets);
+        match.add(executors);
       }
-      ExecutorMatch.of(context).add(executors);
     }
     InFlightJobs.watch(context, jobsInFlight);
   }
