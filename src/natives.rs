@@ -297,8 +297,9 @@ impl JNativeNativeInterface for JNativeAPI {
         let seen = environment::read(env, variables::names())?;
         let plan = variables::plan(effects.changes, &record, |name| seen.get(name).cloned());
         let result = new_written(env, &plan)?;
-        environment::write(env, &plan.writes)?;
+        // A handler of logs may throw, and what is written must be on record.
         warn(env, effects.warnings)?;
+        environment::write(env, &plan.writes)?;
         Ok(result)
     }
 

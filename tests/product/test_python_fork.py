@@ -174,3 +174,32 @@ def test_a_child_goes_on_serving_when_the_process_that_assumed_the_role_ends(
     found = reported(orphan.result())
     assert found["child"] == found["grandchild"] == []
     assert found["endpoint"] == [True, True]
+
+
+def test_a_daemon_of_two_forks_takes_the_endpoint_over(short: Deployment, tmp_path: Path) -> None:
+    done = python(
+        tmp_path,
+        reader_variables(short),
+        _READ,
+        """
+        assume_role(refresh=True)
+        end, ended = os.pipe()
+        if os.fork() == 0:
+            if os.fork() != 0:
+                os._exit(0)
+            # The daemon, whose parent is neither the process that serves nor alive.
+            os.close(ended)
+            os.read(end, 1)
+            deadline = time.monotonic() + 20
+            seen = outcome(lambda: read(s3()))
+            while seen != "1,one" and time.monotonic() < deadline:
+                time.sleep(0.2)
+                seen = outcome(lambda: read(s3()))
+            report("daemon", seen)
+            os._exit(0)
+        os.wait()
+        # Ends with this process, which served until then.
+        os._exit(0)
+        """,
+    )
+    assert reported(done)["daemon"] == "1,one"

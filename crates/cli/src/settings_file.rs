@@ -11,7 +11,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use hops_credentials_core::error::Error;
-use hops_credentials_core::settings::{API_KEY, API_KEY_FILE, REST_ENDPOINT, ROLES, Setting, Settings, table};
+use hops_credentials_core::settings::{
+    API_KEY, API_KEY_FILE, PROJECT_ID, PROJECT_NAME, REST_ENDPOINT, ROLES, SECRETS_DIR, Setting, Settings, table,
+};
 use zeroize::Zeroizing;
 
 /// The settings of this process: the environment, a file, and the file of an API key that an option names.
@@ -30,16 +32,15 @@ pub(crate) fn read(named: Option<&Path>, api_key_file: Option<&Path>) -> Result<
         || default_path().filter(|path| !is_set(&REST_ENDPOINT) && !is_set(&ROLES) && File::open(path).is_ok());
     if let Some(path) = named.map(Path::to_owned).or_else(of_user) {
         let pairs = pairs(&path)?;
-        // A key of the environment is for the server of the environment.
-        for setting in [&API_KEY, &API_KEY_FILE] {
+        // A login of the environment is for the server of the environment, and a server of the file for no other project.
+        for setting in [&REST_ENDPOINT, &ROLES, &PROJECT_ID, &PROJECT_NAME, &API_KEY, &API_KEY_FILE, &SECRETS_DIR] {
             setting.variable_names().iter().for_each(|name| drop(values.remove(*name)));
         }
         values.extend(pairs);
     }
-    if let Some(file) = api_key_file {
-        values.insert(API_KEY_FILE.variable_names()[0].to_owned(), file.to_string_lossy().into_owned());
-    }
-    Ok(Settings::new([], []).with_environment(values))
+    let named = api_key_file.zip(API_KEY_FILE.property_name());
+    let named = named.map(|(file, name)| (name.to_owned(), file.to_string_lossy().into_owned()));
+    Ok(Settings::new([], named).with_environment(values))
 }
 
 /// The file that nobody names. Who may not read it has none.

@@ -55,8 +55,11 @@ fn catch(
     let mut signals = SignalsInfo::<WithOrigin>::new(&caught)?;
     let (sender, receiver) = unbounded_channel();
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        let own = i32::try_from(std::process::id()).ok();
         for origin in signals.forever() {
-            if is_wanted(&origin) && sender.send(origin.signal).is_err() {
+            // A write of ours to a pipe that nobody reads is no signal for the command.
+            let is_own = origin.process.is_some_and(|process| Some(process.pid) == own);
+            if !is_own && is_wanted(&origin) && sender.send(origin.signal).is_err() {
                 return;
             }
         }
@@ -93,4 +96,21 @@ fn ignored_signals() -> u64 {
     // The runtime of Rust ignores SIGPIPE, and gives commands the default.
     let of_runtime = 1 << (SIGPIPE - 1);
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0) & !of_runtime
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_signal_of_this_process_is_not_handed_over_and_one_of_another_is() {
+        let mut caught = catch([SIGIO, SIGURG], |_| true).expect("a handler");
+        kill_process(getpid(), Signal::IO).expect("it is ours");
+        let other = Command::new("/bin/sh").args(["-c", "kill -URG $PPID"]).status();
+        assert!(other.expect("a shell").success());
+        assert_eq!(caught.blocking_recv(), Some(SIGURG));
+        assert!(caught.try_recv().is_err());
+    }
 }

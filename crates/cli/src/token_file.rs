@@ -29,7 +29,7 @@ impl TokenFile {
     /// [`Error::NotConfigured`] when none of them can be written.
     pub fn create(endpoint: &CredentialsEndpoint) -> Result<Self, Error> {
         let of_login = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
-        let temporary = [std::env::temp_dir(), "/tmp".into(), "/var/tmp".into()];
+        let temporary = [temporary_directory(), "/tmp".into(), "/var/tmp".into()];
         Self::create_in_first(endpoint, temporary.into_iter().chain(of_login))
     }
 
@@ -43,7 +43,7 @@ impl TokenFile {
         if !geteuid().is_root() {
             return Self::create(endpoint);
         }
-        let directory = std::env::temp_dir().join(format!("hops-credentials-{}", random_hex::<8>()?));
+        let directory = temporary_directory().join(format!("hops-credentials-{}", random_hex::<8>()?));
         let path = directory.join(format!("{}.token", random_hex::<32>()?));
         let file = Self { path, process: std::process::id(), directory: Some(directory) };
         match file.write_for_all(endpoint) {
@@ -115,6 +115,11 @@ impl Drop for TokenFile {
             self.directory.iter().for_each(|directory| drop(std::fs::remove_dir(directory)));
         }
     }
+}
+
+/// `TMPDIR`, unless it depends on the working directory, which commands change; else `/tmp`.
+fn temporary_directory() -> PathBuf {
+    Some(std::env::temp_dir()).filter(|path| path.is_absolute()).unwrap_or_else(|| "/tmp".into())
 }
 
 fn write_token(path: &Path, endpoint: &CredentialsEndpoint) -> io::Result<()> {

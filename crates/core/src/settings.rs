@@ -65,10 +65,15 @@ impl Settings {
 
     /// The value that counts. A blank value counts as unset.
     pub fn get(&self, setting: &Setting) -> Option<&str> {
+        let from_environment = || setting.variable_names().iter().find_map(|name| filled(&self.environment, name));
+        self.property(setting).or_else(from_environment)
+    }
+
+    /// The value of a setting in Spark or in a property, whose names are ours alone. A variable may be another program's.
+    pub(crate) fn property(&self, setting: &Setting) -> Option<&str> {
         let from_spark = setting.spark().and_then(|name| filled(&self.spark, name));
         let from_property = || setting.property_name().and_then(|name| filled(&self.properties, name));
-        let from_environment = || setting.variable_names().iter().find_map(|name| filled(&self.environment, name));
-        from_spark.or_else(from_property).or_else(from_environment)
+        from_spark.or_else(from_property)
     }
 
     /// Whether the static `fs.s3a.*` keys are written, see [`STATIC_KEYS`].

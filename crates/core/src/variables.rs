@@ -18,8 +18,8 @@ use zeroize::Zeroizing;
 use self::carried::Carried;
 use self::table::{Effect, TABLE, Variable};
 use crate::base_identity::{
-    ACCESS_KEY_ID, CONTAINER_TOKEN, CONTAINER_TOKEN_FILE, CONTAINER_URL, CREDENTIAL_EXPIRATION, Environment, ISSUED,
-    NO_PROXY, SECRET_ACCESS_KEY, SESSION_TOKEN, boto_file_with_credentials, default_profile_with_credentials,
+    ACCESS_KEY_ID, CONTAINER_TOKEN, CONTAINER_TOKEN_FILE, CONTAINER_URL, CREDENTIAL_EXPIRATION, Environment, HANDED_ON,
+    ISSUED, NO_PROXY, SECRET_ACCESS_KEY, SESSION_TOKEN, boto_file_with_credentials, default_profile_with_credentials,
 };
 use crate::credentials::Credentials;
 use crate::error::Error;
@@ -133,6 +133,12 @@ async fn effects(
                 let value = values.iter().find(|(valued, _)| *valued == name);
                 set.extend(value.map(|(_, value)| (name, Some(value.clone()))));
             }
+            Effect::HandedOn => {
+                let value = handed_on(name, environment);
+                if value.is_some() || environment.get_raw(name).is_some() {
+                    set.push((name, value));
+                }
+            }
             Effect::Removed => removed.push((name, None)),
             Effect::RemovedIfOurs if environment.is_inherited(name) => removed.push((name, None)),
             Effect::RemovedIfOurs | Effect::Left => {}
@@ -142,4 +148,11 @@ async fn effects(
     // A reader that looks between two writes keeps the earlier expiration, and so looks again.
     changes.sort_by_key(|(name, _)| *name == CREDENTIAL_EXPIRATION);
     Effects { changes, warnings }
+}
+
+/// What the variable held that `name` hands on to children, here or in the process that started this one.
+fn handed_on(name: &str, environment: &Environment) -> Option<Zeroizing<String>> {
+    let (led, _) = HANDED_ON.into_iter().find(|(_, handed_on)| *handed_on == name)?;
+    let value = environment.get(led).or_else(|| environment.handed_on_key().filter(|_| led == ACCESS_KEY_ID));
+    value.map(|value| Zeroizing::new(value.to_owned()))
 }

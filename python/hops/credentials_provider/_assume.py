@@ -33,12 +33,13 @@ os.register_at_fork(after_in_child=_flights.clear)
 
 def assume(asked: Request, refresh: bool) -> Credentials:
     """Assumes a role and tells every reader. When it raises, nothing has changed."""
+    endpoint = None
     with state.lock:
         state.assuming += 1
-    # Made and looked at first: once the JVM of a SparkContext holds the role, it is late to find that no endpoint is possible.
-    endpoint = _native.Endpoint() if refresh else None
     try:
-        if endpoint is not None:
+        if refresh:
+            # Made and looked at first: once the JVM of a SparkContext holds the role, it is late to find that it is not possible.
+            endpoint = _native.Endpoint()
             with state.lock:
                 endpoint.plan()
         source, fetched = _fetch(asked)

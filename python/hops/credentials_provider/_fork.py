@@ -5,9 +5,11 @@ The environment is a child's own. The endpoint is its parent's: the child leaves
 
 from __future__ import annotations
 
+import errno
 import http.client
 import json
 import os
+import socket
 import time
 from datetime import datetime
 from urllib.parse import urlsplit
@@ -25,7 +27,7 @@ class ParentSource(Source):
 
     def __init__(self, asked: Request, parent: int, endpoint: _native.Endpoint, context: object) -> None:
         self._asked = asked
-        #: The process that serves; None when it is not the parent of this one, so that its end cannot be watched.
+        #: The process that serves; None when it is not the parent of this one, so that only its port tells whether it runs.
         self._parent: int | None = parent
         self._url, self._token, self._token_file = endpoint.resume_arguments()
         #: The SparkContext whose JVM is the parent's.
@@ -57,10 +59,15 @@ class ParentSource(Source):
         )
 
     def wait(self, seconds: float) -> float:
-        return seconds if self._parent is None else min(seconds, WATCH_SECONDS)
+        return min(seconds, WATCH_SECONDS)
 
     def is_gone(self) -> bool:
-        return self._parent is not None and self._parent != os.getppid()
+        if self._parent is not None:
+            return self._parent != os.getppid()
+        # It is not this one's parent, as after a daemon's two forks.
+        with socket.socket() as one:
+            one.settimeout(2)
+            return one.connect_ex(("127.0.0.1", urlsplit(self._url).port)) == errno.ECONNREFUSED
 
     def successor(self, fetched: Fetched) -> tuple[Source, _native.Endpoint | None]:
         """Serves in place of the process that has ended, unless another child of it already does."""

@@ -130,3 +130,17 @@ fn a_command_that_changes_its_user_can_read_the_token_and_nobody_can_find_it() {
     let own_directory = std::path::Path::new(&file).parent().expect("a directory");
     assert!(!own_directory.exists(), "{file}");
 }
+
+#[test]
+fn the_file_of_the_token_never_depends_on_the_working_directory() {
+    let server = Server::issuing(HOUR);
+    let directory = directory("relative");
+    let script = "cd / && test -r \"$AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE\" && echo \"$AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE\"";
+    for relative in ["", "."] {
+        let mut command =
+            program(&server, &directory, &["exec", "--role", READER, "--refresh", "--", "/bin/sh", "-c", script]);
+        command.env("TMPDIR", relative);
+        let done = output(command);
+        assert!(text(&done.stdout).starts_with("/tmp/"), "{relative}: {}", text(&done.stderr));
+    }
+}

@@ -159,3 +159,15 @@ fn shells_complete_its_words() {
         assert!(text(&printed.stdout).contains("whoami"), "{shell}");
     }
 }
+
+#[test]
+fn a_file_that_names_roles_leaves_nothing_of_the_server_of_the_environment() {
+    let server = Server::issuing(HOUR);
+    let directory = directory("direct-file");
+    let file = directory.join("direct");
+    write_settings(&file, "HOPS_CLOUD_ROLES=arn:aws:iam::123456789012:role/direct\n", 0o600);
+    let named = ["roles", "--settings", file.to_str().expect("UTF-8")];
+    let done = output(program(&server, &directory, &named));
+    assert!(text(&done.stdout).contains(":role/direct"), "{}", text(&done.stderr));
+    assert!(server.requests().is_empty());
+}

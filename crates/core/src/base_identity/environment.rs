@@ -1,11 +1,15 @@
 //! The variables that decide the base identity, as they were before we wrote anything.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use aws_types::os_shim_internal::Env;
 use zeroize::Zeroizing;
 
+use super::error::REMEDY_WITHOUT_BASE;
 use super::region;
 use crate::error::Error;
 use crate::variables::{Written, given_back};
@@ -55,6 +59,20 @@ const KUBERNETES: &str = "KUBERNETES_SERVICE_HOST";
 pub(super) const HOME: &str = "HOME";
 /// File of boto, with credentials or without.
 pub(crate) const BOTO_CONFIG: &str = "BOTO_CONFIG";
+/// For each variable that leads to a base identity and that we may take out or replace, the one in which a process that
+/// inherits our values finds what it held. No secret is handed on: of keys only the id, which says that there were some.
+pub(crate) const HANDED_ON: [(&str, &str); 9] = [
+    (ACCESS_KEY_ID, HANDED_ON_KEY),
+    (PROFILE[0], "HOPS_BASE_AWS_PROFILE"),
+    (PROFILE[1], "HOPS_BASE_AWS_DEFAULT_PROFILE"),
+    (WEB_IDENTITY_TOKEN_FILE, "HOPS_BASE_AWS_WEB_IDENTITY_TOKEN_FILE"),
+    (WEB_IDENTITY_ROLE, "HOPS_BASE_AWS_ROLE_ARN"),
+    (WEB_IDENTITY_SESSION_NAME, "HOPS_BASE_AWS_ROLE_SESSION_NAME"),
+    (CONTAINER_URL, "HOPS_BASE_AWS_CONTAINER_CREDENTIALS_FULL_URI"),
+    (CONTAINER_TOKEN_FILE, "HOPS_BASE_AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
+    (CONTAINER_PATH, "HOPS_BASE_AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
+];
+const HANDED_ON_KEY: &str = "HOPS_BASE_AWS_ACCESS_KEY_ID";
 /// Hosts that readers reach without a proxy; most prefer one name or the other, and read both.
 pub(crate) const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
@@ -98,7 +116,7 @@ impl Environment {
             .into_iter()
             .filter(|(name, _)| {
                 let others = [ISSUED, KUBERNETES, HOME, BOTO_CONFIG, NO_PROXY[0], NO_PROXY[1]];
-                name.starts_with("AWS_") || others.contains(&name.as_str())
+                name.starts_with("AWS_") || name.starts_with("HOPS_BASE_") || others.contains(&name.as_str())
             })
             .map(|(name, value)| (name, Zeroizing::new(value)))
             .filter(|(_, value)| !value.trim().is_empty())
@@ -126,9 +144,32 @@ impl Environment {
         [ACCESS_KEY_ID, CONTAINER_URL].into_iter().find(|name| self.is_marked(name)).and_then(|name| self.get_raw(name))
     }
 
-    /// The value of a variable that we have not written.
+    /// The value of a variable that we have not written; where the process that started this one took it out, what it
+    /// held there.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.get_raw(name).filter(|_| !self.is_inherited(name))
+        let own = self.get_raw(name).filter(|_| !self.is_inherited(name));
+        own.or_else(|| self.handed_on().find(|(handed_on, _)| *handed_on == name).map(|(_, value)| value))
+    }
+
+    /// The variables that lead to the base identity of the process that started this one, which assumed a role. None
+    /// where this process has been given one of its own.
+    fn handed_on(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let counts = self.is_without_own_base();
+        let led = HANDED_ON.into_iter().filter(move |(name, _)| counts && *name != ACCESS_KEY_ID);
+        led.filter_map(|(name, handed_on)| Some((name, self.get_raw(handed_on)?)))
+    }
+
+    /// Whether the variables of this process lead to no base identity but that of the process that started this one.
+    fn is_without_own_base(&self) -> bool {
+        let is_own = |(name, handed_on): (&str, &str)| {
+            self.get_raw(name).is_some_and(|value| !self.is_inherited(name) && self.get_raw(handed_on) != Some(value))
+        };
+        self.inherited_mark().is_some() && !HANDED_ON.into_iter().any(is_own)
+    }
+
+    /// The access key id of the base identity of the process that started this one, which this process lacks.
+    pub(crate) fn handed_on_key(&self) -> Option<&str> {
+        self.get_raw(HANDED_ON_KEY).filter(|_| self.is_without_own_base())
     }
 
     /// The first of these variables that is set.
@@ -157,15 +198,27 @@ impl Environment {
             .filter(|(name, _)| !self.is_inherited(name))
             .map(|(name, value)| (name.clone(), value.to_string()))
             .collect();
+        variables.extend(self.handed_on().map(|(name, value)| (name.to_owned(), value.to_owned())));
         variables.extend(overrides.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         Env::from(variables)
     }
 
-    /// Refuses an incomplete identity: the AWS SDK would go on to the next provider, which is another identity.
+    /// Refuses an identity that is incomplete or was not handed on: the AWS SDK would go on to the next provider, which
+    /// is another identity.
     ///
     /// # Errors
     /// [`Error::NotConfigured`], which names the variable that is missing.
     pub(super) fn check_complete(&self) -> Result<(), Error> {
+        if let Some(key) = self.handed_on_key() {
+            return Err(Error::NotConfigured {
+                problem: format!(
+                    "this process has no base identity of its own: that of the process that assumed the role, access key \
+                     {key}, is not handed on"
+                ),
+                remedy: REMEDY_WITHOUT_BASE.to_owned(),
+                source: None,
+            });
+        }
         for (set, missing) in [
             (ACCESS_KEY_ID, SECRET_ACCESS_KEY),
             (SECRET_ACCESS_KEY, ACCESS_KEY_ID),
@@ -206,146 +259,5 @@ impl Environment {
 impl fmt::Debug for Environment {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_set().entries(self.variables.keys()).finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn environment(variables: &[(&str, &str)]) -> Environment {
-        Environment::from_pairs(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
-    }
-
-    #[test]
-    fn credentials_that_we_issued_are_never_the_base() {
-        let inherited = environment(&[
-            (ACCESS_KEY_ID, "ASIAISSUED"),
-            (SECRET_ACCESS_KEY, "canary-secret"),
-            (SESSION_TOKEN, "canary-token"),
-            (ISSUED, "ASIAISSUED"),
-        ]);
-        for name in [ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN] {
-            assert_eq!(inherited.get(name), None, "{name}");
-            assert!(inherited.to_sdk_env(&[]).get(name).is_err(), "{name}");
-        }
-        assert_eq!(inherited.inherited_mark(), Some("ASIAISSUED"));
-    }
-
-    #[test]
-    fn keys_that_somebody_else_set_after_us_are_the_base() {
-        let own = environment(&[(ACCESS_KEY_ID, "AKIAOWN"), (SECRET_ACCESS_KEY, "secret"), (ISSUED, "ASIAISSUED")]);
-        assert_eq!(own.get(ACCESS_KEY_ID), Some("AKIAOWN"));
-        assert_eq!(own.inherited_mark(), None);
-    }
-
-    #[test]
-    fn our_own_endpoint_is_never_the_base() {
-        let url = "http://127.0.0.1:40001/role";
-        let inherited = environment(&[(CONTAINER_URL, url), (CONTAINER_TOKEN, "canary-token"), (ISSUED, url)]);
-        assert_eq!(inherited.get(CONTAINER_URL), None);
-        assert_eq!(inherited.get(CONTAINER_TOKEN), None);
-        assert_eq!(inherited.inherited_mark(), Some(url));
-        let own = environment(&[(CONTAINER_URL, "http://169.254.170.23/v1/credentials"), (ISSUED, url)]);
-        assert_eq!(own.get(CONTAINER_URL), Some("http://169.254.170.23/v1/credentials"));
-    }
-
-    #[test]
-    fn a_mark_may_name_the_last_and_the_newest() {
-        for key in ["ASIAOLD", "ASIANEW"] {
-            let torn = environment(&[(ACCESS_KEY_ID, key), (SECRET_ACCESS_KEY, "s"), (ISSUED, "ASIAOLD,ASIANEW")]);
-            assert_eq!((torn.get(ACCESS_KEY_ID), torn.inherited_mark()), (None, Some(key)));
-        }
-        assert_eq!(
-            environment(&[(ACCESS_KEY_ID, "ASIA"), (ISSUED, "ASIAOLD,ASIANEW")]).get(ACCESS_KEY_ID),
-            Some("ASIA")
-        );
-    }
-
-    fn written(name: &str, before: Option<&str>, ours: Option<&str>) -> Written {
-        Written::new(name, before.map(str::to_owned), ours.map(str::to_owned)).expect("a variable that we write")
-    }
-
-    #[test]
-    fn what_we_wrote_gives_way_to_what_stood_there_before() {
-        let record = [
-            written(ISSUED, None, Some("ASIAROLE")),
-            written(ACCESS_KEY_ID, Some("AKIABASE"), Some("ASIAROLE")),
-            written(SECRET_ACCESS_KEY, Some("base secret"), Some("role secret")),
-            written(SESSION_TOKEN, None, Some("role token")),
-            written(PROFILE[0], Some("base"), None),
-        ];
-        let ours = [
-            (ISSUED, "ASIAROLE"),
-            (ACCESS_KEY_ID, "ASIAROLE"),
-            (SECRET_ACCESS_KEY, "role secret"),
-            (SESSION_TOKEN, "role token"),
-        ];
-        let base = environment(&ours).before(&record);
-        assert_eq!(base.get(ACCESS_KEY_ID), Some("AKIABASE"));
-        assert_eq!(base.get(SECRET_ACCESS_KEY), Some("base secret"));
-        assert_eq!((base.get(SESSION_TOKEN), base.get_raw(ISSUED), base.get(PROFILE[0])), (None, None, Some("base")));
-        // The mark tells of a newer set that the record does not know yet.
-        let torn = environment(&[
-            (ISSUED, "ASIAROLE,ASIANEXT"),
-            (ACCESS_KEY_ID, "ASIANEXT"),
-            (SECRET_ACCESS_KEY, "next secret"),
-            (SESSION_TOKEN, "role token"),
-        ]);
-        assert_eq!(torn.before(&record).saved(), base.saved());
-        let later = [ours.as_slice(), &[(PROFILE[0], "prod"), ("AWS_REGION", "eu-north-1")]].concat();
-        let later = environment(&later).before(&record);
-        assert_eq!((later.get(PROFILE[0]), later.get("AWS_REGION")), (Some("prod"), Some("eu-north-1")));
-    }
-
-    #[test]
-    fn keys_that_somebody_set_over_ours_do_not_get_the_rest_of_the_earlier_ones() {
-        let record = [
-            written(ISSUED, None, Some("ASIAROLE")),
-            written(ACCESS_KEY_ID, Some("ASIABASE"), Some("ASIAROLE")),
-            written(SECRET_ACCESS_KEY, Some("base secret"), Some("role secret")),
-            written(SESSION_TOKEN, Some("base token"), Some("role token")),
-        ];
-        let own = environment(&[
-            (ISSUED, "ASIAROLE"),
-            (ACCESS_KEY_ID, "AKIAOWN"),
-            (SECRET_ACCESS_KEY, "own secret"),
-            (SESSION_TOKEN, "role token"),
-        ]);
-        let base = own.before(&record);
-        assert_eq!((base.get(ACCESS_KEY_ID), base.get(SESSION_TOKEN)), (Some("AKIAOWN"), None));
-    }
-
-    #[test]
-    fn an_incomplete_base_identity_is_refused() {
-        let cases: [(&[(&str, &str)], &str); 3] = [
-            (
-                &[(ACCESS_KEY_ID, "AKIAOWN"), (SECRET_ACCESS_KEY, " ")],
-                "the base identity is incomplete: AWS_ACCESS_KEY_ID is set, AWS_SECRET_ACCESS_KEY is not; set \
-                 AWS_SECRET_ACCESS_KEY, or remove AWS_ACCESS_KEY_ID",
-            ),
-            (
-                &[(SECRET_ACCESS_KEY, "canary-secret")],
-                "the base identity is incomplete: AWS_SECRET_ACCESS_KEY is set, AWS_ACCESS_KEY_ID is not; set \
-                 AWS_ACCESS_KEY_ID, or remove AWS_SECRET_ACCESS_KEY",
-            ),
-            (
-                &[(WEB_IDENTITY_TOKEN_FILE, "/var/run/token")],
-                "the base identity is incomplete: AWS_WEB_IDENTITY_TOKEN_FILE is set, AWS_ROLE_ARN is not; set \
-                 AWS_ROLE_ARN, or remove AWS_WEB_IDENTITY_TOKEN_FILE",
-            ),
-        ];
-        for (variables, message) in cases {
-            let error = environment(variables).check_complete().expect_err("incomplete");
-            assert_eq!(error.to_string(), message);
-        }
-        environment(&[]).check_complete().expect("nothing is set");
-        environment(&[(ACCESS_KEY_ID, "a"), (SECRET_ACCESS_KEY, "b")]).check_complete().expect("both are set");
-    }
-
-    #[test]
-    fn debug_shows_names_and_no_value() {
-        let shown = format!("{:?}", environment(&[(ACCESS_KEY_ID, "AKIAOWN"), (SECRET_ACCESS_KEY, "canary-secret")]));
-        assert_eq!(shown, "{\"AWS_ACCESS_KEY_ID\", \"AWS_SECRET_ACCESS_KEY\"}");
     }
 }

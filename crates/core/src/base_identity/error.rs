@@ -14,6 +14,9 @@ use crate::aws_error::{self, NO_ANSWER, StsCall};
 use crate::error::{Error, causes};
 use crate::text::quoted;
 
+/// The advice for a process that was started by one that assumed a role.
+pub(super) const REMEDY_WITHOUT_BASE: &str = "call assumeRole in the process that has the base identity, or give this \
+     one its own (AWS_PROFILE, a service account, a container or an instance profile)";
 pub(super) const ATTEMPTED: &str = "loading the base identity";
 
 /// The longest description of causes in a message.
@@ -55,10 +58,7 @@ pub(super) fn not_found(environment: &Environment, profile: &str, absence: &Abse
                 "this process has no base identity of its own: its environment holds only credentials that were issued \
                  for a role ({issued}), and {absence}"
             ),
-            remedy:
-                "call assumeRole in the process that has the base identity, or give this one its own (AWS_PROFILE, a \
-                     service account, a container or an instance profile)"
-                    .to_owned(),
+            remedy: REMEDY_WITHOUT_BASE.to_owned(),
             source: None,
         };
     }

@@ -140,7 +140,7 @@ fn readable(path: &Path) -> String {
 }
 
 /// The home directory of the user of this process, whatever `HOME` says.
-fn home_of_user() -> Option<PathBuf> {
+pub(super) fn home_of_user() -> Option<PathBuf> {
     use std::os::unix::fs::MetadataExt;
     let user = std::fs::metadata("/proc/self").ok()?.uid().to_string();
     let users = std::fs::read_to_string("/etc/passwd").ok()?;

@@ -14,6 +14,7 @@ use aws_types::os_shim_internal::Fs;
 use zeroize::Zeroizing;
 
 use super::environment::{Environment, HOME, PROFILE};
+use super::places::home_of_user;
 use crate::error::Error;
 use crate::text::quoted;
 
@@ -225,10 +226,10 @@ pub(super) fn path(environment: &Environment, file: &ProfileFile) -> PathBuf {
 }
 
 fn expand(path: &str, environment: &Environment) -> PathBuf {
-    match (path.strip_prefix("~/"), environment.get(HOME)) {
-        (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
-        (Some(_), None) | (None, _) => PathBuf::from(path),
-    }
+    let Some(rest) = path.strip_prefix("~/") else { return PathBuf::from(path) };
+    // As readers in Python and Java do, which ask the system where the variable is missing.
+    let home = environment.get(HOME).map(PathBuf::from).or_else(home_of_user);
+    home.map_or_else(|| PathBuf::from(path), |home| home.join(rest))
 }
 
 /// What both files hold now, or why they cannot be read. Secret.
@@ -308,6 +309,12 @@ fn malformed(error: aws_config::profile::ProfileFileLoadError) -> Error {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn without_home_files_are_looked_for_where_the_system_says() {
+        let home = home_of_user().expect("the user of this test is known");
+        assert_eq!(path(&Environment::from_pairs([]), &CONFIG), home.join(".aws/config"));
+    }
+
     use super::*;
 
     fn environment(variables: &[(&str, &str)]) -> Environment {

@@ -1,7 +1,8 @@
-//! The login of the caller: the file of an API key where one is named, else a JWT from a file, else an API key.
+//! The login of the caller: the file of an API key where a property or an option names one, else a JWT from a file, else
+//! the API key of the variables.
 //!
-//! The platform rewrites the file before its token ends, so every request reads it again. The file wins over the key,
-//! because another program may use a variable `API_KEY`.
+//! The platform rewrites the file before its token ends, so every request reads it again. It wins over variables, because
+//! another program may use `API_KEY` and `API_KEY_FILE`.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -18,8 +19,9 @@ const TOKEN_FILE: &str = "token.jwt";
 /// The places of a login, in their order.
 #[derive(Clone)]
 pub(super) struct Logins {
-    key_file: Option<PathBuf>,
+    named_key_file: Option<PathBuf>,
     files: Vec<PathBuf>,
+    key_file: Option<PathBuf>,
     api_key: Option<Zeroizing<String>>,
 }
 
@@ -36,9 +38,11 @@ pub(super) struct Login {
 impl Logins {
     pub(super) fn from_settings(settings: &Settings) -> Self {
         let secrets = settings.get(&SECRETS_DIR).map(|directory| Path::new(directory.trim()).join(TOKEN_FILE));
+        let path = |text: &str| PathBuf::from(text.trim());
         Self {
-            key_file: settings.get(&API_KEY_FILE).map(|path| PathBuf::from(path.trim())),
+            named_key_file: settings.property(&API_KEY_FILE).map(path),
             files: secrets.into_iter().chain([Path::new(".").join(TOKEN_FILE)]).collect(),
+            key_file: settings.get(&API_KEY_FILE).map(path),
             api_key: settings.get(&API_KEY).map(|key| Zeroizing::new(key.trim().to_owned())),
         }
     }
@@ -49,7 +53,7 @@ impl Logins {
     /// [`Error::NotConfigured`] when there is no login, [`Error::Unavailable`] while the file is empty, because the
     /// platform may be writing it.
     pub(super) fn read(&self) -> Result<Login, Error> {
-        if let Some(file) = &self.key_file {
+        if let Some(file) = &self.named_key_file {
             return login_from_key_file(file);
         }
         for file in &self.files {
@@ -64,6 +68,9 @@ impl Logins {
                     });
                 }
             }
+        }
+        if let Some(file) = &self.key_file {
+            return login_from_key_file(file);
         }
         let Some(key) = &self.api_key else {
             let files: Vec<String> = self.files.iter().map(|file| file.display().to_string()).collect();

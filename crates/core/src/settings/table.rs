@@ -76,7 +76,7 @@ pub const PROJECT_NAME: Setting =
     Setting::new("spark.hops.projectname", "hopsworks.projectname", &["HOPSWORKS_PROJECT_NAME"]);
 /// API key of the caller; used when there is no JWT file.
 pub const API_KEY: Setting = Setting::property("hopsworks.apikey", &["API_KEY"]).hidden();
-/// File of the API key. Where it is named, no other login counts.
+/// File of the API key. Where a property names it, no other login counts; a variable yields to the JWT file.
 pub const API_KEY_FILE: Setting = Setting::property("hopsworks.apikey.file", &["API_KEY_FILE"]);
 /// Directory of the JWT file, `token.jwt`.
 pub const SECRETS_DIR: Setting = Setting::variables(&["SECRETS_DIR"]);

@@ -1,6 +1,7 @@
 //! Whose credentials a program finds, in the order in which most AWS SDKs look, and what the others prefer.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use crate::base_identity::{
     ACCESS_KEY_ID, CONTAINER_PATH, CONTAINER_URL, CREDENTIAL_EXPIRATION, Environment, METADATA_DISABLED, PROFILE,
@@ -53,18 +54,20 @@ pub async fn explain(environment: &Environment) -> Result<Found, Error> {
     let profile = PROFILE.into_iter().find_map(get);
     let web_identity = get(WEB_IDENTITY_ROLE).filter(|_| get(WEB_IDENTITY_TOKEN_FILE).is_some());
     let profile_text = |name: &str| format!("the profile {}", quoted(name));
+    let default_text = |file: &PathBuf| format!("the profile [default] of {}", file.display());
     let role_text = |role: &str| format!("the service account's role {}", quoted(role));
     Ok(match (get(ACCESS_KEY_ID), profile, default_profile, web_identity) {
-        (Some(key), profile, _, web_identity) if environment.is_inherited(ACCESS_KEY_ID) => {
+        (Some(key), profile, default_profile, web_identity) if environment.is_inherited(ACCESS_KEY_ID) => {
             let end = match get(CREDENTIAL_EXPIRATION) {
                 Some(end) => format!("at {end}"),
                 None => "an hour after they were issued".to_owned(),
             };
             let others: Vec<String> =
                 profile.map(profile_text).into_iter().chain(web_identity.map(role_text)).collect();
-            let preferred = match others.as_slice() {
-                [] => String::new(),
-                others => {
+            let preferred = match (others.as_slice(), &default_profile) {
+                ([], None) => String::new(),
+                ([], Some(file)) => format!("; the AWS SDK for .NET prefers {}, which is not ours", default_text(file)),
+                (others, _) => {
                     format!("; the AWS SDKs for JavaScript or .NET prefer {}, which is not ours", others.join(" or "))
                 }
             };
@@ -73,9 +76,7 @@ pub async fn explain(environment: &Environment) -> Result<Found, Error> {
         }
         (Some(key), ..) => Found::new("keys", Some(key), format!("access key {key}, from {ACCESS_KEY_ID}")),
         (None, Some(profile), ..) => Found::new("profile", Some(profile), profile_text(profile)),
-        (None, None, Some(file), _) => {
-            Found::new("profile", Some("default"), format!("the profile [default] of {}", file.display()))
-        }
+        (None, None, Some(file), _) => Found::new("profile", Some("default"), default_text(&file)),
         (None, None, None, Some(role)) => Found::new("webIdentity", Some(role), role_text(role)),
         (None, None, None, None) => at_an_endpoint(environment),
     })
@@ -128,6 +129,11 @@ mod tests {
             "credentials that were issued for a role, access key ASIAEXAMPLE; they end at 2026-11-27T15:00:00Z; the AWS SDKs \
              for JavaScript or .NET prefer the profile \"base\", which is not ours"
         );
+        let file = std::env::temp_dir().join(format!("hops-credentials-explain-{}", std::process::id()));
+        std::fs::write(&file, "[default]\naws_access_key_id = AKIA\naws_secret_access_key = x\n").expect("a file");
+        let default = explained(&[key, issued, ("AWS_SHARED_CREDENTIALS_FILE", file.to_str().expect("UTF-8"))]);
+        std::fs::remove_file(&file).expect("it is there");
+        assert!(default.contains("the AWS SDK for .NET prefers the profile [default] of "), "{default}");
         assert_eq!(explained(&[key, profile]), "access key ASIAEXAMPLE, from AWS_ACCESS_KEY_ID; not ours");
         assert_eq!(explained(&[profile, url]), "the profile \"base\"; not ours");
         assert!(

@@ -5,11 +5,11 @@
 
 use crate::base_identity::{
     ACCESS_KEY_ID, BOTO_CONFIG, CONTAINER_PATH, CONTAINER_TOKEN, CONTAINER_TOKEN_FILE, CONTAINER_URL,
-    CREDENTIAL_EXPIRATION, ISSUED, NO_PROXY, PROFILE, REGION, SECRET_ACCESS_KEY, SECURITY_TOKEN, SESSION_TOKEN,
-    WEB_IDENTITY_ROLE, WEB_IDENTITY_SESSION_NAME, WEB_IDENTITY_TOKEN_FILE,
+    CREDENTIAL_EXPIRATION, HANDED_ON, ISSUED, NO_PROXY, PROFILE, REGION, SECRET_ACCESS_KEY, SECURITY_TOKEN,
+    SESSION_TOKEN, WEB_IDENTITY_ROLE, WEB_IDENTITY_SESSION_NAME, WEB_IDENTITY_TOKEN_FILE,
 };
 
-use self::Effect::{Carried, Left, Removed, RemovedIfOurs, Set};
+use self::Effect::{Carried, HandedOn, Left, Removed, RemovedIfOurs, Set};
 
 /// What happens to a variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub(super) enum Effect {
     Left,
     /// It gets a value of ours.
     Set,
+    /// It gets what another variable held that leads to the base identity, for the processes that this one starts.
+    HandedOn,
     /// It gets what a profile holds that is taken out, unless it has a value.
     Carried,
     /// It is removed.
@@ -42,6 +44,11 @@ const fn preferred(name: &'static str) -> Variable {
     variable(name, Removed, Removed)
 }
 
+/// The variable that tells a child what stood in one of ours.
+const fn handed_on(number: usize) -> Variable {
+    variable(HANDED_ON[number].1, HandedOn, HandedOn)
+}
+
 /// A variable for what a profile holds beside credentials.
 const fn carried(name: &'static str) -> Variable {
     variable(name, Carried, Carried)
@@ -57,7 +64,16 @@ const fn carried(name: &'static str) -> Variable {
 /// before keys or an endpoint; botocore puts `AWS_SECURITY_TOKEN` before the session token, and the files of
 /// `AWS_CREDENTIAL_FILE` and `BOTO_CONFIG` before an endpoint; Java 1 and Ruby know further names of the keys,
 /// object_store one of the session token; the bearer token replaces a signature.
-pub(super) const TABLE: [Variable; 50] = [
+pub(super) const TABLE: [Variable; 59] = [
+    handed_on(0),
+    handed_on(1),
+    handed_on(2),
+    handed_on(3),
+    handed_on(4),
+    handed_on(5),
+    handed_on(6),
+    handed_on(7),
+    handed_on(8),
     variable(ISSUED, Set, Set),
     variable(NO_PROXY[0], Left, Set),
     variable(NO_PROXY[1], Left, Set),

@@ -329,7 +329,7 @@ fn a_profile_that_is_removed_leaves_its_region_its_endpoints_and_its_authorities
     let carried = |effects: &Effects| {
         let carried = effects.changes.iter().filter_map(|(name, value)| Some((*name, value.as_ref()?.to_string())));
         let ours = [ISSUED, ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN, CREDENTIAL_EXPIRATION];
-        carried.filter(|(name, _)| !ours.contains(name)).collect::<Vec<_>>()
+        carried.filter(|(name, _)| !ours.contains(name) && !name.starts_with("HOPS_BASE_")).collect::<Vec<_>>()
     };
     let all = effects(&base);
     let expected = [
@@ -377,4 +377,25 @@ fn the_endpoint_of_somebody_else_stays_when_credentials_are_written() {
     };
     assert!(names(&[url, (ISSUED, url.1)]).contains(&CONTAINER_URL));
     assert!(!names(&[url]).contains(&CONTAINER_URL));
+}
+
+#[test]
+fn what_leads_to_the_base_is_handed_on_from_child_to_child_without_secrets() {
+    for (name, value) in [("AWS_PROFILE", "base"), ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/credentials")] {
+        let mut held = variables(&[(name, value)]);
+        for new in ["A", ROLE, "B"] {
+            changes_to(new, &environment(&held, &[])).iter().for_each(|change| apply(&mut held, change));
+            assert_eq!(environment(&held, &[]).get(name), Some(value), "{new}");
+        }
+    }
+    let mut held = variables(&[("AWS_ACCESS_KEY_ID", "AKIAbase"), ("AWS_SECRET_ACCESS_KEY", "base secret")]);
+    for new in ["A", ROLE] {
+        changes_to(new, &environment(&held, &[])).iter().for_each(|change| apply(&mut held, change));
+        assert_eq!(environment(&held, &[]).handed_on_key(), Some("AKIAbase"), "{new}");
+        assert!(!held.values().any(|value| value == "base secret"));
+    }
+    held.insert("AWS_PROFILE".to_owned(), "own".to_owned());
+    changes_to("C", &environment(&held, &[])).iter().for_each(|change| apply(&mut held, change));
+    let child = environment(&held, &[]);
+    assert_eq!((child.get("AWS_PROFILE"), child.handed_on_key()), (Some("own"), None));
 }

@@ -177,3 +177,18 @@ fn fill() -> f64 {
     }
     0.0
 }
+
+#[test]
+fn a_key_file_of_a_variable_yields_to_a_token_file_and_wins_over_an_api_key() {
+    let server = Server::answering(vec![session_token()]);
+    let (directory, file) = with_token("variable", "canary-token");
+    let key = directory.join("key");
+    fs::write(&key, "canary.of.file").expect("a key file");
+    let variables =
+        [("SECRETS_DIR", directory.to_str().expect("UTF-8")), ("API_KEY_FILE", key.to_str().expect("UTF-8"))];
+    let member = member(&server.endpoint, &variables);
+    block_on(member.assume_role(&AssumeRole::default())).expect("credentials");
+    fs::remove_file(&file).expect("no token");
+    block_on(member.assume_role(&AssumeRole::default())).expect("credentials");
+    assert_eq!(logins(&server), ["Bearer canary-token", "ApiKey canary.of.file"]);
+}

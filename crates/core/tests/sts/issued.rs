@@ -113,10 +113,9 @@ async fn a_role_that_may_not_assume_itself_can_be_fetched_repeatedly() {
             let error = fetch(ROLE).await.expect_err("only issued credentials are here");
             assert_eq!(
                 message(&error),
-                "this process has no base identity of its own: its environment holds only credentials that were issued \
-                 for a role (ASIAWRITER), and the instance metadata service is switched off \
-                 (AWS_EC2_METADATA_DISABLED); call assumeRole in the process that has the base identity, or give this \
-                 one its own (AWS_PROFILE, a service account, a container or an instance profile)"
+                "this process has no base identity of its own: that of the process that assumed the role, access key \
+                 AKIABASE, is not handed on; call assumeRole in the process that has the base identity, or give this one \
+                 its own (AWS_PROFILE, a service account, a container or an instance profile)"
             );
         }
     }

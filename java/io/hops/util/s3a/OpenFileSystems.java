@@ -20,7 +20,7 @@ import org.apache.hadoop.security.UserGroupInformation;
  * Streams go on, and the next look-up finds the role, whatever configuration it comes with.
  */
 public final class OpenFileSystems {
-  private static final String STOCK = "org.apache.hadoop.fs.s3a.S3AFileSystem";
+  static final String STOCK = "org.apache.hadoop.fs.s3a.S3AFileSystem";
 
   private OpenFileSystems() {}
 

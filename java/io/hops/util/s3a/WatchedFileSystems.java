@@ -31,10 +31,13 @@ final class WatchedFileSystems extends HashMap<Object, FileSystem> {
       }
       if (roles != null && !roles.buckets().isEmpty() && !OpenFileSystems.isRight(opened, roles.buckets())) {
         Entrance.open();
+        String by = opened.getClass().getName();
+        boolean isStock = by.equals(OpenFileSystems.STOCK);
         throw new IllegalStateException(
             "bucket "
                 + opened.getUri().getHost()
-                + " was about to be opened with a configuration from before its role; run the job again");
+                + " was about to be opened with a configuration from before its role; "
+                + (isStock ? "run the job again" : "copy it again after assumeRole, since nothing leads " + by + " to the role"));
       }
     }
     return super.put(key, opened);

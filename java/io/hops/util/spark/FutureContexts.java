@@ -44,7 +44,9 @@ final class FutureContexts implements Effect {
       return;
     }
     Map<String, String> values = mode.keys(Schemes.of(configuration()), store.current(), buckets);
-    values.put(PluginSetting.KEY, PluginSetting.with(System.getProperty(PluginSetting.KEY)));
+    if (PluginSetting.isVisible()) {
+      values.put(PluginSetting.KEY, PluginSetting.with(System.getProperty(PluginSetting.KEY)));
+    }
     appliedBefore = store.applied();
     store.replace(keys.write(appliedBefore, values, key -> System.getProperty(property(key))));
   }

@@ -76,6 +76,11 @@ final class Mode {
       throw new CloudCredentialException(
           REQUIRED + "credentials cannot be refreshed in S3A: " + whyStatic);
     }
+    String server = ActiveContext.findSharedServer();
+    if (server != null) {
+      throw new CloudCredentialException(
+          "credentials cannot be refreshed in S3A: " + whyStatic + "; without that a Spark " + server + " would show them to its users");
+    }
     return new Mode(null, true, whyStatic);
   }
 

@@ -36,6 +36,21 @@ final class PluginSetting {
     return String.join(",", plugins);
   }
 
+  /**
+   * Returns true if every later context of this JVM finds the plugin: beside Spark, or in the class loader of spark-submit. A context
+   * that does not find it would not start.
+   */
+  static boolean isVisible() {
+    ClassLoader own = Thread.currentThread().getContextClassLoader();
+    boolean isOfSpark = own != null && own.getClass().getName().startsWith("org.apache.spark.util.");
+    try {
+      Class.forName(OURS, false, isOfSpark ? own : SparkContext.class.getClassLoader());
+      return true;
+    } catch (ClassNotFoundException | LinkageError e) {
+      return false;
+    }
+  }
+
   /** Returns true if the executors of a context have our plugin. */
   static boolean isIn(SparkContext context) {
     return split(context.getConf().get(KEY, "")).contains(OURS);

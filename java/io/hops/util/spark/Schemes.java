@@ -89,7 +89,11 @@ final class Schemes {
     if (scheme.matches() && scheme.group(1).equals("s3a")) {
       return true;
     }
-    Class<?> type = configuration.getClassByNameOrNull(value);
-    return type != null && S3AFileSystem.class.isAssignableFrom(type);
+    try {
+      return S3AFileSystem.class.isAssignableFrom(Class.forName(value, false, configuration.getClassLoader()));
+    } catch (ClassNotFoundException | LinkageError e) {
+      // It is not here, or lacks what it is derived from: not S3A, which is.
+      return false;
+    }
   }
 }

@@ -42,6 +42,7 @@ final class SparkEffect implements Effect {
   private final SavedKeys keys;
   private Applied appliedBefore;
   private boolean isPushed;
+  private boolean isAsked;
 
   SparkEffect(SparkContext context) {
     this.context = context;
@@ -163,6 +164,7 @@ final class SparkEffect implements Effect {
     if (HopsSparkPlugin.isMissing(context)) {
       ExecutorMatch match = ExecutorMatch.of(context);
       if (!executors.isEmpty() && (wasForeign || !Eviction.isNeedless(context))) {
+        isAsked = true;
         Eviction.evictSoonOn(context, executors, buckets);
         match.add(executors);
       }
@@ -193,6 +195,9 @@ final class SparkEffect implements Effect {
       store.replace(appliedBefore);
       pushAgain(store);
       OpenFileSystems.match(store.current().buckets());
+      if (isAsked) {
+        ExecutorMatch.of(context).repeat(false);
+      }
     }
   }
 
