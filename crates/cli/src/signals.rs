@@ -57,7 +57,7 @@ fn catch(
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let own = i32::try_from(std::process::id()).ok();
         for origin in signals.forever() {
-            // A write of ours to a pipe that nobody reads is no signal for the command.
+            // The signal of a write of ours, to a pipe that nobody reads, is not for the command.
             let is_own = origin.process.is_some_and(|process| Some(process.pid) == own);
             if !is_own && is_wanted(&origin) && sender.send(origin.signal).is_err() {
                 return;

@@ -1,5 +1,7 @@
 //! What readers find after each single write: who they found before, the role, or an error.
 
+mod handed_on;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
@@ -377,25 +379,4 @@ fn the_endpoint_of_somebody_else_stays_when_credentials_are_written() {
     };
     assert!(names(&[url, (ISSUED, url.1)]).contains(&CONTAINER_URL));
     assert!(!names(&[url]).contains(&CONTAINER_URL));
-}
-
-#[test]
-fn what_leads_to_the_base_is_handed_on_from_child_to_child_without_secrets() {
-    for (name, value) in [("AWS_PROFILE", "base"), ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/credentials")] {
-        let mut held = variables(&[(name, value)]);
-        for new in ["A", ROLE, "B"] {
-            changes_to(new, &environment(&held, &[])).iter().for_each(|change| apply(&mut held, change));
-            assert_eq!(environment(&held, &[]).get(name), Some(value), "{new}");
-        }
-    }
-    let mut held = variables(&[("AWS_ACCESS_KEY_ID", "AKIAbase"), ("AWS_SECRET_ACCESS_KEY", "base secret")]);
-    for new in ["A", ROLE] {
-        changes_to(new, &environment(&held, &[])).iter().for_each(|change| apply(&mut held, change));
-        assert_eq!(environment(&held, &[]).handed_on_key(), Some("AKIAbase"), "{new}");
-        assert!(!held.values().any(|value| value == "base secret"));
-    }
-    held.insert("AWS_PROFILE".to_owned(), "own".to_owned());
-    changes_to("C", &environment(&held, &[])).iter().for_each(|change| apply(&mut held, change));
-    let child = environment(&held, &[]);
-    assert_eq!((child.get("AWS_PROFILE"), child.handed_on_key()), (Some("own"), None));
 }

@@ -9,8 +9,8 @@ import org.apache.hadoop.fs.FileSystem;
 /**
  * What Hadoop keeps open, while a role is in use: refuses a file system that reads a bucket as somebody else.
  *
- * <p>Such a one comes from a configuration of before the role whose class loader is new to the {@link Entrance}. Its first user
- * gets an error, and everybody after that the role.
+ * <p>Such a one comes from a configuration of before the role whose class loader is new to the {@link Entrance}, where the next
+ * attempt reads with the role; or it is of a class of the user's own, which needs a configuration from after the role.
  */
 final class WatchedFileSystems extends HashMap<Object, FileSystem> {
   private static final long serialVersionUID = 1L;
