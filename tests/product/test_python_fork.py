@@ -176,10 +176,11 @@ def test_a_child_goes_on_serving_when_the_process_that_assumed_the_role_ends(
     assert found["endpoint"] == [True, True]
 
 
-def test_a_daemon_of_two_forks_takes_the_endpoint_over(short: Deployment, tmp_path: Path) -> None:
+def test_a_daemon_of_two_forks_takes_the_endpoint_over(site: Deployment, tmp_path: Path) -> None:
+    """The credentials live for an hour, so that no renewal finds the end of the process that served."""
     done = python(
         tmp_path,
-        reader_variables(short),
+        reader_variables(site),
         _READ,
         """
         assume_role(refresh=True)
