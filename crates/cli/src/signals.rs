@@ -6,7 +6,7 @@
 use std::io;
 use std::thread;
 
-use rustix::process::{Pid, Signal, getpid, getsid, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use rustix_libc_wrappers::process::SignalExt;
 use signal_hook::consts::signal::{
     SIGABRT, SIGALRM, SIGCONT, SIGHUP, SIGINT, SIGIO, SIGPIPE, SIGPROF, SIGQUIT, SIGSYS, SIGTERM, SIGTRAP, SIGURG,
@@ -50,7 +50,7 @@ fn catch(
     numbers: impl IntoIterator<Item = i32>,
     is_wanted: impl Fn(&Origin) -> bool + Send + 'static,
 ) -> io::Result<UnboundedReceiver<i32>> {
-    let ignored = ignored_signals();
+    let ignored = ignored_signals(&own_status());
     let caught: Vec<i32> = numbers.into_iter().filter(|number| ignored & (1 << (number - 1)) == 0).collect();
     let mut signals = SignalsInfo::<WithOrigin>::new(&caught)?;
     let (sender, receiver) = unbounded_channel();
@@ -81,26 +81,39 @@ pub(crate) fn send(signal: i32, process: u32) {
 fn reaches_command_by_itself(origin: &Origin) -> bool {
     let is_for_all = match origin.signal {
         SIGINT | SIGQUIT | SIGWINCH | SIGPIPE | SIGXFSZ => true,
-        SIGHUP => getsid(None) != Ok(getpid()),
+        SIGHUP => !leads_session(&own_status()),
         _ => false,
     };
     origin.cause == Cause::Kernel && is_for_all
 }
 
-/// The set of signals that this process ignores: bit 0 is signal 1.
-///
-/// Source: proc_pid_status(5), SigIgn.
-fn ignored_signals() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+/// Whether the process of a status leads its session. Where the session began outside of the process's container, it has the
+/// number 0 inside.
+fn leads_session(status: &str) -> bool {
+    find(status, "NSsid").is_some_and(|session| Some(session) == find(status, "NSpid"))
+}
+
+/// The set of signals that the process of a status ignores: bit 0 is signal 1.
+fn ignored_signals(status: &str) -> u64 {
     // The runtime of Rust ignores SIGPIPE, and gives commands the default.
     let of_runtime = 1 << (SIGPIPE - 1);
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0) & !of_runtime
+    find(status, "SigIgn").and_then(|mask| u64::from_str_radix(mask, 16).ok()).unwrap_or(0) & !of_runtime
+}
+
+/// What the kernel says of this process. Source: proc_pid_status(5).
+fn own_status() -> String {
+    std::fs::read_to_string("/proc/self/status").unwrap_or_default()
+}
+
+fn find<'a>(status: &'a str, name: &str) -> Option<&'a str> {
+    status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
 
 #[cfg(test)]
 mod tests {
     use std::process::Command;
+
+    use rustix::process::getpid;
 
     use super::*;
 
@@ -112,5 +125,14 @@ mod tests {
         assert!(other.expect("a shell").success());
         assert_eq!(caught.blocking_recv(), Some(SIGURG));
         assert!(caught.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_session_that_began_outside_of_the_container_is_led_by_none_of_its_processes() {
+        assert!(leads_session("Name:\tsh\nNSpid:\t70\nNSsid:\t70\n"));
+        assert!(leads_session("NSpid:\t8070\t1\nNSsid:\t8070\t1\n"));
+        assert!(!leads_session("NSpid:\t70\nNSsid:\t12\n"));
+        assert!(!leads_session("NSpid:\t1\nNSsid:\t0\n"));
+        assert!(!leads_session(""));
     }
 }
