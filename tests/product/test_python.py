@@ -8,7 +8,7 @@ from pathlib import Path
 from rig.canary import leaks
 from rig.deployment import Deployment
 from rig.http import recording
-from tests.programs.python_program import READ, python, reported
+from tests.programs.python_program import READ, SESSION_TOKENS, python, reported
 
 
 def _variables(site: Deployment, key: str) -> dict[str, str]:
@@ -49,7 +49,8 @@ def test_the_result_is_a_mapping_as_in_the_original_and_has_attributes(site: Dep
     reader, other = site.cloud.resource_reader, site.cloud.other_reader
     assert found["keys"] == ["accessKeyId", "expiration", "secretAccessKey", "sessionToken"]
     assert found["same"] == [True] * 4
-    assert isinstance(found["left"], float) and 3500 < found["left"] <= 3600
+    # The server gives what it issued to another test, while nine tenths are left.
+    assert isinstance(found["left"], float) and 3200 < found["left"] <= 3600
     texts = found["repr"]
     assert isinstance(texts, list)
     assert re.fullmatch(
@@ -237,27 +238,36 @@ def test_what_is_refused_changes_nothing_and_says_who_can_act(site: Deployment, 
     assert found["current"] is None
 
 
-def test_threads_that_ask_for_the_same_share_one_fetch(site: Deployment, tmp_path: Path) -> None:
-    granted = site.granted()
+def test_threads_that_ask_for_the_same_share_one_fetch(tmp_path: Path) -> None:
     done = python(
         tmp_path,
-        _variables(site, site.scientist),
+        SESSION_TOKENS,
         """
         from concurrent.futures import ThreadPoolExecutor
-        import threading
-        together = threading.Barrier(12)
+        import sys, threading, time
+        from session_tokens import ROLE, SessionTokens
+        server = SessionTokens()
+        server.answers.clear()
 
-        def ask(_):
-            together.wait()
-            return assume_role()["accessKeyId"]
+        def waits(thread):
+            frame = sys._current_frames().get(thread.ident)
+            while frame is not None and frame.f_code.co_name != "_fetch":
+                frame = frame.f_back
+            return frame is not None
 
         with ThreadPoolExecutor(12) as threads:
-            report("keys", len(set(threads.map(ask, range(12)))))
+            keys = [threads.submit(lambda: assume_role(ROLE)["accessKeyId"]) for _ in range(12)]
+            server.await_requests(1)
+            while sum(map(waits, threading.enumerate())) < 12:
+                time.sleep(0.01)
+            server.answers.set()
+            report("keys", len({key.result() for key in keys}))
+        report("asked", len(server.asked))
         """,
     )
 
-    assert reported(done)["keys"] == 1
-    assert site.granted() == granted + 1
+    found = reported(done)
+    assert (found["keys"], found["asked"]) == (1, 1)
 
 
 def test_providers_read_as_a_role_and_leave_everything_else_alone(site: Deployment, tmp_path: Path) -> None:
@@ -275,7 +285,7 @@ def test_providers_read_as_a_role_and_leave_everything_else_alone(site: Deployme
         files = s3fs.S3FileSystem(client_kwargs={"region_name": "us-east-1"}, **storage_options(role))
         report("s3fs", files.cat("resource/test.csv").decode().split()[0])
         keys, expiry = polars_credential_provider(role)()
-        report("polars", [sorted(keys), 1100 < time.time() + 3600 - expiry < 1500, keys["aws_access_key_id"][:4]])
+        report("polars", [sorted(keys), 1100 < time.time() + 3600 - expiry < 1650, keys["aws_access_key_id"][:4]])
         # The same credentials in a client of another service.
         who = session.client("sts", endpoint_url=os.environ["STS"]).get_caller_identity()["Arn"]
         report("another service", who.split("/")[:2])
