@@ -16,7 +16,8 @@ from pathlib import Path
 from rig import BUILD, IS_DEV, ROOT, jdk
 from rig.process import Program, environment, run
 
-_LOG4J = """\
+#: The log of driver and executors: to standard error, what this product says, and errors of everybody else.
+LOG4J = """\
 rootLogger.level = error
 rootLogger.appenderRef.stderr.ref = stderr
 appender.stderr.type = Console
@@ -223,7 +224,7 @@ class Spark:
         self.directory.mkdir(parents=True, exist_ok=True)
         conf_directory = self.directory / "conf"
         conf_directory.mkdir(exist_ok=True)
-        (conf_directory / "log4j2.properties").write_text(_LOG4J)
+        (conf_directory / "log4j2.properties").write_text(LOG4J)
         (conf_directory / "spark-defaults.conf").write_text("".join(f"{key} {value}\n" for key, value in self.options().items()))
         return environment(
             self.directory / "home",

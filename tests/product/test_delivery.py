@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rig.canary import leaks
-from rig.spark import SPARK_3_5, SPARK_4_1, SPARK_4_3, Line, Place, Spark, reports
+from rig.spark import LOG4J, SPARK_3_5, SPARK_4_1, SPARK_4_3, Line, Place, Spark, reports
 from rig.stage import Stage
 from tests.programs import compiled
 
@@ -19,12 +19,8 @@ BOTH_SDKS = pytest.mark.parametrize("line", [SPARK_3_5, SPARK_4_1], ids=lambda l
 
 SHOWN = ["spark.yarn.appMasterEnv.API_KEY", "fs.s3a.session.token"]
 
-_LOG4J = """\
-rootLogger.level = error
-rootLogger.appenderRef.stderr.ref = stderr
-appender.stderr.type = Console
-appender.stderr.name = stderr
-appender.stderr.target = SYSTEM_ERR
+#: Tells of executors that start and end as well.
+_LOG4J = f"""{LOG4J}
 logger.executor.name = org.apache.spark.executor.CoarseGrainedExecutorBackend
 logger.executor.level = info
 """

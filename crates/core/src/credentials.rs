@@ -11,7 +11,7 @@ use crate::role::RoleArn;
 /// The shortest validity of credentials worth handing out: shorter ones expire before a reader has used them.
 pub const MIN_VALID_FOR: Duration = Duration::from_secs(2);
 
-/// Whether a key or a token can stand in a header and in an environment variable, where it ends up.
+/// Whether a header and an environment variable, where a key or a token ends up, can hold it.
 pub(crate) fn is_legible(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic())
 }

@@ -13,7 +13,7 @@ use super::{PATIENCE, READER, Running, directory, output, private, program, text
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn of_user(server: &Server, directory: &Path, arguments: &[&str]) -> Command {
+fn with_runtime_dir(server: &Server, directory: &Path, arguments: &[&str]) -> Command {
     let mut command = program(server, directory, &[arguments, &["--role", READER]].concat());
     command.env("XDG_RUNTIME_DIR", directory.join("run"));
     command
@@ -21,7 +21,7 @@ fn of_user(server: &Server, directory: &Path, arguments: &[&str]) -> Command {
 
 /// Starts a `serve`. Returns the address at which it listens, too.
 fn serve(server: &Server, directory: &Path) -> (Running, String) {
-    let running = Running::start(of_user(server, directory, &["serve"]));
+    let running = Running::start(with_runtime_dir(server, directory, &["serve"]));
     let line = running.line();
     let address = line.strip_prefix("listening on http://").and_then(|rest| rest.strip_suffix("/credentials"));
     let address = address.expect("an address").to_owned();
@@ -64,7 +64,7 @@ fn two_for_the_same_role_leave_each_other_alone() {
     assert_eq!(end(second, Signal::TERM), Some(0));
     assert_eq!(announcements(&directory), 1);
     let asked = server.requests().len();
-    assert!(text(&output(of_user(&server, &directory, &["process"])).stdout).contains("ASIA1"));
+    assert!(text(&output(with_runtime_dir(&server, &directory, &["process"])).stdout).contains("ASIA1"));
     assert_eq!(server.requests().len(), asked);
     assert_eq!(end(first, Signal::TERM), Some(0));
 }
@@ -78,7 +78,7 @@ fn nobody_sends_the_token_to_the_port_of_one_that_was_killed() {
     end(running, Signal::KILL);
     let stranger = TcpListener::bind(address).expect("its port is free");
     stranger.set_nonblocking(true).expect("a socket");
-    assert!(text(&output(of_user(&server, &directory, &["process"])).stdout).contains("ASIA2"));
+    assert!(text(&output(with_runtime_dir(&server, &directory, &["process"])).stdout).contains("ASIA2"));
     assert!(stranger.accept().is_err(), "the token was sent to a stranger");
     assert_eq!(announcements(&directory), 0);
 }
@@ -105,7 +105,7 @@ fn the_file_of_the_token_outlives_the_login() {
     let server = Server::issuing(HOUR);
     let directory = directory("logout");
     private(&directory.join("run"));
-    let mut command = of_user(&server, &directory, &["exec", "--refresh"]);
+    let mut command = with_runtime_dir(&server, &directory, &["exec", "--refresh"]);
     command.args(["--", "/bin/sh", "-c", "/bin/rm -rf run; /bin/cat $AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"]);
     let done = output(command);
     assert_eq!(text(&done.stdout).len(), 64, "{}", text(&done.stderr));

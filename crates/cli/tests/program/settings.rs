@@ -64,7 +64,7 @@ fn a_program_without_variables_finds_the_settings_of_its_user() {
         text(&refused.stderr)
             .ends_with("holds API_KEY, and others may read it; take their permission away: chmod 600\n")
     );
-    // A file of the key may stand in one that others read.
+    // Others may read the file that names the file of the key.
     let key = directory.join("key");
     write_settings(&key, "canary.of.key.file\n", 0o600);
     write_settings(&file, &format!("{common}API_KEY_FILE={}\n", key.display()), 0o644);

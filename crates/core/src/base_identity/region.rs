@@ -36,7 +36,7 @@ const PARTITIONS: [(&str, &str, &str); 7] = [
     ("eusc-", "aws-eusc", "eusc-de-east-1"),
 ];
 
-/// The partition of a region, as it stands in ARNs.
+/// The partition of a region, as ARNs name it.
 pub(crate) fn partition(region: &str) -> &'static str {
     let known = PARTITIONS.into_iter().find(|(prefix, ..)| region.starts_with(prefix));
     known.map_or("aws", |(_, partition, _)| partition)

@@ -124,7 +124,7 @@ pub(crate) fn given_back(written: &[Written], is_ours: impl Fn(&Written) -> bool
     returned.collect()
 }
 
-/// The mark for `value` while an earlier one may still stand in the environment: a program that starts between two
+/// The mark for `value` while the environment may still hold an earlier one: a program that starts between two
 /// writes must know both.
 fn marked(now: Option<Zeroizing<String>>, value: Option<Zeroizing<String>>) -> Option<Zeroizing<String>> {
     let earlier = now.as_deref().and_then(|now| now.rsplit(',').next()).filter(|earlier| !earlier.is_empty());
