@@ -12,9 +12,24 @@ use std::path::{Path, PathBuf};
 
 use hops_credentials_core::error::Error;
 use hops_credentials_core::settings::{
-    API_KEY, API_KEY_FILE, PROJECT_ID, PROJECT_NAME, REST_ENDPOINT, ROLES, SECRETS_DIR, Setting, Settings, table,
+    API_KEY, API_KEY_FILE, PROJECT_ID, PROJECT_NAME, REQUESTS_VERIFY, REST_ENDPOINT, ROLES, SECRETS_DIR, Setting,
+    Settings, TRUSTSTORE_PEM, table,
 };
 use zeroize::Zeroizing;
+
+/// What the environment says of its own server. A file that names another one replaces all of it: that login, and that
+/// trust, are not for the server of the file, nor is the server of the file for that project.
+const OF_SERVER: [&Setting; 9] = [
+    &REST_ENDPOINT,
+    &ROLES,
+    &PROJECT_ID,
+    &PROJECT_NAME,
+    &API_KEY,
+    &API_KEY_FILE,
+    &SECRETS_DIR,
+    &REQUESTS_VERIFY,
+    &TRUSTSTORE_PEM,
+];
 
 /// The settings of this process: the environment, a file, and the file of an API key that an option names.
 ///
@@ -25,6 +40,9 @@ pub(crate) fn read(named: Option<&Path>, api_key_file: Option<&Path>) -> Result<
     let variables = table().iter().flat_map(|setting| setting.variable_names());
     let mut values: HashMap<String, String> =
         variables.filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect();
+    let named_key = api_key_file.zip(API_KEY_FILE.property_name());
+    let named_key = named_key.map(|(file, name)| (name.to_owned(), file.to_string_lossy().into_owned()));
+    let settings = Settings::new([], named_key);
     let is_set = |setting: &Setting| {
         setting.variable_names().iter().any(|name| values.get(*name).is_some_and(|value| !value.trim().is_empty()))
     };
@@ -32,21 +50,20 @@ pub(crate) fn read(named: Option<&Path>, api_key_file: Option<&Path>) -> Result<
         || default_path().filter(|path| !is_set(&REST_ENDPOINT) && !is_set(&ROLES) && File::open(path).is_ok());
     if let Some(path) = named.map(Path::to_owned).or_else(of_user) {
         let pairs = pairs(&path)?;
-        // A login of the environment is for the server of the environment, and a server of the file for no other project.
-        for setting in [&REST_ENDPOINT, &ROLES, &PROJECT_ID, &PROJECT_NAME, &API_KEY, &API_KEY_FILE, &SECRETS_DIR] {
+        for setting in OF_SERVER {
             setting.variable_names().iter().for_each(|name| drop(values.remove(*name)));
         }
         values.extend(pairs);
+        return Ok(settings.with_file(values));
     }
-    let named = api_key_file.zip(API_KEY_FILE.property_name());
-    let named = named.map(|(file, name)| (name.to_owned(), file.to_string_lossy().into_owned()));
-    Ok(Settings::new([], named).with_environment(values))
+    Ok(settings.with_environment(values))
 }
 
 /// The file that nobody names. Who may not read it has none.
 fn default_path() -> Option<PathBuf> {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let directory = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")))?;
+    let of_home = || std::env::home_dir().filter(|home| home.is_absolute()).map(|home| home.join(".config"));
+    let directory = absolute("XDG_CONFIG_HOME").or_else(of_home)?;
     Some(directory.join("hops-credentials/settings"))
 }
 

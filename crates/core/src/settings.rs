@@ -22,6 +22,7 @@ pub struct Settings {
     spark: HashMap<String, Zeroizing<String>>,
     properties: HashMap<String, Zeroizing<String>>,
     environment: HashMap<String, Zeroizing<String>>,
+    brings_login: bool,
     hopsworks_pem: Option<String>,
     jvm_pem: Option<String>,
 }
@@ -40,6 +41,7 @@ impl Settings {
             spark: collected(spark),
             properties: collected(properties),
             environment: collected(environment),
+            brings_login: false,
             hopsworks_pem: None,
             jvm_pem: None,
         }
@@ -54,6 +56,18 @@ impl Settings {
     pub fn with_environment(mut self, environment: impl IntoIterator<Item = (String, String)>) -> Self {
         self.environment = collected(environment);
         self
+    }
+
+    /// These variables instead of the process's, from a file that names a server and brings the login for it: the token
+    /// of the working directory, which is for the server of the environment, does not count.
+    pub fn with_file(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.brings_login = true;
+        self.with_environment(variables)
+    }
+
+    /// Whether the login of the working directory is for another server than these settings name.
+    pub(crate) fn brings_login(&self) -> bool {
+        self.brings_login
     }
 
     /// The certificates, as PEM, that the JVM's `KeyStore` read from [`TRUSTSTORE`] and from [`JVM_TRUSTSTORE`].

@@ -80,6 +80,34 @@ fn a_program_without_variables_finds_the_settings_of_its_user() {
 }
 
 #[test]
+fn what_directory_and_environment_say_of_their_own_server_is_not_for_the_server_of_the_file() {
+    let server = Server::issuing(HOUR);
+    let directory = directory("settings-alone");
+    let file = directory.join("settings");
+    std::fs::write(directory.join("token.jwt"), "canary.jwt.of.another.server").expect("a file");
+    std::fs::write(directory.join("key"), "canary.of.key.file").expect("a file");
+    let common = format!("REST_ENDPOINT={}\nHOPSWORKS_PROJECT_ID=119\n", server.endpoint);
+    let arguments = ["process", "--role", READER, "--settings", "settings"];
+    let of_another_server = [
+        ("REST_ENDPOINT", "https://another.example"),
+        ("SECRETS_DIR", "."),
+        ("REQUESTS_VERIFY", "whatever the other server needs"),
+        ("DOMAIN_CA_TRUSTSTORE_PEM", "/nonexistent"),
+    ];
+    for (line, key) in [("API_KEY=canary.of.file", "canary.of.file"), ("API_KEY_FILE=key", "canary.of.key.file")] {
+        write_settings(&file, &format!("{common}{line}\n"), 0o600);
+        let done = output(without_settings(&server, &directory, &arguments, &of_another_server));
+        assert!(done.status.success(), "{}", text(&done.stderr));
+        assert_eq!(login(&server), format!("ApiKey {key}"));
+    }
+    write_settings(&file, &common, 0o600);
+    let asked = server.requests().len();
+    let none = output(without_settings(&server, &directory, &arguments, &of_another_server));
+    assert_eq!((none.status.code(), server.requests().len()), (Some(4), asked));
+    assert!(text(&none.stderr).contains("the settings file names no login; set "), "{}", text(&none.stderr));
+}
+
+#[test]
 fn a_file_of_a_key_that_is_named_is_the_login_and_one_that_is_missing_an_error() {
     let server = Server::issuing(HOUR);
     let directory = directory("key-file");

@@ -38,10 +38,11 @@ pub(super) struct Login {
 impl Logins {
     pub(super) fn from_settings(settings: &Settings) -> Self {
         let secrets = settings.get(&SECRETS_DIR).map(|directory| Path::new(directory.trim()).join(TOKEN_FILE));
+        let here = Some(Path::new(".").join(TOKEN_FILE));
         let path = |text: &str| PathBuf::from(text.trim());
         Self {
             named_key_file: settings.property(&API_KEY_FILE).map(path),
-            files: secrets.into_iter().chain([Path::new(".").join(TOKEN_FILE)]).collect(),
+            files: secrets.into_iter().chain(here.filter(|_| !settings.brings_login())).collect(),
             key_file: settings.get(&API_KEY_FILE).map(path),
             api_key: settings.get(&API_KEY).map(|key| Zeroizing::new(key.trim().to_owned())),
         }
@@ -74,8 +75,12 @@ impl Logins {
         }
         let Some(key) = &self.api_key else {
             let files: Vec<String> = self.files.iter().map(|file| file.display().to_string()).collect();
+            let files = Some(files.join(", ")).filter(|files| !files.is_empty());
             return Err(Error::NotConfigured {
-                problem: format!("there is neither a token file ({}) nor an API key", files.join(", ")),
+                problem: match files {
+                    Some(files) => format!("there is neither a token file ({files}) nor an API key"),
+                    None => "the settings file names no login".to_owned(),
+                },
                 remedy: format!("set {API_KEY}, or {SECRETS_DIR} to the directory of {TOKEN_FILE}"),
                 source: None,
             });
