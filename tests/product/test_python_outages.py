@@ -130,6 +130,24 @@ def test_nobody_waits_for_a_fetch_who_has_good_credentials_and_equal_readers_sha
     assert found == {"held": True, "renewed": True, **shared, "sessions": 1, "file systems": 1, "of their own": 3}
 
 
+def test_an_endpoint_hands_out_good_credentials_although_the_clock_of_this_machine_is_ahead(tmp_path: Path) -> None:
+    done = python(
+        tmp_path,
+        SESSION_TOKENS,
+        SERVER,
+        """
+        import urllib.request
+        server.behind = 7200
+        assume_role(ROLE, refresh=True)
+        headers = {"Authorization": os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN"]}
+        with urllib.request.urlopen(urllib.request.Request(os.environ["AWS_CONTAINER_CREDENTIALS_FULL_URI"], headers=headers)) as answer:
+            report("key", json.load(answer)["AccessKeyId"])
+        """,
+    )
+
+    assert reported(done)["key"] == "ASIAOFPROGRAM00001"
+
+
 #: The failing answers of a source, and whether they take away what is held.
 _FAILURES = {
     "a fault of the server": "server.failure = (500, '{}')",

@@ -174,7 +174,7 @@ def test_a_machine_that_slept_renews_although_its_monotonic_clock_stood_still(tm
         from urllib.parse import urlsplit
         from hops.credentials_provider._role import state
         assume_role(ROLE, refresh=True)
-        state.role.endpoint.publish("ASIAENDED", "secret", "token", read_time() - 1, ROLE)
+        state.role.endpoint.publish(("ASIAENDED", "secret", "token", read_time() - 1, 0, ROLE))
         asleep += 7200
 
         def status():

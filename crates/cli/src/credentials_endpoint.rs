@@ -62,23 +62,21 @@ struct Current {
     credentials: Credentials,
     published: Clocks,
     valid_for: Duration,
+    /// Whether the first reader that asks after the end makes the renewal hurry. One that polls must not make it ask the
+    /// source more often than a failing renewal does, and a role that was taken away comes back at its own time.
+    may_hurry: bool,
     /// The reason why no newer credentials have come; shown once these have expired.
     last_error: Option<String>,
 }
 
 impl Current {
     fn new(credentials: Credentials) -> Self {
-        let published = clocks::read();
-        // Python hands over credentials that it has held for a while, without their validity.
-        let valid_for = match credentials.valid_for() {
-            Duration::ZERO => credentials.expiration().duration_since(published.wall).unwrap_or_default(),
-            valid_for => valid_for,
-        };
-        Self { credentials, published, valid_for, last_error: None }
+        let valid_for = credentials.valid_for();
+        Self { credentials, published: clocks::read(), valid_for, may_hurry: true, last_error: None }
     }
 
-    fn has_ended(&self, now: Clocks) -> bool {
-        renewal::left(self.published, self.valid_for, self.credentials.expiration(), now).is_zero()
+    fn left(&self, now: Clocks) -> Duration {
+        renewal::left(self.published, self.valid_for, self.credentials.expiration(), now)
     }
 }
 
@@ -182,10 +180,16 @@ impl CredentialsEndpoint {
     pub fn withdraw(&self, error: String) {
         let mut current = self.current.lock().expect("no holder panics");
         current.valid_for = Duration::ZERO;
+        current.may_hurry = false;
         current.last_error = Some(error);
     }
 
-    /// Waits for a reader that asks when the credentials have ended. One that asked since the last call counts.
+    /// The time for which the credentials that it hands out are still good.
+    pub(crate) fn left(&self) -> Duration {
+        self.current.lock().expect("no holder panics").left(clocks::read())
+    }
+
+    /// Waits for the first reader that asks when the credentials have ended by time.
     pub async fn asked_after_end(&self) {
         self.asked_after_end.notified().await;
     }
@@ -213,9 +217,11 @@ impl CredentialsEndpoint {
                 "the Authorization of the request is not the token of this endpoint",
             );
         }
-        let current = self.current.lock().expect("no holder panics");
-        if current.has_ended(now) {
-            self.asked_after_end.notify_one();
+        let mut current = self.current.lock().expect("no holder panics");
+        if current.left(now).is_zero() {
+            if std::mem::take(&mut current.may_hurry) {
+                self.asked_after_end.notify_one();
+            }
             let role = current.credentials.role().map_or("the default role".to_owned(), ToString::to_string);
             let error = current.last_error.as_deref().unwrap_or("no newer ones have come");
             let message = format!("the credentials of {role} have expired: {error}");
@@ -373,12 +379,19 @@ mod tests {
         let [id, secret, token] = ["ASIAEXAMPLE", "canary-secret", "canary-token"].map(str::to_owned);
         let current = Current::new(Credentials::new(id, secret, token, SystemTime::now() + hour, hour, None));
         let Clocks { monotonic, wall } = current.published;
-        assert!(!current.has_ended(Clocks { monotonic: monotonic + hour / 2, wall: wall + hour / 2 }));
-        assert!(current.has_ended(Clocks { monotonic, wall: wall + hour }), "the machine slept");
-        assert!(
-            current.has_ended(Clocks { monotonic: monotonic + hour, wall: wall - 24 * hour }),
-            "the clock was set back"
-        );
+        let left = |monotonic, wall| current.left(Clocks { monotonic, wall });
+        assert!(!left(monotonic + hour / 2, wall + hour / 2).is_zero());
+        assert!(left(monotonic, wall + hour).is_zero(), "the machine slept");
+        assert!(left(monotonic + hour, wall - 24 * hour).is_zero(), "the clock was set back");
+    }
+
+    #[test]
+    fn credentials_are_good_for_as_long_as_their_source_said_where_the_clock_is_ahead_of_it() {
+        let hour = Duration::from_secs(3600);
+        let [id, secret, token] = ["ASIAEXAMPLE", "canary-secret", "canary-token"].map(str::to_owned);
+        let ended_by_clock = Credentials::new(id, secret, token, SystemTime::now() - hour, hour, None);
+        let (endpoint, _socket) = CredentialsEndpoint::bind(ended_by_clock).expect("loopback has a port");
+        assert!(endpoint.left() > hour / 2);
     }
 
     #[test]

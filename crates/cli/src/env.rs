@@ -7,7 +7,7 @@ use hops_credentials_core::settings::Settings;
 use hops_credentials_core::variables;
 use serde_json::Value;
 
-use crate::ask::ask;
+use crate::ask::assume_role;
 use crate::output::{Failure, print, say};
 use crate::role_option::RoleOption;
 use crate::shell::Shell;
@@ -23,8 +23,7 @@ pub(crate) struct Env {
 }
 
 pub(crate) fn run(settings: &Settings, env: &Env, json: bool) -> Result<(), Failure> {
-    let option = &env.option;
-    let credentials = ask(settings, async |source| source.assume_role(&option.to_request(source).await?).await)?;
+    let credentials = assume_role(settings, &env.option)?;
     let environment = Environment::now(&[]);
     let effects = block_on(async { Ok(variables::for_credentials(&credentials, &environment).await) })?;
     effects.warnings.iter().for_each(say);

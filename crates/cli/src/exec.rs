@@ -14,7 +14,7 @@ use hops_credentials_core::variables::{self, Change};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
-use crate::ask::{aloud, ask};
+use crate::ask::{aloud, assume_role};
 use crate::credentials_endpoint::ANY_PORT;
 use crate::output::{Failure, say};
 use crate::renewing_endpoint::RenewingEndpoint;
@@ -41,8 +41,7 @@ pub(crate) fn run(settings: &Settings, exec: &Exec) -> Result<(), Failure> {
     if exec.refresh {
         run_with_endpoint(settings, exec, command)
     } else {
-        let option = &exec.option;
-        let credentials = ask(settings, async |source| source.assume_role(&option.to_request(source).await?).await)?;
+        let credentials = assume_role(settings, &exec.option)?;
         let environment = Environment::now(&[]);
         let effects = block_on(async { Ok(variables::for_credentials(&credentials, &environment).await) })?;
         effects.warnings.iter().for_each(say);

@@ -1,12 +1,28 @@
 //! Files that only this user reads and writes.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
+
+use rustix::process::geteuid;
+
+/// Makes a directory that others can neither list nor change, or takes one that is there.
+///
+/// # Errors
+/// As the system; [`ErrorKind::PermissionDenied`] where one of somebody else is there, or one that others may list or change.
+pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        made => return made,
+    }
+    let found = std::fs::symlink_metadata(path)?;
+    let is_ours = found.is_dir() && found.uid() == geteuid().as_raw() && found.mode() & 0o066 == 0;
+    is_ours.then_some(()).ok_or_else(|| ErrorKind::PermissionDenied.into())
+}
 
 /// Creates a file where there is none.
 pub(crate) fn create(path: &Path) -> io::Result<File> {
@@ -17,8 +33,9 @@ pub(crate) fn create(path: &Path) -> io::Result<File> {
 pub(crate) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     let new = path.with_extension(format!("new{}", std::process::id()));
     let _ = std::fs::remove_file(&new);
-    create(&new)?.write_all(contents)?;
-    std::fs::rename(&new, path)
+    let replaced =
+        create(&new).and_then(|mut file| file.write_all(contents)).and_then(|()| std::fs::rename(&new, path));
+    replaced.inspect_err(|_| drop(std::fs::remove_file(&new)))
 }
 
 /// A file whose lock this program holds until it drops it; none where the system has no locks.

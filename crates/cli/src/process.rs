@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use hops_credentials_core::base_identity::{self, IN_CREDENTIAL_PROCESS};
 use hops_credentials_core::blocking::block_on;
 use hops_credentials_core::credentials::Credentials;
 use hops_credentials_core::error::Error;
@@ -12,7 +11,7 @@ use hops_credentials_core::text::rfc3339;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::ask::ask;
+use crate::ask::assume_role;
 use crate::clocks;
 use crate::credentials_endpoint::EndpointCredentials;
 use crate::kept::{self, FailedFetch, Kept};
@@ -64,15 +63,8 @@ impl From<EndpointCredentials> for ProcessOutput {
 }
 
 pub(crate) fn run(settings: &Settings, option: &RoleOption) -> Result<(), Failure> {
-    if std::env::var_os(IN_CREDENTIAL_PROCESS).is_some() {
-        return Err(Failure::from(Error::NotConfigured {
-            problem: base_identity::ITS_OWN_BASE.to_owned(),
-            remedy: base_identity::NAME_THE_BASE.to_owned(),
-            source: None,
-        }));
-    }
     match RuntimeDir::open(settings, option) {
-        None => print_output(&ProcessOutput::from(&fetch(settings, option)?)),
+        None => print_output(&ProcessOutput::from(&assume_role(settings, option)?)),
         Some(runtime_dir) => match ask_running_serve(&runtime_dir) {
             Some(output) => print_output(&output),
             None => print_output(&kept_or_fetched(settings, option, &runtime_dir)?),
@@ -114,7 +106,7 @@ fn fetched(
     runtime_dir: &RuntimeDir,
     kept: Option<Kept>,
 ) -> Result<ProcessOutput, Failure> {
-    let error = match fetch(settings, option) {
+    let error = match assume_role(settings, option) {
         Ok(credentials) => {
             let kept = Kept::new(&credentials, clocks::read());
             kept::write(&runtime_dir.cache(), &kept);
@@ -134,10 +126,6 @@ fn fetched(
     }
     kept::write(&runtime_dir.failure(), &FailedFetch::new(Report::from(&error), now));
     Err(error.into())
-}
-
-fn fetch(settings: &Settings, option: &RoleOption) -> Result<Credentials, Error> {
-    ask(settings, async |source| source.assume_role(&option.to_request(source).await?).await)
 }
 
 fn no_turn() -> Failure {

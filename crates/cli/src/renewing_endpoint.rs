@@ -3,9 +3,8 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use hops_credentials_core::credentials::Credentials;
 use hops_credentials_core::error::Error;
 use hops_credentials_core::renewal::{self, Clocks};
 use hops_credentials_core::request::AssumeRole;
@@ -29,24 +28,8 @@ pub(crate) struct RenewingEndpoint {
     endpoint: Arc<CredentialsEndpoint>,
     token_file: TokenFile,
     socket: TcpListener,
-    held: Held,
-}
-
-/// The credentials that are handed out.
-struct Held {
     answered: Clocks,
     valid_for: Duration,
-    expiration: SystemTime,
-}
-
-impl Held {
-    fn new(credentials: &Credentials) -> Self {
-        Self { answered: clocks::read(), valid_for: credentials.valid_for(), expiration: credentials.expiration() }
-    }
-
-    fn left(&self) -> Duration {
-        renewal::left(self.answered, self.valid_for, self.expiration, clocks::read())
-    }
 }
 
 impl RenewingEndpoint {
@@ -60,10 +43,10 @@ impl RenewingEndpoint {
         let request = AssumeRole { renews: true, ..request };
         let credentials = aloud(source.assume_role(&request)).await?;
         source.take_warnings().into_iter().for_each(say);
-        let held = Held::new(&credentials);
+        let (answered, valid_for) = (clocks::read(), credentials.valid_for());
         let (endpoint, socket) = CredentialsEndpoint::bind_to(address, credentials)?;
         let token_file = write_token(&endpoint)?;
-        Ok(Self { source, request, endpoint, token_file, socket, held })
+        Ok(Self { source, request, endpoint, token_file, socket, answered, valid_for })
     }
 
     /// The endpoint that readers ask.
@@ -78,7 +61,8 @@ impl RenewingEndpoint {
 
     /// Answers and renews until the future is dropped.
     pub(crate) async fn run(self) -> Result<(), Error> {
-        let renewing = renew(&self.source, &self.request, &self.endpoint, &self.token_file, self.held);
+        let renewing =
+            renew(&self.source, &self.request, &self.endpoint, &self.token_file, self.answered, self.valid_for);
         tokio::select! {
             ended = credentials_endpoint::serve(self.endpoint.clone(), self.socket) => ended,
             () = renewing => Ok(()),
@@ -91,21 +75,22 @@ async fn renew(
     request: &AssumeRole,
     endpoint: &CredentialsEndpoint,
     token_file: &TokenFile,
-    mut held: Held,
+    answered: Clocks,
+    mut valid_for: Duration,
 ) {
     let mut failures: u32 = 0;
-    let mut last_try = held.answered;
-    let mut pause = renewal::refresh_after(held.valid_for, random());
+    let mut last_try = answered;
+    let mut pause = renewal::refresh_after(valid_for, random());
     let mut last_report: Option<Clocks> = None;
     loop {
-        wait_until_due(last_try, pause, held.valid_for, endpoint, token_file).await;
+        wait_until_due(last_try, pause, valid_for, endpoint, token_file).await;
         let fetched = source.assume_role(request).await;
         source.take_warnings();
         match fetched {
             Ok(credentials) => {
-                held = Held::new(&credentials);
-                last_try = held.answered;
-                pause = renewal::refresh_after(held.valid_for, random());
+                last_try = clocks::read();
+                valid_for = credentials.valid_for();
+                pause = renewal::refresh_after(valid_for, random());
                 if failures > 0 {
                     say(format_args!("renewed again, access key {}", credentials.access_key_id()));
                 }
@@ -117,7 +102,10 @@ async fn renew(
                 failures = failures.saturating_add(1);
                 last_try = clocks::read();
                 if last_report.is_none_or(|report| renewal::due(report, REMINDER_INTERVAL, last_try).is_zero()) {
-                    say(format_args!("renewing fails, the credentials end in {} s: {error}", held.left().as_secs()));
+                    say(format_args!(
+                        "renewing fails, the credentials end in {} s: {error}",
+                        endpoint.left().as_secs()
+                    ));
                     last_report = Some(last_try);
                 }
                 if error.withdraws() {
@@ -125,7 +113,7 @@ async fn renew(
                 } else {
                     endpoint.note(error.to_string());
                 }
-                pause = renewal::retry_after(failures, held.left(), held.valid_for, random());
+                pause = renewal::retry_after(failures, endpoint.left(), valid_for, random());
             }
         }
     }
@@ -159,8 +147,10 @@ async fn wait_until_due(
 mod tests {
     use std::io::{Read, Write};
     use std::net::TcpStream;
+    use std::time::SystemTime;
 
     use hops_credentials_core::blocking::block_on;
+    use hops_credentials_core::credentials::Credentials;
     use tokio::time::timeout;
 
     use super::*;
@@ -181,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_finds_the_credentials_ended_wakes_the_renewal() {
+    fn the_first_reader_that_finds_the_credentials_ended_wakes_the_renewal() {
         let hour = Duration::from_secs(3600);
         let woken = block_on(async {
             let (endpoint, socket) = CredentialsEndpoint::bind(ended())?;
@@ -192,6 +182,17 @@ mod tests {
             let due = wait_until_due(clocks::read(), hour, hour, &endpoint, &token_file);
             let woken = timeout(Duration::from_secs(30), due).await.is_ok();
             assert!(asking.await.expect("no panic").starts_with("HTTP/1.1 503 "));
+            // Asking again wakes nobody, nor does asking for a role that was taken away.
+            for is_withdrawn in [false, true] {
+                if is_withdrawn {
+                    endpoint.publish(ended());
+                    endpoint.withdraw("no".to_owned());
+                }
+                let asked = endpoint.clone();
+                let asking = tokio::task::spawn_blocking(move || ask(&asked));
+                assert!(asking.await.expect("no panic").starts_with("HTTP/1.1 503 "));
+                assert!(timeout(Duration::ZERO, endpoint.asked_after_end()).await.is_err(), "{is_withdrawn}");
+            }
             serving.abort();
             Ok(woken)
         });

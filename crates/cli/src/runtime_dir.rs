@@ -3,17 +3,16 @@
 //! It lies in memory and ends with the user's session. We use it only when it belongs to this user and nobody else can
 //! look into it.
 
-use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::fs::{DirEntry, File};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use hops_credentials_core::base_identity::Environment;
 use hops_credentials_core::settings::Settings;
 use hops_credentials_core::source::Source;
 use hops_credentials_core::text::hex;
 use ring::digest::{SHA256, digest};
-use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -23,6 +22,8 @@ use crate::role_option::RoleOption;
 
 /// The end of the names of announcements.
 const SERVE: &str = ".serve";
+/// The age at which nobody needs what `process` left: credentials last for 12 hours at most. A new login has a new name.
+const OLD: Duration = Duration::from_secs(24 * 3600);
 
 /// The directory, and the name in it of one request by one caller.
 pub(crate) struct RuntimeDir {
@@ -38,14 +39,8 @@ impl RuntimeDir {
     pub(crate) fn open(settings: &Settings, option: &RoleOption) -> Option<Self> {
         let parent = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute())?;
         let directory = parent.join("hops-credentials");
-        match std::fs::DirBuilder::new().mode(0o700).create(&directory) {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(_) => return None,
-        }
-        let found = std::fs::symlink_metadata(&directory).ok()?;
-        let is_private = found.is_dir() && found.uid() == geteuid().as_raw() && found.mode() & 0o077 == 0;
-        is_private.then(|| Self { directory, name: name(settings, option) })
+        private_file::make_directory(&directory).ok()?;
+        Some(Self { directory, name: name(settings, option) })
     }
 
     /// The file in which `process` keeps credentials.
@@ -81,15 +76,29 @@ impl RuntimeDir {
         Ok(Announcement { path, _lock: file })
     }
 
-    /// How each running `serve` for the same request is reached. Removes what one left behind that was killed: another
-    /// user may listen at its port by now.
+    /// How each running `serve` for the same request is reached. Removes what one left behind that was killed, since
+    /// another user may listen at its port by now, and what is old.
     pub(crate) fn running(&self) -> Vec<ServedAt> {
         let Ok(entries) = std::fs::read_dir(&self.directory) else { return Vec::new() };
-        let paths = entries.flatten().filter(|entry| {
+        let mut running = Vec::new();
+        for entry in entries.flatten() {
             let name = entry.file_name();
-            name.to_str().is_some_and(|name| name.starts_with(&self.name) && name.ends_with(SERVE))
-        });
-        paths.filter_map(|entry| read_if_running(&entry.path())).collect()
+            let Some(name) = name.to_str() else { continue };
+            if !name.ends_with(SERVE) {
+                remove_if_old(&entry);
+            } else if name.starts_with(&self.name) {
+                running.extend(read_if_running(&entry.path()));
+            }
+        }
+        running
+    }
+}
+
+/// A lock that somebody holds for so long is removed too: at worst two programs fetch at once.
+fn remove_if_old(entry: &DirEntry) {
+    let age = entry.metadata().and_then(|found| found.modified()).ok().and_then(|modified| modified.elapsed().ok());
+    if age.is_some_and(|age| age > OLD) {
+        let _ = std::fs::remove_file(entry.path());
     }
 }
 
@@ -101,8 +110,7 @@ fn read_if_running(path: &Path) -> Option<ServedAt> {
     }
     let mut text = Zeroizing::new(String::new());
     file.read_to_string(&mut text).ok()?;
-    let served_at: ServedAt = serde_json::from_str(&text).ok()?;
-    (served_at.network == this_network()).then_some(served_at)
+    serde_json::from_str(&text).ok()
 }
 
 /// The URL and token of a running `serve`, as `process` reads them.
@@ -114,8 +122,6 @@ pub(crate) struct ServedAt {
     pub(crate) token: Zeroizing<String>,
     /// The id of its process, for people.
     process: u32,
-    /// The network whose loopback it is on: containers may share the directory and not the network.
-    network: Option<PathBuf>,
 }
 
 impl ServedAt {
@@ -124,13 +130,8 @@ impl ServedAt {
             url: endpoint.url().to_owned(),
             token: Zeroizing::new(endpoint.token().to_owned()),
             process: std::process::id(),
-            network: this_network(),
         }
     }
-}
-
-fn this_network() -> Option<PathBuf> {
-    std::fs::read_link("/proc/self/ns/net").ok()
 }
 
 /// The file by which `process` finds a running `serve`, which holds its lock. It is removed on drop.
@@ -145,9 +146,11 @@ impl Drop for Announcement {
     }
 }
 
-/// A name that differs wherever the credentials could: by who asks, whom, and for what.
+/// A name that differs wherever the credentials could: by who asks, whom, and for what; and by the network, since containers
+/// may share the directory, but neither a loopback nor the identity that the address of a container's credentials gives.
 fn name(settings: &Settings, option: &RoleOption) -> String {
     let caller = Source::caller(settings, &Environment::now(&[]));
-    let text = Zeroizing::new(format!("{}{option:?}", caller.as_str()));
+    let network = std::fs::read_link("/proc/self/ns/net").ok();
+    let text = Zeroizing::new(format!("{}{option:?}{network:?}", caller.as_str()));
     hex(&digest(&SHA256, text.as_bytes()).as_ref()[..16])
 }

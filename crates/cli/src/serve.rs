@@ -40,7 +40,7 @@ pub(crate) struct Serve {
 }
 
 pub(crate) fn run(settings: &Settings, serve: &Serve, json: bool) -> Result<(), Failure> {
-    block_on(async {
+    let ended_before_it_served = block_on(async {
         let environment = Environment::now(&[]);
         let source = Source::from_settings(settings, &environment)?;
         let request = aloud(serve.option.to_request(&source)).await?;
@@ -51,7 +51,10 @@ pub(crate) fn run(settings: &Settings, serve: &Serve, json: bool) -> Result<(), 
             remedy: "try again".to_owned(),
             source: Some(Box::new(source)),
         })?;
-        let renewing = RenewingEndpoint::start(source, request, serve.listen, TokenFile::create).await?;
+        let renewing = tokio::select! {
+            started = RenewingEndpoint::start(source, request, serve.listen, TokenFile::create) => started?,
+            Some(signal) = end.recv() => return Ok(Some(signal)),
+        };
         let (endpoint, token_path) = (renewing.endpoint(), renewing.token_path());
         let (url, token) = (endpoint.url(), endpoint.token());
         let effects = variables::for_endpoint(url, token, &token_path, &environment).await?;
@@ -69,14 +72,17 @@ pub(crate) fn run(settings: &Settings, serve: &Serve, json: bool) -> Result<(), 
             )
         };
         if print(&text).is_err() {
-            return Ok(());
+            return Ok(None);
         }
         tokio::select! {
-            ended = renewing.run() => ended,
-            _ = end.recv() => Ok(()),
+            ended = renewing.run() => ended.map(|()| None),
+            _ = end.recv() => Ok(None),
         }
-    })
-    .map_err(Failure::from)
+    })?;
+    match ended_before_it_served {
+        Some(signal) => Err(Failure::Code(128 + signal)),
+        None => Ok(()),
+    }
 }
 
 /// The shell commands that lead a program to the endpoint. They read the token from its file, because logs keep what a

@@ -9,8 +9,8 @@ use std::thread;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix_libc_wrappers::process::SignalExt;
 use signal_hook::consts::signal::{
-    SIGABRT, SIGALRM, SIGCONT, SIGHUP, SIGINT, SIGIO, SIGPIPE, SIGPROF, SIGQUIT, SIGSYS, SIGTERM, SIGTRAP, SIGURG,
-    SIGUSR1, SIGUSR2, SIGVTALRM, SIGWINCH, SIGXCPU, SIGXFSZ,
+    SIGABRT, SIGALRM, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGIO, SIGPIPE, SIGPROF, SIGQUIT, SIGSYS, SIGTERM, SIGTRAP,
+    SIGURG, SIGUSR1, SIGUSR2, SIGVTALRM, SIGWINCH, SIGXCPU, SIGXFSZ,
 };
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
@@ -52,14 +52,16 @@ fn catch(
 ) -> io::Result<UnboundedReceiver<i32>> {
     let ignored = ignored_signals(&own_status());
     let caught: Vec<i32> = numbers.into_iter().filter(|number| ignored & (1 << (number - 1)) == 0).collect();
-    let mut signals = SignalsInfo::<WithOrigin>::new(&caught)?;
+    // Where whoever started this process ignored it, the system would wait for the command itself, and drop its exit code.
+    let caught = caught.into_iter().chain([SIGCHLD]);
+    let mut signals = SignalsInfo::<WithOrigin>::new(caught)?;
     let (sender, receiver) = unbounded_channel();
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let own = i32::try_from(std::process::id()).ok();
         for origin in signals.forever() {
             // The signal of a write of ours, to a pipe that nobody reads, is not for the command.
             let is_own = origin.process.is_some_and(|process| Some(process.pid) == own);
-            if !is_own && is_wanted(&origin) && sender.send(origin.signal).is_err() {
+            if !is_own && origin.signal != SIGCHLD && is_wanted(&origin) && sender.send(origin.signal).is_err() {
                 return;
             }
         }
@@ -75,12 +77,12 @@ pub(crate) fn send(signal: i32, process: u32) {
     }
 }
 
-/// Whether the kernel sent the signal to the whole group, or because of something that this process did.
+/// Whether the kernel sent the signal to the whole group.
 ///
 /// A terminal that goes away hangs up the leader of its session alone.
 fn reaches_command_by_itself(origin: &Origin) -> bool {
     let is_for_all = match origin.signal {
-        SIGINT | SIGQUIT | SIGWINCH | SIGPIPE | SIGXFSZ => true,
+        SIGINT | SIGQUIT | SIGWINCH => true,
         SIGHUP => !leads_session(&own_status()),
         _ => false,
     };

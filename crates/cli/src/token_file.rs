@@ -1,8 +1,8 @@
 //! The file in which readers find the token of a [`CredentialsEndpoint`].
 
 use std::fs::Permissions;
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use hops_credentials_core::error::Error;
@@ -54,10 +54,7 @@ impl TokenFile {
 
     fn write_for_all(&self, endpoint: &CredentialsEndpoint) -> io::Result<()> {
         let Some(directory) = &self.directory else { return Ok(()) };
-        match std::fs::DirBuilder::new().mode(0o700).create(directory) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
+        private_file::make_directory(directory)?;
         write_token(&self.path, endpoint)?;
         // The umask does not count.
         std::fs::set_permissions(&self.path, Permissions::from_mode(0o644))?;
@@ -177,5 +174,33 @@ mod tests {
         let neither = TokenFile::create_in_first(&endpoint, ["/proc".into(), "/sys".into()]).expect_err("the system's");
         assert!(neither.to_string().starts_with("the token of the endpoint cannot be written to /proc: "), "{neither}");
         assert!(neither.to_string().ends_with("; point TMPDIR to a directory of yours"), "{neither}");
+    }
+
+    #[test]
+    fn a_directory_that_somebody_else_made_in_place_of_the_removed_one_gets_no_token() {
+        let (endpoint, _socket) = CredentialsEndpoint::bind(credentials()).expect("loopback has a port");
+        let directory = std::env::temp_dir().join(format!("hops-credentials-test-place-{}", std::process::id()));
+        let path = directory.join("canary.token");
+        let file = TokenFile { path, process: std::process::id(), directory: Some(directory.clone()) };
+        let of_somebody: fn(&Path) -> io::Result<()> = |path| {
+            std::fs::create_dir(path)?;
+            let is_root = std::os::unix::fs::chown(path, Some(65534), None).is_ok();
+            std::fs::set_permissions(path, Permissions::from_mode(if is_root { 0o700 } else { 0o777 }))
+        };
+        let for_all: fn(&Path) -> io::Result<()> = |path| {
+            std::fs::create_dir(path)?;
+            std::fs::set_permissions(path, Permissions::from_mode(0o777))
+        };
+        let link: fn(&Path) -> io::Result<()> = |path| std::os::unix::fs::symlink(std::env::temp_dir(), path);
+        for make in [of_somebody, for_all, link] {
+            make(&directory).expect("nothing is there");
+            file.restore(&endpoint);
+            assert!(!file.path().exists());
+            std::fs::remove_file(&directory).or_else(|_| std::fs::remove_dir(&directory)).expect("it is ours");
+        }
+        file.restore(&endpoint);
+        assert_eq!(std::fs::read_to_string(file.path()).expect("it is there"), endpoint.token());
+        drop(file);
+        assert!(!directory.exists());
     }
 }

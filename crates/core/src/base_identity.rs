@@ -38,7 +38,7 @@ pub(crate) use self::environment::{
 pub(crate) use self::error::timed_out;
 use self::metadata::Metadata;
 pub(crate) use self::places::{Place, places};
-pub use self::process::{IN_CREDENTIAL_PROCESS, ITS_OWN_BASE, NAME_THE_BASE};
+pub use self::process::ITS_OWN_BASE;
 pub(crate) use self::profile::{Profiles, boto_file_with_credentials, default_profile_with_credentials, profile_files};
 pub use self::provider::BaseProvider;
 use crate::error::Error;

@@ -60,8 +60,9 @@ impl Source {
         })
     }
 
-    /// Everything that decides who asks, whom, and in whose name: where two texts are equal, one caller may use what the
-    /// other one got. It is different, too, where a file that decides has been rewritten meanwhile. Secret.
+    /// Everything in settings, variables and files that decides who asks, whom, and in whose name: where two texts are equal
+    /// on one machine, one caller may use what the other one got. It is different, too, where a login or a profile has been
+    /// rewritten meanwhile. What a metadata service or a container answers is not in it. Secret.
     pub fn caller(settings: &Settings, environment: &Environment) -> Zeroizing<String> {
         let mut text = Zeroizing::new(String::new());
         let deciding =

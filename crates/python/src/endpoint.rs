@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use super::environment::{self, Plan};
-use super::{exception, new_credentials};
+use super::{Values, exception, new_credentials};
 
 /// The container-credentials endpoint. It serves until it is closed.
 #[pyclass(frozen, module = "hops.credentials_provider._native")]
@@ -57,7 +57,7 @@ impl Endpoint {
     fn new(py: Python<'_>) -> PyResult<Self> {
         let made = || {
             // These have expired, so nobody gets them.
-            let none = new_credentials(String::new(), String::new(), String::new(), 0.0, None);
+            let none = new_credentials((String::new(), String::new(), String::new(), 0.0, 0.0, None));
             let (endpoint, socket) = CredentialsEndpoint::bind(none)?;
             let token_file = TokenFile::create(&endpoint)?;
             Ok((endpoint, socket, token_file))
@@ -67,19 +67,8 @@ impl Endpoint {
 
     /// Serves in place of an endpoint whose process has ended.
     #[staticmethod]
-    #[expect(clippy::too_many_arguments, reason = "an address, a token with its file, and a set of credentials")]
-    fn resume(
-        py: Python<'_>,
-        url: String,
-        token: String,
-        token_file: PathBuf,
-        access_key_id: String,
-        secret_access_key: String,
-        session_token: String,
-        expiration: f64,
-        role: Option<String>,
-    ) -> PyResult<Self> {
-        let credentials = new_credentials(access_key_id, secret_access_key, session_token, expiration, role);
+    fn resume(py: Python<'_>, url: String, token: String, token_file: PathBuf, credentials: Values) -> PyResult<Self> {
+        let credentials = new_credentials(credentials);
         let made = || {
             let (endpoint, socket) = CredentialsEndpoint::resume(&url, Zeroizing::new(token), credentials)?;
             let token_file = TokenFile::resume(&endpoint, token_file)?;
@@ -101,16 +90,9 @@ impl Endpoint {
     }
 
     /// Hands out these credentials from now on.
-    fn publish(
-        &self,
-        access_key_id: String,
-        secret_access_key: String,
-        session_token: String,
-        expiration: f64,
-        role: Option<String>,
-    ) {
+    fn publish(&self, credentials: Values) {
         if self.serves() {
-            self.endpoint.publish(new_credentials(access_key_id, secret_access_key, session_token, expiration, role));
+            self.endpoint.publish(new_credentials(credentials));
         }
     }
 

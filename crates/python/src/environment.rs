@@ -7,11 +7,10 @@ use std::sync::{Mutex, MutexGuard};
 
 use hops_credentials_core::base_identity::Environment;
 use hops_credentials_core::blocking::block_on;
-use hops_credentials_core::credentials::Credentials;
 use hops_credentials_core::variables::{self, Change, Effects, Written};
 use pyo3::prelude::*;
 
-use super::{exception, new_credentials};
+use super::{Values, exception, new_credentials};
 
 static WRITTEN: Mutex<Vec<Written>> = Mutex::new(Vec::new());
 
@@ -74,30 +73,16 @@ fn plain(changes: &[Change]) -> Vec<(&'static str, Option<&str>)> {
 
 /// Plans that readers find the credentials themselves.
 #[pyfunction]
-pub(super) fn plan_credentials(
-    py: Python<'_>,
-    access_key_id: String,
-    secret_access_key: String,
-    session_token: String,
-    expiration: f64,
-    role: Option<String>,
-) -> PyResult<Plan> {
-    let credentials = new_credentials(access_key_id, secret_access_key, session_token, expiration, role);
+pub(super) fn plan_credentials(py: Python<'_>, credentials: Values) -> PyResult<Plan> {
+    let credentials = new_credentials(credentials);
     let effects = block_on(async { Ok(variables::for_credentials(&credentials, &base()).await) });
     Ok(Plan::of(effects.map_err(|error| exception(py, &error))?))
 }
 
 /// Plans newer credentials; None when somebody else has written since.
 #[pyfunction]
-pub(super) fn plan_renewal(
-    access_key_id: String,
-    secret_access_key: String,
-    session_token: String,
-    expiration: f64,
-    role: Option<String>,
-) -> Option<Plan> {
-    let credentials: Credentials = new_credentials(access_key_id, secret_access_key, session_token, expiration, role);
-    let plan = variables::plan_renewal(&credentials, &written(), get)?;
+pub(super) fn plan_renewal(credentials: Values) -> Option<Plan> {
+    let plan = variables::plan_renewal(&new_credentials(credentials), &written(), get)?;
     Some(Plan { plan, warnings: Vec::new() })
 }
 

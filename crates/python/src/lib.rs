@@ -279,15 +279,13 @@ fn instant(since_epoch: f64) -> SystemTime {
     SystemTime::UNIX_EPOCH + seconds(since_epoch)
 }
 
-fn new_credentials(
-    access_key_id: String,
-    secret_access_key: String,
-    session_token: String,
-    expiration: f64,
-    role: Option<String>,
-) -> Credentials {
+/// Credentials as Python hands them over: access key id, secret access key, session token, the instant at which they
+/// expire, the seconds until then by both clocks, and the ARN of their role.
+type Values = (String, String, String, f64, f64, Option<String>);
+
+fn new_credentials((access_key_id, secret_access_key, session_token, expiration, left, role): Values) -> Credentials {
     let role = role.and_then(|role| role.parse().ok());
-    Credentials::new(access_key_id, secret_access_key, session_token, instant(expiration), Duration::ZERO, role)
+    Credentials::new(access_key_id, secret_access_key, session_token, instant(expiration), seconds(left), role)
 }
 
 /// Converts seconds. A negative number counts as 0.

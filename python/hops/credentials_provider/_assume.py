@@ -112,7 +112,7 @@ def _use(asked: Request, source: Source, fetched: Fetched, made: _native.Endpoin
     endpoint = made and (own or made)
     if endpoint is not None and endpoint is not own:
         # Whoever finds it finds credentials there.
-        endpoint.publish(*fetched.values())
+        endpoint.publish(fetched.values())
     role = Role(asked.pinned_to(fetched.role_arn), source, Renewal(fetched), endpoint)
     _refresher.start()
     plan = role.plan()
@@ -121,7 +121,7 @@ def _use(asked: Request, source: Source, fetched: Fetched, made: _native.Endpoin
     _environment.apply(plan)
     if own is not None:
         if endpoint is own:
-            own.publish(*fetched.values())
+            own.publish(fetched.values())
         else:
             own.close()
     state.role = role

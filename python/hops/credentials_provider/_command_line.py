@@ -10,9 +10,9 @@ from . import _native
 
 def main() -> None:
     """Runs the command line of this process and exits. Signals do to it, and to its command, what they do to any other program."""
-    # Undoes what Python sets at its start. It leaves SIGINT alone where that is ignored, as in `program &` of a script.
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_DFL)
+    # Undoes what Python sets at its start, but for SIGPIPE: the runtime of Rust ignores that one too, and gives commands the
+    # default. It leaves SIGINT alone where that is ignored, as in `program &` of a script.
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(_native.command_line(sys.argv))

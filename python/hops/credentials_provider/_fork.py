@@ -72,7 +72,7 @@ class ParentSource(Source):
     def successor(self, fetched: Fetched) -> tuple[Source, _native.Endpoint | None]:
         """Serves in place of the process that has ended, unless another child of it already does."""
         try:
-            endpoint = _native.Endpoint.resume(self._url, self._token, self._token_file, *fetched.values())
+            endpoint = _native.Endpoint.resume(self._url, self._token, self._token_file, fetched.values())
         except CloudCredentialError as error:
             LOG.info("this process does not take over the endpoint: %s", error)
             self._parent = None

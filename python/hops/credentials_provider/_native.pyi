@@ -14,6 +14,9 @@ Change = tuple[str, str | None]
 #: One reading of both clocks: the monotonic one, which stands still while a machine sleeps, and the wall clock, which can be set.
 Clocks = tuple[float, float]
 
+#: Access key id, secret access key, session token, the instant at which they expire, the seconds until then by both clocks, and the role.
+Values = tuple[str, str, str, float, float, str | None]
+
 class Call:
     """A question to a source, on a thread of its own. The caller waits until `fileno` is readable, then takes the result."""
 
@@ -65,15 +68,11 @@ class Endpoint:
         url: str,
         token: str,
         token_file: PathLike[str],
-        access_key_id: str,
-        secret_access_key: str,
-        session_token: str,
-        expiration: float,
-        role: str | None,
+        credentials: Values,
     ) -> Endpoint:
         """Serves in place of an endpoint whose process has ended. `url`, `token` and `token_file` are its `resume_arguments`.
 
-        `expiration` is an instant, `role` the ARN. Raises UnavailableError when another process serves there, and ValueError for a `url`
+        Raises UnavailableError when another process serves there, and ValueError for a `url`
         that is not one of such an endpoint.
         """
 
@@ -86,8 +85,8 @@ class Endpoint:
     def resume_arguments(self) -> tuple[str, str, PathLike[str]]:
         """Returns the first arguments of `resume`: the URL, the token (secret), and the path of its file."""
 
-    def publish(self, access_key_id: str, secret_access_key: str, session_token: str, expiration: float, role: str | None) -> None:
-        """Hands out these credentials from now on. `expiration` is an instant, `role` the ARN."""
+    def publish(self, credentials: Values) -> None:
+        """Hands out these credentials from now on."""
 
     def note(self, error: str) -> None:
         """Keeps the error of a failed refresh. Readers get it once the credentials in use have expired."""
@@ -168,10 +167,10 @@ def left(since: Clocks, valid_for: float, expiration: float, now: Clocks) -> flo
     `expiration` is an instant of the service's clock.
     """
 
-def plan_credentials(access_key_id: str, secret_access_key: str, session_token: str, expiration: float, role: str | None) -> Plan:
-    """Plans that readers find the credentials themselves. `expiration` is an instant."""
+def plan_credentials(credentials: Values) -> Plan:
+    """Plans that readers find the credentials themselves."""
 
-def plan_renewal(access_key_id: str, secret_access_key: str, session_token: str, expiration: float, role: str | None) -> Plan | None:
+def plan_renewal(credentials: Values) -> Plan | None:
     """As `plan_credentials`, for newer credentials of the same role; None when somebody else has written the keys since."""
 
 def plan_release() -> Plan:

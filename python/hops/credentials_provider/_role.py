@@ -52,7 +52,7 @@ class Role:
 
     def plan(self) -> _native.Plan:
         """Returns the writes by which readers find the credentials, or the endpoint."""
-        return _native.plan_credentials(*self.fetched.values()) if self.endpoint is None else self.endpoint.plan()
+        return _native.plan_credentials(self.fetched.values()) if self.endpoint is None else self.endpoint.plan()
 
     def replace_source(self) -> None:
         """Goes on without a source that has ended. The caller holds the lock."""
@@ -83,8 +83,8 @@ class Role:
 
     def _deliver(self, fetched: Fetched) -> None:
         if self.endpoint is not None:
-            self.endpoint.publish(*fetched.values())
-        elif (plan := _native.plan_renewal(*fetched.values())) is not None:
+            self.endpoint.publish(fetched.values())
+        elif (plan := _native.plan_renewal(fetched.values())) is not None:
             _environment.apply(plan)
         else:
             LOG.warning("the AWS variables of this process are no longer those of %s, and stay as they are", fetched.role_arn)

@@ -96,9 +96,9 @@ class Fetched:
         """Returns the instant at which they expire, in UTC."""
         return datetime.fromtimestamp(self.expiration, timezone.utc)
 
-    def values(self) -> tuple[str, str, str, float, str | None]:
-        """Returns the fields that the native endpoint takes, in its order."""
-        return self.access_key_id, self.secret_access_key, self.session_token, self.expiration, self.role_arn
+    def values(self) -> _native.Values:
+        """Returns what the native library takes."""
+        return self.access_key_id, self.secret_access_key, self.session_token, self.expiration, self.left(), self.role_arn
 
     def to_credentials(self, mode: str) -> Credentials:
         """Converts them to the value that callers get."""

@@ -19,6 +19,8 @@ class SessionTokens:
     def __init__(self) -> None:
         #: The seconds for which credentials are valid.
         self.lifetime = 3600.0
+        #: The seconds by which its clock is behind that of this machine.
+        self.behind = 0.0
         #: The status and the body of each answer; None for credentials.
         self.failure: tuple[int, str] | None = None
         #: Overwrites fields of the credentials.
@@ -73,6 +75,9 @@ class SessionTokens:
                 if self.command != "HEAD":
                     self.wfile.write(body.encode())
 
+            def date_time_string(self, timestamp: float | None = None) -> str:
+                return super().date_time_string((timestamp or time.time()) - server.behind)
+
             def log_message(self, format: str, *args: object) -> None:
                 """Logs nothing."""
 
@@ -80,7 +85,7 @@ class SessionTokens:
 
     def _credentials(self, number: int, role: str | None) -> str:
         name = (role or "default").rsplit("/", 1)[-1].replace("-", "").upper()
-        expiration = time.time() + self.lifetime
+        expiration = time.time() - self.behind + self.lifetime
         text = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(expiration))}.{int(expiration % 1 * 1000):03}Z"
         fields = {
             "accessKeyId": f"ASIA{name}{number:05}",

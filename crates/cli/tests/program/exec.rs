@@ -71,6 +71,20 @@ fn what_was_ignored_at_the_start_stays_ignored_in_the_command() {
 }
 
 #[test]
+fn the_exit_code_is_that_of_the_command_where_whoever_started_it_waits_for_no_child() {
+    let server = Server::issuing(HOUR);
+    let directory = directory("no-children");
+    for refresh in ["--refresh", "--duration=3600"] {
+        let mut command = Command::new("/bin/bash");
+        let line = format!("trap '' CHLD; exec {PROGRAM} exec --role {READER} {refresh} -- /bin/sh -c 'exit 7'");
+        command.args(["-c", &line]);
+        as_member(&mut command, &server, &directory);
+        let done = output(command);
+        assert_eq!(done.status.code(), Some(7), "{refresh}: {}", text(&done.stderr));
+    }
+}
+
+#[test]
 fn a_signal_of_the_terminal_reaches_the_command_once() {
     let server = Server::issuing(HOUR);
     let directory = directory("terminal");

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
@@ -219,6 +219,21 @@ fn each_caller_gets_what_is_kept_for_that_caller() {
     assert_eq!(key_of("of-ada", "mallory"), "ASIA4");
     std::fs::write(directory.join("of-ada/token.jwt"), "canary.of.eve").expect("a file");
     assert_eq!(key_of("of-ada", "eve"), "ASIA5");
+}
+
+#[test]
+fn what_an_earlier_login_left_is_removed_when_nobody_can_need_it() -> io::Result<()> {
+    let server = Server::issuing(HOUR);
+    let directory = directory("old-logins");
+    private(&directory.join("run"));
+    assert_eq!(key(&output(process(&server, &directory))), "ASIA1");
+    let left = |name: &str| directory.join("run/hops-credentials").join(name);
+    for (name, hours) in [("a.kept", 25), ("a.failed", 25), ("a.lock", 25), ("b.kept", 23)] {
+        File::create(left(name))?.set_modified(SystemTime::now() - Duration::from_secs(hours * 3600))?;
+    }
+    assert_eq!(key(&output(process(&server, &directory))), "ASIA1");
+    assert_eq!(["a.kept", "a.failed", "a.lock", "b.kept"].map(|name| left(name).exists()), [false, false, false, true]);
+    Ok(())
 }
 
 #[test]

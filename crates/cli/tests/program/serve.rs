@@ -4,6 +4,7 @@ use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -51,6 +52,23 @@ fn it_ends_at_a_hangup_too_and_leaves_nothing() {
         assert_eq!(announcements(&directory), 0, "{signal:?}");
         let left = std::fs::read_dir(directory.join("home")).expect("it is there").count();
         assert_eq!(left, 0, "{signal:?}");
+    }
+}
+
+#[test]
+fn a_signal_ends_it_during_its_first_fetch_too() {
+    let (sender, asked) = channel();
+    let server = Server::start(move |_| {
+        sender.send(()).expect("the test waits");
+        loop {
+            std::thread::park();
+        }
+    });
+    let directory = directory("first-fetch");
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let running = Running::start(with_runtime_dir(&server, &directory, &["serve"]));
+        asked.recv_timeout(PATIENCE).expect("a request");
+        assert_eq!(end(running, signal), Some(code));
     }
 }
 

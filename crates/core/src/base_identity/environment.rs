@@ -4,12 +4,15 @@
 mod tests;
 
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::sync::Arc;
 
 use aws_types::os_shim_internal::Env;
 use zeroize::Zeroizing;
 
 use super::error::REMEDY_WITHOUT_BASE;
+use super::process::IN_CREDENTIAL_PROCESS;
 use super::region;
 use crate::error::Error;
 use crate::variables::{Written, given_back};
@@ -80,6 +83,8 @@ pub(crate) const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
 #[derive(Clone)]
 pub struct Environment {
     variables: BTreeMap<String, Zeroizing<String>>,
+    /// All variables of this process at that moment, ours too, for programs that it starts. `None` where they were made up.
+    inherited: Option<Arc<[(OsString, OsString)]>>,
 }
 
 impl Environment {
@@ -87,10 +92,23 @@ impl Environment {
     ///
     /// A host that writes on another thread calls this while it keeps that thread from writing.
     pub fn now(written: &[Written]) -> Self {
-        let legible = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        };
-        Environment::from_pairs(std::env::vars_os().filter_map(legible)).before(written)
+        let all: Arc<[_]> = std::env::vars_os().collect();
+        let legible =
+            |(name, value): &(OsString, OsString)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()));
+        let variables = Self::from_pairs(all.iter().filter_map(legible));
+        Self { inherited: Some(all), ..variables }.before(written)
+    }
+
+    /// The variables of this process when the environment was read. A program gets these: another thread may change the
+    /// variables meanwhile, which the C library does not allow while somebody reads them.
+    pub(super) fn inherited(&self) -> Option<impl Iterator<Item = (&OsStr, &OsStr)>> {
+        let inherited = self.inherited.as_deref()?;
+        Some(inherited.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str())))
+    }
+
+    /// Other variables, for the same process.
+    pub(super) fn with_pairs(&self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self { inherited: self.inherited.clone(), ..Self::from_pairs(variables) }
     }
 
     /// The variables as they were before we wrote `written`, where they still hold that, or anything else that the mark
@@ -115,13 +133,13 @@ impl Environment {
         let variables = variables
             .into_iter()
             .filter(|(name, _)| {
-                let others = [ISSUED, KUBERNETES, HOME, BOTO_CONFIG, NO_PROXY[0], NO_PROXY[1]];
+                let others = [ISSUED, KUBERNETES, HOME, BOTO_CONFIG, NO_PROXY[0], NO_PROXY[1], IN_CREDENTIAL_PROCESS];
                 name.starts_with("AWS_") || name.starts_with("HOPS_BASE_") || others.contains(&name.as_str())
             })
             .map(|(name, value)| (name, Zeroizing::new(value)))
             .filter(|(_, value)| !value.trim().is_empty())
             .collect();
-        Self { variables }
+        Self { variables, inherited: None }
     }
 
     /// Returns a copy with this region where none of its partition is set.

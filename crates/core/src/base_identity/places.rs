@@ -86,7 +86,7 @@ fn only(environment: &Environment, kept: &[(&str, &str)]) -> Environment {
     let neutral = neutral.map(|(name, value)| (name, value.to_string()));
     let nothing = [(CONFIG.variable, "/dev/null"), (CREDENTIALS.variable, "/dev/null"), (METADATA_DISABLED, "true")];
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    Environment::from_pairs(neutral.chain(nothing.iter().map(own)).chain(kept.iter().map(own)))
+    environment.with_pairs(neutral.chain(nothing.iter().map(own)).chain(kept.iter().map(own)))
 }
 
 /// Adds the profiles of the files that the variables name, and of those in the home directory, which a job reaches too.
@@ -139,8 +139,8 @@ fn readable(path: &Path) -> String {
     if is_readable { path.to_string_lossy().into_owned() } else { "/dev/null".to_owned() }
 }
 
-/// The home directory of the user of this process, whatever `HOME` says.
-pub(super) fn home_of_user() -> Option<PathBuf> {
+/// The home directory that the file of users gives the user of this process, whatever `HOME` says.
+fn home_of_user() -> Option<PathBuf> {
     use std::os::unix::fs::MetadataExt;
     let user = std::fs::metadata("/proc/self").ok()?.uid().to_string();
     let users = std::fs::read_to_string("/etc/passwd").ok()?;

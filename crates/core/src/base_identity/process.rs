@@ -1,7 +1,7 @@
 //! The program of a profile's `credential_process`, which gives the credentials of the base identity.
 //!
-//! We start it instead of the AWS SDK: it gets the environment from before we wrote anything, secrets included, and one
-//! that hangs does not outlive the call.
+//! We start it instead of the AWS SDK: it gets the environment from before we wrote anything, secrets included, and a
+//! shell that hangs does not outlive the call.
 
 use std::process::Stdio;
 use std::time::{Duration, SystemTime};
@@ -18,12 +18,12 @@ use crate::error::Error;
 use crate::text::{parse_rfc3339, quoted};
 use crate::variables;
 
-/// Tells a `credential_process` that it provides the base identity, so that ours does not look for its own.
-pub const IN_CREDENTIAL_PROCESS: &str = "HOPS_CREDENTIALS_IN_PROCESS";
-/// What ours says then. Whoever started it repeats this, since nobody reads the standard error of such a program.
+/// The profiles whose `credential_process` this process is, or is started by, a line each.
+pub(super) const IN_CREDENTIAL_PROCESS: &str = "HOPS_CREDENTIALS_IN_PROCESS";
+/// What a program of ours says when it would have to start itself. Whoever started it repeats this, since nobody reads the
+/// standard error of such a program.
 pub const ITS_OWN_BASE: &str = "the profile of this credential_process would be its own base identity";
-/// The advice about it.
-pub const NAME_THE_BASE: &str = "name the profile of the base identity: AWS_PROFILE=<base>, and in a credential_process \
+const NAME_THE_BASE: &str = "name the profile of the base identity: AWS_PROFILE=<base>, and in a credential_process \
                                  `env AWS_PROFILE=<base> hops-credentials process`";
 
 /// The time for its answer. A call, of which this is a part, takes 30 s.
@@ -32,7 +32,8 @@ const TIMEOUT: Duration = Duration::from_secs(25);
 /// Starts the program and reads its answer.
 ///
 /// # Errors
-/// [`Error::Unavailable`] when it fails or does not answer in time, [`Error::NotConfigured`] when it is this program.
+/// [`Error::Unavailable`] when it fails or does not answer in time, [`Error::NotConfigured`] when it is this program, which
+/// would look for its own base identity.
 ///
 /// Source of the answer's form: AWS SDKs and tools reference guide, "Process credential provider".
 pub(super) async fn run(command: &str, profile: &str, environment: &Environment) -> Result<Credentials, Error> {
@@ -43,8 +44,21 @@ pub(super) async fn run(command: &str, profile: &str, environment: &Environment)
         remedy: "run it in a shell to see what it says".to_owned(),
         source: None,
     };
+    let its_own_base = || Error::NotConfigured {
+        problem: format!("{ITS_OWN_BASE}, the profile {}", quoted(profile)),
+        remedy: NAME_THE_BASE.to_owned(),
+        source: None,
+    };
+    let outer = environment.get(IN_CREDENTIAL_PROCESS).unwrap_or_default();
+    if outer.lines().any(|outer| outer == profile) {
+        return Err(its_own_base());
+    }
     let mut shell = Command::new("sh");
-    shell.args(["-c", command]).env(IN_CREDENTIAL_PROCESS, "1").stdin(Stdio::null()).kill_on_drop(true);
+    shell.args(["-c", command]).stdin(Stdio::null()).kill_on_drop(true);
+    if let Some(inherited) = environment.inherited() {
+        shell.env_clear().envs(inherited);
+    }
+    shell.env(IN_CREDENTIAL_PROCESS, format!("{outer}\n{profile}").trim_start());
     for name in variables::names() {
         match environment.get(name) {
             Some(value) => shell.env(name, value),
@@ -58,11 +72,7 @@ pub(super) async fn run(command: &str, profile: &str, environment: &Environment)
     };
     let (answer, said) = (Zeroizing::new(output.stdout), Zeroizing::new(output.stderr));
     if String::from_utf8_lossy(&said).contains(ITS_OWN_BASE) {
-        return Err(Error::NotConfigured {
-            problem: format!("{ITS_OWN_BASE}, the profile {}", quoted(profile)),
-            remedy: NAME_THE_BASE.to_owned(),
-            source: None,
-        });
+        return Err(its_own_base());
     }
     if !output.status.success() {
         return Err(failed(format!("failed with {}", output.status)));

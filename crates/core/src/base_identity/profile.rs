@@ -14,7 +14,6 @@ use aws_types::os_shim_internal::Fs;
 use zeroize::Zeroizing;
 
 use super::environment::{Environment, HOME, PROFILE};
-use super::places::home_of_user;
 use crate::error::Error;
 use crate::text::quoted;
 
@@ -221,15 +220,17 @@ pub(super) const CONFIG: ProfileFile = ProfileFile { variable: "AWS_CONFIG_FILE"
 pub(super) const CREDENTIALS: ProfileFile =
     ProfileFile { variable: "AWS_SHARED_CREDENTIALS_FILE", default_path: "~/.aws/credentials" };
 
+/// The path of a file of profiles. Without a home directory no file is there.
 pub(super) fn path(environment: &Environment, file: &ProfileFile) -> PathBuf {
     expand(environment.get(file.variable).unwrap_or(file.default_path), environment)
+        .unwrap_or_else(|| PathBuf::from("/dev/null"))
 }
 
-fn expand(path: &str, environment: &Environment) -> PathBuf {
-    let Some(rest) = path.strip_prefix("~/") else { return PathBuf::from(path) };
+fn expand(path: &str, environment: &Environment) -> Option<PathBuf> {
+    let Some(rest) = path.strip_prefix("~/") else { return Some(PathBuf::from(path)) };
     // As readers in Python and Java do, which ask the system where the variable is missing.
-    let home = environment.get(HOME).map(PathBuf::from).or_else(home_of_user);
-    home.map_or_else(|| PathBuf::from(path), |home| home.join(rest))
+    let home = environment.get(HOME).map(PathBuf::from).or_else(std::env::home_dir);
+    home.filter(|home| home.is_absolute()).map(|home| home.join(rest))
 }
 
 /// What both files hold now, or why they cannot be read. Secret.
@@ -263,8 +264,8 @@ fn is_named(environment: &Environment, file: &ProfileFile) -> bool {
 ///
 /// Source: botocore, `BotoProvider`.
 pub(crate) fn boto_file_with_credentials(environment: &Environment) -> Option<PathBuf> {
-    let files = [PathBuf::from("/etc/boto.cfg"), expand("~/.boto", environment)];
-    files.into_iter().find(|file| std::fs::read_to_string(file).is_ok_and(|text| has_boto_credentials(&text)))
+    let files = [Some(PathBuf::from("/etc/boto.cfg")), expand("~/.boto", environment)];
+    files.into_iter().flatten().find(|file| std::fs::read_to_string(file).is_ok_and(|text| has_boto_credentials(&text)))
 }
 
 fn has_boto_credentials(text: &str) -> bool {
@@ -311,7 +312,7 @@ fn malformed(error: aws_config::profile::ProfileFileLoadError) -> Error {
 mod tests {
     #[test]
     fn without_home_files_are_looked_for_where_the_system_says() {
-        let home = home_of_user().expect("the user of this test is known");
+        let home = std::env::home_dir().expect("the user of this test is known");
         assert_eq!(path(&Environment::from_pairs([]), &CONFIG), home.join(".aws/config"));
     }
 

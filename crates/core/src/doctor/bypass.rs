@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use tokio::time::{Instant, timeout_at};
+
 use super::{Finding, try_role};
 use crate::base_identity::{BaseProvider, Environment, Place, places, region};
 use crate::error::Error;
@@ -13,8 +15,10 @@ use crate::settings::Settings;
 use crate::sts::Sts;
 
 const CHECK: &str = "bypass";
-/// The time for a place: those of the command line take less, and a job waits for all of them.
-const PLACE_TIMEOUT: Duration = Duration::from_secs(8);
+/// The time for one answer about a place: those of the command line take less, and a job waits for all of them.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
+/// The time for all places.
+const TIMEOUT: Duration = Duration::from_secs(40);
 
 /// Looks for a base identity in every place, and tries the roles with it.
 pub(super) async fn examine(settings: &Settings, environment: &Environment, mappings: &[RoleMapping]) -> Finding {
@@ -23,8 +27,14 @@ pub(super) async fn examine(settings: &Settings, environment: &Environment, mapp
     let environment = environment.with_region(region::of_partition(partition));
     let (places, mut unseen) = places(&environment).await;
     let mut harmless = Vec::new();
+    let end = Instant::now() + TIMEOUT;
     for place in places {
-        match look(settings, &place, mappings).await {
+        let looked = timeout_at(end, look(settings, &place, mappings)).await;
+        let Ok(looked) = looked else {
+            unseen.push(format!("{}, since other places took {} s", place.label, TIMEOUT.as_secs()));
+            continue;
+        };
+        match looked {
             Ok(Found::MayAssume(problem)) => return Finding::problem(CHECK, problem),
             Ok(Found::MayAssumeNone(arn)) if harmless.contains(&arn) => {}
             Ok(Found::MayAssumeNone(arn)) => harmless.push(arn),
@@ -52,7 +62,7 @@ enum Found {
 }
 
 async fn look(settings: &Settings, place: &Place, mappings: &[RoleMapping]) -> Result<Found, Error> {
-    let sts = Sts::new(settings, &place.environment)?.with_timeout(PLACE_TIMEOUT);
+    let sts = Sts::new(settings, &place.environment)?.with_timeout(ANSWER_TIMEOUT);
     let identity = match sts.base_identity().await {
         Ok(identity) => identity,
         Err(Error::NotConfigured { .. }) if place.may_be_absent => return Ok(Found::Nothing),

@@ -77,6 +77,20 @@ async fn a_variable_that_hides_a_base_identity_does_not_hide_it_from_the_doctor(
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_job_from_which_sts_cannot_be_reached_waits_for_less_than_a_minute() {
+    let silent = Fake::start(|_| Reply::Silence).await;
+    let profiles: String = (0..9)
+        .map(|number| format!("[profile p{number}]\naws_access_key_id=AKIA{number}\naws_secret_access_key=canary\n"))
+        .collect();
+    let config = file("many_profiles", &profiles);
+    let begin = tokio::time::Instant::now();
+    let found = bypass_of(ROLE, &silent, &[("AWS_CONFIG_FILE", &config)]).await;
+    assert!(begin.elapsed() < Duration::from_secs(60), "{:?}", begin.elapsed());
+    assert!(found.contains("; profile \"p0\", since "), "{found}");
+    assert!(found.contains("; profile \"p8\", since other places took 40 s"), "{found}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_could_not_be_looked_at_is_said_and_never_counts_as_none() {
     let sts = generous().await;
     let malformed = file("unseen", "[default]\nno property\n");

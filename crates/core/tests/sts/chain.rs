@@ -144,6 +144,35 @@ async fn a_profile_that_is_its_own_base_is_named_by_the_process_that_started_it(
 }
 
 #[tokio::test]
+async fn a_credential_process_has_another_profile_as_its_base_and_never_its_own() {
+    let sts = generous().await;
+    let started = file("own_base_started", "");
+    let config = file(
+        "own_base_of_ours",
+        &format!(
+            "[profile base]\ncredential_process = echo \"$HOPS_CREDENTIALS_IN_PROCESS\" > {started}; echo \
+             '{{\"Version\":1,\"AccessKeyId\":\"AKIATOOL\",\"SecretAccessKey\":\"canary-base-secret\"}}'\n"
+        ),
+    );
+    // The program of the profile "hops" is ours, and asks as the profile "base".
+    let of_profile = |outer: &'static str| {
+        let variables = [
+            ("AWS_CONFIG_FILE", config.as_str()),
+            ("AWS_PROFILE", "base"),
+            ("AWS_REGION", "eu-north-1"),
+            ("HOPS_CREDENTIALS_IN_PROCESS", outer),
+        ];
+        with_sts(&sts, &variables)
+    };
+    assert_eq!(found(&of_profile("hops")).await.2, "AKIATOOL");
+    assert_eq!(std::fs::read_to_string(&started).expect("it ran"), "hops\nbase\n");
+    std::fs::remove_file(&started).expect("it is ours");
+    let error = assume_reader(&of_profile("hops\nbase")).await.expect_err("it would go in circles");
+    assert!(message(&error).starts_with(&format!("{ITS_OWN_BASE}, the profile \"base\"; ")), "{error}");
+    assert!(!std::path::Path::new(&started).exists(), "it was started");
+}
+
+#[tokio::test]
 async fn what_a_credential_process_prints_is_checked() {
     let sts = generous().await;
     for (number, (printed, problem)) in [
