@@ -310,6 +310,40 @@ def test_a_context_that_cannot_hold_the_role_is_asked_once(site: Deployment, tmp
     assert done.stderr.count("Spark goes on with the credentials it was started with: there is no JVM") == 1
 
 
+def test_a_context_that_cannot_hold_the_role_for_a_while_is_asked_again(site: Deployment, tmp_path: Path) -> None:
+    """A stand-in replaces the module of pyspark, whose source of roles is back at the third try."""
+    done = python(
+        tmp_path,
+        site.variables(site.scientist),
+        """
+        import types
+        asked = []
+
+        class SparkContext:
+            _jsc = "made"
+
+            @property
+            def _jvm(self):
+                asked.append(time.monotonic())
+                raise UnavailableError("nobody answers") if len(asked) < 3 else RuntimeError("there is no JVM")
+
+        made = SparkContext()
+        assume_role()
+        pyspark = types.ModuleType("pyspark")
+        pyspark.SparkContext = types.SimpleNamespace(_active_spark_context=made)
+        sys.modules["pyspark"] = pyspark
+        until = time.monotonic() + 60
+        while len(asked) < 3 and time.monotonic() < until:
+            time.sleep(0.05)
+        report("asked", len(asked))
+        report("mode", current().mode)
+        """,
+    )
+    assert reported(done) == {"asked": 3, "mode": "environment"}
+    said = [line for line in done.stderr.splitlines() if "Spark goes on with" in line]
+    assert [line.partition("started with")[2] for line in said] == [" for now: nobody answers", ": there is no JVM"]
+
+
 def test_a_client_of_spark_connect_is_told_what_works(site: Deployment, tmp_path: Path) -> None:
     """A stand-in replaces the module of pyspark, which needs packages that the other tests do not."""
     done = python(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from . import _spark
+import random
+
+from . import _native, _spark
+from ._errors import BadAnswerError, UnavailableError
 from ._role import Role, state
 from ._source import LOG, Fetched, NativeSource
 
@@ -22,9 +25,15 @@ def hand_over_to_spark(role: Role) -> Fetched | None:
             jvm = _spark.driver(role.asked)
             fetched = None if jvm is None else jvm.fetch()
         except Exception as error:
-            LOG.warning("Spark goes on with the credentials it was started with: %s", error)
-            role.source = NativeSource(role.asked, context)
+            role.source = source = NativeSource(role.asked, context)
+            passes = isinstance(error, (UnavailableError, BadAnswerError))
+            role.failed_handovers = role.failed_handovers + 1 if passes else 0
+            if passes:
+                source.yield_after(_native.retry_after(role.failed_handovers, role.fetched.left(), role.fetched.valid_for, random.random()))
+            if role.failed_handovers <= 1:
+                LOG.warning("Spark goes on with the credentials it was started with%s: %s", " for now" if passes else "", error)
             return None
+        role.failed_handovers = 0
         if jvm is not None:
             role.source = jvm
         return fetched

@@ -38,6 +38,8 @@ class Role:
     endpoint: _native.Endpoint | None
     #: The refusal that withdrew the role, until there are credentials again.
     withdrawn: CloudCredentialError | None = None
+    #: The times that a SparkContext could not take the role over for a reason that may pass, one after the other.
+    failed_handovers: int = 0
     _failing_since: float = 0.0
     _remind_at: float = 0.0
 

@@ -181,6 +181,8 @@ class NativeSource(Source):
         self._renews = False
         #: The SparkContext that cannot hold the role: handing over failed, or its JVM has ended or is another process's.
         self._refused_by = refused_by
+        #: When and for how long that one cannot; None for good.
+        self._refused_for: tuple[_native.Clocks, float] | None = None
 
     def fetch(self, held: str = "") -> Fetched:
         del held
@@ -203,11 +205,17 @@ class NativeSource(Source):
         return fetched
 
     def after_fork(self, context: object) -> Source:
-        self._refused_by = context
+        self._refused_by, self._refused_for = context, None
         return self
 
     def yields_to(self, context: object) -> bool:
+        if context is self._refused_by and self._refused_for is not None:
+            return context is not None and _native.due(*self._refused_for, clocks()) == 0
         return context not in (None, self._refused_by)
+
+    def yield_after(self, seconds: float) -> None:
+        """Yields to the SparkContext that could not hold the role once this time has passed."""
+        self._refused_for = clocks(), seconds
 
     def wait(self, seconds: float) -> float:
         # Where there is no pyspark, nobody makes a SparkContext.
