@@ -1,5 +1,6 @@
 //! The program `hops-credentials`, as cargo builds it, in processes of its own.
 
+mod direct;
 mod exec;
 mod outage;
 mod process;

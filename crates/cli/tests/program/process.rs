@@ -21,7 +21,7 @@ fn process(server: &Server, directory: &Path) -> Command {
     command
 }
 
-fn key(done: &Output) -> String {
+pub(super) fn key(done: &Output) -> String {
     let printed: Value = serde_json::from_slice(&done.stdout).unwrap_or_else(|_| panic!("{}", text(&done.stderr)));
     printed["AccessKeyId"].as_str().expect("a key").to_owned()
 }
@@ -34,14 +34,14 @@ fn shared(directory: &Path, ending: &str) -> PathBuf {
 }
 
 /// Changes what is kept.
-fn edit(directory: &Path, change: impl FnOnce(&mut Value)) {
+pub(super) fn edit(directory: &Path, change: impl FnOnce(&mut Value)) {
     let path = shared(directory, ".kept");
     let mut kept: Value = serde_json::from_slice(&std::fs::read(&path).expect("it is there")).expect("JSON");
     change(&mut kept);
     std::fs::write(path, kept.to_string()).expect("it is ours");
 }
 
-fn make_due(kept: &mut Value) {
+pub(super) fn make_due(kept: &mut Value) {
     kept["pause"] = json!({"secs": 0, "nanos": 0});
 }
 

@@ -71,6 +71,11 @@ fn answer(mut stream: TcpStream, noted: &Mutex<Vec<String>>, handler: &Handler) 
         }
     }
     let head = String::from_utf8_lossy(&head).into_owned();
+    let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    if stream.read_exact(&mut body).is_err() {
+        return;
+    }
     noted.lock().expect("no handler panics").push(head.clone());
     let (status, body) = handler(&head);
     let length = body.len();
