@@ -112,18 +112,19 @@ impl JNativeNativeInterface for JNativeAPI {
     ) -> Result<JObjectArray<'local, JTrustStore<'local>>, NativeError> {
         let settings = to_settings(env, &settings)?;
         let domain = settings.get(&settings::REST_ENDPOINT).and(settings.get(&settings::TRUSTSTORE));
-        // Java writes "NONE" for "no file".
-        let jvm = settings.get(&settings::JVM_TRUSTSTORE).filter(|path| *path != "NONE");
+        // Java writes "NONE" for "no file", and has a store of its own where nothing is written.
+        let jvm = settings.get(&settings::JVM_TRUSTSTORE);
+        let jvm = (jvm != Some("NONE")).then_some(jvm);
         let kind = settings.get(&settings::JVM_TRUSTSTORE_TYPE);
         let stores = [
-            (domain, &settings::TRUSTSTORE, &settings::TRUSTSTORE_PASSWORD, None),
+            (domain.map(Some), &settings::TRUSTSTORE, &settings::TRUSTSTORE_PASSWORD, None),
             (jvm, &settings::JVM_TRUSTSTORE, &settings::JVM_TRUSTSTORE_PASSWORD, kind),
         ];
         let array = JObjectArray::<JTrustStore>::new(env, stores.len(), JTrustStore::null())?;
         for (index, (path, setting, password_setting, kind)) in stores.into_iter().enumerate() {
             let Some(path) = path else { continue };
             env.with_local_frame(8, |env| -> Result<(), NativeError> {
-                let path = env.new_string(path)?;
+                let path = new_text(env, path)?;
                 let setting = env.new_string(setting.to_string())?;
                 let password = new_text(env, settings.get(password_setting))?;
                 let password_setting = env.new_string(password_setting.to_string())?;

@@ -12,6 +12,7 @@ import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.security.KeyStore;
 import java.util.Collections;
 import javax.net.ssl.KeyManagerFactory;
@@ -120,6 +121,29 @@ class TrustStoreTest {
     assertEquals(0, refused.getCode());
     assertEquals(Collections.emptyList(), https.requests);
     return refused;
+  }
+
+  @Test
+  void theStoreOfTheJvmVouchesWhereNoPropertyNamesOneAndIsReadAgainWhenItChanges() throws Exception {
+    String home = System.getProperty("java.home");
+    Path security = Files.createDirectories(Files.createTempDirectory(directory, "jvm").resolve("lib/security"));
+    try {
+      System.setProperty("java.home", security.getParent().getParent().toString());
+      Files.copy(store("JKS", PASSWORD, false), security.resolve("cacerts"));
+      assertThrows(CloudCredentialException.class, () -> CredentialsProvider.getRole(1));
+      Files.copy(store("JKS", PASSWORD, true), security.resolve("cacerts"), StandardCopyOption.REPLACE_EXISTING);
+      assertEquals(RoleMappingServer.READER, CredentialsProvider.getRole(1));
+      System.setProperty("javax.net.ssl.trustStore", "NONE");
+      assertThrows(CloudCredentialException.class, () -> CredentialsProvider.getRole(1));
+      System.clearProperty("javax.net.ssl.trustStore");
+      // JSSE prefers this one, and nobody named it, so that it cannot be read ends nothing.
+      Files.write(security.resolve("jssecacerts"), new byte[] {1});
+      assertThrows(CloudCredentialException.class, () -> CredentialsProvider.getRole(1));
+      Files.copy(store("JKS", PASSWORD, true), security.resolve("jssecacerts"), StandardCopyOption.REPLACE_EXISTING);
+      assertEquals(RoleMappingServer.READER, CredentialsProvider.getRole(1));
+    } finally {
+      System.setProperty("java.home", home);
+    }
   }
 
   @Test
