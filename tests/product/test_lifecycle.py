@@ -74,6 +74,20 @@ def test_in_a_server_for_many_users_only_the_operator_names_the_role(site: Deplo
     )
 
 
+@pytest.mark.parametrize(("level", "reached"), [("user", "yes"), ("GROUP", "engine of Kyuubi for several users")])
+def test_a_server_for_many_users_is_known_by_what_it_does(level: str, reached: str, site: Deployment, tmp_path: Path) -> None:
+    loopback = {f"spark.hadoop.hive.server2.thrift.{key}": value for key, value in (("port", "0"), ("bind.host", "127.0.0.1"))}
+    confs = {"spark.kyuubi.engine.share.level": level, **loopback}
+    spark = Spark(SPARK_3_5, 17, site.s3.endpoint, tmp_path, confs=confs)
+    done = spark.submit(compiled(SPARK_3_5), "org.apache.kyuubi.engine.spark.SparkSQLEngine", site.variables(site.scientist))
+    assert done.returncode == 0, done.stdout + done.stderr
+    sentence = "this is a Spark {}, whose users would all get the role; "
+    refusals = {name: sentence.format(name) for name in ("engine of Kyuubi for several users", "Thrift server")}
+    found = {name: str(value).partition("its operator")[0] for name, value in reports(done.stdout).items()}
+    first = refusals.get(reached, reached)
+    assert found == {"assumed": first, "beside a server": refusals["Thrift server"] if reached == "yes" else first}
+
+
 def test_a_context_that_cannot_have_its_role_does_not_start(site: Deployment, tmp_path: Path) -> None:
     role = site.cloud.untrusting
     confs = {"spark.plugins": "io.hops.util.spark.HopsSparkPlugin", "spark.hops.role": role}

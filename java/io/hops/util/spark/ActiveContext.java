@@ -2,9 +2,13 @@ package io.hops.util.spark;
 
 import io.hops.util.exceptions.CloudCredentialException;
 import java.lang.reflect.Method;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicReference;
+import org.apache.spark.SparkConf;
 import org.apache.spark.SparkContext;
 import org.apache.spark.SparkContext$;
 import org.apache.spark.SparkEnv;
@@ -18,11 +22,18 @@ import scala.Tuple2;
  * being made. Solution: read the reference behind both, which neither makes nor waits.
  */
 final class ActiveContext {
-  /** The main class of each server for many users, and the name of the server. */
-  private static final String[][] SHARED_SERVERS = {
-    {"org.apache.spark.sql.hive.thriftserver.HiveThriftServer2", "Thrift server"},
-    {"org.apache.spark.sql.connect.service.SparkConnectServer", "Connect server"}
-  };
+  private static final String THRIFT_PACKAGE = "org.apache.spark.sql.hive.thriftserver.";
+
+  private static final String THRIFT_SERVER = "Thrift server";
+
+  private static final String CONNECT_SERVER = "Connect server";
+
+  /**
+   * The share levels of a Kyuubi engine that several users reach.
+   *
+   * <p>Source: Apache Kyuubi, "The Share Level of Kyuubi Engines"; it is {@code USER} where nothing is set.
+   */
+  private static final List<String> SHARED_BY_USERS = Arrays.asList("GROUP", "SERVER", "SERVER_LOCAL");
 
   private static final AtomicReference<SparkContext> ACTIVE = findReference();
 
@@ -83,13 +94,30 @@ final class ActiveContext {
 
   /** Names the server for many users that this JVM is; null when it is none. */
   static String findSharedServer() {
-    SparkContext context = get();
-    String plugins = context == null ? "" : context.getConf().get("spark.plugins", "");
     // The command line of the JVM: spark-submit has the class of the server among its arguments.
     String command = System.getProperty("sun.java.command", "");
-    for (String[] server : SHARED_SERVERS) {
-      if (command.contains(server[0]) || plugins.contains("SparkConnectPlugin") && server[0].contains("Connect")) {
-        return server[1];
+    if (command.contains(THRIFT_PACKAGE + "HiveThriftServer2")) {
+      return THRIFT_SERVER;
+    }
+    if (command.contains("org.apache.spark.sql.connect.service.SparkConnectServer")) {
+      return CONNECT_SERVER;
+    }
+    SparkContext context = get();
+    if (context == null) {
+      return null;
+    }
+    SparkConf conf = context.getConf();
+    if (conf.get("spark.plugins", "").contains("SparkConnectPlugin")) {
+      return CONNECT_SERVER;
+    }
+    String shareLevel = conf.get("spark.kyuubi.engine.share.level", "USER").toUpperCase(Locale.ROOT);
+    if (command.contains("org.apache.kyuubi.engine.spark.SparkSQLEngine") && SHARED_BY_USERS.contains(shareLevel)) {
+      return "engine of Kyuubi for several users";
+    }
+    // A program may start the server in its own context.
+    for (Object listener : context.listenerBus().listeners()) {
+      if (listener.getClass().getName().startsWith(THRIFT_PACKAGE)) {
+        return THRIFT_SERVER;
       }
     }
     return null;
