@@ -87,9 +87,10 @@ command-line:
 	@rig/quietly cargo-command-line "compiling the command line, optimised" cargo build --release --locked -p hops-credentials-cli
 	@echo target/release/hops-credentials
 
-# Compiles the wheel without optimisation, in a fraction of the time, while the jar is still being made.
+# Compiles the wheel without optimisation, in a fraction of the time, while the jar is still being made. Its tokio has the feature that
+# the tests in Rust need: cargo would compile all that stands on tokio a second time.
 build/wheel/dev/bare/ok: Cargo.toml Cargo.lock pyproject.toml $(shell find crates python -type f -not -name '*.pyc' -not -path '*/.*') | build/venv/tools
-	@rig/quietly wheel-dev "compiling the wheel" "$(call compile,dev,build/wheel/dev)"
+	@rig/quietly wheel-dev "compiling the wheel" "$(call compile,dev,build/wheel/dev,--features tokio/test-util)"
 	@touch $@
 
 # Installs that wheel beside the readers that the tests use with it.
@@ -117,10 +118,10 @@ endef
 # $(call install,NAME): installs the wheel into the environment build/NAME-venv.
 install = build/$(1)-venv/bin/python $(PIP) install --force-reinstall --no-deps build/wheel/dev/$(WHEEL)
 
-# $(call compile,PROFILE,DIRECTORY): builds the wheel of `pip install .` in DIRECTORY/bare.
+# $(call compile,PROFILE,DIRECTORY[,OPTIONS]): builds the wheel of `pip install .` in DIRECTORY/bare.
 define compile
 rm -rf $(2)/bare; \
-$(PYTHON) -m maturin build --locked --profile $(1) -o $(2)/bare
+$(PYTHON) -m maturin build --locked --profile $(1) $(3) -o $(2)/bare
 endef
 
 # $(call pack,DIRECTORY): makes of the wheel in DIRECTORY/bare the one with the jar, in DIRECTORY.
