@@ -48,8 +48,8 @@ class Row:
 
 PARTS = Stage("fetch and build", "all", "17", ["make", "-j4", "parts"])
 CLIPPY = Stage("clippy", "Rust", "-", ["cargo", "clippy", "-q", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
-#: Many of them wait, for a limit of time to pass for instance, so one more runs at a time than a small machine has cores.
-UNIT_TESTS = Stage("unit tests", "Rust", "-", ["cargo", "test", "-q", "--workspace", "--locked", "--", "--test-threads=3"])
+#: Many of them wait, for a limit of time to pass for instance, so two more run at a time than a small machine has cores.
+UNIT_TESTS = Stage("unit tests", "Rust", "-", ["cargo", "test", "-q", "--workspace", "--locked", "--", "--test-threads=4"])
 JUNIT = Stage("JUnit", "Java", "17", [*GRADLE, "consoleTest"])
 JUNIT_25 = Stage(
     "JUnit", "Java", "25", ["bash", "-c", f"home=$(python3 -m rig.jdk 25) && JAVA_25_HOME=$home {' '.join(GRADLE)} consoleTest25"]
