@@ -11,6 +11,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 PYTHON := build/venv/bin/python
 PIP := -m pip -q --no-cache-dir --disable-pip-version-check
 JAR := build/libs/hops-credentials-$(VERSION).jar
+# The server that administrators get, which `make bench-server` and `make upgrade` run.
 SERVER := target/release/role-mapping-server
 PEER := target/release/examples/peer
 WHEEL := hops_credentials-$(VERSION)-cp39-abi3-manylinux_2_34_$(shell uname -m).whl
@@ -40,7 +41,7 @@ test: build/venv/tools
 	@$(PYTHON) -m runs.suite $(if $(ONLY),--only '$(ONLY)')
 
 # Runs one of tests/programs/scala on Spark, as a member of a running deployment: `make program NAME=Resource [ARGS=…]`.
-program: build/venv/ok build/spark/3.5.8/ok $(JAR) $(SERVER)
+program: build/venv/ok build/spark/3.5.8/ok $(JAR) build/rust-tests/ok
 	@$(PYTHON) -m runs.program $(NAME) $(ARGS)
 
 # Puts the server under load, and checks its promises: `make bench-server [ARGS=--audit-rows=10000000]`.
@@ -60,15 +61,15 @@ soak: parts
 	@$(PYTHON) -m runs.soak
 
 # Runs the training program of demo/ on the versions of TensorFlow that read s3://. Fetches a gigabyte.
-test-tensorflow: build/tensorflow-venv/ok $(SERVER)
+test-tensorflow: build/tensorflow-venv/ok build/rust-tests/ok
 	@$(PYTHON) -m pytest -q tests/product/tensorflow_job.py
 
 # Runs every reader of S3 we know through five lifetimes of its credentials, and prints a table. Fetches two gigabytes.
-readers: build/readers-venv/ok build/tensorflow-venv/ok $(SERVER)
+readers: build/readers-venv/ok build/tensorflow-venv/ok build/rust-tests/ok
 	@$(PYTHON) -m runs.readers
 
 # Everything that the tests of the built product use.
-parts: build/venv/tools build/spark/3.5.8/ok build/spark/4.1.4/ok build/spark/4.3.0/ok build/sbt-launch.jar build/postgresql build/chromium build/proxies jar publish build/python-venv/ok build/node/ok $(SERVER)
+parts: build/venv/tools build/spark/3.5.8/ok build/spark/4.1.4/ok build/spark/4.3.0/ok build/sbt-launch.jar build/postgresql build/chromium build/proxies jar publish build/python-venv/ok build/node/ok build/rust-tests/ok
 
 jar: $(JAR)
 
@@ -78,7 +79,7 @@ $(JAR): $(JAR_SOURCES) | build/gradle
 
 # Builds the wheel that users get: optimised, and with the jar in it.
 wheel: $(JAR) build/venv/tools
-	@rig/quietly wheel "building the wheel, optimised" "$(call pack,release,build/wheel)"
+	@rig/quietly wheel "building the wheel, optimised" "$(call compile,release,build/wheel); $(call pack,build/wheel)"
 	@echo "build/wheel/$(WHEEL)"
 
 # Builds the program `hops-credentials`, which the wheel brings too, optimised.
@@ -86,33 +87,51 @@ command-line:
 	@rig/quietly cargo-command-line "compiling the command line, optimised" cargo build --release --locked -p hops-credentials-cli
 	@echo target/release/hops-credentials
 
-# Builds the wheel without optimisation, in a fraction of the time, and installs it beside the readers that the tests use with it.
-build/python-venv/ok: tests/programs/python/requirements.txt $(JAR) Cargo.toml Cargo.lock pyproject.toml $(shell find crates python -type f -not -name '*.pyc' -not -path '*/.*') | build/venv/tools
-	@rig/quietly wheel-dev "building the wheel" "$(call pack,dev,build/wheel/dev)"
-	@test -e build/python-venv/bin/python || python3 -m venv build/python-venv
-	@rig/quietly python-venv "installing the wheel and readers of S3" "$(call install,python,tests/programs/python/requirements.txt)"
+# Compiles the wheel without optimisation, in a fraction of the time, while the jar is still being made. Its tokio has the feature that
+# the tests in Rust need: cargo would compile all that stands on tokio a second time.
+build/wheel/dev/bare/ok: Cargo.toml Cargo.lock pyproject.toml $(shell find crates python -type f -not -name '*.pyc' -not -path '*/.*') | build/venv/tools
+	@rig/quietly wheel-dev "compiling the wheel" "$(call compile,dev,build/wheel/dev,--features tokio/test-util)"
 	@touch $@
 
-build/%-venv/ok: tests/programs/python/%_requirements.txt build/python-venv/ok
-	@test -e build/$*-venv/bin/python || python3 -m venv build/$*-venv
-	@rig/quietly $*-venv "installing the wheel and the packages of $<" "$(call install,$*,$<)"
+# Installs that wheel beside the readers that the tests use with it.
+build/python-venv/ok: build/wheel/dev/bare/ok $(JAR) build/python-venv/packages
+	@rig/quietly python-venv "installing the wheel" "$(call pack,build/wheel/dev); $(call install,python)"
 	@touch $@
 
-# $(call install,NAME,REQUIREMENTS): installs the packages and the wheel into the environment build/NAME-venv.
-define install
-build/$(1)-venv/bin/python $(PIP) install -r $(2); \
-build/$(1)-venv/bin/python $(PIP) install --force-reinstall --no-deps build/wheel/dev/$(WHEEL)
+build/%-venv/ok: build/%-venv/packages build/python-venv/ok
+	@rig/quietly $*-venv "installing the wheel beside the packages of $*" "$(call install,$*)"
+	@touch $@
+
+build/python-venv/packages: tests/programs/python/requirements.txt
+	@$(call packages,python,$<)
+
+build/%-venv/packages: tests/programs/python/%_requirements.txt
+	@$(call packages,$*,$<)
+
+# $(call packages,NAME,REQUIREMENTS): installs the packages into the environment build/NAME-venv.
+define packages
+test -e build/$(1)-venv/bin/python || python3 -m venv build/$(1)-venv; \
+rig/quietly $(1)-packages "installing the packages of $(2)" build/$(1)-venv/bin/python $(PIP) install -r $(2); \
+touch $@
 endef
 
-# $(call pack,PROFILE,DIRECTORY): builds the wheel of `pip install .` in DIRECTORY/bare, and the one with the jar in DIRECTORY.
+# $(call install,NAME): installs the wheel into the environment build/NAME-venv.
+install = build/$(1)-venv/bin/python $(PIP) install --force-reinstall --no-deps build/wheel/dev/$(WHEEL)
+
+# $(call compile,PROFILE,DIRECTORY[,OPTIONS]): builds the wheel of `pip install .` in DIRECTORY/bare.
+define compile
+rm -rf $(2)/bare; \
+$(PYTHON) -m maturin build --locked --profile $(1) $(3) -o $(2)/bare
+endef
+
+# $(call pack,DIRECTORY): makes of the wheel in DIRECTORY/bare the one with the jar, in DIRECTORY.
 define pack
-rm -rf $(2)/bare $(2)/unpacked; \
-$(PYTHON) -m maturin build --locked --profile $(1) -o $(2)/bare; \
-$(PYTHON) -m wheel unpack -d $(2)/unpacked $(2)/bare/$(WHEEL); \
-mkdir $(2)/unpacked/hops_credentials-$(VERSION)/hops/credentials_provider/jar; \
-cp $(JAR) $(2)/unpacked/hops_credentials-$(VERSION)/hops/credentials_provider/jar; \
-$(PYTHON) -m wheel pack -d $(2) $(2)/unpacked/hops_credentials-$(VERSION); \
-rm -r $(2)/unpacked
+rm -rf $(1)/unpacked; \
+$(PYTHON) -m wheel unpack -d $(1)/unpacked $(1)/bare/$(WHEEL); \
+mkdir $(1)/unpacked/hops_credentials-$(VERSION)/hops/credentials_provider/jar; \
+cp $(JAR) $(1)/unpacked/hops_credentials-$(VERSION)/hops/credentials_provider/jar; \
+$(PYTHON) -m wheel pack -d $(1) $(1)/unpacked/hops_credentials-$(VERSION); \
+rm -r $(1)/unpacked
 endef
 
 # The AWS SDK for JavaScript, which prefers a profile to everything else. Node finds packages above the program that it runs.
@@ -124,6 +143,12 @@ build/node/ok: tests/programs/node/package.json tests/programs/node/reader.js | 
 # Publishes to build/repo, not to ~/.m2, where sbt fails on every pom whose jar Maven never fetched.
 publish: $(JAR)
 	@rig/quietly publish "publishing the jar to build/repo" $(GRADLE) -Dmaven.repo.local=$(CURDIR)/build/repo publishToMavenLocal
+
+# Compiles all that `cargo test` runs. The server is part of it, so the tests of the product use that one.
+build/rust-tests/ok: $(SERVER_SOURCES)
+	@mkdir -p build/rust-tests
+	@rig/quietly cargo-test "compiling the server and the tests in Rust" cargo test --workspace --locked --no-run
+	@touch $@
 
 $(SERVER): $(SERVER_SOURCES)
 	@rig/quietly cargo-server "compiling the server, optimised" cargo build --release --locked -p role-mapping-server

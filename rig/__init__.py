@@ -12,5 +12,5 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 #: The directory for everything that is built or fetched.
 BUILD = ROOT / "build"
-#: True for the product that `make demo` builds in a fraction of the time, false for the one that users get.
+#: True for the jar that `make demo` builds in a fraction of the time, false for the one that users get.
 IS_DEV = os.environ.get("RIG_BUILD") == "dev"

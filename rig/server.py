@@ -7,10 +7,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from rig import IS_DEV, ROOT
+from rig import ROOT
 from rig.process import Program, environment, run
 
-BINARY = ROOT / "target" / ("debug" if IS_DEV else "release") / "role-mapping-server"
+#: The server that the demo and the tests run: `cargo test` and `make demo` build it on their way.
+BINARY = ROOT / "target" / "debug" / "role-mapping-server"
+#: The server that administrators get.
+OPTIMISED = ROOT / "target" / "release" / "role-mapping-server"
 
 
 class CommandFailed(Exception):

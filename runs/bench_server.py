@@ -29,11 +29,11 @@ from rig.aws import REGION
 from rig.database import DATABASES, execute
 from rig.large_database import ADMIN, KEYS, Size, audit_indexes, audit_rows, audit_scans, content, key_of
 from rig.process import environment, run
-from rig.server import BINARY
+from rig.server import OPTIMISED
 
 #: The members who ask, each on a connection of their own.
 CONNECTIONS = KEYS
-PEER = BINARY.parent / "examples" / "peer"
+PEER = OPTIMISED.parent / "examples" / "peer"
 MEGABYTE = 1_000_000
 #: The members who ask for session tokens while mappings are applied.
 APPLY_CLIENTS = 4
@@ -69,7 +69,7 @@ class Request:
 def migrate(directory: Path, database: str) -> float:
     """Makes or migrates the schema. Returns the seconds it takes."""
     begin = time.monotonic()
-    done = run([BINARY, "mapping", "list", "no-project"], environment(directory / "home", DATABASE_URL=database), directory, 3600)
+    done = run([OPTIMISED, "mapping", "list", "no-project"], environment(directory / "home", DATABASE_URL=database), directory, 3600)
     if done.returncode != 0 and "no project" not in done.stderr:
         raise RuntimeError(done.stderr)
     return time.monotonic() - begin
@@ -157,7 +157,7 @@ def server_variables(database: str, sts: str) -> dict[str, str]:
 
 def measure(directory: Path, database: str, sts: str, size: Size, seconds: int) -> tuple[dict[str, Load], int]:
     """Measures the server on a database. Returns the figures of each kind of request, and the peak of its memory."""
-    command: list[str | Path] = [BINARY, "serve", "--listen", "127.0.0.1:0"]
+    command: list[str | Path] = [OPTIMISED, "serve", "--listen", "127.0.0.1:0"]
     with serving(directory, command, **server_variables(database, sts)) as (endpoint, process):
         cookie = sign_in(endpoint)
         admin = f"Authorization: ApiKey {ADMIN}"
@@ -183,7 +183,7 @@ def measure(directory: Path, database: str, sts: str, size: Size, seconds: int) 
 
 def one_list(directory: Path, database: str) -> bytes:
     """Returns the bytes of a list of a project."""
-    with serving(directory, [BINARY, "serve", "--listen", "127.0.0.1:0"], DATABASE_URL=database) as (endpoint, _):
+    with serving(directory, [OPTIMISED, "serve", "--listen", "127.0.0.1:0"], DATABASE_URL=database) as (endpoint, _):
         headers = {"Authorization": f"ApiKey {key_of(1)}"}
         request = urllib.request.Request(f"{endpoint}{API}/project/1/cloud/role-mappings", headers=headers)
         with urllib.request.urlopen(request, timeout=30) as answer:
@@ -234,7 +234,7 @@ def time_apply(size: Size) -> None:
             body.write_bytes(b"[]")
             with (
                 serving(directory, [PEER, body]) as (sts, _),
-                serving(directory, [BINARY, "serve", "--listen", "127.0.0.1:0"], **server_variables(database, sts)) as (endpoint, _),
+                serving(directory, [OPTIMISED, "serve", "--listen", "127.0.0.1:0"], **server_variables(database, sts)) as (endpoint, _),
             ):
                 done = threading.Event()
                 with ThreadPoolExecutor(APPLY_CLIENTS) as clients:
@@ -242,7 +242,7 @@ def time_apply(size: Size) -> None:
                     begin = time.monotonic()
                     variables = environment(directory / "home", DATABASE_URL=database)
                     try:
-                        ran = run([BINARY, "mapping", "apply", file], variables, directory, 600)
+                        ran = run([OPTIMISED, "mapping", "apply", file], variables, directory, 600)
                     finally:
                         done.set()
                     took = time.monotonic() - begin

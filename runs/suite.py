@@ -1,4 +1,4 @@
-"""Runs all checks of the project one after the other, each with its runner. At the end a table shows what ran, where, and for how long.
+"""Runs all checks of the project, each with its runner. At the end a table shows what ran, where, and for how long.
 
 A stage that fails does not end the run, so the table shows everything that is wrong. The last line sums over all runners.
 `--only NAME` runs one stage, or the tests whose names contain NAME, each with its runner.
@@ -12,6 +12,8 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from xml.etree import ElementTree
 
 from rig import BUILD, ROOT
@@ -44,10 +46,19 @@ class Row:
     failures: list[str] = dataclasses.field(default_factory=list)
 
 
-PARTS = Stage("fetch and build", "all", "17", ["make", "-j3", "parts"])
-#: Many of them wait, for a limit of time to pass for instance, so one more runs at a time than a small machine has cores.
-UNIT_TESTS = Stage("unit tests", "Rust", "-", ["cargo", "test", "-q", "--workspace", "--locked", "--", "--test-threads=3"])
+PARTS = Stage("fetch and build", "all", "17", ["make", "-j4", "parts"])
+CLIPPY = Stage("clippy", "Rust", "-", ["cargo", "clippy", "-q", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
+#: Many of them wait, for a limit of time to pass for instance, so two more run at a time than a small machine has cores.
+UNIT_TESTS = Stage("unit tests", "Rust", "-", ["cargo", "test", "-q", "--workspace", "--locked", "--", "--test-threads=4"])
 JUNIT = Stage("JUnit", "Java", "17", [*GRADLE, "consoleTest"])
+JUNIT_25 = Stage(
+    "JUnit", "Java", "25", ["bash", "-c", f"home=$(python3 -m rig.jdk 25) && JAVA_25_HOME=$home {' '.join(GRADLE)} consoleTest25"]
+)
+PYTHON_CHECKS = [
+    Stage("ruff", "Python", "-", [PYTHON, "-m", "ruff", "check", "-q", *SOURCES]),
+    Stage("ruff format", "Python", "-", [PYTHON, "-m", "ruff", "format", "-q", "--check", *SOURCES]),
+    Stage("mypy", "Python", "-", [PYTHON, "-m", "mypy", "--no-error-summary", *SOURCES]),
+]
 #: Much of each test is waiting: for a session to end, for a JVM to start. So two run at a time, each with deployments of its own.
 PRODUCT = Stage(
     "product",
@@ -55,23 +66,13 @@ PRODUCT = Stage(
     "17",
     [PYTHON, "-m", "pytest", "-v", "--no-header", "-n2", "--dist=worksteal", "--durations=15", f"--junitxml={REPORT}"],
 )
-STAGES = [
-    PARTS,
-    Stage("format", "Rust", "-", ["cargo", "fmt", "--all", "--check"]),
-    Stage(
-        "clippy",
-        "Rust",
-        "-",
-        ["cargo", "clippy", "-q", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
-    ),
-    UNIT_TESTS,
-    JUNIT,
-    Stage("JUnit", "Java", "25", ["bash", "-c", f"home=$(python3 -m rig.jdk 25) && JAVA_25_HOME=$home {' '.join(GRADLE)} consoleTest25"]),
-    Stage("ruff", "Python", "-", [PYTHON, "-m", "ruff", "check", "-q", *SOURCES]),
-    Stage("ruff format", "Python", "-", [PYTHON, "-m", "ruff", "format", "-q", "--check", *SOURCES]),
-    Stage("mypy", "Python", "-", [PYTHON, "-m", "mypy", "--no-error-summary", *SOURCES]),
-    PRODUCT,
+#: The stages in their order. Lists that stand together run at a time: the tests in Rust wait more than they compute.
+ORDER = [
+    [[PARTS, Stage("format", "Rust", "-", ["cargo", "fmt", "--all", "--check"])]],
+    [[CLIPPY, UNIT_TESTS], [JUNIT, JUNIT_25, *PYTHON_CHECKS]],
+    [[PRODUCT]],
 ]
+STAGES = [stage for together in ORDER for stages in together for stage in stages]
 #: What a stage needs when it runs without the first one.
 _NEEDS = {UNIT_TESTS.name: ["build/postgresql"], JUNIT.name: ["jar"], PRODUCT.name: ["parts"]}
 #: Outcomes that count as failed. A test that was skipped could not run, so it counts too.
@@ -110,8 +111,30 @@ def _with(stage: Stage, *arguments: str) -> Stage:
     return dataclasses.replace(stage, command=[*stage.command, *arguments])
 
 
-def _run(stage: Stage) -> Row:
-    print(f"\n== {stage.name} ({stage.language}, JDK {stage.java}): {' '.join(stage.command)}", flush=True)
+def _show(text: str) -> None:
+    print(text, end="", flush=True)
+
+
+def _run_together(lists: list[list[Stage]]) -> list[Row]:
+    """Runs the stages of each list one after the other, and all lists at a time. Returns the rows in the order of the stages."""
+    if len(lists) == 1:
+        return [row for stage in lists[0] for row in _run(stage, _show)]
+
+    def run_in_turn(stages: list[Stage]) -> list[Row]:
+        rows = []
+        for stage in stages:
+            printed: list[str] = []
+            rows += _run(stage, printed.append)
+            # In one piece, between those of other stages.
+            _show("".join(printed))
+        return rows
+
+    with ThreadPoolExecutor() as threads:
+        return [row for rows in threads.map(run_in_turn, lists) for row in rows]
+
+
+def _run(stage: Stage, show: Callable[[str], None]) -> list[Row]:
+    show(f"\n== {stage.name} ({stage.language}, JDK {stage.java}): {' '.join(stage.command)}\n")
     begin = time.monotonic()
     passed = failed = 0
     process = subprocess.Popen(
@@ -120,7 +143,7 @@ def _run(stage: Stage) -> Row:
     assert process.stdout is not None
     output = ""
     for line in process.stdout:
-        print(line, end="", flush=True)
+        show(line)
         output = (output + line)[-_WHY:]
         for pattern, in_passed, in_failed in _COUNTS:
             if match := re.search(pattern, line):
@@ -132,7 +155,8 @@ def _run(stage: Stage) -> Row:
     if code != 0 and failed == 0:
         failed = 1
     failures = [f"FAILED {stage.name}: {' '.join(output.split())}"] if failed else []
-    return Row((stage.name, stage.language, stage.java, "-", "-"), passed, failed, time.monotonic() - begin, failures)
+    row = Row((stage.name, stage.language, stage.java, "-", "-"), passed, failed, time.monotonic() - begin, failures)
+    return _product_rows(row) if stage.name == PRODUCT.name else [row]
 
 
 def _product_rows(stage: Row) -> list[Row]:
@@ -170,15 +194,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make test", usage="make test [ONLY=NAME]")
     parser.add_argument("--only", metavar="NAME")
     only = parser.parse_args().only
-    stages = _stages(only) if only else STAGES
-    if not stages:
+    order = [[_stages(only)]] if only else ORDER
+    if not order[0][0]:
         print(f"no stage or test is named {only!r}; stages: {', '.join(stage.name for stage in STAGES)}", file=sys.stderr)
         return 2
     REPORT.unlink(missing_ok=True)
-    rows: list[Row] = []
-    for stage in stages:
-        row = _run(stage)
-        rows += _product_rows(row) if stage.name == PRODUCT.name else [row]
+    rows = [row for lists in order for row in _run_together(lists)]
     passed, failed = sum(row.passed for row in rows), sum(row.failed for row in rows)
     # Puts the failures at the end, which is all that some readers get to see.
     print(f"\n{_table(rows)}\n", *(failure for row in rows for failure in row.failures), sep="\n")

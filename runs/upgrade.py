@@ -27,9 +27,9 @@ from rig import BUILD, ROOT
 from rig.aws import REGION
 from rig.database import DATABASES, execute
 from rig.process import Program, build_environment, environment, run
-from rig.server import BINARY, RoleServer
+from rig.server import OPTIMISED, RoleServer
 
-PEER = BINARY.parent / "examples" / "peer"
+PEER = OPTIMISED.parent / "examples" / "peer"
 API = "/hopsworks-api/api"
 CLIENTS = 4
 #: The time for which a server that ends says so by `/readyz` and still serves. A load balancer here looks ten times a second.
@@ -251,7 +251,7 @@ def main() -> int:
             empty.write_text("")
             with Program([PEER, empty], directory / "peer.log", environment(directory / "home"), directory) as peer:
                 sts = peer.await_line(r"^listening on (http://127\.0\.0\.1:\d+)$")[1]
-                clients = replace(database, old, BINARY, directory, sts)
+                clients = replace(database, old, OPTIMISED, directory, sts)
         answered = sum(clients.answered.values())
         print(
             f"{name}: {answered} answers of {len(clients.answered)} servers, {len(clients.failed)} failed, slowest {clients.slowest:.1f} s"

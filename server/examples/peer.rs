@@ -2,13 +2,13 @@
 //!
 //! `GET` answers with the content of the file in the first argument, `POST` as STS does. Prints its address.
 
-use std::time::Duration;
+use std::time::SystemTime;
 
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
 use axum::Router;
 use axum::http::header;
 use axum::routing::get;
-use time::OffsetDateTime;
-use time::format_description::well_known::{Rfc2822, Rfc3339};
 
 #[tokio::main]
 async fn main() {
@@ -21,8 +21,9 @@ async fn main() {
 }
 
 async fn answer_as_sts(body: String) -> ([(header::HeaderName, String); 2], String) {
-    let now = OffsetDateTime::now_utc();
-    let expiration = (now + Duration::from_secs(3600)).format(&Rfc3339).expect("legal");
+    // The header has no place for a fraction of a second.
+    let now = DateTime::from_secs(DateTime::from(SystemTime::now()).secs());
+    let expiration = DateTime::from_secs(now.secs() + 3600).fmt(Format::DateTime).expect("legal");
     let xml = if body.contains("Action=AssumeRole") {
         format!(
             "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>\
@@ -36,6 +37,6 @@ async fn answer_as_sts(body: String) -> ([(header::HeaderName, String); 2], Stri
          </GetCallerIdentityResult><ResponseMetadata><RequestId>bench</RequestId></ResponseMetadata></GetCallerIdentityResponse>"
             .to_owned()
     };
-    let date = now.format(&Rfc2822).expect("legal").replace("+0000", "GMT");
+    let date = now.fmt(Format::HttpDate).expect("legal");
     ([(header::CONTENT_TYPE, "text/xml".to_owned()), (header::DATE, date)], xml)
 }

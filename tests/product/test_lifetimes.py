@@ -15,7 +15,7 @@ from rig.stage import Stage
 from runs import soak
 from tests.programs import compiled
 
-RUN_SECONDS = 45
+RUN_SECONDS = 40
 
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: f"Spark {line.spark}")

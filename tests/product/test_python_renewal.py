@@ -130,7 +130,7 @@ def test_roles_that_come_and_go_leave_no_thread_descriptor_or_file(tmp_path: Pat
         before = counts()
         for _ in range(20):
             cycle()
-        report("as before", until(lambda: counts() <= before, 5))
+        report("as before", until(lambda: all(now <= then for now, then in zip(counts(), before))))
         """,
     )
 
@@ -161,13 +161,13 @@ def test_a_machine_that_slept_renews_although_its_monotonic_clock_stood_still(tm
         report("environment", within(20, lambda: os.environ["AWS_ACCESS_KEY_ID"] != first))
         report("provider", within(20, lambda: provide()[0]["aws_access_key_id"] != provided))
 
-        # The thread that renews sleeps now. A reader that meets what has ended wakes it.
+        # The thread that renews sleeps now, for half a minute. A reader that meets what has ended wakes it.
         server.lifetime = 3600
         slept = assume_role(ROLE).access_key_id
         asleep = 7200
         key = boto3_session().get_credentials().get_frozen_credentials().access_key
         report("reader", key != slept)
-        report("woken", within(5, lambda: os.environ["AWS_ACCESS_KEY_ID"] != slept))
+        report("woken", within(15, lambda: os.environ["AWS_ACCESS_KEY_ID"] != slept))
 
         # So does one that asks the endpoint. Its clock is the real one, so it gets credentials that have ended by that.
         import http.client
@@ -183,13 +183,13 @@ def test_a_machine_that_slept_renews_although_its_monotonic_clock_stood_still(tm
             connection.request("GET", url.path, headers={"Authorization": os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN"]})
             return connection.getresponse().status
 
-        report("endpoint", [status(), within(5, lambda: status() == 200)])
+        report("endpoint", [status(), within(15, lambda: status() == 200)])
 
         # A service that cleans up has removed the file that some readers prefer to the token itself.
         file = os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"]
         os.remove(file)
         state.wake(state.role)
-        report("token file", within(5, lambda: os.path.exists(file)))
+        report("token file", within(15, lambda: os.path.exists(file)))
         """,
     )
 

@@ -20,7 +20,6 @@ from tests.programs import compiled
 
 LOCAL = "local[2]"
 CLUSTER = "local-cluster[2,1,1024]"
-LINES = [SPARK_3_5, SPARK_4_1, SPARK_4_3]
 DENIED = "java.nio.file.AccessDeniedException: s3a://"
 
 
@@ -53,7 +52,6 @@ def outcome(reads: object) -> list[str]:
     return [text if text.endswith(" rows") else "denied" if text.startswith(DENIED) else text for text in reads]
 
 
-EVERY_LINE = pytest.mark.parametrize("line", LINES, ids=lambda line: f"Spark {line.spark}")
 EVERY_MASTER = pytest.mark.parametrize("master", [LOCAL, CLUSTER])
 #: Both lines of the AWS SDK and both masters, in half of the runs.
 EITHER = pytest.mark.parametrize(
@@ -61,8 +59,10 @@ EITHER = pytest.mark.parametrize(
 )
 
 
-@EVERY_MASTER
-@EVERY_LINE
+# Every line and both masters, and executors with each line of the AWS SDK.
+@pytest.mark.parametrize(
+    ("line", "master"), [(SPARK_3_5, CLUSTER), (SPARK_4_1, LOCAL), (SPARK_4_3, CLUSTER)], ids=lambda part: getattr(part, "spark", part)
+)
 def test_a_role_switch_holds_for_the_next_request_in_every_jvm(line: Line, master: str, stage: Stage, tmp_path: Path) -> None:
     ran = run(stage, line, master, tmp_path, "switch", stage.resource, stage.other)
     assert outcome(ran.found["first"]) == ["3 rows", "denied"], ran.found
@@ -75,11 +75,7 @@ def test_a_role_switch_holds_for_the_next_request_in_every_jvm(line: Line, maste
 
 @EITHER
 def test_a_bucket_opened_as_somebody_else_is_read_as_the_role_from_then_on(line: Line, master: str, stage: Stage, tmp_path: Path) -> None:
-    stranger = {
-        "spark.hadoop.fs.s3a.access.key": stage.stranger.access_key_id,
-        "spark.hadoop.fs.s3a.secret.key": stage.stranger.secret_access_key,
-    }
-    ran = run(stage, line, master, tmp_path, "opened", stage.resource, confs=stranger)
+    ran = run(stage, line, master, tmp_path, "opened", stage.resource, confs=stage.read_as_stranger())
     assert ran.found["before"] == ["3 rows", "1 rows"]
     assert outcome(ran.found["first"]) == ["3 rows", "denied"], ran.found
     assert len(ran.signers) == 2
@@ -87,13 +83,7 @@ def test_a_bucket_opened_as_somebody_else_is_read_as_the_role_from_then_on(line:
 
 
 def test_a_context_that_a_role_did_not_reach_gets_it_at_the_next_call(stage: Stage, tmp_path: Path) -> None:
-    stranger = {
-        # Takes the two keys alone: beside the session token that Spark takes from the environment they would not be valid.
-        "spark.hadoop.fs.s3a.aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
-        "spark.hadoop.fs.s3a.access.key": stage.stranger.access_key_id,
-        "spark.hadoop.fs.s3a.secret.key": stage.stranger.secret_access_key,
-    }
-    ran = run(stage, SPARK_3_5, CLUSTER, tmp_path, "not reached", stage.resource, stage.other, confs=stranger)
+    ran = run(stage, SPARK_3_5, CLUSTER, tmp_path, "not reached", stage.resource, stage.other, confs=stage.read_as_stranger_alone())
     before = [str(read) for read in cast("list[str]", ran.found["before"])]
     remedy = "copy it again after assumeRole, since nothing leads OwnFileSystem to the role"
     assert len(before) == 2
@@ -111,11 +101,7 @@ def test_a_context_that_a_role_did_not_reach_gets_it_at_the_next_call(stage: Sta
     ("line", "master"), [(SPARK_4_1, LOCAL), (SPARK_3_5, "local-cluster[1,2,1024]")], ids=lambda part: getattr(part, "spark", part)
 )
 def test_a_job_in_flight_when_a_role_is_assumed_opens_buckets_as_the_role(line: Line, master: str, stage: Stage, tmp_path: Path) -> None:
-    stranger = {
-        "spark.hadoop.fs.s3a.access.key": stage.stranger.access_key_id,
-        "spark.hadoop.fs.s3a.secret.key": stage.stranger.secret_access_key,
-    }
-    ran = run(stage, line, master, tmp_path, "under way", stage.resource, str(tmp_path / "go"), confs=stranger)
+    ran = run(stage, line, master, tmp_path, "under way", stage.resource, str(tmp_path / "go"), confs=stage.read_as_stranger())
     assert ran.found["under way"] is False
     assert outcome(ran.found["first"]) == ["3 rows", "denied", "file rows", "denied"], ran.found
 

@@ -1,11 +1,10 @@
 //! `GET …/session-token`: who gets credentials of which role, and what the server asks STS.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use aws_smithy_types::date_time::Format;
 
-use crate::sts::{Mood, SECRET_ACCESS_KEY, SESSION_TOKEN, Sts, value};
+use crate::sts::{Mood, SECRET_ACCESS_KEY, SESSION_TOKEN, Sts, in_seconds, value};
 use crate::world::{API, Answer, Server, World, in_time, on_both_stores};
 
 pub const TOKEN: &str = "/project/1/cloud/aws/session-token";
@@ -52,7 +51,7 @@ pub fn audit(world: &World) -> Vec<Vec<String>> {
 on_both_stores! {
     fn a_member_gets_credentials_of_the_default_role_with_their_expiration(world: &World) {
         let churn = churn(world);
-        let begin = OffsetDateTime::now_utc();
+        let begin = SystemTime::now();
         let answer = churn.get("", &churn.scientist);
         assert_eq!(answer.status, 200, "{}", answer.text);
         assert_eq!(answer.json["accessKeyId"], "ASIAGRANTED");
@@ -61,10 +60,7 @@ on_both_stores! {
         assert_eq!(answer.json["roleSessionName"], "ada.lovelace-churn");
         let expiration = answer.json["expiration"].as_str().expect("an instant");
         // Instants of RFC 3339 in one form sort as text.
-        let in_an_hour = |seconds: u64| {
-            let instant = begin + Duration::from_secs(3600 + seconds);
-            instant.replace_nanosecond(0).expect("legal").format(&Rfc3339).expect("legal")
-        };
+        let in_an_hour = |seconds: u64| in_seconds(begin + Duration::from_secs(3600 + seconds), Format::DateTime);
         assert!(in_an_hour(0).as_str() <= expiration && expiration <= in_an_hour(30).as_str(), "{expiration}");
         assert_eq!(answer.header("cache-control"), "no-store");
         let asked = churn.sts.asked();

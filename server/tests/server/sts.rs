@@ -4,10 +4,10 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use time::OffsetDateTime;
-use time::format_description::well_known::{Rfc2822, Rfc3339};
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
 
 use crate::world::{Server, World};
 
@@ -134,7 +134,7 @@ fn converse(
     while let Some(body) = request_body(&mut reader) {
         let parameters: Asked = form_urlencoded::parse(&body).into_owned().collect();
         let age = Duration::from_secs(age.load(Ordering::Relaxed));
-        let now = (OffsetDateTime::now_utc() - age).replace_nanosecond(0).expect("legal");
+        let now = SystemTime::now() - age;
         let answer = match value(&parameters, "Action") {
             "AssumeRole" => {
                 asked.lock().expect("no panic").push(parameters.clone());
@@ -164,7 +164,7 @@ fn converse(
             }
         };
         let (status, xml) = answer;
-        let date = now.format(&Rfc2822).expect("legal").replace("+0000", "GMT");
+        let date = in_seconds(now, Format::HttpDate);
         let head = format!(
             "HTTP/1.1 {status}\r\nx-amzn-RequestId: sts-request-1\r\nDate: {date}\r\nContent-Type: text/xml\r\nContent-Length: {}\r\n\r\n",
             xml.len()
@@ -195,9 +195,14 @@ fn request_body(reader: &mut BufReader<&TcpStream>) -> Option<Vec<u8>> {
     Some(body)
 }
 
-fn granted(parameters: &Asked, now: OffsetDateTime) -> String {
+/// Writes an instant without the fraction of its second.
+pub fn in_seconds(instant: SystemTime, format: Format) -> String {
+    DateTime::from_secs(DateTime::from(instant).secs()).fmt(format).expect("legal")
+}
+
+fn granted(parameters: &Asked, now: SystemTime) -> String {
     let seconds = value(parameters, "DurationSeconds").parse().expect("DurationSeconds is always sent");
-    let expiration = (now + Duration::from_secs(seconds)).format(&Rfc3339).expect("legal");
+    let expiration = in_seconds(now + Duration::from_secs(seconds), Format::DateTime);
     format!(
         "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>\
          <AccessKeyId>ASIAGRANTED</AccessKeyId><SecretAccessKey>{SECRET_ACCESS_KEY}</SecretAccessKey>\

@@ -51,9 +51,11 @@ pub(crate) fn as_member(command: &mut Command, server: &Server, directory: &Path
 }
 
 /// The program with these arguments, for a member.
+///
+/// It ignores no signal, although `nohup` makes whatever it starts ignore SIGHUP, these tests as well.
 pub(crate) fn program(server: &Server, directory: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(PROGRAM);
-    command.args(arguments);
+    let mut command = Command::new("/usr/bin/env");
+    command.args(["--default-signal", PROGRAM]).args(arguments);
     as_member(&mut command, server, directory);
     command
 }

@@ -1,6 +1,7 @@
 package io.hops.util.internal;
 
 import io.hops.util.exceptions.CloudCredentialException;
+import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
 
@@ -37,6 +38,14 @@ final class Clocks {
   /** See {@link Native#leftMillis}. */
   long left(long validForMillis, long expirationMillis, Clocks now) {
     return library().leftMillis(millis, validForMillis, expirationMillis, passedMillis(now), now.millis);
+  }
+
+  /**
+   * Says when to fetch again after a fetch that failed, in milliseconds from then. The arguments are those of {@link
+   * Fetch#fetch}; see {@link Native#retryAfterMillis}.
+   */
+  static long retryAfterMillis(long failures, long leftMillis, long validForMillis) {
+    return library().retryAfterMillis(failures + 1, leftMillis, validForMillis, ThreadLocalRandom.current().nextDouble());
   }
 
   private long passedMillis(Clocks now) {

@@ -7,7 +7,7 @@ import java.util.concurrent.TimeUnit;
  * of the {@link Refresher}.
  */
 final class DueFetch {
-  static final long DELIVER_AGAIN_MILLIS = 1000;
+  private static final long DELIVER_AGAIN_MILLIS = 1000;
 
   /** The answer from which the time to the refresh counts. */
   private Clocks answered;

@@ -140,7 +140,8 @@ final class Refresher implements Runnable {
   private synchronized void postpone(Fetch fetch) {
     DueFetch due = schedule.get(fetch);
     if (due != null) {
-      due.fail(clocks.get(), DueFetch.DELIVER_AGAIN_MILLIS);
+      Clocks now = clocks.get();
+      due.fail(now, Clocks.retryAfterMillis(due.failures(), due.leftMillis(now), due.validForMillis()));
     }
   }
 
@@ -165,7 +166,8 @@ final class Refresher implements Runnable {
       } catch (FetchFailure e) {
         failure = e;
       } catch (RuntimeException | Error e) {
-        failure = new FetchFailure(false, false, e.toString(), DueFetch.DELIVER_AGAIN_MILLIS);
+        long retryAfterMillis = Clocks.retryAfterMillis(state[0], state[1], state[2]);
+        failure = new FetchFailure(false, false, e.toString(), retryAfterMillis);
       }
     }
     synchronized (LiveRoles.LOCK) {

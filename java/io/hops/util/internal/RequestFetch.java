@@ -24,27 +24,11 @@ final class RequestFetch extends Fetch {
 
   @Override
   Fetched fetch(long failures, long leftMillis, long validForMillis) throws FetchFailure {
-    boolean isRetryable;
-    boolean isWithdrawal;
-    String reason;
     try {
       return ask(true);
     } catch (CloudCredentialException e) {
-      isRetryable = e.isRetryable();
-      isWithdrawal = e.isWithdrawal();
-      reason = e.getMessage();
-    } catch (RuntimeException e) {
-      isRetryable = false;
-      isWithdrawal = false;
-      reason = e.toString();
-    }
-    double chance = ThreadLocalRandom.current().nextDouble();
-    try {
-      long retryAfterMillis =
-          Native.loaded().retryAfterMillis(failures + 1, leftMillis, validForMillis, chance);
-      throw new FetchFailure(isRetryable, isWithdrawal, reason, retryAfterMillis);
-    } catch (CloudCredentialException e) {
-      throw new IllegalStateException("the library that fetched is loaded", e);
+      long retryAfterMillis = Clocks.retryAfterMillis(failures, leftMillis, validForMillis);
+      throw new FetchFailure(e.isRetryable(), e.isWithdrawal(), e.getMessage(), retryAfterMillis);
     }
   }
 }

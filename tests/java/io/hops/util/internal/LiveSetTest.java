@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import io.hops.util.ChildJvm;
 import java.io.IOException;
 import java.util.Arrays;
 import java.util.Collections;
@@ -93,10 +94,18 @@ class LiveSetTest {
   }
 
   @Test
-  void beforeTheFirstRoleNoneWasReleased() {
+  void beforeTheFirstRoleNoneWasReleased() throws Exception {
     Object[] refused = {false, "no role is in use for bucket lake; call assumeRole"};
     assertArrayEquals(refused, LiveSet.empty().answer("lake", 0));
-    assertArrayEquals(refused, new CurrentCredentials("lake", () -> new Object[] {"from", "an", "executor"}).get());
+    assertEquals(Arrays.toString(refused) + "\n", new ChildJvm().run(NoRoleYet.class));
+  }
+
+  /** Asks for credentials in a JVM that has had no role and is not an executor. */
+  public static final class NoRoleYet {
+    public static void main(String[] arguments) {
+      CurrentCredentials credentials = new CurrentCredentials("lake", () -> new Object[] {"from", "an", "executor"});
+      System.out.println(Arrays.toString(credentials.get()));
+    }
   }
 
   @Test

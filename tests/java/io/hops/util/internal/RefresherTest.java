@@ -16,6 +16,7 @@ import java.util.Set;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
 import java.util.logging.Handler;
 import java.util.logging.LogRecord;
 import java.util.logging.Logger;
@@ -71,6 +72,14 @@ class RefresherTest {
     return thread;
   }
 
+  private static void await(BooleanSupplier condition) throws InterruptedException {
+    long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
+    while (!condition.getAsBoolean()) {
+      assertTrue(System.nanoTime() < end, "it did not come to pass");
+      Thread.sleep(5);
+    }
+  }
+
   @BeforeEach
   void begin() {
     INHERITED.set("the caller's");
@@ -79,9 +88,12 @@ class RefresherTest {
   @AfterEach
   void forget() {
     INHERITED.remove();
-    store.fetches().clear();
-    store.refresher().forgetUnused();
-    store.replace(LiveSet.empty());
+    // The thread may hold an answer now, which it must not put into the store afterwards.
+    synchronized (LiveRoles.LOCK) {
+      store.fetches().clear();
+      store.refresher().forgetUnused();
+      store.replace(LiveSet.empty());
+    }
   }
 
   @Test
@@ -135,6 +147,25 @@ class RefresherTest {
   }
 
   @Test
+  void aFetchThatBreaksIsTriedAgainByTheRuleOfEveryFailure() throws Exception {
+    answer =
+        () -> {
+          throw new StackOverflowError("broken");
+        };
+    Refresher refresher = new Refresher(store, () -> new Clocks(nanos, wallMillis));
+    assume(refresher, 0);
+    // Waits double from a second, and chance takes half of them at most.
+    for (long longest : new long[] {1000, 2000, 4000, 8000}) {
+      awaitFetch();
+      await(() -> refresher.times(fetch)[1] > wallMillis);
+      long wait = refresher.times(fetch)[1] - wallMillis;
+      assertTrue(longest / 2 <= wait && wait <= longest, wait + " ms, not up to " + longest);
+      wallMillis += wait;
+      refresher.wake();
+    }
+  }
+
+  @Test
   void theRenewalInheritsNothingOfItsFirstCaller() throws Exception {
     BlockingQueue<String> inherited = new LinkedBlockingQueue<>();
     answer =
@@ -164,9 +195,7 @@ class RefresherTest {
           };
       assume(store.refresher(), 0);
       awaitFetch();
-      while (LiveStore.findCurrent().findOwn("lake").lastError.isEmpty()) {
-        Thread.sleep(5);
-      }
+      await(() -> !LiveStore.findCurrent().findOwn("lake").lastError.isEmpty());
       Object[] read = LiveStore.answer("lake");
       assertEquals(isWithdrawal ? 2 : 3, read.length);
       if (isWithdrawal) {
