@@ -266,6 +266,11 @@ def test_a_master_without_a_way_to_its_executors_is_named_with_masters_that_have
             "counts there",
         ]
         assert found["broker required"] == f"hops.credentials.require-live is set, and {broker}"
+        assert found["bucket without broker"] == "yes", "a role for a bucket that the binding does not reach"
+        of_bucket = "S3A reads with the delegation tokens of com.example.BucketBroker and never asks for the credentials of a role; "
+        of_bucket += "remove fs.s3a.bucket.resource.delegation.token.binding"
+        assert found["bucket broker required"] == f"hops.credentials.require-live is set, and {of_bucket}"
+        assert found["bucket broker"] == [f"PROBLEM override: {of_bucket}"]
         return
     assert f"PROBLEM token channel: {cause}; {remedy}" in texts(found["doctor"])
     assert "PROBLEM mode: mode=static: credentials are not refreshed in S3A; act on the other problems" in texts(found["doctor"])

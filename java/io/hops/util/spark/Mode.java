@@ -39,16 +39,16 @@ final class Mode {
     this.whyStatic = whyStatic;
   }
 
-  /** Chooses the mode that this context allows. */
-  static Mode choose(SparkContext context, Configuration configuration)
+  /** Chooses the mode that this context allows for the roles of these buckets. */
+  static Mode choose(SparkContext context, Configuration configuration, Collection<String> buckets)
       throws CloudCredentialException {
     JvmSettings settings = JvmSettings.read();
     // Comes first, so that a mistyped switch is refused even where it makes no difference.
     boolean hasStaticKeys = Native.loaded().hasStaticKeys(settings) && ActiveContext.findSharedServer() == null;
     boolean requiresLive = Native.loaded().requiresLive(settings);
-    String binding = Overrides.findBinding(configuration, LiveRole.APPLICATION);
+    String binding = Overrides.explainBinding(configuration, buckets);
     if (requiresLive && binding != null) {
-      throw new CloudCredentialException(REQUIRED + Overrides.explainBinding(binding));
+      throw new CloudCredentialException(REQUIRED + binding);
     }
     String whyStatic;
     try {

@@ -87,7 +87,7 @@ final class SparkEffect implements Effect {
     appliedBefore = store.applied();
     boolean isReached = appliedBefore.hasReached(mark(context));
     Set<String> assigned = isReached ? buckets : store.current().buckets();
-    Mode mode = Mode.choose(context, configuration);
+    Mode mode = Mode.choose(context, configuration, assigned);
     refuseSwitch(store, mode, assigned);
 
     int[] jobsInFlight = InFlightJobs.ids(context);
