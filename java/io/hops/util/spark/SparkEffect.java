@@ -99,6 +99,7 @@ final class SparkEffect implements Effect {
       Applied applied =
           writeKeys(store, mode, assigned, isReached ? appliedBefore : appliedBefore.withoutKeys(PREFIX));
       Overrides.list(configuration, assigned).forEach(LOG::warning);
+      store.keepEarlierProviders(providersBefore(applied));
       deliver();
       if (mode.isLive()) {
         reopenBuckets(store.current().buckets(), foreign.isEmpty() ? Collections.emptySet() : executors, jobsInFlight);
@@ -142,6 +143,21 @@ final class SparkEffect implements Effect {
   private Applied writeKeys(LiveStore store, Mode mode, Set<String> assigned, Applied applied) {
     Map<String, String> values = mode.keys(Schemes.of(configuration), store.current(), assigned);
     return keys.write(applied, values, key -> valueWithoutUs(applied, key));
+  }
+
+  /** Lists the providers that the configuration named before the first role, for all buckets or for one. */
+  private static Set<String> providersBefore(Applied applied) {
+    Set<String> providers = new TreeSet<>();
+    applied
+        .list(PREFIX)
+        .forEach(
+            (name, key) -> {
+              boolean isProvider = name.equals(Keys.PROVIDER) || Keys.findBucket(name, Keys.PROVIDER) != null;
+              if (isProvider && key.before != null) {
+                providers.add(key.before.trim());
+              }
+            });
+    return providers;
   }
 
   /** Sends our classes and the live set to the executors, also where S3A takes nothing from us: other readers do. */
@@ -193,6 +209,9 @@ final class SparkEffect implements Effect {
     keys.undo();
     if (appliedBefore != null) {
       store.replace(appliedBefore);
+      if (!appliedBefore.hasReached(mark(context))) {
+        Mode.hideClasses(configuration);
+      }
       pushAgain(store);
       OpenFileSystems.match(store.current().buckets());
       if (isAsked) {
@@ -204,7 +223,9 @@ final class SparkEffect implements Effect {
   @Override
   public void release(LiveStore store) {
     pushAgain(store);
-    keys.release(store.applied());
+    // Without it no copy that is made meanwhile can be taken for the user's choice beside a role.
+    keys.release(store.applied(), Keys.GENERATION);
+    Mode.hideClasses(configuration);
     OpenFileSystems.match(Collections.emptySet());
     if (Mode.LIVE.equals(findMode(context)) && HopsSparkPlugin.isMissing(context)) {
       ExecutorMatch.of(context).repeat(true);
