@@ -25,6 +25,18 @@ class Stage:
     #: May read the buckets `resource` and `other`.
     stranger: Keys
 
+    def read_as_stranger(self) -> dict[str, str]:
+        """Returns the configuration with which a Spark application reads as the stranger."""
+        return {
+            "spark.hadoop.fs.s3a.access.key": self.stranger.access_key_id,
+            "spark.hadoop.fs.s3a.secret.key": self.stranger.secret_access_key,
+        }
+
+    def read_as_stranger_alone(self) -> dict[str, str]:
+        """Returns the same for an application with a session token in its environment, beside which the two keys are not valid."""
+        provider = "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider"
+        return {**self.read_as_stranger(), "spark.hadoop.fs.s3a.aws.credentials.provider": provider}
+
 
 @contextmanager
 def stage(directory: Path) -> Iterator[Stage]:
