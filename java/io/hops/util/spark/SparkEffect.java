@@ -90,19 +90,25 @@ final class SparkEffect implements Effect {
     Mode mode = Mode.choose(context, configuration, assigned);
     refuseSwitch(store, mode, assigned);
 
-    int[] jobsInFlight = InFlightJobs.ids(context);
-    Set<String> executors =
-        context.isLocal() || !mode.isLive() ? Collections.emptySet() : Eviction.executors(context);
     Set<String> foreign = findForeign(mode, assigned);
+    ExecutorMatch match = mode.isLive() && HopsSparkPlugin.isMissing(context) ? ExecutorMatch.of(context) : null;
     applying = mark(context);
     try {
+      if (match != null && !foreign.isEmpty() && !ExecutorMatch.isNeedless(context)) {
+        isAsked = true;
+        match.hold();
+      }
       Applied applied =
           writeKeys(store, mode, assigned, isReached ? appliedBefore : appliedBefore.withoutKeys(PREFIX));
       Overrides.list(configuration, assigned).forEach(LOG::warning);
       store.keepEarlierProviders(providersBefore(applied));
       deliver();
       if (mode.isLive()) {
-        reopenBuckets(store.current().buckets(), foreign.isEmpty() ? Collections.emptySet() : executors, jobsInFlight);
+        boolean wasForeign = OpenFileSystems.match(store.current().buckets());
+        if (isAsked || match != null && wasForeign && !foreign.isEmpty()) {
+          isAsked = true;
+          askExecutors(match);
+        }
       } else {
         mode.warn(store.current().findOwn(assigned.iterator().next()));
       }
@@ -174,18 +180,24 @@ final class SparkEffect implements Effect {
     return !context.isLocal() && Delivery.hasChannel(context);
   }
 
-  /** Makes every JVM open the buckets again that are open under another identity. */
-  private void reopenBuckets(Set<String> buckets, Set<String> executors, int[] jobsInFlight) throws CloudCredentialException {
-    boolean wasForeign = OpenFileSystems.match(buckets);
-    if (HopsSparkPlugin.isMissing(context)) {
-      ExecutorMatch match = ExecutorMatch.of(context);
-      if (!executors.isEmpty() && (wasForeign || !Eviction.isNeedless(context))) {
-        isAsked = true;
-        Eviction.evictSoonOn(context, executors, buckets);
-        match.add(executors);
+  /**
+   * Makes the executors open the buckets again that are open under another identity. Waits for those that have room for a task.
+   */
+  private static void askExecutors(ExecutorMatch match) throws CloudCredentialException {
+    match.repeat();
+    try {
+      Set<String> missing = match.await();
+      if (!missing.isEmpty()) {
+        LOG.info(
+            "executors "
+                + String.join(", ", missing)
+                + " have no room for a task; until they have, jobs open their buckets anew");
       }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new CloudCredentialException(
+          "interrupted while the executors were told to open their buckets again", e, 0);
     }
-    InFlightJobs.watch(context, jobsInFlight);
   }
 
   @Override
@@ -215,7 +227,7 @@ final class SparkEffect implements Effect {
       pushAgain(store);
       OpenFileSystems.match(store.current().buckets());
       if (isAsked) {
-        ExecutorMatch.of(context).repeat(false);
+        ExecutorMatch.of(context).repeat();
       }
     }
   }
@@ -228,7 +240,20 @@ final class SparkEffect implements Effect {
     Mode.hideClasses(configuration);
     OpenFileSystems.match(Collections.emptySet());
     if (Mode.LIVE.equals(findMode(context)) && HopsSparkPlugin.isMissing(context)) {
-      ExecutorMatch.of(context).repeat(true);
+      askToForget();
+    }
+  }
+
+  private void askToForget() {
+    ExecutorMatch match = ExecutorMatch.of(context);
+    if (ExecutorMatch.isNeedless(context)) {
+      return;
+    }
+    match.repeat();
+    try {
+      match.await();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     }
   }
 
