@@ -119,6 +119,7 @@ def test_contexts_of_one_application_id_get_the_role_each_and_none_is_kept(stage
     confs = {"spark.executor.extraClassPath": str(tmp_path)}
     found, done = run(stage, SPARK_3_5, tmp_path, "contexts", stage.resource, master="local[1]", confs=confs)
     assert "open their buckets" not in done.stderr
+    assert found["answered 5"] is found["answered 10"] is True, found
     for number in range(1, 11):
         assert found[f"context {number}"] == ["mode=live", stage.resource], found
     assert found["left"] == 0

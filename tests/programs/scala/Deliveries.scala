@@ -164,6 +164,9 @@ object Deliveries {
       each.parallelize(1 to 1, 1).count()
       CredentialsProvider.current()
       Report(s"context $number", Seq(mode(), Option(each.hadoopConfiguration.get("fs.s3a.hops.role"))))
+      each.parallelize(1 to 1, 1).count()
+      org.apache.spark.Listeners.await(each)
+      Report(s"answered $number", within(20)(each.hadoopConfiguration.get("fs.s3a.impl.disable.cache") == null))
       each.stop()
       new WeakReference(each)
     }
@@ -193,6 +196,15 @@ object Deliveries {
 
   private def executors[T: scala.reflect.ClassTag](task: Int => T): Seq[T] =
     context.parallelize(1 to 8, 8).map(task).distinct().collect().toSeq
+}
+
+package org.apache.spark {
+
+  /** The listeners of a context. */
+  object Listeners {
+    /** Returns when they have handled every event so far. */
+    def await(context: SparkContext): Unit = context.listenerBus.waitUntilEmpty()
+  }
 }
 
 /** An executor that is not ready until there is the file `spark.test.go`. */
