@@ -108,10 +108,13 @@ def test_a_renewal_of_sparks_own_tokens_and_ours_do_not_replace_each_other(line:
 
 
 def test_credentials_reach_tasks_where_there_is_no_s3a(stage: Stage, tmp_path: Path) -> None:
-    found, _ = run(stage, SPARK_3_5, tmp_path, "without S3A", stage.resource, s3a=Place.WHEEL)
+    found, _ = run(
+        stage, SPARK_3_5, tmp_path, "without S3A", stage.resource, s3a=Place.WHEEL, confs={"spark.hadoop.fs.s3.impl": "OwnFileSystem"}
+    )
     assert found["tasks"] == [found["first"]]
     assert found["refreshed"] == ["ASIAREFRESHED"]
     assert found["mode"] == "mode=static"
+    assert found["schemes"] == [True, False], "only s3a is known to be read by S3A where there is none"
 
 
 def test_contexts_of_one_application_id_get_the_role_each_and_none_is_kept(stage: Stage, tmp_path: Path) -> None:

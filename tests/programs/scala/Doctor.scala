@@ -101,6 +101,8 @@ object DoctorOfRefresh {
 object DoctorOfLateJar {
   def main(arguments: Array[String]): Unit = {
     CredentialsProvider.assumeRole(arguments(0))
+    // A later context would not find our plugin, and not start.
+    Report("plugins", Option(System.getProperty("spark.plugins")))
     val spark = SparkSession.builder.getOrCreate()
     Report("reads", spark.read.csv("s3a://resource/test.csv").count())
     spark.stop()

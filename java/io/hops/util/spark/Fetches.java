@@ -32,21 +32,12 @@ final class Fetches {
       for (String path : ProductJar.list(context, kind)) {
         String scheme = scheme(path);
         // Reads the configuration only where somebody names a scheme that Spark does not serve itself.
-        if (!SPARKS_OWN.contains(scheme) && isS3a(context, scheme)) {
+        if (!SPARKS_OWN.contains(scheme) && Schemes.of(context.hadoopConfiguration()).areReadByS3a(scheme)) {
           found.add(path);
         }
       }
     }
     return found;
-  }
-
-  private static boolean isS3a(SparkContext context, String scheme) {
-    try {
-      return Schemes.of(context.hadoopConfiguration()).areReadByS3a(scheme);
-    } catch (LinkageError e) {
-      // Without S3A on the class path.
-      return false;
-    }
   }
 
   private static String scheme(String path) {

@@ -14,7 +14,7 @@ import org.apache.hadoop.fs.s3a.S3AFileSystem;
 
 /**
  * The schemes that a configuration gives to S3A: {@code s3a}, and often {@code s3}, as the locations of Hive and Glue tables have
- * it. The class behind a scheme decides, not its name.
+ * it. The class behind a scheme decides, not its name. Works without S3A on the class path too.
  */
 final class Schemes {
   static final String HOPS_FILE_SYSTEM = "io.hops.util.s3a.HopsS3AFileSystem";
