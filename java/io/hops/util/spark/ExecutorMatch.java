@@ -73,7 +73,7 @@ final class ExecutorMatch extends SparkListener {
     ExecutorMatch here = last.get();
     if (here == null || here.context != context) {
       here = new ExecutorMatch(context);
-      // A queue of its own: others' listeners neither delay this one nor lose its events.
+      // Our queue: others' listeners neither delay this one nor lose its events.
       context.listenerBus().addToQueue(here, NAME);
       last = new WeakReference<>(here);
     }
