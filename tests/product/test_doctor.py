@@ -231,7 +231,7 @@ def test_a_jar_that_came_after_the_context_is_found_by_its_configuration(stage: 
     jars = f"{compiled(SPARK_3_5)}:{product_jar()}"
     done = spark.submit(compiled(SPARK_3_5), "Apart", site.variables(site.scientist), jars, "DoctorOfLateJar", stage.resource)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert reports(done.stdout)["reads"] == 3
+    assert reports(done.stdout) == {"plugins": None, "reads": 3}
 
 
 @pytest.mark.parametrize("master", ["spark-channelless", "local[2]"])
@@ -266,6 +266,11 @@ def test_a_master_without_a_way_to_its_executors_is_named_with_masters_that_have
             "counts there",
         ]
         assert found["broker required"] == f"hops.credentials.require-live is set, and {broker}"
+        assert found["bucket without broker"] == "yes", "a role for a bucket that the binding does not reach"
+        of_bucket = "S3A reads with the delegation tokens of com.example.BucketBroker and never asks for the credentials of a role; "
+        of_bucket += "remove fs.s3a.bucket.resource.delegation.token.binding"
+        assert found["bucket broker required"] == f"hops.credentials.require-live is set, and {of_bucket}"
+        assert found["bucket broker"] == [f"PROBLEM override: {of_bucket}"]
         return
     assert f"PROBLEM token channel: {cause}; {remedy}" in texts(found["doctor"])
     assert "PROBLEM mode: mode=static: credentials are not refreshed in S3A; act on the other problems" in texts(found["doctor"])

@@ -108,6 +108,10 @@ def test_no_stranger_signs_a_request_once_a_role_is_assumed(
     assert begun[0] == "stock"
     assert begun[-1] == "ours"
     assert set(begun) == {"stock", "ours"}, begun
+    assert set(texts(found["begun beside"])) == {"ours"}, found
+    assert set(texts(found["ended"])) <= {"stock", "ours", "refused"}, found
+    # Nothing is done while nothing changes; then one thread opens the bucket, beside the foreign client; and what nobody holds is closed.
+    assert found["reopened"] == [True, "HopsS3AFileSystem", 2, True, 2]
 
     # The server may give again what STS gave it for an earlier test.
     session = "".join(exchange.body for exchange in site.sts.exchanges)

@@ -13,7 +13,7 @@ import pytest
 from rig.canary import leaks
 from rig.deployment import Deployment
 from rig.http import Answering, serving
-from rig.spark import SPARK_3_5, SPARK_4_1, Spark, reports
+from rig.spark import SPARK_3_5, SPARK_4_1, Place, Spark, reports
 from tests.programs import compiled, plain
 
 PENDING = "mode=pending (until a SparkContext opens its first s3a:// path)"
@@ -86,6 +86,17 @@ def test_a_server_for_many_users_is_known_by_what_it_does(level: str, reached: s
     found = {name: str(value).partition("its operator")[0] for name, value in reports(done.stdout).items()}
     first = refusals.get(reached, reached)
     assert found == {"assumed": first, "beside a server": refusals["Thrift server"] if reached == "yes" else first}
+
+
+def test_a_server_for_many_users_that_would_show_them_the_credentials_does_not_start(site: Deployment, tmp_path: Path) -> None:
+    plugins = "io.hops.util.spark.HopsSparkPlugin,org.apache.spark.sql.connect.SparkConnectPlugin"
+    confs = {"spark.plugins": plugins, "spark.hops.role": site.cloud.resource_reader, "spark.connect.grpc.binding.port": "0"}
+    spark = Spark(SPARK_4_1, 17, site.s3.endpoint, tmp_path, s3a=Place.WHEEL, confs=confs)
+    done = spark.submit(compiled(SPARK_4_1), "Lifecycle", site.variables(site.scientist), "server")
+    assert done.returncode != 0
+    cause = "credentials cannot be refreshed in S3A: S3A or its AWS SDK is not on the class path"
+    assert f"spark.hops.role cannot be assumed: {cause}" in done.stderr
+    assert "; without that a Spark Connect server would show them to its users" in done.stderr
 
 
 def test_a_context_that_cannot_have_its_role_does_not_start(site: Deployment, tmp_path: Path) -> None:

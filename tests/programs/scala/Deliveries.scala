@@ -26,9 +26,11 @@ object Deliveries {
 
   def main(arguments: Array[String]): Unit = {
     arguments.head match {
-      case "starting" => starting(arguments(1))
-      case "busy" => busy(arguments(1), arguments(2))
-      case "renewal" => renewal(arguments(1), arguments(2))
+      case "without room" =>
+        starting(arguments(1))
+        CredentialsProvider.release()
+        busy(arguments(1), arguments(2))
+      case "renewal" => renewal(arguments(1), arguments(2), arguments(3))
       case "without S3A" => withoutS3A(arguments(1))
       case "contexts" => contexts(arguments(1))
     }
@@ -43,19 +45,33 @@ object Deliveries {
     Report("first", reads())
   }
 
-  /** A role while no executor has room for a task, after each has opened the buckets as somebody else. */
+  /**
+   * A role while no executor has room for a task, after each has opened the buckets as somebody else: a call that is interrupted, a call
+   * whose jobs somebody cancels, and its end.
+   */
   private def busy(role: String, end: String): Unit = {
     Report("before", reads())
     val before = new SerializableConfiguration(new Configuration(conf))
     val work = context.parallelize(1 to 2, 2).foreachAsync(_ => while (!new File(end).exists) Thread.sleep(20))
     await(context.statusTracker.getExecutorInfos.map(_.numRunningTasks).sum == 2)
-    Report("assumed", Try(CredentialsProvider.assumeRole(role)).fold(_.toString, _ => "assumed"))
+    def uncached: Seq[Option[String]] = Seq("s3a", "s3").map(scheme => Option(conf.get(s"fs.$scheme.impl.disable.cache")))
+    var thrown = "assumed"
+    val interrupted = new Thread(() => thrown = Try(CredentialsProvider.assumeRole(role)).fold(_.getMessage, _ => "assumed"))
+    interrupted.start()
+    await(uncached.head.isDefined || !interrupted.isAlive)
+    interrupted.interrupt()
+    interrupted.join()
+    Report("interrupted", thrown)
+    Report("undone", uncached.flatten ++ Option(conf.get("fs.s3a.hops.role")))
+    Report("assumed busy", Try(CredentialsProvider.assumeRole(role)).fold(_.toString, _ => "assumed"))
     val meanwhile = new SerializableConfiguration(new Configuration(conf))
-    Report("meanwhile", conf.get("fs.s3a.impl.disable.cache"))
+    Report("meanwhile", uncached)
+    // Our job, which waits for room, is among them. The tasks of the other one go on.
+    context.cancelAllJobs()
+    await(work.isCompleted)
     new File(end).createNewFile()
-    Await.ready(work, Duration.Inf)
-    Report("first", reads())
-    await(conf.get("fs.s3a.impl.disable.cache") == null)
+    Report("first busy", reads())
+    Report("ended", within(30)(uncached.flatten.isEmpty))
     // What an executor does that is given a task of an earlier job, and then one that was planned in that time.
     Report("polluted", executors { _ =>
       val path = new Path("s3a://other/test.csv")
@@ -63,15 +79,18 @@ object Deliveries {
     }.flatten)
   }
 
-  /** A renewal by Spark replaces what executors get that start later; then one dies and another one comes. */
-  private def renewal(role: String, lake: String): Unit = {
+  /** A renewal by Spark replaces what executors get that start later; then one dies and another one comes, while a third is busy. */
+  private def renewal(role: String, lake: String, end: String): Unit = {
     await(executorIds().size == 2)
+    val before = new SerializableConfiguration(new Configuration(conf))
     CredentialsProvider.assumeRole(role)
     Report("application", context.applicationId)
     Report("clear", Seq("127.0.0.1", "192.0.2.1", "ssl.rpc.enabled", "network.crypto.enabled").map(clear))
     Report("shown", Clear.isShown(new SparkConf(false).set("spark.yarn.appMasterEnv.API_KEY", "key")) ++
       Clear.isShown(new SparkConf(false).set("spark.redaction.regex", "(?i)secret|access")) ++ Clear.isShown(new SparkConf(false)))
     Report("jobs", call(call(context, "dagScheduler"), "numTotalJobs"))
+    // The first job there is. Whoever asks executors because of it waits for this one too.
+    val work = context.parallelize(1 to 1, 1).foreachAsync(_ => while (!new File(end).exists) Thread.sleep(20))
     Report("first", reads())
     val renewed = new Credentials
     renewed.addSecretKey(Theirs, "theirs".getBytes)
@@ -82,6 +101,13 @@ object Deliveries {
     val ids = executorIds()
     Try(context.parallelize(1 to 1, 1).foreach(_ => Runtime.getRuntime.halt(1)))
     await(executorIds().size == 2 && executorIds() != ids)
+    def byTheNewOne(): Seq[String] = executors { _ =>
+      val path = new Path("s3a://other/test.csv")
+      Try(path.getFileSystem(before.value).getFileStatus(path)).fold(_.getClass.getSimpleName, _ => "file")
+    }
+    Report("beside a busy one", within(30)(byTheNewOne() == Seq("AccessDeniedException")))
+    Report("still busy", !work.isCompleted)
+    new File(end).createNewFile()
     await(executors(_ => SparkEnv.get.executorId).toSet == executorIds())
     Report("replaced", executors(_ => Try(CredentialsProvider.current().getAccessKeyId).getOrElse("none")) == Seq(CredentialsProvider.current().getAccessKeyId))
     Report("afterwards", secrets())
@@ -122,6 +148,7 @@ object Deliveries {
     io.hops.util.internal.Refresh.deliver("ASIAREFRESHED")
     Report("refreshed", executors(_ => Option(CredentialsProvider.current()).map(_.getAccessKeyId)))
     Report("mode", mode())
+    Report("schemes", Seq("s3a", "s3").map(scheme => Try(CredentialsProvider.explain(s"$scheme://resource/test.csv")).isSuccess))
   }
 
   /** Contexts that nothing but their start tells apart, from a SparkConf from before the role; and what is left of them. */
@@ -135,8 +162,12 @@ object Deliveries {
       val each = new SparkContext(old.clone.setMaster(master))
       // As on Kubernetes, where the submitter chooses it for all contexts of a driver.
       id.set(each, "one id for all")
+      each.parallelize(1 to 1, 1).count()
       CredentialsProvider.current()
       Report(s"context $number", Seq(mode(), Option(each.hadoopConfiguration.get("fs.s3a.hops.role"))))
+      each.parallelize(1 to 1, 1).count()
+      org.apache.spark.Listeners.await(each)
+      Report(s"answered $number", within(20)(each.hadoopConfiguration.get("fs.s3a.impl.disable.cache") == null))
       each.stop()
       new WeakReference(each)
     }
@@ -157,8 +188,24 @@ object Deliveries {
 
   private def await(holds: => Boolean): Unit = while (!holds) Thread.sleep(20)
 
+  /** Waits for so many seconds at most. Returns true if it holds. */
+  private def within(seconds: Long)(holds: => Boolean): Boolean = {
+    val end = System.nanoTime + seconds * 1000000000L
+    while (!holds && System.nanoTime < end) Thread.sleep(20)
+    holds
+  }
+
   private def executors[T: scala.reflect.ClassTag](task: Int => T): Seq[T] =
     context.parallelize(1 to 8, 8).map(task).distinct().collect().toSeq
+}
+
+package org.apache.spark {
+
+  /** The listeners of a context. */
+  object Listeners {
+    /** Returns when they have handled every event so far. */
+    def await(context: SparkContext): Unit = context.listenerBus.waitUntilEmpty()
+  }
 }
 
 /** An executor that is not ready until there is the file `spark.test.go`. */

@@ -59,7 +59,20 @@ object DoctorOfContext {
     Report("broker", doctor().filter(_.startsWith("PROBLEM")) ++ explained("s3a://resource/test.csv"))
     System.setProperty("hops.credentials.require-live", "true")
     Report("broker required", Try(CredentialsProvider.assumeRole(arguments(0))).fold(_.getMessage, _ => "yes"))
+    def forBucket: String =
+      Try(AssumeRoleRequest.builder().setRoleArn(arguments(0)).forBucket("resource").send()).fold(_.getMessage, _ => "yes")
+    conf.set("fs.s3a.bucket.resource.delegation.token.binding", "")
+    Report("bucket without broker", forBucket)
+    CredentialsProvider.release()
     conf.unset("fs.s3a.delegation.token.binding")
+    conf.set("fs.s3a.bucket.resource.delegation.token.binding", "com.example.BucketBroker")
+    Report("bucket broker required", forBucket)
+    System.clearProperty("hops.credentials.require-live")
+    forBucket
+    Report("bucket broker", doctor().filter(_.startsWith("PROBLEM")))
+    CredentialsProvider.release()
+    conf.unset("fs.s3a.bucket.resource.delegation.token.binding")
+    System.setProperty("hops.credentials.require-live", "true")
     Report("required", Try(CredentialsProvider.assumeRole(arguments(0))).fold(_.getMessage, _ => "yes"))
   }
 
@@ -88,6 +101,8 @@ object DoctorOfRefresh {
 object DoctorOfLateJar {
   def main(arguments: Array[String]): Unit = {
     CredentialsProvider.assumeRole(arguments(0))
+    // A later context would not find our plugin, and not start.
+    Report("plugins", Option(System.getProperty("spark.plugins")))
     val spark = SparkSession.builder.getOrCreate()
     Report("reads", spark.read.csv("s3a://resource/test.csv").count())
     spark.stop()

@@ -38,11 +38,11 @@ object Earlier {
     val now = new SerializableConfiguration(context.hadoopConfiguration)
     Report("now", Seq("s3a://resource/test.csv", "s3://resource/test.csv", "s3a://other/test.csv", "s3://other/test.csv")
       .flatMap(path => looked(now.value, path) +: inTasks(now, path)))
-    def own: FileSystem = FileSystem.get(new URI("s3a://resource"), new Configuration(before))
-    val kept = own
-    (1 to 3).foreach(_ => context.parallelize(1 to 2, 2).count())
-    org.apache.spark.Listeners.await(context)
-    Report("kept", own eq kept)
+    val anonymous = new Configuration(before)
+    anonymous.set("fs.s3a.aws.credentials.provider", "org.apache.hadoop.fs.s3a.AnonymousAWSCredentialsProvider")
+    val own = new SerializableConfiguration(anonymous)
+    Report("own", kept(own.value, now.value))
+    Report("own in tasks", executors(_ => kept(own.value, now.value)))
     context.addFile("s3a://resource/test.csv")
     Report("fetched", executors(_ => new java.io.File(SparkFiles.get("test.csv")).length > 0))
     Report("doctor", CredentialsProvider.doctor().split("\n").filter(_.startsWith("PROBLEM")).toSeq)
@@ -104,6 +104,11 @@ object Earlier {
   private def executors[T: scala.reflect.ClassTag](task: Int => T): Seq[T] =
     context.parallelize(1 to 8, 8).map(task).distinct().collect().toSeq
 
+  /** Reads a bucket with a configuration of the program's own, and tells who reads it then, there and with that of the application. */
+  private def kept(own: Configuration, now: Configuration): String =
+    Seq(own, now).map(FileSystem.get(new URI("s3a://lake"), _).getConf.get("fs.s3a.aws.credentials.provider")).map(name =>
+      if (name.contains("hops") || name.contains("Hops")) "role" else "own").mkString(", then ")
+
   private def looked(conf: Configuration, path: String): String = attempt(FileSystem.get(new URI(path), conf).getFileStatus(new Path(path)))
 
   private def attempt(read: => Any): String = Try(read).fold(
@@ -115,13 +120,4 @@ object Earlier {
 class OtherPlugin extends SparkPlugin {
   override def driverPlugin(): DriverPlugin = null
   override def executorPlugin(): ExecutorPlugin = null
-}
-
-package org.apache.spark {
-
-  /** The listeners of a context. */
-  object Listeners {
-    /** Returns when they have handled every event so far. */
-    def await(context: SparkContext): Unit = context.listenerBus.waitUntilEmpty()
-  }
 }

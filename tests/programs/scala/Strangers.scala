@@ -1,5 +1,5 @@
 import io.hops.util.CredentialsProvider
-import io.hops.util.s3a.DefinedTwice
+import io.hops.util.s3a.{DefinedTwice, Reopened}
 import io.hops.util.spark.WriteOrder
 import java.security.PrivilegedExceptionAction
 import org.apache.hadoop.conf.Configuration
@@ -36,7 +36,14 @@ object Strangers {
     }))
     val whole = new Configuration(context.hadoopConfiguration)
     Report("torn on the driver", torn(whole))
-    Report("begun", begun(before))
+    Report("begun", begun(once(before)))
+    // What a role for another bucket has written before.
+    val beside = once(before)
+    beside.set(generation, "1")
+    beside.set(impl, "io.hops.util.s3a.HopsS3AFileSystem")
+    Report("begun beside", begun(beside))
+    Report("ended", WriteOrder.ended(whole).map(WriteOrder.opened("s3a://resource/test.csv", _)))
+    Report("reopened", Reopened(before))
     Report("defined twice", DefinedTwice())
     val conf = context.broadcast(new SerializableWritable(whole))
     // One task per executor at a time: the two that wait for a push wait together.
@@ -60,9 +67,8 @@ object Strangers {
   private def begun(before: Configuration): Seq[String] = {
     val keys = WriteOrder.keys(before)
     (0 to keys.size).map { written =>
-      val conf = once(before)
+      val conf = new Configuration(before)
       keys.take(written).foreach { case (key, value) => conf.set(key, value) }
-      conf.set("fs.s3a.impl.disable.cache", "true")
       WriteOrder.opened("s3a://resource/test.csv", conf)
     }
   }
@@ -99,7 +105,7 @@ object Strangers {
 package io.hops.util.spark {
 
   import io.hops.util.internal.LiveStore
-  import io.hops.util.s3a.{Bridge, ClosedEntrance}
+  import io.hops.util.s3a.{Bridge, ClosedEntrance, Judged}
   import java.net.URI
   import org.apache.hadoop.fs.FileSystem
   import scala.collection.JavaConverters._
@@ -111,26 +117,89 @@ package io.hops.util.spark {
       Mode.live(Bridge.ensure()).keys(Schemes.of(before), set, set.buckets()).asScala.toSeq
     }
 
+    /** Copies a configuration after each key that the product takes out of it at the release. */
+    def ended(whole: Configuration): Seq[Configuration] = {
+      val conf = new Configuration(whole)
+      val copies = scala.collection.mutable.Buffer[Configuration]()
+      new SavedKeys("hadoop:", name => conf.getRaw(name), (key, value) => {
+        if (value == null) conf.unset(key) else conf.set(key, value)
+        copies += new Configuration(conf)
+      }).release(LiveStore.findApplied(), "fs.s3a.hops.generation")
+      copies.toSeq
+    }
+
     /**
      * Opens a bucket as in a JVM where no code of ours has run, and tells whose it is then: ours, stock without the sign of a choice, or
      * refused.
      */
     def opened(path: String, conf: Configuration): String = Try {
       ClosedEntrance()
+      conf.set("fs.s3a.impl.disable.cache", "true")
       FileSystem.get(new URI(path), conf)
     }.map { fileSystem =>
       if (Bridge.isOurs(fileSystem.getConf.get("fs.s3a.aws.credentials.provider"))) "ours"
-      else if (fileSystem.getConf.get("fs.s3a.hops.generation") == null) "stock"
-      else "taken for a choice"
-    }.recover { case thrown => thrown.toString }.get
+      else if (Judged.isRight(fileSystem)) "taken for a choice"
+      else "stock"
+    }.recover { case thrown => if (thrown.getMessage.contains("run the job again")) "refused" else thrown.toString }.get
   }
 }
 
 package io.hops.util.s3a {
 
+  import org.apache.hadoop.conf.Configuration
+  import org.apache.hadoop.fs.FileSystem
+
   /** Defines our provider as a second copy of the jar does that comes a moment later. */
   object DefinedTwice {
     def apply(): Boolean = Bridge.define(Bridge.ensure()).getName == Bridge.ensure()
+  }
+
+  /** Asks the product whether a file system may stay open while the application has a role. */
+  object Judged {
+    def isRight(fileSystem: FileSystem): Boolean = OpenFileSystems.isRight(fileSystem, java.util.Collections.singleton(""))
+  }
+
+  /** Counts what is open of a bucket while it is opened again, several times at once, and past Hadoop's cache. */
+  object Reopened {
+    private val uri = new java.net.URI("s3a://lake")
+
+    def apply(before: Configuration): Seq[Any] = {
+      ClosedEntrance()
+      OpenFileSystems.`match`()
+      val foreign = new org.apache.hadoop.fs.s3a.S3AFileSystem
+      foreign.initialize(uri, before)
+      val cache = field(classOf[FileSystem], "CACHE").get(null)
+      val map = field(cache.getClass, "map").get(cache).asInstanceOf[java.util.HashMap[Any, FileSystem]]
+      val key = Class.forName("org.apache.hadoop.fs.FileSystem$Cache$Key").getDeclaredConstructor(classOf[java.net.URI], classOf[Configuration])
+      key.setAccessible(true)
+      val at = key.newInstance(uri, before)
+      map.putIfAbsent(at, foreign)
+      OpenFileSystems.`match`()
+      val unchanged = map.get(at) eq foreign
+      val threads = (1 to 8).map(_ => new Thread(() => OpenFileSystems.`match`(java.util.Collections.singleton(""))))
+      threads.foreach(_.start())
+      threads.foreach(_.join())
+      val together = open()
+      val past = new Configuration(before)
+      past.set("fs.s3a.impl.disable.cache", "true")
+      val most = (1 to 5).map { _ => FileSystem.get(uri, past); open() }.max
+      val end = System.nanoTime + 20000000000L
+      while (open() > together && System.nanoTime < end) { System.gc(); Thread.sleep(50) }
+      Seq(unchanged, map.get(at).getClass.getSimpleName, together, most > together, open())
+    }
+
+    /** Counts the clients of the bucket: S3A counts the requests of each, from its start to its end. */
+    private def open(): Int = {
+      val metrics = field(Class.forName("org.apache.hadoop.fs.s3a.S3AInstrumentation"), "metricsSystem").get(null)
+      val source = metrics.getClass.getMethod("getSource", classOf[String])
+      ("" +: (0 to 300).map(_.toString)).count(number => source.invoke(metrics, s"S3AMetrics$number-lake") != null)
+    }
+
+    private def field(type_ : Class[_], name: String): java.lang.reflect.Field = {
+      val found = type_.getDeclaredField(name)
+      found.setAccessible(true)
+      found
+    }
   }
 
   /** Lets names of Hadoop's classes mean what they say. */

@@ -12,6 +12,7 @@ import java.util.Collections;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 
 /**
  * Every role in use at one moment, with a generation and a version. Immutable.
@@ -30,15 +31,19 @@ public final class LiveSet {
   private final long version;
   private final Map<String, LiveRole> roles;
 
-  private LiveSet(long generation, long version, Map<String, LiveRole> roles) {
+  /** Null while they are not known. */
+  private final Set<String> earlierProviders;
+
+  private LiveSet(long generation, long version, Map<String, LiveRole> roles, Set<String> earlierProviders) {
     this.generation = generation;
     this.version = version;
     this.roles = roles;
+    this.earlierProviders = earlierProviders;
   }
 
   /** Returns the set before the first role. */
   static LiveSet empty() {
-    return new LiveSet(0, 0, Collections.emptyMap());
+    return new LiveSet(0, 0, Collections.emptyMap(), null);
   }
 
   /** Returns the next generation, with these roles added; a later role for the same bucket replaces the earlier one. */
@@ -47,24 +52,44 @@ public final class LiveSet {
     for (LiveRole role : added) {
       all.put(role.bucket, role);
     }
-    return new LiveSet(generation + 1, version + 1, all);
+    return new LiveSet(generation + 1, version + 1, all, earlierProviders);
   }
 
   /** Returns the next generation, without a role. */
   LiveSet release() {
-    return new LiveSet(generation + 1, version + 1, Collections.emptyMap());
+    return new LiveSet(generation + 1, version + 1, Collections.emptyMap(), null);
   }
 
   /** Returns the next generation, with the roles of an earlier set: what follows an {@code assumeRole} that failed. */
   LiveSet rollBackTo(LiveSet earlier) {
-    return new LiveSet(generation + 1, version + 1, earlier.roles);
+    return new LiveSet(generation + 1, version + 1, earlier.roles, earlierProviders);
   }
 
   /** Returns the same generation, in which one role has newer credentials, or the reason why there are none. */
   LiveSet refresh(LiveRole role) {
     Map<String, LiveRole> all = new TreeMap<>(roles);
     all.put(role.bucket, role);
-    return new LiveSet(generation, version + 1, all);
+    return new LiveSet(generation, version + 1, all, earlierProviders);
+  }
+
+  /** Returns the same roles, which take the place of these providers of S3A too. */
+  LiveSet withEarlierProviders(Set<String> providers) {
+    Set<String> all = new TreeSet<>(providers);
+    if (earlierProviders != null) {
+      all.addAll(earlierProviders);
+    }
+    return new LiveSet(generation, version, roles, all);
+  }
+
+  /**
+   * Returns true if the configuration of the application named this provider before its roles. A configuration that still does is
+   * a copy from then, and not another choice.
+   *
+   * @param provider the name of a class, or a list, as it stands in a configuration
+   * @return true if the roles in use have replaced it, or nobody knows yet
+   */
+  public boolean isEarlierProvider(String provider) {
+    return earlierProviders == null || earlierProviders.contains(provider.trim());
   }
 
   /**
@@ -188,6 +213,13 @@ public final class LiveSet {
         write(out, role.lastError);
         out.writeBoolean(role.errorIsFinal);
       }
+      // Comes last: jars that do not know it stop before it.
+      if (earlierProviders != null) {
+        out.writeInt(earlierProviders.size());
+        for (String provider : earlierProviders) {
+          write(out, provider);
+        }
+      }
     } catch (IOException e) {
       throw new IllegalStateException("writing to memory cannot fail", e);
     }
@@ -222,7 +254,15 @@ public final class LiveSet {
       role = role.withError(lastError, in.readBoolean());
       roles.put(role.bucket, role);
     }
-    return new LiveSet(generation, version, roles);
+    LiveSet set = new LiveSet(generation, version, roles, null);
+    if (in.available() == 0) {
+      return set;
+    }
+    Set<String> earlierProviders = new TreeSet<>();
+    for (int i = in.readInt(); i > 0; i--) {
+      earlierProviders.add(read(in));
+    }
+    return set.withEarlierProviders(earlierProviders);
   }
 
   private static void write(DataOutputStream out, String text) throws IOException {

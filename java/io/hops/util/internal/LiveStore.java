@@ -172,6 +172,15 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
     this.set = newer;
   }
 
+  /**
+   * Keeps which providers of S3A the roles in use take the place of. Call it under the JVM-wide lock only.
+   *
+   * @param providers what the configuration of the application named before
+   */
+  public void keepEarlierProviders(Set<String> providers) {
+    replace(set.withEarlierProviders(providers));
+  }
+
   /** Returns, by bucket, the fetch that brings its credentials. Buckets of one request share one. */
   Map<String, Fetch> fetches() {
     return fetches;

@@ -20,7 +20,7 @@ import org.apache.hadoop.fs.s3a.S3AFileSystem;
  */
 final class Entrance {
   // Hadoop remembers a name for as long as somebody holds the text. These live as long as this class.
-  private static final String FILE_SYSTEM = "org.apache.hadoop.fs.s3a.S3AFileSystem";
+  private static final String FILE_SYSTEM = OpenFileSystems.STOCK;
   private static final String ABSTRACT_FILE_SYSTEM = "org.apache.hadoop.fs.s3a.S3A";
 
   private Entrance() {}
@@ -38,6 +38,17 @@ final class Entrance {
         put(classes, ABSTRACT_FILE_SYSTEM, HopsS3A.class);
       }
     }
+  }
+
+  /** Returns true if configurations with this class loader are led through our class already. */
+  static boolean leads(ClassLoader loader) {
+    Map<ClassLoader, Map<String, WeakReference<Class<?>>>> remembered = remembered();
+    Map<String, WeakReference<Class<?>>> classes;
+    synchronized (remembered) {
+      classes = remembered.get(loader);
+    }
+    WeakReference<Class<?>> found = classes == null ? null : classes.get(FILE_SYSTEM);
+    return found != null && found.get() == HopsS3AFileSystem.class;
   }
 
   /** Takes our classes out again. From then on the names mean what they say. */

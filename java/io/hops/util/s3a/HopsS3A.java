@@ -6,7 +6,10 @@ import java.net.URISyntaxException;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.DelegateToFileSystem;
 
-/** Gives {@link HopsS3AFileSystem} to users of FileContext, such as the checkpoints of a streaming query. */
+/**
+ * Gives {@link HopsS3AFileSystem} to users of FileContext, such as the checkpoints of a streaming query. FileContext closes
+ * nothing: the file system closes itself when nobody holds this.
+ */
 public final class HopsS3A extends DelegateToFileSystem {
   /**
    * Opens a bucket. FileContext calls this.

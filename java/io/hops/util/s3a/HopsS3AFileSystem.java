@@ -36,7 +36,7 @@ public final class HopsS3AFileSystem extends S3AFileSystem {
     LiveSet roles = RoleKeys.findRoles();
     if (roles != null && !roles.buckets().isEmpty()) {
       // An executor that started after the role hears of it from the first who opens a bucket here.
-      OpenFileSystems.match(roles.buckets());
+      OpenFileSystems.match();
       open(uri, configuration, roles);
     } else {
       if (isNamed(uri, configuration)) {
@@ -50,6 +50,24 @@ public final class HopsS3AFileSystem extends S3AFileSystem {
   void open(URI uri, Configuration configuration, LiveSet roles) throws IOException {
     Bridge.ensure();
     super.initialize(uri, RoleKeys.withRole(configuration, uri.getHost(), roles));
+  }
+
+  /**
+   * Closes it when nobody can read from it any more: one that was opened past Hadoop's cache, that another one has replaced
+   * there, or that FileContext holds ({@link HopsS3A}). Its streams hold it, so it is not one that somebody still reads from.
+   *
+   * <p>Source: https://issues.apache.org/jira/browse/HADOOP-18476, where Hadoop does so for its FileContext.
+   */
+  @Override
+  protected void finalize() throws Throwable {
+    try {
+      close();
+    } catch (IOException | RuntimeException e) {
+      // Nobody is left who could act on it.
+      return;
+    } finally {
+      super.finalize();
+    }
   }
 
   /**

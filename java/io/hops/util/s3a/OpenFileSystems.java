@@ -8,6 +8,8 @@ import java.security.PrivilegedExceptionAction;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.security.UserGroupInformation;
@@ -18,9 +20,18 @@ import org.apache.hadoop.security.UserGroupInformation;
  * <p>Problem: Hadoop opens a bucket once and returns the same object ever after, whatever a later configuration says; and
  * closing it would break its readers. Solution: put one that reads with the role into its place, and leave the other open.
  * Streams go on, and the next look-up finds the role, whatever configuration it comes with.
+ *
+ * <p>Hadoop's own file systems that we take out stay open for the life of the JVM, one for each bucket: nothing tells when their
+ * last reader is gone, since S3A has no finalizer, and whoever would close one later must hold it, which keeps it from being
+ * forgotten.
  */
 public final class OpenFileSystems {
-  static final String STOCK = "org.apache.hadoop.fs.s3a.S3AFileSystem";
+  private static final Logger LOG = Logger.getLogger("io.hops.util");
+  /** Hadoop's own file system for {@code s3a://}. */
+  public static final String STOCK = "org.apache.hadoop.fs.s3a.S3AFileSystem";
+
+  /** The {@link RoleKeys#findMark} of the roles that were matched last. */
+  private static volatile Object matched;
 
   private OpenFileSystems() {}
 
@@ -40,11 +51,11 @@ public final class OpenFileSystems {
     }
     try {
       Object cache = findField(FileSystem.class, "CACHE").get(null);
-      Map<Object, FileSystem> wrong = watch(cache, !buckets.isEmpty());
-      wrong.values().removeIf(fileSystem -> !isS3a(fileSystem.getClass()) || isRight(fileSystem, buckets));
-      for (Map.Entry<Object, FileSystem> entry : wrong.entrySet()) {
-        FileSystem ours = buckets.isEmpty() ? null : reopen(entry.getKey(), entry.getValue());
-        replace(cache, entry.getKey(), entry.getValue(), ours);
+      Map<Object, FileSystem> wrong = takeOut(cache, buckets);
+      if (!buckets.isEmpty()) {
+        for (Map.Entry<Object, FileSystem> entry : wrong.entrySet()) {
+          reopen(cache, entry.getKey(), entry.getValue());
+        }
       }
       return !wrong.isEmpty();
     } catch (ReflectiveOperationException e) {
@@ -53,37 +64,55 @@ public final class OpenFileSystems {
   }
 
   /**
-   * Does the same for the roles that this JVM knows. Before it knows of any, only leads configurations through our class.
+   * Does the same for the roles that this JVM knows. Before it knows of any, only leads configurations through our class. Only
+   * compares two objects when nothing has changed since the last time.
    *
    * @throws IOException on an executor that received them damaged
    */
   public static void match() throws IOException {
+    Object mark = RoleKeys.findMark();
+    // The session of a task may have brought a class loader of its own.
+    if (mark == matched && Entrance.leads(Thread.currentThread().getContextClassLoader())) {
+      return;
+    }
     LiveSet roles = RoleKeys.findRoles();
     if (roles == null) {
       Entrance.open();
     } else {
       match(roles.buckets());
     }
+    matched = mark;
   }
 
-  /** Begins or ends to watch what Hadoop opens, and lists what is open. */
-  private static Map<Object, FileSystem> watch(Object cache, boolean isWatched) throws ReflectiveOperationException {
+  /**
+   * Does the same for the roles of a generation, or for later ones that this JVM knows already: of two calls the later one may
+   * come first.
+   *
+   * @param generation see {@link LiveSet#generation}
+   * @param buckets those with a role in this generation
+   * @throws IOException on an executor that received the roles damaged
+   */
+  public static void match(long generation, Collection<String> buckets) throws IOException {
+    LiveSet roles = RoleKeys.findRoles();
+    match(roles != null && roles.generation() >= generation ? roles.buckets() : buckets);
+  }
+
+  /**
+   * Begins or ends to watch what Hadoop opens, and takes out what reads as somebody else: each comes out once, whoever asks
+   * meanwhile.
+   */
+  private static Map<Object, FileSystem> takeOut(Object cache, Collection<String> buckets) throws ReflectiveOperationException {
+    Class<?> wanted = buckets.isEmpty() ? HashMap.class : WatchedFileSystems.class;
     synchronized (cache) {
       Map<Object, FileSystem> open = map(cache);
-      if (open.getClass() != (isWatched ? WatchedFileSystems.class : HashMap.class)) {
-        findField(cache.getClass(), "map").set(cache, isWatched ? new WatchedFileSystems(open) : new HashMap<>(open));
+      if (open.getClass() != wanted) {
+        open = buckets.isEmpty() ? new HashMap<>(open) : new WatchedFileSystems(open);
+        findField(cache.getClass(), "map").set(cache, open);
       }
-      return new HashMap<>(open);
-    }
-  }
-
-  private static void replace(Object cache, Object key, FileSystem wrong, FileSystem ours) throws ReflectiveOperationException {
-    synchronized (cache) {
-      if (ours == null) {
-        map(cache).remove(key, wrong);
-      } else {
-        map(cache).replace(key, wrong, ours);
-      }
+      Map<Object, FileSystem> wrong = new HashMap<>(open);
+      wrong.values().removeIf(fileSystem -> !isS3a(fileSystem.getClass()) || isRight(fileSystem, buckets));
+      open.keySet().removeAll(wrong.keySet());
+      return wrong;
     }
   }
 
@@ -105,33 +134,49 @@ public final class OpenFileSystems {
     return !hasRole || RoleKeys.areIn(configuration, bucket, isOwn);
   }
 
-  /** Opens a bucket with its role for the same user; null when that is not possible, so that the next look-up tells why. */
-  private static FileSystem reopen(Object key, FileSystem foreign) throws ReflectiveOperationException {
+  /**
+   * Opens a bucket with its role for the same user, and puts it where the other one was. Does nothing when that is not possible,
+   * so that the next look-up tells why, or when somebody else was faster.
+   */
+  private static void reopen(Object cache, Object key, FileSystem foreign) throws ReflectiveOperationException {
     Field unique = findField(key.getClass(), "unique");
     if (!foreign.getClass().getName().equals(STOCK) || unique.getLong(key) != 0) {
-      return null;
+      return;
     }
     UserGroupInformation user = (UserGroupInformation) findField(key.getClass(), "ugi").get(key);
+    HopsS3AFileSystem ours = new HopsS3AFileSystem();
     try {
       LiveSet roles = RoleKeys.findRoles();
-      if (roles == null) {
-        return null;
+      if (roles == null || RoleKeys.isProgramsOwn(foreign.getConf(), foreign.getUri().getHost(), roles)) {
+        return;
       }
-      HopsS3AFileSystem ours = new HopsS3AFileSystem();
       user.doAs(
           (PrivilegedExceptionAction<Void>)
               () -> {
                 ours.open(foreign.getUri(), foreign.getConf(), roles);
                 return null;
               });
-      // Closing it takes it out of the cache by this.
-      findField(FileSystem.class, "key").set(ours, key);
-      return ours;
+      synchronized (cache) {
+        if (map(cache).putIfAbsent(key, ours) == null) {
+          // Closing it takes it out of the cache by this.
+          findField(FileSystem.class, "key").set(ours, key);
+          return;
+        }
+      }
     } catch (IOException | RuntimeException e) {
-      return null;
+      LOG.log(Level.FINE, "a bucket could not be opened again; the next look-up tries", e);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
-      return null;
+    }
+    close(ours);
+  }
+
+  /** Closes what nobody has seen. */
+  static void close(FileSystem unused) {
+    try {
+      unused.close();
+    } catch (IOException | RuntimeException e) {
+      LOG.log(Level.FINE, "a file system that is not used could not be closed", e);
     }
   }
 

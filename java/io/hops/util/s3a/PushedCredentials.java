@@ -47,8 +47,13 @@ public final class PushedCredentials implements Supplier<Object[]> {
    * @throws IOException when the set is damaged
    */
   public static LiveSet readSet(UserGroupInformation user) throws IOException {
-    byte[] bytes = user.getCredentials().getSecretKey(SECRET);
+    byte[] bytes = readBytes(user);
     return bytes == null ? null : LiveSet.fromBytes(bytes);
+  }
+
+  /** Reads the set as it travels. The same array comes back until the driver pushes another one. */
+  static byte[] readBytes(UserGroupInformation user) {
+    return user.getCredentials().getSecretKey(SECRET);
   }
 
   @Override
@@ -87,7 +92,7 @@ public final class PushedCredentials implements Supplier<Object[]> {
    * holds for the next one, and the look costs less than a microsecond. Parses only what is new.
    */
   private LiveSet findNewest() throws IOException {
-    byte[] bytes = user.getCredentials().getSecretKey(SECRET);
+    byte[] bytes = readBytes(user);
     ParsedSet held = parsed;
     if (bytes != null && bytes != held.bytes) {
       LiveSet newer = LiveSet.fromBytes(bytes);

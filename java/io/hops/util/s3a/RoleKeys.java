@@ -4,11 +4,19 @@ import io.hops.util.internal.LiveRole;
 import io.hops.util.internal.LiveSet;
 import io.hops.util.internal.LiveStore;
 import java.io.IOException;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.logging.Logger;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.security.UserGroupInformation;
 
 /** The keys of a role in a configuration: whether they are there, and a copy with them. */
 final class RoleKeys {
+  private static final Logger LOG = Logger.getLogger("io.hops.util");
+
+  /** The buckets that {@link #warnOfOwn} has named. */
+  private static final Set<String> WARNED = ConcurrentHashMap.newKeySet();
+
   private RoleKeys() {}
 
   /**
@@ -22,6 +30,12 @@ final class RoleKeys {
     return here == null ? PushedCredentials.readSet(UserGroupInformation.getCurrentUser()) : here;
   }
 
+  /** Finds what tells one set of roles from the next: an object that is another one after each change; null without roles. */
+  static Object findMark() throws IOException {
+    LiveSet here = LiveStore.findCurrent();
+    return here == null ? PushedCredentials.readBytes(UserGroupInformation.getCurrentUser()) : here;
+  }
+
   /**
    * Returns true if a configuration knows the role of a bucket. Another provider is then the user's explicit word, such as a read
    * option or a session conf. Without them the configuration is from before the role, or was copied while its keys were written.
@@ -29,23 +43,55 @@ final class RoleKeys {
    * @param isOwn true when the bucket has a role of its own
    */
   static boolean areIn(Configuration configuration, String bucket, boolean isOwn) {
-    String own = configuration.get(Keys.forBucket(bucket, Keys.PROVIDER));
     return configuration.get(Keys.GENERATION) != null
         && configuration.get(isOwn ? Keys.forBucket(bucket, Keys.ROLE) : Keys.ROLE) != null
-        && !isNoChoice(own == null ? configuration.get(Keys.PROVIDER) : own);
+        && !isNoChoice(findProvider(configuration, bucket));
+  }
+
+  /**
+   * Returns true if a configuration does not know the role of a bucket and names a provider that nothing of the application named
+   * before the role: the program has made it for another identity, and it is not a copy from before the role.
+   */
+  static boolean isProgramsOwn(Configuration configuration, String bucket, LiveSet roles) {
+    String provider = findProvider(configuration, bucket);
+    return !isNoChoice(provider)
+        && !Bridge.isOurs(provider)
+        && !roles.isEarlierProvider(provider)
+        && roles.find(bucket) != null
+        && !areIn(configuration, bucket, roles.findOwn(bucket) != null);
+  }
+
+  /** Says once for a bucket that the program reads it past its role. */
+  static void warnOfOwn(String bucket) {
+    if (WARNED.add(bucket)) {
+      LOG.warning(
+          "bucket "
+              + bucket
+              + " is not read with its role, but with a configuration of the program's own, whose provider the application did not"
+              + " have before the role; to read with the role, copy the configuration of the SparkContext after assumeRole");
+    }
+  }
+
+  private static String findProvider(Configuration configuration, String bucket) {
+    String own = configuration.get(Keys.forBucket(bucket, Keys.PROVIDER));
+    return own == null ? configuration.get(Keys.PROVIDER) : own;
   }
 
   /**
    * Adds the role that a bucket has now to a configuration that does not know it.
    *
    * @param roles see {@link #findRoles}
-   * @return a copy with the role; the same configuration when it knows its role, or the bucket has none
+   * @return a copy with the role; the same configuration when it knows its role or is the program's own, or the bucket has none
    * @throws IOException when S3A's class loader takes no class from us
    */
   static Configuration withRole(Configuration configuration, String bucket, LiveSet roles) throws IOException {
     LiveRole role = roles.find(bucket);
     boolean isOwn = roles.findOwn(bucket) != null;
     if (role == null || !isOwn && isChosen(configuration, bucket) || areIn(configuration, bucket, isOwn)) {
+      return configuration;
+    }
+    if (isProgramsOwn(configuration, bucket, roles)) {
+      warnOfOwn(bucket);
       return configuration;
     }
     Configuration copy = new Configuration(configuration);
@@ -67,11 +113,17 @@ final class RoleKeys {
     if (provider == null || provider.trim().isEmpty()) {
       return true;
     }
-    if (Bridge.isOurs(provider)) {
-      return false;
+    return provider.equals(HadoopsDefault.PROVIDER);
+  }
+
+  /** What Hadoop itself says, read once. */
+  private static final class HadoopsDefault {
+    static final String PROVIDER;
+
+    static {
+      Configuration defaults = new Configuration(false);
+      defaults.addResource("core-default.xml");
+      PROVIDER = defaults.get(Keys.PROVIDER);
     }
-    Configuration defaults = new Configuration(false);
-    defaults.addResource("core-default.xml");
-    return provider.equals(defaults.get(Keys.PROVIDER));
   }
 }

@@ -10,7 +10,8 @@ import org.apache.hadoop.fs.FileSystem;
  * What Hadoop keeps open, while a role is in use: refuses a file system that reads a bucket as somebody else.
  *
  * <p>Such a one comes from a configuration of before the role whose class loader is new to the {@link Entrance}, where the next
- * attempt reads with the role; or it is of a class of the user's own, which needs a configuration from after the role.
+ * attempt reads with the role; or it is of a class of the user's own, which needs a configuration from after the role. Does not
+ * keep one that the program opened for another identity.
  */
 final class WatchedFileSystems extends HashMap<Object, FileSystem> {
   private static final long serialVersionUID = 1L;
@@ -30,7 +31,13 @@ final class WatchedFileSystems extends HashMap<Object, FileSystem> {
         throw new IllegalStateException(e.getMessage(), e);
       }
       if (roles != null && !roles.buckets().isEmpty() && !OpenFileSystems.isRight(opened, roles.buckets())) {
+        if (RoleKeys.isProgramsOwn(opened.getConf(), opened.getUri().getHost(), roles)) {
+          // Whoever asked gets it, and nobody else: Hadoop would give it to everybody who reads the bucket with the role.
+          RoleKeys.warnOfOwn(opened.getUri().getHost());
+          return null;
+        }
         Entrance.open();
+        OpenFileSystems.close(opened);
         String by = opened.getClass().getName();
         boolean isStock = by.equals(OpenFileSystems.STOCK);
         throw new IllegalStateException(

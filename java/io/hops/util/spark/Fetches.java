@@ -2,16 +2,16 @@ package io.hops.util.spark;
 
 import java.net.URI;
 import java.net.URISyntaxException;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
-import java.util.HashSet;
+import java.util.List;
 import org.apache.spark.SparkContext;
 
 /** What Spark itself opens on executors without a job: the files and jars of the application, and the plugins of others. */
 final class Fetches {
-  /** The schemes that are never S3A, whatever the configuration says. A path without a scheme is a file. */
-  private static final Collection<String> NEVER_S3A =
-      new HashSet<>(Arrays.asList(null, "file", "local", "spark", "http", "https", "ftp", "hdfs"));
+  /** The schemes of what Spark serves itself, or finds on each machine. A path without a scheme is a file. */
+  private static final Collection<String> SPARKS_OWN = Arrays.asList(null, "file", "local", "spark");
 
   private Fetches() {}
 
@@ -22,14 +22,22 @@ final class Fetches {
         return true;
       }
     }
+    return !paths(context).isEmpty();
+  }
+
+  /** Lists the paths in buckets that an executor fetches when it starts, or before a task. */
+  static List<String> paths(SparkContext context) {
+    List<String> found = new ArrayList<>();
     for (String kind : new String[] {"listJars", "listFiles", "listArchives"}) {
       for (String path : ProductJar.list(context, kind)) {
-        if (!path.isEmpty() && !NEVER_S3A.contains(scheme(path))) {
-          return true;
+        String scheme = scheme(path);
+        // Reads the configuration only where somebody names a scheme that Spark does not serve itself.
+        if (!SPARKS_OWN.contains(scheme) && Schemes.of(context.hadoopConfiguration()).areReadByS3a(scheme)) {
+          found.add(path);
         }
       }
     }
-    return false;
+    return found;
   }
 
   private static String scheme(String path) {

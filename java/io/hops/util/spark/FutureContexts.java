@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.util.Map;
 import java.util.Set;
 import org.apache.hadoop.conf.Configuration;
+import org.apache.spark.SparkConf;
 
 /**
  * Prepares SparkContexts that are made after a role.
@@ -87,6 +88,24 @@ final class FutureContexts implements Effect {
     if (plugins != null && now != null && !now.equals(plugins.before)) {
       System.setProperty(PluginSetting.KEY, PluginSetting.without(now));
     }
+  }
+
+  /** Takes what a context copied from our properties out of what its executors start with. */
+  static void withdraw(SparkConf conf) {
+    LiveStore.findApplied()
+        .list(PREFIX)
+        .forEach(
+            (key, written) -> {
+              String name = property(key);
+              if (!name.startsWith(HADOOP) || !written.last.equals(conf.get(name, null))) {
+                return;
+              }
+              if (written.before == null) {
+                conf.remove(name);
+              } else {
+                conf.set(name, written.before);
+              }
+            });
   }
 
   /** Finds the property behind a key; null when we have not written it. */

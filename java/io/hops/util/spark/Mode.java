@@ -12,6 +12,7 @@ import java.io.IOException;
 import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.WeakHashMap;
 import java.util.logging.Logger;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.SparkContext;
@@ -27,6 +28,10 @@ final class Mode {
   static final String STATIC = "static";
 
   private static final String REQUIRED = "hops.credentials.require-live is set, and ";
+
+  /** What {@link #showClasses} found. */
+  private static final Map<Configuration, ClassLoader> LOADERS = new WeakHashMap<>();
+
   private static final Logger LOG = Logger.getLogger("io.hops.util");
 
   private final String provider;
@@ -39,16 +44,16 @@ final class Mode {
     this.whyStatic = whyStatic;
   }
 
-  /** Chooses the mode that this context allows. */
-  static Mode choose(SparkContext context, Configuration configuration)
+  /** Chooses the mode that this context allows for the roles of these buckets. */
+  static Mode choose(SparkContext context, Configuration configuration, Collection<String> buckets)
       throws CloudCredentialException {
     JvmSettings settings = JvmSettings.read();
     // Comes first, so that a mistyped switch is refused even where it makes no difference.
     boolean hasStaticKeys = Native.loaded().hasStaticKeys(settings) && ActiveContext.findSharedServer() == null;
     boolean requiresLive = Native.loaded().requiresLive(settings);
-    String binding = Overrides.findBinding(configuration, LiveRole.APPLICATION);
+    String binding = Overrides.explainBinding(configuration, buckets);
     if (requiresLive && binding != null) {
-      throw new CloudCredentialException(REQUIRED + Overrides.explainBinding(binding));
+      throw new CloudCredentialException(REQUIRED + binding);
     }
     String whyStatic;
     try {
@@ -94,6 +99,9 @@ final class Mode {
     }
     for (ClassLoader loader = Mode.class.getClassLoader(); loader != null; loader = loader.getParent()) {
       if (loader == configuration.getClassLoader()) {
+        synchronized (LOADERS) {
+          LOADERS.put(configuration, loader);
+        }
         configuration.setClassLoader(Mode.class.getClassLoader());
         return;
       }
@@ -101,6 +109,17 @@ final class Mode {
     throw new CloudCredentialException(
         "the class loader of the Hadoop configuration does not find the classes of hops-credentials; put its jar beside Spark, on"
             + " spark.driver.extraClassPath, or make the SparkContext after the jar was added");
+  }
+
+  /** Gives a configuration back the class loader that it had before a role. */
+  static void hideClasses(Configuration configuration) {
+    ClassLoader before;
+    synchronized (LOADERS) {
+      before = LOADERS.remove(configuration);
+    }
+    if (before != null && configuration.getClassLoader() == Mode.class.getClassLoader()) {
+      configuration.setClassLoader(before);
+    }
   }
 
   /** Makes the live mode with this provider and without static keys. */
@@ -157,7 +176,8 @@ final class Mode {
 
   /**
    * Lists the keys of these roles in the order in which they must be written. Others copy the configuration meanwhile, and each
-   * beginning of this order is Hadoop's own S3A without a generation, which we can tell from the user's choice; or it is ours.
+   * beginning of this order is Hadoop's own S3A without a role, which we can tell from the user's choice; or it is ours. So a
+   * provider comes before its role: beside the generation of another role, a role without our provider would be such a choice.
    *
    * @param schemes the schemes that S3A reads
    * @param set the roles in use
@@ -167,11 +187,11 @@ final class Mode {
     Map<String, String> keys = new LinkedHashMap<>();
     for (String bucket : buckets) {
       LiveRole role = set.findOwn(bucket);
+      keys.put(Keys.forBucket(bucket, Keys.PROVIDER), isLive() ? provider : Keys.TEMPORARY_PROVIDER);
       keys.put(Keys.forBucket(bucket, Keys.ROLE), role.roleArn());
       if (!isLive() || bucket.equals(LiveRole.APPLICATION) && hasStaticKeys) {
         putStaticKeys(keys, bucket, role.credentials());
       }
-      keys.put(Keys.forBucket(bucket, Keys.PROVIDER), isLive() ? provider : Keys.TEMPORARY_PROVIDER);
     }
     if (isLive()) {
       keys.put(Keys.GENERATION, Long.toString(set.generation()));

@@ -5,6 +5,8 @@ import io.hops.util.s3a.Bridge;
 import io.hops.util.s3a.Keys;
 import java.lang.reflect.InvocationTargetException;
 import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -23,12 +25,9 @@ final class Overrides {
    */
   static List<String> list(Configuration configuration, Set<String> roles) {
     List<String> found = new ArrayList<>();
-    for (String bucket : roles) {
-      String binding = findBinding(configuration, bucket);
-      if (binding != null) {
-        found.add(explainBinding(binding));
-        break;
-      }
+    String binding = explainBinding(configuration, roles);
+    if (binding != null) {
+      found.add(binding);
     }
     if (roles.contains(LiveRole.APPLICATION)) {
       found.addAll(listBesideApplication(configuration));
@@ -40,6 +39,10 @@ final class Overrides {
     List<String> found = new ArrayList<>();
     Set<String> buckets = new TreeSet<>();
     for (Map.Entry<String, String> entry : new Configuration(configuration)) {
+      String bound = Keys.findBucket(entry.getKey(), Keys.DELEGATION_TOKEN_BINDING);
+      if (bound != null && !entry.getValue().trim().isEmpty()) {
+        found.add("bucket " + bound + ": " + explainBinding(configuration, Collections.singleton(bound)));
+      }
       for (String key : new String[] {Keys.PROVIDER, Keys.ACCESS_KEY}) {
         String bucket = Keys.findBucket(entry.getKey(), key);
         if (bucket != null) {
@@ -72,16 +75,28 @@ final class Overrides {
 
   /** Finds the class whose delegation tokens S3A reads a bucket with, whatever role it has; null when there is none. */
   static String findBinding(Configuration configuration, String bucket) {
-    String all = configuration.getTrimmed(Keys.DELEGATION_TOKEN_BINDING, "");
-    String binding = configuration.getTrimmed(Keys.forBucket(bucket, Keys.DELEGATION_TOKEN_BINDING), all);
+    String binding = configuration.getTrimmed(findBindingKey(configuration, bucket), "");
     return binding.isEmpty() ? null : binding;
   }
 
-  static String explainBinding(String binding) {
-    return "S3A reads with the delegation tokens of "
-        + binding
-        + " and never asks for the credentials of a role; remove "
-        + Keys.DELEGATION_TOKEN_BINDING;
+  /** Names the key that counts for a bucket. An empty value of its own takes the bucket out of what holds for all. */
+  private static String findBindingKey(Configuration configuration, String bucket) {
+    String own = Keys.forBucket(bucket, Keys.DELEGATION_TOKEN_BINDING);
+    return configuration.get(own) == null ? Keys.DELEGATION_TOKEN_BINDING : own;
+  }
+
+  /** Says why S3A would not ask for the role of one of these buckets; null when it asks for that of each. */
+  static String explainBinding(Configuration configuration, Collection<String> buckets) {
+    for (String bucket : buckets) {
+      String binding = findBinding(configuration, bucket);
+      if (binding != null) {
+        return "S3A reads with the delegation tokens of "
+            + binding
+            + " and never asks for the credentials of a role; remove "
+            + findBindingKey(configuration, bucket);
+      }
+    }
+    return null;
   }
 
   /** Finds the provider that the user chose for this bucket alone; null when there is none, or it is ours. */

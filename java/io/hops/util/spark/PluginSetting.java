@@ -37,8 +37,8 @@ final class PluginSetting {
   }
 
   /**
-   * Returns true if every later context of this JVM finds the plugin: beside Spark, or in the class loader of spark-submit. A context
-   * that does not find it would not start.
+   * Returns true if every later context of this JVM finds the plugin: beside Spark, or in the class loader of spark-submit. A
+   * context that does not find it would not start.
    */
   static boolean isVisible() {
     ClassLoader own = Thread.currentThread().getContextClassLoader();
@@ -58,7 +58,8 @@ final class PluginSetting {
 
   /**
    * Makes sure that the executors of a context which is starting get our jar before they look for the plugin, because an executor
-   * does not start without it. Where that is not possible, takes the plugin out for executors.
+   * does not start without it. Where that is not possible, takes the plugin out for executors. Where they fetch files from a
+   * bucket before the jar, leaves them Hadoop's own file system for that; the plugin replaces it before the first task.
    */
   static void reachExecutors(SparkContext context) {
     if (context.isLocal()) {
@@ -70,6 +71,9 @@ final class PluginSetting {
       List<String> first = split(conf.get(FIRST_JARS, ""));
       if (url == null && !ProductJar.isOnClassPath(context)) {
         throw new CloudCredentialException("the classes of hops-credentials do not come from a jar; use the jar as published");
+      }
+      if (url != null && !Fetches.paths(context).isEmpty()) {
+        FutureContexts.withdraw(conf);
       }
       if (url != null && !first.contains(url)) {
         first.add(url);

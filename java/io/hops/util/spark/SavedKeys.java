@@ -2,8 +2,14 @@ package io.hops.util.spark;
 
 import io.hops.util.internal.Applied;
 import io.hops.util.internal.Applied.WrittenKey;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.BiConsumer;
 import java.util.function.UnaryOperator;
 
@@ -62,21 +68,31 @@ final class SavedKeys {
     return applied.withKeys(written);
   }
 
-  /** Puts back what {@link #write} found. */
+  /**
+   * Puts back what {@link #write} found, the last first: whoever copies the place meanwhile finds what stood there while we
+   * wrote.
+   */
   void undo() {
-    found.forEach(put);
+    List<String> names = new ArrayList<>(found.keySet());
+    Collections.reverse(names);
+    names.forEach(name -> put.accept(name, found.get(name)));
     found.clear();
   }
 
-  /** Restores what stood there before the first role, where the value is still ours. */
-  void release(Applied applied) {
-    applied
-        .list(prefix)
-        .forEach(
-            (name, key) -> {
-              if (key.last.equals(get.apply(name))) {
-                put.accept(name, key.before);
-              }
-            });
+  /**
+   * Restores what stood there before the first role, where the value is still ours.
+   *
+   * @param first the names of keys to restore before all others
+   */
+  void release(Applied applied, String... first) {
+    Map<String, WrittenKey> keys = applied.list(prefix);
+    Set<String> names = new LinkedHashSet<>(Arrays.asList(first));
+    names.retainAll(keys.keySet());
+    names.addAll(keys.keySet());
+    for (String name : names) {
+      if (keys.get(name).last.equals(get.apply(name))) {
+        put.accept(name, keys.get(name).before);
+      }
+    }
   }
 }

@@ -1,7 +1,10 @@
 package io.hops.util.spark;
 
 import io.hops.util.s3a.Keys;
+import io.hops.util.s3a.OpenFileSystems;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
@@ -11,10 +14,9 @@ import org.apache.hadoop.fs.s3a.S3AFileSystem;
 
 /**
  * The schemes that a configuration gives to S3A: {@code s3a}, and often {@code s3}, as the locations of Hive and Glue tables have
- * it. The class behind a scheme decides, not its name.
+ * it. The class behind a scheme decides, not its name. Works without S3A on the class path too.
  */
 final class Schemes {
-  static final String STOCK_FILE_SYSTEM = "org.apache.hadoop.fs.s3a.S3AFileSystem";
   static final String HOPS_FILE_SYSTEM = "io.hops.util.s3a.HopsS3AFileSystem";
 
   private static final String STOCK_ABSTRACT_FILE_SYSTEM = "org.apache.hadoop.fs.s3a.S3A";
@@ -28,7 +30,7 @@ final class Schemes {
 
   private Schemes(Configuration configuration) {
     this.configuration = configuration;
-    fileSystems.put(Keys.FILE_SYSTEM, STOCK_FILE_SYSTEM);
+    fileSystems.put(Keys.FILE_SYSTEM, OpenFileSystems.STOCK);
     abstractFileSystems.put(Keys.ABSTRACT_FILE_SYSTEM, STOCK_ABSTRACT_FILE_SYSTEM);
     for (Map.Entry<String, String> entry : configuration) {
       String value = entry.getValue().trim();
@@ -56,7 +58,7 @@ final class Schemes {
         });
     fileSystems.forEach(
         (key, value) -> {
-          if (value.equals(STOCK_FILE_SYSTEM) || value.equals(HOPS_FILE_SYSTEM)) {
+          if (value.equals(OpenFileSystems.STOCK) || value.equals(HOPS_FILE_SYSTEM)) {
             keys.put(key, HOPS_FILE_SYSTEM);
           }
         });
@@ -73,16 +75,28 @@ final class Schemes {
     return null;
   }
 
+  /** Lists the schemes that S3A reads, or a class derived from it. */
+  List<String> list() {
+    List<String> found = new ArrayList<>();
+    for (String key : fileSystems.keySet()) {
+      Matcher scheme = FILE_SYSTEM.matcher(key);
+      if (scheme.matches() && areReadByS3a(scheme.group(1))) {
+        found.add(scheme.group(1));
+      }
+    }
+    return found;
+  }
+
   /** Returns true if S3A reads paths of this scheme. */
   boolean areReadByS3a(String scheme) {
     String key = "fs." + scheme + ".impl";
     String value = fileSystems.get(key);
-    return STOCK_FILE_SYSTEM.equals(value) || HOPS_FILE_SYSTEM.equals(value) || value != null && isCustom(key);
+    return OpenFileSystems.STOCK.equals(value) || HOPS_FILE_SYSTEM.equals(value) || value != null && isCustom(key);
   }
 
   private boolean isCustom(String key) {
     String value = fileSystems.get(key);
-    if (value.equals(STOCK_FILE_SYSTEM) || value.equals(HOPS_FILE_SYSTEM)) {
+    if (value.equals(OpenFileSystems.STOCK) || value.equals(HOPS_FILE_SYSTEM)) {
       return false;
     }
     Matcher scheme = FILE_SYSTEM.matcher(key);

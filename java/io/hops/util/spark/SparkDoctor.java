@@ -45,7 +45,7 @@ final class SparkDoctor {
       findings.problem("token channel", Mode.explainMissingChannel(context));
     }
     examineFileSystem(context, configuration, findings);
-    examineFetches(context, configuration, findings);
+    examineFetches(context, findings);
     for (String shown : Redaction.listShown(context.getConf())) {
       findings.problem("redaction", shown);
     }
@@ -77,20 +77,15 @@ final class SparkDoctor {
   }
 
   /** Names what a new executor fetches from a bucket before any code of ours runs there. */
-  private static void examineFetches(SparkContext context, Configuration configuration, Findings findings) {
+  private static void examineFetches(SparkContext context, Findings findings) {
     if (!HopsSparkPlugin.isMissing(context)) {
       return;
     }
-    for (String kind : new String[] {"listJars", "listFiles", "listArchives"}) {
-      for (String path : ProductJar.list(context, kind)) {
-        String scheme = path.replaceFirst(":.*", "");
-        if (scheme.equals("s3a") || configuration.get("fs." + scheme + ".impl", "").contains("S3AFileSystem")) {
-          findings.problem(
-              "fetched files",
-              "a new executor fetches " + path + " before it has the role, and a job there can be ahead of the role; set"
-                  + " spark.plugins=" + HopsSparkPlugin.class.getName());
-        }
-      }
+    for (String path : Fetches.paths(context)) {
+      findings.problem(
+          "fetched files",
+          "a new executor fetches " + path + " before it has the role, and a job there can be ahead of the role; set"
+              + " spark.plugins=" + HopsSparkPlugin.class.getName());
     }
   }
 }

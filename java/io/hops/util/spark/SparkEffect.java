@@ -87,21 +87,28 @@ final class SparkEffect implements Effect {
     appliedBefore = store.applied();
     boolean isReached = appliedBefore.hasReached(mark(context));
     Set<String> assigned = isReached ? buckets : store.current().buckets();
-    Mode mode = Mode.choose(context, configuration);
+    Mode mode = Mode.choose(context, configuration, assigned);
     refuseSwitch(store, mode, assigned);
 
-    int[] jobsInFlight = InFlightJobs.ids(context);
-    Set<String> executors =
-        context.isLocal() || !mode.isLive() ? Collections.emptySet() : Eviction.executors(context);
     Set<String> foreign = findForeign(mode, assigned);
+    ExecutorMatch match = mode.isLive() && HopsSparkPlugin.isMissing(context) ? ExecutorMatch.of(context) : null;
     applying = mark(context);
     try {
+      if (match != null && !foreign.isEmpty() && !ExecutorMatch.isNeedless(context)) {
+        isAsked = true;
+        match.hold();
+      }
       Applied applied =
           writeKeys(store, mode, assigned, isReached ? appliedBefore : appliedBefore.withoutKeys(PREFIX));
       Overrides.list(configuration, assigned).forEach(LOG::warning);
+      store.keepEarlierProviders(providersBefore(applied));
       deliver();
       if (mode.isLive()) {
-        reopenBuckets(store.current().buckets(), foreign.isEmpty() ? Collections.emptySet() : executors, jobsInFlight);
+        boolean wasForeign = OpenFileSystems.match(store.current().buckets());
+        if (isAsked || match != null && wasForeign && !foreign.isEmpty()) {
+          isAsked = true;
+          askExecutors(match);
+        }
       } else {
         mode.warn(store.current().findOwn(assigned.iterator().next()));
       }
@@ -144,6 +151,21 @@ final class SparkEffect implements Effect {
     return keys.write(applied, values, key -> valueWithoutUs(applied, key));
   }
 
+  /** Lists the providers that the configuration named before the first role, for all buckets or for one. */
+  private static Set<String> providersBefore(Applied applied) {
+    Set<String> providers = new TreeSet<>();
+    applied
+        .list(PREFIX)
+        .forEach(
+            (name, key) -> {
+              boolean isProvider = name.equals(Keys.PROVIDER) || Keys.findBucket(name, Keys.PROVIDER) != null;
+              if (isProvider && key.before != null) {
+                providers.add(key.before.trim());
+              }
+            });
+    return providers;
+  }
+
   /** Sends our classes and the live set to the executors, also where S3A takes nothing from us: other readers do. */
   private void deliver() throws CloudCredentialException {
     if (hasExecutors()) {
@@ -158,18 +180,24 @@ final class SparkEffect implements Effect {
     return !context.isLocal() && Delivery.hasChannel(context);
   }
 
-  /** Makes every JVM open the buckets again that are open under another identity. */
-  private void reopenBuckets(Set<String> buckets, Set<String> executors, int[] jobsInFlight) throws CloudCredentialException {
-    boolean wasForeign = OpenFileSystems.match(buckets);
-    if (HopsSparkPlugin.isMissing(context)) {
-      ExecutorMatch match = ExecutorMatch.of(context);
-      if (!executors.isEmpty() && (wasForeign || !Eviction.isNeedless(context))) {
-        isAsked = true;
-        Eviction.evictSoonOn(context, executors, buckets);
-        match.add(executors);
+  /**
+   * Makes the executors open the buckets again that are open under another identity. Waits for those that have room for a task.
+   */
+  private static void askExecutors(ExecutorMatch match) throws CloudCredentialException {
+    match.repeat();
+    try {
+      Set<String> missing = match.await();
+      if (!missing.isEmpty()) {
+        LOG.info(
+            "executors "
+                + String.join(", ", missing)
+                + " have no room for a task; until they have, jobs open their buckets anew");
       }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new CloudCredentialException(
+          "interrupted while the executors were told to open their buckets again", e, 0);
     }
-    InFlightJobs.watch(context, jobsInFlight);
   }
 
   @Override
@@ -193,10 +221,13 @@ final class SparkEffect implements Effect {
     keys.undo();
     if (appliedBefore != null) {
       store.replace(appliedBefore);
+      if (!appliedBefore.hasReached(mark(context))) {
+        Mode.hideClasses(configuration);
+      }
       pushAgain(store);
       OpenFileSystems.match(store.current().buckets());
       if (isAsked) {
-        ExecutorMatch.of(context).repeat(false);
+        ExecutorMatch.of(context).repeat();
       }
     }
   }
@@ -204,10 +235,25 @@ final class SparkEffect implements Effect {
   @Override
   public void release(LiveStore store) {
     pushAgain(store);
-    keys.release(store.applied());
+    // Without it no copy that is made meanwhile can be taken for the user's choice beside a role.
+    keys.release(store.applied(), Keys.GENERATION);
+    Mode.hideClasses(configuration);
     OpenFileSystems.match(Collections.emptySet());
     if (Mode.LIVE.equals(findMode(context)) && HopsSparkPlugin.isMissing(context)) {
-      ExecutorMatch.of(context).repeat(true);
+      askToForget();
+    }
+  }
+
+  private void askToForget() {
+    ExecutorMatch match = ExecutorMatch.of(context);
+    if (ExecutorMatch.isNeedless(context)) {
+      return;
+    }
+    match.repeat();
+    try {
+      match.await();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     }
   }
 

@@ -106,13 +106,8 @@ public final class SparkHost implements Host {
   @Override
   public boolean readsScheme(String scheme) {
     SparkContext context = ActiveContext.get();
-    try {
-      // The second is what this JVM was started with, on an executor too.
-      return Schemes.of(context == null ? SparkHadoopUtil.get().conf() : context.hadoopConfiguration()).areReadByS3a(scheme);
-    } catch (LinkageError e) {
-      // Without S3A on the class path.
-      return scheme.equals("s3a");
-    }
+    // The second is what this JVM was started with, on an executor too.
+    return Schemes.of(context == null ? SparkHadoopUtil.get().conf() : context.hadoopConfiguration()).areReadByS3a(scheme);
   }
 
   @Override
