@@ -195,3 +195,43 @@ def test_in_direct_mode_a_jvm_that_starts_under_a_role_has_the_base_identity(
         "afterwards": "environment with Spark",
     }
     assert keys.secret_access_key not in done.stdout + done.stderr
+
+
+def test_a_jvm_of_a_role_that_was_released_before_it_took_it_over_has_the_base_identity(site: Deployment, tmp_path: Path) -> None:
+    user = "of-released-jvm"
+    keys = site.cloud.aws.user(user, assumes(role_arn(user)))
+    role = site.cloud.aws.role(user, trusts(f"arn:aws:iam::{ACCOUNT}:user/{user}"), reads("resource"))
+    config = tmp_path / "config"
+    config.write_text(f"[profile base]\naws_access_key_id = {keys.access_key_id}\naws_secret_access_key = {keys.secret_access_key}\n")
+    base = {"AWS_CONFIG_FILE": str(config), "AWS_PROFILE": "base", "AWS_REGION": REGION, "AWS_ENDPOINT_URL_STS": site.sts.endpoint}
+    done = Spark(SPARK_4_3, 17, site.s3.endpoint, tmp_path, "local[1]", Place.WHEEL).python(
+        written(
+            tmp_path,
+            """
+            from pyspark import SparkContext
+
+            def places(name):
+                return [SparkContext._jvm.java.lang.System.getenv(name), os.environ.get(name)]
+
+            assume_role(refresh=True)
+            SparkContext._ensure_initialized()
+            # The role that the JVM started under is not the last one either.
+            assume_role()
+            release()
+            report("before", places("AWS_PROFILE"))
+            context = SparkContext()
+            report("mode", outcome(lambda: assume_role().mode))
+            release()
+            report("released", places("AWS_PROFILE") + places("AWS_CONTAINER_CREDENTIALS_FULL_URI"))
+            """,
+        ),
+        {**base, "HOPS_CLOUD_ROLES": role},
+        VENV / "bin" / "python",
+    )
+
+    assert reported(done) == {
+        "before": [None, "base"],
+        "mode": "environment with Spark",
+        "released": ["base", "base", None, None],
+    }
+    assert keys.secret_access_key not in done.stdout + done.stderr

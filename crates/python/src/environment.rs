@@ -5,7 +5,7 @@
 
 use std::sync::{Mutex, MutexGuard};
 
-use hops_credentials_core::base_identity::Environment;
+use hops_credentials_core::base_identity::{Environment, ISSUED};
 use hops_credentials_core::blocking::block_on;
 use hops_credentials_core::variables::{self, Change, Effects, Written};
 use pyo3::prelude::*;
@@ -14,6 +14,10 @@ use super::{Values, exception, new_credentials};
 
 static WRITTEN: Mutex<Vec<Written>> = Mutex::new(Vec::new());
 
+/// The names of the last record by which readers found credentials, and of the last by which they found an endpoint, in the
+/// order of writing. A JVM that started meanwhile holds what has been given back here.
+static NAMES: Mutex<[Vec<&str>; 2]> = Mutex::new([Vec::new(), Vec::new()]);
+
 /// The variables that decide the base identity: those of now, without what we wrote.
 pub(super) fn base() -> Environment {
     Environment::now(&written())
@@ -21,6 +25,12 @@ pub(super) fn base() -> Environment {
 
 fn written() -> MutexGuard<'static, Vec<Written>> {
     WRITTEN.lock().expect("no holder panics")
+}
+
+/// Calls `use_names` with the names of the last record that made a mark like this one.
+fn with_names<T>(mark: &str, use_names: impl FnOnce(&mut Vec<&'static str>) -> T) -> T {
+    let is_url = mark.rsplit(',').next().is_some_and(|newest| newest.contains("://"));
+    use_names(&mut NAMES.lock().expect("no holder panics")[usize::from(is_url)])
 }
 
 fn get(name: &str) -> Option<String> {
@@ -56,6 +66,10 @@ impl Plan {
 
     /// Notes that the writes have been made.
     fn keep(&self) {
+        let mark = self.plan.written.iter().find(|one| one.name == ISSUED).and_then(|one| one.ours.as_ref());
+        if let Some(mark) = mark {
+            with_names(mark, |names| *names = self.plan.written.iter().map(|one| one.name).collect());
+        }
         self.plan.written.clone_into(&mut written());
     }
 }
@@ -94,8 +108,13 @@ pub(super) fn plan_release() -> Plan {
     Plan { plan: variables::Plan { writes, undo, written: Vec::new() }, warnings: Vec::new() }
 }
 
-/// Returns what each variable that we wrote held before.
+/// Returns what each variable holds without us that we wrote for a role with this mark: before us, or since it was given back.
 #[pyfunction]
-pub(super) fn values_before() -> Vec<(&'static str, Option<String>)> {
-    written().iter().map(|one| (one.name, one.before.as_ref().map(|value| value.to_string()))).collect()
+pub(super) fn values_without_us(mark: &str) -> Vec<(&'static str, Option<String>)> {
+    let written = written();
+    let value = |name| match written.iter().find(|one| one.name == name) {
+        Some(one) => one.before.as_ref().map(|value| value.to_string()),
+        None => get(name),
+    };
+    with_names(mark, |names| names.iter().map(|name| (*name, value(name))).collect())
 }

@@ -38,7 +38,7 @@ mod _native {
     #[pymodule_export]
     use super::endpoint::Endpoint;
     #[pymodule_export]
-    use super::environment::{Plan, plan_credentials, plan_release, plan_renewal, values_before};
+    use super::environment::{Plan, plan_credentials, plan_release, plan_renewal, values_without_us};
     #[pymodule_export]
     use super::{
         Call, assume_role, command_line, due, examine, explain, left, refresh_after, retry_after, role_mapping,

@@ -176,8 +176,11 @@ def plan_renewal(credentials: Values) -> Plan | None:
 def plan_release() -> Plan:
     """Plans that variables hold what they held before us, where they still hold what we wrote."""
 
-def values_before() -> list[Change]:
-    """Returns what each variable that is written held before us. Holds secrets."""
+def values_without_us(mark: str) -> list[Change]:
+    """Returns what each variable that we wrote for a role with this mark holds without us: before us, or since it was given back.
+
+    Holds secrets.
+    """
 
 def examine() -> Call:
     """Checks everything that can keep this process from its role, and changes nothing.

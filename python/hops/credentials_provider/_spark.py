@@ -93,9 +93,10 @@ class JvmSource(Source):
         self.release()
 
     def _hand_over_base(self, gateway: Any) -> None:
-        """Tells a JVM that this process started under a role what its environment was before."""
-        if self._jvm.java.lang.System.getenv(_ISSUED) is not None:
-            gateway.inherit(self._texts([text for change in _native.values_before() for text in change]))
+        """Tells a JVM that this process started under a role, in use or released since, what its environment is without it."""
+        mark = self._jvm.java.lang.System.getenv(_ISSUED)
+        if mark is not None:
+            gateway.inherit(self._texts([text for change in _native.values_without_us(mark) for text in change]))
 
     def _texts(self, texts: Sequence[str | None]) -> Any:
         array = context()._gateway.new_array(self._jvm.java.lang.String, len(texts))
