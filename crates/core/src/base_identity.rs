@@ -42,7 +42,7 @@ pub use self::process::ITS_OWN_BASE;
 pub(crate) use self::profile::{Profiles, boto_file_with_credentials, default_profile_with_credentials, profile_files};
 pub use self::provider::BaseProvider;
 use crate::error::Error;
-use crate::network::CONNECT_TIMEOUT;
+use crate::network::{CONNECT_TIMEOUT, Network};
 use crate::renewal::{self, Clocks};
 
 /// The base identity as STS sees it.
@@ -86,18 +86,25 @@ const UNDATED_FRESH_FOR: Duration = Duration::from_secs(15 * 60);
 const EXPIRATION_LEAD: Duration = Duration::from_secs(60);
 
 impl BaseCredentials {
-    /// Looks for the base identity, and for the region of STS.
+    /// Looks for the base identity, and for the region of STS. Where a profile names authorities to trust, a client that
+    /// `network` makes takes the place of `http`.
     ///
     /// # Errors
-    /// [`Error::NotConfigured`] when there is no base identity or no region, or when a configured one is unusable;
+    /// [`Error::NotConfigured`] when there is no base identity or no region, or when a configured one is unusable, or the
+    /// profile's authorities are;
     /// [`Error::Unavailable`], [`Error::Refused`] or [`Error::BadAnswer`] when the service that holds it fails.
     pub async fn find(
         environment: &Environment,
+        network: &Network,
         http: &SharedHttpClient,
         direct: &SharedHttpClient,
     ) -> Result<Self, Error> {
         environment.check_complete()?;
         let profiles = Profiles::read(environment).await?;
+        let http = match profiles.ca_bundle(environment) {
+            Some(bundle) => &network.aws_client(Some(bundle))?,
+            None => http,
+        };
         let metadata = Metadata::new(environment, &profiles, direct)?;
         let region = match environment.get_first(&REGION).or_else(|| profiles.get("region")) {
             Some(region) => Some(region::parse(region)?.to_owned()),

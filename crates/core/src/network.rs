@@ -15,7 +15,7 @@ use std::time::Duration;
 use aws_sdk_sts::config::SharedHttpClient;
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, NoProxy, Proxy, Url};
-use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
 
 pub(crate) use self::authorities::NO_AUTHORITY;
 use self::authorities::{file_label, parse_authorities, read_authorities, tls_config};
@@ -25,6 +25,7 @@ use crate::settings::{
     JVM_HTTP_PROXY_USER, JVM_HTTPS_PROXY_HOST, JVM_HTTPS_PROXY_PASSWORD, JVM_HTTPS_PROXY_PORT, JVM_HTTPS_PROXY_USER,
     JVM_NON_PROXY_HOSTS, JVM_TRUSTSTORE, NO_PROXY, Setting, Settings, TRUSTSTORE, TRUSTSTORE_PEM,
 };
+use crate::text::quoted;
 
 /// The time that opening a connection may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -74,12 +75,18 @@ impl Network {
         &self.warnings
     }
 
-    /// Makes a client for AWS. It also trusts the authorities of `AWS_CA_BUNDLE`.
+    /// Makes a client for AWS. It also trusts the authorities of `AWS_CA_BUNDLE`, and of the file that a profile names
+    /// (its path, and the name of the profile).
     ///
     /// # Errors
     /// [`Error::NotConfigured`] when a file cannot be read or holds no certificate.
-    pub fn aws_client(&self) -> Result<SharedHttpClient, Error> {
-        let client = self.client()?.tls_backend_preconfigured(self.tls_config(None, &AWS_CA_BUNDLE)?);
+    pub fn aws_client(&self, of_profile: Option<(&str, &str)>) -> Result<SharedHttpClient, Error> {
+        let mut authorities = self.authorities(None, &AWS_CA_BUNDLE)?;
+        if let Some((path, profile)) = of_profile {
+            let place = format!("ca_bundle of the profile {}", quoted(profile));
+            authorities.extend(read_authorities(path, place)?);
+        }
+        let client = self.client()?.tls_backend_preconfigured(tls_config(authorities));
         Ok(aws::to_sdk_client(client.build().map_err(client_error)?))
     }
 
@@ -101,7 +108,8 @@ impl Network {
         let client = if self.is_insecure() {
             self.client()?.tls_danger_accept_invalid_certs(true)
         } else {
-            self.client()?.tls_backend_preconfigured(self.tls_config(from_truststore, &TRUSTSTORE_PEM)?)
+            let authorities = self.authorities(from_truststore, &TRUSTSTORE_PEM)?;
+            self.client()?.tls_backend_preconfigured(tls_config(authorities))
         };
         client.build().map_err(client_error)
     }
@@ -132,16 +140,22 @@ impl Network {
         })
     }
 
-    /// Trusts the authorities of the system, of the JVM's truststore, of `handed_over` (PEM, and the setting it comes
-    /// from), and of the file that `setting` names.
-    fn tls_config(&self, handed_over: Option<(&str, &Setting)>, setting: &Setting) -> Result<ClientConfig, Error> {
+    /// The authorities of the JVM's truststore, of `handed_over` (PEM, and the setting it comes from), and of the file
+    /// that `setting` names.
+    fn authorities(
+        &self,
+        handed_over: Option<(&str, &Setting)>,
+        setting: &Setting,
+    ) -> Result<Vec<CertificateDer<'static>>, Error> {
         let from_jvm = self.settings.jvm_pem().map(|pem| (pem, &JVM_TRUSTSTORE));
         let mut found = Vec::new();
         for (pem, from) in from_jvm.into_iter().chain(handed_over) {
             found.extend(parse_authorities(pem, &file_label(&self.settings, from))?);
         }
-        found.extend(read_authorities(&self.settings, setting)?);
-        Ok(tls_config(found))
+        if let Some(path) = self.settings.get(setting) {
+            found.extend(read_authorities(path, setting)?);
+        }
+        Ok(found)
     }
 }
 

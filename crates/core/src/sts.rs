@@ -40,6 +40,7 @@ use crate::settings::Settings;
 #[derive(Clone)]
 pub struct Sts {
     environment: Environment,
+    network: Network,
     http: SharedHttpClient,
     /// The client for the instance metadata service, which no proxy reaches.
     direct: SharedHttpClient,
@@ -65,9 +66,11 @@ impl Sts {
     /// # Errors
     /// [`Error::NotConfigured`] when a proxy or a file of certificates cannot be used.
     pub fn new(settings: &Settings, environment: &Environment) -> Result<Self, Error> {
+        let network = Network::from_settings(settings)?;
         Ok(Self {
             environment: environment.clone(),
-            http: Network::from_settings(settings)?.aws_client()?,
+            http: network.aws_client(None)?,
+            network,
             direct: Network::metadata_client()?,
             base: Arc::default(),
             timeout: CALL_TIMEOUT,
@@ -176,13 +179,11 @@ impl Sts {
         if let Some(base) = cached.as_ref().filter(|base| base.is_fresh(now)) {
             return Ok((base.clone(), None));
         }
-        let found =
-            match tokio::time::timeout_at(deadline, BaseCredentials::find(&self.environment, &self.http, &self.direct))
-                .await
-            {
-                Ok(found) => found.map(Arc::new),
-                Err(_) => Err(base_identity::timed_out(&self.environment)),
-            };
+        let search = BaseCredentials::find(&self.environment, &self.network, &self.http, &self.direct);
+        let found = match tokio::time::timeout_at(deadline, search).await {
+            Ok(found) => found.map(Arc::new),
+            Err(_) => Err(base_identity::timed_out(&self.environment)),
+        };
         match (found, cached.as_ref()) {
             (Ok(found), _) => {
                 *cached = Some(found.clone());

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::environment::{Environment, HOME, PROFILE};
 use crate::error::Error;
+use crate::settings::AWS_CA_BUNDLE;
 use crate::text::quoted;
 
 /// The properties by which a profile gets credentials. Any of these in `[default]` gives readers an identity.
@@ -84,6 +85,14 @@ impl Profiles {
     /// A property of the active profile.
     pub fn get(&self, property: &str) -> Option<&str> {
         self.set.get(property)
+    }
+
+    /// The file of authorities that the active profile trusts, and the name of the profile. `AWS_CA_BUNDLE` wins.
+    ///
+    /// Source: AWS SDKs and tools reference guide, "General configuration".
+    pub fn ca_bundle(&self, environment: &Environment) -> Option<(&str, &str)> {
+        let path = self.get("ca_bundle").filter(|path| !path.trim().is_empty())?;
+        environment.get_first(AWS_CA_BUNDLE.variable_names()).is_none().then_some((path, self.name.as_str()))
     }
 
     /// The services that the section `services` of the active profile names, with their endpoints.

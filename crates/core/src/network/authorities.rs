@@ -3,8 +3,8 @@
 //! A named file is read at once, and every certificate in it parsed, so that an error names it. The system's are read
 //! when the first certificate has to be checked: a slim image may have none, and a server without TLS needs none.
 
-use std::fs;
 use std::sync::{Arc, OnceLock};
+use std::{fmt, fs};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
@@ -90,14 +90,14 @@ pub(super) fn file_label(settings: &Settings, setting: &Setting) -> String {
     format!("{} ({setting})", settings.get(setting).unwrap_or("the truststore").trim())
 }
 
-/// Reads the certificates of the file that a setting names.
+/// Reads the certificates of a file. `place` is what names it.
 ///
 /// # Errors
 /// [`Error::NotConfigured`] when it cannot be read, or holds no certificate.
-pub(super) fn read_authorities(settings: &Settings, setting: &Setting) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let Some(path) = settings.get(setting) else { return Ok(Vec::new()) };
-    let label = file_label(settings, setting);
-    match fs::read(path.trim()) {
+pub(super) fn read_authorities(path: &str, place: impl fmt::Display) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let path = path.trim();
+    let label = format!("{path} ({place})");
+    match fs::read(path) {
         Ok(bytes) => parse_authorities(&String::from_utf8_lossy(&bytes), &label),
         Err(error) => Err(truststore_error(format!("{label} cannot be read: {error}"), Some(Box::new(error)))),
     }

@@ -240,7 +240,7 @@ fn the_message_for_an_unreadable_truststore_has_the_cause() {
 }
 
 fn aws_client(settings: &Settings) -> Result<(), Error> {
-    Network::from_settings(settings).expect("settings").aws_client().map(drop)
+    Network::from_settings(settings).expect("settings").aws_client(None).map(drop)
 }
 
 #[test]

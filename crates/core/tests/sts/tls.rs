@@ -45,17 +45,22 @@ fn with_tls() -> (String, String) {
     (url, made.cert.pem())
 }
 
-fn keys(url: &str) -> Environment {
-    environment(&[
+fn keys(url: &str, more: &[(&str, &str)]) -> Environment {
+    let keys = [
         ("AWS_ACCESS_KEY_ID", "AKIABASE"),
         ("AWS_SECRET_ACCESS_KEY", "canary-base-secret"),
         ("AWS_REGION", "eu-north-1"),
         ("AWS_ENDPOINT_URL_STS", url),
-    ])
+    ];
+    environment(&[&keys, more].concat())
+}
+
+async fn assume_with(settings: &Settings, environment: &Environment) -> Result<IssuedCredentials, Error> {
+    assume(&Sts::new(settings, environment)?, ROLE, 3600, &Extras::default()).await
 }
 
 async fn trusting(url: &str, settings: Settings) -> Result<IssuedCredentials, Error> {
-    assume(&Sts::new(&settings, &keys(url))?, ROLE, 3600, &Extras::default()).await
+    assume_with(&settings, &keys(url, &[])).await
 }
 
 fn bundle(path: &str) -> Settings {
@@ -92,5 +97,45 @@ async fn a_bundle_without_certificates_is_refused_before_anything_is_sent() {
         let message = message(&error);
         assert!(message.contains("AWS_CA_BUNDLE") && message.contains(&path), "{message}");
         assert_eq!(error.code(), 0);
+    }
+}
+
+/// Writes a configuration with a profile that trusts the authorities of a file. Returns its path.
+fn config_trusting(name: &str, bundle: &str) -> String {
+    file(name, &format!("[profile inside]\nca_bundle = {bundle}\n"))
+}
+
+#[tokio::test]
+async fn the_authorities_of_the_profile_are_trusted_unless_the_environment_names_others() {
+    let ((url, pem), (_, other)) = (with_tls(), with_tls());
+    let (of_profile, others) = (file("of-profile.pem", &pem), file("others.pem", &other));
+    let nothing = Settings::from_environment().with_environment([]);
+    let config = config_trusting("trusting-config", &of_profile);
+    let profile = [("AWS_PROFILE", "inside"), ("AWS_CONFIG_FILE", config.as_str())];
+    assume_with(&nothing, &keys(&url, &profile)).await.expect("the profile names it");
+    let variable = keys(&url, &[profile[0], profile[1], ("AWS_CA_BUNDLE", &others)]);
+    let error = assume_with(&bundle(&others), &variable).await;
+    let message = message(&error.expect_err("the variable wins, as in the AWS SDKs"));
+    assert!(message.contains("invalid peer certificate"), "{message}");
+}
+
+#[tokio::test]
+async fn a_profile_whose_authorities_cannot_be_read_is_refused_before_anything_is_sent() {
+    let empty = file("empty-of-profile.pem", "");
+    for (path, problem) in [
+        ("/nonexistent/ca.pem", "cannot be read: No such file or directory (os error 2)"),
+        (empty.as_str(), "holds no certificate"),
+    ] {
+        let nothing = Settings::from_environment().with_environment([]);
+        let config = config_trusting("unreadable-config", path);
+        let profile = keys("https://127.0.0.1:1", &[("AWS_PROFILE", "inside"), ("AWS_CONFIG_FILE", &config)]);
+        let error = assume_with(&nothing, &profile).await.expect_err(problem);
+        assert_eq!(
+            message(&error),
+            format!(
+                "{path} (ca_bundle of the profile \"inside\") {problem}; it must hold the certificates of the authorities to \
+                 trust; correct the setting or unset it"
+            )
+        );
     }
 }
