@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 
 use super::server::{Server, credentials};
-use super::{READER, Running, directory, output, private, program, text};
+use super::{PROGRAM, READER, Running, as_member, directory, output, private, program, text};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -219,6 +219,21 @@ fn each_caller_gets_what_is_kept_for_that_caller() {
     assert_eq!(key_of("of-ada", "mallory"), "ASIA4");
     std::fs::write(directory.join("of-ada/token.jwt"), "canary.of.eve").expect("a file");
     assert_eq!(key_of("of-ada", "eve"), "ASIA5");
+}
+
+#[test]
+fn what_is_kept_is_not_for_another_network() {
+    let server = Server::issuing(HOUR);
+    let directory = directory("networks");
+    private(&directory.join("run"));
+    assert_eq!(key(&output(process(&server, &directory))), "ASIA1");
+    // A container may share the directory, and its loopback is another one, on which nobody listens.
+    let mut elsewhere = Command::new("/usr/bin/unshare");
+    elsewhere.args(["--map-root-user", "--net", PROGRAM, "process", "--role", READER]);
+    as_member(&mut elsewhere, &server, &directory);
+    elsewhere.env("XDG_RUNTIME_DIR", directory.join("run"));
+    let done = output(elsewhere);
+    assert_eq!((done.status.code(), text(&done.stdout).as_str()), (Some(1), ""), "{}", text(&done.stderr));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::server::{Server, credentials};
-use super::{READER, directory, output, program, text};
+use super::{PROGRAM, READER, directory, output, program, text};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -144,6 +144,24 @@ fn a_home_that_cannot_be_read_is_passed_over() {
         command.env("HOME", home);
         assert!(output(command).status.success(), "{home}");
     }
+}
+
+#[test]
+fn without_a_home_the_settings_lie_in_the_one_of_the_user_database() {
+    let server = Server::issuing(HOUR);
+    let directory = directory("no-home");
+    let settings = format!("REST_ENDPOINT={}\nHOPSWORKS_PROJECT_ID=119\nAPI_KEY=canary.of.file\n", server.endpoint);
+    write_settings(&directory.join("of-database/.config/hops-credentials/settings"), &settings, 0o600);
+    let database = directory.join("passwd");
+    std::fs::write(&database, format!("root:x:0:0::{}/of-database:/bin/sh\n", directory.display())).expect("a file");
+    let mut command = Command::new("/usr/bin/unshare");
+    let script = "/bin/mount --bind \"$0\" /etc/passwd && exec \"$@\"";
+    command.args(["--map-root-user", "--mount", "/bin/sh", "-c", script]).arg(&database);
+    command.args([PROGRAM, "process", "--role", READER]);
+    command.env_clear().current_dir(&directory).env("XDG_CONFIG_HOME", "relative");
+    let done = output(command);
+    assert!(text(&done.stdout).contains("ASIA1"), "{}", text(&done.stderr));
+    assert_eq!(login(&server), "ApiKey canary.of.file");
 }
 
 #[test]
