@@ -195,3 +195,34 @@ def test_a_machine_that_slept_renews_although_its_monotonic_clock_stood_still(tm
 
     woken = {"reader": True, "woken": True, "endpoint": [503, True], "token file": True}
     assert reported(done) == {"environment": True, "provider": True, **woken}
+
+
+def test_a_reader_gets_no_credentials_that_have_ended_by_either_clock(tmp_path: Path) -> None:
+    done = python(
+        tmp_path,
+        SESSION_TOKENS,
+        SERVER,
+        """
+        monotonic, read_time = time.monotonic, time.time
+        passed = {"monotonic": 0.0, "wall": 0.0}
+        time.monotonic = lambda: monotonic() + passed["monotonic"]
+        time.time = lambda: read_time() + passed["wall"]
+        server.lifetime = 3600
+        provide = polars_credential_provider(ROLE)
+
+        def key():
+            return provide()[0]["aws_access_key_id"]
+
+        held = [key(), key()]
+        # The machine slept.
+        passed["wall"] += 3700
+        held += [key(), key()]
+        # The time of day is set back, and an hour passes.
+        passed["wall"] -= 86400
+        passed["monotonic"] += 3700
+        held += [key(), key()]
+        report("sets", [held.index(one) for one in held])
+        """,
+    )
+
+    assert reported(done)["sets"] == [0, 0, 2, 2, 4, 4]
