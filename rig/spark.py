@@ -155,9 +155,16 @@ class Spark:
 
     def python(self, script: Path, variables: Mapping[str, str], interpreter: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs a PySpark program to its end, as a notebook does: Python starts first, and starts the JVM when it makes a session."""
-        path = ":".join(map(str, [self.line.python, *self.line.python.glob("lib/py4j-*-src.zip")]))
-        here = {"PYTHONPATH": path, "PYSPARK_PYTHON": str(interpreter), "PYSPARK_SUBMIT_ARGS": f"--master {self.master} pyspark-shell"}
-        return self._start([interpreter, script, *arguments], {**here, **variables})
+        submit = {"PYSPARK_SUBMIT_ARGS": f"--master {self.master} pyspark-shell"}
+        return self._start([interpreter, script, *arguments], {**submit, **self._pyspark(interpreter, variables)})
+
+    def submit_python(self, script: Path, variables: Mapping[str, str], interpreter: Path) -> subprocess.CompletedProcess[str]:
+        """Runs a PySpark program to its end by spark-submit: the JVM starts first, and starts Python."""
+        return self._run("spark-submit", self._pyspark(interpreter, variables), [str(script)])
+
+    def _pyspark(self, interpreter: Path, variables: Mapping[str, str]) -> dict[str, str]:
+        path = [str(self.line.python), *map(str, self.line.python.glob("lib/py4j-*-src.zip")), variables.get("PYTHONPATH", "")]
+        return {**variables, "PYTHONPATH": ":".join(filter(None, path)), "PYSPARK_PYTHON": str(interpreter)}
 
     def serve(self, main: str, variables: Mapping[str, str], *arguments: str) -> Program:
         """Starts a server that comes with Spark by spark-submit, for the length of a `with` block."""

@@ -7,6 +7,7 @@ import dataclasses
 import os
 import sys
 import threading
+from concurrent.futures import Future, wait
 from typing import Any
 
 from . import _environment, _native, _refresher, _spark
@@ -47,7 +48,7 @@ def assume(asked: Request, refresh: bool) -> Credentials:
             try:
                 return _use(asked, source, fetched, endpoint)
             except BaseException:
-                source.give_way(None if state.role is None else state.role.source)
+                _give_way(source)
                 raise
     finally:
         with state.lock:
@@ -97,12 +98,54 @@ def _fetch(asked: Request) -> tuple[Source, Fetched]:
 
 
 def _fetch_from_source(asked: Request) -> tuple[Source, Fetched]:
-    with state.telling_jvm:
-        jvm = _spark.driver(asked)
-        if jvm is not None:
-            return jvm, jvm.fetch()
+    if _spark.context() is not None and (told := _tell_jvm(asked)) is not None:
+        return told
+    _spark.refuse_connect()
     native = NativeSource(asked)
     return native, native.fetch()
+
+
+def _tell_jvm(asked: Request) -> tuple[Source, Fetched] | None:
+    """Lets the JVM of the SparkContext hold the role; None when there is none any more.
+
+    Ctrl-C ends the wait for the JVM and not what the JVM does, so a thread tells it, which lets it go back when nobody waits any more.
+    """
+    answer: Future[tuple[Source, Fetched] | None] = Future()
+    threading.Thread(target=_tell, args=(asked, answer), name="hops-credentials Spark", daemon=True).start()
+    try:
+        # Waits in turns, see `_source.ask`.
+        while not wait([answer], 1).done:
+            pass
+        return answer.result()
+    except BaseException:
+        if not answer.cancel() and answer.exception() is None and (told := answer.result()) is not None:
+            _give_way(told[0])
+        raise
+    finally:
+        # The traceback of its exception holds this frame.
+        del answer
+
+
+def _tell(asked: Request, answer: Future[tuple[Source, Fetched] | None]) -> None:
+    with state.telling_jvm:
+        try:
+            jvm = _spark.driver(asked)
+            told = None if jvm is None else (jvm, jvm.fetch())
+        except BaseException as error:
+            if answer.set_running_or_notify_cancel():
+                answer.set_exception(error)
+            del answer
+            return
+        if answer.set_running_or_notify_cancel():
+            answer.set_result(told)
+        elif told is not None:
+            _give_way(told[0])
+
+
+def _give_way(source: Source) -> None:
+    """Undoes at a source what its first fetch did there, since its role is not used."""
+    with state.lock:
+        source.give_way(None if state.role is None else state.role.source)
 
 
 def _use(asked: Request, source: Source, fetched: Fetched, made: _native.Endpoint | None) -> Credentials:

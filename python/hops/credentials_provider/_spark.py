@@ -122,7 +122,6 @@ def driver(asked: Request) -> JvmSource | None:
     """
     active = context()
     if active is None:
-        _refuse_connect()
         return None
     if not _has_jar(active._jvm):
         _add_jar(active)
@@ -219,7 +218,8 @@ def _add_jar(active: Any) -> None:
     loader.addURL(jvm.java.io.File(str(jar)).toURI().toURL())
 
 
-def _refuse_connect() -> None:
+def refuse_connect() -> None:
+    """Raises NotConfiguredError when this process has a session of Spark Connect, whose server holds the role."""
     module = sys.modules.get("pyspark.sql.connect.session")
     session = getattr(module, "SparkSession", None)
     if session is not None and (session.getActiveSession() is not None or session._default_session is not None):
