@@ -176,6 +176,39 @@ async fn a_credential_process_does_not_see_what_we_wrote() {
 }
 
 #[tokio::test]
+async fn a_credential_process_gets_all_variables_as_they_were_when_the_base_identity_was_asked_for() {
+    const TEST: &str =
+        "issued::a_credential_process_gets_all_variables_as_they_were_when_the_base_identity_was_asked_for";
+    match part() {
+        None => {
+            let sts = Fake::start(trusts_the_base).await;
+            let config = file(
+                "process_inherits",
+                "[default]\nregion=eu-north-1\ncredential_process=test \"$COLOUR $NEW $HOME\" = 'blue  /nonexistent' && \
+                 echo '{\"Version\":1,\"AccessKeyId\":\"AKIABASE\",\"SecretAccessKey\":\"canary-base-secret\"}'\n",
+            );
+            let variables = [
+                ("AWS_CONFIG_FILE", config.as_str()),
+                ("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent/credentials"),
+                ("AWS_ENDPOINT_URL_STS", &sts.url()),
+                ("COLOUR", "blue"),
+                ("HOME", "/nonexistent"),
+            ];
+            play(TEST, "process", &variables).await;
+            assert_eq!(signers(&sts), ["AKIABASE"]);
+        }
+        Some(_) => {
+            let asked = Sts::new(&Settings::from_environment(), &base()).expect("nothing is set that could be wrong");
+            // Another thread of the program goes on meanwhile.
+            for name in ["COLOUR", "NEW"] {
+                set(&(name, Some("red".to_owned().into())));
+            }
+            assume(&asked, ROLE, 3600, &Extras::default()).await.expect("the program finds what it needs");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_base_identity_that_is_set_or_corrected_later_counts_from_then_on() {
     const TEST: &str = "issued::a_base_identity_that_is_set_or_corrected_later_counts_from_then_on";
     let change = |name: &'static str, value: &str| set(&(name, Some(value.to_owned().into())));
