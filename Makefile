@@ -69,7 +69,7 @@ readers: build/readers-venv/ok build/tensorflow-venv/ok build/rust-tests/ok
 	@$(PYTHON) -m runs.readers
 
 # Everything that the tests of the built product use.
-parts: build/venv/tools build/spark/3.5.8/ok build/spark/4.1.4/ok build/spark/4.3.0/ok build/sbt-launch.jar build/postgresql build/chromium build/proxies jar publish build/python-venv/ok build/node/ok build/rust-tests/ok
+parts: build/venv/tools build/spark/3.5.8/ok build/spark/4.1.4/ok build/spark/4.3.0/ok build/sbt-launch.jar build/postgresql build/chromium build/proxies build/fish jar publish build/python-venv/ok build/node/ok build/rust-tests/ok
 
 jar: $(JAR)
 
@@ -183,6 +183,10 @@ build/chromium:
 # The proxies in which the tests try the rules of the operator's guide.
 build/proxies:
 	@$(call debian,nginx caddy,nginx-light caddy)
+
+# The shell that evaluates what `hops-credentials env --shell fish` prints.
+build/fish:
+	@$(call debian,fish,fish)
 
 # The load generator of `make bench-server`.
 build/wrk:

@@ -173,13 +173,24 @@ def test_a_shell_finds_serve_by_what_it_printed(site: Deployment, tmp_path: Path
     assert explained.startswith("found\tan endpoint of ours at http://127.0.0.1:")
 
 
-def test_env_is_evaluated_by_a_shell(site: Deployment, tmp_path: Path) -> None:
-    variables = environment(tmp_path / "home", **site.variables(site.scientist))
-    line = f'eval "$({PROGRAM} env)"; {" ".join(_READER)} {site.s3.endpoint} resource other; {PROGRAM} explain'
-    done = run(["sh", "-c", line], variables, tmp_path, 60)
-    read, denied, explained = done.stdout.splitlines()
+_EVALUATED = {shell: f'eval "$({PROGRAM} env)"' for shell in ("sh", "bash")} | {"fish": f"{PROGRAM} env --shell fish | source"}
+
+
+@pytest.mark.parametrize("shell", _EVALUATED)
+def test_env_is_evaluated_by_a_shell(shell: str, site: Deployment, tmp_path: Path) -> None:
+    profile = r"it's \ 'base'"
+    variables = environment(tmp_path / "home", **site.variables(site.scientist), AWS_PROFILE=profile)
+    if shell == "fish":
+        # It keeps such a variable for all sessions of the user, below what the environment says.
+        assert run(["fish", "-c", "set -Ux AWS_PROFILE kept"], variables, tmp_path, 60).returncode == 0
+    line = f"{_EVALUATED[shell]}; env | grep PROFILE; {' '.join(_READER)} {site.s3.endpoint} resource other; {PROGRAM} explain"
+    done = run([shell, "-c", line], variables, tmp_path, 60)
+    handed_on, read, denied, explained = done.stdout.splitlines()
+    assert handed_on == f"HOPS_BASE_AWS_PROFILE={profile}"
     assert [read, denied] == ["resource 1,one", "other AccessDenied"]
     assert explained.startswith("found\tcredentials that were issued for a role, access key ASIA")
+    told = [line for line in done.stderr.splitlines() if "universal" in line]
+    assert [line.split()[4] for line in told] == (["AWS_PROFILE"] if shell == "fish" else [])
 
 
 def test_the_exit_code_says_who_can_act(site: Deployment, tmp_path: Path) -> None:

@@ -50,7 +50,11 @@ impl Shell {
     fn unset(self, name: &str) -> String {
         match self {
             Shell::Sh => format!("unset {name}"),
-            Shell::Fish => format!("set -e {name}"),
+            // A universal variable is one of all sessions. No session can hide it from what it starts.
+            Shell::Fish => format!(
+                "set -eg {name}; set -eU {name}; and echo 'hops-credentials: the universal variable {name} is erased in all \
+                 sessions, since some readers prefer it to the role' >&2"
+            ),
             Shell::Powershell => format!("Remove-Item Env:{name} -ErrorAction SilentlyContinue"),
         }
     }
@@ -59,7 +63,11 @@ impl Shell {
         let inner = match self {
             Shell::Sh => text.replace('\'', r"'\''"),
             Shell::Fish => text.replace('\\', r"\\").replace('\'', r"\'"),
-            Shell::Powershell => text.replace('\'', "''"),
+            // It takes typographic quotes for its own.
+            Shell::Powershell => {
+                let is_quote = |character| "'\u{2018}\u{2019}\u{201a}\u{201b}".contains(character);
+                text.chars().flat_map(|one| std::iter::repeat_n(one, if is_quote(one) { 2 } else { 1 })).collect()
+            }
         };
         format!("'{inner}'")
     }
@@ -76,11 +84,16 @@ mod tests {
         let changes = [("A", Some(Zeroizing::new(r"it's \".to_owned()))), ("B", None)];
         for (shell, commands) in [
             (Shell::Sh, "export A='it'\\''s \\'\nunset B"),
-            (Shell::Fish, "set -gx A 'it\\'s \\\\'\nset -e B"),
+            (
+                Shell::Fish,
+                "set -gx A 'it\\'s \\\\'\nset -eg B; set -eU B; and echo 'hops-credentials: the universal variable B is \
+                 erased in all sessions, since some readers prefer it to the role' >&2",
+            ),
             (Shell::Powershell, "$env:A = 'it''s \\'\nRemove-Item Env:B -ErrorAction SilentlyContinue"),
         ] {
             assert_eq!(shell.commands(&changes), commands);
         }
+        assert_eq!(Shell::Powershell.quoted("\u{2018}a\u{2019}"), "'\u{2018}\u{2018}a\u{2019}\u{2019}'");
         assert_eq!(Shell::Fish.set_from_file("A", Path::new("/f")), "set -gx A (cat '/f')");
         assert_eq!(Shell::Sh.set_from_file("A", Path::new("/f")), "export A=\"$(cat '/f')\"");
     }
