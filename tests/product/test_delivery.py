@@ -107,6 +107,36 @@ def test_a_renewal_of_sparks_own_tokens_and_ours_do_not_replace_each_other(line:
     assert sorted(received.values()) == [2, 3, 4], received
 
 
+def test_executors_that_get_no_task_or_none_of_others_hold_up_no_role_and_read_with_it_later(stage: Stage, tmp_path: Path) -> None:
+    confs = {
+        **stage.read_as_stranger_alone(),
+        "spark.executor.cores": "1",
+        "spark.dynamicAllocation.enabled": "true",
+        "spark.dynamicAllocation.shuffleTracking.enabled": "true",
+        "spark.dynamicAllocation.minExecutors": "1",
+        "spark.decommission.enabled": "true",
+        "spark.excludeOnFailure.enabled": "true",
+        "spark.excludeOnFailure.application.maxFailedTasksPerExecutor": "1",
+        "spark.task.maxFailures": "3",
+    }
+    site = stage.site
+    spark = Spark(SPARK_3_5, 17, site.s3.endpoint, tmp_path, "local-cluster[3,1,1024]", confs=confs)
+    done = spark.submit(compiled(SPARK_3_5), "Away", site.variables(site.scientist), stage.resource, str(tmp_path / "end"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = reports(done.stdout)
+    assert found["before"] == ["other read", "resource read"] * 2, found
+    assert found["alone"] == found["came"] == 1, found
+    assert found["assumed"] == "assumed"
+    # Neither the one that is excluded nor the one that is about to end.
+    assert found["asked"] == [1], found
+    assert found["seconds"] < 5, found
+    assert found["uncached"] is True
+    assert found["left"] is True
+    for name in ("of its profile", "that came", "forgiven", "forgiven, as before"):
+        assert found[name] == ["other denied", "resource read"], found
+    assert found["that came, as before"] is found["over"] is True, found
+
+
 def test_credentials_reach_tasks_where_there_is_no_s3a(stage: Stage, tmp_path: Path) -> None:
     found, _ = run(
         stage, SPARK_3_5, tmp_path, "without S3A", stage.resource, s3a=Place.WHEEL, confs={"spark.hadoop.fs.s3.impl": "OwnFileSystem"}
