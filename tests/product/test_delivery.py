@@ -19,6 +19,15 @@ BOTH_SDKS = pytest.mark.parametrize("line", [SPARK_3_5, SPARK_4_1], ids=lambda l
 
 SHOWN = ["spark.yarn.appMasterEnv.API_KEY", "fs.s3a.session.token"]
 
+LATE = (
+    "executors 0, 1 have had no room for a task for ten minutes; until they have or end, jobs open their buckets anew; with "
+    "spark.plugins=io.hops.util.spark.HopsSparkPlugin an application needs no room for that"
+)
+GIVEN_UP = (
+    "executors 0 cannot be told to open their buckets again, and are not asked any more; jobs open their buckets anew, and what was made "
+    "before the role may read under another identity there; end them with SparkContext.killExecutors, or start the application again"
+)
+
 #: Tells of executors that start and end as well.
 _LOG4J = f"""{LOG4J}
 logger.executor.name = org.apache.spark.executor.CoarseGrainedExecutorBackend
@@ -74,6 +83,12 @@ def test_executors_without_room_for_a_task_refuse_no_role_and_read_with_it(line:
     # Jobs from before the role and jobs that were planned while the executors had no room.
     assert found["polluted"] == ["AccessDeniedException"] * 2
     assert "executors 0, 1 have no room for a task; until they have, jobs open their buckets anew" in done.stderr
+    assert found["late"] is found["given up"] is True, found
+    assert found["assumed beside a broken one"] == "assumed"
+    assert found["beside a broken one"] == ["AccessDeniedException"]
+    assert found["jobs since"] == 1
+    assert found["still uncached"] == "true"
+    assert found["warnings"] == [LATE, GIVEN_UP]
 
 
 # The scheduler keeps its executors in other places on the newest line.

@@ -3,9 +3,10 @@ import io.hops.util.CredentialsProvider.AssumeRoleRequest
 import io.hops.util.spark.Clear
 import java.io.{ByteArrayInputStream, ByteArrayOutputStream, DataInputStream, DataOutputStream, File}
 import java.lang.ref.WeakReference
+import java.util.logging.{Handler, Level, LogRecord, Logger}
 import java.util.{Map => JavaMap}
 import org.apache.hadoop.conf.Configuration
-import org.apache.hadoop.fs.Path
+import org.apache.hadoop.fs.{FileSystem, Path}
 import org.apache.hadoop.io.Text
 import org.apache.hadoop.security.{Credentials, UserGroupInformation}
 import org.apache.spark.api.plugin.{DriverPlugin, ExecutorPlugin, PluginContext, SparkPlugin}
@@ -20,6 +21,7 @@ import scala.util.Try
 object Deliveries {
   private val Ours = new Text("io.hops.util.live.1")
   private val Theirs = new Text("of a renewal")
+  private val warnings = new Warnings
   private lazy val spark = SparkSession.builder.getOrCreate()
   private def context: SparkContext = spark.sparkContext
   private def conf: Configuration = context.hadoopConfiguration
@@ -30,6 +32,8 @@ object Deliveries {
         starting(arguments(1))
         CredentialsProvider.release()
         busy(arguments(1), arguments(2))
+        CredentialsProvider.release()
+        broken(arguments(1))
       case "renewal" => renewal(arguments(1), arguments(2), arguments(3))
       case "without S3A" => withoutS3A(arguments(1))
       case "contexts" => contexts(arguments(1))
@@ -66,6 +70,8 @@ object Deliveries {
     Report("assumed busy", Try(CredentialsProvider.assumeRole(role)).fold(_.toString, _ => "assumed"))
     val meanwhile = new SerializableConfiguration(new Configuration(conf))
     Report("meanwhile", uncached)
+    Report("late", within(20) { Later(context, 660000); warnings.list.exists(_.contains("ten minutes")) })
+    Later(context, 660000)
     // Our job, which waits for room, is among them. The tasks of the other one go on.
     context.cancelAllJobs()
     await(work.isCompleted)
@@ -77,6 +83,24 @@ object Deliveries {
       val path = new Path("s3a://other/test.csv")
       Seq(before, meanwhile).map(conf => Try(path.getFileSystem(conf.value).getFileStatus(path)).fold(_.getClass.getSimpleName, _ => "file"))
     }.flatten)
+  }
+
+  /** A role beside an executor on which each task of ours fails. */
+  private def broken(role: String): Unit = {
+    await(executors(_ => Broken.isBroken || SparkEnv.get.executorId != "0" || { Broken(); true }).size == 1 && executors(_ => Broken.isBroken).toSet.size == 2)
+    val before = new SerializableConfiguration(new Configuration(conf))
+    val assumed = Future(Try(CredentialsProvider.assumeRole(role)).fold(_.toString, _ => "assumed"))(scala.concurrent.ExecutionContext.global)
+    Report("given up", within(30) { Later(context, 100); warnings.list.exists(_.contains("not asked any more")) })
+    Report("assumed beside a broken one", Await.result(assumed, Duration.Inf))
+    val jobs = call(call(context, "dagScheduler"), "numTotalJobs").asInstanceOf[Int]
+    val path = new Path("s3a://other/test.csv")
+    Report("beside a broken one", executors(_ => if (Broken.isBroken) "broken" else Try(path.getFileSystem(before.value).getFileStatus(path)).fold(_.getClass.getSimpleName, _ => "file")).toSet - "broken")
+    Later(context, 60000)
+    org.apache.spark.Listeners.await(context)
+    // That of the look itself.
+    Report("jobs since", call(call(context, "dagScheduler"), "numTotalJobs").asInstanceOf[Int] - jobs)
+    Report("still uncached", Option(conf.get("fs.s3a.impl.disable.cache")))
+    Report("warnings", warnings.list)
   }
 
   /** A renewal by Spark replaces what executors get that start later; then one dies and another one comes, while a third is busy. */
@@ -197,6 +221,53 @@ object Deliveries {
 
   private def executors[T: scala.reflect.ClassTag](task: Int => T): Seq[T] =
     context.parallelize(1 to 8, 8).map(task).distinct().collect().toSeq
+}
+
+/** Keeps what the product warns of. */
+class Warnings extends Handler {
+  @volatile var list: Seq[String] = Seq.empty
+  private val logger = Logger.getLogger("io.hops.util")
+  logger.addHandler(this)
+
+  override def publish(record: LogRecord): Unit = if (record.getLevel == Level.WARNING) list :+= record.getMessage
+  override def flush(): Unit = {}
+  override def close(): Unit = {}
+}
+
+/** A JVM in which no bucket can be opened any more. */
+object Broken {
+  private def field = {
+    val cache = classOf[FileSystem].getDeclaredField("CACHE")
+    cache.setAccessible(true)
+    val map = cache.get(null).getClass.getDeclaredField("map")
+    map.setAccessible(true)
+    (map, cache.get(null))
+  }
+  def apply(): Unit = field match { case (map, cache) => map.set(cache, null) }
+  def isBroken: Boolean = field match { case (map, cache) => map.get(cache) == null }
+}
+
+/** Lets time pass for the executors that have not answered. The class of the product may be in a class loader above. */
+object Later {
+  def apply(context: SparkContext, millis: Long): Unit = {
+    val product = Class.forName("io.hops.util.spark.ExecutorMatch")
+    val of = product.getDeclaredMethod("of", classOf[SparkContext])
+    of.setAccessible(true)
+    val executors = of.invoke(null, context)
+    executors.synchronized {
+      for (state <- field(product, "asked").get(executors).asInstanceOf[JavaMap[String, AnyRef]].values.toArray; name <- Seq("since", "dueNanos")) {
+        val at = field(state.getClass, name)
+        at.setLong(state, at.getLong(state) - millis * 1000000)
+      }
+      executors.notifyAll()
+    }
+  }
+
+  private def field(type_ : Class[_], name: String): java.lang.reflect.Field = {
+    val found = type_.getDeclaredField(name)
+    found.setAccessible(true)
+    found
+  }
 }
 
 package org.apache.spark {

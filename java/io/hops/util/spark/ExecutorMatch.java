@@ -323,7 +323,8 @@ final class ExecutorMatch extends SparkListener {
           "executors "
               + String.join(", ", givenUp)
               + " cannot be told to open their buckets again, and are not asked any more; jobs open their buckets anew, and what"
-              + " was made before the role may read under another identity there",
+              + " was made before the role may read under another identity there; end them with SparkContext.killExecutors, or"
+              + " start the application again",
           failure);
     }
     notifyAll();
@@ -337,7 +338,10 @@ final class ExecutorMatch extends SparkListener {
       LOG.warning(
           "executors "
               + String.join(", ", late)
-              + " have had no room for a task for ten minutes; until they have or end, jobs open their buckets anew");
+              + " have had no room for a task for ten minutes; until they have or end, jobs open their buckets anew; with"
+              + " spark.plugins="
+              + HopsSparkPlugin.class.getName()
+              + " an application needs no room for that");
     }
   }
 
