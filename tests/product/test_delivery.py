@@ -144,7 +144,7 @@ def test_executors_that_get_no_task_or_none_of_others_hold_up_no_role_and_read_w
     assert found["assumed"] == "assumed"
     # Neither the one that is excluded nor the one that is about to end.
     assert found["asked"] == [1], found
-    assert found["seconds"] < 5, found
+    assert isinstance(found["seconds"], int) and found["seconds"] < 5, found
     assert found["uncached"] is True
     assert found["left"] is True
     for name in ("of its profile", "that came", "forgiven", "forgiven, as before"):
@@ -162,12 +162,25 @@ def test_credentials_reach_tasks_where_there_is_no_s3a(stage: Stage, tmp_path: P
     assert found["schemes"] == [True, False], "only s3a is known to be read by S3A where there is none"
 
 
-def test_contexts_of_one_application_id_get_the_role_each_and_none_is_kept(stage: Stage, tmp_path: Path) -> None:
+def test_contexts_of_one_application_id_get_the_role_each_with_hundreds_of_executors_too_and_none_is_kept(
+    stage: Stage, tmp_path: Path
+) -> None:
     # S3A is on the driver only: executors that have run a job are asked all the same, and have nothing open.
     confs = {"spark.executor.extraClassPath": str(tmp_path)}
     found, done = run(stage, SPARK_3_5, tmp_path, "contexts", stage.resource, master="local[1]", confs=confs)
     assert "open their buckets" not in done.stderr
     assert found["answered 5"] is found["answered 10"] is True, found
-    for number in range(1, 11):
+    for number in range(1, 51):
         assert found[f"context {number}"] == ["mode=live", stage.resource], found
+    # Pushes to 200 executors, those under the monitor of the scheduler, tasks, and jobs.
+    assert found["registered"] == [200, 0, 0, 0]
+    assert found["told"] == [400, 0, 0, 0]
+    started, left = found["started"], found["objects left"]
+    assert isinstance(started, list) and isinstance(left, list)
+    assert started[:3] == [400, 0, 200]
+    assert started[3] < 10, "hardly more than one job for all"
     assert found["left"] == 0
+    objects = {name: int(number) for number, name in (row.split(" ", 1) for row in left)}
+    assert objects["org.apache.spark.SparkContext"] == objects["io.hops.util.internal.LiveStore"] == 1
+    assert max(objects.values()) < 20, objects
+    assert found["threads left"] == ["hops-credentials refresh"]

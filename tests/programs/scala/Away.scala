@@ -99,39 +99,3 @@ class Asked extends SparkListener {
   override def onJobStart(job: SparkListenerJobStart): Unit =
     if (String.valueOf(job.properties.getProperty("spark.jobGroup.id")).startsWith("hops-credentials")) tasks :+= job.stageInfos.head.numTasks
 }
-
-package org.apache.spark {
-
-  import org.apache.spark.scheduler.{ExecutorDecommissionInfo, TaskSchedulerImpl}
-  import org.apache.spark.scheduler.cluster.CoarseGrainedSchedulerBackend
-  import org.apache.spark.util.SystemClock
-
-  /** What a scheduler does with its executors, without the cause for it. */
-  class Executors(context: SparkContext) {
-    private val backend = context.schedulerBackend.asInstanceOf[CoarseGrainedSchedulerBackend]
-
-    def ids(): Set[String] = backend.getExecutorIds().toSet
-
-    /** Lists those that get no task because some have failed there. */
-    def excluded(): Set[String] = context.statusStore.executorList(true).filter(_.isExcluded).map(_.id).toSet
-
-    /** Takes an executor out of service as soon as its tasks have ended. */
-    def decommission(id: String): Unit =
-      backend.decommissionExecutors(Array((id, ExecutorDecommissionInfo("its machine goes"))), adjustTargetNumExecutors = false, triggeredByExecutor = false)
-
-    /** Lets the time pass after which those that are excluded get tasks again. */
-    def forgive(): Unit = {
-      val tracker = field(classOf[TaskSchedulerImpl], "healthTrackerOpt").get(context.taskScheduler).asInstanceOf[Option[AnyRef]].get
-      val later = new SystemClock {
-        override def getTimeMillis(): Long = super.getTimeMillis() + 7200000
-      }
-      field(tracker.getClass, "clock").set(tracker, later)
-    }
-
-    private def field(type_ : Class[_], name: String): java.lang.reflect.Field = {
-      val found = type_.getDeclaredFields.find(each => each.getName == name || each.getName.endsWith("$" + name)).get
-      found.setAccessible(true)
-      found
-    }
-  }
-}

@@ -2,15 +2,17 @@ import io.hops.util.CredentialsProvider
 import io.hops.util.CredentialsProvider.AssumeRoleRequest
 import io.hops.util.spark.Clear
 import java.io.{ByteArrayInputStream, ByteArrayOutputStream, DataInputStream, DataOutputStream, File}
+import java.lang.management.ManagementFactory
 import java.lang.ref.WeakReference
 import java.util.logging.{Handler, Level, LogRecord, Logger}
 import java.util.{Map => JavaMap}
+import javax.management.ObjectName
 import org.apache.hadoop.conf.Configuration
 import org.apache.hadoop.fs.{FileSystem, Path}
 import org.apache.hadoop.io.Text
 import org.apache.hadoop.security.{Credentials, UserGroupInformation}
 import org.apache.spark.api.plugin.{DriverPlugin, ExecutorPlugin, PluginContext, SparkPlugin}
-import org.apache.spark.{SparkConf, SparkContext, SparkEnv}
+import org.apache.spark.{CountingExecutors, SparkConf, SparkContext, SparkEnv}
 import org.apache.spark.sql.SparkSession
 import org.apache.spark.util.SerializableConfiguration
 import scala.concurrent.{Await, Future}
@@ -181,8 +183,8 @@ object Deliveries {
     val id = classOf[SparkContext].getDeclaredField("_applicationId")
     id.setAccessible(true)
     CredentialsProvider.assumeRole(role)
-    val stopped = (1 to 10).map { number =>
-      val master = if (number % 5 == 0) "local-cluster[1,1,1024]" else "local[1]"
+    val stopped = (1 to 50).map { number =>
+      val master = if (Seq(5, 10).contains(number)) "local-cluster[1,1,1024]" else "local[1]"
       val each = new SparkContext(old.clone.setMaster(master))
       // As on Kubernetes, where the submitter chooses it for all contexts of a driver.
       id.set(each, "one id for all")
@@ -192,6 +194,7 @@ object Deliveries {
       each.parallelize(1 to 1, 1).count()
       org.apache.spark.Listeners.await(each)
       Report(s"answered $number", within(20)(each.hadoopConfiguration.get("fs.s3a.impl.disable.cache") == null))
+      if (number == 10) many(each, role)
       each.stop()
       new WeakReference(each)
     }
@@ -199,7 +202,34 @@ object Deliveries {
     CredentialsProvider.current()
     for (_ <- 1 to 50 if stopped.exists(_.get != null)) { System.gc(); Thread.sleep(20) }
     Report("left", stopped.count(_.get != null))
+    Report("objects left", histogram())
+    Report("threads left", Thread.getAllStackTraces.keySet.toArray.map(_.asInstanceOf[Thread].getName).filter(_.contains("hops")).toSeq.sorted)
     last.stop()
+  }
+
+  /** Counts the objects of ours, and the contexts, that can be reached. */
+  private def histogram(): Seq[String] = {
+    val command = new ObjectName("com.sun.management:type=DiagnosticCommand")
+    ManagementFactory.getPlatformMBeanServer.invoke(command, "gcClassHistogram", Array(Array.empty[String]), Array(classOf[Array[String]].getName))
+      .toString.split("\n").map(_.trim.split("\\s+")).filter(row => row.length > 3 && (row(3).startsWith("io.hops") || row(3) == classOf[SparkContext].getName))
+      .map(row => s"${row(1)} ${row(3)}").toSeq
+  }
+
+  /** Counts messages and jobs for executors that register, hear of a role, and start. */
+  private def many(context: SparkContext, role: String): Unit = {
+    def jobs(): Int = call(call(context, "dagScheduler"), "numTotalJobs").asInstanceOf[Int]
+    val executors = new CountingExecutors(context, 200)
+    val before = jobs()
+    executors.register()
+    org.apache.spark.Listeners.await(context)
+    def counted(): Seq[Int] = Seq(executors.pushes.get, executors.pushesUnderMonitor.get, executors.tasks.get, jobs() - before)
+    Report("registered", counted())
+    CredentialsProvider.assumeRole(role)
+    Report("told", counted())
+    executors.start()
+    within(20) { Later(context, 60000); executors.tasks.get > 0 }
+    within(5)(executors.tasks.get == 200)
+    Report("started", counted())
   }
 
   private def mode(): String = CredentialsProvider.explain("s3a://resource/test.csv").split("\n").find(_.startsWith("mode=")).get
