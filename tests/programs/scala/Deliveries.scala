@@ -110,6 +110,8 @@ object Deliveries {
     await(executorIds().size == 2)
     val before = new SerializableConfiguration(new Configuration(conf))
     CredentialsProvider.assumeRole(role)
+    CredentialsProvider.release()
+    CredentialsProvider.assumeRole(role)
     Report("application", context.applicationId)
     Report("clear", Seq("127.0.0.1", "192.0.2.1", "ssl.rpc.enabled", "network.crypto.enabled").map(clear))
     Report("shown", Clear.isShown(new SparkConf(false).set("spark.yarn.appMasterEnv.API_KEY", "key")) ++
@@ -143,6 +145,7 @@ object Deliveries {
       Seq(own, CredentialsProvider.current().getAccessKeyId))
     CredentialsProvider.release()
     Report("released", executors(_ => Option(CredentialsProvider.current()).map(_.getAccessKeyId)))
+    CredentialsProvider.release()
   }
 
   /** Asks whether others can read what executors get: of a driver with this address, or with this switch on. */
