@@ -19,6 +19,15 @@ BOTH_SDKS = pytest.mark.parametrize("line", [SPARK_3_5, SPARK_4_1], ids=lambda l
 
 SHOWN = ["spark.yarn.appMasterEnv.API_KEY", "fs.s3a.session.token"]
 
+LATE = (
+    "executors 0, 1 have had no room for a task for ten minutes; until they have or end, jobs open their buckets anew; with "
+    "spark.plugins=io.hops.util.spark.HopsSparkPlugin an application needs no room for that"
+)
+GIVEN_UP = (
+    "executors 0 cannot be told to open their buckets again, and are not asked any more; jobs open their buckets anew, and what was made "
+    "before the role may read under another identity there; end them with SparkContext.killExecutors, or start the application again"
+)
+
 #: Tells of executors that start and end as well.
 _LOG4J = f"""{LOG4J}
 logger.executor.name = org.apache.spark.executor.CoarseGrainedExecutorBackend
@@ -74,6 +83,12 @@ def test_executors_without_room_for_a_task_refuse_no_role_and_read_with_it(line:
     # Jobs from before the role and jobs that were planned while the executors had no room.
     assert found["polluted"] == ["AccessDeniedException"] * 2
     assert "executors 0, 1 have no room for a task; until they have, jobs open their buckets anew" in done.stderr
+    assert found["late"] is found["given up"] is True, found
+    assert found["assumed beside a broken one"] == "assumed"
+    assert found["beside a broken one"] == ["AccessDeniedException"]
+    assert found["jobs since"] == 1
+    assert found["still uncached"] == "true"
+    assert found["warnings"] == [LATE, GIVEN_UP]
 
 
 # The scheduler keeps its executors in other places on the newest line.
@@ -85,6 +100,7 @@ def test_a_renewal_of_sparks_own_tokens_and_ours_do_not_replace_each_other(line:
     # A task that prefers a busy executor waits for that one.
     confs = {**stage.read_as_stranger_alone(), "spark.executor.extraJavaOptions": options, "spark.locality.wait": "1h"}
     found, _ = run(stage, line, tmp_path, "renewal", stage.resource, stage.lake, str(tmp_path / "end"), confs=confs)
+    # After two roles and a release between them.
     assert found["jobs"] == 0, "nothing can have been opened, and a job looked for it"
     assert found["clear"] == [False, True, False, False]
     remedy = "set spark.redaction.regex to (?i)secret|password|token|access[.]?key|api[._]?key, and more of your own"
@@ -103,8 +119,39 @@ def test_a_renewal_of_sparks_own_tokens_and_ours_do_not_replace_each_other(line:
     logs = (line.home / "work" / str(found["application"])).glob("*/stderr")
     received = {path.parent.name: len(re.findall("Received tokens of", path.read_text())) for path in logs}
     assert len(received) == 3, received
-    # The two roles, the renewal and the release for those who live through them; the third comes after the renewal.
-    assert sorted(received.values()) == [2, 3, 4], received
+    # A role and its release, the two roles, the renewal and the release for those who live through them; the third comes after the
+    # renewal. Another release tells nobody.
+    assert sorted(received.values()) == [3, 4, 6], received
+
+
+def test_executors_that_get_no_task_or_none_of_others_hold_up_no_role_and_read_with_it_later(stage: Stage, tmp_path: Path) -> None:
+    confs = {
+        **stage.read_as_stranger_alone(),
+        "spark.executor.cores": "1",
+        "spark.dynamicAllocation.enabled": "true",
+        "spark.dynamicAllocation.shuffleTracking.enabled": "true",
+        "spark.dynamicAllocation.minExecutors": "1",
+        "spark.decommission.enabled": "true",
+        "spark.excludeOnFailure.enabled": "true",
+        "spark.excludeOnFailure.application.maxFailedTasksPerExecutor": "1",
+        "spark.task.maxFailures": "3",
+    }
+    site = stage.site
+    spark = Spark(SPARK_3_5, 17, site.s3.endpoint, tmp_path, "local-cluster[3,1,1024]", confs=confs)
+    done = spark.submit(compiled(SPARK_3_5), "Away", site.variables(site.scientist), stage.resource, str(tmp_path / "end"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = reports(done.stdout)
+    assert found["before"] == ["other read", "resource read"] * 2, found
+    assert found["alone"] == found["came"] == 1, found
+    assert found["assumed"] == "assumed"
+    # Neither the one that is excluded nor the one that is about to end.
+    assert found["asked"] == [1], found
+    assert isinstance(found["seconds"], int) and found["seconds"] < 5, found
+    assert found["uncached"] is True
+    assert found["left"] is True
+    for name in ("of its profile", "that came", "forgiven", "forgiven, as before"):
+        assert found[name] == ["other denied", "resource read"], found
+    assert found["that came, as before"] is found["over"] is True, found
 
 
 def test_credentials_reach_tasks_where_there_is_no_s3a(stage: Stage, tmp_path: Path) -> None:
@@ -117,12 +164,25 @@ def test_credentials_reach_tasks_where_there_is_no_s3a(stage: Stage, tmp_path: P
     assert found["schemes"] == [True, False], "only s3a is known to be read by S3A where there is none"
 
 
-def test_contexts_of_one_application_id_get_the_role_each_and_none_is_kept(stage: Stage, tmp_path: Path) -> None:
+def test_contexts_of_one_application_id_get_the_role_each_with_hundreds_of_executors_too_and_none_is_kept(
+    stage: Stage, tmp_path: Path
+) -> None:
     # S3A is on the driver only: executors that have run a job are asked all the same, and have nothing open.
     confs = {"spark.executor.extraClassPath": str(tmp_path)}
     found, done = run(stage, SPARK_3_5, tmp_path, "contexts", stage.resource, master="local[1]", confs=confs)
     assert "open their buckets" not in done.stderr
     assert found["answered 5"] is found["answered 10"] is True, found
-    for number in range(1, 11):
+    for number in range(1, 51):
         assert found[f"context {number}"] == ["mode=live", stage.resource], found
+    # Pushes to 200 executors, those under the monitor of the scheduler, tasks, and jobs.
+    assert found["registered"] == [200, 0, 0, 0]
+    assert found["told"] == [400, 0, 0, 0]
+    started, left = found["started"], found["objects left"]
+    assert isinstance(started, list) and isinstance(left, list)
+    assert started[:3] == [400, 0, 200]
+    assert started[3] < 10, "hardly more than one job for all"
     assert found["left"] == 0
+    objects = {name: int(number) for number, name in (row.split(" ", 1) for row in left)}
+    assert objects["org.apache.spark.SparkContext"] == objects["io.hops.util.internal.LiveStore"] == 1
+    assert max(objects.values()) < 20, objects
+    assert found["threads left"] == ["hops-credentials refresh"]

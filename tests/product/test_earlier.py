@@ -45,6 +45,7 @@ def test_whatever_was_made_before_the_role_reads_as_the_role(line: Line, master:
     assert found["explained"] == ["s3://resource/test.csv is read with the application's role", f"role: {stage.resource}"]
     if master != "local[2]":
         assert found["replaced"] == ["denied", "read"] * 2, found
+    assert found["class loaders"] == [False, True, True]
     assert found["released"] == ["read"] * len(texts(found["released"])), found
     signers = [signer for signer, _ in itertools.groupby(exchange.access_key_id for exchange in site.s3.exchanges[asked:])]
     assert signers[0] == signers[-1] == stage.stranger.access_key_id

@@ -2,14 +2,17 @@ import io.hops.util.CredentialsProvider
 import io.hops.util.CredentialsProvider.AssumeRoleRequest
 import io.hops.util.spark.Clear
 import java.io.{ByteArrayInputStream, ByteArrayOutputStream, DataInputStream, DataOutputStream, File}
+import java.lang.management.ManagementFactory
 import java.lang.ref.WeakReference
+import java.util.logging.{Handler, Level, LogRecord, Logger}
 import java.util.{Map => JavaMap}
+import javax.management.ObjectName
 import org.apache.hadoop.conf.Configuration
-import org.apache.hadoop.fs.Path
+import org.apache.hadoop.fs.{FileSystem, Path}
 import org.apache.hadoop.io.Text
 import org.apache.hadoop.security.{Credentials, UserGroupInformation}
 import org.apache.spark.api.plugin.{DriverPlugin, ExecutorPlugin, PluginContext, SparkPlugin}
-import org.apache.spark.{SparkConf, SparkContext, SparkEnv}
+import org.apache.spark.{CountingExecutors, SparkConf, SparkContext, SparkEnv}
 import org.apache.spark.sql.SparkSession
 import org.apache.spark.util.SerializableConfiguration
 import scala.concurrent.{Await, Future}
@@ -20,6 +23,7 @@ import scala.util.Try
 object Deliveries {
   private val Ours = new Text("io.hops.util.live.1")
   private val Theirs = new Text("of a renewal")
+  private val warnings = new Warnings
   private lazy val spark = SparkSession.builder.getOrCreate()
   private def context: SparkContext = spark.sparkContext
   private def conf: Configuration = context.hadoopConfiguration
@@ -30,6 +34,8 @@ object Deliveries {
         starting(arguments(1))
         CredentialsProvider.release()
         busy(arguments(1), arguments(2))
+        CredentialsProvider.release()
+        broken(arguments(1))
       case "renewal" => renewal(arguments(1), arguments(2), arguments(3))
       case "without S3A" => withoutS3A(arguments(1))
       case "contexts" => contexts(arguments(1))
@@ -66,6 +72,8 @@ object Deliveries {
     Report("assumed busy", Try(CredentialsProvider.assumeRole(role)).fold(_.toString, _ => "assumed"))
     val meanwhile = new SerializableConfiguration(new Configuration(conf))
     Report("meanwhile", uncached)
+    Report("late", within(20) { Later(context, 660000); warnings.list.exists(_.contains("ten minutes")) })
+    Later(context, 660000)
     // Our job, which waits for room, is among them. The tasks of the other one go on.
     context.cancelAllJobs()
     await(work.isCompleted)
@@ -79,10 +87,30 @@ object Deliveries {
     }.flatten)
   }
 
+  /** A role beside an executor on which each task of ours fails. */
+  private def broken(role: String): Unit = {
+    await(executors(_ => Broken.isBroken || SparkEnv.get.executorId != "0" || { Broken(); true }).size == 1 && executors(_ => Broken.isBroken).toSet.size == 2)
+    val before = new SerializableConfiguration(new Configuration(conf))
+    val assumed = Future(Try(CredentialsProvider.assumeRole(role)).fold(_.toString, _ => "assumed"))(scala.concurrent.ExecutionContext.global)
+    Report("given up", within(30) { Later(context, 100); warnings.list.exists(_.contains("not asked any more")) })
+    Report("assumed beside a broken one", Await.result(assumed, Duration.Inf))
+    val jobs = call(call(context, "dagScheduler"), "numTotalJobs").asInstanceOf[Int]
+    val path = new Path("s3a://other/test.csv")
+    Report("beside a broken one", executors(_ => if (Broken.isBroken) "broken" else Try(path.getFileSystem(before.value).getFileStatus(path)).fold(_.getClass.getSimpleName, _ => "file")).toSet - "broken")
+    Later(context, 60000)
+    org.apache.spark.Listeners.await(context)
+    // That of the look itself.
+    Report("jobs since", call(call(context, "dagScheduler"), "numTotalJobs").asInstanceOf[Int] - jobs)
+    Report("still uncached", Option(conf.get("fs.s3a.impl.disable.cache")))
+    Report("warnings", warnings.list)
+  }
+
   /** A renewal by Spark replaces what executors get that start later; then one dies and another one comes, while a third is busy. */
   private def renewal(role: String, lake: String, end: String): Unit = {
     await(executorIds().size == 2)
     val before = new SerializableConfiguration(new Configuration(conf))
+    CredentialsProvider.assumeRole(role)
+    CredentialsProvider.release()
     CredentialsProvider.assumeRole(role)
     Report("application", context.applicationId)
     Report("clear", Seq("127.0.0.1", "192.0.2.1", "ssl.rpc.enabled", "network.crypto.enabled").map(clear))
@@ -117,6 +145,7 @@ object Deliveries {
       Seq(own, CredentialsProvider.current().getAccessKeyId))
     CredentialsProvider.release()
     Report("released", executors(_ => Option(CredentialsProvider.current()).map(_.getAccessKeyId)))
+    CredentialsProvider.release()
   }
 
   /** Asks whether others can read what executors get: of a driver with this address, or with this switch on. */
@@ -157,8 +186,8 @@ object Deliveries {
     val id = classOf[SparkContext].getDeclaredField("_applicationId")
     id.setAccessible(true)
     CredentialsProvider.assumeRole(role)
-    val stopped = (1 to 10).map { number =>
-      val master = if (number % 5 == 0) "local-cluster[1,1,1024]" else "local[1]"
+    val stopped = (1 to 50).map { number =>
+      val master = if (Seq(5, 10).contains(number)) "local-cluster[1,1,1024]" else "local[1]"
       val each = new SparkContext(old.clone.setMaster(master))
       // As on Kubernetes, where the submitter chooses it for all contexts of a driver.
       id.set(each, "one id for all")
@@ -168,6 +197,7 @@ object Deliveries {
       each.parallelize(1 to 1, 1).count()
       org.apache.spark.Listeners.await(each)
       Report(s"answered $number", within(20)(each.hadoopConfiguration.get("fs.s3a.impl.disable.cache") == null))
+      if (number == 10) many(each, role)
       each.stop()
       new WeakReference(each)
     }
@@ -175,7 +205,34 @@ object Deliveries {
     CredentialsProvider.current()
     for (_ <- 1 to 50 if stopped.exists(_.get != null)) { System.gc(); Thread.sleep(20) }
     Report("left", stopped.count(_.get != null))
+    Report("objects left", histogram())
+    Report("threads left", Thread.getAllStackTraces.keySet.toArray.map(_.asInstanceOf[Thread].getName).filter(_.contains("hops")).toSeq.sorted)
     last.stop()
+  }
+
+  /** Counts the objects of ours, and the contexts, that can be reached. */
+  private def histogram(): Seq[String] = {
+    val command = new ObjectName("com.sun.management:type=DiagnosticCommand")
+    ManagementFactory.getPlatformMBeanServer.invoke(command, "gcClassHistogram", Array(Array.empty[String]), Array(classOf[Array[String]].getName))
+      .toString.split("\n").map(_.trim.split("\\s+")).filter(row => row.length > 3 && (row(3).startsWith("io.hops") || row(3) == classOf[SparkContext].getName))
+      .map(row => s"${row(1)} ${row(3)}").toSeq
+  }
+
+  /** Counts messages and jobs for executors that register, hear of a role, and start. */
+  private def many(context: SparkContext, role: String): Unit = {
+    def jobs(): Int = call(call(context, "dagScheduler"), "numTotalJobs").asInstanceOf[Int]
+    val executors = new CountingExecutors(context, 200)
+    val before = jobs()
+    executors.register()
+    org.apache.spark.Listeners.await(context)
+    def counted(): Seq[Int] = Seq(executors.pushes.get, executors.pushesUnderMonitor.get, executors.tasks.get, jobs() - before)
+    Report("registered", counted())
+    CredentialsProvider.assumeRole(role)
+    Report("told", counted())
+    executors.start()
+    within(20) { Later(context, 60000); executors.tasks.get > 0 }
+    within(5)(executors.tasks.get == 200)
+    Report("started", counted())
   }
 
   private def mode(): String = CredentialsProvider.explain("s3a://resource/test.csv").split("\n").find(_.startsWith("mode=")).get
@@ -197,6 +254,53 @@ object Deliveries {
 
   private def executors[T: scala.reflect.ClassTag](task: Int => T): Seq[T] =
     context.parallelize(1 to 8, 8).map(task).distinct().collect().toSeq
+}
+
+/** Keeps what the product warns of. */
+class Warnings extends Handler {
+  @volatile var list: Seq[String] = Seq.empty
+  private val logger = Logger.getLogger("io.hops.util")
+  logger.addHandler(this)
+
+  override def publish(record: LogRecord): Unit = if (record.getLevel == Level.WARNING) list :+= record.getMessage
+  override def flush(): Unit = {}
+  override def close(): Unit = {}
+}
+
+/** A JVM in which no bucket can be opened any more. */
+object Broken {
+  private def field = {
+    val cache = classOf[FileSystem].getDeclaredField("CACHE")
+    cache.setAccessible(true)
+    val map = cache.get(null).getClass.getDeclaredField("map")
+    map.setAccessible(true)
+    (map, cache.get(null))
+  }
+  def apply(): Unit = field match { case (map, cache) => map.set(cache, null) }
+  def isBroken: Boolean = field match { case (map, cache) => map.get(cache) == null }
+}
+
+/** Lets time pass for the executors that have not answered. The class of the product may be in a class loader above. */
+object Later {
+  def apply(context: SparkContext, millis: Long): Unit = {
+    val product = Class.forName("io.hops.util.spark.ExecutorMatch")
+    val of = product.getDeclaredMethod("of", classOf[SparkContext])
+    of.setAccessible(true)
+    val executors = of.invoke(null, context)
+    executors.synchronized {
+      for (state <- field(product, "asked").get(executors).asInstanceOf[JavaMap[String, AnyRef]].values.toArray; name <- Seq("since", "dueNanos")) {
+        val at = field(state.getClass, name)
+        at.setLong(state, at.getLong(state) - millis * 1000000)
+      }
+      executors.notifyAll()
+    }
+  }
+
+  private def field(type_ : Class[_], name: String): java.lang.reflect.Field = {
+    val found = type_.getDeclaredField(name)
+    found.setAccessible(true)
+    found
+  }
 }
 
 package org.apache.spark {

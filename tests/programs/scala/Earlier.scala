@@ -56,7 +56,21 @@ object Earlier {
     CredentialsProvider.release()
     val released = new SerializableConfiguration(context.hadoopConfiguration)
     Report("released", looked(released.value, "s3a://other/test.csv") +: inTasks(released, "s3a://other/test.csv", "s3://other/test.csv"))
+    Report("class loaders", classLoaders(role))
     spark.stop()
+  }
+
+  /** Tells whether a configuration that does not know our jar finds our classes while there is a role, and has its own class loader afterwards. */
+  private def classLoaders(role: String): Seq[Boolean] = {
+    val own = ClassLoader.getSystemClassLoader
+    val conf = context.hadoopConfiguration
+    def finds = conf.getClassByNameOrNull("io.hops.util.s3a.HopsS3AFileSystem") != null
+    conf.setClassLoader(own)
+    val before = finds
+    CredentialsProvider.assumeRole(role)
+    val during = finds
+    CredentialsProvider.release()
+    Seq(before, during, conf.getClassLoader eq own)
   }
 
   /**

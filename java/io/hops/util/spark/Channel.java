@@ -2,6 +2,7 @@ package io.hops.util.spark;
 
 import java.lang.reflect.Field;
 import java.util.Map;
+import java.util.NoSuchElementException;
 import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicReference;
 import org.apache.spark.SparkContext;
@@ -89,10 +90,24 @@ final class Channel {
     return ((org.apache.spark.scheduler.cluster.CoarseGrainedSchedulerBackend) backend).isExecutorActive(id);
   }
 
-  /** Returns true if this executor has registered and still starts: nobody has given it a core, and it works on nothing. */
-  boolean isStarting(String id) {
+  /**
+   * Returns true if Spark gives no task to this executor for now: it has registered and still starts, so that nobody has given it a
+   * core and it works on nothing; or it is excluded, because tasks have failed there.
+   */
+  boolean isPassedOver(String id) {
     ExecutorData executor = findExecutor(id);
-    return executor != null && freeCores(executor) == 0 && !((TaskSchedulerImpl) context.taskScheduler()).isExecutorBusy(id);
+    boolean isStarting =
+        executor != null && freeCores(executor) == 0 && !((TaskSchedulerImpl) context.taskScheduler()).isExecutorBusy(id);
+    return isStarting || isExcluded(id);
+  }
+
+  private boolean isExcluded(String id) {
+    try {
+      return context.statusStore().executorSummary(id).isExcluded();
+    } catch (NoSuchElementException e) {
+      // Spark has not taken note of one that has just registered.
+      return false;
+    }
   }
 
   /** Reads the cores of an executor that are free: an int, since Spark 4.2 a number with fractions. */

@@ -29,6 +29,7 @@ import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerApplicationEnd;
 import org.apache.spark.scheduler.SparkListenerExecutorAdded;
 import org.apache.spark.scheduler.SparkListenerExecutorRemoved;
+import org.apache.spark.scheduler.SparkListenerExecutorUnexcluded;
 import org.apache.spark.scheduler.SparkListenerJobStart;
 import org.apache.spark.scheduler.cluster.ExecutorData;
 
@@ -116,7 +117,7 @@ final class ExecutorMatch extends SparkListener {
   /** Returns true for an executor that may answer soon. */
   private boolean isExpected(String executor) {
     AskedExecutor state = asked.get(executor);
-    return !channel.isStarting(executor) && (state == null || !state.isGivenUp());
+    return !channel.isPassedOver(executor) && (state == null || !state.isGivenUp());
   }
 
   @Override
@@ -129,6 +130,12 @@ final class ExecutorMatch extends SparkListener {
     matched.remove(removed.executorId());
     asked.remove(removed.executorId());
     update();
+  }
+
+  @Override
+  public synchronized void onExecutorUnexcluded(SparkListenerExecutorUnexcluded back) {
+    asked.remove(back.executorId());
+    startForRoles();
   }
 
   @Override
@@ -265,7 +272,7 @@ final class ExecutorMatch extends SparkListener {
       if (executor == null || state.waitMillis() > 0) {
         continue;
       }
-      if (channel.isStarting(id)) {
+      if (channel.isPassedOver(id)) {
         state.postpone();
       } else if (state.begin()) {
         profiles.computeIfAbsent(executor.resourceProfileId(), key -> new TreeMap<>()).put(id, executor);
@@ -316,7 +323,8 @@ final class ExecutorMatch extends SparkListener {
           "executors "
               + String.join(", ", givenUp)
               + " cannot be told to open their buckets again, and are not asked any more; jobs open their buckets anew, and what"
-              + " was made before the role may read under another identity there",
+              + " was made before the role may read under another identity there; end them with SparkContext.killExecutors, or"
+              + " start the application again",
           failure);
     }
     notifyAll();
@@ -330,7 +338,10 @@ final class ExecutorMatch extends SparkListener {
       LOG.warning(
           "executors "
               + String.join(", ", late)
-              + " have had no room for a task for ten minutes; until they have or end, jobs open their buckets anew");
+              + " have had no room for a task for ten minutes; until they have or end, jobs open their buckets anew; with"
+              + " spark.plugins="
+              + HopsSparkPlugin.class.getName()
+              + " an application needs no room for that");
     }
   }
 
