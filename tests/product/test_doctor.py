@@ -274,8 +274,8 @@ def test_a_master_without_a_way_to_its_executors_is_named_with_masters_that_have
         assert texts(found["for a bucket"])[-1] == GREEN, found["for a bucket"]
         assert [found["switched"], found["required"]] == ["yes", "yes"]
         assert found["Hive client"] == [
-            "PROBLEM Hive client: spark.sql.hive.metastore.jars is path, and that client does not find the classes with which S3A reads as a "
-            "role; add io.hops to spark.sql.hive.metastore.sharedPrefixes"
+            "PROBLEM Hive client: spark.sql.hive.metastore.jars is path, and that client does not find the classes with which S3A reads as "
+            "a role; add io.hops to spark.sql.hive.metastore.sharedPrefixes"
         ]
         assert found["shared"] == []
         broker = "S3A reads with the delegation tokens of com.example.Broker and never asks for the credentials of a role; remove "

@@ -206,6 +206,6 @@ def test_the_users_own_word_for_a_bucket_or_a_session_counts_as_the_guide_says(
         "other/released": (["user"], "read"),
     }
     assert "bucket resource is read with the application's role in spite of fs.s3a.bucket.resource.access.key" in ran.logged
-    named = "bucket third is not read with its role, but with org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider, which a session or a read"
-    assert named in ran.logged
-    assert "bucket other is read with org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider, not with the application's role" in ran.logged
+    simple = provider["aws.credentials.provider"]
+    assert f"bucket third is not read with its role, but with {simple}, which a session or a read names" in ran.logged
+    assert f"bucket other is read with {simple}, not with the application's role" in ran.logged
