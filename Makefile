@@ -52,9 +52,11 @@ bench-server: build/venv/ok build/wrk build/postgresql $(SERVER) $(PEER)
 upgrade: build/venv/ok build/postgresql $(SERVER) $(PEER)
 	@$(PYTHON) -m runs.upgrade $(ARGS)
 
-# Runs every layout of the jars on every line of Spark, and prints which class loader holds what.
+# Runs every layout of the jars on every line of Spark, and prints which class loader holds what. Then runs the tests of the product on the
+# lines and masters on which `make test` does not.
 matrix: parts
 	@$(PYTHON) -m runs.matrix
+	@$(PYTHON) -m pytest -q -n2 --dist=worksteal -m matrix
 
 # Runs a job through more than twenty lifetimes on every line of Spark, with trouble all the way. Takes about fifteen minutes.
 soak: parts

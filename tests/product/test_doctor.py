@@ -18,13 +18,18 @@ from rig.aws import ACCOUNT, REGION, allow, assumes, document, trusts
 from rig.canary import leaks
 from rig.deployment import Deployment
 from rig.http import Answering, recording, serving
-from rig.spark import SPARK_3_5, Place, Spark, product_jar, reports
+from rig.spark import SPARK_3_5, Line, Place, Spark, product_jar, reports
 from rig.stage import Stage
+from tests.product.combinations import BOTH_SDKS, LOCAL, on_line
 from tests.programs import compiled, plain
 
 GREEN = "no problem found"
-SPARK = f"{SPARK_3_5.home}/jars/*"
-S3A = SPARK_3_5.s3a
+CHANNELLESS = "spark-channelless"
+
+
+def with_s3a(line: Line) -> str:
+    """Returns the class path of Spark and S3A."""
+    return f"{line.home}/jars/*:{line.s3a}"
 
 
 class Visit:
@@ -56,10 +61,11 @@ def visit(
     variables: Mapping[str, str] | None = None,
     class_path: str = "",
     options: tuple[str, ...] = (),
+    line: Line = SPARK_3_5,
 ) -> Visit:
     """Runs the doctor once for each step, in one JVM."""
     given = site.variables(site.scientist) if variables is None else variables
-    done = plain(directory, given, *steps, class_path=class_path, options=options, main="Doctor")
+    done = plain(directory, given, *steps, class_path=class_path, options=options, main="Doctor", line=line)
     assert done.returncode == 0, done.stdout + done.stderr
     assert leaks(site.secrets(), directory, done.stdout, done.stderr) == []
     return Visit(reports(done.stdout))
@@ -171,27 +177,30 @@ def test_a_direct_job_without_a_base_identity_is_told_where_to_get_one(site: Dep
     assert f"ok      roles: {role} can be assumed" in green.lines(0)
 
 
-def test_a_host_name_without_an_address_is_named_where_spark_would_fail(site: Deployment, tmp_path: Path) -> None:
+@on_line(*BOTH_SDKS)
+def test_a_host_name_without_an_address_is_named_where_spark_would_fail(line: Line, site: Deployment, tmp_path: Path) -> None:
     hosts = tmp_path / "hosts"
     hosts.write_text("127.0.0.1 localhost\n")
     options = (f"-Djdk.net.hosts.file={hosts}", "-Dsun.net.inetaddr.negative.ttl=0")
-    found = visit(site, tmp_path, "", f"{hosts}=127.0.0.1 {socket.gethostname()}", class_path=f"{SPARK}:{S3A}", options=options)
+    found = visit(site, tmp_path, "", f"{hosts}=127.0.0.1 {socket.gethostname()}", class_path=with_s3a(line), options=options, line=line)
     assert found.problems(0) == [
         "host name: with AWS_* in the environment Spark would fail: this machine's host name has no address; add it to /etc/hosts"
     ]
     assert found.problems(1) == []
-    assert "ok      SDK line: S3A takes org.apache.hadoop.fs.s3a.HopsBridge1V1" in found.lines(1)
+    bridge = "V1" if line == SPARK_3_5 else "V2"
+    assert f"ok      SDK line: S3A takes org.apache.hadoop.fs.s3a.HopsBridge1{bridge}" in found.lines(1)
     assert "ok      class loader: our provider is beside S3A, in AppClassLoader" in found.lines(1)
 
 
-def test_spark_without_s3a_is_told_which_jars_are_missing(site: Deployment, tmp_path: Path) -> None:
-    found = visit(site, tmp_path, "", class_path=SPARK)
+@on_line(*BOTH_SDKS)
+def test_spark_without_s3a_is_told_which_jars_are_missing(line: Line, site: Deployment, tmp_path: Path) -> None:
+    found = visit(site, tmp_path, "", class_path=f"{line.home}/jars/*", line=line)
     assert found.problems(0) == [
         "SDK line: S3A or its AWS SDK is not on the class path (org/apache/hadoop/fs/s3a/S3AFileSystem is missing); put hadoop-aws in the "
-        "version of this Hadoop, 3.3.4, and the AWS SDK that it was built with on spark.driver.extraClassPath and "
+        f"version of this Hadoop, {line.hadoop}, and the AWS SDK that it was built with on spark.driver.extraClassPath and "
         "spark.executor.extraClassPath"
     ]
-    assert visit(site, tmp_path, "", class_path=f"{SPARK}:{S3A}").problems(0) == []
+    assert visit(site, tmp_path, "", class_path=with_s3a(line), line=line).problems(0) == []
 
 
 _POLICY = """\
@@ -206,15 +215,17 @@ grant {
 """
 
 
-def test_a_class_loader_that_takes_no_class_needs_the_jar_beside_s3a(site: Deployment, tmp_path: Path) -> None:
+@on_line(*BOTH_SDKS)
+def test_a_class_loader_that_takes_no_class_needs_the_jar_beside_s3a(line: Line, site: Deployment, tmp_path: Path) -> None:
     policy = tmp_path / "policy"
     policy.write_text(_POLICY)
     options = ("-Djava.security.manager", f"-Djava.security.policy=={policy}")
-    jars = f"{compiled(SPARK_3_5)}:{product_jar()}"
+    jars = f"{compiled(line)}:{product_jar()}"
     variables = site.variables(site.scientist)
 
     def ask(product: str) -> Visit:
-        done = plain(tmp_path, variables, jars, "Doctor", "", class_path=f"{SPARK}:{S3A}", options=options, main="Apart", product=product)
+        path = with_s3a(line)
+        done = plain(tmp_path, variables, jars, "Doctor", "", class_path=path, options=options, main="Apart", product=product, line=line)
         assert done.returncode == 0, done.stdout + done.stderr
         return Visit(reports(done.stdout))
 
@@ -224,40 +235,49 @@ def test_a_class_loader_that_takes_no_class_needs_the_jar_beside_s3a(site: Deplo
     assert ask(str(product_jar())).problems(0) == []
 
 
-def test_a_jar_that_came_after_the_context_is_found_by_its_configuration(stage: Stage, tmp_path: Path) -> None:
+@on_line(*BOTH_SDKS)
+def test_a_jar_that_came_after_the_context_is_found_by_its_configuration(line: Line, stage: Stage, tmp_path: Path) -> None:
     site = stage.site
     confs = {"spark.driver.extraJavaOptions": "-Dsession=first"}
-    spark = Spark(SPARK_3_5, 17, site.s3.endpoint, tmp_path, product=Place.WHEEL, confs=confs)
-    jars = f"{compiled(SPARK_3_5)}:{product_jar()}"
-    done = spark.submit(compiled(SPARK_3_5), "Apart", site.variables(site.scientist), jars, "DoctorOfLateJar", stage.resource)
+    spark = Spark(line, 17, site.s3.endpoint, tmp_path, product=Place.WHEEL, confs=confs)
+    jars = f"{compiled(line)}:{product_jar()}"
+    done = spark.submit(compiled(line), "Apart", site.variables(site.scientist), jars, "DoctorOfLateJar", stage.resource)
     assert done.returncode == 0, done.stdout + done.stderr
     assert reports(done.stdout) == {"plugins": None, "reads": 3}
 
 
-@pytest.mark.parametrize("master", ["spark-channelless", "local[2]"])
-def test_a_master_without_a_way_to_its_executors_is_named_with_masters_that_have_one(master: str, stage: Stage, tmp_path: Path) -> None:
+@pytest.mark.parametrize("master", [CHANNELLESS, LOCAL])
+@on_line(*BOTH_SDKS)
+def test_a_master_without_a_way_to_its_executors_is_named_with_masters_that_have_one(
+    line: Line, master: str, stage: Stage, tmp_path: Path
+) -> None:
     # Goes on the class path of the driver: Spark looks for cluster managers in its own class loader.
     manager = tmp_path / "manager"
-    shutil.copytree(compiled(SPARK_3_5).with_suffix("") / "org", manager / "org")
+    shutil.copytree(compiled(line).with_suffix("") / "org", manager / "org")
     services = manager / "META-INF" / "services"
     services.mkdir(parents=True)
     (services / "org.apache.spark.scheduler.ExternalClusterManager").write_text("org.apache.spark.scheduler.NoChannel\n")
     site = stage.site
-    spark = Spark(SPARK_3_5, 17, site.s3.endpoint, tmp_path, master, confs={"spark.driver.extraClassPath": f"{S3A}:{manager}"})
+    spark = Spark(line, 17, site.s3.endpoint, tmp_path, master, confs={"spark.driver.extraClassPath": f"{line.s3a}:{manager}"})
     began = datetime.now(UTC)
-    done = spark.submit(compiled(SPARK_3_5), "DoctorOfContext", site.variables(site.scientist), stage.resource, stage.other)
+    done = spark.submit(compiled(line), "DoctorOfContext", site.variables(site.scientist), stage.resource, stage.other)
     ended = datetime.now(UTC)
     assert done.returncode == 0, done.stdout + done.stderr
     found = reports(done.stdout)
     cause = "master spark-channelless has no channel for secrets to its executors"
     remedy = "run on YARN, Kubernetes, a standalone cluster or local[*]"
-    if master == "local[2]":
+    if master == LOCAL:
         assert texts(found["doctor"])[-1] == texts(found["again"])[-1] == GREEN, found
         assert found["without"] == ["s3a://resource/test.csv is read without a role of ours; call assumeRole"]
         check_explanation(stage, found, began, ended)
         check_overrides(found)
         assert texts(found["for a bucket"])[-1] == GREEN, found["for a bucket"]
         assert [found["switched"], found["required"]] == ["yes", "yes"]
+        assert found["Hive client"] == [
+            "PROBLEM Hive client: spark.sql.hive.metastore.jars is path, and that client does not find the classes with which S3A reads as "
+            "a role; add io.hops to spark.sql.hive.metastore.sharedPrefixes"
+        ]
+        assert found["shared"] == []
         broker = "S3A reads with the delegation tokens of com.example.Broker and never asks for the credentials of a role; remove "
         broker += "fs.s3a.delegation.token.binding"
         assert found["broker"] == [

@@ -12,14 +12,15 @@ from rig.aws import ACCOUNT, REGION, Keys, assumes, reads, role_arn, trusts
 from rig.canary import leaks
 from rig.deployment import Deployment
 from rig.metadata import metadata
-from rig.spark import SPARK_3_5, SPARK_4_1, Line, Spark, reports
+from rig.spark import LINES, SPARK_3_5, Line, Spark, reports
+from tests.product.combinations import BOTH_SDKS, CLUSTER, on_line
 from tests.programs import compiled
 
 _EVERYTHING = (reads("resource"), reads("other"))
 #: The AWS SDK's provider for the environment, by line of Spark.
 _OF_ENVIRONMENT = {
     SPARK_3_5: "com.amazonaws.auth.EnvironmentVariableCredentialsProvider",
-    SPARK_4_1: "software.amazon.awssdk.auth.credentials.EnvironmentVariableCredentialsProvider",
+    **dict.fromkeys(LINES[1:], "software.amazon.awssdk.auth.credentials.EnvironmentVariableCredentialsProvider"),
 }
 
 
@@ -62,11 +63,11 @@ def in_configuration(keys: Keys, line: Line) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("line", [SPARK_3_5, SPARK_4_1], ids=lambda line: f"Spark {line.spark}")
+@on_line(*BOTH_SDKS, lines=LINES)
 def test_no_stranger_signs_a_request_once_a_role_is_assumed(
     line: Line, strangers: Strangers, site: Deployment, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    record_property("spark", f"{line.spark} / {line.hadoop} local-cluster[2,1,1024]")
+    record_property("spark", f"{line.spark} / {line.hadoop} {CLUSTER}")
     record_property("class path", "system/user")
     asked = len(site.s3.exchanges)
     variables = {
@@ -76,7 +77,7 @@ def test_no_stranger_signs_a_request_once_a_role_is_assumed(
         "AWS_EC2_METADATA_SERVICE_ENDPOINT": strangers.node,
         "AWS_REGION": REGION,
     }
-    spark = Spark(line, 17, site.s3.endpoint, tmp_path, "local-cluster[2,1,1024]", confs=in_configuration(strangers.configured, line))
+    spark = Spark(line, 17, site.s3.endpoint, tmp_path, CLUSTER, confs=in_configuration(strangers.configured, line))
     done = spark.submit(compiled(line), "Strangers", variables, site.cloud.resource_reader, *providers(line))
     assert done.returncode == 0, done.stdout + done.stderr
     found = reports(done.stdout)

@@ -13,7 +13,8 @@ import pytest
 from rig.canary import leaks
 from rig.deployment import Deployment
 from rig.http import Answering, serving
-from rig.spark import SPARK_3_5, SPARK_4_1, Place, Spark, reports
+from rig.spark import SPARK_3_5, SPARK_4_1, SPARK_4_3, Line, Place, Spark, reports
+from tests.product.combinations import BOTH_SDKS, on, on_line
 from tests.programs import compiled, plain
 
 PENDING = "mode=pending (until a SparkContext opens its first s3a:// path)"
@@ -29,35 +30,42 @@ OPENED = (
 )
 
 
-@pytest.mark.parametrize("start", ["spark-submit", "java"])
-def test_a_role_assumed_before_any_context_holds_in_each_until_it_is_released(start: str, site: Deployment, tmp_path: Path) -> None:
+@on((SPARK_3_5, "spark-submit"), (SPARK_4_1, "java"), masters=["spark-submit", "java"], name="start")
+def test_a_role_assumed_before_any_context_holds_in_each_until_it_is_released(
+    line: Line, start: str, site: Deployment, tmp_path: Path
+) -> None:
     role = site.cloud.resource_reader
     if start == "spark-submit":
-        spark = Spark(SPARK_3_5, 17, site.s3.endpoint, tmp_path, "local-cluster[2,1,1024]")
-        done = spark.submit(compiled(SPARK_3_5), "Lifecycle", site.variables(site.scientist), "contexts", role)
+        spark = Spark(line, 17, site.s3.endpoint, tmp_path, "local-cluster[2,1,1024]")
+        done = spark.submit(compiled(line), "Lifecycle", site.variables(site.scientist), "contexts", role)
     else:
-        confs = {**Spark(SPARK_3_5, 17, site.s3.endpoint, tmp_path).options(), "spark.master": "local[2]", "spark.app.name": "lives"}
+        confs = {**Spark(line, 17, site.s3.endpoint, tmp_path).options(), "spark.master": "local[2]", "spark.app.name": "lives"}
         options = [f"-D{key}={value}" for key, value in confs.items() if "Java" not in key]
         options += [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in OPENED]
-        class_path = f"{SPARK_3_5.home}/jars/*:{SPARK_3_5.s3a}"
+        class_path = f"{line.home}/jars/*:{line.s3a}"
         variables = {**site.variables(site.scientist), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_LOCAL_HOSTNAME": "localhost"}
-        done = plain(tmp_path, variables, "contexts", role, class_path=class_path, options=tuple(options), main="Lifecycle")
+        done = plain(tmp_path, variables, "contexts", role, class_path=class_path, options=tuple(options), main="Lifecycle", line=line)
     assert done.returncode == 0, done.stdout + done.stderr
     found = reports(done.stdout)
     assert found["pending"] == PENDING
     assert [found[name] for name in ("first", "rerun", "session", "second")] == ["3 rows"] * 4, found
-    assert [found["at the start"], found["first mode"], found["second mode"]] == ["mode=live"] * 3
+    assert [found["at the start"], found["first mode"], found["second mode"]] == ["mode=live"] * 3, done.stderr
     assert found["static"] is True
     assert found["second released"] == found["third"] == []
     assert "rows" not in str(found["third reads"])
+    if start == "java":
+        assert found["by itself"] is True
+        assert found["operator's"] == ["3 rows", role, True]
     assert leaks(site.secrets(), tmp_path, done.stdout, done.stderr) == []
 
 
-def test_in_a_server_for_many_users_only_the_operator_names_the_role(site: Deployment, tmp_path: Path) -> None:
+# Spark 3.5 has its Connect server in a package of its own.
+@on_line(SPARK_4_1, lines=[SPARK_4_1, SPARK_4_3])
+def test_in_a_server_for_many_users_only_the_operator_names_the_role(line: Line, site: Deployment, tmp_path: Path) -> None:
     plugins = "io.hops.util.spark.HopsSparkPlugin,org.apache.spark.sql.connect.SparkConnectPlugin"
     confs = {"spark.plugins": plugins, "spark.hops.role": site.cloud.resource_reader, "spark.connect.grpc.binding.port": "0"}
-    spark = Spark(SPARK_4_1, 17, site.s3.endpoint, tmp_path, "local-cluster[2,1,1024]", confs=confs)
-    done = spark.submit(compiled(SPARK_4_1), "Lifecycle", site.variables(site.scientist), "server")
+    spark = Spark(line, 17, site.s3.endpoint, tmp_path, "local-cluster[2,1,1024]", confs=confs)
+    done = spark.submit(compiled(line), "Lifecycle", site.variables(site.scientist), "server")
     assert done.returncode == 0, done.stdout + done.stderr
     found = reports(done.stdout)
     assert found["reads"] == "3 rows", found
@@ -74,18 +82,19 @@ def test_in_a_server_for_many_users_only_the_operator_names_the_role(site: Deplo
     )
 
 
-@pytest.mark.parametrize(("level", "reached"), [("user", "yes"), ("GROUP", "engine of Kyuubi for several users")])
-def test_a_server_for_many_users_is_known_by_what_it_does(level: str, reached: str, site: Deployment, tmp_path: Path) -> None:
+@pytest.mark.parametrize("level", ["user", "GROUP"])
+@on_line(*BOTH_SDKS)
+def test_a_server_for_many_users_is_known_by_what_it_does(line: Line, level: str, site: Deployment, tmp_path: Path) -> None:
     loopback = {f"spark.hadoop.hive.server2.thrift.{key}": value for key, value in (("port", "0"), ("bind.host", "127.0.0.1"))}
     confs = {"spark.kyuubi.engine.share.level": level, **loopback}
-    spark = Spark(SPARK_3_5, 17, site.s3.endpoint, tmp_path, confs=confs)
-    done = spark.submit(compiled(SPARK_3_5), "org.apache.kyuubi.engine.spark.SparkSQLEngine", site.variables(site.scientist))
+    spark = Spark(line, 17, site.s3.endpoint, tmp_path, confs=confs)
+    done = spark.submit(compiled(line), "org.apache.kyuubi.engine.spark.SparkSQLEngine", site.variables(site.scientist))
     assert done.returncode == 0, done.stdout + done.stderr
     sentence = "this is a Spark {}, whose users would all get the role; "
     refusals = {name: sentence.format(name) for name in ("engine of Kyuubi for several users", "Thrift server")}
     found = {name: str(value).partition("its operator")[0] for name, value in reports(done.stdout).items()}
-    first = refusals.get(reached, reached)
-    assert found == {"assumed": first, "beside a server": refusals["Thrift server"] if reached == "yes" else first}
+    first = "yes" if level == "user" else refusals["engine of Kyuubi for several users"]
+    assert found == {"assumed": first, "beside a server": refusals["Thrift server"] if level == "user" else first}
 
 
 def test_a_server_for_many_users_that_would_show_them_the_credentials_does_not_start(site: Deployment, tmp_path: Path) -> None:
@@ -99,11 +108,12 @@ def test_a_server_for_many_users_that_would_show_them_the_credentials_does_not_s
     assert "; without that a Spark Connect server would show them to its users" in done.stderr
 
 
-def test_a_context_that_cannot_have_its_role_does_not_start(site: Deployment, tmp_path: Path) -> None:
+@on_line(*BOTH_SDKS)
+def test_a_context_that_cannot_have_its_role_does_not_start(line: Line, site: Deployment, tmp_path: Path) -> None:
     role = site.cloud.untrusting
     confs = {"spark.plugins": "io.hops.util.spark.HopsSparkPlugin", "spark.hops.role": role}
-    spark = Spark(SPARK_3_5, 17, site.s3.endpoint, tmp_path, confs=confs)
-    done = spark.submit(compiled(SPARK_3_5), "Lifecycle", site.variables(site.scientist), "server")
+    spark = Spark(line, 17, site.s3.endpoint, tmp_path, confs=confs)
+    done = spark.submit(compiled(line), "Lifecycle", site.variables(site.scientist), "server")
     assert done.returncode != 0
     assert (
         f"spark.hops.role cannot be assumed: assuming role {role} for project {site.project} at {site.endpoint} was refused" in done.stderr

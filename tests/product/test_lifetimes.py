@@ -13,6 +13,7 @@ import pytest
 from rig.spark import LINES, SPARK_3_5, Line, Spark, reports
 from rig.stage import Stage
 from runs import soak
+from tests.product.combinations import on_line
 from tests.programs import compiled
 
 RUN_SECONDS = 40
@@ -30,9 +31,10 @@ def test_reads_go_on_through_many_lifetimes_and_the_death_of_an_executor(
     assert problems == [], life.found
 
 
-def test_a_configuration_written_during_refreshes_loses_no_key(stage: Stage, tmp_path: Path) -> None:
+@on_line(SPARK_3_5)
+def test_a_configuration_written_during_refreshes_loses_no_key(line: Line, stage: Stage, tmp_path: Path) -> None:
     site = stage.site
-    spark = Spark(SPARK_3_5, 17, site.s3.endpoint, tmp_path)
-    done = spark.submit(compiled(SPARK_3_5), "Writes", site.variables(site.scientist))
+    spark = Spark(line, 17, site.s3.endpoint, tmp_path)
+    done = spark.submit(compiled(line), "Writes", site.variables(site.scientist))
     assert done.returncode == 0, done.stdout + done.stderr
     assert reports(done.stdout) == {"missing": [], "overwritten": True}

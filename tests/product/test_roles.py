@@ -13,13 +13,13 @@ from typing import cast
 
 import pytest
 
+from rig.aws import Keys, reads
 from rig.canary import leaks
-from rig.spark import SPARK_3_5, SPARK_4_1, SPARK_4_3, Line, Spark, reports
+from rig.spark import LINES, SPARK_3_5, SPARK_4_1, SPARK_4_3, Line, Spark, reports
 from rig.stage import Stage
+from tests.product.combinations import CLUSTER, LOCAL, on, on_line
 from tests.programs import compiled
 
-LOCAL = "local[2]"
-CLUSTER = "local-cluster[2,1,1024]"
 DENIED = "java.nio.file.AccessDeniedException: s3a://"
 
 
@@ -34,12 +34,20 @@ class Run:
     logged: str
 
 
-def run(stage: Stage, line: Line, master: str, directory: Path, *arguments: str, confs: Mapping[str, str] | None = None) -> Run:
+def run(
+    stage: Stage,
+    line: Line,
+    master: str,
+    directory: Path,
+    *arguments: str,
+    confs: Mapping[str, str] | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> Run:
     """Runs the program to its end."""
     site = stage.site
     spark = Spark(line, 17, site.s3.endpoint, directory, master, confs=confs or {})
     asked, granted = len(site.s3.exchanges), site.granted()
-    done = spark.submit(compiled(line), "Roles", site.variables(site.scientist), *arguments)
+    done = spark.submit(compiled(line), "Roles", {**site.variables(site.scientist), **(variables or {})}, *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     assert leaks(site.secrets(), directory, done.stdout, done.stderr) == []
     signers = [signer for signer, _ in itertools.groupby(exchange.access_key_id for exchange in site.s3.exchanges[asked:])]
@@ -52,22 +60,29 @@ def outcome(reads: object) -> list[str]:
     return [text if text.endswith(" rows") else "denied" if text.startswith(DENIED) else text for text in reads]
 
 
-EVERY_MASTER = pytest.mark.parametrize("master", [LOCAL, CLUSTER])
+def texts(found: object) -> list[str]:
+    """Checks that a program reported a list, and returns it."""
+    assert isinstance(found, list)
+    return found
+
+
 #: Both lines of the AWS SDK and both masters, in half of the runs.
-EITHER = pytest.mark.parametrize(
-    ("line", "master"), [(SPARK_4_1, LOCAL), (SPARK_3_5, CLUSTER)], ids=lambda part: getattr(part, "spark", part)
-)
+EITHER = on((SPARK_4_1, LOCAL), (SPARK_3_5, CLUSTER))
+#: Leaves an executor one core beside a job.
+TWO_CORES = "local-cluster[1,2,1024]"
 
 
 # Every line and both masters, and executors with each line of the AWS SDK.
-@pytest.mark.parametrize(
-    ("line", "master"), [(SPARK_3_5, CLUSTER), (SPARK_4_1, LOCAL), (SPARK_4_3, CLUSTER)], ids=lambda part: getattr(part, "spark", part)
-)
+@on((SPARK_3_5, CLUSTER), (SPARK_4_1, LOCAL), (SPARK_4_3, CLUSTER), lines=LINES)
 def test_a_role_switch_holds_for_the_next_request_in_every_jvm(line: Line, master: str, stage: Stage, tmp_path: Path) -> None:
-    ran = run(stage, line, master, tmp_path, "switch", stage.resource, stage.other)
+    ran = run(stage, line, master, tmp_path, "switch", stage.resource, stage.other, str(tmp_path))
     assert outcome(ran.found["first"]) == ["3 rows", "denied"], ran.found
     assert outcome(ran.found["second"]) == ["denied", "1 rows"], ran.found
     assert outcome(ran.found["again"]) == ["3 rows", "denied"], ran.found
+    # What is on its way comes as the first role. What S3A asks for afterwards it asks for as the second one.
+    come, asked = texts(ran.found["stream"])
+    assert come == "19"
+    assert outcome([asked]) == ["denied"]
     assert str(ran.found["provider"]).startswith("org.apache.hadoop.fs.s3a.HopsBridge1V")
     assert ran.found["loaders"] == ["MutableURLClassLoader", "AppClassLoader"]
     assert len(ran.signers) == ran.fetches == 3
@@ -82,8 +97,9 @@ def test_a_bucket_opened_as_somebody_else_is_read_as_the_role_from_then_on(line:
     assert ran.signers[0] == stage.stranger.access_key_id
 
 
-def test_a_context_that_a_role_did_not_reach_gets_it_at_the_next_call(stage: Stage, tmp_path: Path) -> None:
-    ran = run(stage, SPARK_3_5, CLUSTER, tmp_path, "not reached", stage.resource, stage.other, confs=stage.read_as_stranger_alone())
+@on_line(SPARK_3_5)
+def test_a_context_that_a_role_did_not_reach_gets_it_at_the_next_call(line: Line, stage: Stage, tmp_path: Path) -> None:
+    ran = run(stage, line, CLUSTER, tmp_path, "not reached", stage.resource, stage.other, confs=stage.read_as_stranger_alone())
     before = [str(read) for read in cast("list[str]", ran.found["before"])]
     remedy = "copy it again after assumeRole, since nothing leads OwnFileSystem to the role"
     assert len(before) == 2
@@ -96,10 +112,7 @@ def test_a_context_that_a_role_did_not_reach_gets_it_at_the_next_call(stage: Sta
     assert outcome(ran.found["reached"]) == ["3 rows", "denied"], ran.found
 
 
-# Leaves an executor one core beside that job.
-@pytest.mark.parametrize(
-    ("line", "master"), [(SPARK_4_1, LOCAL), (SPARK_3_5, "local-cluster[1,2,1024]")], ids=lambda part: getattr(part, "spark", part)
-)
+@on((SPARK_4_1, LOCAL), (SPARK_3_5, TWO_CORES), masters=[LOCAL, TWO_CORES])
 def test_a_job_in_flight_when_a_role_is_assumed_opens_buckets_as_the_role(line: Line, master: str, stage: Stage, tmp_path: Path) -> None:
     ran = run(stage, line, master, tmp_path, "under way", stage.resource, str(tmp_path / "go"), confs=stage.read_as_stranger())
     assert ran.found["under way"] is False
@@ -118,20 +131,25 @@ def test_a_role_for_a_bucket_is_the_role_of_that_bucket_alone(line: Line, master
     assert ran.signers == ran.found["signers"]
 
 
-@EVERY_MASTER
-def test_after_release_everything_is_as_before_and_an_open_bucket_refuses(master: str, stage: Stage, tmp_path: Path) -> None:
-    ran = run(stage, SPARK_4_1, master, tmp_path, "release", stage.resource)
+@on((SPARK_3_5, LOCAL), (SPARK_4_1, CLUSTER))
+def test_after_release_everything_is_as_before_and_an_open_bucket_refuses(line: Line, master: str, stage: Stage, tmp_path: Path) -> None:
+    ran = run(stage, line, master, tmp_path, "release", stage.resource)
     assert outcome(ran.found["assumed"]) == ["3 rows", "denied"], ran.found
     assert ran.found["restored"] is True
     assert ran.found["getenv"] is None
     assert ran.found["current"] is None
     assert "no role is in use for bucket resource (role released)" in str(ran.found["held"])
+    come, asked = texts(ran.found["stream"])
+    assert come == "19"
+    assert "no role is in use for bucket resource (role released)" in asked
     assert "rows" not in str(ran.found["released"])
     assert len(ran.signers) == 1
 
 
-def test_tasks_see_the_current_credentials_and_assume_nothing(stage: Stage, tmp_path: Path) -> None:
-    ran = run(stage, SPARK_4_1, CLUSTER, tmp_path, "executors", stage.resource)
+@on_line(SPARK_4_1)
+def test_tasks_see_the_current_credentials_and_assume_nothing(line: Line, stage: Stage, tmp_path: Path) -> None:
+    ran = run(stage, line, CLUSTER, tmp_path, "executors", stage.resource, confs={"spark.hops.credentials.static-keys": "false"})
+    assert outcome(ran.found["reads"]) == ["3 rows", "denied"], ran.found
     assert ran.found["current"] is True
     explained = ran.found["explained"]
     assert isinstance(explained, list)
@@ -145,3 +163,49 @@ def test_tasks_see_the_current_credentials_and_assume_nothing(stage: Stage, tmp_
         "roles are assumed, listed and released on the driver, and this is an executor; call it on the driver, outside of map,"
         " foreach and UDFs"
     ]
+    assert ran.found["static keys"] == 0, "a renewal wrote keys that the setting leaves out"
+
+
+@pytest.fixture(scope="module")
+def own(stage: Stage) -> Keys:
+    """Makes an identity of the user's own that reads three buckets, and an object for each read."""
+    aws = stage.site.cloud.aws
+    aws.bucket("third", {"session": "1", "after-session": "1"})
+    for path in ("resource/keys", "resource/session", "other/provider", "other/role-of-bucket", "other/released"):
+        bucket, _, key = path.partition("/")
+        aws.client("s3").put_object(Bucket=bucket, Key=key, Body=b"1")
+    return aws.user("of-the-user", reads("resource"), reads("other"), reads("third"))
+
+
+@EITHER
+def test_the_users_own_word_for_a_bucket_or_a_session_counts_as_the_guide_says(
+    line: Line, master: str, stage: Stage, own: Keys, tmp_path: Path
+) -> None:
+    keys = {"access.key": own.access_key_id, "secret.key": own.secret_access_key}
+    provider = {"aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider"}
+    confs = {f"spark.hadoop.fs.s3a.bucket.{bucket}.{key}": value for bucket in ("resource", "other") for key, value in keys.items()}
+    confs |= {f"spark.hadoop.fs.s3a.bucket.other.{key}": value for key, value in provider.items()}
+    asked = len(stage.site.s3.exchanges)
+    variables = {"STRANGER": own.access_key_id, "STRANGERS_SECRET": own.secret_access_key}
+    ran = run(stage, line, master, tmp_path, "overrides", stage.resource, stage.other, confs=confs, variables=variables)
+    role, of_bucket = texts(ran.found["keys"])
+    names = {own.access_key_id: "user", role: "role", of_bucket: "role of bucket"}
+    signers: dict[str, set[str]] = {}
+    for exchange in stage.site.s3.exchanges[asked:]:
+        signers.setdefault(exchange.path.partition("?")[0].strip("/"), set()).add(names[str(exchange.access_key_id)])
+    shown = {path: (sorted(signers.get(path, [])), outcome([read])[0]) for path, read in ran.found.items() if "/" in path}
+    # A session's own provider opens what is not open yet, which differs from executor to executor.
+    assert set(signers.pop("resource/session")) <= {"user", "role"}
+    assert shown.pop("resource/session")[1] == "read"
+    assert shown == {
+        "resource/keys": (["role"], "read"),
+        "other/provider": (["user"], "read"),
+        "third/session": (["user"], "read"),
+        "third/after-session": (["role"], "denied"),
+        "other/role-of-bucket": (["role of bucket"], "read"),
+        "other/released": (["user"], "read"),
+    }
+    assert "bucket resource is read with the application's role in spite of fs.s3a.bucket.resource.access.key" in ran.logged
+    simple = provider["aws.credentials.provider"]
+    assert f"bucket third is not read with its role, but with {simple}, which a session or a read names" in ran.logged
+    assert f"bucket other is read with {simple}, not with the application's role" in ran.logged

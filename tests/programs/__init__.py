@@ -40,9 +40,10 @@ def plain(
     options: tuple[str, ...] = (),
     main: str = "Plain",
     product: str = str(product_jar()),
+    line: Line = SPARK_3_5,
 ) -> subprocess.CompletedProcess[str]:
     """Runs a program on a plain JVM. The class path holds the programs, the product, the Scala library and `class_path`."""
-    path = f"{compiled(SPARK_3_5)}:{product}:{scala_library(SPARK_3_5)}:{class_path}"
+    path = f"{compiled(line)}:{product}:{scala_library(line)}:{class_path}"
     command: list[str | Path] = [jdk.home(java) / "bin" / "java", *options, "-cp", path, main, *arguments]
     return run(command, environment(directory / "home", **variables), directory, 180)
 

@@ -2,6 +2,7 @@ import io.hops.util.CredentialsProvider
 import io.hops.util.CredentialsProvider.AssumeRoleRequest
 import java.net.{URL, URLClassLoader}
 import java.nio.file.{Files, Paths, StandardOpenOption}
+import org.apache.spark.{SparkConf, SparkContext}
 import org.apache.spark.sql.SparkSession
 import scala.util.Try
 
@@ -54,6 +55,13 @@ object DoctorOfContext {
     conf.unset("fs.s3a.bucket.keyed.access.key")
     spark.conf.unset("fs.s3a.aws.credentials.provider")
     Report("again", doctor())
+
+    // `getConf` is a copy.
+    val live = classOf[SparkContext].getMethod("conf").invoke(spark.sparkContext).asInstanceOf[SparkConf]
+    live.set("spark.sql.hive.metastore.jars", "path")
+    Report("Hive client", doctor().filter(_.startsWith("PROBLEM")))
+    live.set("spark.sql.hive.metastore.sharedPrefixes", "com.mysql.jdbc, io.hops")
+    Report("shared", doctor().filter(_.startsWith("PROBLEM")))
 
     conf.set("fs.s3a.delegation.token.binding", "com.example.Broker")
     Report("broker", doctor().filter(_.startsWith("PROBLEM")) ++ explained("s3a://resource/test.csv"))

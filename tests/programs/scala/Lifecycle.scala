@@ -41,7 +41,23 @@ object Lifecycle {
     val third = SparkSession.builder.getOrCreate()
     Report("third", ours(third))
     Report("third reads", rows(third))
+    val isLocal = third.sparkContext.isLocal
     third.stop()
+    if (isLocal) withAndWithoutPlugin(role)
+  }
+
+  /** A role that reaches a context whose program sets plugins while nobody calls us, and the default role of an operator in a job. */
+  private def withAndWithoutPlugin(role: String): Unit = {
+    CredentialsProvider.assumeRole(role)
+    val without = SparkSession.builder.config("spark.plugins", "").getOrCreate()
+    val end = System.nanoTime + 20000000000L
+    while (ours(without).isEmpty && System.nanoTime < end) Thread.sleep(20)
+    Report("by itself", ours(without).nonEmpty)
+    without.stop()
+    CredentialsProvider.release()
+    val job = SparkSession.builder.config("spark.plugins", "io.hops.util.spark.HopsSparkPlugin").config("spark.hops.role", "default").getOrCreate()
+    Report("operator's", Seq(rows(job), CredentialsProvider.current().getRoleArn, Try(CredentialsProvider.assumeRole(role)).isSuccess))
+    job.stop()
   }
 
   /** A role that only the operator's configuration can name, in a server that many users share. */

@@ -1,6 +1,7 @@
 import io.hops.util.CredentialsProvider
 import io.hops.util.CredentialsProvider.AssumeRoleRequest
-import org.apache.hadoop.fs.Path
+import java.io.File
+import org.apache.hadoop.fs.{FSDataInputStream, Path}
 import org.apache.spark.sql.SparkSession
 import org.apache.spark.{SparkConf, SparkContext}
 import org.apache.spark.util.SerializableConfiguration
@@ -22,23 +23,27 @@ object Roles {
     spark.range(1).count()
     arguments.head match {
       case "not reached" => notReached(arguments(2))
-      case "switch" => switch(arguments(1), arguments(2))
+      case "switch" => switch(arguments(1), arguments(2), arguments(3))
       case "opened" => opened(arguments(1))
       case "under way" => underWay(arguments(1), arguments(2))
       case "buckets" => buckets(arguments(1), arguments(2))
       case "release" => release(arguments(1))
       case "executors" => onExecutors(arguments(1))
+      case "overrides" => overrides(arguments(1), arguments(2))
     }
     spark.stop()
   }
 
   /** One role, then another, then the first again. */
-  private def switch(first: String, second: String): Unit = {
+  private def switch(first: String, second: String, directory: String): Unit = {
     CredentialsProvider.assumeRole(first)
+    val stream = openInTask(directory)
     Report("first", reads())
     Report("provider", spark.sparkContext.hadoopConfiguration.get("fs.s3a.aws.credentials.provider"))
     CredentialsProvider.assumeRole(second)
     Report("second", reads())
+    new File(directory, "switched").createNewFile()
+    Report("stream", Await.result(stream, Duration.Inf).head)
     CredentialsProvider.assumeRole(first)
     Report("again", reads())
     Report("loaders", executors(_ => Loaders.names()).flatten)
@@ -70,13 +75,13 @@ object Roles {
   private def underWay(role: String, go: String): Unit = {
     val before = new SerializableConfiguration(spark.sparkContext.hadoopConfiguration)
     val job = spark.sparkContext.parallelize(1 to 1, 1).mapPartitions { _ =>
-      while (!new java.io.File(go).exists) Thread.sleep(20)
+      while (!new File(go).exists) Thread.sleep(20)
       val path = new Path("s3a://other/test.csv")
       Iterator(path.getFileSystem(before.value).getFileStatus(path).getLen)
     }.collectAsync()
     while (spark.sparkContext.statusTracker.getActiveJobIds().isEmpty) Thread.sleep(20)
     CredentialsProvider.assumeRole(role)
-    new java.io.File(go).createNewFile()
+    new File(go).createNewFile()
     Report("under way", Try(Await.result(job, Duration.Inf).head > 0).getOrElse(false))
     // The listeners learn of the end of the job some time later.
     val until = System.nanoTime + 20L * 1000 * 1000 * 1000
@@ -107,6 +112,8 @@ object Roles {
     CredentialsProvider.assumeRole(role)
     val held = new Path("s3a://resource/test.csv")
     val fileSystem = held.getFileSystem(conf)
+    val stream = fileSystem.open(held)
+    Report("begun", stream.read())
     Report("assumed", reads())
     CredentialsProvider.release()
     CredentialsProvider.release()
@@ -114,16 +121,65 @@ object Roles {
     Report("getenv", Option(System.getenv("AWS_ACCESS_KEY_ID")))
     Report("current", Option(CredentialsProvider.current()))
     Report("held", Try(fileSystem.getFileStatus(held)).fold(thrown => Report.causes(thrown).last, _.toString))
+    Report("stream", rest(stream))
     Report("released", reads())
+  }
+
+  /** Opens a file in a task, and reads on when the file `switched` is there. */
+  private def openInTask(directory: String): Future[Seq[Seq[String]]] = {
+    val conf = new SerializableConfiguration(spark.sparkContext.hadoopConfiguration)
+    val opened = new File(directory, "opened")
+    val job = spark.sparkContext.parallelize(1 to 1, 1).mapPartitions { _ =>
+      val path = new Path("s3a://resource/test.csv")
+      val stream = path.getFileSystem(conf.value).open(path)
+      stream.read()
+      opened.createNewFile()
+      while (!new File(directory, "switched").exists) Thread.sleep(20)
+      Iterator(rest(stream))
+    }.collectAsync()
+    while (!opened.exists && !job.isCompleted) Thread.sleep(20)
+    job
+  }
+
+  /** Reads what follows in an open file, and then its first byte again, for which S3A asks anew. */
+  private def rest(stream: FSDataInputStream): Seq[String] = Seq(
+    Try(scala.io.Source.fromInputStream(stream).mkString.length),
+    Try { stream.seek(0); stream.read() }).map(_.fold(Report.causes(_).mkString(" < "), _.toString))
+
+  /**
+   * The user's own word beside a role. Each key of a bucket is read once, so that the recorder tells who read it: `other` has a provider of
+   * its own, `resource` only keys, and `third` is opened first by a session with a provider of its own.
+   */
+  private def overrides(role: String, other: String): Unit = {
+    def read(session: SparkSession, path: String): Unit =
+      Report(path, Try(session.read.text(s"s3a://$path").count()).fold(Report.causes(_).mkString(" < "), _ => "read"))
+    CredentialsProvider.assumeRole(role)
+    read(spark, "resource/keys")
+    read(spark, "other/provider")
+    val own = spark.newSession()
+    Seq("aws.credentials.provider" -> "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider", "access.key" -> sys.env("STRANGER"),
+      "secret.key" -> sys.env("STRANGERS_SECRET")).foreach { case (key, value) => own.conf.set(s"fs.s3a.$key", value) }
+    read(own, "resource/session")
+    read(own, "third/session")
+    read(spark, "third/after-session")
+    AssumeRoleRequest.builder().setRoleArn(other).forBucket("other").send()
+    read(spark, "other/role-of-bucket")
+    Report("keys", Seq("resource", "other").map(CredentialsProvider.current(_).getAccessKeyId))
+    CredentialsProvider.release()
+    read(spark, "other/released")
   }
 
   /** Reports what works in a task, and what does not. */
   private def onExecutors(role: String): Unit = {
     val credentials = CredentialsProvider.assumeRole(role)
+    Report("reads", reads())
     Report("current", executors(_ => Option(CredentialsProvider.current()).map(_.getAccessKeyId)) == Seq(Some(credentials.getAccessKeyId)))
     Report("explained", executors(_ => CredentialsProvider.explain("s3a://resource/test.csv").split("\n").toSeq).flatten)
     Report("calls", executors(_ => Seq(Try(CredentialsProvider.assumeRole()), Try(CredentialsProvider.release()), Try(CredentialsProvider.getRoles))
       .map(_.fold(_.getMessage, _ => "did it"))).flatten.distinct)
+    io.hops.util.internal.Refresh.deliver("ASIAREFRESHED")
+    Report("static keys", Seq("access.key", "secret.key", "session.token").flatMap(key =>
+      Option(spark.sparkContext.hadoopConfiguration.get(s"fs.s3a.$key"))).size)
   }
 
   /** Reads each bucket in a job on the executors, and returns the number of rows, or why there are none. */

@@ -101,6 +101,10 @@ final class DueFetch {
     return validForMillis;
   }
 
+  long expirationMillis() {
+    return expirationMillis;
+  }
+
   long lastMillis() {
     return lastMillis;
   }

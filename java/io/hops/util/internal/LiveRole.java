@@ -75,15 +75,19 @@ public final class LiveRole {
         isFinal);
   }
 
-  /** Returns the same credentials, which end at this instant at the latest: whoever gave them has said no to the role since. */
-  LiveRole withdrawn(long nowMillis) {
+  /**
+   * Returns the same credentials, which have ended at this instant at the latest, whatever the time of day is: whoever gave them
+   * has said no to the role since, or the other clock says so.
+   */
+  LiveRole ended(long nowMillis) {
     return new LiveRole(
         bucket,
         roleArn,
         accessKeyId,
         secretAccessKey,
         sessionToken,
-        Math.min(expirationMillis, nowMillis),
+        // Never what the fetch brought, by which the refresher knows credentials that may be good.
+        Math.min(expirationMillis - 1, nowMillis),
         lastError,
         errorIsFinal);
   }

@@ -54,6 +54,12 @@ final class Refresher implements Runnable {
     notifyAll();
   }
 
+  /** Returns true if a role still has the credentials that a fetch brought, and both clocks say that they are good. */
+  synchronized boolean isGood(Fetch fetch, LiveRole role) {
+    DueFetch due = fetch == null ? null : schedule.get(fetch);
+    return due != null && role.expirationMillis >= due.expirationMillis() && due.leftMillis(clocks.get()) > 0;
+  }
+
   /** Returns when the last refresh was, 0 for never, and when the next is due; both in milliseconds since 1970. */
   synchronized long[] times(Fetch fetch) {
     DueFetch due = fetch == null ? null : schedule.get(fetch);
@@ -241,12 +247,6 @@ final class Refresher implements Runnable {
 
   private void keepReason(DueFetch due, Set<String> buckets, FetchFailure failure) {
     Clocks now = clocks.get();
-    LiveSet set = store.current();
-    for (String bucket : buckets) {
-      LiveRole role = set.findOwn(bucket).withError(failure.getMessage(), !failure.isRetryable);
-      set = set.refresh(failure.isWithdrawal ? role.withdrawn(now.millis()) : role);
-    }
-    store.replace(set);
     boolean hasEnded;
     long since;
     synchronized (this) {
@@ -254,6 +254,14 @@ final class Refresher implements Runnable {
       due.fail(now, failure.retryAfterMillis);
       since = due.fetching.tell(now);
     }
+    LiveSet set = store.current();
+    for (String bucket : buckets) {
+      LiveRole role = set.findOwn(bucket).withError(failure.getMessage(), !failure.isRetryable);
+      // Readers look at the time of day first, which somebody may have set back.
+      boolean isOver = failure.isWithdrawal || hasEnded && now.millis() < role.expirationMillis;
+      set = set.refresh(isOver ? role.ended(now.millis()) : role);
+    }
+    store.replace(set);
     if (since > 0) {
       LiveRole role = role(buckets);
       log(

@@ -61,14 +61,36 @@ final class RoleKeys {
         && !areIn(configuration, bucket, roles.findOwn(bucket) != null);
   }
 
+  /**
+   * Returns true if a configuration knows the role of a bucket, and names another provider: the word of one session or one read.
+   * A provider for a bucket that has no role of its own is that of the application.
+   */
+  static boolean isOfOneReader(Configuration configuration, String bucket, LiveSet roles) {
+    boolean isOwn = roles.findOwn(bucket) != null;
+    return areIn(configuration, bucket, isOwn)
+        && !Bridge.isOurs(findProvider(configuration, bucket))
+        && (isOwn || !isChosen(configuration, bucket));
+  }
+
   /** Says once for a bucket that the program reads it past its role. */
   static void warnOfOwn(String bucket) {
+    warn(
+        bucket,
+        "a configuration of the program's own, whose provider the application did not have before the role; to read with the"
+            + " role, copy the configuration of the SparkContext after assumeRole");
+  }
+
+  /** Says once for a bucket that one session or one read goes past its role. */
+  static void warnOfOneReader(Configuration configuration, String bucket) {
+    warn(
+        bucket,
+        findProvider(configuration, bucket) + ", which a session or a read names, where nobody had opened it before; to read"
+            + " with the role, leave that key out, or name the provider for the bucket");
+  }
+
+  private static void warn(String bucket, String reader) {
     if (WARNED.add(bucket)) {
-      LOG.warning(
-          "bucket "
-              + bucket
-              + " is not read with its role, but with a configuration of the program's own, whose provider the application did not"
-              + " have before the role; to read with the role, copy the configuration of the SparkContext after assumeRole");
+      LOG.warning("bucket " + bucket + " is not read with its role, but with " + reader);
     }
   }
 

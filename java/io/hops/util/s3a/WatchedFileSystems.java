@@ -30,10 +30,15 @@ final class WatchedFileSystems extends HashMap<Object, FileSystem> {
       } catch (IOException e) {
         throw new IllegalStateException(e.getMessage(), e);
       }
+      String bucket = opened.getUri().getHost();
+      // In both cases whoever asked gets it, and nobody else: Hadoop would give it to everybody who reads the bucket with the role.
+      if (roles != null && RoleKeys.isOfOneReader(opened.getConf(), bucket, roles)) {
+        RoleKeys.warnOfOneReader(opened.getConf(), bucket);
+        return null;
+      }
       if (roles != null && !roles.buckets().isEmpty() && !OpenFileSystems.isRight(opened, roles.buckets())) {
-        if (RoleKeys.isProgramsOwn(opened.getConf(), opened.getUri().getHost(), roles)) {
-          // Whoever asked gets it, and nobody else: Hadoop would give it to everybody who reads the bucket with the role.
-          RoleKeys.warnOfOwn(opened.getUri().getHost());
+        if (RoleKeys.isProgramsOwn(opened.getConf(), bucket, roles)) {
+          RoleKeys.warnOfOwn(bucket);
           return null;
         }
         Entrance.open();
@@ -42,7 +47,7 @@ final class WatchedFileSystems extends HashMap<Object, FileSystem> {
         boolean isStock = by.equals(OpenFileSystems.STOCK);
         throw new IllegalStateException(
             "bucket "
-                + opened.getUri().getHost()
+                + bucket
                 + " was about to be opened with a configuration from before its role; "
                 + (isStock ? "run the job again" : "copy it again after assumeRole, since nothing leads " + by + " to the role"));
       }

@@ -46,6 +46,10 @@ final class SparkDoctor {
     }
     examineFileSystem(context, configuration, findings);
     examineFetches(context, findings);
+    String unshared = HiveClient.explainUnshared(context.getConf());
+    if (unshared != null) {
+      findings.problem("Hive client", unshared);
+    }
     for (String shown : Redaction.listShown(context.getConf())) {
       findings.problem("redaction", shown);
     }

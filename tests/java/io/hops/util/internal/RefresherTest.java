@@ -16,6 +16,7 @@ import java.util.Set;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.BooleanSupplier;
 import java.util.logging.Handler;
 import java.util.logging.LogRecord;
@@ -103,6 +104,42 @@ class RefresherTest {
     wallMillis += HOUR;
     answer = () -> fetched(wallMillis + HOUR, HOUR);
     awaitFetch();
+  }
+
+  private int answered() {
+    return ((Object[]) store.apply("credentials", "lake")).length;
+  }
+
+  private void failEachFetch(boolean isWithdrawal) {
+    answer =
+        () -> {
+          throw new FetchFailure(!isWithdrawal, isWithdrawal, "the source is away", HOUR);
+        };
+  }
+
+  @Test
+  void aClockThatIsWrongEndsNoGoodCredentialsUntilTheyAreWithdrawn() throws Exception {
+    // By the time of day of this machine they ended an hour ago.
+    wallMillis -= 2 * HOUR;
+    failEachFetch(true);
+    assume(store.refresher(), HOUR - 1);
+    assertEquals(3, answered());
+    store.refresher().schedule(fetch, 0, HOUR, wallMillis + HOUR);
+    awaitFetch();
+    await(() -> answered() == 2);
+  }
+
+  @Test
+  void aClockThatIsSetBackKeepsNoCredentialsThatHaveEnded() throws Exception {
+    AtomicLong passed = new AtomicLong();
+    failEachFetch(false);
+    assume(new Refresher(store, () -> new Clocks(nanos + passed.get(), wallMillis)), HOUR - 1);
+    assertEquals(3, answered());
+    passed.set(TimeUnit.HOURS.toNanos(1));
+    store.refresher().wake();
+    wallMillis -= HOUR;
+    awaitFetch();
+    await(() -> answered() == 2);
   }
 
   @Test
