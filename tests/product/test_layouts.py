@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from rig.spark import SPARK_3_5, SPARK_4_1, SPARK_4_3, Line, Place
+from rig.spark import SPARK_3_5, SPARK_4_1, SPARK_4_3, Line, Place, Spark
 from rig.stage import Stage
 from runs import matrix
 from runs.matrix import ADDED, OWN_CLASS, PACKAGES, Layout
+from tests.product.combinations import on_line
 
 
 @pytest.mark.parametrize(
@@ -40,3 +41,31 @@ def test_a_file_system_of_the_users_own_needs_the_product_beside_it(stage: Stage
 
 def test_what_is_typed_into_spark_shell_finds_the_role_in_tasks(stage: Stage, tmp_path: Path) -> None:
     assert matrix.shell(stage, SPARK_4_1, tmp_path) == {"rows": 3, "roles": stage.resource}
+
+
+_HIVE = """\
+import io.hops.util.CredentialsProvider
+val creds = CredentialsProvider.assumeRole("{role}")
+val created = scala.util.Try(spark.sql("create table t(a string) stored as textfile location 's3a://lake/hive'").count())
+println("created: " + created.fold(_.getMessage, _ => "yes"))
+"""
+#: The version of Hive whose jars are among those of Spark.
+_HIVE_OF = {SPARK_3_5: "2.3.9", SPARK_4_1: "2.3.10"}
+
+
+@pytest.mark.parametrize("shared", ["io.hops", "com.example"])
+@on_line()
+def test_a_hive_client_of_its_own_finds_our_classes_where_spark_shares_them(line: Line, shared: str, stage: Stage, tmp_path: Path) -> None:
+    client = {"version": _HIVE_OF[line], "jars": "path", "jars.path": f"{(line.home / 'jars').as_uri()}/*.jar", "sharedPrefixes": shared}
+    confs = {
+        "spark.sql.catalogImplementation": "hive",
+        **{f"spark.sql.hive.metastore.{key}": value for key, value in client.items()},
+        "spark.hadoop.hive.metastore.schema.verification": "false",
+        "spark.hadoop.datanucleus.schema.autoCreateAll": "true",
+        "spark.hadoop.javax.jdo.option.ConnectionURL": "jdbc:derby:memory:hive;create=true",
+        "spark.ui.showConsoleProgress": "false",
+    }
+    spark = Spark(line, 17, stage.site.s3.endpoint, tmp_path, confs=confs)
+    done = spark.shell(_HIVE.format(role=stage.lake), stage.site.variables(stage.site.scientist))
+    missing = "Class io.hops.util.s3a.HopsS3AFileSystem not found"
+    assert ("created: yes" if shared == "io.hops" else missing) in done.stdout, done.stdout

@@ -45,6 +45,7 @@ def test_its_jvm_takes_the_role_over_and_goes_back_when_the_next_one_is_interrup
     until(lambda: "hops-credentials Spark" not in [one.name for one in threading.enumerate()])
     report("asked for", server.asked[-2:])
     report("gone back", [current().role_arn == ROLE, role_in_jvm()])
+    report("one set", in_jvm() == current().access_key_id == os.environ["AWS_ACCESS_KEY_ID"])
     release()
     report("released", [in_jvm(), os.environ.get("AWS_ACCESS_KEY_ID")])
     """
@@ -59,5 +60,6 @@ def test_its_jvm_takes_the_role_over_and_goes_back_when_the_next_one_is_interrup
         "interrupted": [True, role],
         "asked for": ["arn:aws:iam::000000000000:role/other", "arn:aws:iam::000000000000:role/of-program"],
         "gone back": [True, role],
+        "one set": True,
         "released": [None, None],
     }

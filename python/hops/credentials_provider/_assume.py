@@ -145,7 +145,10 @@ def _tell(asked: Request, answer: Future[tuple[Source, Fetched] | None]) -> None
 def _give_way(source: Source) -> None:
     """Undoes at a source what its first fetch did there, since its role is not used."""
     with state.lock:
-        source.give_way(None if state.role is None else state.role.source)
+        role = state.role
+        fetched = source.give_way(None if role is None else role.source)
+        if role is not None and fetched is not None:
+            role.renew(fetched)
 
 
 def _use(asked: Request, source: Source, fetched: Fetched, made: _native.Endpoint | None) -> Credentials:

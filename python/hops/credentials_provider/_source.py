@@ -167,9 +167,13 @@ class Source(Protocol):
         """Ends the use of the role at the source."""
         return
 
-    def give_way(self, before: Source | None) -> None:
-        """Undoes at the source what the first `fetch` did there: the role is not used after all, and `before` remains."""
+    def give_way(self, before: Source | None) -> Fetched | None:
+        """Undoes at the source what the first `fetch` did there: the role is not used after all, and `before` remains.
+
+        Returns the set that `before` has from then on, if it is another one.
+        """
         del before
+        return None
 
 
 class NativeSource(Source):

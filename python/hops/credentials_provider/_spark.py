@@ -82,15 +82,15 @@ class JvmSource(Source):
         with suppress(SourceGone), _java_exceptions():
             _facade(self._jvm).release()
 
-    def give_way(self, before: Source | None) -> None:
+    def give_way(self, before: Source | None) -> Fetched | None:
         if isinstance(before, JvmSource):
             try:
                 before._has_assumed = False
-                before.fetch()
-                return
+                return before.fetch()
             except Exception as error:
                 LOG.warning("Spark cannot go back to the role that was in use, so it has none: %s", error)
         self.release()
+        return None
 
     def _hand_over_base(self, gateway: Any) -> None:
         """Tells a JVM that this process started under a role, in use or released since, what its environment is without it."""

@@ -1,13 +1,15 @@
 import io.hops.util.CredentialsProvider
 import io.hops.util.CredentialsProvider.AssumeRoleRequest
 import java.io.File
-import org.apache.hadoop.fs.{FSDataInputStream, Path}
+import java.net.URI
+import org.apache.hadoop.conf.Configuration
+import org.apache.hadoop.fs.{FSDataInputStream, FileSystem, Path}
 import org.apache.spark.sql.SparkSession
-import org.apache.spark.{SparkConf, SparkContext}
 import org.apache.spark.util.SerializableConfiguration
+import org.apache.spark.{SparkConf, SparkContext}
 import scala.concurrent.ExecutionContext.Implicits.global
-import scala.concurrent.{Await, Future}
 import scala.concurrent.duration.Duration
+import scala.concurrent.{Await, Future}
 import scala.util.{Failure, Success, Try}
 
 /** Changes roles while an application runs, and reports who reads what, on the driver and on executors, with buckets kept open. */
@@ -148,7 +150,7 @@ object Roles {
 
   /**
    * The user's own word beside a role. Each key of a bucket is read once, so that the recorder tells who read it: `other` has a provider of
-   * its own, `resource` only keys, and `third` is opened first by a session with a provider of its own.
+   * its own, `resource` only keys, and `third` and `fourth` are opened first by a session with a provider of its own.
    */
   private def overrides(role: String, other: String): Unit = {
     def read(session: SparkSession, path: String): Unit =
@@ -157,11 +159,23 @@ object Roles {
     read(spark, "resource/keys")
     read(spark, "other/provider")
     val own = spark.newSession()
-    Seq("aws.credentials.provider" -> "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider", "access.key" -> sys.env("STRANGER"),
-      "secret.key" -> sys.env("STRANGERS_SECRET")).foreach { case (key, value) => own.conf.set(s"fs.s3a.$key", value) }
+    val strangers = Map("fs.s3a.aws.credentials.provider" -> "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
+      "fs.s3a.access.key" -> sys.env("STRANGER"), "fs.s3a.secret.key" -> sys.env("STRANGERS_SECRET"))
+    strangers.foreach { case (key, value) => own.conf.set(key, value) }
     read(own, "resource/session")
     read(own, "third/session")
+    Report("third/option", Try(spark.read.options(strangers).text("s3a://third/option").count()).fold(Report.causes(_).mkString(" < "), _ => "read"))
     read(spark, "third/after-session")
+    val conf = new Configuration(spark.sparkContext.hadoopConfiguration)
+    strangers.foreach { case (key, value) => conf.set(key, value) }
+    Seq[(String, (URI, Configuration) => FileSystem)]("get" -> FileSystem.get, "instance" -> FileSystem.newInstance).foreach { case (name, open) =>
+      val path = new Path(s"s3a://resource/$name")
+      Report(s"resource/$name", Try(open(path.toUri, conf).getFileStatus(path)).fold(_.toString, _ => "read"))
+    }
+    own.conf.set("fs.s3a.bucket.fourth.aws.credentials.provider", strangers("fs.s3a.aws.credentials.provider"))
+    read(own, "fourth/session-for-bucket")
+    Report("fourth/after-session", Try(FileSystem.get(new URI("s3a://fourth"), spark.sparkContext.hadoopConfiguration).getFileStatus(
+      new Path("s3a://fourth/after-session"))).fold(_.toString, _ => "read"))
     AssumeRoleRequest.builder().setRoleArn(other).forBucket("other").send()
     read(spark, "other/role-of-bucket")
     Report("keys", Seq("resource", "other").map(CredentialsProvider.current(_).getAccessKeyId))

@@ -31,7 +31,7 @@ final class WatchedFileSystems extends HashMap<Object, FileSystem> {
         throw new IllegalStateException(e.getMessage(), e);
       }
       String bucket = opened.getUri().getHost();
-      // In both cases whoever asked gets it, and nobody else: Hadoop would give it to everybody who reads the bucket with the role.
+      // Here and below whoever asked gets it, and nobody else: Hadoop would give it to everybody who reads the bucket.
       if (roles != null && RoleKeys.isOfOneReader(opened.getConf(), bucket, roles)) {
         RoleKeys.warnOfOneReader(opened.getConf(), bucket);
         return null;

@@ -3,8 +3,8 @@ package io.hops.util.spark;
 import org.apache.spark.SparkConf;
 
 /**
- * Spark's client of a Hive metastore. Where its jars are not those of Spark, it runs in a class loader of its own, which finds only
- * classes that Spark shares with it.
+ * Spark's client of a Hive metastore. Where its jars are not those of Spark, it runs in a class loader of its own, which finds
+ * only classes that Spark shares with it.
  */
 final class HiveClient {
   private static final String JARS = "spark.sql.hive.metastore.jars";
@@ -23,6 +23,7 @@ final class HiveClient {
         return null;
       }
     }
-    return JARS + " is " + jars + ", and that client does not find the classes with which S3A reads as a role; add io.hops to " + SHARED;
+    return JARS + " is " + jars + ", and that client does not find the classes with which S3A reads as a role; add io.hops to "
+        + SHARED;
   }
 }
