@@ -39,7 +39,9 @@ pub(crate) use self::error::timed_out;
 use self::metadata::Metadata;
 pub(crate) use self::places::{Place, places};
 pub use self::process::ITS_OWN_BASE;
-pub(crate) use self::profile::{Profiles, boto_file_with_credentials, default_profile_with_credentials, profile_files};
+pub(crate) use self::profile::{
+    Profiles, boto_file_with_credentials, default_profile_with_credentials, home, profile_files,
+};
 pub use self::provider::BaseProvider;
 use crate::error::Error;
 use crate::network::CONNECT_TIMEOUT;

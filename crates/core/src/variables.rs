@@ -6,6 +6,7 @@
 
 mod carried;
 mod explain;
+mod fsspec;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -74,6 +75,9 @@ pub async fn for_endpoint(
     if let Some(file) = boto_file_with_credentials(environment) {
         return Err(preferred_file(&file.display().to_string(), "take the section [Credentials] out of it"));
     }
+    if let Some(file) = fsspec::file_with_credentials(environment) {
+        return Err(preferred_file(&file.display().to_string(), "take the credentials of s3 out of it"));
+    }
     let value = |text: &str| Zeroizing::new(text.to_owned());
     let values = vec![
         (ISSUED, value(url)),
@@ -123,7 +127,8 @@ async fn effects(
     effect: impl Fn(&Variable) -> Effect,
     environment: &Environment,
 ) -> Effects {
-    let Carried { values: carried, warnings } = Carried::read(environment).await;
+    let Carried { values: carried, mut warnings } = Carried::read(environment).await;
+    warnings.extend(fsspec::warnings(environment));
     values.extend(carried);
     let (mut set, mut removed) = (Vec::new(), Vec::new());
     for variable in &TABLE {

@@ -134,7 +134,8 @@ impl Environment {
             .into_iter()
             .filter(|(name, _)| {
                 let others = [ISSUED, KUBERNETES, HOME, BOTO_CONFIG, NO_PROXY[0], NO_PROXY[1], IN_CREDENTIAL_PROCESS];
-                name.starts_with("AWS_") || name.starts_with("HOPS_BASE_") || others.contains(&name.as_str())
+                ["AWS_", "HOPS_BASE_", "FSSPEC_"].iter().any(|begin| name.starts_with(begin))
+                    || others.contains(&name.as_str())
             })
             .map(|(name, value)| (name, Zeroizing::new(value)))
             .filter(|(_, value)| !value.trim().is_empty())

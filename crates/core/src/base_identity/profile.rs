@@ -228,9 +228,13 @@ pub(super) fn path(environment: &Environment, file: &ProfileFile) -> PathBuf {
 
 fn expand(path: &str, environment: &Environment) -> Option<PathBuf> {
     let Some(rest) = path.strip_prefix("~/") else { return Some(PathBuf::from(path)) };
-    // As readers in Python and Java do, which ask the system where the variable is missing.
+    home(environment).map(|home| home.join(rest))
+}
+
+/// The home directory of the user, as readers in Python and Java find it, which ask the system where the variable is missing.
+pub(crate) fn home(environment: &Environment) -> Option<PathBuf> {
     let home = environment.get(HOME).map(PathBuf::from).or_else(std::env::home_dir);
-    home.filter(|home| home.is_absolute()).map(|home| home.join(rest))
+    home.filter(|home| home.is_absolute())
 }
 
 /// What both files hold now, or why they cannot be read. Secret.

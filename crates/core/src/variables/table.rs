@@ -9,6 +9,8 @@ use crate::base_identity::{
     SESSION_TOKEN, WEB_IDENTITY_ROLE, WEB_IDENTITY_SESSION_NAME, WEB_IDENTITY_TOKEN_FILE,
 };
 
+use super::fsspec::FSSPEC;
+
 use self::Effect::{Carried, HandedOn, Left, Removed, RemovedIfOurs, Set};
 
 /// What happens to a variable.
@@ -63,8 +65,9 @@ const fn carried(name: &'static str) -> Variable {
 /// Sources: the SDKs' own order of providers. JavaScript v3 and .NET put a profile, .NET and Java put a web identity,
 /// before keys or an endpoint; botocore puts `AWS_SECURITY_TOKEN` before the session token, and the files of
 /// `AWS_CREDENTIAL_FILE` and `BOTO_CONFIG` before an endpoint; Java 1 and Ruby know further names of the keys,
-/// object_store one of the session token; the bearer token replaces a signature.
-pub(super) const TABLE: [Variable; 59] = [
+/// object_store one of the session token; the bearer token replaces a signature; s3fs puts the configuration of fsspec
+/// before everything.
+pub(super) const TABLE: [Variable; 73] = [
     handed_on(0),
     handed_on(1),
     handed_on(2),
@@ -118,6 +121,20 @@ pub(super) const TABLE: [Variable; 59] = [
     preferred("AMAZON_SECRET_ACCESS_KEY"),
     preferred("AMAZON_SESSION_TOKEN"),
     preferred("AWS_CREDENTIAL_FILE"),
+    preferred(FSSPEC[0]),
+    preferred("FSSPEC_S3_KEY"),
+    preferred("FSSPEC_S3_SECRET"),
+    preferred("FSSPEC_S3_TOKEN"),
+    preferred("FSSPEC_S3_USERNAME"),
+    preferred("FSSPEC_S3_PASSWORD"),
+    preferred("FSSPEC_S3_PROFILE"),
+    preferred(FSSPEC[1]),
+    preferred("FSSPEC_S3A_KEY"),
+    preferred("FSSPEC_S3A_SECRET"),
+    preferred("FSSPEC_S3A_TOKEN"),
+    preferred("FSSPEC_S3A_USERNAME"),
+    preferred("FSSPEC_S3A_PASSWORD"),
+    preferred("FSSPEC_S3A_PROFILE"),
     // Other programs read it too, and no reader prefers it to keys.
     variable(BOTO_CONFIG, Left, Removed),
     variable(CONTAINER_PATH, Left, Removed),
