@@ -9,6 +9,7 @@ use crate::base_identity::{
     SESSION_TOKEN, WEB_IDENTITY_ROLE, WEB_IDENTITY_SESSION_NAME, WEB_IDENTITY_TOKEN_FILE,
 };
 
+use super::carried::OUTPUT;
 use super::fsspec::FSSPEC;
 
 use self::Effect::{Carried, HandedOn, Left, Removed, RemovedIfOurs, Set};
@@ -64,10 +65,10 @@ const fn carried(name: &'static str) -> Variable {
 ///
 /// Sources: the SDKs' own order of providers. JavaScript v3 and .NET put a profile, .NET and Java put a web identity,
 /// before keys or an endpoint; botocore puts `AWS_SECURITY_TOKEN` before the session token, and the files of
-/// `AWS_CREDENTIAL_FILE` and `BOTO_CONFIG` before an endpoint; Java 1 and Ruby know further names of the keys,
+/// `AWS_CREDENTIAL_FILE` and `BOTO_CONFIG` before an endpoint; Java 1 and Ruby know further names of the keys, Java 1 one of a file of profiles,
 /// object_store one of the session token; the bearer token replaces a signature; s3fs puts the configuration of fsspec
 /// before everything.
-pub(super) const TABLE: [Variable; 73] = [
+pub(super) const TABLE: [Variable; 90] = [
     handed_on(0),
     handed_on(1),
     handed_on(2),
@@ -107,6 +108,22 @@ pub(super) const TABLE: [Variable; 73] = [
     carried("AWS_USE_DUALSTACK_ENDPOINT"),
     carried("AWS_USE_FIPS_ENDPOINT"),
     carried("AWS_CA_BUNDLE"),
+    carried("AWS_ACCOUNT_ID_ENDPOINT_MODE"),
+    carried("AWS_AUTH_SCHEME_PREFERENCE"),
+    carried("AWS_DEFAULTS_MODE"),
+    carried("AWS_DISABLE_REQUEST_COMPRESSION"),
+    carried("AWS_MAX_ATTEMPTS"),
+    carried("AWS_REQUEST_CHECKSUM_CALCULATION"),
+    carried("AWS_REQUEST_MIN_COMPRESSION_SIZE_BYTES"),
+    carried("AWS_RESPONSE_CHECKSUM_VALIDATION"),
+    carried("AWS_RETRY_MODE"),
+    carried("AWS_S3_DISABLE_EXPRESS_SESSION_AUTH"),
+    carried("AWS_S3_DISABLE_MULTIREGION_ACCESS_POINTS"),
+    carried("AWS_S3_US_EAST_1_REGIONAL_ENDPOINT"),
+    carried("AWS_S3_USE_ARN_REGION"),
+    carried("AWS_SIGV4A_SIGNING_REGION_SET"),
+    carried("AWS_STS_REGIONAL_ENDPOINTS"),
+    carried(OUTPUT),
     preferred(PROFILE[0]),
     preferred(PROFILE[1]),
     preferred(WEB_IDENTITY_TOKEN_FILE),
@@ -121,6 +138,7 @@ pub(super) const TABLE: [Variable; 73] = [
     preferred("AMAZON_SECRET_ACCESS_KEY"),
     preferred("AMAZON_SESSION_TOKEN"),
     preferred("AWS_CREDENTIAL_FILE"),
+    preferred("AWS_CREDENTIAL_PROFILES_FILE"),
     preferred(FSSPEC[0]),
     preferred("FSSPEC_S3_KEY"),
     preferred("FSSPEC_S3_SECRET"),

@@ -348,7 +348,7 @@ fn a_profile_that_is_removed_leaves_its_region_its_endpoints_and_its_authorities
     let config = file(
         "carried",
         "[profile base]\nregion = eu-north-1\nendpoint_url = http://127.0.0.1:4566\nca_bundle = /etc/ca.pem\n\
-         services = dev\naws_access_key_id = AKIAbase\naws_secret_access_key = canary\ns3 =\n  addressing_style = path\n\
+         services = dev\nrequest_checksum_calculation = when_required\nretry_mode = adaptive\noutput = table\naws_access_key_id = AKIAbase\naws_secret_access_key = canary\ns3 =\n  addressing_style = path\n\
          [services dev]\ns3 =\n  endpoint_url = http://127.0.0.1:9000\niot =\n  endpoint_url = http://127.0.0.1:9001\n\
          [services other]\nsts =\n  endpoint_url = http://127.0.0.1:9002\n",
     );
@@ -368,6 +368,9 @@ fn a_profile_that_is_removed_leaves_its_region_its_endpoints_and_its_authorities
         ("AWS_DEFAULT_REGION", "eu-north-1"),
         ("AWS_ENDPOINT_URL", "http://127.0.0.1:4566"),
         ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9000"),
+        ("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required"),
+        ("AWS_RETRY_MODE", "adaptive"),
+        ("AWS_DEFAULT_OUTPUT", "table"),
     ];
     assert_eq!(carried(&all), expected.map(|(name, value)| (name, value.to_owned())));
     assert_eq!(
