@@ -43,6 +43,7 @@ pub(crate) use self::profile::{
     Profiles, boto_file_with_credentials, default_profile_with_credentials, home, profile_files,
 };
 pub use self::provider::BaseProvider;
+use crate::credentials::is_legible;
 use crate::error::Error;
 use crate::network::CONNECT_TIMEOUT;
 use crate::renewal::{self, Clocks};
@@ -102,11 +103,13 @@ impl BaseCredentials {
         let profiles = Profiles::read(environment).await?;
         let metadata = Metadata::new(environment, &profiles, direct)?;
         let region = match environment.get_first(&REGION).or_else(|| profiles.get("region")) {
-            Some(region) => Some(region::parse(region)?.to_owned()),
-            None => metadata.region().await.ok(),
+            Some(region) => Ok(region::parse(region)?.to_owned()),
+            None => metadata.region().await,
         };
-        if region.is_none() && is_assumed(environment, &profiles) {
-            return Err(error::no_region());
+        if let Err(absence) = region.as_ref()
+            && is_assumed(environment, &profiles)
+        {
+            return Err(error::no_region(absence));
         }
         let program = profiles.credential_process().filter(|_| environment.get(ACCESS_KEY_ID).is_none());
         let printed = match program {
@@ -114,7 +117,7 @@ impl BaseCredentials {
             None => None,
         };
         let files = profiles.files(printed.as_ref().map(|(name, keys)| (*name, keys)));
-        let config = sdk_config(environment, &profiles, files, region.as_deref(), http).await;
+        let config = sdk_config(environment, &profiles, files, region.as_deref().ok(), http).await;
         let endpoint = endpoint(&config)?;
         let chain = config.credentials_provider().expect("the loader makes a chain");
         let (provider, credentials) = match chain.provide_credentials().await {
@@ -131,7 +134,11 @@ impl BaseCredentials {
             },
             Err(error) => return Err(error::from_chain(environment, &profiles.name, error)),
         };
-        let Some(region) = region else { return Err(error::no_region()) };
+        let texts = [credentials.access_key_id(), credentials.secret_access_key()].into_iter();
+        if !texts.chain(credentials.session_token()).all(is_legible) {
+            return Err(error::illegible(provider.display_name()));
+        }
+        let region = region.map_err(|absence| error::no_region(&absence))?;
         let is_role = match provider {
             BaseProvider::Environment => false,
             BaseProvider::Profile => profiles.get("role_arn").is_some(),
