@@ -85,7 +85,9 @@ async fn the_message_says_why_the_metadata_service_has_no_role() {
 
 #[tokio::test(start_paused = true)]
 async fn a_metadata_service_that_is_busy_for_a_moment_is_asked_again() {
-    for status in ["429 Too Many Requests", "408 Request Timeout", "500 Internal Server Error", "503 Service Unavailable"] {
+    for status in
+        ["429 Too Many Requests", "408 Request Timeout", "500 Internal Server Error", "503 Service Unavailable"]
+    {
         for path in ["/latest/api/token", "placement/region", "security-credentials/ ", "security-credentials/hop"] {
             let sts = generous().await;
             let is_first = std::sync::atomic::AtomicBool::new(true);
