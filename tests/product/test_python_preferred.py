@@ -1,7 +1,8 @@
-"""What readers in Python prefer to the environment, and what programs do to the environment under a role."""
+"""What readers in Python prefer to the environment, and what programs do under a role: to the environment, in handlers, with their user."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -199,3 +200,55 @@ def test_an_interrupt_at_any_moment_leaves_nothing_that_release_does_not_give_ba
 
     whole = [True, []]
     assert reported(done) == {"assume_role": whole, "with an endpoint": whole, "another role": whole, "release": whole, "usable": True}
+
+
+def test_a_signal_handler_may_call_while_its_thread_does(tmp_path: Path) -> None:
+    done = python(
+        tmp_path,
+        SESSION_TOKENS,
+        SERVER,
+        """
+        import signal
+
+        def handle(*_):
+            # The program has asked, and waits for the answer.
+            server.answers.set()
+            handled.append([assume_role(ROLE).access_key_id[:4], release()])
+
+        signal.signal(signal.SIGUSR1, handle)
+        handled = []
+        for refresh in (False, True):
+            server.answers.clear()
+            count = len(server.asked) + 1
+            threading.Thread(target=lambda: (server.await_requests(count), os.kill(os.getpid(), signal.SIGUSR1))).start()
+            report(f"refresh {refresh}", assume_role(ROLE, refresh=refresh).access_key_id == current().access_key_id)
+        report("handled", handled)
+        """,
+        seconds=60,
+    )
+
+    assert reported(done) == {"refresh False": True, "refresh True": True, "handled": [["ASIA", None]] * 2}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the user")
+def test_readers_go_on_behind_the_endpoint_in_a_worker_that_has_changed_its_user(tmp_path: Path) -> None:
+    done = python(
+        tmp_path,
+        # The directories above that of the test may be closed to others.
+        {**SESSION_TOKENS, "TMPDIR": "/tmp"},
+        SERVER,
+        """
+        import boto3
+        key = assume_role(ROLE, refresh=True).access_key_id
+        # A worker of a web server.
+        if os.fork() == 0:
+            os.setgid(65534)
+            os.setuid(65534)
+            report("found", boto3.Session().get_credentials().access_key == key)
+            os._exit(0)
+        os.wait()
+        release()
+        """,
+    )
+
+    assert reported(done)["found"] is True

@@ -20,8 +20,13 @@ class _Flight:
 
     #: Held by the caller that fetches. One that is not held has ended, also where an interrupt ended it before it said so.
     fetching: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+    thread: int = dataclasses.field(default_factory=threading.get_ident)
     outcome: tuple[Source, Fetched] | None = None
     error: BaseException | None = None
+
+    def is_awaitable(self) -> bool:
+        """Returns whether this thread may wait for it. A signal handler that does what its thread was about to do may not."""
+        return self.fetching.locked() and self.thread != threading.get_ident()
 
 
 _flights: dict[Request, _Flight] = {}
@@ -80,7 +85,7 @@ def _fetch(asked: Request) -> tuple[Source, Fetched]:
     with own.fetching:
         with state.lock:
             flight = _flights.get(asked)
-            if flight is None or not flight.fetching.locked():
+            if flight is None or not flight.is_awaitable():
                 flight = _flights[asked] = own
         if flight is own:
             try:

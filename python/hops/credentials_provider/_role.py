@@ -171,8 +171,8 @@ class _State:
         """Makes new locks, and forgets threads. A forked child inherits locks that nobody will release, and no thread but its own."""
         self.lock = _environment.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
-        #: Held while a JVM is told which role to hold.
-        self.telling_jvm = threading.Lock()
+        #: Held while a JVM is told which role to hold. A signal handler may call us while its thread holds it.
+        self.telling_jvm = threading.RLock()
         #: Calls of `assume_role` under way. While there are any, no JVM is given the previous role.
         self.assuming: set[object] = set()
         self.refresher: threading.Thread | None = None
