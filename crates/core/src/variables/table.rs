@@ -67,8 +67,8 @@ const fn carried(name: &'static str) -> Variable {
 /// before keys or an endpoint; botocore puts `AWS_SECURITY_TOKEN` before the session token, and the files of
 /// `AWS_CREDENTIAL_FILE` and `BOTO_CONFIG` before an endpoint; Java 1 and Ruby know further names of the keys, Java 1 one of a file of profiles,
 /// object_store one of the session token; the bearer token replaces a signature; s3fs puts the configuration of fsspec
-/// before everything.
-pub(super) const TABLE: [Variable; 90] = [
+/// before everything; delta-rs assumes one more role where a variable names it.
+pub(super) const TABLE: [Variable; 94] = [
     handed_on(0),
     handed_on(1),
     handed_on(2),
@@ -137,6 +137,10 @@ pub(super) const TABLE: [Variable; 90] = [
     preferred("AMAZON_ACCESS_KEY_ID"),
     preferred("AMAZON_SECRET_ACCESS_KEY"),
     preferred("AMAZON_SESSION_TOKEN"),
+    preferred("AWS_IAM_ROLE_ARN"),
+    preferred("AWS_IAM_ROLE_SESSION_NAME"),
+    preferred("AWS_S3_ASSUME_ROLE_ARN"),
+    preferred("AWS_S3_ROLE_SESSION_NAME"),
     preferred("AWS_CREDENTIAL_FILE"),
     preferred("AWS_CREDENTIAL_PROFILES_FILE"),
     preferred(FSSPEC[0]),

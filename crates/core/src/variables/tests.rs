@@ -297,6 +297,12 @@ fn both_modes_remove_what_some_reader_prefers() {
         "AWS_BEARER_TOKEN_BEDROCK",
         "AWS_ACCESS_KEY",
         "AWS_SECRET_KEY",
+        "AWS_CREDENTIAL_PROFILES_FILE",
+        "AWS_IAM_ROLE_ARN",
+        "AWS_S3_ASSUME_ROLE_ARN",
+        "FSSPEC_S3",
+        "FSSPEC_S3_KEY",
+        "FSSPEC_S3A_PROFILE",
     ];
     let nothing = environment(&variables(&[]), &[]);
     for changes in [credentials_changes("A", &nothing), endpoint_changes(&nothing)] {
