@@ -17,7 +17,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use self::carried::Carried;
-use self::table::{Effect, TABLE, Variable};
+use self::table::{ACCOUNT, Effect, TABLE, Variable};
 use crate::base_identity::{
     ACCESS_KEY_ID, CONTAINER_TOKEN, CONTAINER_TOKEN_FILE, CONTAINER_URL, CREDENTIAL_EXPIRATION, Environment, HANDED_ON,
     ISSUED, NO_PROXY, SECRET_ACCESS_KEY, SESSION_TOKEN, boto_file_with_credentials, default_profile_with_credentials,
@@ -51,7 +51,12 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 ///
 /// `environment` holds the variables from before we wrote any, [`Environment::now`]. An endpoint of somebody else stays.
 pub async fn for_credentials(credentials: &Credentials, environment: &Environment) -> Effects {
-    effects(credentials_values(credentials), |variable| variable.with_credentials, environment).await
+    let mut values = credentials_values(credentials);
+    // Where one is set it is that of other keys, and SDKs make names of hosts of it.
+    if let (Some(role), Some(_)) = (credentials.role(), environment.get(ACCOUNT)) {
+        values.push((ACCOUNT, Zeroizing::new(role.account().to_owned())));
+    }
+    effects(values, |variable| variable.with_credentials, environment).await
 }
 
 /// The changes by which readers find an endpoint, which they ask whenever they need newer credentials. Their proxies are

@@ -14,6 +14,11 @@ use super::fsspec::FSSPEC;
 
 use self::Effect::{Carried, HandedOn, Left, Removed, RemovedIfOurs, Set};
 
+/// The account of the keys in the environment.
+///
+/// Source: AWS SDKs and tools reference guide, "Account-based endpoints".
+pub(super) const ACCOUNT: &str = "AWS_ACCOUNT_ID";
+
 /// What happens to a variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
@@ -68,7 +73,7 @@ const fn carried(name: &'static str) -> Variable {
 /// `AWS_CREDENTIAL_FILE` and `BOTO_CONFIG` before an endpoint; Java 1 and Ruby know further names of the keys, Java 1 one of a file of profiles,
 /// object_store one of the session token; the bearer token replaces a signature; s3fs puts the configuration of fsspec
 /// before everything; delta-rs assumes one more role where a variable names it.
-pub(super) const TABLE: [Variable; 94] = [
+pub(super) const TABLE: [Variable; 95] = [
     handed_on(0),
     handed_on(1),
     handed_on(2),
@@ -124,6 +129,7 @@ pub(super) const TABLE: [Variable; 94] = [
     carried("AWS_SIGV4A_SIGNING_REGION_SET"),
     carried("AWS_STS_REGIONAL_ENDPOINTS"),
     carried(OUTPUT),
+    variable(ACCOUNT, Set, Left),
     preferred(PROFILE[0]),
     preferred(PROFILE[1]),
     preferred(WEB_IDENTITY_TOKEN_FILE),

@@ -1,6 +1,7 @@
 //! What readers find after each single write: who they found before, the role, or an error.
 
 mod handed_on;
+mod leftovers;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -253,35 +254,6 @@ fn what_somebody_else_has_written_since_stays() {
     }
     let own = [("AWS_PROFILE", "prod"), ("AWS_ACCESS_KEY_ID", "AKIAown"), ("AWS_SECRET_ACCESS_KEY", "own secret")];
     assert_eq!(held, variables(&own));
-}
-
-#[test]
-fn an_environment_that_is_put_back_as_it_stood_under_us_is_still_ours() {
-    for inherited in [None, Some("OUTER")] {
-        let mut held = match inherited {
-            None => {
-                variables(&[(ACCESS_KEY_ID, "AKIABASE"), (SECRET_ACCESS_KEY, "base secret"), ("AWS_PROFILE", "base")])
-            }
-            Some(_) => variables(&[(ACCESS_KEY_ID, "ASIAOUTER"), (SECRET_ACCESS_KEY, "s"), (ISSUED, "ASIAOUTER")]),
-        };
-        let base = held.clone();
-        let first = plan(credentials_changes("A", &environment(&base, &[])), &[], get(&base));
-        first.writes.iter().for_each(|change| apply(&mut held, change));
-        let saved = held.clone();
-        let second = plan_renewal(&credentials("B"), &first.written, get(&held)).expect("nobody has touched them");
-        let third = plan_renewal(&credentials("C"), &second.written, get(&saved)).expect("they are ours");
-        held = saved.clone();
-        third.writes.iter().for_each(|change| apply(&mut held, change));
-        assert_eq!(held.get(ACCESS_KEY_ID).map(String::as_str), Some("ASIAC"));
-        let other = plan(credentials_changes("D", &environment(&saved, &second.written)), &second.written, get(&saved));
-        for written in [&second.written, &other.written] {
-            held = saved.clone();
-            plan_release(written, get(&saved)).iter().for_each(|change| apply(&mut held, change));
-            assert_eq!(held, base);
-        }
-        // What stood there before us is not ours, although another process has marked it.
-        assert!(plan_renewal(&credentials("B"), &first.written, get(&base)).is_none());
-    }
 }
 
 #[test]
