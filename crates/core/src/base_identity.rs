@@ -101,6 +101,9 @@ impl BaseCredentials {
     ) -> Result<Self, Error> {
         environment.check_complete()?;
         let profiles = Profiles::read(environment).await?;
+        if environment.get(ACCESS_KEY_ID).is_none() {
+            profiles.check_source()?;
+        }
         let metadata = Metadata::new(environment, &profiles, direct)?;
         let region = match environment.get_first(&REGION).or_else(|| profiles.get("region")) {
             Some(region) => Ok(region::parse(region)?.to_owned()),

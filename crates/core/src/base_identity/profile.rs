@@ -7,7 +7,7 @@
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use aws_config::profile::ProfileSet;
+use aws_config::profile::{Profile, ProfileSet};
 use aws_credential_types::Credentials;
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_types::os_shim_internal::Fs;
@@ -145,6 +145,39 @@ impl Profiles {
             }
         }
         None
+    }
+
+    /// Refuses an active profile whose source has no credentials: the AWS SDK would go on to the next provider, which is
+    /// another identity.
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`], which names the source.
+    pub fn check_source(&self) -> Result<(), Error> {
+        let mut seen = vec![self.name.as_str()];
+        let mut profile = self.set.get_profile(&self.name);
+        while let Some(source) = profile.and_then(|profile| profile.get("role_arn").and(profile.get("source_profile")))
+        {
+            if seen.contains(&source) {
+                return Ok(());
+            }
+            seen.push(source);
+            profile = self.set.get_profile(source);
+            let has_credentials =
+                |profile: &Profile| CREDENTIAL_PROPERTIES.iter().any(|name| profile.get(name).is_some());
+            if !profile.is_some_and(has_credentials) {
+                return Err(Error::NotConfigured {
+                    problem: format!(
+                        "the profile {} has the source_profile {}, which {}",
+                        quoted(seen[seen.len() - 2]),
+                        quoted(source),
+                        if profile.is_some() { "has no credentials" } else { "does not exist" }
+                    ),
+                    remedy: "correct source_profile".to_owned(),
+                    source: None,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Whether the active profile has the machine's role as its source.

@@ -84,6 +84,30 @@ async fn the_message_says_why_the_metadata_service_has_no_role() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_profile_whose_source_has_no_credentials_is_not_the_machine() {
+    let metadata = Fake::start(instance).await;
+    let url = metadata.url();
+    let role = "role_arn=arn:aws:iam::123456789012:role/hop\nsource_profile";
+    for (name, config, problem) in [
+        (
+            "missing",
+            format!("[profile own]\n{role}=bsae\n"),
+            "\"own\" has the source_profile \"bsae\", which does not exist",
+        ),
+        (
+            "bare",
+            format!("[profile own]\n{role}=next\n[profile next]\n{role}=bare\n[profile bare]\nregion=eu-north-1\n"),
+            "\"next\" has the source_profile \"bare\", which has no credentials",
+        ),
+    ] {
+        let config = file(name, &config);
+        let pairs = [machine(&url).as_slice(), &[("AWS_CONFIG_FILE", &config), ("AWS_PROFILE", "own")]].concat();
+        let message = missing(&environment(&pairs)).await;
+        assert_eq!(message, format!("the profile {problem}; correct source_profile"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_metadata_service_that_is_busy_for_a_moment_is_asked_again() {
     for status in
         ["429 Too Many Requests", "408 Request Timeout", "500 Internal Server Error", "503 Service Unavailable"]
