@@ -4,10 +4,12 @@
 //! We read the files instead of the AWS SDK, because we start a `credential_process` ourselves (`process`), and because a
 //! file that exists but cannot be read must not count as empty.
 
+mod source;
+
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use aws_config::profile::{Profile, ProfileSet};
+use aws_config::profile::ProfileSet;
 use aws_credential_types::Credentials;
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_types::os_shim_internal::Fs;
@@ -123,77 +125,6 @@ impl Profiles {
             .with_contents(EnvConfigFileKind::Config, without_programs(&self.config))
             .with_contents(EnvConfigFileKind::Credentials, credentials.as_str())
             .build()
-    }
-
-    /// The program that gives the credentials of the active profile, or of its source, and the name of that profile.
-    ///
-    /// Source: the order of the AWS SDKs within a profile.
-    pub fn credential_process(&self) -> Option<(&str, &str)> {
-        let mut seen = Vec::new();
-        let mut name = self.name.as_str();
-        while !seen.contains(&name) {
-            seen.push(name);
-            let profile = self.set.get_profile(name)?;
-            let has = |property| profile.get(property).is_some();
-            if has("web_identity_token_file") || has("credential_source") {
-                return None;
-            }
-            match profile.get("source_profile").filter(|_| has("role_arn")) {
-                Some(source) => name = source,
-                None if ["sso_session", "sso_start_url", "login_session"].into_iter().any(has) => return None,
-                None => return Some((name, profile.get("credential_process")?)),
-            }
-        }
-        None
-    }
-
-    /// Refuses an active profile whose source has no credentials: the AWS SDK would go on to the next provider, which is
-    /// another identity.
-    ///
-    /// # Errors
-    /// [`Error::NotConfigured`], which names the source.
-    pub fn check_source(&self) -> Result<(), Error> {
-        let mut seen = vec![self.name.as_str()];
-        let mut profile = self.set.get_profile(&self.name);
-        while let Some(source) = profile.and_then(|profile| profile.get("role_arn").and(profile.get("source_profile")))
-        {
-            if seen.contains(&source) {
-                return Ok(());
-            }
-            seen.push(source);
-            profile = self.set.get_profile(source);
-            let has_credentials =
-                |profile: &Profile| CREDENTIAL_PROPERTIES.iter().any(|name| profile.get(name).is_some());
-            if !profile.is_some_and(has_credentials) {
-                return Err(Error::NotConfigured {
-                    problem: format!(
-                        "the profile {} has the source_profile {}, which {}",
-                        quoted(seen[seen.len() - 2]),
-                        quoted(source),
-                        if profile.is_some() { "has no credentials" } else { "does not exist" }
-                    ),
-                    remedy: "correct source_profile".to_owned(),
-                    source: None,
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the active profile has the machine's role as its source.
-    pub fn uses_metadata_service(&self) -> bool {
-        let mut seen = Vec::new();
-        let mut next = Some(self.name.as_str());
-        while let Some(name) = next.filter(|name| !seen.contains(name)) {
-            seen.push(name);
-            let Some(profile) = self.set.get_profile(name) else { return false };
-            if profile.get("credential_source").is_some_and(|source| source.eq_ignore_ascii_case("Ec2InstanceMetadata"))
-            {
-                return true;
-            }
-            next = profile.get("source_profile");
-        }
-        false
     }
 }
 

@@ -105,6 +105,9 @@ async fn a_profile_whose_source_has_no_credentials_is_not_the_machine() {
         let message = missing(&environment(&pairs)).await;
         assert_eq!(message, format!("the profile {problem}; correct source_profile"));
     }
+    let config = file("without_role", "[default]\nsource_profile=base\n");
+    let message = missing(&environment(&[machine(&url).as_slice(), &[("AWS_CONFIG_FILE", &config)]].concat())).await;
+    assert!(message.starts_with("the profile \"default\" has a source_profile and no role_arn; "), "{message}");
 }
 
 #[tokio::test(start_paused = true)]
