@@ -27,7 +27,12 @@ impl RoleOption {
     /// [`Error::InvalidArgument`] for a role that is neither an id nor an ARN; as [`Source::role_mapping`].
     pub(crate) async fn to_request(&self, source: &Source) -> Result<AssumeRole, Error> {
         let role = match self.role.as_deref() {
-            None | Some("") => None,
+            None => None,
+            // A variable of a script that is not set is not a wish for the default role.
+            Some("") => {
+                let reason = "it is empty; leave --role out for the default role".to_owned();
+                return Err(Error::InvalidArgument { field: "role", reason });
+            }
             Some(id) if id.bytes().all(|byte| byte.is_ascii_digit()) => {
                 let id = id.parse().map_err(|_| Error::InvalidArgument {
                     field: "role",

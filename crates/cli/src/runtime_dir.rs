@@ -5,6 +5,7 @@
 
 use std::fs::{DirEntry, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use hops_credentials_core::settings::Settings;
 use hops_credentials_core::source::Source;
 use hops_credentials_core::text::hex;
 use ring::digest::{SHA256, digest};
+use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -32,12 +34,13 @@ pub(crate) struct RuntimeDir {
 }
 
 impl RuntimeDir {
-    /// Opens the directory, and makes it where there is none; `None` without an absolute `XDG_RUNTIME_DIR`, or when the
-    /// directory is not this user's alone.
+    /// Opens the directory, and makes it where there is none; `None` without an absolute `XDG_RUNTIME_DIR`, or when one of
+    /// both is not this user's: `sudo` may keep the variable, and a directory of root would be in its user's way.
     ///
-    /// Source: XDG Base Directory Specification, which says to ignore a relative path.
+    /// Source: XDG Base Directory Specification, which says to ignore a relative path, and who owns the directory.
     pub(crate) fn open(settings: &Settings, option: &RoleOption) -> Option<Self> {
         let parent = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute())?;
+        std::fs::metadata(&parent).ok().filter(|parent| parent.uid() == geteuid().as_raw())?;
         let directory = parent.join("hops-credentials");
         private_file::make_directory(&directory).ok()?;
         Some(Self { directory, name: name(settings, option) })

@@ -33,13 +33,13 @@ impl TokenFile {
         Self::create_in_first(endpoint, temporary.into_iter().chain(of_login))
     }
 
-    /// As [`TokenFile::create`], for a command that may change its user, as gosu, su and setpriv do. Where root starts it,
+    /// As [`TokenFile::create`], for readers that may change their user, as gosu, su, setpriv and web servers do. Where root runs,
     /// the file lies in a directory that nobody else may list, under a name as long as the token; so whoever has the
-    /// environment of the command, and so the token, can read it.
+    /// environment of the reader, and so the token, can read it.
     ///
     /// # Errors
     /// As [`TokenFile::create`].
-    pub(crate) fn create_for_command(endpoint: &CredentialsEndpoint) -> Result<Self, Error> {
+    pub fn create_for_command(endpoint: &CredentialsEndpoint) -> Result<Self, Error> {
         if !geteuid().is_root() {
             return Self::create(endpoint);
         }

@@ -82,6 +82,13 @@ pub(crate) fn is_throttling_code(code: &str) -> bool {
     .contains(&code)
 }
 
+/// Whether an error code says that the same request may succeed later.
+///
+/// Source: AWS STS API reference, errors of AssumeRoleWithWebIdentity; AWS SDKs, codes of passing errors.
+fn may_pass(code: &str) -> bool {
+    is_throttling_code(code) || ["IDPCommunicationError", "RequestTimeout", "RequestTimeoutException"].contains(&code)
+}
+
 /// Whether an error code says that the service does not take the caller's keys, which somebody may have replaced.
 ///
 /// Source: AWS STS API reference, common errors; the names that other S3 and STS services use for the same.
@@ -126,7 +133,7 @@ fn from_service<E: ProvideErrorMetadata>(
     };
     match (code.as_deref(), status) {
         (None, 407) => proxy_login_wanted(&attempted),
-        (code, _) if matches!(status, 429 | 500..) || code.is_some_and(is_throttling_code) => Error::Unavailable {
+        (code, _) if matches!(status, 408 | 429 | 500..) || code.is_some_and(may_pass) => Error::Unavailable {
             attempted,
             code: status.into(),
             problem: answer,

@@ -39,8 +39,11 @@ pub(crate) use self::error::timed_out;
 use self::metadata::Metadata;
 pub(crate) use self::places::{Place, places};
 pub use self::process::ITS_OWN_BASE;
-pub(crate) use self::profile::{Profiles, boto_file_with_credentials, default_profile_with_credentials, profile_files};
+pub(crate) use self::profile::{
+    Profiles, boto_file_with_credentials, default_profile_with_credentials, home, profile_files,
+};
 pub use self::provider::BaseProvider;
+use crate::credentials::is_legible;
 use crate::error::Error;
 use crate::network::{CONNECT_TIMEOUT, Network};
 use crate::renewal::{self, Clocks};
@@ -101,17 +104,22 @@ impl BaseCredentials {
     ) -> Result<Self, Error> {
         environment.check_complete()?;
         let profiles = Profiles::read(environment).await?;
+        if environment.get(ACCESS_KEY_ID).is_none() {
+            profiles.check_source()?;
+        }
         let http = match profiles.ca_bundle(environment) {
             Some(bundle) => &network.aws_client(Some(bundle))?,
             None => http,
         };
         let metadata = Metadata::new(environment, &profiles, direct)?;
         let region = match environment.get_first(&REGION).or_else(|| profiles.get("region")) {
-            Some(region) => Some(region::parse(region)?.to_owned()),
-            None => metadata.region().await.ok(),
+            Some(region) => Ok(region::parse(region)?.to_owned()),
+            None => metadata.region().await,
         };
-        if region.is_none() && is_assumed(environment, &profiles) {
-            return Err(error::no_region());
+        if let Err(absence) = region.as_ref()
+            && is_assumed(environment, &profiles)
+        {
+            return Err(error::no_region(absence));
         }
         let program = profiles.credential_process().filter(|_| environment.get(ACCESS_KEY_ID).is_none());
         let printed = match program {
@@ -119,7 +127,7 @@ impl BaseCredentials {
             None => None,
         };
         let files = profiles.files(printed.as_ref().map(|(name, keys)| (*name, keys)));
-        let config = sdk_config(environment, &profiles, files, region.as_deref(), http).await;
+        let config = sdk_config(environment, &profiles, files, region.as_deref().ok(), http).await;
         let endpoint = endpoint(&config)?;
         let chain = config.credentials_provider().expect("the loader makes a chain");
         let (provider, credentials) = match chain.provide_credentials().await {
@@ -136,7 +144,11 @@ impl BaseCredentials {
             },
             Err(error) => return Err(error::from_chain(environment, &profiles.name, error)),
         };
-        let Some(region) = region else { return Err(error::no_region()) };
+        let texts = [credentials.access_key_id(), credentials.secret_access_key()].into_iter();
+        if !texts.chain(credentials.session_token()).all(is_legible) {
+            return Err(error::illegible(provider.display_name()));
+        }
+        let region = region.map_err(|absence| error::no_region(&absence))?;
         let is_role = match provider {
             BaseProvider::Environment => false,
             BaseProvider::Profile => profiles.get("role_arn").is_some(),

@@ -253,7 +253,7 @@ fn proxy_address(written: &str, setting: &Setting) -> Result<String, Error> {
 fn no_proxy(settings: &Settings, warnings: &mut Vec<String>) -> String {
     let mut rules = vec![DIRECT_HOSTS.to_owned()];
     let from_jvm = settings.get(&JVM_NON_PROXY_HOSTS).unwrap_or_default().split('|');
-    let from_environment = settings.get(&NO_PROXY).unwrap_or_default().split(',');
+    let from_environment = settings.get(&NO_PROXY).unwrap_or_default().split([',', ' ']);
     for (setting, pattern) in from_jvm
         .map(|pattern| (&JVM_NON_PROXY_HOSTS, pattern))
         .chain(from_environment.map(|pattern| (&NO_PROXY, pattern)))
@@ -271,8 +271,12 @@ fn no_proxy(settings: &Settings, warnings: &mut Vec<String>) -> String {
 }
 
 /// Turns `*.example.com`, `10.20.*`, `[::1]` or a pattern without a star into a rule of curl; `None` for other
-/// patterns.
+/// patterns. A rule of curl knows no port, and holds for all of them.
 fn direct_rule(pattern: &str) -> Option<String> {
+    let pattern = match pattern.rsplit_once(':') {
+        Some((host, port)) if port.parse::<u16>().is_ok() && (!host.contains(':') || host.ends_with(']')) => host,
+        Some(_) | None => pattern,
+    };
     let pattern = pattern.trim_start_matches('[').trim_end_matches(']');
     match pattern.split_once('*') {
         None if pattern.is_empty() => None,
@@ -331,12 +335,13 @@ mod tests {
     fn exceptions_of_a_jvm_and_of_the_environment_become_one_list() {
         let found = network(
             &[("http.nonProxyHosts", "*.hops.local|10.*|192.168.7.*|[fd00::1]|node|a*.b|*x*|1.2.3.4.*")],
-            &[("NO_PROXY", "*.corp, .example.com ,172.16.0.0/12,")],
+            &[("NO_PROXY", "*.corp, .example.com ,172.16.0.0/12,roles.lan:8443 db.lan,[fd00::2]:80,fd00::3")],
         );
         assert_eq!(
             found.no_proxy,
             format!(
-                "{DIRECT_HOSTS},.hops.local,10.0.0.0/8,192.168.7.0/24,fd00::1,node,.corp,.example.com,172.16.0.0/12"
+                "{DIRECT_HOSTS},.hops.local,10.0.0.0/8,192.168.7.0/24,fd00::1,node,.corp,.example.com,172.16.0.0/12,roles.lan,\
+                 db.lan,fd00::2,fd00::3"
             )
         );
         let without_effect = |entry: &str| {

@@ -6,6 +6,7 @@
 
 mod carried;
 mod explain;
+mod fsspec;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -16,7 +17,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use self::carried::Carried;
-use self::table::{Effect, TABLE, Variable};
+use self::table::{ACCOUNT, Effect, TABLE, Variable};
 use crate::base_identity::{
     ACCESS_KEY_ID, CONTAINER_TOKEN, CONTAINER_TOKEN_FILE, CONTAINER_URL, CREDENTIAL_EXPIRATION, Environment, HANDED_ON,
     ISSUED, NO_PROXY, SECRET_ACCESS_KEY, SESSION_TOKEN, boto_file_with_credentials, default_profile_with_credentials,
@@ -50,7 +51,12 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 ///
 /// `environment` holds the variables from before we wrote any, [`Environment::now`]. An endpoint of somebody else stays.
 pub async fn for_credentials(credentials: &Credentials, environment: &Environment) -> Effects {
-    effects(credentials_values(credentials), |variable| variable.with_credentials, environment).await
+    let mut values = credentials_values(credentials);
+    // Where one is set it is that of other keys, and SDKs make names of hosts of it.
+    if let (Some(role), Some(_)) = (credentials.role(), environment.get(ACCOUNT)) {
+        values.push((ACCOUNT, Zeroizing::new(role.account().to_owned())));
+    }
+    effects(values, |variable| variable.with_credentials, environment).await
 }
 
 /// The changes by which readers find an endpoint, which they ask whenever they need newer credentials. Their proxies are
@@ -73,6 +79,9 @@ pub async fn for_endpoint(
     }
     if let Some(file) = boto_file_with_credentials(environment) {
         return Err(preferred_file(&file.display().to_string(), "take the section [Credentials] out of it"));
+    }
+    if let Some(file) = fsspec::file_with_credentials(environment) {
+        return Err(preferred_file(&file.display().to_string(), "take the credentials of s3 out of it"));
     }
     let value = |text: &str| Zeroizing::new(text.to_owned());
     let values = vec![
@@ -123,7 +132,8 @@ async fn effects(
     effect: impl Fn(&Variable) -> Effect,
     environment: &Environment,
 ) -> Effects {
-    let Carried { values: carried, warnings } = Carried::read(environment).await;
+    let Carried { values: carried, mut warnings } = Carried::read(environment).await;
+    warnings.extend(fsspec::warnings(environment));
     values.extend(carried);
     let (mut set, mut removed) = (Vec::new(), Vec::new());
     for variable in &TABLE {

@@ -59,7 +59,7 @@ impl Endpoint {
             // These have expired, so nobody gets them.
             let none = new_credentials((String::new(), String::new(), String::new(), 0.0, 0.0, None));
             let (endpoint, socket) = CredentialsEndpoint::bind(none)?;
-            let token_file = TokenFile::create(&endpoint)?;
+            let token_file = TokenFile::create_for_command(&endpoint)?;
             Ok((endpoint, socket, token_file))
         };
         Self::start(made().map_err(|error| exception(py, &error))?)

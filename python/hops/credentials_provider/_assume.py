@@ -5,12 +5,10 @@ from __future__ import annotations
 import atexit
 import dataclasses
 import os
-import sys
 import threading
 from concurrent.futures import Future, wait
-from typing import Any
 
-from . import _environment, _native, _refresher, _spark
+from . import _environment, _loaded, _native, _refresher, _spark
 from ._credentials import Credentials, utc_text
 from ._renewal import Renewal
 from ._role import Role, state
@@ -21,9 +19,15 @@ from ._source import LOG, Fetched, NativeSource, Request, Source
 class _Flight:
     """A fetch under way. Callers with an equal request wait for it and share its outcome."""
 
-    ended: threading.Event = dataclasses.field(default_factory=threading.Event)
+    #: Held by the caller that fetches. One that is not held has ended, also where an interrupt ended it before it said so.
+    fetching: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+    thread: int = dataclasses.field(default_factory=threading.get_ident)
     outcome: tuple[Source, Fetched] | None = None
     error: BaseException | None = None
+
+    def is_awaitable(self) -> bool:
+        """Returns whether this thread may wait for it. A signal handler that does what its thread was about to do may not."""
+        return self.fetching.locked() and self.thread != threading.get_ident()
 
 
 _flights: dict[Request, _Flight] = {}
@@ -33,11 +37,12 @@ os.register_at_fork(after_in_child=_flights.clear)
 
 
 def assume(asked: Request, refresh: bool) -> Credentials:
-    """Assumes a role and tells every reader. When it raises, nothing has changed."""
+    """Assumes a role and tells every reader. When it raises, nothing has changed, unless an interrupt came after the last write."""
     endpoint = None
-    with state.lock:
-        state.assuming += 1
+    call = object()
     try:
+        with state.lock:
+            state.assuming.add(call)
         if refresh:
             # Made and looked at first: once the JVM of a SparkContext holds the role, it is late to find that it is not possible.
             endpoint = _native.Endpoint()
@@ -52,49 +57,54 @@ def assume(asked: Request, refresh: bool) -> Credentials:
                 raise
     finally:
         with state.lock:
-            state.assuming -= 1
+            state.assuming.discard(call)
             if endpoint is not None and (state.role is None or state.role.endpoint is not endpoint):
                 endpoint.close()
 
 
 def release() -> None:
-    """Ends the use of the role and puts everything back; without a role, does nothing."""
+    """Ends the use of the role and puts everything back; without a role, does nothing. After an interrupt it can be called again."""
     # Waits for a JVM that is being told of the role, to tell it of the end afterwards.
     with state.telling_jvm, state.lock:
         role = state.role
+        if role is not None:
+            role.source.release()
+        _environment.give_back()
         if role is None:
             return
-        role.source.release()
         state.role = None
         state.wake(role)
-        _environment.apply(_native.plan_release())
         if role.endpoint is not None:
             role.endpoint.close()
-        _forget_cached_sessions()
+        _loaded.give_back()
 
 
 def _fetch(asked: Request) -> tuple[Source, Fetched]:
-    with state.lock:
-        flight = _flights.get(asked)
-        own = _flights[asked] = _Flight() if flight is None else flight
-    if flight is not None:
-        flight.ended.wait()
-        if isinstance(flight.error, Exception):
-            raise flight.error
-        # A fetch that was interrupted says nothing about the role.
-        return flight.outcome or _fetch(asked)
-    try:
-        own.outcome = _fetch_from_source(asked)
-        return own.outcome
-    except BaseException as error:
-        own.error = error
-        raise
-    finally:
+    own = _Flight()
+    with own.fetching:
         with state.lock:
-            del _flights[asked]
-        own.ended.set()
-        # The traceback of its error holds this frame.
-        del own
+            flight = _flights.get(asked)
+            if flight is None or not flight.is_awaitable():
+                flight = _flights[asked] = own
+        if flight is own:
+            try:
+                own.outcome = _fetch_from_source(asked)
+                return own.outcome
+            except BaseException as error:
+                own.error = error
+                raise
+            finally:
+                with state.lock:
+                    if _flights.get(asked) is own:
+                        del _flights[asked]
+                # The traceback of its error holds this frame.
+                del own, flight
+    with flight.fetching:
+        pass
+    if isinstance(flight.error, Exception):
+        raise flight.error
+    # A fetch that was interrupted says nothing about the role.
+    return flight.outcome or _fetch(asked)
 
 
 def _fetch_from_source(asked: Request) -> tuple[Source, Fetched]:
@@ -143,10 +153,13 @@ def _tell(asked: Request, answer: Future[tuple[Source, Fetched] | None]) -> None
 
 
 def _give_way(source: Source) -> None:
-    """Undoes at a source what its first fetch did there, since its role is not used."""
+    """Undoes at a source what its first fetch did there, unless its role has come into use."""
     with state.lock:
         role = state.role
-        fetched = source.give_way(None if role is None else role.source)
+        used = None if role is None else role.source
+        if used is source:
+            return
+        fetched = source.give_way(used)
         if role is not None and fetched is not None:
             role.renew(fetched)
 
@@ -164,15 +177,19 @@ def _use(asked: Request, source: Source, fetched: Fetched, made: _native.Endpoin
     plan = role.plan()
     for warning in plan.warnings:
         LOG.warning(warning)
-    _environment.apply(plan)
+    state.role = role
+    try:
+        _environment.apply(plan)
+    except BaseException:
+        state.role = before
+        raise
     if own is not None:
         if endpoint is own:
             own.publish(fetched.values())
         else:
             own.close()
-    state.role = role
     state.wake(before or role)
-    _forget_cached_sessions()
+    _loaded.prepare()
     switched = before is not None and before.fetched.role_arn != fetched.role_arn
     LOG.info(
         "%s %s, access key %s, ends %s, mode %s",
@@ -183,19 +200,6 @@ def _use(asked: Request, source: Source, fetched: Fetched, made: _native.Endpoin
         role.mode(),
     )
     return fetched.to_credentials(role.mode())
-
-
-def _forget_cached_sessions() -> None:
-    """Makes clients of boto3 and s3fs, if these are loaded, look for credentials again. boto3's default session keeps its region."""
-    boto3: Any = sys.modules.get("boto3")
-    if boto3 is not None and boto3.DEFAULT_SESSION is not None:
-        region = boto3.DEFAULT_SESSION._session.instance_variables().get("region")
-        boto3.DEFAULT_SESSION = None
-        if region is not None:
-            boto3.setup_default_session(region_name=region)
-    s3fs: Any = sys.modules.get("s3fs")
-    if s3fs is not None:
-        s3fs.S3FileSystem.clear_instance_cache()
 
 
 def _close_endpoint() -> None:

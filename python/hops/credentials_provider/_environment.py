@@ -19,6 +19,19 @@ lock = threading.RLock()
 
 def apply(plan: _native.Plan) -> None:
     """Makes the writes of a plan, or none of them when one fails. The caller holds the lock."""
+    # Kept first: whatever interrupts this, or undoing it, leaves nothing that `give_back` does not know.
+    plan.keep()
+    _write(plan)
+
+
+def give_back() -> None:
+    """Puts everything back that is still ours, or nothing when that fails. The caller holds the lock."""
+    plan = _native.plan_release()
+    _write(plan)
+    plan.keep()
+
+
+def _write(plan: _native.Plan) -> None:
     try:
         for name, value in plan.writes:
             _set(name, value)
@@ -27,11 +40,14 @@ def apply(plan: _native.Plan) -> None:
             with suppress(Exception):
                 _set(name, value)
         raise
-    plan.keep()
 
 
 def _set(name: str, value: str | None) -> None:
+    # `os.environ` tells neither new processes nor the C library where a program has replaced it by a plain dictionary, and does not take
+    # out what was set behind its back.
     if value is None:
         os.environ.pop(name, None)
+        os.unsetenv(name)
     else:
         os.environ[name] = value
+        os.putenv(name, value)

@@ -17,6 +17,7 @@ from typing import Any
 
 from . import _native, _role
 from ._credentials import utc_text
+from ._loaded import S3FS_KEYS
 from ._renewal import Renewal
 from ._source import LOG, Fetched, NativeSource, Request, request
 
@@ -159,7 +160,18 @@ def boto3_session(role_arn: str | None = None, **arguments: Any) -> Any:
 
     session = botocore.session.get_session()
     session.get_component("credential_provider").insert_before("env", RoleProvider())
+    # A bearer token in the environment, of Bedrock, would take the place of a signature.
+    session.get_component("event_emitter").register_first("choose-signer", _sign_although_there_is_a_token)
     return boto3.Session(botocore_session=session, **arguments)
+
+
+def _sign_although_there_is_a_token(signing_name: str, **_: Any) -> str | None:
+    """Returns the signature of a service for which the environment holds a bearer token; None where there is none.
+
+    Source of the name: botocore, `get_token_from_environment`.
+    """
+    service = signing_name.replace("-", "_").replace(" ", "_").upper()
+    return "v4" if f"AWS_BEARER_TOKEN_{service}" in os.environ else None
 
 
 def storage_options(role_arn: str | None = None, **arguments: Any) -> dict[str, Any]:
@@ -186,7 +198,8 @@ def storage_options(role_arn: str | None = None, **arguments: Any) -> dict[str, 
         # aiobotocore has no public way to give a session credentials that refresh.
         session._credentials = AioDeferredRefreshableCredentials(refresh_using=refresh, method="hops-credentials")
         sessions.setdefault(asked, session)
-    return {"session": sessions[asked]}
+    # The configuration of fsspec may hold keys, which s3fs would prefer.
+    return {"session": sessions[asked], **dict.fromkeys(S3FS_KEYS)}
 
 
 def polars_credential_provider(role_arn: str | None = None, **arguments: Any) -> Callable[[], tuple[dict[str, str], int]]:

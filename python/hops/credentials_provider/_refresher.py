@@ -49,6 +49,7 @@ def _await_due() -> Role | None:
                 role.replace_source()
             if role.renewal.due_in() <= 0 or needs_handover(role):
                 return role
+            role.put_back()
             state.wait(role, role.source.wait(role.renewal.wait()))
         state.refresher = None
         return None

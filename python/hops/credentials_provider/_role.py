@@ -91,6 +91,15 @@ class Role:
         else:
             LOG.warning("the AWS variables of this process are no longer those of %s, and stay as they are", fetched.role_arn)
 
+    def put_back(self) -> None:
+        """Writes the newest set again where somebody has put back an environment that held an earlier one. The caller holds the lock."""
+        if self.endpoint is None:
+            newest = self.fetched if self.withdrawn is None else dataclasses.replace(self.fetched, **_WITHDRAWN)
+            if os.environ.get("AWS_ACCESS_KEY_ID") != newest.access_key_id:
+                plan = _native.plan_renewal(newest.values())
+                if plan is not None:
+                    _environment.apply(plan)
+
     def _withdraw(self, error: CloudCredentialError) -> None:
         """Takes the credentials away from readers. They find something of no use instead, so that none falls back to somebody else."""
         is_new, self.withdrawn = self.withdrawn is None, error
@@ -162,10 +171,10 @@ class _State:
         """Makes new locks, and forgets threads. A forked child inherits locks that nobody will release, and no thread but its own."""
         self.lock = _environment.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
-        #: Held while a JVM is told which role to hold.
-        self.telling_jvm = threading.Lock()
+        #: Held while a JVM is told which role to hold. A signal handler may call us while its thread holds it.
+        self.telling_jvm = threading.RLock()
         #: Calls of `assume_role` under way. While there are any, no JVM is given the previous role.
-        self.assuming = 0
+        self.assuming: set[object] = set()
         self.refresher: threading.Thread | None = None
 
     def wait(self, role: Role, seconds: float) -> None:

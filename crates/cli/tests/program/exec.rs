@@ -123,6 +123,16 @@ fn a_command_that_does_not_start_ends_as_a_shell_ends() {
     }
 }
 
+#[test]
+fn an_empty_role_is_not_the_default_role() {
+    let server = Server::issuing(HOUR);
+    let directory = directory("empty-role");
+    let done = output(program(&server, &directory, &["exec", "--role", "", "--", "true"]));
+    let message = "hops-credentials: invalid role: it is empty; leave --role out for the default role\n";
+    assert_eq!((done.status.code(), text(&done.stderr).as_ref()), (Some(2), message));
+    assert!(server.requests().is_empty());
+}
+
 /// Only root can change the user.
 #[test]
 fn a_command_that_changes_its_user_can_read_the_token_and_nobody_can_find_it() {

@@ -67,9 +67,13 @@ fn nothing_is_kept_in_a_place_that_others_may_read_or_that_is_not_absolute() {
     symlink(directory.join("elsewhere"), directory.join("link/hops-credentials")).expect("a link");
     std::fs::create_dir(directory.join("relative")).expect("a directory");
     let is_root = chown(of_somebody.join("hops-credentials"), Some(65534), None).is_ok();
-    let link = directory.join("link").display().to_string();
-    let places = ["", "relative", "./relative", &link, of_somebody.to_str().expect("UTF-8")];
-    for place in places.into_iter().take(if is_root { 5 } else { 4 }) {
+    let login_of_somebody = directory.join("login-of-somebody");
+    private(&login_of_somebody);
+    let _ = chown(&login_of_somebody, Some(65534), None);
+    let [link, of_somebody, login] =
+        [&directory.join("link"), &of_somebody, &login_of_somebody].map(|path| path.display().to_string());
+    let places = ["", "relative", "./relative", &link, &of_somebody, &login];
+    for place in places.into_iter().take(if is_root { 6 } else { 4 }) {
         let before = server.requests().len();
         for _ in 0..2 {
             let mut command = process(&server, &directory);
@@ -78,7 +82,7 @@ fn nothing_is_kept_in_a_place_that_others_may_read_or_that_is_not_absolute() {
         }
         assert_eq!(server.requests().len(), before + 2, "{place}");
     }
-    for empty in ["elsewhere", "relative", "of-somebody/hops-credentials"] {
+    for empty in ["elsewhere", "relative", "of-somebody/hops-credentials", "login-of-somebody"] {
         assert_eq!(std::fs::read_dir(directory.join(empty)).expect("it is there").count(), 0, "{empty}");
     }
     assert!(!directory.join("hops-credentials").exists());

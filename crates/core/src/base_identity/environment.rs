@@ -11,9 +11,10 @@ use std::sync::Arc;
 use aws_types::os_shim_internal::Env;
 use zeroize::Zeroizing;
 
-use super::error::REMEDY_WITHOUT_BASE;
+use super::error::{REMEDY_WITHOUT_BASE, illegible};
 use super::process::IN_CREDENTIAL_PROCESS;
 use super::region;
+use crate::credentials::is_legible;
 use crate::error::Error;
 use crate::variables::{Written, given_back};
 
@@ -93,9 +94,11 @@ impl Environment {
     /// A host that writes on another thread calls this while it keeps that thread from writing.
     pub fn now(written: &[Written]) -> Self {
         let all: Arc<[_]> = std::env::vars_os().collect();
-        let legible =
-            |(name, value): &(OsString, OsString)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()));
-        let variables = Self::from_pairs(all.iter().filter_map(legible));
+        // A value that is not text leads nowhere, as a name of a profile that is not there; it is not passed over.
+        let pair = |(name, value): &(OsString, OsString)| {
+            Some((name.to_str()?.to_owned(), value.to_string_lossy().into_owned()))
+        };
+        let variables = Self::from_pairs(all.iter().filter_map(pair));
         Self { inherited: Some(all), ..variables }.before(written)
     }
 
@@ -134,7 +137,8 @@ impl Environment {
             .into_iter()
             .filter(|(name, _)| {
                 let others = [ISSUED, KUBERNETES, HOME, BOTO_CONFIG, NO_PROXY[0], NO_PROXY[1], IN_CREDENTIAL_PROCESS];
-                name.starts_with("AWS_") || name.starts_with("HOPS_BASE_") || others.contains(&name.as_str())
+                ["AWS_", "HOPS_BASE_", "FSSPEC_"].iter().any(|begin| name.starts_with(begin))
+                    || others.contains(&name.as_str())
             })
             .map(|(name, value)| (name, Zeroizing::new(value)))
             .filter(|(_, value)| !value.trim().is_empty())
@@ -236,6 +240,10 @@ impl Environment {
                 remedy: REMEDY_WITHOUT_BASE.to_owned(),
                 source: None,
             });
+        }
+        let mut keys = [ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN].into_iter().filter_map(|name| self.get(name));
+        if !keys.all(is_legible) {
+            return Err(illegible("environment"));
         }
         for (set, missing) in [
             (ACCESS_KEY_ID, SECRET_ACCESS_KEY),

@@ -35,22 +35,8 @@ pub(super) fn not_found(environment: &Environment, profile: &str, absence: &Abse
             source: None,
         };
     }
-    let code = match absence {
-        Absence::Answered(status @ 500..) => Some(*status),
-        Absence::Slow(..) => Some(0),
-        Absence::Disabled | Absence::Silent(..) | Absence::NoRole | Absence::Answered(_) | Absence::Damaged => None,
-    };
-    if let Some(code) = code {
-        return Error::Unavailable {
-            attempted: ATTEMPTED.to_owned(),
-            code: code.into(),
-            problem: absence.to_string(),
-            remedy: match absence {
-                Absence::Slow(..) => "give it more time by AWS_METADATA_SERVICE_TIMEOUT, in seconds".to_owned(),
-                _ => "check the instance metadata service if it lasts".to_owned(),
-            },
-            source: None,
-        };
+    if let Some(error) = busy(absence) {
+        return error;
     }
     if let Some(issued) = environment.inherited_mark() {
         return Error::NotConfigured {
@@ -85,11 +71,38 @@ pub(super) fn not_found(environment: &Environment, profile: &str, absence: &Abse
     }
 }
 
-/// The error when there is a base identity but no region to call STS in.
-pub(super) fn no_region() -> Error {
-    Error::NotConfigured {
+/// The error when the instance metadata service is there and cannot answer at the moment.
+fn busy(absence: &Absence) -> Option<Error> {
+    let status = absence.passing_status()?;
+    Some(Error::Unavailable {
+        attempted: ATTEMPTED.to_owned(),
+        code: status.into(),
+        problem: absence.to_string(),
+        remedy: match absence {
+            Absence::Slow(..) => "give it more time by AWS_METADATA_SERVICE_TIMEOUT, in seconds".to_owned(),
+            _ => "check the instance metadata service if it lasts".to_owned(),
+        },
+        source: None,
+    })
+}
+
+/// The error when there is a base identity but no region to call STS in, of which the machine says this.
+pub(super) fn no_region(of_machine: &Absence) -> Error {
+    busy(of_machine).unwrap_or_else(|| Error::NotConfigured {
         problem: "no AWS region to call STS in".to_owned(),
         remedy: "set AWS_REGION, for example AWS_REGION=eu-north-1".to_owned(),
+        source: None,
+    })
+}
+
+/// The error for credentials that no header can hold. The AWS SDK panics when it signs with some of them.
+pub(super) fn illegible(place: &str) -> Error {
+    Error::NotConfigured {
+        problem: format!(
+            "the base identity ({place}) has a key or a token with a blank, a line end or another character that AWS uses in \
+             none"
+        ),
+        remedy: "correct it, for example the line end after a key in a secret or in a file of variables".to_owned(),
         source: None,
     }
 }

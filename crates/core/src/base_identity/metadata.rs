@@ -34,6 +34,9 @@ const SILENCE_INTERVAL: Duration = Duration::from_secs(60);
 /// The longest time, and the largest number of tries, that somebody may ask for: a call ends after 30 s.
 const MAX_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_TRIES: u32 = 10;
+/// The number of tries where it answers that it cannot at the moment, and the wait after the first one, which doubles.
+const TRIES_WHILE_BUSY: u32 = 3;
+const BUSY_WAIT: Duration = Duration::from_millis(250);
 
 /// The seconds that the service has to answer.
 ///
@@ -61,6 +64,17 @@ pub(super) enum Absence {
     Answered(u16),
     /// It answered, and its answer breaks the contract.
     Damaged,
+}
+
+impl Absence {
+    /// The HTTP status, 0 without one, where the service is there and may answer the same request later.
+    pub fn passing_status(&self) -> Option<u16> {
+        match self {
+            Absence::Answered(status @ (408 | 429 | 500..)) => Some(*status),
+            Absence::Slow(..) => Some(0),
+            Absence::Answered(_) | Absence::Disabled | Absence::Silent(..) | Absence::NoRole | Absence::Damaged => None,
+        }
+    }
 }
 
 impl fmt::Display for Absence {
@@ -154,7 +168,7 @@ impl Metadata {
                 Err(_) => Absence::Silent(self.endpoint.clone(), self.fetch_timeout),
             };
             match absence {
-                Absence::Silent(..) if tried < self.tries => {}
+                again if self.is_tried_again(&again, tried).await => {}
                 Absence::Silent(endpoint, _) => return Err(Absence::Slow(endpoint, self.fetch_timeout)),
                 other => return Err(other),
             }
@@ -183,8 +197,9 @@ impl Metadata {
                 Ok(Err(error)) => Err(self.absence(&error)),
                 Err(_) => Err(silent()),
             };
-            if tried >= self.tries || !matches!(answer, Err(Absence::Silent(..))) {
-                break answer;
+            match &answer {
+                Err(absence) if self.is_tried_again(absence, tried).await => {}
+                Ok(_) | Err(_) => break answer,
             }
         };
         let mut asked = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -194,6 +209,18 @@ impl Metadata {
             Err(_) => None,
         };
         answer
+    }
+
+    /// Whether to ask again after so many tries. Waits before that where the service was busy.
+    async fn is_tried_again(&self, absence: &Absence, tried: u32) -> bool {
+        if matches!(absence, Absence::Silent(..)) {
+            return tried < self.tries;
+        }
+        let is_again = absence.passing_status().is_some() && tried < self.tries.max(TRIES_WHILE_BUSY);
+        if is_again {
+            tokio::time::sleep(BUSY_WAIT * 2_u32.pow(tried - 1)).await;
+        }
+        is_again
     }
 
     // Display and Debug of an ImdsError print the raw answer, so we take only its kind and status.

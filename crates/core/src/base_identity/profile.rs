@@ -4,6 +4,8 @@
 //! We read the files instead of the AWS SDK, because we start a `credential_process` ourselves (`process`), and because a
 //! file that exists but cannot be read must not count as empty.
 
+mod source;
+
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
@@ -133,44 +135,6 @@ impl Profiles {
             .with_contents(EnvConfigFileKind::Credentials, credentials.as_str())
             .build()
     }
-
-    /// The program that gives the credentials of the active profile, or of its source, and the name of that profile.
-    ///
-    /// Source: the order of the AWS SDKs within a profile.
-    pub fn credential_process(&self) -> Option<(&str, &str)> {
-        let mut seen = Vec::new();
-        let mut name = self.name.as_str();
-        while !seen.contains(&name) {
-            seen.push(name);
-            let profile = self.set.get_profile(name)?;
-            let has = |property| profile.get(property).is_some();
-            if has("web_identity_token_file") || has("credential_source") {
-                return None;
-            }
-            match profile.get("source_profile").filter(|_| has("role_arn")) {
-                Some(source) => name = source,
-                None if ["sso_session", "sso_start_url", "login_session"].into_iter().any(has) => return None,
-                None => return Some((name, profile.get("credential_process")?)),
-            }
-        }
-        None
-    }
-
-    /// Whether the active profile has the machine's role as its source.
-    pub fn uses_metadata_service(&self) -> bool {
-        let mut seen = Vec::new();
-        let mut next = Some(self.name.as_str());
-        while let Some(name) = next.filter(|name| !seen.contains(name)) {
-            seen.push(name);
-            let Some(profile) = self.set.get_profile(name) else { return false };
-            if profile.get("credential_source").is_some_and(|source| source.eq_ignore_ascii_case("Ec2InstanceMetadata"))
-            {
-                return true;
-            }
-            next = profile.get("source_profile");
-        }
-        false
-    }
 }
 
 /// The profiles that give credentials.
@@ -237,9 +201,13 @@ pub(super) fn path(environment: &Environment, file: &ProfileFile) -> PathBuf {
 
 fn expand(path: &str, environment: &Environment) -> Option<PathBuf> {
     let Some(rest) = path.strip_prefix("~/") else { return Some(PathBuf::from(path)) };
-    // As readers in Python and Java do, which ask the system where the variable is missing.
+    home(environment).map(|home| home.join(rest))
+}
+
+/// The home directory of the user, as readers in Python and Java find it, which ask the system where the variable is missing.
+pub(crate) fn home(environment: &Environment) -> Option<PathBuf> {
     let home = environment.get(HOME).map(PathBuf::from).or_else(std::env::home_dir);
-    home.filter(|home| home.is_absolute()).map(|home| home.join(rest))
+    home.filter(|home| home.is_absolute())
 }
 
 /// What both files hold now, or why they cannot be read. Secret.

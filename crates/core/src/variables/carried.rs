@@ -7,6 +7,8 @@ use crate::base_identity::{Environment, PROFILE, Profiles, REGION};
 use crate::text::quoted;
 
 const SERVICE_PREFIX: &str = "AWS_ENDPOINT_URL_";
+/// The one variable that does not have the name of its property.
+pub(super) const OUTPUT: &str = "AWS_DEFAULT_OUTPUT";
 
 /// What readers would miss without the profile that the environment names.
 #[derive(Default)]
@@ -50,22 +52,15 @@ impl Carried {
 
 /// What the base identity had for this variable.
 fn value<'a>(name: &str, environment: &'a Environment, profiles: &'a Profiles) -> Option<&'a str> {
-    let property = match name {
-        _ if REGION.contains(&name) => {
-            return environment.get_first(&REGION).or_else(|| profiles.get("region"));
-        }
-        "AWS_ENDPOINT_URL" => "endpoint_url",
-        "AWS_CA_BUNDLE" => "ca_bundle",
-        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS" => "ignore_configured_endpoint_urls",
-        "AWS_USE_DUALSTACK_ENDPOINT" => "use_dualstack_endpoint",
-        "AWS_USE_FIPS_ENDPOINT" => "use_fips_endpoint",
-        _ => {
-            let service = name.strip_prefix(SERVICE_PREFIX)?.to_lowercase();
-            let services = profiles.services();
-            return services.into_iter().find(|(name, _)| *name == service).and_then(|(_, endpoint)| endpoint);
-        }
-    };
-    profiles.get(property)
+    if REGION.contains(&name) {
+        return environment.get_first(&REGION).or_else(|| profiles.get("region"));
+    }
+    if let Some(service) = name.strip_prefix(SERVICE_PREFIX) {
+        let (service, services) = (service.to_lowercase(), profiles.services());
+        return services.into_iter().find(|(name, _)| *name == service).and_then(|(_, endpoint)| endpoint);
+    }
+    let property = if name == OUTPUT { "output" } else { name.strip_prefix("AWS_")? };
+    profiles.get(&property.to_lowercase())
 }
 
 /// The parts of the profile that no variable can say.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::fsspec;
 use crate::base_identity::{
     ACCESS_KEY_ID, CONTAINER_PATH, CONTAINER_URL, CREDENTIAL_EXPIRATION, Environment, METADATA_DISABLED, PROFILE,
     WEB_IDENTITY_ROLE, WEB_IDENTITY_TOKEN_FILE, default_profile_with_credentials,
@@ -71,7 +72,11 @@ pub async fn explain(environment: &Environment) -> Result<Found, Error> {
                     format!("; the AWS SDKs for JavaScript or .NET prefer {}, which is not ours", others.join(" or "))
                 }
             };
-            let text = format!("credentials that were issued for a role, access key {key}; they end {end}{preferred}");
+            let of_s3fs = fsspec::file_with_credentials(environment).map_or_else(String::new, |file| {
+                format!("; s3fs prefers the credentials in {}, which are not ours", file.display())
+            });
+            let issued = "credentials that were issued for a role, access key";
+            let text = format!("{issued} {key}; they end {end}{preferred}{of_s3fs}");
             Found::new("issuedCredentials", Some(key), text)
         }
         (Some(key), ..) => Found::new("keys", Some(key), format!("access key {key}, from {ACCESS_KEY_ID}")),
@@ -134,6 +139,12 @@ mod tests {
         let default = explained(&[key, issued, ("AWS_SHARED_CREDENTIALS_FILE", file.to_str().expect("UTF-8"))]);
         std::fs::remove_file(&file).expect("it is there");
         assert!(default.contains("the AWS SDK for .NET prefers the profile [default] of "), "{default}");
+        let directory = file.with_extension("fsspec");
+        std::fs::create_dir(&directory).expect("a directory of this test's own");
+        std::fs::write(directory.join("s3.ini"), "[s3]\nkey = AKIA\n").expect("a file");
+        let of_s3fs = explained(&[key, issued, ("FSSPEC_CONFIG_DIR", directory.to_str().expect("UTF-8"))]);
+        std::fs::remove_dir_all(&directory).expect("it is there");
+        assert!(of_s3fs.ends_with("/s3.ini, which are not ours"), "{of_s3fs}");
         assert_eq!(explained(&[key, profile]), "access key ASIAEXAMPLE, from AWS_ACCESS_KEY_ID; not ours");
         assert_eq!(explained(&[profile, url]), "the profile \"base\"; not ours");
         assert!(

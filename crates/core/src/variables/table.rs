@@ -9,7 +9,15 @@ use crate::base_identity::{
     SESSION_TOKEN, WEB_IDENTITY_ROLE, WEB_IDENTITY_SESSION_NAME, WEB_IDENTITY_TOKEN_FILE,
 };
 
+use super::carried::OUTPUT;
+use super::fsspec::FSSPEC;
+
 use self::Effect::{Carried, HandedOn, Left, Removed, RemovedIfOurs, Set};
+
+/// The account of the keys in the environment.
+///
+/// Source: AWS SDKs and tools reference guide, "Account-based endpoints".
+pub(super) const ACCOUNT: &str = "AWS_ACCOUNT_ID";
 
 /// What happens to a variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,9 +70,10 @@ const fn carried(name: &'static str) -> Variable {
 ///
 /// Sources: the SDKs' own order of providers. JavaScript v3 and .NET put a profile, .NET and Java put a web identity,
 /// before keys or an endpoint; botocore puts `AWS_SECURITY_TOKEN` before the session token, and the files of
-/// `AWS_CREDENTIAL_FILE` and `BOTO_CONFIG` before an endpoint; Java 1 and Ruby know further names of the keys,
-/// object_store one of the session token; the bearer token replaces a signature.
-pub(super) const TABLE: [Variable; 59] = [
+/// `AWS_CREDENTIAL_FILE` and `BOTO_CONFIG` before an endpoint; Java 1 and Ruby know further names of the keys, Java 1 one of a file of profiles,
+/// object_store one of the session token; the bearer token replaces a signature; s3fs puts the configuration of fsspec
+/// before everything; delta-rs assumes one more role where a variable names it.
+pub(super) const TABLE: [Variable; 95] = [
     handed_on(0),
     handed_on(1),
     handed_on(2),
@@ -104,6 +113,23 @@ pub(super) const TABLE: [Variable; 59] = [
     carried("AWS_USE_DUALSTACK_ENDPOINT"),
     carried("AWS_USE_FIPS_ENDPOINT"),
     carried("AWS_CA_BUNDLE"),
+    carried("AWS_ACCOUNT_ID_ENDPOINT_MODE"),
+    carried("AWS_AUTH_SCHEME_PREFERENCE"),
+    carried("AWS_DEFAULTS_MODE"),
+    carried("AWS_DISABLE_REQUEST_COMPRESSION"),
+    carried("AWS_MAX_ATTEMPTS"),
+    carried("AWS_REQUEST_CHECKSUM_CALCULATION"),
+    carried("AWS_REQUEST_MIN_COMPRESSION_SIZE_BYTES"),
+    carried("AWS_RESPONSE_CHECKSUM_VALIDATION"),
+    carried("AWS_RETRY_MODE"),
+    carried("AWS_S3_DISABLE_EXPRESS_SESSION_AUTH"),
+    carried("AWS_S3_DISABLE_MULTIREGION_ACCESS_POINTS"),
+    carried("AWS_S3_US_EAST_1_REGIONAL_ENDPOINT"),
+    carried("AWS_S3_USE_ARN_REGION"),
+    carried("AWS_SIGV4A_SIGNING_REGION_SET"),
+    carried("AWS_STS_REGIONAL_ENDPOINTS"),
+    carried(OUTPUT),
+    variable(ACCOUNT, Set, Left),
     preferred(PROFILE[0]),
     preferred(PROFILE[1]),
     preferred(WEB_IDENTITY_TOKEN_FILE),
@@ -117,7 +143,26 @@ pub(super) const TABLE: [Variable; 59] = [
     preferred("AMAZON_ACCESS_KEY_ID"),
     preferred("AMAZON_SECRET_ACCESS_KEY"),
     preferred("AMAZON_SESSION_TOKEN"),
+    preferred("AWS_IAM_ROLE_ARN"),
+    preferred("AWS_IAM_ROLE_SESSION_NAME"),
+    preferred("AWS_S3_ASSUME_ROLE_ARN"),
+    preferred("AWS_S3_ROLE_SESSION_NAME"),
     preferred("AWS_CREDENTIAL_FILE"),
+    preferred("AWS_CREDENTIAL_PROFILES_FILE"),
+    preferred(FSSPEC[0]),
+    preferred("FSSPEC_S3_KEY"),
+    preferred("FSSPEC_S3_SECRET"),
+    preferred("FSSPEC_S3_TOKEN"),
+    preferred("FSSPEC_S3_USERNAME"),
+    preferred("FSSPEC_S3_PASSWORD"),
+    preferred("FSSPEC_S3_PROFILE"),
+    preferred(FSSPEC[1]),
+    preferred("FSSPEC_S3A_KEY"),
+    preferred("FSSPEC_S3A_SECRET"),
+    preferred("FSSPEC_S3A_TOKEN"),
+    preferred("FSSPEC_S3A_USERNAME"),
+    preferred("FSSPEC_S3A_PASSWORD"),
+    preferred("FSSPEC_S3A_PROFILE"),
     // Other programs read it too, and no reader prefers it to keys.
     variable(BOTO_CONFIG, Left, Removed),
     variable(CONTAINER_PATH, Left, Removed),

@@ -1,6 +1,7 @@
 //! What readers find after each single write: who they found before, the role, or an error.
 
 mod handed_on;
+mod leftovers;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -268,6 +269,12 @@ fn both_modes_remove_what_some_reader_prefers() {
         "AWS_BEARER_TOKEN_BEDROCK",
         "AWS_ACCESS_KEY",
         "AWS_SECRET_KEY",
+        "AWS_CREDENTIAL_PROFILES_FILE",
+        "AWS_IAM_ROLE_ARN",
+        "AWS_S3_ASSUME_ROLE_ARN",
+        "FSSPEC_S3",
+        "FSSPEC_S3_KEY",
+        "FSSPEC_S3A_PROFILE",
     ];
     let nothing = environment(&variables(&[]), &[]);
     for changes in [credentials_changes("A", &nothing), endpoint_changes(&nothing)] {
@@ -319,7 +326,7 @@ fn a_profile_that_is_removed_leaves_its_region_its_endpoints_and_its_authorities
     let config = file(
         "carried",
         "[profile base]\nregion = eu-north-1\nendpoint_url = http://127.0.0.1:4566\nca_bundle = /etc/ca.pem\n\
-         services = dev\naws_access_key_id = AKIAbase\naws_secret_access_key = canary\ns3 =\n  addressing_style = path\n\
+         services = dev\nrequest_checksum_calculation = when_required\nretry_mode = adaptive\noutput = table\naws_access_key_id = AKIAbase\naws_secret_access_key = canary\ns3 =\n  addressing_style = path\n\
          [services dev]\ns3 =\n  endpoint_url = http://127.0.0.1:9000\niot =\n  endpoint_url = http://127.0.0.1:9001\n\
          [services other]\nsts =\n  endpoint_url = http://127.0.0.1:9002\n",
     );
@@ -339,6 +346,9 @@ fn a_profile_that_is_removed_leaves_its_region_its_endpoints_and_its_authorities
         ("AWS_DEFAULT_REGION", "eu-north-1"),
         ("AWS_ENDPOINT_URL", "http://127.0.0.1:4566"),
         ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9000"),
+        ("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required"),
+        ("AWS_RETRY_MODE", "adaptive"),
+        ("AWS_DEFAULT_OUTPUT", "table"),
     ];
     assert_eq!(carried(&all), expected.map(|(name, value)| (name, value.to_owned())));
     assert_eq!(

@@ -9,7 +9,8 @@ use zeroize::Zeroizing;
 
 use super::{Change, credentials_values};
 use crate::base_identity::{
-    ACCESS_KEY_ID, CREDENTIAL_EXPIRATION, ISSUED, SECRET_ACCESS_KEY, SECURITY_TOKEN, SESSION_TOKEN,
+    ACCESS_KEY_ID, CONTAINER_URL, CREDENTIAL_EXPIRATION, Environment, ISSUED, SECRET_ACCESS_KEY, SECURITY_TOKEN,
+    SESSION_TOKEN,
 };
 use crate::credentials::Credentials;
 
@@ -52,7 +53,7 @@ pub struct Plan {
 /// Plans `changes` in a process in which we wrote `written`: what they do not name is given back. `get` reads a variable.
 pub fn plan(changes: Vec<Change>, written: &[Written], get: impl Fn(&str) -> Option<String>) -> Plan {
     let get = |name: &str| get(name).map(Zeroizing::new);
-    let returned = given_back(written, |one| get(one.name) == one.ours);
+    let returned = given_back(written, still_ours(written, &get));
     let mut plan = Plan::default();
     for (name, value) in changes {
         let value = if name == ISSUED { marked(get(name), value) } else { value };
@@ -80,9 +81,10 @@ pub fn plan_renewal(
     get: impl Fn(&str) -> Option<String>,
 ) -> Option<Plan> {
     let get = |name: &str| get(name).map(Zeroizing::new);
+    let still_ours = still_ours(written, &get);
     let is_ours = |name: &str| {
         let one = written.iter().find(|one| one.name == name);
-        one.is_some_and(|one| one.ours.is_some() && one.ours == get(name))
+        one.is_some_and(|one| one.ours.is_some() && still_ours(one))
     };
     if ![ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN].into_iter().all(is_ours) {
         return None;
@@ -102,7 +104,22 @@ pub fn plan_renewal(
 
 /// The writes, in order, that give everything back at the end.
 pub fn plan_release(written: &[Written], get: impl Fn(&str) -> Option<String>) -> Vec<Change> {
-    given_back(written, |one| get(one.name).map(Zeroizing::new) == one.ours)
+    given_back(written, still_ours(written, |name| get(name).map(Zeroizing::new)))
+}
+
+/// Tells whether a variable still holds what we wrote: last, or earlier, as the mark beside it says. Whoever puts the
+/// environment back as it stood under us, as `unittest.mock.patch.dict` does at its end, has not replaced our values.
+fn still_ours(written: &[Written], get: impl Fn(&str) -> Option<Zeroizing<String>>) -> impl Fn(&Written) -> bool {
+    let marked = [ISSUED, ACCESS_KEY_ID, CONTAINER_URL];
+    let pairs = marked.into_iter().filter_map(|name| Some((name.to_owned(), get(name)?.to_string())));
+    let now = Environment::from_pairs(pairs);
+    // What stood there before us may bear the mark of the process that started this one.
+    let is_of_now = |one: &Written| {
+        let before = one.before.as_ref().map(|before| before.as_str());
+        marked[1..].contains(&one.name) && now.is_inherited(one.name) && before != now.get_raw(one.name)
+    };
+    let is_mark_of_now = written.iter().any(is_of_now);
+    move |one| get(one.name) == one.ours || is_mark_of_now && now.is_inherited(one.name)
 }
 
 /// The variables that are still ours, the last written first, with the values that they take when they are given back.

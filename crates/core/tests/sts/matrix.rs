@@ -43,7 +43,7 @@ fn ended() -> Reply {
 
 #[tokio::test(start_paused = true)]
 async fn each_answer_of_sts_or_of_a_proxy_before_it_answers_three_questions() {
-    let rows: [Row<&str>; 22] = [
+    let rows: [Row<&str>; 23] = [
         ("no to the role", || refusal("403 Forbidden", "AccessDenied"), NO_TO_THE_ROLE, "trust policy of that role"),
         (
             "ended keys of the base",
@@ -62,6 +62,7 @@ async fn each_answer_of_sts_or_of_a_proxy_before_it_answers_three_questions() {
         ("a 404 of something else", || html("404 Not Found"), NO, PLACE),
         ("throttling", || refusal("400 Bad Request", "Throttling"), LATER, "later"),
         ("too many requests", || html("429 Too Many Requests"), LATER, "later"),
+        ("a proxy that waited in vain", || html("408 Request Timeout"), LATER, "later"),
         ("a fault", || refusal("500 Internal Server Error", "InternalFailure"), LATER, "later"),
         ("a gateway without a server", || html("503 Service Unavailable"), LATER, "later"),
         ("silence", || Reply::Silence, LATER, "network"),

@@ -73,7 +73,78 @@ async fn the_message_says_why_the_metadata_service_has_no_role() {
         assert_eq!(error.code(), code, "{message}");
         let credentials = |request: &&Request| request.line.contains("security-credentials");
         let asked = metadata.seen().iter().filter(credentials).count();
-        assert_eq!(asked, if status.starts_with("200") { 2 } else { 1 }, "{status}");
+        // One that cannot at the moment is asked again.
+        let expected = match code {
+            200 => 2,
+            500 => 3,
+            _ => 1,
+        };
+        assert_eq!(asked, expected, "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_profile_whose_source_has_no_credentials_is_not_the_machine() {
+    let metadata = Fake::start(instance).await;
+    let url = metadata.url();
+    let role = "role_arn=arn:aws:iam::123456789012:role/hop\nsource_profile";
+    for (name, config, problem) in [
+        (
+            "missing",
+            format!("[profile own]\n{role}=bsae\n"),
+            "\"own\" has the source_profile \"bsae\", which does not exist",
+        ),
+        (
+            "bare",
+            format!("[profile own]\n{role}=next\n[profile next]\n{role}=bare\n[profile bare]\nregion=eu-north-1\n"),
+            "\"next\" has the source_profile \"bare\", which has no credentials",
+        ),
+    ] {
+        let config = file(name, &config);
+        let pairs = [machine(&url).as_slice(), &[("AWS_CONFIG_FILE", &config), ("AWS_PROFILE", "own")]].concat();
+        let message = missing(&environment(&pairs)).await;
+        assert_eq!(message, format!("the profile {problem}; correct source_profile"));
+    }
+    let config = file("without_role", "[default]\nsource_profile=base\n");
+    let message = missing(&environment(&[machine(&url).as_slice(), &[("AWS_CONFIG_FILE", &config)]].concat())).await;
+    assert!(message.starts_with("the profile \"default\" has a source_profile and no role_arn; "), "{message}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_metadata_service_that_is_busy_for_a_moment_is_asked_again() {
+    for status in
+        ["429 Too Many Requests", "408 Request Timeout", "500 Internal Server Error", "503 Service Unavailable"]
+    {
+        for path in ["/latest/api/token", "placement/region", "security-credentials/ ", "security-credentials/hop"] {
+            let sts = generous().await;
+            let is_first = std::sync::atomic::AtomicBool::new(true);
+            let metadata = Fake::start(move |request| {
+                let is_meant = request.line.contains(path);
+                let is_busy = is_meant && is_first.swap(false, std::sync::atomic::Ordering::SeqCst);
+                if is_busy { Reply::http(status, "", "<html>") } else { instance(request) }
+            })
+            .await;
+            let base = with_sts(&sts, &machine(&metadata.url()));
+            assert_eq!(found(&base).await.2, "ASIAHOP", "{status} at {path}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_metadata_service_that_stays_busy_may_answer_later() {
+    for path in ["placement/region", "security-credentials/"] {
+        let metadata = Fake::start(move |request| {
+            let is_meant = request.line.contains(path);
+            if is_meant { Reply::http("429 Too Many Requests", "", "") } else { instance(request) }
+        })
+        .await;
+        let error = sts_client(&environment(&machine(&metadata.url()))).base_identity().await.expect_err("busy");
+        assert_eq!((error.is_retryable(), error.code()), (true, 429), "{error}");
+        assert_eq!(
+            error.to_string(),
+            "loading the base identity failed: the instance metadata service answered HTTP 429; check the instance metadata \
+             service if it lasts"
+        );
     }
 }
 

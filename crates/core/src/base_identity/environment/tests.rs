@@ -163,6 +163,22 @@ fn an_incomplete_base_identity_is_refused() {
 }
 
 #[test]
+fn a_key_that_no_header_can_hold_is_refused_without_being_repeated() {
+    let good = [(ACCESS_KEY_ID, "AKIAOWN"), (SECRET_ACCESS_KEY, "secret"), (SESSION_TOKEN, "token")];
+    for (name, value) in
+        [(ACCESS_KEY_ID, "AKIAOWN\r"), (SECRET_ACCESS_KEY, "sec ret"), (SESSION_TOKEN, "canary-token\n")]
+    {
+        let pairs: Vec<_> = good.into_iter().filter(|(good, _)| *good != name).chain([(name, value)]).collect();
+        let error = environment(&pairs).check_complete().expect_err("illegible");
+        assert_eq!(
+            error.to_string(),
+            "the base identity (environment) has a key or a token with a blank, a line end or another character that AWS \
+             uses in none; correct it, for example the line end after a key in a secret or in a file of variables"
+        );
+    }
+}
+
+#[test]
 fn debug_shows_names_and_no_value() {
     let shown = format!("{:?}", environment(&[(ACCESS_KEY_ID, "AKIAOWN"), (SECRET_ACCESS_KEY, "canary-secret")]));
     assert_eq!(shown, "{\"AWS_ACCESS_KEY_ID\", \"AWS_SECRET_ACCESS_KEY\"}");

@@ -1,0 +1,254 @@
+"""What readers in Python prefer to the environment, and what programs do under a role: to the environment, in handlers, with their user."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.programs.python_program import SERVER, SESSION_TOKENS, python, reported
+
+_FILE = '{"s3": {"key": "AKIASTRANGER", "secret": "canary-of-stranger"}, "gs": {"token": "other"}}'
+_VARIABLES = {"FSSPEC_S3": '{"key": "AKIASTRANGER"}', "FSSPEC_S3_SECRET": "canary-of-stranger", "FSSPEC_S3_ANON": "false"}
+
+
+@pytest.mark.parametrize("place", ["file", "variables"])
+def test_s3fs_is_the_role_although_fsspec_has_credentials_of_somebody_else(place: str, tmp_path: Path) -> None:
+    directory = tmp_path / "fsspec"
+    directory.mkdir()
+    if place == "file":
+        (directory / "conf.json").write_text(_FILE)
+    done = python(
+        tmp_path,
+        {**SESSION_TOKENS, "FSSPEC_CONFIG_DIR": str(directory), **(_VARIABLES if place == "variables" else {})},
+        SERVER,
+        """
+        import subprocess
+        os.environ["AWS_ENDPOINT_URL_S3"] = server.endpoint
+
+        def signers(read):
+            server.signers.clear()
+            read()
+            return sorted({str(signer)[:-5] for signer in server.signers})
+
+        def read_with_s3fs(**options):
+            import s3fs
+            s3fs.S3FileSystem(**options).cat("bucket/key")
+
+        report("configured", [name for name in os.environ if name.startswith("FSSPEC_S3")])
+        assume_role(ROLE)
+        report("assumed", signers(read_with_s3fs))
+        child = "import s3fs; s3fs.S3FileSystem().cat('bucket/key')"
+        report("child", signers(lambda: subprocess.run([sys.executable, "-c", child], check=True)))
+        release()
+        report("released", [name for name in os.environ if name.startswith("FSSPEC_S3")])
+        import fsspec.config
+        report("given back", fsspec.config.conf.get("s3", {}).get("key"))
+        report("provider", signers(lambda: read_with_s3fs(**storage_options(ROLE))))
+        assume_role(ROLE)
+        report("loaded before", signers(read_with_s3fs))
+        report("behind an endpoint", outcome(lambda: assume_role(ROLE, refresh=True).access_key_id[:-5]))
+        """,
+    )
+
+    found = reported(done)
+    role, file = ["ASIAOFPROGRAM"], directory / "conf.json"
+    assert (found["assumed"], found["provider"], found["loaded before"]) == (role, role, role)
+    assert sorted(found["released"]) == sorted(found["configured"])  # type: ignore[call-overload]
+    if place == "file":
+        assert found["given back"] == "AKIASTRANGER"
+        # A child of another program finds the file; what cannot be taken away is named.
+        assert f"s3fs prefers the credentials in {file}, which are not ours" in done.stderr
+        assert found["behind an endpoint"][1].startswith(f"{file} holds credentials, which some readers prefer to an endpoint")  # type: ignore[index]
+    else:
+        assert found["child"] == role
+        assert found["behind an endpoint"] == "ASIAOFPROGRAM"
+
+
+def test_a_session_of_a_role_signs_although_the_environment_holds_a_token_for_bedrock(tmp_path: Path) -> None:
+    done = python(
+        tmp_path,
+        {**SESSION_TOKENS, "AWS_BEARER_TOKEN_BEDROCK": "canary-of-stranger"},
+        SERVER,
+        """
+        session = boto3_session(ROLE, region_name="us-east-1")
+        bedrock = session.client("bedrock-runtime", endpoint_url=server.endpoint)
+        sent = []
+        bedrock.meta.events.register("before-send", lambda request, **_: sent.append(request.headers["Authorization"]))
+        outcome(lambda: bedrock.converse(modelId="model", messages=[]))
+        report("signed", [b"AWS4-HMAC-SHA256 Credential=ASIAOFPROGRAM" in each for each in sent[:1]])
+        """,
+    )
+
+    assert reported(done)["signed"] == [True]
+
+
+def test_an_environment_that_is_put_back_as_it_stood_under_the_role_is_renewed_and_released(tmp_path: Path) -> None:
+    done = python(
+        tmp_path,
+        {**SESSION_TOKENS, "AWS_ACCESS_KEY_ID": "AKIABASE", "AWS_SECRET_ACCESS_KEY": "base"},
+        SERVER,
+        """
+        from unittest import mock
+
+        def keys():
+            return [os.environ.get(name) for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")]
+
+        server.lifetime = 4
+        first = assume_role(ROLE).access_key_id
+        with mock.patch.dict(os.environ, {"OTHER": "1"}):
+            server.lifetime = 3600
+            report("renewed inside", until(lambda: os.environ["AWS_ACCESS_KEY_ID"] != first))
+        # The thread looks again in half a minute at the latest.
+        provider._role.state.wake(provider._role.state.role)
+        report("goes on", until(lambda: os.environ["AWS_ACCESS_KEY_ID"] == current().access_key_id != first))
+        held = dict(os.environ)
+        assume_role(ROLE)
+        os.environ.clear()
+        os.environ.update(held)
+        release()
+        report("released", keys())
+        """,
+    )
+
+    assert reported(done) == {"renewed inside": True, "goes on": True, "released": ["AKIABASE", "base", None]}
+
+
+def test_children_have_the_role_whatever_a_program_made_of_os_environ(tmp_path: Path) -> None:
+    done = python(
+        tmp_path,
+        SESSION_TOKENS,
+        SERVER,
+        """
+        import subprocess
+
+        def child():
+            shown = subprocess.run(["sh", "-c", "echo $AWS_ACCESS_KEY_ID $AWS_PROFILE"], capture_output=True, text=True).stdout
+            return shown.split()
+
+        os.putenv("AWS_PROFILE", "behind-the-back")
+        os.environ = dict(os.environ)
+        key = assume_role(ROLE).access_key_id
+        report("child", child() == [key])
+        """,
+    )
+
+    assert reported(done)["child"] is True
+
+
+def test_an_interrupt_at_any_moment_leaves_nothing_that_release_does_not_give_back(tmp_path: Path) -> None:
+    done = python(
+        tmp_path,
+        {
+            **SESSION_TOKENS,
+            "AWS_ACCESS_KEY_ID": "AKIABASE",
+            "AWS_SECRET_ACCESS_KEY": "base",
+            "AWS_PROFILE": "base",
+            "AWS_REGION": "us-east-1",
+        },
+        SERVER,
+        """
+        from pathlib import Path
+        (Path.home() / ".aws").mkdir(parents=True)
+        (Path.home() / ".aws/config").write_text("[profile base]\\nregion = us-east-1\\n")
+        logging.disable()
+        package = os.path.dirname(provider.__file__)
+        before = dict(os.environ)
+
+        def interrupted(act, moment):
+            # The interpreter handles a signal where a call begins or has ended.
+            passed = 0
+
+            def look(frame, event, _):
+                nonlocal passed
+                if event in ("call", "c_return") and frame.f_code.co_filename.startswith(package):
+                    passed += 1
+                    if passed == moment:
+                        sys.setprofile(None)
+                        raise KeyboardInterrupt
+
+            try:
+                sys.setprofile(look)
+                act()
+            except KeyboardInterrupt:
+                return True
+            finally:
+                sys.setprofile(None)
+            return passed >= moment
+
+        def sweep(act, prepare=lambda: None):
+            wrong, moment, goes_on = [], 0, True
+            while goes_on:
+                moment += 1
+                prepare()
+                goes_on = interrupted(act, moment)
+                release()
+                if dict(os.environ) != before:
+                    wrong.append(moment)
+                    os.environ.clear()
+                    os.environ.update(before)
+            return [moment > 30, wrong]
+
+        report("assume_role", sweep(lambda: assume_role(ROLE)))
+        report("with an endpoint", sweep(lambda: assume_role(ROLE, refresh=True)))
+        report("another role", sweep(lambda: assume_role(ROLE, refresh=True), lambda: assume_role(ROLE + "-2")))
+        report("release", sweep(release, lambda: assume_role(ROLE)))
+        report("usable", assume_role(ROLE).access_key_id == os.environ["AWS_ACCESS_KEY_ID"])
+        """,
+    )
+
+    whole = [True, []]
+    assert reported(done) == {"assume_role": whole, "with an endpoint": whole, "another role": whole, "release": whole, "usable": True}
+
+
+def test_a_signal_handler_may_call_while_its_thread_does(tmp_path: Path) -> None:
+    done = python(
+        tmp_path,
+        SESSION_TOKENS,
+        SERVER,
+        """
+        import signal
+
+        def handle(*_):
+            # The program has asked, and waits for the answer.
+            server.answers.set()
+            handled.append([assume_role(ROLE).access_key_id[:4], release()])
+
+        signal.signal(signal.SIGUSR1, handle)
+        handled = []
+        for refresh in (False, True):
+            server.answers.clear()
+            count = len(server.asked) + 1
+            threading.Thread(target=lambda: (server.await_requests(count), os.kill(os.getpid(), signal.SIGUSR1))).start()
+            report(f"refresh {refresh}", assume_role(ROLE, refresh=refresh).access_key_id == current().access_key_id)
+        report("handled", handled)
+        """,
+        seconds=60,
+    )
+
+    assert reported(done) == {"refresh False": True, "refresh True": True, "handled": [["ASIA", None]] * 2}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the user")
+def test_readers_go_on_behind_the_endpoint_in_a_worker_that_has_changed_its_user(tmp_path: Path) -> None:
+    done = python(
+        tmp_path,
+        # The directories above that of the test may be closed to others.
+        {**SESSION_TOKENS, "TMPDIR": "/tmp"},
+        SERVER,
+        """
+        import boto3
+        key = assume_role(ROLE, refresh=True).access_key_id
+        # A worker of a web server.
+        if os.fork() == 0:
+            os.setgid(65534)
+            os.setuid(65534)
+            report("found", boto3.Session().get_credentials().access_key == key)
+            os._exit(0)
+        os.wait()
+        release()
+        """,
+    )
+
+    assert reported(done)["found"] is True
