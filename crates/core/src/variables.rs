@@ -133,7 +133,7 @@ async fn effects(
     environment: &Environment,
 ) -> Effects {
     let Carried { values: carried, mut warnings } = Carried::read(environment).await;
-    warnings.extend(fsspec::warnings(environment));
+    warnings.extend(fsspec::warning(environment));
     values.extend(carried);
     let (mut set, mut removed) = (Vec::new(), Vec::new());
     for variable in &TABLE {
@@ -148,6 +148,10 @@ async fn effects(
                 if value.is_some() || environment.get_raw(name).is_some() {
                     set.push((name, value));
                 }
+            }
+            Effect::WithoutCredentials => {
+                let left = environment.get(name).and_then(fsspec::without_credentials);
+                removed.extend(left.map(|value| (name, value)));
             }
             Effect::Removed => removed.push((name, None)),
             Effect::RemovedIfOurs if environment.is_inherited(name) => removed.push((name, None)),

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 use crate::base_identity::{Environment, home};
 
@@ -45,20 +46,22 @@ fn holds_credentials(file: &Path) -> bool {
     }
 }
 
-/// The warnings about what is taken out with credentials, and about a file that cannot be.
-pub(super) fn warnings(environment: &Environment) -> Vec<String> {
-    let file = file_with_credentials(environment);
-    let of_file = file.map(|file| format!("s3fs prefers the credentials in {}, which are not ours", file.display()));
-    let of_variables = FSSPEC.into_iter().filter_map(|variable| {
-        let held: Map<String, Value> = serde_json::from_str(environment.get(variable)?).unwrap_or_default();
-        let left: Vec<&str> = held.keys().map(String::as_str).filter(|name| !CREDENTIALS.contains(name)).collect();
-        let text = format!(
-            "readers no longer see {variable}, and what it says about {}: set it in variables {variable}_<NAME>",
-            left.join(", ")
-        );
-        (!left.is_empty()).then_some(text)
-    });
-    of_variables.chain(of_file).collect()
+/// The warning about a file that cannot be taken away.
+pub(super) fn warning(environment: &Environment) -> Option<String> {
+    let file = file_with_credentials(environment)?;
+    Some(format!("s3fs prefers the credentials in {}, which are not ours", file.display()))
+}
+
+/// What one of these variables holds beside credentials. The outer `None`: it holds none. The inner: it holds nothing else.
+#[expect(clippy::option_option, reason = "a change of a variable to nothing is not the same as no change")]
+pub(super) fn without_credentials(value: &str) -> Option<Option<Zeroizing<String>>> {
+    let mut held: Map<String, Value> = serde_json::from_str(value).ok()?;
+    let before = held.len();
+    held.retain(|name, _| !CREDENTIALS.contains(&name.as_str()));
+    if held.len() == before {
+        return None;
+    }
+    Some((!held.is_empty()).then(|| Zeroizing::new(Value::Object(held).to_string())))
 }
 
 #[cfg(test)]
@@ -66,13 +69,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_for_s3fs_are_found_in_files_and_what_goes_with_a_variable_is_named() {
+    fn a_file_with_credentials_for_s3fs_is_found() {
         let directory = std::env::temp_dir().join(format!("hops-credentials-fsspec-{}", std::process::id()));
         std::fs::create_dir(&directory).expect("a directory of this test's own");
         let path = directory.to_str().expect("UTF-8");
-        let variables = [(DIRECTORY, path), ("FSSPEC_S3", r#"{"key": "AKIA", "endpoint_url": "http://minio"}"#)];
-        let pairs = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let environment = Environment::from_pairs(pairs);
+        let environment = Environment::from_pairs([(DIRECTORY.to_owned(), path.to_owned())]);
         for (name, contents, counts) in [
             ("a.json", r#"{"gs": {"token": "x"}, "s3": {"anon": true}}"#, false),
             ("b.json", r#"{"s3a": {"key": "AKIA"}}"#, true),
@@ -84,15 +85,22 @@ mod tests {
             let file = directory.join(name);
             std::fs::write(&file, contents).expect("a file");
             assert_eq!(file_with_credentials(&environment), counts.then(|| file.clone()), "{name}");
-            assert_eq!(warnings(&environment).len(), if counts { 2 } else { 1 }, "{name}");
+            assert_eq!(warning(&environment).is_some(), counts, "{name}");
             std::fs::remove_file(&file).expect("it is there");
         }
-        assert_eq!(
-            warnings(&environment),
-            [
-                "readers no longer see FSSPEC_S3, and what it says about endpoint_url: set it in variables FSSPEC_S3_<NAME>"
-            ]
-        );
         std::fs::remove_dir(&directory).expect("it is empty");
+    }
+
+    #[test]
+    fn only_the_credentials_are_taken_out_of_a_configuration() {
+        let left = |value| without_credentials(value).map(|left| left.map(|left| left.to_string()));
+        for untouched in [r#"{"endpoint_url":"http://minio"}"#, "{}", "no JSON", "[1]"] {
+            assert_eq!(left(untouched), None, "{untouched}");
+        }
+        assert_eq!(left(r#"{"key": "AKIA", "secret": "x"}"#), Some(None));
+        assert_eq!(
+            left(r#"{"key": "AKIA", "endpoint_url": "http://minio"}"#),
+            Some(Some(r#"{"endpoint_url":"http://minio"}"#.to_owned()))
+        );
     }
 }

@@ -12,7 +12,7 @@ use crate::base_identity::{
 use super::carried::OUTPUT;
 use super::fsspec::FSSPEC;
 
-use self::Effect::{Carried, HandedOn, Left, Removed, RemovedIfOurs, Set};
+use self::Effect::{Carried, HandedOn, Left, Removed, RemovedIfOurs, Set, WithoutCredentials};
 
 /// The account of the keys in the environment.
 ///
@@ -30,6 +30,8 @@ pub(super) enum Effect {
     HandedOn,
     /// It gets what a profile holds that is taken out, unless it has a value.
     Carried,
+    /// It keeps what it holds beside credentials.
+    WithoutCredentials,
     /// It is removed.
     Removed,
     /// It is removed where we, or the process that started this one, wrote it.
@@ -149,14 +151,14 @@ pub(super) const TABLE: [Variable; 95] = [
     preferred("AWS_S3_ROLE_SESSION_NAME"),
     preferred("AWS_CREDENTIAL_FILE"),
     preferred("AWS_CREDENTIAL_PROFILES_FILE"),
-    preferred(FSSPEC[0]),
+    variable(FSSPEC[0], WithoutCredentials, WithoutCredentials),
     preferred("FSSPEC_S3_KEY"),
     preferred("FSSPEC_S3_SECRET"),
     preferred("FSSPEC_S3_TOKEN"),
     preferred("FSSPEC_S3_USERNAME"),
     preferred("FSSPEC_S3_PASSWORD"),
     preferred("FSSPEC_S3_PROFILE"),
-    preferred(FSSPEC[1]),
+    variable(FSSPEC[1], WithoutCredentials, WithoutCredentials),
     preferred("FSSPEC_S3A_KEY"),
     preferred("FSSPEC_S3A_SECRET"),
     preferred("FSSPEC_S3A_TOKEN"),

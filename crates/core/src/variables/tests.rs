@@ -272,7 +272,6 @@ fn both_modes_remove_what_some_reader_prefers() {
         "AWS_CREDENTIAL_PROFILES_FILE",
         "AWS_IAM_ROLE_ARN",
         "AWS_S3_ASSUME_ROLE_ARN",
-        "FSSPEC_S3",
         "FSSPEC_S3_KEY",
         "FSSPEC_S3A_PROFILE",
     ];

@@ -47,3 +47,14 @@ fn an_account_that_is_set_becomes_that_of_the_role() {
     assert_eq!(account(&of_role, &of_base).as_deref(), Some("123456789012"));
     assert_eq!((account(&of_role, &[]), account(&credentials("A"), &of_base)), (None, None));
 }
+
+#[test]
+fn a_configuration_of_fsspec_loses_its_credentials_and_nothing_else() {
+    let configured = [("FSSPEC_S3", r#"{"key":"AKIA","use_ssl":false}"#), ("FSSPEC_S3A", r#"{"use_ssl":false}"#)];
+    let base = environment(&variables(&configured), &[]);
+    for changes in [credentials_changes("A", &base), endpoint_changes(&base)] {
+        let of = |wanted: &str| changes.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.as_ref());
+        let left = of("FSSPEC_S3").flatten().map(|value| value.as_str());
+        assert_eq!((left, of("FSSPEC_S3A")), (Some(r#"{"use_ssl":false}"#), None));
+    }
+}
