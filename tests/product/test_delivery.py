@@ -89,6 +89,8 @@ def test_executors_without_room_for_a_task_refuse_no_role_and_read_with_it(line:
     assert found["jobs since"] == 1
     assert found["still uncached"] == "true"
     assert found["warnings"] == [LATE, GIVEN_UP]
+    assert found["late by doctor"] is True
+    assert found["doctor"] == [f"PROBLEM executors: {GIVEN_UP}"]
 
 
 # The scheduler keeps its executors in other places on the newest line.

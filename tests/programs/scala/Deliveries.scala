@@ -73,6 +73,7 @@ object Deliveries {
     val meanwhile = new SerializableConfiguration(new Configuration(conf))
     Report("meanwhile", uncached)
     Report("late", within(20) { Later(context, 660000); warnings.list.exists(_.contains("ten minutes")) })
+    Report("late by doctor", CredentialsProvider.doctor().contains(warnings.list.last))
     Later(context, 660000)
     // Our job, which waits for room, is among them. The tasks of the other one go on.
     context.cancelAllJobs()
@@ -89,20 +90,26 @@ object Deliveries {
 
   /** A role beside an executor on which each task of ours fails. */
   private def broken(role: String): Unit = {
-    await(executors(_ => Broken.isBroken || SparkEnv.get.executorId != "0" || { Broken(); true }).size == 1 && executors(_ => Broken.isBroken).toSet.size == 2)
+    await {
+      executors(_ => if (SparkEnv.get.executorId == "0") Broken())
+      executors(_ => Broken.isBroken).size == 2
+    }
     val before = new SerializableConfiguration(new Configuration(conf))
     val assumed = Future(Try(CredentialsProvider.assumeRole(role)).fold(_.toString, _ => "assumed"))(scala.concurrent.ExecutionContext.global)
     Report("given up", within(30) { Later(context, 100); warnings.list.exists(_.contains("not asked any more")) })
     Report("assumed beside a broken one", Await.result(assumed, Duration.Inf))
     val jobs = call(call(context, "dagScheduler"), "numTotalJobs").asInstanceOf[Int]
     val path = new Path("s3a://other/test.csv")
-    Report("beside a broken one", executors(_ => if (Broken.isBroken) "broken" else Try(path.getFileSystem(before.value).getFileStatus(path)).fold(_.getClass.getSimpleName, _ => "file")).toSet - "broken")
-    Later(context, 60000)
+    Report("beside a broken one", executors { _ =>
+      if (Broken.isBroken) "broken" else Try(path.getFileSystem(before.value).getFileStatus(path)).fold(_.getClass.getSimpleName, _ => "file")
+    }.toSet - "broken")
+    Later(context, 660000)
     org.apache.spark.Listeners.await(context)
     // That of the look itself.
     Report("jobs since", call(call(context, "dagScheduler"), "numTotalJobs").asInstanceOf[Int] - jobs)
     Report("still uncached", Option(conf.get("fs.s3a.impl.disable.cache")))
     Report("warnings", warnings.list)
+    Report("doctor", CredentialsProvider.doctor().split("\n").filter(_.startsWith("PROBLEM executors")).toSeq)
   }
 
   /** A renewal by Spark replaces what executors get that start later; then one dies and another one comes, while a third is busy. */

@@ -46,6 +46,9 @@ final class SparkDoctor {
     }
     examineFileSystem(context, configuration, findings);
     examineFetches(context, findings);
+    for (String problem : ExecutorMatch.listProblems(context)) {
+      findings.problem("executors", problem);
+    }
     for (String shown : Redaction.listShown(context.getConf())) {
       findings.problem("redaction", shown);
     }
