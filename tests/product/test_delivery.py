@@ -188,3 +188,5 @@ def test_contexts_of_one_application_id_get_the_role_each_with_hundreds_of_execu
     assert objects["org.apache.spark.SparkContext"] == objects["io.hops.util.internal.LiveStore"] == 1
     assert max(objects.values()) < 20, objects
     assert found["threads left"] == ["hops-credentials refresh"]
+    # Whoever asks for credentials reads with them next.
+    assert found["beside a writer"] == [True, "mode=live"]

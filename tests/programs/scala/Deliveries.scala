@@ -4,6 +4,7 @@ import io.hops.util.spark.Clear
 import java.io.{ByteArrayInputStream, ByteArrayOutputStream, DataInputStream, DataOutputStream, File}
 import java.lang.management.ManagementFactory
 import java.lang.ref.WeakReference
+import java.util.concurrent.CountDownLatch
 import java.util.logging.{Handler, Level, LogRecord, Logger}
 import java.util.{Map => JavaMap}
 import javax.management.ObjectName
@@ -215,6 +216,36 @@ object Deliveries {
     Report("objects left", histogram())
     Report("threads left", Thread.getAllStackTraces.keySet.toArray.map(_.asInstanceOf[Thread].getName).filter(_.contains("hops")).toSeq.sorted)
     last.stop()
+    Report("beside a writer", Iterator.continually(besideWriter(old.clone.setMaster("local[1]"))).collectFirst { case Some(found) => found })
+  }
+
+  /**
+   * Asks for credentials while somebody else writes the role into a new context. Tells whether the one who asked waited, and the mode that
+   * he found. None if the role was there before.
+   */
+  private def besideWriter(conf: SparkConf): Option[Seq[Any]] = {
+    val context = new SparkContext(conf)
+    val slow = new SlowToWrite(context.hadoopConfiguration)
+    val held = classOf[SparkContext].getDeclaredField("_hadoopConfiguration")
+    held.setAccessible(true)
+    held.set(context, slow)
+    val writer = new Thread(() => CredentialsProvider.current())
+    writer.start()
+    await(slow.begun.getCount == 0 || !writer.isAlive)
+    val found = if (slow.begun.getCount > 0) None else {
+      var mode_ = ""
+      val reader = new Thread(() => { CredentialsProvider.current(); mode_ = mode() })
+      reader.start()
+      await(reader.getState == Thread.State.BLOCKED || !reader.isAlive)
+      val waits = reader.isAlive
+      slow.go.countDown()
+      reader.join()
+      Some(Seq(waits, mode_))
+    }
+    slow.go.countDown()
+    writer.join()
+    context.stop()
+    found
   }
 
   /** Counts the objects of ours, and the contexts, that can be reached. */
@@ -272,6 +303,20 @@ class Warnings extends Handler {
   override def publish(record: LogRecord): Unit = if (record.getLevel == Level.WARNING) list :+= record.getMessage
   override def flush(): Unit = {}
   override def close(): Unit = {}
+}
+
+/** A configuration into which nobody writes a provider until it may. */
+class SlowToWrite(before: Configuration) extends Configuration(before) {
+  val begun = new CountDownLatch(1)
+  val go = new CountDownLatch(1)
+
+  override def set(name: String, value: String): Unit = {
+    if (name == "fs.s3a.aws.credentials.provider") {
+      begun.countDown()
+      go.await()
+    }
+    super.set(name, value)
+  }
 }
 
 /** A JVM in which no bucket can be opened any more. */
