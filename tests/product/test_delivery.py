@@ -89,6 +89,8 @@ def test_executors_without_room_for_a_task_refuse_no_role_and_read_with_it(line:
     assert found["jobs since"] == 1
     assert found["still uncached"] == "true"
     assert found["warnings"] == [LATE, GIVEN_UP]
+    assert found["late by doctor"] is True
+    assert found["doctor"] == [f"PROBLEM executors: {GIVEN_UP}"]
 
 
 # The scheduler keeps its executors in other places on the newest line.
@@ -186,3 +188,5 @@ def test_contexts_of_one_application_id_get_the_role_each_with_hundreds_of_execu
     assert objects["org.apache.spark.SparkContext"] == objects["io.hops.util.internal.LiveStore"] == 1
     assert max(objects.values()) < 20, objects
     assert found["threads left"] == ["hops-credentials refresh"]
+    # Whoever asks for credentials reads with them next.
+    assert found["beside a writer"] == [True, "mode=live"]

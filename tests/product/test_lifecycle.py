@@ -97,15 +97,27 @@ def test_a_server_for_many_users_is_known_by_what_it_does(line: Line, level: str
     assert found == {"assumed": first, "beside a server": refusals["Thrift server"] if level == "user" else first}
 
 
-def test_a_server_for_many_users_that_would_show_them_the_credentials_does_not_start(site: Deployment, tmp_path: Path) -> None:
-    plugins = "io.hops.util.spark.HopsSparkPlugin,org.apache.spark.sql.connect.SparkConnectPlugin"
+@pytest.mark.parametrize(
+    ("line", "name", "program"),
+    [
+        (SPARK_4_1, "Connect", ["Lifecycle", "server"]),
+        (SPARK_3_5, "Thrift", ["org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"]),
+    ],
+    ids=["Connect", "Thrift"],
+)
+def test_a_server_for_many_users_that_would_show_them_the_credentials_does_not_start(
+    line: Line, name: str, program: list[str], site: Deployment, tmp_path: Path
+) -> None:
+    plugins = "io.hops.util.spark.HopsSparkPlugin"
+    if name == "Connect":
+        plugins += ",org.apache.spark.sql.connect.SparkConnectPlugin"
     confs = {"spark.plugins": plugins, "spark.hops.role": site.cloud.resource_reader, "spark.connect.grpc.binding.port": "0"}
-    spark = Spark(SPARK_4_1, 17, site.s3.endpoint, tmp_path, s3a=Place.WHEEL, confs=confs)
-    done = spark.submit(compiled(SPARK_4_1), "Lifecycle", site.variables(site.scientist), "server")
+    spark = Spark(line, 17, site.s3.endpoint, tmp_path, s3a=Place.WHEEL, confs=confs)
+    done = spark.submit(compiled(line), program[0], site.variables(site.scientist), *program[1:])
     assert done.returncode != 0
     cause = "credentials cannot be refreshed in S3A: S3A or its AWS SDK is not on the class path"
     assert f"spark.hops.role cannot be assumed: {cause}" in done.stderr
-    assert "; without that a Spark Connect server would show them to its users" in done.stderr
+    assert f"; without that a Spark {name} server would show them to its users" in done.stderr
 
 
 @on_line(*BOTH_SDKS)

@@ -4,6 +4,7 @@ import io.hops.util.spark.Clear
 import java.io.{ByteArrayInputStream, ByteArrayOutputStream, DataInputStream, DataOutputStream, File}
 import java.lang.management.ManagementFactory
 import java.lang.ref.WeakReference
+import java.util.concurrent.CountDownLatch
 import java.util.logging.{Handler, Level, LogRecord, Logger}
 import java.util.{Map => JavaMap}
 import javax.management.ObjectName
@@ -73,6 +74,7 @@ object Deliveries {
     val meanwhile = new SerializableConfiguration(new Configuration(conf))
     Report("meanwhile", uncached)
     Report("late", within(20) { Later(context, 660000); warnings.list.exists(_.contains("ten minutes")) })
+    Report("late by doctor", CredentialsProvider.doctor().contains(warnings.list.last))
     Later(context, 660000)
     // Our job, which waits for room, is among them. The tasks of the other one go on.
     context.cancelAllJobs()
@@ -89,20 +91,26 @@ object Deliveries {
 
   /** A role beside an executor on which each task of ours fails. */
   private def broken(role: String): Unit = {
-    await(executors(_ => Broken.isBroken || SparkEnv.get.executorId != "0" || { Broken(); true }).size == 1 && executors(_ => Broken.isBroken).toSet.size == 2)
+    await {
+      executors(_ => if (SparkEnv.get.executorId == "0") Broken())
+      executors(_ => Broken.isBroken).size == 2
+    }
     val before = new SerializableConfiguration(new Configuration(conf))
     val assumed = Future(Try(CredentialsProvider.assumeRole(role)).fold(_.toString, _ => "assumed"))(scala.concurrent.ExecutionContext.global)
     Report("given up", within(30) { Later(context, 100); warnings.list.exists(_.contains("not asked any more")) })
     Report("assumed beside a broken one", Await.result(assumed, Duration.Inf))
     val jobs = call(call(context, "dagScheduler"), "numTotalJobs").asInstanceOf[Int]
     val path = new Path("s3a://other/test.csv")
-    Report("beside a broken one", executors(_ => if (Broken.isBroken) "broken" else Try(path.getFileSystem(before.value).getFileStatus(path)).fold(_.getClass.getSimpleName, _ => "file")).toSet - "broken")
-    Later(context, 60000)
+    Report("beside a broken one", executors { _ =>
+      if (Broken.isBroken) "broken" else Try(path.getFileSystem(before.value).getFileStatus(path)).fold(_.getClass.getSimpleName, _ => "file")
+    }.toSet - "broken")
+    Later(context, 660000)
     org.apache.spark.Listeners.await(context)
     // That of the look itself.
     Report("jobs since", call(call(context, "dagScheduler"), "numTotalJobs").asInstanceOf[Int] - jobs)
     Report("still uncached", Option(conf.get("fs.s3a.impl.disable.cache")))
     Report("warnings", warnings.list)
+    Report("doctor", CredentialsProvider.doctor().split("\n").filter(_.startsWith("PROBLEM executors")).toSeq)
   }
 
   /** A renewal by Spark replaces what executors get that start later; then one dies and another one comes, while a third is busy. */
@@ -208,6 +216,36 @@ object Deliveries {
     Report("objects left", histogram())
     Report("threads left", Thread.getAllStackTraces.keySet.toArray.map(_.asInstanceOf[Thread].getName).filter(_.contains("hops")).toSeq.sorted)
     last.stop()
+    Report("beside a writer", Iterator.continually(besideWriter(old.clone.setMaster("local[1]"))).collectFirst { case Some(found) => found })
+  }
+
+  /**
+   * Asks for credentials while somebody else writes the role into a new context. Tells whether the one who asked waited, and the mode that
+   * he found. None if the role was there before.
+   */
+  private def besideWriter(conf: SparkConf): Option[Seq[Any]] = {
+    val context = new SparkContext(conf)
+    val slow = new SlowToWrite(context.hadoopConfiguration)
+    val held = classOf[SparkContext].getDeclaredField("_hadoopConfiguration")
+    held.setAccessible(true)
+    held.set(context, slow)
+    val writer = new Thread(() => CredentialsProvider.current())
+    writer.start()
+    await(slow.begun.getCount == 0 || !writer.isAlive)
+    val found = if (slow.begun.getCount > 0) None else {
+      var mode_ = ""
+      val reader = new Thread(() => { CredentialsProvider.current(); mode_ = mode() })
+      reader.start()
+      await(reader.getState == Thread.State.BLOCKED || !reader.isAlive)
+      val waits = reader.isAlive
+      slow.go.countDown()
+      reader.join()
+      Some(Seq(waits, mode_))
+    }
+    slow.go.countDown()
+    writer.join()
+    context.stop()
+    found
   }
 
   /** Counts the objects of ours, and the contexts, that can be reached. */
@@ -265,6 +303,20 @@ class Warnings extends Handler {
   override def publish(record: LogRecord): Unit = if (record.getLevel == Level.WARNING) list :+= record.getMessage
   override def flush(): Unit = {}
   override def close(): Unit = {}
+}
+
+/** A configuration into which nobody writes a provider until it may. */
+class SlowToWrite(before: Configuration) extends Configuration(before) {
+  val begun = new CountDownLatch(1)
+  val go = new CountDownLatch(1)
+
+  override def set(name: String, value: String): Unit = {
+    if (name == "fs.s3a.aws.credentials.provider") {
+      begun.countDown()
+      go.await()
+    }
+    super.set(name, value)
+  }
 }
 
 /** A JVM in which no bucket can be opened any more. */

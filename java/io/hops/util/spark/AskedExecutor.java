@@ -53,8 +53,8 @@ final class AskedExecutor {
     return failures >= MOST_FAILURES;
   }
 
-  /** Returns true when it has had time enough to find room for a task. */
+  /** Returns true while it is asked and has had time enough to find room for a task. */
   boolean isLate() {
-    return System.nanoTime() - since > LATE_NANOS;
+    return !isGivenUp() && System.nanoTime() - since > LATE_NANOS;
   }
 }

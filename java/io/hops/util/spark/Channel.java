@@ -91,8 +91,8 @@ final class Channel {
   }
 
   /**
-   * Returns true if Spark gives no task to this executor for now: it has registered and still starts, so that nobody has given it a
-   * core and it works on nothing; or it is excluded, because tasks have failed there.
+   * Returns true if Spark gives no task to this executor for now: it has registered and still starts, so that nobody has given it
+   * a core and it works on nothing; or it is excluded, because tasks have failed there.
    */
   boolean isPassedOver(String id) {
     ExecutorData executor = findExecutor(id);

@@ -15,11 +15,13 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Predicate;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 import org.apache.spark.SparkContext;
@@ -318,31 +320,57 @@ final class ExecutorMatch extends SparkListener {
       }
     }
     if (!givenUp.isEmpty()) {
-      LOG.log(
-          Level.WARNING,
-          "executors "
-              + String.join(", ", givenUp)
-              + " cannot be told to open their buckets again, and are not asked any more; jobs open their buckets anew, and what"
-              + " was made before the role may read under another identity there; end them with SparkContext.killExecutors, or"
-              + " start the application again",
-          failure);
+      LOG.log(Level.WARNING, explainGivenUp(givenUp), failure);
     }
     notifyAll();
   }
 
+  private static String explainGivenUp(Set<String> executors) {
+    return explain(
+        executors,
+        "cannot be told to open their buckets again, and are not asked any more; jobs open their buckets anew, and what was made"
+            + " before the role may read under another identity there; end them with SparkContext.killExecutors, or start the"
+            + " application again");
+  }
+
   /** Says once in a round which executors keep jobs from sharing open buckets. */
   private void warnOfThoseWithoutRoom() {
-    Set<String> late = missing();
-    late.removeIf(id -> !asked.containsKey(id) || !asked.get(id).isLate());
-    if (!late.isEmpty() && uncached.mayWarn()) {
-      LOG.warning(
-          "executors "
-              + String.join(", ", late)
-              + " have had no room for a task for ten minutes; until they have or end, jobs open their buckets anew; with"
-              + " spark.plugins="
-              + HopsSparkPlugin.class.getName()
-              + " an application needs no room for that");
+    String problem = explainLate(select(AskedExecutor::isLate));
+    if (problem != null && uncached.mayWarn()) {
+      LOG.warning(problem);
     }
+  }
+
+  private static String explainLate(Set<String> executors) {
+    return explain(
+        executors,
+        "have had no room for a task for ten minutes; until they have or end, jobs open their buckets anew; with spark.plugins="
+            + HopsSparkPlugin.class.getName()
+            + " an application needs no room for that");
+  }
+
+  private static String explain(Set<String> executors, String problem) {
+    return executors.isEmpty() ? null : "executors " + String.join(", ", executors) + " " + problem;
+  }
+
+  private Set<String> select(Predicate<AskedExecutor> predicate) {
+    Set<String> selected = missing();
+    selected.removeIf(id -> !asked.containsKey(id) || !predicate.test(asked.get(id)));
+    return selected;
+  }
+
+  /** Says for a context which executors do not follow its roles, and what to do. */
+  static synchronized List<String> listProblems(SparkContext context) {
+    List<String> problems = new ArrayList<>();
+    ExecutorMatch here = last.get();
+    if (here != null && here.context == context && hasRoles()) {
+      synchronized (here) {
+        problems.add(explainGivenUp(here.select(AskedExecutor::isGivenUp)));
+        problems.add(explainLate(here.select(AskedExecutor::isLate)));
+      }
+    }
+    problems.removeIf(Objects::isNull);
+    return problems;
   }
 
   /** Runs on an executor and returns its id. */

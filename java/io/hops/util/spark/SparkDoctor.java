@@ -50,6 +50,9 @@ final class SparkDoctor {
     if (unshared != null) {
       findings.problem("Hive client", unshared);
     }
+    for (String problem : ExecutorMatch.listProblems(context)) {
+      findings.problem("executors", problem);
+    }
     for (String shown : Redaction.listShown(context.getConf())) {
       findings.problem("redaction", shown);
     }

@@ -34,8 +34,8 @@ final class SparkEffect implements Effect {
 
   private static final Logger LOG = Logger.getLogger("io.hops.util");
 
-  /** The {@link #mark} of the context that a thread is applying the roles to, under the lock; null when there is none. */
-  private static volatile String applying;
+  /** What a thread is doing under the lock; null when there is none. */
+  private static volatile Applying applying;
 
   private final SparkContext context;
   private final Configuration configuration;
@@ -62,9 +62,10 @@ final class SparkEffect implements Effect {
 
   /** Returns true if there are roles in use that have not reached this context. */
   static boolean isPending(SparkContext context) {
-    // Telling the executors can take many seconds. Meanwhile readers on the driver have all that they need.
     String mark = mark(context);
-    if (mark.equals(applying) || LiveStore.findApplied().hasReached(mark)) {
+    Applying now = applying;
+    boolean isReadable = now != null && now.mark.equals(mark) && (now.mode != null || now.thread == Thread.currentThread());
+    if (isReadable || LiveStore.findApplied().hasReached(mark)) {
       return false;
     }
     LiveSet set = LiveStore.findCurrent();
@@ -78,8 +79,13 @@ final class SparkEffect implements Effect {
 
   /** Finds the mode in which the roles in use have reached this context; null when they have not. */
   static String findMode(SparkContext context) {
+    String mark = mark(context);
+    Applying now = applying;
     Applied applied = LiveStore.findApplied();
-    return applied.hasReached(mark(context)) ? applied.mode() : null;
+    if (applied.hasReached(mark)) {
+      return applied.mode();
+    }
+    return now != null && now.mark.equals(mark) ? now.mode : null;
   }
 
   @Override
@@ -92,7 +98,8 @@ final class SparkEffect implements Effect {
 
     Set<String> foreign = findForeign(mode, assigned);
     ExecutorMatch match = mode.isLive() && HopsSparkPlugin.isMissing(context) ? ExecutorMatch.of(context) : null;
-    applying = mark(context);
+    Applying now = new Applying(mark(context));
+    applying = now;
     try {
       if (match != null && !foreign.isEmpty() && !ExecutorMatch.isNeedless(context)) {
         isAsked = true;
@@ -103,14 +110,13 @@ final class SparkEffect implements Effect {
       Overrides.list(configuration, assigned).forEach(LOG::warning);
       store.keepEarlierProviders(providersBefore(applied));
       deliver();
-      if (mode.isLive()) {
-        boolean wasForeign = OpenFileSystems.match(store.current().buckets());
-        if (isAsked || match != null && wasForeign && !foreign.isEmpty()) {
-          isAsked = true;
-          askExecutors(match);
-        }
-      } else {
+      boolean wasForeign = mode.isLive() && OpenFileSystems.match(store.current().buckets());
+      now.mode = mode.name();
+      if (!mode.isLive()) {
         mode.warn(store.current().findOwn(assigned.iterator().next()));
+      } else if (isAsked || match != null && wasForeign && !foreign.isEmpty()) {
+        isAsked = true;
+        askExecutors(match);
       }
       // Comes last, because whoever finds this mark relies on all of the above.
       store.replace(applied.withContext(mark(context), mode.name()));
@@ -285,5 +291,20 @@ final class SparkEffect implements Effect {
     Applied.WrittenKey property = FutureContexts.find(applied, key);
     String value = configuration.getRaw(key);
     return property != null && property.last.equals(value) ? property.before : value;
+  }
+
+  /** A thread that applies roles to a context. */
+  private static final class Applying {
+    /** See {@link SparkEffect#mark}. */
+    final String mark;
+
+    final Thread thread = Thread.currentThread();
+
+    /** Null until readers on the driver have all that they need. Telling the executors can take many seconds after that. */
+    volatile String mode;
+
+    Applying(String mark) {
+      this.mark = mark;
+    }
   }
 }
