@@ -71,8 +71,7 @@ public final class OpenFileSystems {
    */
   public static void match() throws IOException {
     Object mark = RoleKeys.findMark();
-    // The session of a task may have brought a class loader of its own.
-    if (mark == matched && Entrance.leads(Thread.currentThread().getContextClassLoader())) {
+    if (mark == matched && Entrance.isOpen()) {
       return;
     }
     LiveSet roles = RoleKeys.findRoles();
