@@ -1,7 +1,10 @@
 import io.hops.util.CredentialsProvider
-import java.net.URI
+import java.net.{URI, URL, URLClassLoader}
+import java.security.PrivilegedExceptionAction
+import java.util.concurrent.{Callable, ForkJoinPool}
 import org.apache.hadoop.conf.Configuration
 import org.apache.hadoop.fs.{FileContext, FileSystem, Path}
+import org.apache.hadoop.security.UserGroupInformation
 import org.apache.spark.{SparkEnv, SparkFiles}
 import org.apache.spark.api.plugin.{DriverPlugin, ExecutorPlugin, SparkPlugin}
 import org.apache.spark.sql.SparkSession
@@ -38,6 +41,11 @@ object Earlier {
     val now = new SerializableConfiguration(context.hadoopConfiguration)
     Report("now", Seq("s3a://resource/test.csv", "s3://resource/test.csv", "s3a://other/test.csv", "s3://other/test.csv")
       .flatMap(path => looked(now.value, path) +: inTasks(now, path)))
+    val past = uncached(before)
+    val byAnybody = new SerializableConfiguration(past)
+    Report("anybody", Seq(sent, now).flatMap(conf => executors(_ => anybody(conf.value))).flatten)
+    Report("files", files() +: executors(_ => files()))
+    Report("loader", inLoader(past) +: executors(_ => inLoader(byAnybody.value)))
     val anonymous = new Configuration(before)
     anonymous.set("fs.s3a.aws.credentials.provider", "org.apache.hadoop.fs.s3a.AnonymousAWSCredentialsProvider")
     val own = new SerializableConfiguration(anonymous)
@@ -89,12 +97,14 @@ object Earlier {
 
   private def await(file: java.io.File): Unit = while (!file.exists) Thread.sleep(20)
 
-  /** Kills an executor, and returns when another one has taken its place. */
+  /** Kills an executor, and returns when another one has taken its place and matches the role. */
   private def replaceOne(): Unit = {
     val two = executors(_ => SparkEnv.get.executorId)
     val victim = two.max
     Try(context.parallelize(1 to 8, 8).foreach(_ => if (SparkEnv.get.executorId == victim) Runtime.getRuntime.halt(1)))
     while (executors { _ => Thread.sleep(50); SparkEnv.get.executorId }.forall(two.contains)) Thread.sleep(100)
+    // Until it has had room for a task of the product, buckets are opened past Hadoop's cache.
+    while (context.hadoopConfiguration.getBoolean("fs.s3a.impl.disable.cache", false)) Thread.sleep(50)
   }
 
   /** Looks at each path in tasks on every executor, and returns what they found, each once. */
@@ -108,6 +118,35 @@ object Earlier {
   private def kept(own: Configuration, now: Configuration): String =
     Seq(own, now).map(FileSystem.get(new URI("s3a://lake"), _).getConf.get("fs.s3a.aws.credentials.provider")).map(name =>
       if (name.contains("hops") || name.contains("Hops")) "role" else "own").mkString(", then ")
+
+  /** Looks where the user is not Spark's: in a thread of a pool, as somebody else, and as somebody who has a copy of its secrets. */
+  private def anybody(conf: Configuration): Seq[String] = {
+    val path = "s3a://other/test.csv"
+    val pool = new ForkJoinPool(1)
+    val copy = UserGroupInformation.createRemoteUser("copy")
+    copy.addCredentials(UserGroupInformation.getCurrentUser.getCredentials)
+    val users = Seq(UserGroupInformation.createRemoteUser("other"),
+      UserGroupInformation.createProxyUser("proxy", UserGroupInformation.getCurrentUser), copy)
+    try pool.submit(new Callable[String] { override def call(): String = looked(conf, path) }).get() +:
+      users.map(_.doAs(new PrivilegedExceptionAction[String] { override def run(): String = looked(conf, path) }))
+    finally pool.shutdown()
+  }
+
+  /** Looks with a configuration that is made afresh. */
+  private def files(): String = looked(uncached(new Configuration), "s3a://other/test.csv")
+
+  /** Looks with a class loader that nobody has seen. */
+  private def inLoader(conf: Configuration): String = {
+    val copy = new Configuration(conf)
+    copy.setClassLoader(new URLClassLoader(Array[URL](), conf.getClassLoader))
+    looked(copy, "s3a://other/test.csv")
+  }
+
+  private def uncached(conf: Configuration): Configuration = {
+    val copy = new Configuration(conf)
+    copy.setBoolean("fs.s3a.impl.disable.cache", true)
+    copy
+  }
 
   private def looked(conf: Configuration, path: String): String = attempt(FileSystem.get(new URI(path), conf).getFileStatus(new Path(path)))
 

@@ -48,14 +48,15 @@ final class RoleKeys {
   }
 
   /**
-   * Returns true if a configuration does not know the role of a bucket and names a provider that nothing of the application named
-   * before the role: the program has made it for another identity, and it is not a copy from before the role.
+   * Returns true if a configuration does not know the role of a bucket, and names a provider that neither the application named
+   * before the role nor Hadoop's files name: the program has made it for another identity, and it is not from before the role.
    */
   static boolean isProgramsOwn(Configuration configuration, String bucket, LiveSet roles) {
     String provider = findProvider(configuration, bucket);
     return !isNoChoice(provider)
         && !Bridge.isOurs(provider)
         && !roles.isEarlierProvider(provider)
+        && !provider.equals(findProvider(new Configuration(), bucket))
         && roles.find(bucket) != null
         && !areIn(configuration, bucket, roles.findOwn(bucket) != null);
   }
