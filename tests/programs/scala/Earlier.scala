@@ -18,6 +18,7 @@ import scala.util.Try
 object Earlier {
   private lazy val spark = SparkSession.builder.getOrCreate()
   private lazy val context = spark.sparkContext
+  private val view = "viewfs://view/other/test.csv"
 
   def main(arguments: Array[String]): Unit = arguments match {
     case Array(role) => madeBefore(role)
@@ -29,23 +30,23 @@ object Earlier {
     val sent = new SerializableConfiguration(before)
     val rdd = context.textFile("s3a://other/test.csv", 1)
     val frame = spark.read.csv("s3a://other/test.csv")
-    Report("before", Seq(rdd.count(), frame.collect().length.toLong) ++ inTasks(sent, "s3://other/test.csv", "s3a://other/test.csv") :+
-      looked(before, "s3://other/test.csv"))
+    Report("before", Seq(rdd.count(), frame.collect().length.toLong) ++ inTasks(sent, "s3://other/test.csv", "s3a://other/test.csv", view) :+
+      looked(before, "s3://other/test.csv") :+ looked(before, view))
 
     CredentialsProvider.assumeRole(role)
     Report("unopened", inTasks(sent, "s3a://resource/test.csv") :+ looked(before, "s3a://resource/test.csv"))
     Report("earlier", Seq(attempt(rdd.count()), attempt(rdd.map(identity).collect()), attempt(frame.collect()), attempt(frame.count()),
       looked(before, "s3a://other/test.csv"), looked(before, "s3://other/test.csv")) ++
-      inTasks(sent, "s3a://other/test.csv", "s3://other/test.csv") :+
+      inTasks(sent, "s3a://other/test.csv", "s3://other/test.csv", view) :+ looked(before, view) :+
       attempt(FileContext.getFileContext(new URI("s3a://other"), before).getFileStatus(new Path("s3a://other/test.csv"))))
     val now = new SerializableConfiguration(context.hadoopConfiguration)
     Report("now", Seq("s3a://resource/test.csv", "s3://resource/test.csv", "s3a://other/test.csv", "s3://other/test.csv")
       .flatMap(path => looked(now.value, path) +: inTasks(now, path)))
     val past = uncached(before)
-    val byAnybody = new SerializableConfiguration(past)
-    Report("anybody", Seq(sent, now).flatMap(conf => executors(_ => anybody(conf.value))).flatten)
-    Report("files", files() +: executors(_ => files()))
-    Report("loader", inLoader(past) +: executors(_ => inLoader(byAnybody.value)))
+    val pastSent = new SerializableConfiguration(past)
+    Report("anybody", context.parallelize(Seq(sent, now), 2).flatMap(conf => anybody(conf.value)).collect().toSeq)
+    Report("files", files() +: context.parallelize(1 to 2, 2).map(_ => files()).collect().toSeq)
+    Report("loader", inLoader(past) +: context.parallelize(1 to 2, 2).map(_ => inLoader(pastSent.value)).collect().toSeq)
     val anonymous = new Configuration(before)
     anonymous.set("fs.s3a.aws.credentials.provider", "org.apache.hadoop.fs.s3a.AnonymousAWSCredentialsProvider")
     val own = new SerializableConfiguration(anonymous)
