@@ -33,17 +33,10 @@ final class Entrance {
     return found != null && found.getDeclaringClass() == HopsS3AFileSystem.class;
   }
 
-  /** Makes Hadoop open its own again. */
+  /** Makes Hadoop open its own again. Works without S3A on the class path too. */
   static void close() {
-    close(ReflectionUtils.class, S3AFileSystem.class);
-    close(AbstractFileSystem.class, S3A.class);
-  }
-
-  private static void close(Class<?> maker, Class<?> stock) {
-    Constructor<?> found = constructors(maker).get(stock);
-    // Another copy of this jar may have put its own there.
-    if (found != null && found.getDeclaringClass() != stock) {
-      constructors(maker).remove(stock, found);
+    for (Class<?> maker : new Class<?>[] {ReflectionUtils.class, AbstractFileSystem.class}) {
+      constructors(maker).entrySet().removeIf(entry -> entry.getValue().getDeclaringClass() != entry.getKey());
     }
   }
 

@@ -234,7 +234,7 @@ final class SparkEffect implements Effect {
         Mode.hideClasses(configuration);
       }
       pushAgain(store);
-      OpenFileSystems.match(store.current().buckets());
+      matchIfPossible(store.current().buckets());
       if (isAsked) {
         ExecutorMatch.of(context).repeat();
       }
@@ -247,9 +247,17 @@ final class SparkEffect implements Effect {
     // Without it no copy that is made meanwhile can be taken for the user's choice beside a role.
     keys.release(store.applied(), Keys.GENERATION);
     Mode.hideClasses(configuration);
-    OpenFileSystems.match(Collections.emptySet());
+    matchIfPossible(Collections.emptySet());
     if (Mode.LIVE.equals(findMode(context)) && HopsSparkPlugin.isMissing(context)) {
       askToForget();
+    }
+  }
+
+  private static void matchIfPossible(Set<String> buckets) {
+    try {
+      OpenFileSystems.match(buckets);
+    } catch (LinkageError e) {
+      LOG.log(Level.FINE, "there is no S3A here, so no bucket is open", e);
     }
   }
 
