@@ -164,6 +164,7 @@ def test_credentials_reach_tasks_where_there_is_no_s3a(stage: Stage, tmp_path: P
     assert found["refreshed"] == ["ASIAREFRESHED"]
     assert found["mode"] == "mode=static"
     assert found["schemes"] == [True, False], "only s3a is known to be read by S3A where there is none"
+    assert found["released"] == "released"
 
 
 def test_contexts_of_one_application_id_get_the_role_each_with_hundreds_of_executors_too_and_none_is_kept(

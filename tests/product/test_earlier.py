@@ -12,7 +12,29 @@ from rig.spark import SPARK_3_5, SPARK_4_1, Line, Place, Spark, reports
 from rig.stage import Stage
 from tests.programs import compiled
 
-S3 = {"spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem"}
+#: What the machines of a cluster give everybody who makes a configuration, in another form than the application's own.
+_FILE = """\
+<configuration>
+  <property><name>fs.s3a.endpoint</name><value>{endpoint}</value></property>
+  <property><name>fs.s3a.endpoint.region</name><value>us-east-1</value></property>
+  <property><name>fs.s3a.path.style.access</name><value>true</value></property>
+  <property><name>fs.s3a.access.key</name><value>{keys.access_key_id}</value></property>
+  <property><name>fs.s3a.secret.key</name><value>{keys.secret_access_key}</value></property>
+  <property>
+    <name>fs.s3a.aws.credentials.provider</name>
+    <value>
+      org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider,
+      org.apache.hadoop.fs.s3a.auth.IAMInstanceCredentialsProvider
+    </value>
+  </property>
+</configuration>
+"""
+
+#: Other names for paths of S3A, as a cluster gives them.
+S3 = {
+    "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
+    "spark.hadoop.fs.viewfs.mounttable.view.link./other": "s3a://other/",
+}
 
 
 @pytest.mark.parametrize(
@@ -23,15 +45,19 @@ S3 = {"spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem"}
 def test_whatever_was_made_before_the_role_reads_as_the_role(line: Line, master: str, stage: Stage, tmp_path: Path) -> None:
     site = stage.site
     spark = Spark(line, 17, site.s3.endpoint, tmp_path, master, confs={**stage.read_as_stranger_alone(), **S3})
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "core-site.xml").write_text(_FILE.format(endpoint=site.s3.endpoint, keys=stage.stranger))
     asked = len(site.s3.exchanges)
     done = spark.submit(compiled(line), "Earlier", site.variables(site.scientist), stage.resource)
     assert done.returncode == 0, done.stdout + done.stderr
     assert leaks(site.secrets(), tmp_path, done.stdout, done.stderr) == []
     found = reports(done.stdout)
-    assert found["before"] == [1, 1, "read", "read", "read"], found
+    assert found["before"] == [1, 1, *["read"] * 5], found
     assert found["unopened"] == ["read"] * 2, found
     assert set(texts(found["earlier"])) == {"denied"}, found
     assert found["now"] == ["read"] * 4 + ["denied"] * 4, found
+    for place in ("anybody", "files", "loader"):
+        assert set(texts(found[place])) == {"denied"}, (place, found[place])
     # Counts for whoever chose it alone. The next one in the same JVM finds the bucket open with the role.
     assert found["own"] == "own, then role"
     assert set(texts(found["own in tasks"])) == {"role, then role"} | (set() if master == "local[2]" else {"own, then role"})

@@ -186,6 +186,7 @@ object Deliveries {
     Report("refreshed", executors(_ => Option(CredentialsProvider.current()).map(_.getAccessKeyId)))
     Report("mode", mode())
     Report("schemes", Seq("s3a", "s3").map(scheme => Try(CredentialsProvider.explain(s"$scheme://resource/test.csv")).isSuccess))
+    Report("released", Try(CredentialsProvider.release()).fold(Report.causes(_).mkString(" < "), _ => "released"))
   }
 
   /** Contexts that nothing but their start tells apart, from a SparkConf from before the role; and what is left of them. */

@@ -1,7 +1,10 @@
 import io.hops.util.CredentialsProvider
-import java.net.URI
+import java.net.{URI, URL, URLClassLoader}
+import java.security.PrivilegedExceptionAction
+import java.util.concurrent.{Callable, ForkJoinPool}
 import org.apache.hadoop.conf.Configuration
 import org.apache.hadoop.fs.{FileContext, FileSystem, Path}
+import org.apache.hadoop.security.UserGroupInformation
 import org.apache.spark.{SparkEnv, SparkFiles}
 import org.apache.spark.api.plugin.{DriverPlugin, ExecutorPlugin, SparkPlugin}
 import org.apache.spark.sql.SparkSession
@@ -15,6 +18,7 @@ import scala.util.Try
 object Earlier {
   private lazy val spark = SparkSession.builder.getOrCreate()
   private lazy val context = spark.sparkContext
+  private val view = "viewfs://view/other/test.csv"
 
   def main(arguments: Array[String]): Unit = arguments match {
     case Array(role) => madeBefore(role)
@@ -26,18 +30,23 @@ object Earlier {
     val sent = new SerializableConfiguration(before)
     val rdd = context.textFile("s3a://other/test.csv", 1)
     val frame = spark.read.csv("s3a://other/test.csv")
-    Report("before", Seq(rdd.count(), frame.collect().length.toLong) ++ inTasks(sent, "s3://other/test.csv", "s3a://other/test.csv") :+
-      looked(before, "s3://other/test.csv"))
+    Report("before", Seq(rdd.count(), frame.collect().length.toLong) ++ inTasks(sent, "s3://other/test.csv", "s3a://other/test.csv", view) :+
+      looked(before, "s3://other/test.csv") :+ looked(before, view))
 
     CredentialsProvider.assumeRole(role)
     Report("unopened", inTasks(sent, "s3a://resource/test.csv") :+ looked(before, "s3a://resource/test.csv"))
     Report("earlier", Seq(attempt(rdd.count()), attempt(rdd.map(identity).collect()), attempt(frame.collect()), attempt(frame.count()),
       looked(before, "s3a://other/test.csv"), looked(before, "s3://other/test.csv")) ++
-      inTasks(sent, "s3a://other/test.csv", "s3://other/test.csv") :+
+      inTasks(sent, "s3a://other/test.csv", "s3://other/test.csv", view) :+ looked(before, view) :+
       attempt(FileContext.getFileContext(new URI("s3a://other"), before).getFileStatus(new Path("s3a://other/test.csv"))))
     val now = new SerializableConfiguration(context.hadoopConfiguration)
     Report("now", Seq("s3a://resource/test.csv", "s3://resource/test.csv", "s3a://other/test.csv", "s3://other/test.csv")
       .flatMap(path => looked(now.value, path) +: inTasks(now, path)))
+    val past = uncached(before)
+    val pastSent = new SerializableConfiguration(past)
+    Report("anybody", context.parallelize(Seq(sent, now), 2).flatMap(conf => anybody(conf.value)).collect().toSeq)
+    Report("files", files() +: context.parallelize(1 to 2, 2).map(_ => files()).collect().toSeq)
+    Report("loader", inLoader(past) +: context.parallelize(1 to 2, 2).map(_ => inLoader(pastSent.value)).collect().toSeq)
     val anonymous = new Configuration(before)
     anonymous.set("fs.s3a.aws.credentials.provider", "org.apache.hadoop.fs.s3a.AnonymousAWSCredentialsProvider")
     val own = new SerializableConfiguration(anonymous)
@@ -103,12 +112,14 @@ object Earlier {
 
   private def await(file: java.io.File): Unit = while (!file.exists) Thread.sleep(20)
 
-  /** Kills an executor, and returns when another one has taken its place. */
+  /** Kills an executor, and returns when another one has taken its place and matches the role. */
   private def replaceOne(): Unit = {
     val two = executors(_ => SparkEnv.get.executorId)
     val victim = two.max
     Try(context.parallelize(1 to 8, 8).foreach(_ => if (SparkEnv.get.executorId == victim) Runtime.getRuntime.halt(1)))
     while (executors { _ => Thread.sleep(50); SparkEnv.get.executorId }.forall(two.contains)) Thread.sleep(100)
+    // Until it has had room for a task of the product, buckets are opened past Hadoop's cache.
+    while (context.hadoopConfiguration.getBoolean("fs.s3a.impl.disable.cache", false)) Thread.sleep(50)
   }
 
   /** Looks at each path in tasks on every executor, and returns what they found, each once. */
@@ -122,6 +133,35 @@ object Earlier {
   private def kept(own: Configuration, now: Configuration): String =
     Seq(own, now).map(FileSystem.get(new URI("s3a://lake"), _).getConf.get("fs.s3a.aws.credentials.provider")).map(name =>
       if (name.contains("hops") || name.contains("Hops")) "role" else "own").mkString(", then ")
+
+  /** Looks where the user is not Spark's: in a thread of a pool, as somebody else, and as somebody who has a copy of its secrets. */
+  private def anybody(conf: Configuration): Seq[String] = {
+    val path = "s3a://other/test.csv"
+    val pool = new ForkJoinPool(1)
+    val copy = UserGroupInformation.createRemoteUser("copy")
+    copy.addCredentials(UserGroupInformation.getCurrentUser.getCredentials)
+    val users = Seq(UserGroupInformation.createRemoteUser("other"),
+      UserGroupInformation.createProxyUser("proxy", UserGroupInformation.getCurrentUser), copy)
+    try pool.submit(new Callable[String] { override def call(): String = looked(conf, path) }).get() +:
+      users.map(_.doAs(new PrivilegedExceptionAction[String] { override def run(): String = looked(conf, path) }))
+    finally pool.shutdown()
+  }
+
+  /** Looks with a configuration that is made afresh. */
+  private def files(): String = looked(uncached(new Configuration), "s3a://other/test.csv")
+
+  /** Looks with a class loader that nobody has seen. */
+  private def inLoader(conf: Configuration): String = {
+    val copy = new Configuration(conf)
+    copy.setClassLoader(new URLClassLoader(Array[URL](), conf.getClassLoader))
+    looked(copy, "s3a://other/test.csv")
+  }
+
+  private def uncached(conf: Configuration): Configuration = {
+    val copy = new Configuration(conf)
+    copy.setBoolean("fs.s3a.impl.disable.cache", true)
+    copy
+  }
 
   private def looked(conf: Configuration, path: String): String = attempt(FileSystem.get(new URI(path), conf).getFileStatus(new Path(path)))
 

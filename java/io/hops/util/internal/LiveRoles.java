@@ -318,6 +318,7 @@ public final class LiveRoles {
     if (!host.isSharedServer()) {
       // Any SQL user reads the environment by reflect('java.lang.System', 'getenv', …).
       effects.add(new EnvironmentEffect());
+      effects.add(new PropertiesEffect());
     }
     effects.addAll(host.effects());
     return effects;

@@ -3,26 +3,22 @@ package io.hops.util.s3a;
 import io.hops.util.exceptions.CloudCredentialException;
 import io.hops.util.internal.CurrentCredentials;
 import io.hops.util.internal.LiveRoles;
-import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.net.URI;
 import java.util.function.BiFunction;
 import java.util.function.Supplier;
 import org.apache.hadoop.conf.Configuration;
-import org.apache.hadoop.security.UserGroupInformation;
 
 /**
- * Gives one file system of S3A its credentials, at each request. Belongs to one bucket, one user, and the generation of the
+ * Gives one file system of S3A its credentials, at each request. Belongs to one bucket and to the generation of the
  * configuration that it was opened with.
  */
 public final class BucketSource implements Supplier<Object[]> {
   private final CurrentCredentials credentials;
 
-  private BucketSource(URI uri, Configuration configuration) throws IOException {
+  private BucketSource(URI uri, Configuration configuration) {
     String bucket = uri.getHost();
     long generation = configuration.getLong(Keys.GENERATION, 0);
-    UserGroupInformation user = UserGroupInformation.getCurrentUser();
-    this.credentials = new CurrentCredentials(bucket, new PushedCredentials(bucket, user, generation));
+    this.credentials = new CurrentCredentials(bucket, new PushedCredentials(bucket, generation));
   }
 
   /**
@@ -31,13 +27,7 @@ public final class BucketSource implements Supplier<Object[]> {
    * @return takes the URI and the Hadoop configuration of the file system
    */
   public static BiFunction<URI, Object, Supplier<Object[]>> factory() {
-    return (uri, configuration) -> {
-      try {
-        return new BucketSource(uri, (Configuration) configuration);
-      } catch (IOException e) {
-        throw new UncheckedIOException(e);
-      }
-    };
+    return (uri, configuration) -> new BucketSource(uri, (Configuration) configuration);
   }
 
   @Override

@@ -5,6 +5,7 @@ import io.hops.util.internal.LiveSet;
 import java.io.IOException;
 import java.lang.reflect.Field;
 import java.security.PrivilegedExceptionAction;
+import java.util.Arrays;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.Map;
@@ -71,8 +72,7 @@ public final class OpenFileSystems {
    */
   public static void match() throws IOException {
     Object mark = RoleKeys.findMark();
-    // The session of a task may have brought a class loader of its own.
-    if (mark == matched && Entrance.leads(Thread.currentThread().getContextClassLoader())) {
+    if (mark == matched && Entrance.isOpen()) {
       return;
     }
     LiveSet roles = RoleKeys.findRoles();
@@ -103,17 +103,41 @@ public final class OpenFileSystems {
    */
   private static Map<Object, FileSystem> takeOut(Object cache, Collection<String> buckets) throws ReflectiveOperationException {
     Class<?> wanted = buckets.isEmpty() ? HashMap.class : WatchedFileSystems.class;
+    Map<Object, FileSystem> found;
     synchronized (cache) {
       Map<Object, FileSystem> open = map(cache);
       if (open.getClass() != wanted) {
         open = buckets.isEmpty() ? new HashMap<>(open) : new WatchedFileSystems(open);
         findField(cache.getClass(), "map").set(cache, open);
       }
-      Map<Object, FileSystem> wrong = new HashMap<>(open);
-      wrong.values().removeIf(fileSystem -> !isS3a(fileSystem.getClass()) || isRight(fileSystem, buckets));
-      open.keySet().removeAll(wrong.keySet());
-      return wrong;
+      found = new HashMap<>(open);
     }
+    // Outside of the lock: one that passes reads on may open others in order to list them.
+    found.values().removeIf(fileSystem -> !isWrong(fileSystem, buckets));
+    Map<Object, FileSystem> wrong = new HashMap<>();
+    synchronized (cache) {
+      for (Map.Entry<Object, FileSystem> entry : found.entrySet()) {
+        if (map(cache).remove(entry.getKey(), entry.getValue())) {
+          wrong.put(entry.getKey(), entry.getValue());
+        }
+      }
+    }
+    return wrong;
+  }
+
+  /** Returns true if a bucket is read as somebody else, also by way of a file system that passes reads on, such as viewfs. */
+  private static boolean isWrong(FileSystem fileSystem, Collection<String> buckets) {
+    if (isS3a(fileSystem.getClass())) {
+      return !isRight(fileSystem, buckets);
+    }
+    FileSystem[] behind;
+    try {
+      behind = fileSystem.getChildFileSystems();
+    } catch (RuntimeException e) {
+      LOG.log(Level.FINE, "a file system does not tell to which others it passes reads on; the next look-up opens it anew", e);
+      return true;
+    }
+    return behind != null && Arrays.stream(behind).anyMatch(other -> other != null && isWrong(other, buckets));
   }
 
   @SuppressWarnings("unchecked")

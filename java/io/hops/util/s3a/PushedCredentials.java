@@ -5,11 +5,10 @@ import java.io.IOException;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
 import org.apache.hadoop.io.Text;
-import org.apache.hadoop.security.UserGroupInformation;
 
 /**
- * Gives the current credentials of one bucket on an executor. Reads them from the Hadoop secrets of a user, where the driver's
- * push puts them; never fetches any.
+ * Gives the current credentials of one bucket on an executor. Reads them from the Hadoop secrets of Spark's user, where the
+ * driver's push puts them; never fetches any.
  *
  * <p>Problem: a task can be ahead of the push, and must not read with earlier roles. Solution: a set that is absent, or of a
  * lower generation than the job, does not count; the reader waits for the push.
@@ -22,7 +21,6 @@ public final class PushedCredentials implements Supplier<Object[]> {
   private static final long LOOK_AGAIN_MILLIS = 20;
 
   private final String bucket;
-  private final UserGroupInformation user;
   private final long generation;
   private volatile ParsedSet parsed = new ParsedSet(null, null);
 
@@ -30,30 +28,27 @@ public final class PushedCredentials implements Supplier<Object[]> {
    * Makes the source of one bucket.
    *
    * @param bucket the bucket, or the empty name for the application
-   * @param user whose secrets to look at
    * @param generation the lowest generation that counts; 0 for any
    */
-  public PushedCredentials(String bucket, UserGroupInformation user, long generation) {
+  public PushedCredentials(String bucket, long generation) {
     this.bucket = bucket;
-    this.user = user;
     this.generation = generation;
   }
 
   /**
    * Reads the set that the driver pushed to this executor.
    *
-   * @param user whose secrets to look at
    * @return the set, or null when none has arrived
    * @throws IOException when the set is damaged
    */
-  public static LiveSet readSet(UserGroupInformation user) throws IOException {
-    byte[] bytes = readBytes(user);
+  public static LiveSet readSet() throws IOException {
+    byte[] bytes = readBytes();
     return bytes == null ? null : LiveSet.fromBytes(bytes);
   }
 
   /** Reads the set as it travels. The same array comes back until the driver pushes another one. */
-  static byte[] readBytes(UserGroupInformation user) {
-    return user.getCredentials().getSecretKey(SECRET);
+  static byte[] readBytes() throws IOException {
+    return SparkUser.find().getCredentials().getSecretKey(SECRET);
   }
 
   @Override
@@ -88,11 +83,11 @@ public final class PushedCredentials implements Supplier<Object[]> {
   }
 
   /**
-   * Finds the newest set that was pushed to this executor. Looks at the user's secrets at each request: then a role switch
-   * holds for the next one, and the look costs less than a microsecond. Parses only what is new.
+   * Finds the newest set that was pushed to this executor. Looks at the secrets at each request: then a role switch holds for
+   * the next one, and the look costs less than a microsecond. Parses only what is new.
    */
   private LiveSet findNewest() throws IOException {
-    byte[] bytes = readBytes(user);
+    byte[] bytes = readBytes();
     ParsedSet held = parsed;
     if (bytes != null && bytes != held.bytes) {
       LiveSet newer = LiveSet.fromBytes(bytes);

@@ -8,7 +8,6 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.logging.Logger;
 import org.apache.hadoop.conf.Configuration;
-import org.apache.hadoop.security.UserGroupInformation;
 
 /** The keys of a role in a configuration: whether they are there, and a copy with them. */
 final class RoleKeys {
@@ -27,13 +26,13 @@ final class RoleKeys {
    */
   static LiveSet findRoles() throws IOException {
     LiveSet here = LiveStore.findCurrent();
-    return here == null ? PushedCredentials.readSet(UserGroupInformation.getCurrentUser()) : here;
+    return here == null ? PushedCredentials.readSet() : here;
   }
 
   /** Finds what tells one set of roles from the next: an object that is another one after each change; null without roles. */
   static Object findMark() throws IOException {
     LiveSet here = LiveStore.findCurrent();
-    return here == null ? PushedCredentials.readBytes(UserGroupInformation.getCurrentUser()) : here;
+    return here == null ? PushedCredentials.readBytes() : here;
   }
 
   /**
@@ -49,14 +48,15 @@ final class RoleKeys {
   }
 
   /**
-   * Returns true if a configuration does not know the role of a bucket and names a provider that nothing of the application named
-   * before the role: the program has made it for another identity, and it is not a copy from before the role.
+   * Returns true if a configuration does not know the role of a bucket, and names a provider that neither the application named
+   * before the role nor Hadoop's files name: the program has made it for another identity, and it is not from before the role.
    */
   static boolean isProgramsOwn(Configuration configuration, String bucket, LiveSet roles) {
     String provider = findProvider(configuration, bucket);
     return !isNoChoice(provider)
         && !Bridge.isOurs(provider)
         && !roles.isEarlierProvider(provider)
+        && !provider.equals(findProvider(new Configuration(), bucket))
         && roles.find(bucket) != null
         && !areIn(configuration, bucket, roles.findOwn(bucket) != null);
   }

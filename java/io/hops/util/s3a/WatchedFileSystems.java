@@ -9,9 +9,9 @@ import org.apache.hadoop.fs.FileSystem;
 /**
  * What Hadoop keeps open, while a role is in use: refuses a file system that reads a bucket as somebody else.
  *
- * <p>Such a one comes from a configuration of before the role whose class loader is new to the {@link Entrance}, where the next
- * attempt reads with the role; or it is of a class of the user's own, which needs a configuration from after the role. Does not
- * keep one that the program opened for another identity.
+ * <p>Such a one was being opened when the {@link Entrance} was, and the next attempt reads with the role; or it is of a class of
+ * the user's own, which needs a configuration from after the role. Does not keep one that the program opened for another
+ * identity.
  */
 final class WatchedFileSystems extends HashMap<Object, FileSystem> {
   private static final long serialVersionUID = 1L;

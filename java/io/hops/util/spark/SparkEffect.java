@@ -8,6 +8,7 @@ import io.hops.util.internal.LiveStore;
 import io.hops.util.s3a.Keys;
 import io.hops.util.s3a.OpenFileSystems;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Set;
@@ -157,18 +158,26 @@ final class SparkEffect implements Effect {
     return keys.write(applied, values, key -> valueWithoutUs(applied, key));
   }
 
-  /** Lists the providers that the configuration named before the first role, for all buckets or for one. */
+  /**
+   * Lists the providers that the configuration named before the first role, for all buckets or for one, and those of the files of
+   * Hadoop, from which anybody makes a configuration.
+   */
   private static Set<String> providersBefore(Applied applied) {
+    Map<String, String> before = new HashMap<>();
+    applied.list(PREFIX).forEach((name, key) -> before.put(name, key.before));
+    Set<String> providers = listProviders(before.entrySet());
+    providers.addAll(listProviders(new Configuration()));
+    return providers;
+  }
+
+  private static Set<String> listProviders(Iterable<Map.Entry<String, String>> keys) {
     Set<String> providers = new TreeSet<>();
-    applied
-        .list(PREFIX)
-        .forEach(
-            (name, key) -> {
-              boolean isProvider = name.equals(Keys.PROVIDER) || Keys.findBucket(name, Keys.PROVIDER) != null;
-              if (isProvider && key.before != null) {
-                providers.add(key.before.trim());
-              }
-            });
+    for (Map.Entry<String, String> key : keys) {
+      boolean isProvider = key.getKey().equals(Keys.PROVIDER) || Keys.findBucket(key.getKey(), Keys.PROVIDER) != null;
+      if (isProvider && key.getValue() != null) {
+        providers.add(key.getValue().trim());
+      }
+    }
     return providers;
   }
 
@@ -231,7 +240,7 @@ final class SparkEffect implements Effect {
         Mode.hideClasses(configuration);
       }
       pushAgain(store);
-      OpenFileSystems.match(store.current().buckets());
+      matchIfPossible(store.current().buckets());
       if (isAsked) {
         ExecutorMatch.of(context).repeat();
       }
@@ -244,9 +253,17 @@ final class SparkEffect implements Effect {
     // Without it no copy that is made meanwhile can be taken for the user's choice beside a role.
     keys.release(store.applied(), Keys.GENERATION);
     Mode.hideClasses(configuration);
-    OpenFileSystems.match(Collections.emptySet());
+    matchIfPossible(Collections.emptySet());
     if (Mode.LIVE.equals(findMode(context)) && HopsSparkPlugin.isMissing(context)) {
       askToForget();
+    }
+  }
+
+  private static void matchIfPossible(Set<String> buckets) {
+    try {
+      OpenFileSystems.match(buckets);
+    } catch (LinkageError e) {
+      LOG.log(Level.FINE, "there is no S3A here, so no bucket is open", e);
     }
   }
 

@@ -8,7 +8,6 @@ import io.hops.util.internal.Host;
 import io.hops.util.internal.LiveSet;
 import io.hops.util.s3a.PushedCredentials;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.net.InetAddress;
 import java.net.UnknownHostException;
 import java.util.Arrays;
@@ -16,7 +15,6 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Supplier;
-import org.apache.hadoop.security.UserGroupInformation;
 import org.apache.spark.SparkContext;
 import org.apache.spark.deploy.SparkHadoopUtil;
 
@@ -73,19 +71,12 @@ public final class SparkHost implements Host {
 
   @Override
   public LiveSet readPushed() throws IOException {
-    return isExecutor() ? PushedCredentials.readSet(UserGroupInformation.getCurrentUser()) : null;
+    return isExecutor() ? PushedCredentials.readSet() : null;
   }
 
   @Override
   public Supplier<Object[]> findPushed(String bucket) {
-    if (!isExecutor()) {
-      return null;
-    }
-    try {
-      return new PushedCredentials(bucket, UserGroupInformation.getCurrentUser(), 0);
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
+    return isExecutor() ? new PushedCredentials(bucket, 0) : null;
   }
 
   @Override

@@ -1,0 +1,66 @@
+package io.hops.util.internal;
+
+import io.hops.util.internal.Applied.WrittenKey;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * Takes out the system properties of this JVM that the AWS SDK for Java 2 prefers to the environment, where the application's
+ * role stands. They come back at the release.
+ *
+ * <p>Source: {@code DefaultCredentialsProvider} and {@code SdkSystemSetting} of the SDK; version 1 reads {@code aws.secretKey}.
+ */
+final class PropertiesEffect implements Effect {
+  private static final String PREFIX = "jvm:";
+
+  /** In the order of taking out: without the first one, readers look at none of the others. */
+  private static final String[] PREFERRED = {"aws.accessKeyId", "aws.secretAccessKey", "aws.secretKey", "aws.sessionToken"};
+
+  private Applied appliedBefore;
+
+  @Override
+  public void apply(LiveStore store, Set<String> buckets) {
+    if (!buckets.contains(LiveRole.APPLICATION)) {
+      return;
+    }
+    appliedBefore = store.applied();
+    Map<String, WrittenKey> taken = new HashMap<>();
+    for (String name : PREFERRED) {
+      String value = System.clearProperty(name);
+      if (value != null) {
+        taken.put(PREFIX + name, new WrittenKey(value, null));
+      }
+    }
+    store.replace(appliedBefore.withKeys(taken));
+  }
+
+  @Override
+  public void refresh(LiveStore store) {}
+
+  @Override
+  public void undo(LiveStore store) {
+    if (appliedBefore != null) {
+      Map<String, WrittenKey> kept = appliedBefore.list(PREFIX);
+      Map<String, WrittenKey> taken = store.applied().list(PREFIX);
+      taken.keySet().removeIf(name -> kept.get(name) == taken.get(name));
+      putBack(taken);
+      store.replace(appliedBefore);
+    }
+  }
+
+  @Override
+  public void release(LiveStore store) {
+    putBack(store.applied().list(PREFIX));
+  }
+
+  /** Puts back what was taken out, the first last, unless somebody has set it since. */
+  private static void putBack(Map<String, WrittenKey> taken) {
+    for (int i = PREFERRED.length - 1; i >= 0; i--) {
+      WrittenKey key = taken.get(PREFERRED[i]);
+      if (key != null) {
+        System.getProperties().putIfAbsent(PREFERRED[i], key.before);
+      }
+    }
+  }
+}
