@@ -43,7 +43,7 @@ pub(crate) use self::profile::{
     Profiles, boto_file_with_credentials, default_profile_with_credentials, home, profile_files,
 };
 pub use self::provider::BaseProvider;
-use crate::credentials::is_legible;
+use crate::credentials::can_sign;
 use crate::error::Error;
 use crate::network::{CONNECT_TIMEOUT, Network};
 use crate::renewal::{self, Clocks};
@@ -144,8 +144,7 @@ impl BaseCredentials {
             },
             Err(error) => return Err(error::from_chain(environment, &profiles.name, error)),
         };
-        let texts = [credentials.access_key_id(), credentials.secret_access_key()].into_iter();
-        if !texts.chain(credentials.session_token()).all(is_legible) {
+        if !can_sign(credentials.access_key_id(), credentials.secret_access_key(), credentials.session_token()) {
             return Err(error::illegible(provider.display_name()));
         }
         let region = region.map_err(|absence| error::no_region(&absence))?;

@@ -16,6 +16,12 @@ pub(crate) fn is_legible(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
+/// Whether requests can be signed with these keys. The secret stands in no header, and stores such as Ceph take any text.
+pub(crate) fn can_sign(access_key_id: &str, secret_access_key: &str, session_token: Option<&str>) -> bool {
+    let is_plain = !secret_access_key.contains(char::is_control);
+    is_plain && is_legible(access_key_id) && session_token.is_none_or(is_legible)
+}
+
 /// Temporary credentials of one role. They never change; a refresh makes new ones.
 ///
 /// `Debug` shows the role, the access key id and the expiration. Secret access key and session token are zeroed on

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::error::{REMEDY_WITHOUT_BASE, illegible};
 use super::process::IN_CREDENTIAL_PROCESS;
 use super::region;
-use crate::credentials::is_legible;
+use crate::credentials::can_sign;
 use crate::error::Error;
 use crate::variables::{Written, given_back};
 
@@ -241,8 +241,10 @@ impl Environment {
                 source: None,
             });
         }
-        let mut keys = [ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN].into_iter().filter_map(|name| self.get(name));
-        if !keys.all(is_legible) {
+        let [key, secret, token] = [ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN].map(|name| self.get(name));
+        // The SDK trims the token, and uses none without a key.
+        let token = token.filter(|_| key.is_some()).map(str::trim);
+        if !can_sign(key.unwrap_or_default(), secret.unwrap_or_default(), token) {
             return Err(illegible("environment"));
         }
         for (set, missing) in [

@@ -166,7 +166,7 @@ fn an_incomplete_base_identity_is_refused() {
 fn a_key_that_no_header_can_hold_is_refused_without_being_repeated() {
     let good = [(ACCESS_KEY_ID, "AKIAOWN"), (SECRET_ACCESS_KEY, "secret"), (SESSION_TOKEN, "token")];
     for (name, value) in
-        [(ACCESS_KEY_ID, "AKIAOWN\r"), (SECRET_ACCESS_KEY, "sec ret"), (SESSION_TOKEN, "canary-token\n")]
+        [(ACCESS_KEY_ID, "AKIAOWN\r"), (SECRET_ACCESS_KEY, "sec\nret"), (SESSION_TOKEN, "canary token")]
     {
         let pairs: Vec<_> = good.into_iter().filter(|(good, _)| *good != name).chain([(name, value)]).collect();
         let error = environment(&pairs).check_complete().expect_err("illegible");
@@ -176,6 +176,15 @@ fn a_key_that_no_header_can_hold_is_refused_without_being_repeated() {
              uses in none; correct it, for example the line end after a key in a secret or in a file of variables"
         );
     }
+}
+
+#[test]
+fn keys_that_the_sdk_signs_with_are_not_refused() {
+    let keys = [(ACCESS_KEY_ID, "AKIAOWN"), (SECRET_ACCESS_KEY, "a secret of ceph, \u{e9}")];
+    environment(&keys).check_complete().expect("a secret stands in no header");
+    // The SDK trims it.
+    environment(&[keys[0], keys[1], (SESSION_TOKEN, " token\r\n")]).check_complete().expect("a line end after it");
+    environment(&[(SESSION_TOKEN, "left over")]).check_complete().expect("nobody uses a token without a key");
 }
 
 #[test]
