@@ -1,5 +1,7 @@
 //! `process` in direct mode: what is kept when STS, or the place of the base identity, fails.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -90,4 +92,33 @@ fn what_is_kept_is_used_to_its_end_unless_sts_says_no_to_the_role() {
             assert_eq!((done.status.code(), done.stdout.len()), (Some(3), 0), "{name}");
         }
     }
+}
+
+#[test]
+fn a_path_that_is_not_text_is_found_or_refused_and_never_another_identity() -> std::io::Result<()> {
+    let server = Server::start(|head| {
+        let body = if head.starts_with("GET /base") { base_of_container() } else { issued_by_sts() };
+        ("200 OK".to_owned(), body)
+    });
+    let directory = directory("latin");
+    // Latin-1.
+    let home = directory.join(OsStr::from_bytes(b"jos\xe9"));
+    let file = home.join(".aws/credentials");
+    std::fs::create_dir_all(home.join(".aws"))?;
+    std::fs::write(&file, "[default]\naws_access_key_id = AKIALATIN\naws_secret_access_key = canary\n")?;
+    let mut command = process(&server, &directory);
+    command.env("HOME", &home);
+    assert_eq!(key(&output(command)), "ASIA1");
+    let requests = server.requests();
+    assert!(requests.iter().any(|head| head.contains("Credential=AKIALATIN/")), "{requests:?}");
+    for variable in ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"] {
+        let mut command = process(&server, &directory);
+        command.env(variable, &file);
+        let refused = output(command);
+        let said = text(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(4), "{said}");
+        assert!(said.contains(&format!("name another one in {variable}")), "{said}");
+    }
+    assert_eq!(server.requests().len(), requests.len());
+    Ok(())
 }

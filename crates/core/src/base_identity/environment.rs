@@ -94,9 +94,11 @@ impl Environment {
     /// A host that writes on another thread calls this while it keeps that thread from writing.
     pub fn now(written: &[Written]) -> Self {
         let all: Arc<[_]> = std::env::vars_os().collect();
-        // A value that is not text leads nowhere, as a name of a profile that is not there; it is not passed over.
+        // A value that is not text leads nowhere, as a name of a profile that is not there; it is not passed over. A home
+        // directory of such a name is found without the variable.
         let pair = |(name, value): &(OsString, OsString)| {
-            Some((name.to_str()?.to_owned(), value.to_string_lossy().into_owned()))
+            let text = if name == HOME { value.to_str()?.into() } else { value.to_string_lossy() };
+            Some((name.to_str()?.to_owned(), text.into_owned()))
         };
         let variables = Self::from_pairs(all.iter().filter_map(pair));
         Self { inherited: Some(all), ..variables }.before(written)

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::environment::{
-    ACCESS_KEY_ID, CONTAINER_PATH, CONTAINER_TOKEN, CONTAINER_TOKEN_FILE, CONTAINER_URL, Environment, HOME,
+    ACCESS_KEY_ID, CONTAINER_PATH, CONTAINER_TOKEN, CONTAINER_TOKEN_FILE, CONTAINER_URL, Environment,
     METADATA_DISABLED, METADATA_URL, PROFILE, SECRET_ACCESS_KEY, SESSION_TOKEN, WEB_IDENTITY_ROLE,
     WEB_IDENTITY_SESSION_NAME, WEB_IDENTITY_TOKEN_FILE,
 };
 use super::metadata::TIMEOUT;
-use super::profile::{CONFIG, CREDENTIALS, Identities, path};
+use super::profile::{CONFIG, CREDENTIALS, Identities, home, path};
 use crate::text::quoted;
 
 /// The variables that lead to a base identity, or hide one.
@@ -93,7 +93,7 @@ fn only(environment: &Environment, kept: &[(&str, &str)]) -> Environment {
 async fn add_profiles(environment: &Environment, places: &mut Vec<Place>) -> Vec<String> {
     let mut unseen = Vec::new();
     let mut files = vec![(path(environment, &CONFIG), path(environment, &CREDENTIALS))];
-    for home in [environment.get(HOME).map(PathBuf::from), home_of_user()].into_iter().flatten() {
+    for home in [home(environment), home_of_user()].into_iter().flatten() {
         files.push((home.join(".aws/config"), home.join(".aws/credentials")));
     }
     files.dedup();

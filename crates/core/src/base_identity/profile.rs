@@ -221,7 +221,7 @@ fn contents(environment: &Environment, file: &ProfileFile) -> Result<String, Err
     let path = path(environment, file);
     match std::fs::read_to_string(&path) {
         Ok(contents) => Ok(contents),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound && !is_garbled(environment, file) => Ok(String::new()),
         // A home that nobody may enter, or that is none: the service account of a container, a unit without homes.
         Err(error) if error.kind() != ErrorKind::InvalidData && !is_named(environment, file) => Ok(String::new()),
         Err(error) => Err(Error::NotConfigured {
@@ -230,6 +230,11 @@ fn contents(environment: &Environment, file: &ProfileFile) -> Result<String, Err
             source: Some(Box::new(error)),
         }),
     }
+}
+
+/// Whether the variable that names this file holds a path that is not text.
+fn is_garbled(environment: &Environment, file: &ProfileFile) -> bool {
+    environment.get(file.variable).is_some_and(|path| path.contains(char::REPLACEMENT_CHARACTER))
 }
 
 /// Whether somebody counts on this file: a variable names it, or a profile.
