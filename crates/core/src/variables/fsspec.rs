@@ -9,11 +9,14 @@ use zeroize::Zeroizing;
 
 use crate::base_identity::{Environment, home};
 
-/// The variables that hold a JSON object each, for the protocols of s3fs.
-pub(super) const FSSPEC: [&str; 2] = ["FSSPEC_S3", "FSSPEC_S3A"];
+/// The variables that hold a JSON object each, for the protocols of s3fs and for the clients that it makes.
+pub(super) const FSSPEC: [&str; 4] = ["FSSPEC_S3", "FSSPEC_S3_CLIENT_KWARGS", "FSSPEC_S3A", "FSSPEC_S3A_CLIENT_KWARGS"];
 const DIRECTORY: &str = "FSSPEC_CONFIG_DIR";
 const PROTOCOLS: [&str; 2] = ["s3", "s3a"];
-const CREDENTIALS: [&str; 6] = ["key", "secret", "token", "username", "password", "profile"];
+/// What makes s3fs somebody else, or nobody.
+const CREDENTIALS: [&str; 7] = ["key", "secret", "token", "username", "password", "profile", "anon"];
+/// What s3fs gives to the client of botocore, whose arguments for credentials begin with `aws_`.
+const CLIENT: &str = "client_kwargs";
 
 /// The first file with credentials for s3fs, if any.
 pub(super) fn file_with_credentials(environment: &Environment) -> Option<PathBuf> {
@@ -30,7 +33,7 @@ fn holds_credentials(file: &Path) -> bool {
         Some("json") => {
             let found: Map<String, Value> = serde_json::from_str(&text).unwrap_or_default();
             let of_s3 = PROTOCOLS.iter().filter_map(|protocol| found.get(*protocol)?.as_object());
-            of_s3.flat_map(Map::keys).any(|name| CREDENTIALS.contains(&name.as_str()))
+            of_s3.cloned().any(|mut held| take_credentials(&mut held))
         }
         Some("ini") => {
             let mut is_inside = false;
@@ -38,12 +41,27 @@ fn holds_credentials(file: &Path) -> bool {
                 if let Some(section) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
                     is_inside = PROTOCOLS.contains(&section);
                 }
-                let name = line.split(['=', ':']).next().unwrap_or_default().trim().to_lowercase();
-                is_inside && CREDENTIALS.contains(&name.as_str())
+                // Every value is a text, `false` too.
+                let (name, value) = line.split_once(['=', ':']).unwrap_or_default();
+                is_inside && is_credential(&name.trim().to_lowercase(), &Value::from(value.trim()))
             })
         }
         Some(_) | None => false,
     }
+}
+
+/// Takes the credentials out, and says whether there were any.
+fn take_credentials(held: &mut Map<String, Value>) -> bool {
+    let before = held.len();
+    held.retain(|name, value| !is_credential(name, value));
+    let is_of_client = held.get_mut(CLIENT).and_then(Value::as_object_mut).is_some_and(take_credentials);
+    is_of_client || held.len() < before
+}
+
+/// Whether s3fs uses this value, which Python takes for true, as a credential.
+fn is_credential(name: &str, value: &Value) -> bool {
+    let is_unset = value.is_null() || *value == false || *value == "" || *value == 0;
+    !is_unset && (CREDENTIALS.contains(&name) || name.starts_with("aws_"))
 }
 
 /// The warning about a file that cannot be taken away.
@@ -56,12 +74,8 @@ pub(super) fn warning(environment: &Environment) -> Option<String> {
 #[expect(clippy::option_option, reason = "a change of a variable to nothing is not the same as no change")]
 pub(super) fn without_credentials(value: &str) -> Option<Option<Zeroizing<String>>> {
     let mut held: Map<String, Value> = serde_json::from_str(value).ok()?;
-    let before = held.len();
-    held.retain(|name, _| !CREDENTIALS.contains(&name.as_str()));
-    if held.len() == before {
-        return None;
-    }
-    Some((!held.is_empty()).then(|| Zeroizing::new(Value::Object(held).to_string())))
+    let is_changed = take_credentials(&mut held);
+    is_changed.then(|| (!held.is_empty()).then(|| Zeroizing::new(Value::Object(held).to_string())))
 }
 
 #[cfg(test)]
@@ -75,12 +89,21 @@ mod tests {
         let path = directory.to_str().expect("UTF-8");
         let environment = Environment::from_pairs([(DIRECTORY.to_owned(), path.to_owned())]);
         for (name, contents, counts) in [
-            ("a.json", r#"{"gs": {"token": "x"}, "s3": {"anon": true}}"#, false),
+            ("a.json", r#"{"gs": {"token": "x"}, "s3": {"use_ssl": true}}"#, false),
             ("b.json", r#"{"s3a": {"key": "AKIA"}}"#, true),
-            ("c.ini", "[gs]\ntoken = x\n[s3]\nanon = true\n", false),
+            ("c.ini", "[gs]\ntoken = x\n[s3]\nuse_ssl = x\n", false),
             ("d.ini", "[s3]\nSecret: x\n", true),
-            ("e.txt", "[s3]\nsecret: x\n", false),
-            ("f.json", "no JSON", false),
+            (
+                "e.json",
+                r#"{"s3": {"client_kwargs": {"region_name": "eu-north-1"}, "key": null, "anon": false}}"#,
+                false,
+            ),
+            ("f.json", r#"{"s3": {"client_kwargs": {"aws_access_key_id": "AKIA"}}}"#, true),
+            ("g.json", r#"{"s3": {"anon": true}}"#, true),
+            ("h.ini", "[s3]\nkey =\n", false),
+            ("i.ini", "[s3]\nanon = false\n", true),
+            ("j.txt", "[s3]\nsecret: x\n", false),
+            ("k.json", "no JSON", false),
         ] {
             let file = directory.join(name);
             std::fs::write(&file, contents).expect("a file");
@@ -94,10 +117,19 @@ mod tests {
     #[test]
     fn only_the_credentials_are_taken_out_of_a_configuration() {
         let left = |value| without_credentials(value).map(|left| left.map(|left| left.to_string()));
-        for untouched in [r#"{"endpoint_url":"http://minio"}"#, "{}", "no JSON", "[1]"] {
+        for untouched in [r#"{"endpoint_url":"http://minio"}"#, r#"{"key":null,"anon":false}"#, "{}", "no JSON", "[1]"]
+        {
             assert_eq!(left(untouched), None, "{untouched}");
         }
-        assert_eq!(left(r#"{"key": "AKIA", "secret": "x"}"#), Some(None));
+        for nothing_else in
+            [r#"{"key": "AKIA", "secret": "x"}"#, r#"{"anon": true}"#, r#"{"aws_access_key_id": "AKIA"}"#]
+        {
+            assert_eq!(left(nothing_else), Some(None), "{nothing_else}");
+        }
+        assert_eq!(
+            left(r#"{"client_kwargs": {"aws_access_key_id": "AKIA", "aws_secret_access_key": "x", "verify": false}}"#),
+            Some(Some(r#"{"client_kwargs":{"verify":false}}"#.to_owned()))
+        );
         assert_eq!(
             left(r#"{"key": "AKIA", "endpoint_url": "http://minio"}"#),
             Some(Some(r#"{"endpoint_url":"http://minio"}"#.to_owned()))

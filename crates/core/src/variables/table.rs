@@ -54,6 +54,11 @@ const fn preferred(name: &'static str) -> Variable {
     variable(name, Removed, Removed)
 }
 
+/// A variable that may hold credentials beside other things.
+const fn beside_credentials(name: &'static str) -> Variable {
+    variable(name, WithoutCredentials, WithoutCredentials)
+}
+
 /// The variable that tells a child what stood in one of ours.
 const fn handed_on(number: usize) -> Variable {
     variable(HANDED_ON[number].1, HandedOn, HandedOn)
@@ -75,7 +80,7 @@ const fn carried(name: &'static str) -> Variable {
 /// `AWS_CREDENTIAL_FILE` and `BOTO_CONFIG` before an endpoint; Java 1 and Ruby know further names of the keys, Java 1 one of a file of profiles,
 /// object_store one of the session token; the bearer token replaces a signature; s3fs puts the configuration of fsspec
 /// before everything; delta-rs assumes one more role where a variable names it.
-pub(super) const TABLE: [Variable; 95] = [
+pub(super) const TABLE: [Variable; 99] = [
     handed_on(0),
     handed_on(1),
     handed_on(2),
@@ -151,20 +156,24 @@ pub(super) const TABLE: [Variable; 95] = [
     preferred("AWS_S3_ROLE_SESSION_NAME"),
     preferred("AWS_CREDENTIAL_FILE"),
     preferred("AWS_CREDENTIAL_PROFILES_FILE"),
-    variable(FSSPEC[0], WithoutCredentials, WithoutCredentials),
+    beside_credentials(FSSPEC[0]),
+    beside_credentials(FSSPEC[1]),
     preferred("FSSPEC_S3_KEY"),
     preferred("FSSPEC_S3_SECRET"),
     preferred("FSSPEC_S3_TOKEN"),
     preferred("FSSPEC_S3_USERNAME"),
     preferred("FSSPEC_S3_PASSWORD"),
     preferred("FSSPEC_S3_PROFILE"),
-    variable(FSSPEC[1], WithoutCredentials, WithoutCredentials),
+    preferred("FSSPEC_S3_ANON"),
+    beside_credentials(FSSPEC[2]),
+    beside_credentials(FSSPEC[3]),
     preferred("FSSPEC_S3A_KEY"),
     preferred("FSSPEC_S3A_SECRET"),
     preferred("FSSPEC_S3A_TOKEN"),
     preferred("FSSPEC_S3A_USERNAME"),
     preferred("FSSPEC_S3A_PASSWORD"),
     preferred("FSSPEC_S3A_PROFILE"),
+    preferred("FSSPEC_S3A_ANON"),
     // Other programs read it too, and no reader prefers it to keys.
     variable(BOTO_CONFIG, Left, Removed),
     variable(CONTAINER_PATH, Left, Removed),

@@ -50,11 +50,22 @@ fn an_account_that_is_set_becomes_that_of_the_role() {
 
 #[test]
 fn a_configuration_of_fsspec_loses_its_credentials_and_nothing_else() {
-    let configured = [("FSSPEC_S3", r#"{"key":"AKIA","use_ssl":false}"#), ("FSSPEC_S3A", r#"{"use_ssl":false}"#)];
+    let client = r#"{"aws_access_key_id":"AKIA","verify":false}"#;
+    let configured = [
+        ("FSSPEC_S3", r#"{"key":"AKIA","use_ssl":false}"#),
+        ("FSSPEC_S3A", r#"{"use_ssl":false}"#),
+        ("FSSPEC_S3_CLIENT_KWARGS", client),
+        ("FSSPEC_S3A_CLIENT_KWARGS", client),
+        ("FSSPEC_S3_ANON", "true"),
+    ];
     let base = environment(&variables(&configured), &[]);
     for changes in [credentials_changes("A", &base), endpoint_changes(&base)] {
         let of = |wanted: &str| changes.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.as_ref());
         let left = of("FSSPEC_S3").flatten().map(|value| value.as_str());
         assert_eq!((left, of("FSSPEC_S3A")), (Some(r#"{"use_ssl":false}"#), None));
+        for name in ["FSSPEC_S3_CLIENT_KWARGS", "FSSPEC_S3A_CLIENT_KWARGS"] {
+            assert_eq!(of(name).flatten().map(|value| value.as_str()), Some(r#"{"verify":false}"#), "{name}");
+        }
+        assert_eq!(of("FSSPEC_S3_ANON"), Some(None));
     }
 }
