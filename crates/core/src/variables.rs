@@ -80,9 +80,6 @@ pub async fn for_endpoint(
     if let Some(file) = boto_file_with_credentials(environment) {
         return Err(preferred_file(&file.display().to_string(), "take the section [Credentials] out of it"));
     }
-    if let Some(file) = fsspec::file_with_credentials(environment) {
-        return Err(preferred_file(&file.display().to_string(), "take the credentials of s3 out of it"));
-    }
     let value = |text: &str| Zeroizing::new(text.to_owned());
     let values = vec![
         (ISSUED, value(url)),

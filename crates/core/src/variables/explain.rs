@@ -72,11 +72,8 @@ pub async fn explain(environment: &Environment) -> Result<Found, Error> {
                     format!("; the AWS SDKs for JavaScript or .NET prefer {}, which is not ours", others.join(" or "))
                 }
             };
-            let of_s3fs = fsspec::file_with_credentials(environment).map_or_else(String::new, |file| {
-                format!("; s3fs prefers the credentials in {}, which are not ours", file.display())
-            });
             let issued = "credentials that were issued for a role, access key";
-            let text = format!("{issued} {key}; they end {end}{preferred}{of_s3fs}");
+            let text = format!("{issued} {key}; they end {end}{preferred}{}", of_s3fs(environment));
             Found::new("issuedCredentials", Some(key), text)
         }
         (Some(key), ..) => Found::new("keys", Some(key), format!("access key {key}, from {ACCESS_KEY_ID}")),
@@ -87,12 +84,17 @@ pub async fn explain(environment: &Environment) -> Result<Found, Error> {
     })
 }
 
+fn of_s3fs(environment: &Environment) -> String {
+    fsspec::warning(environment).map_or_else(String::new, |warning| format!("; {warning}"))
+}
+
 fn at_an_endpoint(environment: &Environment) -> Found {
     let get = |name: &str| environment.get_raw(name);
     match get(CONTAINER_URL) {
         Some(url) if environment.is_inherited(CONTAINER_URL) => {
             let renewing = "which renews the credentials of a role for as long as it runs";
-            Found::new("endpoint", Some(url), format!("an endpoint of ours at {url}, {renewing}"))
+            let text = format!("an endpoint of ours at {url}, {renewing}{}", of_s3fs(environment));
+            Found::new("endpoint", Some(url), text)
         }
         Some(url) => Found::new("containerEndpoint", Some(url), format!("the container's endpoint at {}", quoted(url))),
         None if get(CONTAINER_PATH).is_some() => {
@@ -142,9 +144,13 @@ mod tests {
         let directory = file.with_extension("fsspec");
         std::fs::create_dir(&directory).expect("a directory of this test's own");
         std::fs::write(directory.join("s3.ini"), "[s3]\nkey = AKIA\n").expect("a file");
-        let of_s3fs = explained(&[key, issued, ("FSSPEC_CONFIG_DIR", directory.to_str().expect("UTF-8"))]);
+        let configured = ("FSSPEC_CONFIG_DIR", directory.to_str().expect("UTF-8"));
+        let of_s3fs =
+            [&[key, issued, configured], &[url, (ISSUED, url.1), configured]].map(|variables| explained(variables));
         std::fs::remove_dir_all(&directory).expect("it is there");
-        assert!(of_s3fs.ends_with("/s3.ini, which are not ours"), "{of_s3fs}");
+        for of_s3fs in of_s3fs {
+            assert!(of_s3fs.ends_with("/s3.ini, which are not ours"), "{of_s3fs}");
+        }
         assert_eq!(explained(&[key, profile]), "access key ASIAEXAMPLE, from AWS_ACCESS_KEY_ID; not ours");
         assert_eq!(explained(&[profile, url]), "the profile \"base\"; not ours");
         assert!(

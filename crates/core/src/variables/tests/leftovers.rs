@@ -69,3 +69,20 @@ fn a_configuration_of_fsspec_loses_its_credentials_and_nothing_else() {
         assert_eq!(of("FSSPEC_S3_ANON"), Some(None));
     }
 }
+
+#[test]
+fn a_file_for_s3fs_is_a_warning_in_both_modes() {
+    let directory = file("fsspec", "");
+    std::fs::remove_file(&directory).and_then(|()| std::fs::create_dir_all(&directory)).expect("a directory");
+    std::fs::write(format!("{directory}/s3.ini"), "[s3]\nkey = AKIASTRANGER\n").expect("a file");
+    let base = environment(&variables(&[("FSSPEC_CONFIG_DIR", &directory)]), &[]);
+    let with_credentials = block_on(async { Ok(for_credentials(&credentials("A"), &base).await) });
+    let with_endpoint = block_on(for_endpoint(URL, "canary-token", Path::new("/run/token"), &base));
+    std::fs::remove_dir_all(&directory).expect("it is there");
+    for effects in [with_credentials, with_endpoint] {
+        assert_eq!(
+            effects.expect("readers of everything else find the role").warnings,
+            [format!("s3fs prefers the credentials in {directory}/s3.ini, which are not ours")]
+        );
+    }
+}
