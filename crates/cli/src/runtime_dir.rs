@@ -34,13 +34,14 @@ pub(crate) struct RuntimeDir {
 }
 
 impl RuntimeDir {
-    /// Opens the directory, and makes it where there is none; `None` without an absolute `XDG_RUNTIME_DIR`, or when one of
-    /// both is not this user's: `sudo` may keep the variable, and a directory of root would be in its user's way.
+    /// Opens the directory, and makes it where there is none; `None` without an absolute `XDG_RUNTIME_DIR`, or when it
+    /// is another user's: `sudo` may keep the variable, and a directory of root would be in that user's way. In a place of
+    /// root, such as the `/tmp` that some images name, each user has the directory or has none.
     ///
     /// Source: XDG Base Directory Specification, which says to ignore a relative path, and who owns the directory.
     pub(crate) fn open(settings: &Settings, option: &RoleOption) -> Option<Self> {
         let parent = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute())?;
-        std::fs::metadata(&parent).ok().filter(|parent| parent.uid() == geteuid().as_raw())?;
+        std::fs::metadata(&parent).ok().filter(|parent| [0, geteuid().as_raw()].contains(&parent.uid()))?;
         let directory = parent.join("hops-credentials");
         private_file::make_directory(&directory).ok()?;
         Some(Self { directory, name: name(settings, option) })

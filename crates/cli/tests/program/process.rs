@@ -3,6 +3,7 @@
 use std::fs::{File, Permissions};
 use std::io;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -86,6 +87,23 @@ fn nothing_is_kept_in_a_place_that_others_may_read_or_that_is_not_absolute() {
         assert_eq!(std::fs::read_dir(directory.join(empty)).expect("it is there").count(), 0, "{empty}");
     }
     assert!(!directory.join("hops-credentials").exists());
+}
+
+#[test]
+fn what_is_kept_may_lie_in_a_place_of_root() {
+    let directory = directory("of-root");
+    let server = Server::issuing(HOUR);
+    let run = directory.join("run");
+    private(&run);
+    // As /tmp is, which some images name.
+    std::fs::set_permissions(&run, Permissions::from_mode(0o1777)).expect("it is ours");
+    let as_user = || {
+        let mut command = process(&server, &directory);
+        command.uid(65534).gid(65534).output()
+    };
+    // Root alone can play another user, who does not reach a program below a private directory.
+    let Some(first) = as_user().ok().filter(|first| first.status.code() != Some(126)) else { return };
+    assert_eq!((key(&first), key(&as_user().expect("it started"))), ("ASIA1".to_owned(), "ASIA1".to_owned()));
 }
 
 #[test]
