@@ -34,9 +34,11 @@ const SILENCE_INTERVAL: Duration = Duration::from_secs(60);
 /// The longest time, and the largest number of tries, that somebody may ask for: a call ends after 30 s.
 const MAX_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_TRIES: u32 = 10;
-/// The number of tries where it answers that it cannot at the moment, and the wait after the first one, which doubles.
+/// The number of tries where it answers that it cannot at the moment, and the wait after the first one, which doubles up
+/// to the longest: ten tries for the region and ten for the role end before a call does.
 const TRIES_WHILE_BUSY: u32 = 3;
 const BUSY_WAIT: Duration = Duration::from_millis(250);
+const MAX_BUSY_WAIT: Duration = Duration::from_secs(1);
 
 /// The seconds that the service has to answer.
 ///
@@ -218,7 +220,7 @@ impl Metadata {
         }
         let is_again = absence.passing_status().is_some() && tried < self.tries.max(TRIES_WHILE_BUSY);
         if is_again {
-            tokio::time::sleep(BUSY_WAIT * 2_u32.pow(tried - 1)).await;
+            tokio::time::sleep((BUSY_WAIT * 2_u32.pow(tried - 1)).min(MAX_BUSY_WAIT)).await;
         }
         is_again
     }
