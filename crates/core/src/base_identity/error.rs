@@ -35,7 +35,7 @@ pub(super) fn not_found(environment: &Environment, profile: &str, absence: &Abse
             source: None,
         };
     }
-    if let Some(error) = busy(absence) {
+    if let Some(error) = busy(absence, "") {
         return error;
     }
     if let Some(issued) = environment.inherited_mark() {
@@ -71,26 +71,28 @@ pub(super) fn not_found(environment: &Environment, profile: &str, absence: &Abse
     }
 }
 
-/// The error when the instance metadata service is there and cannot answer at the moment.
-fn busy(absence: &Absence) -> Option<Error> {
+/// The error when the instance metadata service is there and cannot answer at the moment. `or` is what else helps.
+fn busy(absence: &Absence, or: &str) -> Option<Error> {
     let status = absence.passing_status()?;
+    let remedy = match absence {
+        Absence::Slow(..) => "give it more time by AWS_METADATA_SERVICE_TIMEOUT, in seconds",
+        _ => "check the instance metadata service if it lasts",
+    };
     Some(Error::Unavailable {
         attempted: ATTEMPTED.to_owned(),
         code: status.into(),
         problem: absence.to_string(),
-        remedy: match absence {
-            Absence::Slow(..) => "give it more time by AWS_METADATA_SERVICE_TIMEOUT, in seconds".to_owned(),
-            _ => "check the instance metadata service if it lasts".to_owned(),
-        },
+        remedy: format!("{remedy}{or}"),
         source: None,
     })
 }
 
 /// The error when there is a base identity but no region to call STS in, of which the machine says this.
 pub(super) fn no_region(of_machine: &Absence) -> Error {
-    busy(of_machine).unwrap_or_else(|| Error::NotConfigured {
+    const SET: &str = "set AWS_REGION, for example AWS_REGION=eu-north-1";
+    busy(of_machine, &format!(", or {SET}")).unwrap_or_else(|| Error::NotConfigured {
         problem: "no AWS region to call STS in".to_owned(),
-        remedy: "set AWS_REGION, for example AWS_REGION=eu-north-1".to_owned(),
+        remedy: SET.to_owned(),
         source: None,
     })
 }

@@ -130,22 +130,38 @@ async fn a_metadata_service_that_is_busy_for_a_moment_is_asked_again() {
     }
 }
 
+const BUSY: &str = "loading the base identity failed: the instance metadata service answered HTTP 429; check the instance \
+                    metadata service if it lasts";
+
 #[tokio::test(start_paused = true)]
 async fn a_metadata_service_that_stays_busy_may_answer_later() {
-    for path in ["placement/region", "security-credentials/"] {
+    for (path, region) in
+        [("placement/region", ", or set AWS_REGION, for example AWS_REGION=eu-north-1"), ("security-credentials/", "")]
+    {
         let metadata = Fake::start(move |request| {
             let is_meant = request.line.contains(path);
             if is_meant { Reply::http("429 Too Many Requests", "", "") } else { instance(request) }
         })
         .await;
-        let error = sts_client(&environment(&machine(&metadata.url()))).base_identity().await.expect_err("busy");
-        assert_eq!((error.is_retryable(), error.code()), (true, 429), "{error}");
-        assert_eq!(
-            error.to_string(),
-            "loading the base identity failed: the instance metadata service answered HTTP 429; check the instance metadata \
-             service if it lasts"
-        );
+        let url = metadata.url();
+        // Ten tries end within the time of a call.
+        for tries in ["1", "10"] {
+            let pairs = [machine(&url).as_slice(), &[("AWS_METADATA_SERVICE_NUM_ATTEMPTS", tries)]].concat();
+            let error = sts_client(&environment(&pairs)).base_identity().await.expect_err("busy");
+            assert_eq!((error.is_retryable(), error.code()), (true, 429), "{error}");
+            assert_eq!(error.to_string(), format!("{BUSY}{region}"));
+        }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_without_a_region_beside_a_busy_metadata_service_are_told_to_set_one() {
+    let metadata = Fake::start(|_| Reply::http("429 Too Many Requests", "", "")).await;
+    let keys = [("AWS_ACCESS_KEY_ID", "AKIABASE"), ("AWS_SECRET_ACCESS_KEY", "canary-base-secret")];
+    let url = metadata.url();
+    let pairs = [machine(&url).as_slice(), &keys].concat();
+    let error = sts_client(&environment(&pairs)).base_identity().await.expect_err("no region");
+    assert_eq!(error.to_string(), format!("{BUSY}, or set AWS_REGION, for example AWS_REGION=eu-north-1"));
 }
 
 #[tokio::test(start_paused = true)]
