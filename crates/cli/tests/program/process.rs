@@ -249,12 +249,17 @@ fn what_is_kept_is_not_for_another_network() {
     let directory = directory("networks");
     private(&directory.join("run"));
     assert_eq!(key(&output(process(&server, &directory))), "ASIA1");
+    let inside = |namespaces: &[&str]| {
+        let mut command = Command::new("/usr/bin/unshare");
+        command.args(namespaces).args([PROGRAM, "process", "--role", READER]);
+        as_member(&mut command, &server, &directory);
+        command.env("XDG_RUNTIME_DIR", directory.join("run"));
+        output(command)
+    };
+    assert_eq!(key(&inside(&["--map-root-user"])), "ASIA1");
+    assert_eq!(server.requests().len(), 1);
     // A container may share the directory, and its loopback is another one, on which nobody listens.
-    let mut elsewhere = Command::new("/usr/bin/unshare");
-    elsewhere.args(["--map-root-user", "--net", PROGRAM, "process", "--role", READER]);
-    as_member(&mut elsewhere, &server, &directory);
-    elsewhere.env("XDG_RUNTIME_DIR", directory.join("run"));
-    let done = output(elsewhere);
+    let done = inside(&["--map-root-user", "--net"]);
     assert_eq!((done.status.code(), text(&done.stdout).as_str()), (Some(1), ""), "{}", text(&done.stderr));
 }
 
