@@ -36,14 +36,16 @@ fn holds_credentials(file: &Path) -> bool {
             of_s3.cloned().any(|mut held| take_credentials(&mut held))
         }
         Some("ini") => {
-            let mut is_inside = false;
+            let (mut section, mut is_in_all) = ("", false);
             text.lines().map(str::trim).any(|line| {
-                if let Some(section) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
-                    is_inside = PROTOCOLS.contains(&section);
+                if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+                    section = name;
                 }
-                // Every value is a text, `false` too.
+                // Every value is a text, `false` too, and [DEFAULT] counts in each section.
                 let (name, value) = line.split_once(['=', ':']).unwrap_or_default();
-                is_inside && is_credential(&name.trim().to_lowercase(), &Value::from(value.trim()))
+                let is_credential = is_credential(&name.trim().to_lowercase(), &Value::from(value.trim()));
+                is_in_all |= is_credential && section == "DEFAULT";
+                PROTOCOLS.contains(&section) && (is_credential || is_in_all)
             })
         }
         Some(_) | None => false,
@@ -102,6 +104,8 @@ mod tests {
             ("g.json", r#"{"s3": {"anon": true}}"#, true),
             ("h.ini", "[s3]\nkey =\n", false),
             ("i.ini", "[s3]\nanon = false\n", true),
+            ("i2.ini", "[DEFAULT]\nkey = AKIA\n[gs]\n", false),
+            ("i3.ini", "[DEFAULT]\nkey = AKIA\n[gs]\n[s3]\n", true),
             ("j.txt", "[s3]\nsecret: x\n", false),
             ("k.json", "no JSON", false),
         ] {
