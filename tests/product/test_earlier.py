@@ -34,6 +34,7 @@ _FILE = """\
 S3 = {
     "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
     "spark.hadoop.fs.viewfs.mounttable.view.link./other": "s3a://other/",
+    "spark.hadoop.fs.viewfs.mounttable.view.link./never": "s3a://resource/",
 }
 
 

@@ -44,9 +44,7 @@ object Away {
 
     val asked = new Asked
     context.addSparkListener(asked)
-    val begun = System.nanoTime
     Report("assumed", Try(CredentialsProvider.assumeRole(role)).fold(_.toString, _ => "assumed"))
-    Report("seconds", (System.nanoTime - begun) / 1000000000L)
     org.apache.spark.Listeners.await(context)
     Report("asked", asked.tasks)
     def isUncached: Boolean = context.hadoopConfiguration.get("fs.s3a.impl.disable.cache") != null

@@ -270,7 +270,7 @@ object Deliveries {
     Report("told", counted())
     executors.start()
     within(20) { Later(context, 60000); executors.tasks.get > 0 }
-    within(5)(executors.tasks.get == 200)
+    within(20)(executors.tasks.get == 200)
     Report("started", counted())
   }
 

@@ -14,6 +14,9 @@ use crate::base_identity::{
 };
 use crate::credentials::Credentials;
 
+/// The variables whose values [`ISSUED`] marks as ours.
+const MARKED: [&str; 2] = [ACCESS_KEY_ID, CONTAINER_URL];
+
 /// One variable that we wrote: what it held before us, and what we wrote last. `None` is unset. `Debug` shows the name.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Written {
@@ -23,13 +26,24 @@ pub struct Written {
     pub before: Option<Zeroizing<String>>,
     /// The value that we wrote last.
     pub ours: Option<Zeroizing<String>>,
+    /// What tells one set of ours from another: the values that we wrote before that. A host that does not keep the record in this
+    /// form loses them.
+    earlier: Vec<Zeroizing<String>>,
 }
 
 impl Written {
     /// Takes a record back from a host; `None` for a name that we do not write.
     pub fn new(name: &str, before: Option<String>, ours: Option<String>) -> Option<Self> {
         let name = super::names().find(|known| *known == name)?;
-        Some(Self { name, before: before.map(Zeroizing::new), ours: ours.map(Zeroizing::new) })
+        Some(Self { name, before: before.map(Zeroizing::new), ours: ours.map(Zeroizing::new), earlier: Vec::new() })
+    }
+
+    /// Notes a newer value of ours.
+    fn replace(&mut self, ours: Option<Zeroizing<String>>) {
+        let earlier = std::mem::replace(&mut self.ours, ours);
+        if MARKED.contains(&self.name) {
+            self.earlier.extend(earlier);
+        }
     }
 }
 
@@ -61,7 +75,11 @@ pub fn plan(changes: Vec<Change>, written: &[Written], get: impl Fn(&str) -> Opt
             Some((_, before)) => before.clone(),
             None => get(name),
         };
-        plan.written.push(Written { name, before, ours: value.clone() });
+        let known = written.iter().find(|one| one.name == name).cloned();
+        let mut one = known.unwrap_or(Written { name, before: None, ours: None, earlier: Vec::new() });
+        one.before = before;
+        one.replace(value.clone());
+        plan.written.push(one);
         plan.writes.push((name, value));
     }
     // Somebody may fall back to what is given back, so the new values come first.
@@ -93,8 +111,10 @@ pub fn plan_renewal(
     for (name, value) in credentials_values(credentials) {
         let value = if name == ISSUED { marked(get(name), Some(value)) } else { Some(value) };
         match plan.written.iter_mut().find(|one| one.name == name) {
-            Some(one) => one.ours = value.clone(),
-            None => plan.written.push(Written { name, before: get(name), ours: value.clone() }),
+            Some(one) => one.replace(value.clone()),
+            None => {
+                plan.written.push(Written { name, before: get(name), ours: value.clone(), earlier: Vec::new() });
+            }
         }
         plan.writes.push((name, value));
     }
@@ -110,16 +130,14 @@ pub fn plan_release(written: &[Written], get: impl Fn(&str) -> Option<String>) -
 /// Tells whether a variable still holds what we wrote: last, or earlier, as the mark beside it says. Whoever puts the
 /// environment back as it stood under us, as `unittest.mock.patch.dict` does at its end, has not replaced our values.
 fn still_ours(written: &[Written], get: impl Fn(&str) -> Option<Zeroizing<String>>) -> impl Fn(&Written) -> bool {
-    let marked = [ISSUED, ACCESS_KEY_ID, CONTAINER_URL];
+    let marked = [&[ISSUED], &MARKED[..]].concat();
     let pairs = marked.into_iter().filter_map(|name| Some((name.to_owned(), get(name)?.to_string())));
     let now = Environment::from_pairs(pairs);
-    // What stood there before us may bear the mark of the process that started this one.
-    let is_of_now = |one: &Written| {
-        let before = one.before.as_ref().map(|before| before.as_str());
-        marked[1..].contains(&one.name) && now.is_inherited(one.name) && before != now.get_raw(one.name)
-    };
-    let is_mark_of_now = written.iter().any(is_of_now);
-    move |one| get(one.name) == one.ours || is_mark_of_now && now.is_inherited(one.name)
+    let is_earlier = written.iter().any(|one| {
+        let held = now.get_raw(one.name);
+        now.is_inherited(one.name) && one.earlier.iter().any(|earlier| held == Some(earlier.as_str()))
+    });
+    move |one| get(one.name) == one.ours || is_earlier && now.is_inherited(one.name)
 }
 
 /// The variables that are still ours, the last written first, with the values that they take when they are given back.

@@ -29,8 +29,13 @@ final class Entrance {
 
   /** Returns true if Hadoop opens ours. A thread that opened its first bucket meanwhile may have put Hadoop's own back. */
   static boolean isOpen() {
-    Constructor<?> found = constructors(ReflectionUtils.class).get(S3AFileSystem.class);
-    return found != null && found.getDeclaringClass() == HopsS3AFileSystem.class;
+    return makes(ReflectionUtils.class, S3AFileSystem.class, HopsS3AFileSystem.class)
+        && makes(AbstractFileSystem.class, S3A.class, HopsS3A.class);
+  }
+
+  private static boolean makes(Class<?> maker, Class<?> stock, Class<?> ours) {
+    Constructor<?> found = constructors(maker).get(stock);
+    return found != null && found.getDeclaringClass() == ours;
   }
 
   /** Makes Hadoop open its own again. Works without S3A on the class path too. */

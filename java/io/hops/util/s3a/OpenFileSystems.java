@@ -31,8 +31,8 @@ public final class OpenFileSystems {
   /** Hadoop's own file system for {@code s3a://}. */
   public static final String STOCK = "org.apache.hadoop.fs.s3a.S3AFileSystem";
 
-  /** The {@link RoleKeys#findMark} of the roles that were matched last. */
-  private static volatile Object matched;
+  /** The roles that were matched last; null before. */
+  private static volatile Matched matched;
 
   private OpenFileSystems() {}
 
@@ -72,7 +72,8 @@ public final class OpenFileSystems {
    */
   public static void match() throws IOException {
     Object mark = RoleKeys.findMark();
-    if (mark == matched && Entrance.isOpen()) {
+    Matched last = matched;
+    if (last != null && last.mark == mark && (last.isOver || Entrance.isOpen())) {
       return;
     }
     LiveSet roles = RoleKeys.findRoles();
@@ -81,7 +82,7 @@ public final class OpenFileSystems {
     } else {
       match(roles.buckets());
     }
-    matched = mark;
+    matched = new Matched(mark, roles != null && roles.buckets().isEmpty());
   }
 
   /**
@@ -130,14 +131,36 @@ public final class OpenFileSystems {
     if (isS3a(fileSystem.getClass())) {
       return !isRight(fileSystem, buckets);
     }
-    FileSystem[] behind;
-    try {
-      behind = fileSystem.getChildFileSystems();
-    } catch (RuntimeException e) {
-      LOG.log(Level.FINE, "a file system does not tell to which others it passes reads on; the next look-up opens it anew", e);
-      return true;
+    if (isViewFs(fileSystem.getClass())) {
+      // It opens what it lists, and the next look-up opens it anew anyhow.
+      return leadsToS3a(fileSystem.getConf());
     }
+    FileSystem[] behind = fileSystem.getChildFileSystems();
     return behind != null && Arrays.stream(behind).anyMatch(other -> other != null && isWrong(other, buckets));
+  }
+
+  private static boolean isViewFs(Class<?> type) {
+    return type != null && (type.getName().startsWith("org.apache.hadoop.fs.viewfs.") || isViewFs(type.getSuperclass()));
+  }
+
+  /** Returns true if a mount table has a link to a bucket. */
+  private static boolean leadsToS3a(Configuration configuration) {
+    for (Map.Entry<String, String> entry : configuration.getPropsWithPrefix("fs.viewfs.mounttable.").entrySet()) {
+      boolean isLink = entry.getKey().contains(".link");
+      if (isLink && Arrays.stream(entry.getValue().split("[,\\s]+")).anyMatch(target -> isOnS3a(target, configuration))) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  private static boolean isOnS3a(String target, Configuration configuration) {
+    int end = target.indexOf("://");
+    try {
+      return end > 0 && isS3a(FileSystem.getFileSystemClass(target.substring(0, end), configuration));
+    } catch (IOException e) {
+      return false;
+    }
   }
 
   @SuppressWarnings("unchecked")
@@ -213,5 +236,19 @@ public final class OpenFileSystems {
     Field field = type.getDeclaredField(name);
     field.setAccessible(true);
     return field;
+  }
+
+  /** Roles that were matched. */
+  private static final class Matched {
+    /** See {@link RoleKeys#findMark}. */
+    final Object mark;
+
+    /** True if there were none any more, so that nothing has to lead through our class. */
+    final boolean isOver;
+
+    Matched(Object mark, boolean isOver) {
+      this.mark = mark;
+      this.isOver = isOver;
+    }
   }
 }

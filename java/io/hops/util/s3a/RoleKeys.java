@@ -89,8 +89,9 @@ final class RoleKeys {
   }
 
   private static void warn(String bucket, String reader) {
-    if (WARNED.add(bucket)) {
-      LOG.warning("bucket " + bucket + " is not read with its role, but with " + reader);
+    String warning = "bucket " + bucket + " is not read with its role, but with " + reader;
+    if (WARNED.add(warning)) {
+      LOG.warning(warning);
     }
   }
 

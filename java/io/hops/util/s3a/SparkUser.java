@@ -26,26 +26,30 @@ final class SparkUser {
 
   private SparkUser() {}
 
-  /** Finds it; the user of this thread where there is no such thread, or threads have no user of their own (JDK 24 and later). */
+  /** Finds it; else, as where threads have no user of their own (JDK 24 and later), whoever has something from the driver. */
   static UserGroupInformation find() throws IOException {
     UserGroupInformation found = known;
     if (found == null && CONTEXT != null) {
       found = findReceiver();
       known = found;
     }
-    return found == null ? ofThisThread() : found;
+    return found == null ? findHolder() : found;
   }
 
-  /** Returns the user of this thread; where it has nothing from the driver, the one on whose behalf it acts, or of the JVM. */
-  private static UserGroupInformation ofThisThread() throws IOException {
+  /** Finds the user of the JVM, on whose behalf a thread acts that receives a push; else that of this thread, or whoever it acts for. */
+  private static UserGroupInformation findHolder() throws IOException {
+    // Comes first: others may have a copy, which nobody renews.
+    UserGroupInformation login = UserGroupInformation.getLoginUser();
+    if (holds(login)) {
+      return login;
+    }
     UserGroupInformation current = UserGroupInformation.getCurrentUser();
     UserGroupInformation real = current.getRealUser();
-    for (UserGroupInformation user : new UserGroupInformation[] {current, real, UserGroupInformation.getLoginUser()}) {
-      if (user != null && user.getCredentials().getSecretKey(PushedCredentials.SECRET) != null) {
-        return user;
-      }
-    }
-    return current;
+    return real != null && !holds(current) && holds(real) ? real : current;
+  }
+
+  private static boolean holds(UserGroupInformation user) {
+    return user.getCredentials().getSecretKey(PushedCredentials.SECRET) != null;
   }
 
   private static UserGroupInformation findReceiver() {

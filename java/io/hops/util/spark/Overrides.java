@@ -10,12 +10,21 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 import org.apache.hadoop.conf.Configuration;
 import scala.Option;
 
 /** The user's own settings beside the application's role: those that win over it, and those that lose. */
 final class Overrides {
+  private static final Logger LOG = Logger.getLogger("io.hops.util");
+
   private Overrides() {}
 
   /**
@@ -62,14 +71,12 @@ final class Overrides {
                 + Keys.forBucket(bucket, Keys.ACCESS_KEY) + "; remove that key, or name a provider for the bucket");
       }
     }
-    for (String key : new String[] {Keys.PROVIDER, Keys.FILE_SYSTEM}) {
-      String value = findInSession(key);
-      if (value != null) {
-        found.add(
-            "a session sets " + key + " to " + value + ", which wins over the role; call spark.conf.unset(\"" + key
-                + "\")");
-      }
-    }
+    readSession()
+        .forEach(
+            (key, value) ->
+                found.add(
+                    "a session sets " + key + " to " + value + ", which wins over the role; call spark.conf.unset(\"" + key
+                        + "\")"));
     return found;
   }
 
@@ -108,6 +115,39 @@ final class Overrides {
             // The static mode sets the provider, which is S3A's own, beside the role.
             || configuration.get(Keys.forBucket(bucket, Keys.ROLE)) != null;
     return isOurs ? null : provider;
+  }
+
+  /**
+   * Reads the confs that win over the role.
+   *
+   * <p>Problem: a session that is just being made locks itself, and may open a bucket, which waits for whoever applies a role: our
+   * caller. Solution: read in another thread, and wait for a second.
+   */
+  private static Map<String, String> readSession() {
+    FutureTask<Map<String, String>> reading =
+        new FutureTask<>(
+            () -> {
+              Map<String, String> found = new TreeMap<>();
+              for (String key : new String[] {Keys.PROVIDER, Keys.FILE_SYSTEM}) {
+                String value = findInSession(key);
+                if (value != null) {
+                  found.put(key, value);
+                }
+              }
+              return found;
+            });
+    // Inherits the session of this thread.
+    Thread thread = new Thread(reading, "hops-credentials session");
+    thread.setDaemon(true);
+    thread.start();
+    try {
+      return reading.get(1, TimeUnit.SECONDS);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    } catch (ExecutionException | TimeoutException e) {
+      LOG.log(Level.FINE, "the confs of the session could not be read", e);
+    }
+    return Collections.emptyMap();
   }
 
   /** Finds a conf in the session of this thread, else in the default one. Spark SQL may be absent. */
