@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -11,6 +12,86 @@ from tests.programs.python_program import SERVER, SESSION_TOKENS, python, report
 
 _FILE = '{"s3": {"key": "AKIASTRANGER", "secret": "canary-of-stranger"}, "gs": {"token": "other"}}'
 _VARIABLES = {"FSSPEC_S3": '{"key": "AKIASTRANGER"}', "FSSPEC_S3_SECRET": "canary-of-stranger", "FSSPEC_S3_ANON": "false"}
+
+
+_KEYS = {"aws_access_key_id": "AKIASTRANGER", "aws_secret_access_key": "canary-of-stranger"}
+
+
+@pytest.mark.parametrize("configured", [{"client_kwargs": {**_KEYS, "verify": False}}, {"anon": True}], ids=["client_kwargs", "anon"])
+def test_s3fs_is_the_role_although_fsspec_has_arguments_of_a_client(configured: dict[str, object], tmp_path: Path) -> None:
+    directory = tmp_path / "fsspec"
+    directory.mkdir()
+    (directory / "conf.json").write_text(json.dumps({"s3": configured}))
+    done = python(
+        tmp_path,
+        {**SESSION_TOKENS, "FSSPEC_CONFIG_DIR": str(directory)},
+        SERVER,
+        """
+        import fsspec.config, s3fs
+        os.environ["AWS_ENDPOINT_URL_S3"] = server.endpoint
+        before = json.dumps(fsspec.config.conf)
+
+        def signers(**options):
+            server.signers.clear()
+            outcome(lambda: s3fs.S3FileSystem(**options).cat("bucket/key"))
+            return sorted({str(signer)[:-5] for signer in server.signers})
+
+        report("configured", signers())
+        report("provider", signers(**storage_options(ROLE)))
+        assume_role(ROLE)
+        report("assumed", signers())
+        report("left", fsspec.config.conf["s3"].get("client_kwargs"))
+        release()
+        report("given back", json.loads(before) == fsspec.config.conf)
+        """,
+    )
+
+    found = reported(done)
+    assert found["configured"] != ["ASIAOFPROGRAM"]
+    assert found["provider"] == found["assumed"] == ["ASIAOFPROGRAM"]
+    assert found["left"] == ({"verify": False} if "client_kwargs" in configured else None)
+    assert found["given back"] is True
+
+
+def test_variables_of_fsspec_count_again_after_the_role_under_which_it_was_loaded(tmp_path: Path) -> None:
+    done = python(
+        tmp_path,
+        {**SESSION_TOKENS, "FSSPEC_S3_KEY": "AKIASTRANGER", "FSSPEC_S3": json.dumps({"secret": "canary-of-stranger"})},
+        SERVER,
+        """
+        assume_role(ROLE)
+        import fsspec.config
+        report("under the role", fsspec.config.conf.get("s3"))
+        release()
+        report("released", fsspec.config.conf["s3"])
+        """,
+    )
+
+    stranger = {"key": "AKIASTRANGER", "secret": "canary-of-stranger"}
+    assert reported(done) == {"under the role": None, "released": stranger}
+
+
+def test_what_somebody_else_has_broken_keeps_nobody_from_a_role(tmp_path: Path) -> None:
+    directory = tmp_path / "fsspec"
+    directory.mkdir()
+    (directory / "conf.json").write_text("no JSON")
+    done = python(
+        tmp_path,
+        {**SESSION_TOKENS, "FSSPEC_CONFIG_DIR": str(directory)},
+        SERVER,
+        """
+        import boto3
+        boto3.setup_default_session(region_name="us-east-1")
+        report("assumed", outcome(lambda: assume_role(ROLE).access_key_id[:-5]))
+        # The default session has to be made again, with a profile that is not there.
+        os.environ["AWS_PROFILE"] = "missing"
+        report("released", [outcome(release), current()])
+        """,
+    )
+
+    assert reported(done) == {"assumed": "ASIAOFPROGRAM", "released": [None, None]}
+    assert "the configuration of fsspec cannot be read, so s3fs cannot be loaded: JSONDecodeError" in done.stderr
+    assert "the default session of boto3 loses its region us-east-1" in done.stderr
 
 
 @pytest.mark.parametrize("place", ["file", "variables"])
@@ -155,6 +236,8 @@ def test_an_interrupt_at_any_moment_leaves_nothing_that_release_does_not_give_ba
         logging.disable()
         package = os.path.dirname(provider.__file__)
         before = dict(os.environ)
+        import fsspec.config
+        fsspec.config.conf["s3"] = {"key": "AKIASTRANGER"}
 
         def interrupted(act, moment):
             # The interpreter handles a signal where a call begins or has ended.
@@ -188,8 +271,9 @@ def test_an_interrupt_at_any_moment_leaves_nothing_that_release_does_not_give_ba
                     # What the user takes out then stays out.
                     del os.environ["AWS_PROFILE"], expected["AWS_PROFILE"]
                 release()
-                if dict(os.environ) != expected:
+                if dict(os.environ) != expected or fsspec.config.conf["s3"] != {"key": "AKIASTRANGER"}:
                     wrong.append(moment)
+                    fsspec.config.conf["s3"] = {"key": "AKIASTRANGER"}
                 os.environ.clear()
                 os.environ.update(before)
             return [moment > 30, wrong]

@@ -72,11 +72,12 @@ def release() -> None:
         _environment.give_back()
         if role is None:
             return
+        # While there is a role, so that another call does it after an interrupt.
+        _loaded.give_back()
         state.role = None
         state.wake(role)
         if role.endpoint is not None:
             role.endpoint.close()
-        _loaded.give_back()
 
 
 def _fetch(asked: Request) -> tuple[Source, Fetched]:
