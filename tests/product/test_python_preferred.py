@@ -178,12 +178,33 @@ def test_an_environment_that_is_put_back_as_it_stood_under_the_role_is_renewed_a
 
         server.lifetime = 4
         first = assume_role(ROLE).access_key_id
+        earlier = list(os.environ.items())
         with mock.patch.dict(os.environ, {"OTHER": "1"}):
             server.lifetime = 3600
             report("renewed inside", until(lambda: os.environ["AWS_ACCESS_KEY_ID"] != first))
         # The thread looks again in half a minute at the latest.
         provider._role.state.wake(provider._role.state.role)
         report("goes on", until(lambda: os.environ["AWS_ACCESS_KEY_ID"] == current().access_key_id != first))
+
+        # As the thread does, which may look at any moment.
+        def look():
+            with provider._role.state.lock:
+                provider._role.state.role.put_back()
+
+        wrong = []
+        for count in range(len(earlier)):
+            os.environ.clear()
+            os.environ.update(earlier[:count])
+            look()
+            os.environ.update(earlier[count:])
+            look()
+            newest = current()
+            if keys() != [newest.access_key_id, newest.secret_access_key, newest.session_token]:
+                wrong.append(count)
+        report("half way", wrong)
+        with mock.patch.object(os, "environ", {"AWS_ACCESS_KEY_ID": "testing"}):
+            look()
+            report("of a test", os.environ)
         held = dict(os.environ)
         assume_role(ROLE)
         os.environ.clear()
@@ -193,7 +214,13 @@ def test_an_environment_that_is_put_back_as_it_stood_under_the_role_is_renewed_a
         """,
     )
 
-    assert reported(done) == {"renewed inside": True, "goes on": True, "released": ["AKIABASE", "base", None]}
+    assert reported(done) == {
+        "renewed inside": True,
+        "goes on": True,
+        "half way": [],
+        "of a test": {"AWS_ACCESS_KEY_ID": "testing"},
+        "released": ["AKIABASE", "base", None],
+    }
 
 
 def test_children_have_the_role_whatever_a_program_made_of_os_environ(tmp_path: Path) -> None:
@@ -318,6 +345,50 @@ def test_a_signal_handler_may_call_while_its_thread_does(tmp_path: Path) -> None
     )
 
     assert reported(done) == {"refresh False": True, "refresh True": True, "handled": [["ASIA", None]] * 2}
+
+
+def test_a_signal_handler_may_call_while_its_thread_hands_a_role_over_to_spark(tmp_path: Path) -> None:
+    done = python(
+        tmp_path,
+        SESSION_TOKENS,
+        SERVER,
+        """
+        held = []
+
+        class Jvm(provider._spark.JvmSource):
+            def fetch(self, held_key=""):
+                if handle is not None:
+                    handle()
+                held[:] = [self._asked.role_arn[-2:]]
+                return provider._source.NativeSource(self._asked).fetch()
+
+            def release(self):
+                held.clear()
+
+        def handler(act):
+            def handle_once():
+                global handle
+                handle = None
+                act()
+            return handle_once
+
+        handle = None
+        spark = provider._spark
+        for name, act in [("released", release), ("replaced", lambda: assume_role(ROLE + "-2"))]:
+            spark.context = lambda: None
+            assume_role(ROLE + "-1")
+            handle, spark.context, spark.driver = handler(act), lambda: spark, lambda asked: Jvm(None, asked)
+            # A hand-over is on one thread, that of `getOrCreate` here.
+            provider._handover.follow_spark()
+            until(lambda: handle is None)
+            role = current()
+            report(name, [role and role.role_arn[-2:], held, "AWS_ACCESS_KEY_ID" in os.environ])
+            release()
+        """,
+        seconds=60,
+    )
+
+    assert reported(done) == {"released": [None, [], False], "replaced": ["-2", ["-2"], True]}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the user")
