@@ -125,9 +125,10 @@ def _tell_jvm(asked: Request) -> tuple[Source, Fetched] | None:
     answer: Future[tuple[Source, Fetched] | None] = Future()
     if state.handing_over == threading.get_ident():
         # A signal handler may not wait for what its own thread holds.
-        _tell(asked, answer)
+        _tell(asked, None, answer)
     else:
-        threading.Thread(target=_tell, args=(asked, answer), name="hops-credentials Spark", daemon=True).start()
+        session = _spark.active_session()
+        threading.Thread(target=_tell, args=(asked, session, answer), name="hops-credentials Spark", daemon=True).start()
     try:
         # Waits in turns, see `_source.ask`.
         while not wait([answer], 1).done:
@@ -142,11 +143,12 @@ def _tell_jvm(asked: Request) -> tuple[Source, Fetched] | None:
         del answer
 
 
-def _tell(asked: Request, answer: Future[tuple[Source, Fetched] | None]) -> None:
+def _tell(asked: Request, session: object, answer: Future[tuple[Source, Fetched] | None]) -> None:
     with state.telling_jvm:
         try:
             jvm = _spark.driver(asked)
-            told = None if jvm is None else (jvm, jvm.fetch())
+            with _spark.activated(session):
+                told = None if jvm is None else (jvm, jvm.fetch())
         except BaseException as error:
             if answer.set_running_or_notify_cancel():
                 answer.set_exception(error)
