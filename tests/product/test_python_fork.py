@@ -63,7 +63,8 @@ def orphan(
                 os._exit(0)
 
         if os.fork() != 0:
-            os._exit(0)
+            # Ends in the normal way, and removes the file of the token; the daemon below ends without.
+            sys.exit(0)
         thread = threading.Thread(target=fork)
         thread.start()
         thread.join()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -11,6 +12,86 @@ from tests.programs.python_program import SERVER, SESSION_TOKENS, python, report
 
 _FILE = '{"s3": {"key": "AKIASTRANGER", "secret": "canary-of-stranger"}, "gs": {"token": "other"}}'
 _VARIABLES = {"FSSPEC_S3": '{"key": "AKIASTRANGER"}', "FSSPEC_S3_SECRET": "canary-of-stranger", "FSSPEC_S3_ANON": "false"}
+
+
+_KEYS = {"aws_access_key_id": "AKIASTRANGER", "aws_secret_access_key": "canary-of-stranger"}
+
+
+@pytest.mark.parametrize("configured", [{"client_kwargs": {**_KEYS, "verify": False}}, {"anon": True}], ids=["client_kwargs", "anon"])
+def test_s3fs_is_the_role_although_fsspec_has_arguments_of_a_client(configured: dict[str, object], tmp_path: Path) -> None:
+    directory = tmp_path / "fsspec"
+    directory.mkdir()
+    (directory / "conf.json").write_text(json.dumps({"s3": configured}))
+    done = python(
+        tmp_path,
+        {**SESSION_TOKENS, "FSSPEC_CONFIG_DIR": str(directory)},
+        SERVER,
+        """
+        import fsspec.config, s3fs
+        os.environ["AWS_ENDPOINT_URL_S3"] = server.endpoint
+        before = json.dumps(fsspec.config.conf)
+
+        def signers(**options):
+            server.signers.clear()
+            outcome(lambda: s3fs.S3FileSystem(**options).cat("bucket/key"))
+            return sorted({str(signer)[:-5] for signer in server.signers})
+
+        report("configured", signers())
+        report("provider", signers(**storage_options(ROLE)))
+        assume_role(ROLE)
+        report("assumed", signers())
+        report("left", fsspec.config.conf["s3"].get("client_kwargs"))
+        release()
+        report("given back", json.loads(before) == fsspec.config.conf)
+        """,
+    )
+
+    found = reported(done)
+    assert found["configured"] != ["ASIAOFPROGRAM"]
+    assert found["provider"] == found["assumed"] == ["ASIAOFPROGRAM"]
+    assert found["left"] == ({"verify": False} if "client_kwargs" in configured else None)
+    assert found["given back"] is True
+
+
+def test_variables_of_fsspec_count_again_after_the_role_under_which_it_was_loaded(tmp_path: Path) -> None:
+    done = python(
+        tmp_path,
+        {**SESSION_TOKENS, "FSSPEC_S3_KEY": "AKIASTRANGER", "FSSPEC_S3": json.dumps({"secret": "canary-of-stranger"})},
+        SERVER,
+        """
+        assume_role(ROLE)
+        import fsspec.config
+        report("under the role", fsspec.config.conf.get("s3"))
+        release()
+        report("released", fsspec.config.conf["s3"])
+        """,
+    )
+
+    stranger = {"key": "AKIASTRANGER", "secret": "canary-of-stranger"}
+    assert reported(done) == {"under the role": None, "released": stranger}
+
+
+def test_what_somebody_else_has_broken_keeps_nobody_from_a_role(tmp_path: Path) -> None:
+    directory = tmp_path / "fsspec"
+    directory.mkdir()
+    (directory / "conf.json").write_text("no JSON")
+    done = python(
+        tmp_path,
+        {**SESSION_TOKENS, "FSSPEC_CONFIG_DIR": str(directory)},
+        SERVER,
+        """
+        import boto3
+        boto3.setup_default_session(region_name="us-east-1")
+        report("assumed", outcome(lambda: assume_role(ROLE).access_key_id[:-5]))
+        # The default session has to be made again, with a profile that is not there.
+        os.environ["AWS_PROFILE"] = "missing"
+        report("released", [outcome(release), current()])
+        """,
+    )
+
+    assert reported(done) == {"assumed": "ASIAOFPROGRAM", "released": [None, None]}
+    assert "the configuration of fsspec cannot be read, so s3fs cannot be loaded: JSONDecodeError" in done.stderr
+    assert "the default session of boto3 loses its region us-east-1" in done.stderr
 
 
 @pytest.mark.parametrize("place", ["file", "variables"])
@@ -96,12 +177,33 @@ def test_an_environment_that_is_put_back_as_it_stood_under_the_role_is_renewed_a
 
         server.lifetime = 4
         first = assume_role(ROLE).access_key_id
+        earlier = list(os.environ.items())
         with mock.patch.dict(os.environ, {"OTHER": "1"}):
             server.lifetime = 3600
             report("renewed inside", until(lambda: os.environ["AWS_ACCESS_KEY_ID"] != first))
         # The thread looks again in half a minute at the latest.
         provider._role.state.wake(provider._role.state.role)
         report("goes on", until(lambda: os.environ["AWS_ACCESS_KEY_ID"] == current().access_key_id != first))
+
+        # As the thread does, which may look at any moment.
+        def look():
+            with provider._role.state.lock:
+                provider._role.state.role.put_back()
+
+        wrong = []
+        for count in range(len(earlier)):
+            os.environ.clear()
+            os.environ.update(earlier[:count])
+            look()
+            os.environ.update(earlier[count:])
+            look()
+            newest = current()
+            if keys() != [newest.access_key_id, newest.secret_access_key, newest.session_token]:
+                wrong.append(count)
+        report("half way", wrong)
+        with mock.patch.object(os, "environ", {"AWS_ACCESS_KEY_ID": "testing"}):
+            look()
+            report("of a test", os.environ)
         held = dict(os.environ)
         assume_role(ROLE)
         os.environ.clear()
@@ -111,7 +213,13 @@ def test_an_environment_that_is_put_back_as_it_stood_under_the_role_is_renewed_a
         """,
     )
 
-    assert reported(done) == {"renewed inside": True, "goes on": True, "released": ["AKIABASE", "base", None]}
+    assert reported(done) == {
+        "renewed inside": True,
+        "goes on": True,
+        "half way": [],
+        "of a test": {"AWS_ACCESS_KEY_ID": "testing"},
+        "released": ["AKIABASE", "base", None],
+    }
 
 
 def test_children_have_the_role_whatever_a_program_made_of_os_environ(tmp_path: Path) -> None:
@@ -154,6 +262,8 @@ def test_an_interrupt_at_any_moment_leaves_nothing_that_release_does_not_give_ba
         logging.disable()
         package = os.path.dirname(provider.__file__)
         before = dict(os.environ)
+        import fsspec.config
+        fsspec.config.conf["s3"] = {"key": "AKIASTRANGER"}
 
         def interrupted(act, moment):
             # The interpreter handles a signal where a call begins or has ended.
@@ -182,23 +292,30 @@ def test_an_interrupt_at_any_moment_leaves_nothing_that_release_does_not_give_ba
                 moment += 1
                 prepare()
                 goes_on = interrupted(act, moment)
+                expected = dict(before)
+                if current() is None:
+                    # What the user takes out then stays out.
+                    del os.environ["AWS_PROFILE"], expected["AWS_PROFILE"]
                 release()
-                if dict(os.environ) != before:
+                if dict(os.environ) != expected or fsspec.config.conf["s3"] != {"key": "AKIASTRANGER"}:
                     wrong.append(moment)
-                    os.environ.clear()
-                    os.environ.update(before)
+                    fsspec.config.conf["s3"] = {"key": "AKIASTRANGER"}
+                os.environ.clear()
+                os.environ.update(before)
             return [moment > 30, wrong]
 
         report("assume_role", sweep(lambda: assume_role(ROLE)))
         report("with an endpoint", sweep(lambda: assume_role(ROLE, refresh=True)))
         report("another role", sweep(lambda: assume_role(ROLE, refresh=True), lambda: assume_role(ROLE + "-2")))
+        report("without an endpoint", sweep(lambda: assume_role(ROLE), lambda: assume_role(ROLE + "-2", refresh=True)))
         report("release", sweep(release, lambda: assume_role(ROLE)))
         report("usable", assume_role(ROLE).access_key_id == os.environ["AWS_ACCESS_KEY_ID"])
         """,
     )
 
     whole = [True, []]
-    assert reported(done) == {"assume_role": whole, "with an endpoint": whole, "another role": whole, "release": whole, "usable": True}
+    acts = ["assume_role", "with an endpoint", "another role", "without an endpoint", "release"]
+    assert reported(done) == {**dict.fromkeys(acts, whole), "usable": True}
 
 
 def test_a_signal_handler_may_call_while_its_thread_does(tmp_path: Path) -> None:
@@ -227,6 +344,50 @@ def test_a_signal_handler_may_call_while_its_thread_does(tmp_path: Path) -> None
     )
 
     assert reported(done) == {"refresh False": True, "refresh True": True, "handled": [["ASIA", None]] * 2}
+
+
+def test_a_signal_handler_may_call_while_its_thread_hands_a_role_over_to_spark(tmp_path: Path) -> None:
+    done = python(
+        tmp_path,
+        SESSION_TOKENS,
+        SERVER,
+        """
+        held = []
+
+        class Jvm(provider._spark.JvmSource):
+            def fetch(self, held_key=""):
+                if handle is not None:
+                    handle()
+                held[:] = [self._asked.role_arn[-2:]]
+                return provider._source.NativeSource(self._asked).fetch()
+
+            def release(self):
+                held.clear()
+
+        def handler(act):
+            def handle_once():
+                global handle
+                handle = None
+                act()
+            return handle_once
+
+        handle = None
+        spark = provider._spark
+        for name, act in [("released", release), ("replaced", lambda: assume_role(ROLE + "-2"))]:
+            spark.context = lambda: None
+            assume_role(ROLE + "-1")
+            handle, spark.context, spark.driver = handler(act), lambda: spark, lambda asked: Jvm(None, asked)
+            # A hand-over is on one thread, that of `getOrCreate` here.
+            provider._handover.follow_spark()
+            until(lambda: handle is None)
+            role = current()
+            report(name, [role and role.role_arn[-2:], held, "AWS_ACCESS_KEY_ID" in os.environ])
+            release()
+        """,
+        seconds=60,
+    )
+
+    assert reported(done) == {"released": [None, [], False], "replaced": ["-2", ["-2"], True]}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the user")

@@ -11,6 +11,9 @@ use rustix::process::geteuid;
 use crate::credentials_endpoint::{CredentialsEndpoint, random_hex};
 use crate::private_file;
 
+/// What begins the names of what we make among temporary files.
+const PREFIX: &str = "hops-credentials-";
+
 /// The token in a file that only this user reads, as some readers want it. The process that made it removes it on drop.
 #[derive(Debug)]
 pub struct TokenFile {
@@ -43,17 +46,17 @@ impl TokenFile {
         if !geteuid().is_root() {
             return Self::create(endpoint);
         }
-        let directory = temporary_directory().join(format!("hops-credentials-{}", random_hex::<8>()?));
+        let directory = temporary_directory().join(format!("{PREFIX}{}", random_hex::<8>()?));
         let path = directory.join(format!("{}.token", random_hex::<32>()?));
         let file = Self { path, process: std::process::id(), directory: Some(directory) };
-        match file.write_for_all(endpoint) {
+        match file.write(endpoint) {
             Ok(()) => Ok(file),
             Err(_) => Self::create(endpoint),
         }
     }
 
-    fn write_for_all(&self, endpoint: &CredentialsEndpoint) -> io::Result<()> {
-        let Some(directory) = &self.directory else { return Ok(()) };
+    fn write(&self, endpoint: &CredentialsEndpoint) -> io::Result<()> {
+        let Some(directory) = &self.directory else { return write_token(&self.path, endpoint) };
         private_file::make_directory(directory)?;
         write_token(&self.path, endpoint)?;
         // The umask does not count.
@@ -66,7 +69,7 @@ impl TokenFile {
         endpoint: &CredentialsEndpoint,
         directories: impl IntoIterator<Item = PathBuf>,
     ) -> Result<Self, Error> {
-        let name = format!("hops-credentials-{}.token", random_hex::<8>()?);
+        let name = format!("{PREFIX}{}.token", random_hex::<8>()?);
         let mut first_error = None;
         for directory in directories {
             let path = directory.join(&name);
@@ -78,24 +81,26 @@ impl TokenFile {
         Err(first_error.expect("there is a directory"))
     }
 
-    /// Writes the token of `endpoint` to the path of an endpoint whose process has ended.
+    /// Takes over the file of an endpoint whose process has ended: as it is where it still holds the token, else written anew for
+    /// whoever could read it.
     ///
     /// # Errors
-    /// [`Error::NotConfigured`] when its directory cannot be written.
+    /// [`Error::NotConfigured`] when it cannot be written.
     pub fn resume(endpoint: &CredentialsEndpoint, path: PathBuf) -> Result<Self, Error> {
-        let _ = std::fs::remove_file(&path);
-        write_token(&path, endpoint).map_err(|source| unwritten(&path, source))?;
-        Ok(Self { path, process: std::process::id(), directory: None })
+        let directory = own_directory(&path).map(Path::to_owned);
+        let file = Self { path, process: std::process::id(), directory };
+        if !std::fs::read(&file.path).is_ok_and(|found| found == endpoint.token().as_bytes()) {
+            let _ = std::fs::remove_file(&file.path);
+            file.write(endpoint).map_err(|source| unwritten(&file.path, source))?;
+        }
+        Ok(file)
     }
 
     /// Writes the token again where somebody has removed the file, as services that clean up do.
     pub fn restore(&self, endpoint: &CredentialsEndpoint) {
         if !self.path.exists() {
             // Readers say what keeps them from reading it.
-            let _ = match self.directory {
-                Some(_) => self.write_for_all(endpoint),
-                None => write_token(&self.path, endpoint),
-            };
+            let _ = self.write(endpoint);
         }
     }
 
@@ -112,6 +117,12 @@ impl Drop for TokenFile {
             self.directory.iter().for_each(|directory| drop(std::fs::remove_dir(directory)));
         }
     }
+}
+
+/// The directory of its own that [`TokenFile::create_for_command`] made for this file, if it did.
+fn own_directory(path: &Path) -> Option<&Path> {
+    let is_named_by_us = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
+    path.parent().filter(|directory| is_named_by_us(directory) && !is_named_by_us(path))
 }
 
 /// `TMPDIR`, unless it depends on the working directory, which commands change; else `/tmp`.
@@ -202,5 +213,28 @@ mod tests {
         assert_eq!(std::fs::read_to_string(file.path()).expect("it is there"), endpoint.token());
         drop(file);
         assert!(!directory.exists());
+    }
+
+    #[test]
+    fn a_file_that_outlives_its_process_or_not_stays_readable_for_others_who_know_its_name() {
+        let (endpoint, _socket) = CredentialsEndpoint::bind(credentials()).expect("loopback has a port");
+        let directory = std::env::temp_dir().join(format!("hops-credentials-test-ended-{}", std::process::id()));
+        let path = directory.join("canary.token");
+        let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+        let damage: fn(TokenFile) = |file| {
+            std::fs::write(file.path(), "half").expect("it is ours");
+            std::mem::forget(file);
+        };
+        for end in [drop, std::mem::forget, damage] {
+            let ended =
+                TokenFile { path: path.clone(), process: std::process::id(), directory: Some(directory.clone()) };
+            ended.restore(&endpoint);
+            end(ended);
+            let file = TokenFile::resume(&endpoint, path.clone()).expect("temporary files can be written");
+            assert_eq!([mode(&path), mode(&directory)], [0o644, 0o711]);
+            assert_eq!(std::fs::read_to_string(&path).expect("it is there"), endpoint.token());
+            drop(file);
+            assert!(!directory.exists());
+        }
     }
 }

@@ -138,6 +138,8 @@ impl Endpoint {
 
     /// Stops listening and removes the file of the token. Idempotent.
     fn close(&self) {
+        // First: once nobody serves, a child may take over, with a file of this name.
+        drop(self.token_file.lock().expect("no holder panics").take());
         let stop = self.stop.lock().expect("no holder panics").take();
         if self.serves() {
             drop(stop);
@@ -145,7 +147,6 @@ impl Endpoint {
         } else {
             std::mem::forget(stop);
         }
-        drop(self.token_file.lock().expect("no holder panics").take());
     }
 }
 

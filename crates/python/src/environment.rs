@@ -16,7 +16,9 @@ static WRITTEN: Mutex<Vec<Written>> = Mutex::new(Vec::new());
 
 /// The names of the last record by which readers found credentials, and of the last by which they found an endpoint, in the
 /// order of writing. A JVM that started meanwhile holds what has been given back here.
-static NAMES: Mutex<[Vec<&str>; 2]> = Mutex::new([Vec::new(), Vec::new()]);
+static NAMES: Mutex<Names> = Mutex::new([Vec::new(), Vec::new()]);
+
+type Names = [Vec<&'static str>; 2];
 
 /// The variables that decide the base identity: those of now, without what we wrote.
 pub(super) fn base() -> Environment {
@@ -27,10 +29,14 @@ fn written() -> MutexGuard<'static, Vec<Written>> {
     WRITTEN.lock().expect("no holder panics")
 }
 
+fn names_of_records() -> MutexGuard<'static, Names> {
+    NAMES.lock().expect("no holder panics")
+}
+
 /// Calls `use_names` with the names of the last record that made a mark like this one.
 fn with_names<T>(mark: &str, use_names: impl FnOnce(&mut Vec<&'static str>) -> T) -> T {
     let is_url = mark.rsplit(',').next().is_some_and(|newest| newest.contains("://"));
-    use_names(&mut NAMES.lock().expect("no holder panics")[usize::from(is_url)])
+    use_names(&mut names_of_records()[usize::from(is_url)])
 }
 
 fn get(name: &str) -> Option<String> {
@@ -42,6 +48,8 @@ fn get(name: &str) -> Option<String> {
 pub(super) struct Plan {
     plan: variables::Plan,
     warnings: Vec<String>,
+    /// The record and the names at the time of planning.
+    before: (Vec<Written>, Names),
 }
 
 #[pymethods]
@@ -72,12 +80,24 @@ impl Plan {
         }
         self.plan.written.clone_into(&mut written());
     }
+
+    /// Notes that the writes have been undone.
+    fn forget(&self) {
+        let (before, names) = &self.before;
+        before.clone_into(&mut written());
+        names.clone_into(&mut names_of_records());
+    }
 }
 
 impl Plan {
     /// Plans that readers find what these effects lead to.
     pub(super) fn of(effects: Effects) -> Self {
-        Self { plan: variables::plan(effects.changes, &written(), get), warnings: effects.warnings }
+        let plan = variables::plan(effects.changes, &written(), get);
+        Self { warnings: effects.warnings, ..Self::without_warnings(plan) }
+    }
+
+    fn without_warnings(plan: variables::Plan) -> Self {
+        Self { plan, warnings: Vec::new(), before: (written().clone(), names_of_records().clone()) }
     }
 }
 
@@ -97,7 +117,7 @@ pub(super) fn plan_credentials(py: Python<'_>, credentials: Values) -> PyResult<
 #[pyfunction]
 pub(super) fn plan_renewal(credentials: Values) -> Option<Plan> {
     let plan = variables::plan_renewal(&new_credentials(credentials), &written(), get)?;
-    Some(Plan { plan, warnings: Vec::new() })
+    Some(Plan::without_warnings(plan))
 }
 
 /// Plans that everything is given back.
@@ -105,7 +125,7 @@ pub(super) fn plan_renewal(credentials: Values) -> Option<Plan> {
 pub(super) fn plan_release() -> Plan {
     let writes = variables::plan_release(&written(), get);
     let undo = writes.iter().rev().map(|(name, _)| (*name, get(name).map(Into::into))).collect();
-    Plan { plan: variables::Plan { writes, undo, written: Vec::new() }, warnings: Vec::new() }
+    Plan::without_warnings(variables::Plan { writes, undo, written: Vec::new() })
 }
 
 /// Returns what each variable holds without us that we wrote for a role with this mark: before us, or since it was given back.

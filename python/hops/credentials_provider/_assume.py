@@ -10,6 +10,7 @@ from concurrent.futures import Future, wait
 
 from . import _environment, _loaded, _native, _refresher, _spark
 from ._credentials import Credentials, utc_text
+from ._handover import give_way
 from ._renewal import Renewal
 from ._role import Role, state
 from ._source import LOG, Fetched, NativeSource, Request, Source
@@ -53,7 +54,7 @@ def assume(asked: Request, refresh: bool) -> Credentials:
             try:
                 return _use(asked, source, fetched, endpoint)
             except BaseException:
-                _give_way(source)
+                give_way(source)
                 raise
     finally:
         with state.lock:
@@ -72,11 +73,12 @@ def release() -> None:
         _environment.give_back()
         if role is None:
             return
+        # While there is a role, so that another call does it after an interrupt.
+        _loaded.give_back()
         state.role = None
         state.wake(role)
         if role.endpoint is not None:
             role.endpoint.close()
-        _loaded.give_back()
 
 
 def _fetch(asked: Request) -> tuple[Source, Fetched]:
@@ -121,7 +123,12 @@ def _tell_jvm(asked: Request) -> tuple[Source, Fetched] | None:
     Ctrl-C ends the wait for the JVM and not what the JVM does, so a thread tells it, which lets it go back when nobody waits any more.
     """
     answer: Future[tuple[Source, Fetched] | None] = Future()
-    threading.Thread(target=_tell, args=(asked, answer), name="hops-credentials Spark", daemon=True).start()
+    if state.handing_over == threading.get_ident():
+        # A signal handler may not wait for what its own thread holds.
+        _tell(asked, None, answer)
+    else:
+        session = _spark.active_session()
+        threading.Thread(target=_tell, args=(asked, session, answer), name="hops-credentials Spark", daemon=True).start()
     try:
         # Waits in turns, see `_source.ask`.
         while not wait([answer], 1).done:
@@ -129,18 +136,19 @@ def _tell_jvm(asked: Request) -> tuple[Source, Fetched] | None:
         return answer.result()
     except BaseException:
         if not answer.cancel() and answer.exception() is None and (told := answer.result()) is not None:
-            _give_way(told[0])
+            give_way(told[0])
         raise
     finally:
         # The traceback of its exception holds this frame.
         del answer
 
 
-def _tell(asked: Request, answer: Future[tuple[Source, Fetched] | None]) -> None:
+def _tell(asked: Request, session: object, answer: Future[tuple[Source, Fetched] | None]) -> None:
     with state.telling_jvm:
         try:
             jvm = _spark.driver(asked)
-            told = None if jvm is None else (jvm, jvm.fetch())
+            with _spark.activated(session):
+                told = None if jvm is None else (jvm, jvm.fetch())
         except BaseException as error:
             if answer.set_running_or_notify_cancel():
                 answer.set_exception(error)
@@ -149,19 +157,7 @@ def _tell(asked: Request, answer: Future[tuple[Source, Fetched] | None]) -> None
         if answer.set_running_or_notify_cancel():
             answer.set_result(told)
         elif told is not None:
-            _give_way(told[0])
-
-
-def _give_way(source: Source) -> None:
-    """Undoes at a source what its first fetch did there, unless its role has come into use."""
-    with state.lock:
-        role = state.role
-        used = None if role is None else role.source
-        if used is source:
-            return
-        fetched = source.give_way(used)
-        if role is not None and fetched is not None:
-            role.renew(fetched)
+            give_way(told[0])
 
 
 def _use(asked: Request, source: Source, fetched: Fetched, made: _native.Endpoint | None) -> Credentials:

@@ -19,27 +19,36 @@ lock = threading.RLock()
 
 def apply(plan: _native.Plan) -> None:
     """Makes the writes of a plan, or none of them when one fails. The caller holds the lock."""
-    # Kept first: whatever interrupts this, or undoing it, leaves nothing that `give_back` does not know.
-    plan.keep()
-    _write(plan)
+    try:
+        # Kept first: whatever interrupts undoing this leaves nothing that `give_back` does not know.
+        plan.keep()
+        _write(plan)
+    except BaseException:
+        _undo(plan)
+        plan.forget()
+        raise
 
 
 def give_back() -> None:
     """Puts everything back that is still ours, or nothing when that fails. The caller holds the lock."""
     plan = _native.plan_release()
-    _write(plan)
+    try:
+        _write(plan)
+    except BaseException:
+        _undo(plan)
+        raise
     plan.keep()
 
 
 def _write(plan: _native.Plan) -> None:
-    try:
-        for name, value in plan.writes:
+    for name, value in plan.writes:
+        _set(name, value)
+
+
+def _undo(plan: _native.Plan) -> None:
+    for name, value in plan.undo:
+        with suppress(Exception):
             _set(name, value)
-    except BaseException:
-        for name, value in plan.undo:
-            with suppress(Exception):
-                _set(name, value)
-        raise
 
 
 def _set(name: str, value: str | None) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+import threading
 
 from . import _native, _spark
 from ._errors import BadAnswerError, UnavailableError
 from ._role import Role, state
-from ._source import LOG, Fetched, NativeSource
+from ._source import LOG, Fetched, NativeSource, Source
 
 
 def needs_handover(role: Role) -> bool:
@@ -20,23 +21,47 @@ def hand_over_to_spark(role: Role) -> Fetched | None:
     with state.telling_jvm:
         if not needs_handover(role):
             return None
-        context = _spark.context()
+        state.handing_over = threading.get_ident()
         try:
-            jvm = _spark.driver(role.asked)
-            fetched = None if jvm is None else jvm.fetch()
-        except Exception as error:
-            role.source = source = NativeSource(role.asked, context)
-            passes = isinstance(error, (UnavailableError, BadAnswerError))
-            role.failed_handovers = role.failed_handovers + 1 if passes else 0
-            if passes:
-                source.yield_after(_native.retry_after(role.failed_handovers, role.fetched.left(), role.fetched.valid_for, random.random()))
-            if role.failed_handovers <= 1:
-                LOG.warning("Spark goes on with the credentials it was started with%s: %s", " for now" if passes else "", error)
+            return _hand_over(role)
+        finally:
+            state.handing_over = None
+
+
+def _hand_over(role: Role) -> Fetched | None:
+    context = _spark.context()
+    try:
+        jvm = _spark.driver(role.asked)
+        fetched = None if jvm is None else jvm.fetch()
+    except Exception as error:
+        role.source = source = NativeSource(role.asked, context)
+        passes = isinstance(error, (UnavailableError, BadAnswerError))
+        role.failed_handovers = role.failed_handovers + 1 if passes else 0
+        if passes:
+            source.yield_after(_native.retry_after(role.failed_handovers, role.fetched.left(), role.fetched.valid_for, random.random()))
+        if role.failed_handovers <= 1:
+            LOG.warning("Spark goes on with the credentials it was started with%s: %s", " for now" if passes else "", error)
+        return None
+    role.failed_handovers = 0
+    if jvm is not None:
+        if state.role is not role:
+            # A signal handler has ended or replaced it meanwhile.
+            give_way(jvm)
             return None
-        role.failed_handovers = 0
-        if jvm is not None:
-            role.source = jvm
-        return fetched
+        role.source = jvm
+    return fetched
+
+
+def give_way(source: Source) -> None:
+    """Undoes at a source what its first fetch did there, unless its role has come into use."""
+    with state.lock:
+        role = state.role
+        used = None if role is None else role.source
+        if used is source:
+            return
+        fetched = source.give_way(used)
+        if role is not None and fetched is not None:
+            role.renew(fetched)
 
 
 def follow_spark() -> None:

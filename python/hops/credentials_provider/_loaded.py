@@ -8,44 +8,103 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-#: What s3fs prefers to the environment, and to a session that it is given, where its caller names none of them.
-S3FS_KEYS = ("key", "secret", "token", "username", "password")
-#: What s3fs prefers where the configuration of fsspec holds it.
-_CONFIGURED = (*S3FS_KEYS, "profile")
+from ._source import LOG
 
-#: What we have taken out of the configuration of fsspec: the protocol and the name, and the value.
-_taken_out: dict[tuple[str, str], Any] = {}
+#: What s3fs prefers to the environment, and to a session that it is given, where its caller names none of them.
+_S3FS_KEYS = ("key", "secret", "token", "username", "password")
+#: The protocols of s3fs.
+_PROTOCOLS = ("s3", "s3a")
+#: The arguments of s3fs that go on to the client of botocore.
+_CLIENT = "client_kwargs"
+
+#: What we have taken out of the configuration of fsspec: the place (see `_places`) and the name, and the value.
+_taken_out: dict[tuple[tuple[str, ...], str], Any] = {}
 
 
 def prepare() -> None:
-    """Makes what is loaded look for the credentials of a role, and for no others."""
-    for protocol, values in _fsspec_configuration():
-        for name in _CONFIGURED:
-            if name in values:
-                _taken_out[protocol, name] = values.pop(name)
+    """Makes what is loaded look for the credentials of a role, and for no others. Raises nothing."""
+    directory = os.environ.get("FSSPEC_CONFIG_DIR") or os.path.expanduser("~/.config/fsspec")
+    if os.path.isdir(directory):
+        _load_fsspec()
+    for place, values in _places(_configured()):
+        for name in filter(_is_preferred, list(values)):
+            # In this order: whatever interrupts it loses nothing.
+            _taken_out[place, name] = values[name]
+            del values[name]
     _forget_sessions()
 
 
 def give_back() -> None:
-    """Puts back what `prepare` took out, unless somebody else has written since, and makes what is loaded look again."""
-    for protocol, values in _fsspec_configuration():
-        for name in _CONFIGURED:
-            if (protocol, name) in _taken_out:
-                values.setdefault(name, _taken_out.pop((protocol, name)))
+    """Puts back what `prepare` took out, unless somebody else has written since, and makes what is loaded look again. Raises nothing."""
+    conf = _configured()
+    # fsspec may have been loaded while the environment held less.
+    for place, values in _places(_configured_by_variables()):
+        for name in filter(_is_preferred, values):
+            _taken_out.setdefault((place, name), values[name])
+    for (place, name), value in list(_taken_out.items()):
+        values = conf.setdefault(place[0], {})
+        for part in place[1:]:
+            values[part] = values = dict(values.get(part) or {})
+        values.setdefault(name, value)
+        del _taken_out[place, name]
     _forget_sessions()
 
 
-def _fsspec_configuration() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yields the configuration of each protocol of s3fs. Variables and files lead to it when fsspec is loaded."""
+def s3fs_options() -> dict[str, Any]:
+    """Returns the arguments with which s3fs takes the credentials of its session although fsspec is configured with others."""
+    _load_fsspec()
+    options: dict[str, Any] = {}
+    for place, values in _places(_configured()):
+        if any(map(_is_preferred, values)):
+            left = {name: value for name, value in values.items() if not _is_preferred(name)}
+            none = {name: False if name == "anon" else None for name in (*_S3FS_KEYS, "anon") if name in values}
+            options |= {_CLIENT: left} if place[-1] == _CLIENT else none
+    return options
+
+
+def _is_preferred(name: str) -> bool:
+    """Returns whether s3fs prefers what the configuration of fsspec says under this name: other credentials, or none."""
+    return name in (*_S3FS_KEYS, "profile", "anon") or name.startswith("aws_")
+
+
+def _load_fsspec() -> None:
+    """Loads the configuration of fsspec, to which variables and files lead then."""
+    try:
+        if importlib.util.find_spec("fsspec") is not None:
+            importlib.import_module("fsspec.config")
+    except Exception as error:
+        LOG.warning("the configuration of fsspec cannot be read, so s3fs cannot be loaded: %r", error)
+
+
+def _configured() -> dict[str, Any]:
+    """Returns the configuration of fsspec, if it is loaded."""
     config: Any = sys.modules.get("fsspec.config")
-    if config is None:
-        directory = os.environ.get("FSSPEC_CONFIG_DIR") or os.path.expanduser("~/.config/fsspec")
-        if not os.path.isdir(directory) or importlib.util.find_spec("fsspec") is None:
-            return
-        config = importlib.import_module("fsspec.config")
-    for protocol in ("s3", "s3a"):
-        if protocol in config.conf:
-            yield protocol, config.conf[protocol]
+    return getattr(config, "conf", {})
+
+
+def _configured_by_variables() -> dict[str, Any]:
+    """Returns what variables say in the configuration of fsspec now, if it is loaded."""
+    configured: dict[str, Any] = {}
+    config: Any = sys.modules.get("fsspec.config")
+    if config is not None:
+        try:
+            config.set_conf_env(configured, os.environ)
+        except Exception as error:
+            LOG.warning("the variables of fsspec cannot be read: %r", error)
+    return configured
+
+
+def _places(configured: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Yields where a configuration of fsspec may hold credentials for s3fs, and what it holds there."""
+    for protocol in _PROTOCOLS:
+        if protocol not in configured:
+            continue
+        values = configured[protocol]
+        yield (protocol,), values
+        if isinstance(values.get(_CLIENT), dict):
+            # File systems that were made before hold the dictionary.
+            values[_CLIENT] = dict(values[_CLIENT])
+            yield (protocol, _CLIENT), values[_CLIENT]
 
 
 def _forget_sessions() -> None:
@@ -55,7 +114,10 @@ def _forget_sessions() -> None:
         region = boto3.DEFAULT_SESSION._session.instance_variables().get("region")
         boto3.DEFAULT_SESSION = None
         if region is not None:
-            boto3.setup_default_session(region_name=region)
+            try:
+                boto3.setup_default_session(region_name=region)
+            except Exception as error:
+                LOG.warning("the default session of boto3 loses its region %s: %s", region, error)
     s3fs: Any = sys.modules.get("s3fs")
     if s3fs is not None:
         s3fs.S3FileSystem.clear_instance_cache()

@@ -51,6 +51,9 @@ class Plan:
     def keep(self) -> None:
         """Notes that the writes have been made. From then on the library knows which values are ours, and what stood there before."""
 
+    def forget(self) -> None:
+        """Notes that the writes have been undone: what was kept when they were planned counts again."""
+
 class Endpoint:
     """The container-credentials endpoint on loopback, on a thread of its own. It serves from its making until `close`.
 

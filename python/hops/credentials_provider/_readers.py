@@ -15,9 +15,8 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import _native, _role
+from . import _loaded, _native, _role
 from ._credentials import utc_text
-from ._loaded import S3FS_KEYS
 from ._renewal import Renewal
 from ._source import LOG, Fetched, NativeSource, Request, request
 
@@ -198,8 +197,7 @@ def storage_options(role_arn: str | None = None, **arguments: Any) -> dict[str, 
         # aiobotocore has no public way to give a session credentials that refresh.
         session._credentials = AioDeferredRefreshableCredentials(refresh_using=refresh, method="hops-credentials")
         sessions.setdefault(asked, session)
-    # The configuration of fsspec may hold keys, which s3fs would prefer.
-    return {"session": sessions[asked], **dict.fromkeys(S3FS_KEYS)}
+    return {"session": sessions[asked], **_loaded.s3fs_options()}
 
 
 def polars_credential_provider(role_arn: str | None = None, **arguments: Any) -> Callable[[], tuple[dict[str, str], int]]:

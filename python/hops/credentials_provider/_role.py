@@ -93,12 +93,15 @@ class Role:
 
     def put_back(self) -> None:
         """Writes the newest set again where somebody has put back an environment that held an earlier one. The caller holds the lock."""
-        if self.endpoint is None:
-            newest = self.fetched if self.withdrawn is None else dataclasses.replace(self.fetched, **_WITHDRAWN)
-            if os.environ.get("AWS_ACCESS_KEY_ID") != newest.access_key_id:
-                plan = _native.plan_renewal(newest.values())
-                if plan is not None:
-                    _environment.apply(plan)
+        if self.endpoint is not None:
+            return
+        newest = self.fetched if self.withdrawn is None else dataclasses.replace(self.fetched, **_WITHDRAWN)
+        # The environment of the program, which may have another in place of it for a while.
+        found = os.environ
+        held = [found.get(name) for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")]
+        is_ours = held[0] in found.get("HOPS_CREDENTIALS_ISSUED", "").split(",")
+        if is_ours and held != list(newest.values()[:3]) and (plan := _native.plan_renewal(newest.values())) is not None:
+            _environment.apply(plan)
 
     def _withdraw(self, error: CloudCredentialError) -> None:
         """Takes the credentials away from readers. They find something of no use instead, so that none falls back to somebody else."""
@@ -173,6 +176,8 @@ class _State:
         self.changed = threading.Condition(self.lock)
         #: Held while a JVM is told which role to hold. A signal handler may call us while its thread holds it.
         self.telling_jvm = threading.RLock()
+        #: The thread that holds it to hand a role over, if any.
+        self.handing_over: int | None = None
         #: Calls of `assume_role` under way. While there are any, no JVM is given the previous role.
         self.assuming: set[object] = set()
         self.refresher: threading.Thread | None = None

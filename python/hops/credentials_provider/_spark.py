@@ -175,6 +175,38 @@ def context() -> Any:
     return None if getattr(active, "_jsc", None) is None else active
 
 
+def active_session() -> Any:
+    """Returns the session of Spark SQL that the JVM holds for active on this thread; None without one."""
+    active = context()
+    # Nothing but a warning depends on it; who tells the JVM of a role says why that fails.
+    with suppress(Exception):
+        if active is not None and _is_class(sessions := _sessions(active._jvm)):
+            found = sessions.getActiveSession()
+            return found.get() if found.isDefined() else None
+    return None
+
+
+@contextmanager
+def activated(session: Any) -> Iterator[None]:
+    """Makes a session the active one of this thread, whose confs count in what the JVM says of a role. There may be no session."""
+    active = context()
+    if session is None or active is None:
+        yield
+        return
+    with suppress(Exception):
+        _sessions(active._jvm).setActiveSession(session)
+    try:
+        yield
+    finally:
+        # The thread of the JVM may serve others later.
+        with suppress(Exception):
+            _sessions(active._jvm).clearActiveSession()
+
+
+def _sessions(jvm: Any) -> Any:
+    return jvm.org.apache.spark.sql.SparkSession
+
+
 def _facade(jvm: Any) -> Any:
     return jvm.io.hops.util.CredentialsProvider
 
