@@ -17,6 +17,8 @@ public class CloudCredentialException extends Exception {
 
   /** See {@link #isRetryable()}. */
   private final boolean isRetryable;
+
+  /** See {@link #isWithdrawal()}. */
   private final boolean isWithdrawal;
 
   /** Says who can act. Python has an exception of its own for each: {@code NotConfiguredError}, {@code RefusedError} and so on. */
