@@ -41,14 +41,16 @@ def test_s3fs_is_the_role_although_fsspec_has_arguments_of_a_client(configured: 
         assume_role(ROLE)
         report("assumed", signers())
         report("left", fsspec.config.conf["s3"].get("client_kwargs"))
+        made = storage_options(ROLE)
         release()
         report("given back", json.loads(before) == fsspec.config.conf)
+        report("made under the role", signers(**made))
         """,
     )
 
     found = reported(done)
     assert found["configured"] != ["ASIAOFPROGRAM"]
-    assert found["provider"] == found["assumed"] == ["ASIAOFPROGRAM"]
+    assert found["provider"] == found["assumed"] == found["made under the role"] == ["ASIAOFPROGRAM"]
     assert found["left"] == ({"verify": False} if "client_kwargs" in configured else None)
     assert found["given back"] is True
 
@@ -128,6 +130,10 @@ def test_s3fs_is_the_role_although_fsspec_has_credentials_of_somebody_else(place
         report("given back", fsspec.config.conf.get("s3", {}).get("key"))
         report("provider", signers(lambda: read_with_s3fs(**storage_options(ROLE))))
         assume_role(ROLE)
+        made = storage_options(ROLE)
+        release()
+        report("made under the role", signers(lambda: read_with_s3fs(**made)))
+        assume_role(ROLE)
         report("loaded before", signers(read_with_s3fs))
         report("behind an endpoint", outcome(lambda: assume_role(ROLE, refresh=True).access_key_id[:-5]))
         """,
@@ -135,7 +141,7 @@ def test_s3fs_is_the_role_although_fsspec_has_credentials_of_somebody_else(place
 
     found = reported(done)
     role, file = ["ASIAOFPROGRAM"], directory / "conf.json"
-    assert (found["assumed"], found["provider"], found["loaded before"]) == (role, role, role)
+    assert [found[name] for name in ("assumed", "provider", "made under the role", "loaded before")] == [role] * 4
     assert sorted(found["released"]) == sorted(found["configured"])  # type: ignore[call-overload]
     if place == "file":
         assert found["given back"] == "AKIASTRANGER"

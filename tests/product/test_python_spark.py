@@ -88,9 +88,9 @@ report("one holder", is_one_holder())
 report("explained", explain("s3a://resource/test.csv"))
 other = spark.newSession()
 other.conf.set("fs.s3a.aws.credentials.provider", "org.example.OfSession")
-context._jvm.SparkSession.setActiveSession(other._jsparkSession)
+other.createDataFrame([(1,)], "number int")
 assume_role(get_role(1))
-context._jvm.SparkSession.setActiveSession(spark._jsparkSession)
+spark.createDataFrame([(1,)], "number int")
 if where == "class path":
     with one_failing_write():
         report("no later write", outcome(lambda: assume_role(role_session_name="unwritten"))[0])
@@ -247,7 +247,7 @@ def test_the_role_is_that_of_the_jvm_and_of_python(
     assert found["denied"] is True
     assert found["one holder"] is True
     assert "mode=live" in str(found["explained"])
-    # It is active on the thread that calls.
+    # It is the one that made a DataFrame last.
     assert "a session sets fs.s3a.aws.credentials.provider to org.example.OfSession, which wins over the role" in run.written
     assert found["failed"] == []
     assert found["renewed"] == ([True, True] if row.seconds else [False, True])

@@ -3,7 +3,7 @@
 //! It lies in memory and ends with the user's session. We use it only when it belongs to this user and nobody else can
 //! look into it.
 
-use std::fs::{DirEntry, File};
+use std::fs::{DirEntry, File, Metadata};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ impl RuntimeDir {
     /// Source: XDG Base Directory Specification, which says to ignore a relative path, and who owns the directory.
     pub(crate) fn open(settings: &Settings, option: &RoleOption) -> Option<Self> {
         let parent = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute())?;
-        std::fs::metadata(&parent).ok().filter(|parent| [0, geteuid().as_raw()].contains(&parent.uid()))?;
+        std::fs::metadata(&parent).ok().filter(is_safe)?;
         let directory = parent.join("hops-credentials");
         private_file::make_directory(&directory).ok()?;
         Some(Self { directory, name: name(settings, option) })
@@ -96,6 +96,12 @@ impl RuntimeDir {
         }
         running
     }
+}
+
+/// Whether a directory is this user's, or root's and nobody else can put another one in the place of ours.
+fn is_safe(parent: &Metadata) -> bool {
+    let is_kept = parent.mode() & 0o022 == 0 || parent.mode() & 0o1000 != 0;
+    parent.uid() == geteuid().as_raw() || parent.uid() == 0 && is_kept
 }
 
 /// A lock that somebody holds for so long is removed too: at worst two programs fetch at once.

@@ -7,6 +7,7 @@ import dataclasses
 import os
 import threading
 from concurrent.futures import Future, wait
+from contextlib import AbstractContextManager, nullcontext
 
 from . import _environment, _loaded, _native, _refresher, _spark
 from ._credentials import Credentials, utc_text
@@ -70,6 +71,9 @@ def release() -> None:
         role = state.role
         if role is not None:
             role.source.release()
+            if state.role is not role:
+                # A signal handler has assumed another one meanwhile.
+                return
         _environment.give_back()
         if role is None:
             return
@@ -123,12 +127,11 @@ def _tell_jvm(asked: Request) -> tuple[Source, Fetched] | None:
     Ctrl-C ends the wait for the JVM and not what the JVM does, so a thread tells it, which lets it go back when nobody waits any more.
     """
     answer: Future[tuple[Source, Fetched] | None] = Future()
-    if state.handing_over == threading.get_ident():
-        # A signal handler may not wait for what its own thread holds.
-        _tell(asked, None, answer)
-    else:
-        session = _spark.active_session()
-        threading.Thread(target=_tell, args=(asked, session, answer), name="hops-credentials Spark", daemon=True).start()
+    # A signal handler may not wait for what its own thread holds. `threading.Condition` asks the lock in this way too.
+    is_own = state.telling_jvm._is_owned()  # type: ignore[attr-defined]
+    lock: AbstractContextManager[object] = nullcontext() if is_own else state.telling_jvm
+    arguments = (asked, _spark.active_session(), lock, answer)
+    threading.Thread(target=_tell, args=arguments, name="hops-credentials Spark", daemon=True).start()
     try:
         # Waits in turns, see `_source.ask`.
         while not wait([answer], 1).done:
@@ -143,8 +146,8 @@ def _tell_jvm(asked: Request) -> tuple[Source, Fetched] | None:
         del answer
 
 
-def _tell(asked: Request, session: object, answer: Future[tuple[Source, Fetched] | None]) -> None:
-    with state.telling_jvm:
+def _tell(asked: Request, session: object, lock: AbstractContextManager[object], answer: Future[tuple[Source, Fetched] | None]) -> None:
+    with lock:
         try:
             jvm = _spark.driver(asked)
             with _spark.activated(session):

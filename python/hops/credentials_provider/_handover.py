@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 
 from . import _native, _spark
 from ._errors import BadAnswerError, UnavailableError
@@ -21,11 +20,7 @@ def hand_over_to_spark(role: Role) -> Fetched | None:
     with state.telling_jvm:
         if not needs_handover(role):
             return None
-        state.handing_over = threading.get_ident()
-        try:
-            return _hand_over(role)
-        finally:
-            state.handing_over = None
+        return _hand_over(role)
 
 
 def _hand_over(role: Role) -> Fetched | None:

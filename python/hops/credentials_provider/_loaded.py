@@ -51,14 +51,19 @@ def give_back() -> None:
 
 
 def s3fs_options() -> dict[str, Any]:
-    """Returns the arguments with which s3fs takes the credentials of its session although fsspec is configured with others."""
+    """Returns the arguments with which s3fs takes the credentials of its session, whatever fsspec is configured with, or will be again."""
     _load_fsspec()
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = dict.fromkeys(_S3FS_KEYS)
+    taken = list(_taken_out)
     for place, values in _places(_configured()):
-        if any(map(_is_preferred, values)):
-            left = {name: value for name, value in values.items() if not _is_preferred(name)}
-            none = {name: False if name == "anon" else None for name in (*_S3FS_KEYS, "anon") if name in values}
-            options |= {_CLIENT: left} if place[-1] == _CLIENT else none
+        taken += [(place, name) for name in values if _is_preferred(name)]
+        if place[-1] == _CLIENT and any(known == place for known, _ in taken):
+            options[_CLIENT] = {name: value for name, value in values.items() if not _is_preferred(name)}
+    for place, name in taken:
+        if name == "anon":
+            options[name] = False
+        elif place[-1] == _CLIENT:
+            options.setdefault(_CLIENT, {})
     return options
 
 

@@ -176,8 +176,6 @@ class _State:
         self.changed = threading.Condition(self.lock)
         #: Held while a JVM is told which role to hold. A signal handler may call us while its thread holds it.
         self.telling_jvm = threading.RLock()
-        #: The thread that holds it to hand a role over, if any.
-        self.handing_over: int | None = None
         #: Calls of `assume_role` under way. While there are any, no JVM is given the previous role.
         self.assuming: set[object] = set()
         self.refresher: threading.Thread | None = None

@@ -176,35 +176,36 @@ def context() -> Any:
 
 
 def active_session() -> Any:
-    """Returns the session of Spark SQL that the JVM holds for active on this thread; None without one."""
-    active = context()
-    # Nothing but a warning depends on it; who tells the JVM of a role says why that fails.
-    with suppress(Exception):
-        if active is not None and _is_class(sessions := _sessions(active._jvm)):
-            found = sessions.getActiveSession()
-            return found.get() if found.isDefined() else None
-    return None
+    """Returns the session of Spark SQL that pyspark holds for active, as the JVM knows it; None without one.
+
+    Asks no JVM: a signal handler may call this while its thread waits for an answer on the connection that both would use.
+    """
+    module = sys.modules.get("pyspark.sql.session")
+    return getattr(getattr(getattr(module, "SparkSession", None), "_activeSession", None), "_jsparkSession", None)
 
 
 @contextmanager
 def activated(session: Any) -> Iterator[None]:
-    """Makes a session the active one of this thread, whose confs count in what the JVM says of a role. There may be no session."""
+    """Makes a session the active one of this thread of the JVM, whose confs count in what it says of a role. There may be no session."""
     active = context()
     if session is None or active is None:
         yield
         return
+    sessions = active._jvm.org.apache.spark.sql.SparkSession
+    before = None
+    # Nothing but a warning depends on it.
     with suppress(Exception):
-        _sessions(active._jvm).setActiveSession(session)
+        before = sessions.getActiveSession()
+        sessions.setActiveSession(session)
     try:
         yield
     finally:
-        # The thread of the JVM may serve others later.
+        # Others may use the thread: now, where Python's threads share it, or later.
         with suppress(Exception):
-            _sessions(active._jvm).clearActiveSession()
-
-
-def _sessions(jvm: Any) -> Any:
-    return jvm.org.apache.spark.sql.SparkSession
+            if before is not None and before.isDefined():
+                sessions.setActiveSession(before.get())
+            else:
+                sessions.clearActiveSession()
 
 
 def _facade(jvm: Any) -> Any:

@@ -135,7 +135,13 @@ public final class OpenFileSystems {
       // It opens what it lists, and the next look-up opens it anew anyhow.
       return leadsToS3a(fileSystem.getConf());
     }
-    FileSystem[] behind = fileSystem.getChildFileSystems();
+    FileSystem[] behind;
+    try {
+      behind = fileSystem.getChildFileSystems();
+    } catch (RuntimeException e) {
+      LOG.log(Level.FINE, "a file system does not tell to which others it passes reads on; the next look-up opens it anew", e);
+      return true;
+    }
     return behind != null && Arrays.stream(behind).anyMatch(other -> other != null && isWrong(other, buckets));
   }
 
@@ -157,8 +163,11 @@ public final class OpenFileSystems {
   private static boolean isOnS3a(String target, Configuration configuration) {
     int end = target.indexOf("://");
     try {
-      return end > 0 && isS3a(FileSystem.getFileSystemClass(target.substring(0, end), configuration));
-    } catch (IOException e) {
+      Class<?> type = end > 0 ? FileSystem.getFileSystemClass(target.substring(0, end), configuration) : null;
+      // A mount table of the scheme s3a itself has another class below it.
+      return isS3a(type) || isViewFs(type);
+    } catch (IOException | RuntimeException e) {
+      // Nobody reads there either: its class is not on the class path.
       return false;
     }
   }

@@ -120,8 +120,8 @@ final class Overrides {
   /**
    * Reads the confs that win over the role.
    *
-   * <p>Problem: a session that is just being made locks itself, and may open a bucket, which waits for whoever applies a role: our
-   * caller. Solution: read in another thread, and wait for a second.
+   * <p>Problem: a session that is just being made locks itself, and may open a bucket, which waits for whoever applies a role, as
+   * our caller does. Solution: read in another thread, and wait for a few seconds.
    */
   private static Map<String, String> readSession() {
     FutureTask<Map<String, String>> reading =
@@ -141,7 +141,7 @@ final class Overrides {
     thread.setDaemon(true);
     thread.start();
     try {
-      return reading.get(1, TimeUnit.SECONDS);
+      return reading.get(5, TimeUnit.SECONDS);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     } catch (ExecutionException | TimeoutException e) {
