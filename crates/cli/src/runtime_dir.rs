@@ -3,7 +3,7 @@
 //! It lies in memory and ends with the user's session. We use it only when it belongs to this user and nobody else can
 //! look into it.
 
-use std::fs::{DirEntry, File, Metadata};
+use std::fs::{DirEntry, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ impl RuntimeDir {
     /// Source: XDG Base Directory Specification, which says to ignore a relative path, and who owns the directory.
     pub(crate) fn open(settings: &Settings, option: &RoleOption) -> Option<Self> {
         let parent = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute())?;
-        std::fs::metadata(&parent).ok().filter(is_safe)?;
+        std::fs::metadata(&parent).ok().filter(|parent| is_safe(geteuid().as_raw(), parent.uid(), parent.mode()))?;
         let directory = parent.join("hops-credentials");
         private_file::make_directory(&directory).ok()?;
         Some(Self { directory, name: name(settings, option) })
@@ -99,9 +99,9 @@ impl RuntimeDir {
 }
 
 /// Whether a directory is this user's, or root's and nobody else can put another one in the place of ours.
-fn is_safe(parent: &Metadata) -> bool {
-    let is_kept = parent.mode() & 0o022 == 0 || parent.mode() & 0o1000 != 0;
-    parent.uid() == geteuid().as_raw() || parent.uid() == 0 && is_kept
+fn is_safe(user: u32, owner: u32, mode: u32) -> bool {
+    let is_kept = mode & 0o022 == 0 || mode & 0o1000 != 0;
+    owner == user || owner == 0 && is_kept
 }
 
 /// A lock that somebody holds for so long is removed too: at worst two programs fetch at once.
@@ -163,4 +163,26 @@ fn name(settings: &Settings, option: &RoleOption) -> String {
     let network = std::fs::read_link("/proc/self/ns/net").ok();
     let text = Zeroizing::new(format!("{}{option:?}{network:?}", caller.as_str()));
     hex(&digest(&SHA256, text.as_bytes()).as_ref()[..16])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_of_root_counts_where_nobody_else_can_exchange_what_lies_in_it() {
+        let (user, root, other) = (1000, 0, 1001);
+        for (owner, mode, is_right) in [
+            (user, 0o700, true),
+            (other, 0o1777, false),
+            (root, 0o755, true),
+            // As /tmp is, which some images name.
+            (root, 0o1777, true),
+            (root, 0o777, false),
+            (root, 0o775, false),
+        ] {
+            assert_eq!(is_safe(user, owner, mode), is_right, "{owner} {mode:o}");
+        }
+        assert!(!is_safe(root, user, 0o700), "as under sudo, whose user root would be in the way of");
+    }
 }

@@ -77,8 +77,8 @@ const fn carried(name: &'static str) -> Variable {
 ///
 /// Sources: the SDKs' own order of providers. JavaScript v3 and .NET put a profile, .NET and Java put a web identity,
 /// before keys or an endpoint; botocore puts `AWS_SECURITY_TOKEN` before the session token, and the files of
-/// `AWS_CREDENTIAL_FILE` and `BOTO_CONFIG` before an endpoint; Java 1 and Ruby know further names of the keys, Java 1 one of a file of profiles,
-/// object_store one of the session token; the bearer token replaces a signature; s3fs puts the configuration of fsspec
+/// `AWS_CREDENTIAL_FILE` and `BOTO_CONFIG` before an endpoint; Java 1 and Ruby know further names of the keys,
+/// Java 1 one of a file of profiles, object_store one of the session token; the bearer token replaces a signature; s3fs puts the configuration of fsspec
 /// before everything; delta-rs assumes one more role where a variable names it.
 pub(super) const TABLE: [Variable; 99] = [
     handed_on(0),
