@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: demo demo-parts test program matrix soak bench-server upgrade readers test-tensorflow parts jar wheel command-line publish
+.PHONY: demo demo-parts test program matrix soak bench-server upgrade readers everywhere test-tensorflow parts jar wheel command-line publish
 
 export JAVA_HOME := $(shell python3 -m rig.jdk 17)
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
@@ -69,6 +69,10 @@ test-tensorflow: build/tensorflow-venv/ok build/rust-tests/ok
 # Runs every reader of S3 we know through five lifetimes of its credentials, and prints a table. Fetches two gigabytes.
 readers: build/readers-venv/ok build/tensorflow-venv/ok build/rust-tests/ok
 	@$(PYTHON) -m runs.readers
+
+# Runs the tests of every place in which the product works, and writes README's table: `make everywhere [ONLY=EXPRESSION]`.
+everywhere: parts
+	@$(PYTHON) -m runs.everywhere $(if $(ONLY),--only '$(ONLY)')
 
 # Everything that the tests of the built product use.
 parts: build/venv/tools build/spark/3.5.8/ok build/spark/4.1.4/ok build/spark/4.3.0/ok build/sbt-launch.jar build/postgresql build/chromium build/proxies build/fish jar publish build/python-venv/ok build/node/ok build/rust-tests/ok

@@ -1,0 +1,44 @@
+"""README's table of platforms says only what ran."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from rig import ROOT
+from rig.process import build_environment, run
+from runs.everywhere import BEGIN, END, HEAD, README, Row, ran, rewritten, written
+
+_REPORT = "<testsuites><testsuite>{}</testsuite></testsuites>"
+_CASE = (
+    '<testcase name="t"><properties><property name="platform" value="{}"/><property name="run by" value="{}"/></properties>{}</testcase>'
+)
+
+
+def _rows(directory: Path, *cases: tuple[str, str, str]) -> dict[str, Row]:
+    report = directory / "report.xml"
+    report.write_text(_REPORT.format("".join(_CASE.format(*case) for case in cases)))
+    return ran(report)
+
+
+def test_every_row_is_one_that_a_test_names() -> None:
+    program = "from runs.everywhere import named; print('\\n'.join(['named', *named()]))"
+    done = run([sys.executable, "-c", program], build_environment(), ROOT, 60)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(written(README.read_text())) - set(done.stdout.split("named\n", 1)[1].splitlines()) == set()
+
+
+def test_a_test_that_failed_or_could_not_run_shows_in_its_row(tmp_path: Path) -> None:
+    passed, failed, skipped = (("Linux", "make test", tag) for tag in ("", '<failure message="no"/>', '<skipped message="no"/>'))
+
+    assert "| Linux | 2 of 3 FAILED | `make test` |" in str(_rows(tmp_path, passed, failed, skipped)["Linux"])
+
+
+def test_a_row_that_ran_replaces_its_old_one_and_a_row_that_no_test_names_goes(tmp_path: Path) -> None:
+    table = [BEGIN, *HEAD, "| kept | 1 passed | `make test` | 2020-01-01 |", "| gone | 1 passed |", "| new | 9 passed |", END]
+    rows = _rows(tmp_path, ("new", "make everywhere", ""))
+
+    readme = rewritten("\n".join(["before", *table, "after"]), rows, {"kept", "new", "never ran"})
+
+    assert readme.splitlines() == ["before", BEGIN, *HEAD, table[3], str(rows["new"]), END, "after"]
