@@ -26,6 +26,7 @@ GUIDES = [
     ROOT / "docs" / "admin-guide" / "role-chaining.md",
     OPERATOR / "running.md",
     ROOT / "docs" / "user-guide" / "python.md",
+    ROOT / "docs" / "user-guide" / "kubernetes.md",
 ]
 ACCOUNT = "123456789012"
 

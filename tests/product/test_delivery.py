@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from rig import kubernetes
 from rig.canary import leaks
 from rig.spark import LOG4J, SPARK_3_5, SPARK_4_1, SPARK_4_3, Line, Place, Spark, reports
 from rig.stage import Stage
@@ -128,7 +130,16 @@ def test_a_renewal_of_sparks_own_tokens_and_ours_do_not_replace_each_other(line:
     assert sorted(received.values()) == [3, 4, 6], received
 
 
-def test_executors_that_get_no_task_or_none_of_others_hold_up_no_role_and_read_with_it_later(stage: Stage, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "on_kubernetes",
+    [
+        pytest.param(False, id="local-cluster"),
+        pytest.param(True, id="Kubernetes", marks=[pytest.mark.everywhere, pytest.mark.platform(kubernetes.PLATFORM)]),
+    ],
+)
+def test_executors_that_get_no_task_or_none_of_others_hold_up_no_role_and_read_with_it_later(
+    on_kubernetes: bool, stage: Stage, tmp_path: Path
+) -> None:
     confs = {
         **stage.read_as_stranger_alone(),
         "spark.executor.cores": "1",
@@ -142,8 +153,13 @@ def test_executors_that_get_no_task_or_none_of_others_hold_up_no_role_and_read_w
         "spark.task.maxFailures": "3",
     }
     site = stage.site
-    spark = Spark(SPARK_3_5, 17, site.s3.endpoint, tmp_path, "local-cluster[3,1,1024]", confs=confs)
-    done = spark.submit(compiled(SPARK_3_5), "Away", site.variables(site.scientist), stage.resource, str(tmp_path / "end"))
+    with contextlib.ExitStack() as started:
+        master = "local-cluster[3,1,1024]"
+        if on_kubernetes:
+            cluster = started.enter_context(kubernetes.cluster(SPARK_3_5, tmp_path / "pods"))
+            master, confs = cluster.master, cluster.confs | confs | {"spark.dynamicAllocation.initialExecutors": "2"}
+        spark = Spark(SPARK_3_5, 17, site.s3.endpoint, tmp_path, master, confs=confs)
+        done = spark.submit(compiled(SPARK_3_5), "Away", site.variables(site.scientist), stage.resource, str(tmp_path / "end"))
     assert done.returncode == 0, done.stdout + done.stderr
     found = reports(done.stdout)
     assert found["before"] == ["other read", "resource read"] * 2, found
