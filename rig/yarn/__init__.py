@@ -148,8 +148,15 @@ class OnYarn(Spark):
         spark, here = self, dict(variables)
         if self.mode == "cluster":
             spark, here = self._with_job(variables), {}
+        of_client = {
+            **here,
+            **self.cluster.variables(),
+            "HADOOP_CONF_DIR": str(self.cluster.conf),
+            # Where containers find pyspark.
+            "PYSPARK_ARCHIVES_PATH": ",".join(f"local:{path}" for path in self._python_path()),
+        }
         before = self.cluster.applications()
-        done = Spark._start(spark, command, {**here, **self.cluster.variables(), "HADOOP_CONF_DIR": str(self.cluster.conf)}, stdin, seconds)
+        done = Spark._start(spark, command, of_client, stdin, seconds)
         for application in sorted(self.cluster.applications() - before):
             if self.mode == "cluster":
                 done.stdout += self.cluster.output(application, "stdout")

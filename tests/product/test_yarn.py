@@ -17,6 +17,7 @@ from rig.stage import Stage
 from rig.yarn import OnYarn, Yarn, yarn
 from runs import soak
 from tests.programs import compiled
+from tests.programs.python_program import VENV, reported, written
 
 ROW = "YARN 3.3.4, client and cluster mode, Spark {}"
 pytestmark = pytest.mark.everywhere
@@ -147,3 +148,34 @@ def test_reads_go_on_through_five_lifetimes_and_the_death_of_an_executor(
     problems = soak.failures(life, 5)
     print("\n" + "; ".join(f"{name}: {value}" for name, value in soak.figures(line, life, problems).items()))
     assert problems == [], life.found
+
+
+@BOTH_MODES
+@pytest.mark.platform(ROW.format(SPARK_3_5.spark))
+def test_a_pyspark_program_assumes_a_role(mode: str, stage: Stage, cluster: Yarn, tmp_path: Path) -> None:
+    program = """
+    from pyspark.sql import SparkSession
+
+    spark = SparkSession.builder.getOrCreate()
+    credentials = assume_role(get_role(1))
+    report("role", [credentials.role_arn, credentials.mode])
+    report("rows", [list(row) for row in spark.read.csv("s3a://resource/test.csv").collect()])
+    report("denied", "AccessDenied" in str(outcome(lambda: spark.read.csv("s3a://other/test.csv").collect())))
+    report("on executors", spark.sparkContext.parallelize(range(2), 2).map(lambda number: number + 1).collect())
+    report("variable", os.environ["AWS_ACCESS_KEY_ID"] == current().access_key_id)
+    spark.stop()
+    """
+    site, before = stage.site, len(stage.site.s3.exchanges)
+    spark = OnYarn(SPARK_3_5, 17, site.s3.endpoint, tmp_path, cluster=cluster, mode=mode)
+
+    done = spark.submit_python(written(tmp_path, program), site.variables(site.scientist), VENV / "bin" / "python")
+
+    assert reported(done) == {
+        "role": [stage.resource, "environment with Spark"],
+        "rows": [["1", "one"], ["2", "two"], ["3", "three"]],
+        "denied": True,
+        "on executors": [1, 2],
+        "variable": True,
+    }
+    assert len({exchange.access_key_id for exchange in site.s3.exchanges[before:]}) == 1
+    assert leaks(site.secrets(), tmp_path, done.stdout, done.stderr) == []
