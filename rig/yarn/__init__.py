@@ -134,6 +134,9 @@ class OnYarn(Spark):
             "spark.yarn.max.executor.failures": "10",
             "spark.executor.instances": "2",
             "spark.executor.memory": "512m",
+            # Jobs begin when the executors are there, as they do on a cluster that has room.
+            "spark.scheduler.minRegisteredResourcesRatio": "1.0",
+            "spark.scheduler.maxRegisteredResourcesWaitingTime": "300s",
             **Spark.options(self),
         }
 
