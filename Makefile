@@ -72,7 +72,7 @@ readers: build/readers-venv/ok build/tensorflow-venv/ok build/rust-tests/ok
 	@$(PYTHON) -m runs.readers
 
 # Runs the tests of every place in which the product works, and writes README's table: `make everywhere [ONLY=EXPRESSION]`.
-everywhere: parts wheel sdist
+everywhere: parts wheel sdist build/yarn/ok
 	@$(PYTHON) -m runs.everywhere $(if $(ONLY),--only '$(ONLY)')
 
 # Everything that the tests of the built product use.
@@ -253,6 +253,12 @@ build/spark/4.3.0/s3a/ok: HADOOP := 3.5.0
 build/spark/%/s3a/ok: | build/maven
 	@rig/quietly s3a-$* "fetching S3A of Hadoop $(HADOOP)" $(MAVEN) -f rig/poms/s3a-$(HADOOP).xml $(DEPENDENCY):copy-dependencies \
 	  -DincludeScope=runtime -DexcludeGroupIds=$(SPARK_GROUPS) -DoutputDirectory=$(CURDIR)/build/spark/$*/s3a
+	@touch $@
+
+# YARN, HDFS and a KDC, which `make everywhere` runs on loopback.
+build/yarn/ok: rig/yarn/pom.xml | build/maven
+	@rig/quietly yarn "fetching YARN, HDFS and a KDC" $(MAVEN) -f $< $(DEPENDENCY):copy-dependencies \
+	  -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/build/yarn/jars
 	@touch $@
 
 build/sbt-launch.jar: | build/maven

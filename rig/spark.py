@@ -163,8 +163,11 @@ class Spark:
         return self._run("spark-submit", self._pyspark(interpreter, variables), [str(script)])
 
     def _pyspark(self, interpreter: Path, variables: Mapping[str, str]) -> dict[str, str]:
-        path = [str(self.line.python), *map(str, self.line.python.glob("lib/py4j-*-src.zip")), variables.get("PYTHONPATH", "")]
+        path = [*self._python_path(), variables.get("PYTHONPATH", "")]
         return {**variables, "PYTHONPATH": ":".join(filter(None, path)), "PYSPARK_PYTHON": str(interpreter)}
+
+    def _python_path(self) -> list[str]:
+        return [str(self.line.python), *map(str, self.line.python.glob("lib/py4j-*-src.zip"))]
 
     def serve(self, main: str, variables: Mapping[str, str], *arguments: str) -> Program:
         """Starts a server that comes with Spark by spark-submit, for the length of a `with` block."""

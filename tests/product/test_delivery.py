@@ -112,6 +112,8 @@ def test_a_renewal_of_sparks_own_tokens_and_ours_do_not_replace_each_other(line:
     remedy = "set spark.redaction.regex to (?i)secret|password|token|access[.]?key|api[._]?key, and more of your own"
     shown = [f"Spark shows the value of {key} in its event log and its pages; {remedy}" for key in SHOWN]
     assert found["shown"] == shown
+    kept = f"YARN writes the value of {SHOWN[0]} to the disks of its nodes; give the key as a file, by --files and API_KEY_FILE"
+    assert found["on disks"] == [kept]
     assert is_reader(found["first"]), found
     assert found["beside a busy one"] is True, "one busy executor kept another one from being asked"
     assert found["still busy"] is True

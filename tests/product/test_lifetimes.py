@@ -25,7 +25,7 @@ def test_reads_go_on_through_many_lifetimes_and_the_death_of_an_executor(
 ) -> None:
     record_property("spark", f"{line.spark} / {line.hadoop} {soak.MASTER}")
     record_property("class path", "system/user")
-    life = soak.live(stage, line, RUN_SECONDS, tmp_path)
+    life = soak.live(stage, soak.on_cluster(stage, line, tmp_path), RUN_SECONDS)
     problems = soak.failures(life, RUN_SECONDS // soak.LIFE_SECONDS)
     print("\n" + "; ".join(f"{name}: {value}" for name, value in soak.figures(line, life, problems).items()))
     assert problems == [], life.found

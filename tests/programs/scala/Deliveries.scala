@@ -124,6 +124,8 @@ object Deliveries {
     Report("clear", Seq("127.0.0.1", "192.0.2.1", "ssl.rpc.enabled", "network.crypto.enabled").map(clear))
     Report("shown", Clear.isShown(new SparkConf(false).set("spark.yarn.appMasterEnv.API_KEY", "key")) ++
       Clear.isShown(new SparkConf(false).set("spark.redaction.regex", "(?i)secret|access")) ++ Clear.isShown(new SparkConf(false)))
+    Report("on disks", Seq("yarn", "local").flatMap(master =>
+      Clear.onDisks(new SparkConf(false).setMaster(master).set("spark.yarn.appMasterEnv.API_KEY", "key"))))
     Report("jobs", call(call(context, "dagScheduler"), "numTotalJobs"))
     // The first job there is. Whoever asks executors because of it waits for this one too.
     val work = context.parallelize(1 to 1, 1).foreachAsync(_ => while (!new File(end).exists) Thread.sleep(20))

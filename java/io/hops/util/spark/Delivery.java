@@ -29,7 +29,8 @@ import org.apache.spark.scheduler.cluster.ExecutorData;
  *
  * <p>Problem: an executor that registers during a push can miss the set; Spark's own renewal of tokens replaces what executors
  * get when they start; and of two pushes at a time the older can win. Solution: put the set among these tokens by
- * compare-and-set, send it alone, once to each executor, and again to one that registers or begins a task without it.
+ * compare-and-set, send it alone, once to each executor, and again to one that registers or begins a task without it. Where YARN
+ * writes these tokens to disks, the set is not among them.
  */
 final class Delivery extends SparkListener {
   private static final Logger LOG = Logger.getLogger("io.hops.util");
@@ -127,7 +128,9 @@ final class Delivery extends SparkListener {
       if (newest == null) {
         return;
       }
-      keepForLaterExecutors(newest);
+      if (!YarnClient.hasDriver(context)) {
+        keepForLaterExecutors(newest);
+      }
       long version = LiveSet.fromBytes(newest).version();
       UpdateDelegationTokens message = new UpdateDelegationTokens(write(with(new Credentials(), newest)));
       for (Map.Entry<String, ExecutorData> executor : executors.entrySet()) {

@@ -66,6 +66,11 @@ final class PluginSetting {
       return;
     }
     SparkConf conf = context.conf();
+    if (YarnClient.hasDriver(context)) {
+      YarnClient.hideRole(conf);
+      // An executor gets the role when it has started, too late for what it fetches before.
+      FutureContexts.withdraw(conf);
+    }
     try {
       String url = ProductJar.ensure(context);
       List<String> first = split(conf.get(FIRST_JARS, ""));

@@ -8,7 +8,10 @@ import java.util.regex.PatternSyntaxException;
 import org.apache.spark.SparkConf;
 import scala.Tuple2;
 
-/** What Spark shows of secrets in its event log and its pages: everything whose name its expression does not match. */
+/**
+ * What Spark and YARN show of secrets: Spark everything whose name its expression does not match, in its event log and its pages;
+ * YARN the variables of containers, on the disks of its nodes.
+ */
 final class Redaction {
   private static final String REGEX = "spark.redaction.regex";
   private static final String DEFAULT = "(?i)secret|password|token|access[.]?key";
@@ -37,6 +40,22 @@ final class Redaction {
       }
     }
     return shown;
+  }
+
+  /** Lists a sentence for each API key that YARN writes to disks. */
+  static List<String> listOnDisks(SparkConf conf) {
+    List<String> onDisks = new ArrayList<>();
+    for (Tuple2<String, String> entry : conf.getAll()) {
+      String key = entry._1();
+      boolean isVariable = key.startsWith("spark.yarn.appMasterEnv.") || key.startsWith("spark.executorEnv.");
+      if (isVariable && key.endsWith(".API_KEY") && conf.get("spark.master", "").startsWith("yarn")) {
+        onDisks.add(
+            "YARN writes the value of "
+                + key
+                + " to the disks of its nodes; give the key as a file, by --files and API_KEY_FILE");
+      }
+    }
+    return onDisks;
   }
 
   private static String explain(String key) {

@@ -56,6 +56,9 @@ final class SparkDoctor {
     for (String shown : Redaction.listShown(context.getConf())) {
       findings.problem("redaction", shown);
     }
+    for (String onDisk : Redaction.listOnDisks(context.getConf())) {
+      findings.problem("API key", onDisk);
+    }
     LiveSet set = LiveStore.findCurrent();
     boolean hasRole = set != null && !set.buckets().isEmpty();
     Set<String> buckets = hasRole ? set.buckets() : Collections.singleton(LiveRole.APPLICATION);

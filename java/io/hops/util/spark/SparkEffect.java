@@ -25,7 +25,7 @@ final class SparkEffect implements Effect {
   private static final String PREFIX = "hadoop:";
 
   /** The secret keys, and the variables from which Spark copies each. */
-  private static final Map<String, String> SECRETS = new LinkedHashMap<>();
+  static final Map<String, String> SECRETS = new LinkedHashMap<>();
 
   static {
     SECRETS.put(Keys.ACCESS_KEY, "AWS_ACCESS_KEY_ID");
