@@ -71,7 +71,7 @@ readers: build/readers-venv/ok build/tensorflow-venv/ok build/rust-tests/ok
 	@$(PYTHON) -m runs.readers
 
 # Runs the tests of every place in which the product works, and writes README's table: `make everywhere [ONLY=EXPRESSION]`.
-everywhere: parts
+everywhere: parts build/root/sid/ok build/root/debian-11/ok build/root/arm64/ok
 	@$(PYTHON) -m runs.everywhere $(if $(ONLY),--only '$(ONLY)')
 
 # Everything that the tests of the built product use.
@@ -201,6 +201,15 @@ build/wrk:
 # The database on which the server's tests run, as well as on SQLite.
 build/postgresql:
 	@$(call debian,/usr/lib/postgresql/*/bin/initdb,postgresql)
+
+# What unpacks other Linuxes, and runs those for another processor.
+build/debootstrap:
+	@$(call debian,debootstrap qemu-aarch64-static,debootstrap qemu-user-static)
+
+# The other Linuxes that rig/root.py lists.
+build/root/%/ok: | build/debootstrap
+	@rig/quietly root-$* "unpacking the Linux $*" python3 -m rig.root $*
+	@touch $@
 
 # The packages of the rig: an AWS, its client, and what unpacks PySpark.
 build/venv/ok: rig/requirements.txt
