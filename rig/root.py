@@ -23,7 +23,7 @@ _ENTER = """\
 root=$1 emulator=$2 here=$PWD
 shift 2
 hostname localhost
-mount --bind "$root" "$root"
+mount --rbind "$root" "$root"
 mount --rbind /dev "$root/dev"
 mount -t proc proc "$root/proc"
 while [ "$1" != -- ]; do
@@ -58,6 +58,8 @@ class Root:
     packages: Sequence[str]
     java: Mapping[int, str]
     architecture: str = "amd64"
+    #: Folders that are empty for the programs that run in it.
+    emptied: Sequence[str] = ()
 
     def __str__(self) -> str:
         return self.name
@@ -71,15 +73,14 @@ class Root:
         """Returns JAVA_HOME of a Java in the root."""
         return Path("/usr/lib/jvm") / self.java[version]
 
-    def command(self, command: Sequence[str | Path], also: Sequence[Path] = (), without: Sequence[str] = ()) -> list[str]:
+    def command(self, command: Sequence[str | Path], also: Sequence[Path] = ()) -> list[str]:
         """Returns the command that runs another one in the root, which sees the folders `also` besides those of the checkout.
 
-        The folders `without` are empty there. A processor that is not the machine's is emulated, for this program alone: one that it
-        starts needs the emulator in its own command.
+        A processor that is not the machine's is emulated for this program alone; one that it starts needs the emulator too.
         """
         folders = [ROOT, *(path.resolve() for path in BUILD.iterdir() if path.is_symlink() and path.is_dir()), *also]
-        hide = "".join(f'mount -t tmpfs tmpfs "$1/{folder}"\n' for folder in without)
-        enter = ["unshare", "--mount", "--uts", "sh", "-euc", hide + _ENTER, "sh", self.directory, self.emulator, *folders, "--"]
+        script = "".join(f'mount -t tmpfs tmpfs "$1/{folder}"\n' for folder in self.emptied) + _ENTER
+        enter = ["unshare", "--mount", "--uts", "sh", "-euc", script, "sh", self.directory, self.emulator, *folders, "--"]
         return [str(part) for part in [*enter, *command]]
 
     @property
