@@ -7,6 +7,8 @@ SHELL := /bin/bash
 .PHONY: demo demo-parts test program matrix soak bench-server upgrade readers everywhere test-tensorflow parts jar wheel command-line publish
 
 export JAVA_HOME := $(shell python3 -m rig.jdk 17)
+# What users get is made for each of these machines, whatever the machine that makes it.
+MACHINES := x86_64 aarch64
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 PYTHON := build/venv/bin/python
 PIP := -m pip -q --no-cache-dir --disable-pip-version-check
@@ -16,12 +18,12 @@ SERVER := target/release/role-mapping-server
 PEER := target/release/examples/peer
 WHEEL := hops_credentials-$(VERSION)-cp39-abi3-manylinux_2_34_$(shell uname -m).whl
 # Gradle without a daemon, which would outlive the command; with a limit, since Gradle 4 waits for ever if a JVM of its own does not start.
-GRADLE := timeout 1200 gradle --no-daemon --console=plain -q
+GRADLE := timeout 2400 gradle --no-daemon --console=plain -q
 MAVEN := mvn -q -B -Dstyle.color=never
 DEPENDENCY := org.apache.maven.plugins:maven-dependency-plugin:3.8.1
 # Groups that Spark brings in its own versions.
 SPARK_GROUPS := io.netty,org.slf4j,com.fasterxml.jackson.core,org.apache.httpcomponents,commons-logging,commons-codec,joda-time
-JAR_SOURCES := Cargo.toml Cargo.lock crates/core/Cargo.toml build.gradle settings.gradle $(shell find src crates/core/src java s3a-bridge -type f)
+JAR_SOURCES := Cargo.toml Cargo.lock crates/core/Cargo.toml build.gradle settings.gradle rig/portably $(shell find src crates/core/src java s3a-bridge -type f)
 SERVER_SOURCES := Cargo.toml Cargo.lock $(shell find crates/core server -type f -not -path '*/tests/*')
 
 # Builds the jar and the server that users get, but without optimisation, in a third of the time.
@@ -79,8 +81,15 @@ parts: build/venv/tools build/spark/3.5.8/ok build/spark/4.1.4/ok build/spark/4.
 
 jar: $(JAR)
 
-$(JAR): $(JAR_SOURCES) | build/gradle
+$(JAR): $(JAR_SOURCES) requirements.txt | build/gradle build/venv/tools build/rust-targets
 	@rig/quietly gradle "building the jar, optimised" $(GRADLE) jar
+	@touch $@
+
+# Rust's own library for the machines and C libraries that are not those of this machine.
+build/rust-targets:
+	@mkdir -p build
+	@rig/quietly rust-targets "fetching Rust's library for other machines" rustup target add \
+	  $(foreach machine,$(MACHINES),$(machine)-unknown-linux-gnu $(machine)-unknown-linux-musl)
 	@touch $@
 
 # Builds the wheel that users get: optimised, and with the jar in it.

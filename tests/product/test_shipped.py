@@ -10,6 +10,8 @@ import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
 from rig import BUILD, ROOT, jdk
 from rig.process import build_environment, run
 from rig.spark import product_jar, version
@@ -17,14 +19,66 @@ from rig.spark import product_jar, version
 MEGABYTE = 1_000_000
 
 
-def _library(jar: Path) -> zipfile.ZipInfo:
-    with zipfile.ZipFile(jar) as archive:
-        (library,) = (entry for entry in archive.infolist() if entry.filename.endswith(".so"))
-        return library
+#: The oldest glibc on which everything that is shipped runs: that of RHEL 7, and of manylinux2014.
+OLDEST_GLIBC = (2, 17)
+#: What `readelf` calls each machine for which there is a library.
+MACHINES = {"x86_64": "Advanced Micro Devices X86-64", "aarch64": "AArch64"}
+C_LIBRARY = {"libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"}
+each_machine = pytest.mark.parametrize("machine", MACHINES)
 
 
-def test_the_library_stays_small() -> None:
-    assert _library(product_jar()).file_size <= 5.0 * MEGABYTE
+def _unpacked(archive: Path, name: str, directory: Path) -> Path:
+    with zipfile.ZipFile(archive) as opened:
+        return Path(opened.extract(name, directory))
+
+
+def _library(machine: str, directory: Path) -> Path:
+    return _unpacked(product_jar(), f"native/linux-{machine}/libhops_credentials.so", directory)
+
+
+def _readelf(option: str, file: Path, pattern: str) -> set[str]:
+    done = run(["readelf", "--wide", option, str(file)], build_environment(), ROOT, 60)
+    assert done.returncode == 0, done.stderr
+    return set(re.findall(pattern, done.stdout, re.MULTILINE))
+
+
+def _newest_glibc(file: Path) -> tuple[int, ...]:
+    """Returns the version of the newest function of glibc that a library needs."""
+    return max(tuple(map(int, version.split("."))) for version in _readelf("--version-info", file, r"Name: GLIBC_([\d.]+)"))
+
+
+def _exported(file: Path) -> set[str]:
+    return _readelf("--dyn-syms", file, r" (?:GLOBAL|WEAK) +DEFAULT +\d+ (\S+)$")
+
+
+def test_the_jar_has_a_library_for_each_machine() -> None:
+    with zipfile.ZipFile(product_jar()) as archive:
+        libraries = {name for name in archive.namelist() if name.endswith(".so")}
+    assert libraries == {f"native/linux-{machine}/libhops_credentials.so" for machine in MACHINES}
+
+
+@each_machine
+def test_the_library_loads_on_glibc_2_17(machine: str, tmp_path: Path) -> None:
+    library = _library(machine, tmp_path)
+    assert _readelf("--file-header", library, r"Machine: +(.+)$") == {MACHINES[machine]}
+    assert _newest_glibc(library) <= OLDEST_GLIBC
+    assert _readelf("--dynamic", library, r"\(NEEDED\).*\[(.+)\]") <= C_LIBRARY
+
+
+@each_machine
+def test_the_library_exports_only_its_entrance(machine: str, tmp_path: Path) -> None:
+    assert _exported(_library(machine, tmp_path)) == {"JNI_OnLoad"}
+
+
+@each_machine
+def test_the_library_names_no_directory_of_the_machine_that_built_it(machine: str, tmp_path: Path) -> None:
+    content = _library(machine, tmp_path).read_bytes()
+    assert [place for place in (ROOT, Path.home() / ".cargo") if bytes(place) in content] == []
+
+
+@each_machine
+def test_the_library_stays_small(machine: str, tmp_path: Path) -> None:
+    assert _library(machine, tmp_path).stat().st_size <= 5.0 * MEGABYTE
 
 
 def test_the_jar_stays_small() -> None:
@@ -103,16 +157,17 @@ def test_the_server_links_only_these_crates_twice() -> None:
 
 
 def test_the_same_sources_with_other_dates_and_modes_give_the_same_jars(tmp_path: Path) -> None:
-    """The copy takes over the native library: whether cargo gives the same bytes is not the question here."""
+    """The copy takes over the native libraries: whether cargo gives the same bytes is not the question here."""
     copy = tmp_path / "copy"
     ignored = shutil.ignore_patterns(".git", ".gradle", "build", "target", "__pycache__")
     shutil.copytree(ROOT, copy, ignore=ignored)
     for path in [copy, *copy.rglob("*")]:
         path.chmod(0o775 if path.is_dir() else 0o664)
         os.utime(path, (1_000_000_000, 1_000_000_000))
-    library = copy / "target" / "jar" / "release"
-    library.mkdir(parents=True)
-    (library / "libhops_credentials.so").symlink_to(ROOT / "target" / "jar" / "release" / "libhops_credentials.so")
+    for machine in MACHINES:
+        library = Path("target", f"{machine}-unknown-linux-gnu", "release", "libhops_credentials.so")
+        (copy / library).parent.mkdir(parents=True)
+        (copy / library).symlink_to(ROOT / library)
     tasks = ["jar", "sourcesJar", "javadocJar", "-x", "cargo"]
 
     done = run(

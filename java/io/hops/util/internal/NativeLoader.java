@@ -11,7 +11,6 @@ import java.nio.file.Paths;
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.stream.Collectors;
-import java.util.stream.Stream;
 
 /**
  * Finds the native library and loads it.
@@ -73,7 +72,8 @@ final class NativeLoader {
               + platform
               + ", only for: "
               + (present.isEmpty() ? "nothing" : present)
-              + "; build one for it and name the file with -D"
+              + (CLibrary.isMusl() ? "; use an image with glibc, or build a library" : "; build one")
+              + " for it and name the file with -D"
               + PATH.property,
           null);
     }
@@ -88,16 +88,7 @@ final class NativeLoader {
   private static String platform() {
     String system = System.getProperty("os.name").toLowerCase(Locale.ROOT).replace(' ', '-');
     String processor = System.getProperty("os.arch").replace("amd64", "x86_64");
-    return system + "-" + processor + (isMusl() ? "-musl" : "");
-  }
-
-  /** Returns true if this process is linked to musl. A machine can have both C libraries, so the process itself decides. */
-  private static boolean isMusl() {
-    try (Stream<String> maps = Files.lines(Paths.get("/proc/self/maps"))) {
-      return maps.anyMatch(line -> line.contains("/ld-musl-"));
-    } catch (IOException e) {
-      return false; // not Linux, or without /proc: then the bundled library is tried
-    }
+    return system + "-" + processor + (CLibrary.isMusl() ? "-musl" : "");
   }
 
   /** Loads a copy with a new name: only one class loader can load a file. */
@@ -153,8 +144,11 @@ final class NativeLoader {
               + " to a directory that is not";
     } else if (text.contains("GLIBC_")) {
       text =
-          "the C library of this machine is older than the native library needs; build one on this machine and name the"
-              + " file with -D"
+          "the native library needs "
+              + CLibrary.neededBy(file)
+              + " or later, this machine has "
+              + CLibrary.present()
+              + "; run on a newer Linux, or build a library on this machine and name the file with -D"
               + PATH.property;
     }
     return failed(text, e);

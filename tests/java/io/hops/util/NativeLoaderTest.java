@@ -3,9 +3,11 @@ package io.hops.util;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.BufferedReader;
 import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.InputStreamReader;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.FileSystem;
@@ -90,7 +92,7 @@ class NativeLoaderTest {
   void aJarWithoutALibraryForThisPlatformSaysWhatItHas() throws Exception {
     assertEquals(
         FAILED
-            + "this jar has no native library for linux-riscv64, only for: linux-x86_64; build one for it and name the"
+            + "this jar has no native library for linux-riscv64, only for: linux-x86_64, linux-aarch64; build one for it and name the"
             + " file with -Dhops.native.path"
             + CAUSE,
         jvm().with("-Dos.arch=riscv64").run(Program.class, "roles"));
@@ -126,15 +128,35 @@ class NativeLoaderTest {
   }
 
   @Test
-  void aLibraryForANewerCLibraryIsExplained() throws Exception {
-    String text = new String(library, StandardCharsets.ISO_8859_1);
-    byte[] newer = text.replace("GLIBC_2.3", "GLIBC_9.3").getBytes(StandardCharsets.ISO_8859_1);
+  void aJvmOnMuslIsToldWhatToUseInstead() throws Exception {
+    Path named = Files.write(directory.resolve("ld-musl-x86_64.so.1"), library);
     assertEquals(
         FAILED
-            + "the C library of this machine is older than the native library needs; build one on this machine and name"
-            + " the file with -Dhops.native.path\n"
+            + "this jar has no native library for linux-x86_64-musl, only for: linux-x86_64, linux-aarch64; use an image"
+            + " with glibc, or build a library for it and name the file with -Dhops.native.path"
+            + CAUSE,
+        jvm().environment("LD_PRELOAD", named.toString()).run(Program.class, "roles"));
+  }
+
+  @Test
+  void aLibraryForANewerCLibraryNamesWhatItNeedsAndWhatIsThere() throws Exception {
+    String text = new String(library, StandardCharsets.ISO_8859_1);
+    byte[] newer = text.replace("GLIBC_2.17", "GLIBC_2.77").getBytes(StandardCharsets.ISO_8859_1);
+    assertEquals(
+        FAILED
+            + "the native library needs glibc 2.77 or later, this machine has "
+            + glibcOfThisMachine()
+            + "; run on a newer Linux, or build a library on this machine and name the file with -Dhops.native.path\n"
             + "  caused by java.lang.UnsatisfiedLinkError\n  caused by java.lang.UnsatisfiedLinkError\n",
         jvm().with("-Dhops.native.path=" + override(newer)).run(Program.class, "roles"));
+  }
+
+  private static String glibcOfThisMachine() throws IOException {
+    Process asked = new ProcessBuilder("getconf", "GNU_LIBC_VERSION").start();
+    try (BufferedReader answer =
+        new BufferedReader(new InputStreamReader(asked.getInputStream(), StandardCharsets.UTF_8))) {
+      return answer.readLine();
+    }
   }
 
   @Test
