@@ -4,11 +4,9 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: demo demo-parts test program matrix soak bench-server upgrade readers everywhere test-tensorflow parts jar wheel command-line publish
+.PHONY: demo demo-parts test program matrix soak bench-server upgrade readers everywhere test-tensorflow parts jar wheel sdist command-line publish
 
 export JAVA_HOME := $(shell python3 -m rig.jdk 17)
-# What users get is made for each of these machines, whatever the machine that makes it.
-MACHINES := x86_64 aarch64
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 PYTHON := build/venv/bin/python
 PIP := -m pip -q --no-cache-dir --disable-pip-version-check
@@ -16,7 +14,8 @@ JAR := build/libs/hops-credentials-$(VERSION).jar
 # The server that administrators get, which `make bench-server` and `make upgrade` run.
 SERVER := target/release/role-mapping-server
 PEER := target/release/examples/peer
-WHEEL := hops_credentials-$(VERSION)-cp39-abi3-manylinux_2_34_$(shell uname -m).whl
+# What users get is made for each of these machines, whatever the machine that makes it.
+MACHINES := x86_64 aarch64
 # Gradle without a daemon, which would outlive the command; with a limit, since Gradle 4 waits for ever if a JVM of its own does not start.
 GRADLE := timeout 2400 gradle --no-daemon --console=plain -q
 MAVEN := mvn -q -B -Dstyle.color=never
@@ -73,7 +72,7 @@ readers: build/readers-venv/ok build/tensorflow-venv/ok build/rust-tests/ok
 	@$(PYTHON) -m runs.readers
 
 # Runs the tests of every place in which the product works, and writes README's table: `make everywhere [ONLY=EXPRESSION]`.
-everywhere: parts build/root/sid/ok build/root/debian-11/ok build/root/arm64/ok
+everywhere: parts wheel sdist build/root/sid/ok build/root/debian-11/ok build/root/arm64/ok
 	@$(PYTHON) -m runs.everywhere $(if $(ONLY),--only '$(ONLY)')
 
 # Everything that the tests of the built product use.
@@ -85,6 +84,23 @@ $(JAR): $(JAR_SOURCES) requirements.txt | build/gradle build/venv/tools build/ru
 	@rig/quietly gradle "building the jar, optimised" $(GRADLE) jar
 	@touch $@
 
+# Builds the wheels that users get: optimised, and with the jar in them.
+wheel: $(JAR) build/venv/tools build/rust-targets
+	@$(foreach machine,$(MACHINES),rig/quietly wheel-$(machine) "building the wheel for $(machine), optimised" \
+	  "$(call compile,build/wheel/$(machine),rig/portably,--release --zig --compatibility manylinux2014 --target $(machine)-unknown-linux-gnu); \
+	  $(call pack,build/wheel/$(machine))";)
+	@ls $(MACHINES:%=build/wheel/%/*.whl)
+
+# Packs the sources of the wheel, for machines that no wheel is for.
+sdist: build/venv/tools
+	@rig/quietly sdist "packing the sources of the wheel" $(PYTHON) -m maturin sdist -o build/wheel
+	@ls build/wheel/*.tar.gz
+
+# Builds the program `hops-credentials`, which the wheel brings too, optimised.
+command-line:
+	@rig/quietly cargo-command-line "compiling the command line, optimised" cargo build --release --locked -p hops-credentials-cli
+	@echo target/release/hops-credentials
+
 # Rust's own library for the machines and C libraries that are not those of this machine.
 build/rust-targets:
 	@mkdir -p build
@@ -92,20 +108,10 @@ build/rust-targets:
 	  $(foreach machine,$(MACHINES),$(machine)-unknown-linux-gnu $(machine)-unknown-linux-musl)
 	@touch $@
 
-# Builds the wheel that users get: optimised, and with the jar in it.
-wheel: $(JAR) build/venv/tools
-	@rig/quietly wheel "building the wheel, optimised" "$(call compile,release,build/wheel); $(call pack,build/wheel)"
-	@echo "build/wheel/$(WHEEL)"
-
-# Builds the program `hops-credentials`, which the wheel brings too, optimised.
-command-line:
-	@rig/quietly cargo-command-line "compiling the command line, optimised" cargo build --release --locked -p hops-credentials-cli
-	@echo target/release/hops-credentials
-
 # Compiles the wheel without optimisation, in a fraction of the time, while the jar is still being made. Its tokio has the feature that
 # the tests in Rust need: cargo would compile all that stands on tokio a second time.
 build/wheel/dev/bare/ok: Cargo.toml Cargo.lock pyproject.toml $(shell find crates python -type f -not -name '*.pyc' -not -path '*/.*') | build/venv/tools
-	@rig/quietly wheel-dev "compiling the wheel" "$(call compile,dev,build/wheel/dev,--features tokio/test-util)"
+	@rig/quietly wheel-dev "compiling the wheel" "$(call compile,build/wheel/dev,,--profile dev --features tokio/test-util)"
 	@touch $@
 
 # Installs that wheel beside the readers that the tests use with it.
@@ -131,18 +137,18 @@ touch $@
 endef
 
 # $(call install,NAME): installs the wheel into the environment build/NAME-venv.
-install = build/$(1)-venv/bin/python $(PIP) install --force-reinstall --no-deps build/wheel/dev/$(WHEEL)
+install = build/$(1)-venv/bin/python $(PIP) install --force-reinstall --no-deps build/wheel/dev/*.whl
 
-# $(call compile,PROFILE,DIRECTORY[,OPTIONS]): builds the wheel of `pip install .` in DIRECTORY/bare.
+# $(call compile,DIRECTORY,[WRAPPER],OPTIONS): builds the wheel of `pip install .` in DIRECTORY/bare.
 define compile
-rm -rf $(2)/bare; \
-$(PYTHON) -m maturin build --locked --profile $(1) $(3) -o $(2)/bare
+rm -rf $(1)/bare; \
+$(2) $(PYTHON) -m maturin build --locked $(3) -o $(1)/bare
 endef
 
 # $(call pack,DIRECTORY): makes of the wheel in DIRECTORY/bare the one with the jar, in DIRECTORY.
 define pack
-rm -rf $(1)/unpacked; \
-$(PYTHON) -m wheel unpack -d $(1)/unpacked $(1)/bare/$(WHEEL); \
+rm -rf $(1)/unpacked $(1)/*.whl; \
+$(PYTHON) -m wheel unpack -d $(1)/unpacked $(1)/bare/*.whl; \
 mkdir $(1)/unpacked/hops_credentials-$(VERSION)/hops/credentials_provider/jar; \
 cp $(JAR) $(1)/unpacked/hops_credentials-$(VERSION)/hops/credentials_provider/jar; \
 $(PYTHON) -m wheel pack -d $(1) $(1)/unpacked/hops_credentials-$(VERSION); \

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import shutil
+import sys
 import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
@@ -13,7 +14,7 @@ from xml.etree import ElementTree
 import pytest
 
 from rig import BUILD, ROOT, jdk
-from rig.process import build_environment, run
+from rig.process import build_environment, environment, run
 from rig.spark import product_jar, version
 
 MEGABYTE = 1_000_000
@@ -51,6 +52,11 @@ def _exported(file: Path) -> set[str]:
     return _readelf("--dyn-syms", file, r" (?:GLOBAL|WEAK) +DEFAULT +\d+ (\S+)$")
 
 
+def _places(file: Path) -> list[Path]:
+    """Returns the directories of this machine that a file names."""
+    return [place for place in (ROOT, Path.home() / ".cargo") if bytes(place) in file.read_bytes()]
+
+
 def test_the_jar_has_a_library_for_each_machine() -> None:
     with zipfile.ZipFile(product_jar()) as archive:
         libraries = {name for name in archive.namelist() if name.endswith(".so")}
@@ -72,8 +78,7 @@ def test_the_library_exports_only_its_entrance(machine: str, tmp_path: Path) -> 
 
 @each_machine
 def test_the_library_names_no_directory_of_the_machine_that_built_it(machine: str, tmp_path: Path) -> None:
-    content = _library(machine, tmp_path).read_bytes()
-    assert [place for place in (ROOT, Path.home() / ".cargo") if bytes(place) in content] == []
+    assert _places(_library(machine, tmp_path)) == []
 
 
 @each_machine
@@ -116,6 +121,38 @@ def test_the_wheel_holds_one_package_for_every_python_and_no_init_of_hops() -> N
     assert {name.split("/")[0] for name in names} == {"hops", f"hops_credentials-{version()}.dist-info"}
     assert [name for name in names if name.startswith("hops/") and not name.startswith(package)] == []
     assert {package + name for name in ("_native.abi3.so", "_native.pyi", "py.typed", f"jar/{product_jar().name}")} <= set(names)
+
+
+@pytest.mark.everywhere
+@pytest.mark.platform("build of the wheels for glibc 2.17 (manylinux2014)")
+@each_machine
+def test_the_wheel_that_users_get_is_for_glibc_2_17_and_brings_the_jar(machine: str, tmp_path: Path) -> None:
+    (wheel,) = (BUILD / "wheel" / machine).glob("*.whl")
+    assert wheel.name == f"hops_credentials-{version()}-cp39-abi3-manylinux2014_{machine}.manylinux_2_17_{machine}.whl"
+    module = _unpacked(wheel, "hops/credentials_provider/_native.abi3.so", tmp_path)
+    assert _readelf("--file-header", module, r"Machine: +(.+)$") == {MACHINES[machine]}
+    assert _newest_glibc(module) <= OLDEST_GLIBC
+    assert _exported(module) == {"PyInit__native"}
+    assert _places(module) == []
+    jar = _unpacked(wheel, f"hops/credentials_provider/jar/{product_jar().name}", tmp_path)
+    assert jar.read_bytes() == product_jar().read_bytes()
+
+
+@pytest.mark.everywhere
+@pytest.mark.platform("build of the wheel from its sources (sdist)")
+def test_the_sources_of_the_wheel_build_far_from_the_checkout(tmp_path: Path) -> None:
+    (sources,) = (BUILD / "wheel").glob(f"hops_credentials-{version()}.tar.gz")
+    pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
+    steps: list[list[str | Path]] = [
+        ["wheel", "--no-deps", "-w", ".", sources],
+        ["install", "--no-deps", "--no-index", "-f", ".", "-t", "installed", "hops-credentials"],
+    ]
+    for step in steps:
+        done = run([*pip, *step], build_environment(), tmp_path, 3600)
+        assert done.returncode == 0, done.stderr
+    program, variables = tmp_path / "installed" / "bin" / "hops-credentials", {"PYTHONPATH": str(tmp_path / "installed")}
+    done = run([program, "--version"], environment(tmp_path / "home", **variables), tmp_path, 60)
+    assert done.stdout == f"hops-credentials {version()}\n", done.stderr
 
 
 def _features(*packages: str) -> dict[str, set[str]]:
