@@ -72,7 +72,7 @@ readers: build/readers-venv/ok build/tensorflow-venv/ok build/rust-tests/ok
 	@$(PYTHON) -m runs.readers
 
 # Runs the tests of every place in which the product works, and writes README's table: `make everywhere [ONLY=EXPRESSION]`.
-everywhere: parts wheel sdist build/yarn/ok
+everywhere: parts wheel sdist build/yarn/ok build/root/sid/ok build/root/debian-11/ok build/root/arm64/ok
 	@$(PYTHON) -m runs.everywhere $(if $(ONLY),--only '$(ONLY)')
 
 # Everything that the tests of the built product use.
@@ -222,6 +222,15 @@ build/helm/ok: export GOBIN := $(CURDIR)/build/helm/bin
 build/helm/ok: export GOCACHE := $(CURDIR)/build/helm/cache
 build/helm/ok:
 	@rig/quietly helm "compiling helm" "go install -gcflags='all=-N -l' -ldflags='-s -w' helm.sh/helm/v3/cmd/helm@v3.22.0; rm -rf $(CURDIR)/build/helm/cache"
+	@touch $@
+
+# What unpacks other Linuxes, and runs those for another processor.
+build/debootstrap:
+	@$(call debian,debootstrap qemu-aarch64-static,debootstrap qemu-user-static)
+
+# The other Linuxes that rig/root.py lists.
+build/root/%/ok: | build/debootstrap
+	@rig/quietly root-$* "unpacking the Linux $*" python3 -m rig.root $*
 	@touch $@
 
 # The packages of the rig: an AWS, its client, and what unpacks PySpark.

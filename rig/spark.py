@@ -15,6 +15,7 @@ from pathlib import Path
 
 from rig import BUILD, IS_DEV, ROOT, jdk
 from rig.process import Program, environment, run
+from rig.root import Root
 
 #: The log of driver and executors: to standard error, what this product says, and errors of everybody else.
 LOG4J = """\
@@ -141,6 +142,8 @@ class Spark:
     s3a: Place = Place.SYSTEM
     #: Further jars that come with the job.
     jars: Sequence[Path] = ()
+    #: The other Linux in which everything runs.
+    root: Root | None = None
     confs: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def submit(
@@ -227,7 +230,8 @@ class Spark:
     def _start(
         self, command: Sequence[str | Path], variables: Mapping[str, str], stdin: str = "", seconds: float = 300
     ) -> subprocess.CompletedProcess[str]:
-        return run(command, self._prepared(variables), self.directory, seconds, stdin)
+        prepared = self._prepared(variables)
+        return run(self.root.command(command) if self.root else command, prepared, self.directory, seconds, stdin)
 
     def _prepared(self, variables: Mapping[str, str]) -> dict[str, str]:
         """Writes the configuration. Returns the environment that leads to it."""
@@ -238,7 +242,7 @@ class Spark:
         (conf_directory / "spark-defaults.conf").write_text("".join(f"{key} {value}\n" for key, value in self.options().items()))
         return environment(
             self.directory / "home",
-            JAVA_HOME=str(jdk.home(self.java)),
+            JAVA_HOME=str(self.root.java_home(self.java) if self.root else jdk.home(self.java)),
             SPARK_HOME=str(self.line.home),
             SPARK_CONF_DIR=str(conf_directory),
             SPARK_WORKER_DIR=str(self.directory / "work"),

@@ -52,7 +52,7 @@ CLIPPY = Stage("clippy", "Rust", "-", ["cargo", "clippy", "-q", "--workspace", "
 UNIT_TESTS = Stage("unit tests", "Rust", "-", ["cargo", "test", "-q", "--workspace", "--locked", "--", "--test-threads=4"])
 JUNIT = Stage("JUnit", "Java", "17", [*GRADLE, "consoleTest"])
 JUNIT_25 = Stage(
-    "JUnit", "Java", "25", ["bash", "-c", f"home=$(python3 -m rig.jdk 25) && JAVA_25_HOME=$home {' '.join(GRADLE)} consoleTest25"]
+    "JUnit", "Java", "25", ["bash", "-c", f"home=$(python3 -m rig.jdk 25) && {' '.join(GRADLE)} consoleTest -Pjava=$home/bin/java"]
 )
 PYTHON_CHECKS = [
     Stage("ruff", "Python", "-", [PYTHON, "-m", "ruff", "check", "-q", *SOURCES]),

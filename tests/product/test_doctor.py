@@ -231,7 +231,7 @@ def test_a_class_loader_that_takes_no_class_needs_the_jar_beside_s3a(line: Line,
 
     [problem] = ask("").problems(0)
     assert problem.startswith("class loader: the class loader of S3A, AppClassLoader, takes no class from us (")
-    assert problem.endswith("); put the jar of hops-credentials beside hadoop-aws, or run on Java 9 or later")
+    assert problem.endswith("); put the jar of hops-credentials beside hadoop-aws")
     assert ask(str(product_jar())).problems(0) == []
 
 

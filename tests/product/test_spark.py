@@ -1,4 +1,4 @@
-"""The program of README as a job on real Spark: every line, both Scalas, both masters, places of the jars, JDK 17 and 25."""
+"""The program of README as a job on real Spark: every line, both Scalas, both masters, places of the jars, JDK 8 to 25."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from rig.canary import leaks
 from rig.deployment import Deployment
+from rig.root import DEBIAN_11, SID, Root
 from rig.spark import SPARK_3_5, SPARK_4_1, SPARK_4_3, Line, Place, Spark, reports
 from tests.programs import compiled
 
@@ -26,18 +28,27 @@ class Row:
     java: int
     master: str
     product: Place = Place.USER
+    root: Root | None = None
 
     def __str__(self) -> str:
         return f"Spark {self.line.spark}, JDK {self.java}, {self.master}, system/{self.product.value}"
 
 
+def _elsewhere(row: Row) -> ParameterSet:
+    """Returns a row that `make everywhere` alone runs, as evidence for its JDK."""
+    return pytest.param(row, marks=[pytest.mark.everywhere, pytest.mark.platform(f"JDK {row.java}")])
+
+
 ROWS = [
+    _elsewhere(Row(SPARK_3_5, 8, CLUSTER, root=SID)),
+    _elsewhere(Row(SPARK_3_5, 11, CLUSTER, root=DEBIAN_11)),
     Row(SPARK_3_5, 17, LOCAL),
-    Row(SPARK_3_5, 17, CLUSTER),
+    pytest.param(Row(SPARK_3_5, 17, CLUSTER), marks=pytest.mark.platform("JDK 17")),
     Row(SPARK_3_5, 17, CLUSTER, product=Place.SYSTEM),
+    _elsewhere(Row(SPARK_3_5, 21, CLUSTER, root=SID)),
     Row(SPARK_4_1, 17, LOCAL),
     Row(SPARK_4_1, 17, CLUSTER),
-    Row(SPARK_4_3, 25, CLUSTER),
+    pytest.param(Row(SPARK_4_3, 25, CLUSTER), marks=pytest.mark.platform("JDK 25")),
 ]
 
 _TABLE = """\
@@ -62,7 +73,7 @@ def test_a_mapped_role_reads_its_bucket_and_no_other(
     events = tmp_path / "events"
     events.mkdir()
     logging = {"spark.eventLog.enabled": "true", "spark.eventLog.compress": "false", "spark.eventLog.dir": events.as_uri()}
-    spark = Spark(row.line, row.java, site.s3.endpoint, tmp_path, row.master, row.product, confs=logging)
+    spark = Spark(row.line, row.java, site.s3.endpoint, tmp_path, row.master, row.product, confs=logging, root=row.root)
     before = len(site.s3.exchanges)
 
     done = spark.submit(compiled(row.line), "Resource", site.variables(site.scientist))

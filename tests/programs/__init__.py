@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rig import BUILD, ROOT, jdk
 from rig.process import environment, run
+from rig.root import Root
 from rig.spark import LINES, SPARK_3_5, Line, product_jar, reports
 
 
@@ -41,11 +42,15 @@ def plain(
     main: str = "Plain",
     product: str = str(product_jar()),
     line: Line = SPARK_3_5,
+    root: Root | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a program on a plain JVM. The class path holds the programs, the product, the Scala library and `class_path`."""
+    """Runs a program on a plain JVM, in a root if one is named. The class path holds the programs, the product, the Scala library and
+    `class_path`.
+    """
     path = f"{compiled(line)}:{product}:{scala_library(line)}:{class_path}"
-    command: list[str | Path] = [jdk.home(java) / "bin" / "java", *options, "-cp", path, main, *arguments]
-    return run(command, environment(directory / "home", **variables), directory, 180)
+    home = root.java_home(java) if root else jdk.home(java)
+    command: list[str | Path] = [home / "bin" / "java", *options, "-cp", path, main, *arguments]
+    return run(root.command(command) if root else command, environment(directory / "home", **variables), directory, 180)
 
 
 def succeeded(done: subprocess.CompletedProcess[str]) -> dict[str, object]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from rig import BUILD, ROOT
 from rig.deployment import Deployment
 from rig.process import environment, run
+from rig.root import Root
 from rig.spark import reports
 
 #: The virtual environment that holds the built wheel and the readers that use it.
@@ -73,11 +74,17 @@ def outcome(question):
 
 
 def python(
-    directory: Path, variables: Mapping[str, str], *program: str, seconds: float = 120, interpreter: Path = VENV / "bin" / "python"
+    directory: Path,
+    variables: Mapping[str, str],
+    *program: str,
+    seconds: float = 120,
+    interpreter: Path = VENV / "bin" / "python",
+    root: Root | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a program to its end; see `written`."""
+    """Runs a program to its end, in a root if one is named; see `written`."""
     script = written(directory, *program)
-    return run([interpreter, "-X", "faulthandler", script], environment(directory / "home", **variables), directory, seconds)
+    command: list[str | Path] = [interpreter, "-X", "faulthandler", script]
+    return run(root.command(command) if root else command, environment(directory / "home", **variables), directory, seconds)
 
 
 def written(directory: Path, *program: str) -> Path:

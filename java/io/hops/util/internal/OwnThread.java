@@ -1,6 +1,7 @@
 package io.hops.util.internal;
 
 import java.lang.reflect.Constructor;
+import java.lang.reflect.Field;
 import java.security.AccessController;
 import java.security.PrivilegedAction;
 
@@ -35,12 +36,25 @@ public final class OwnThread {
       group = group.getParent();
     }
     try {
-      // The last argument, which Java 8 lacks: no inheritable thread-locals.
+      // The last argument: no inheritable thread-locals.
       Constructor<Thread> constructor =
           Thread.class.getConstructor(ThreadGroup.class, Runnable.class, String.class, long.class, boolean.class);
       return constructor.newInstance(group, work, name, 0L, false);
-    } catch (ReflectiveOperationException e) {
-      return new Thread(group, work, name);
+    } catch (ReflectiveOperationException java8) {
+      return makeOnJava8(group, work, name);
     }
+  }
+
+  /** Takes the inheritable thread-locals away again, as a constructor of later versions does. */
+  private static Thread makeOnJava8(ThreadGroup group, Runnable work, String name) {
+    Thread thread = new Thread(group, work, name);
+    try {
+      Field inherited = Thread.class.getDeclaredField("inheritableThreadLocals");
+      inherited.setAccessible(true);
+      inherited.set(thread, null);
+    } catch (ReflectiveOperationException e) {
+      return thread; // keeps them where a JVM names the field otherwise
+    }
+    return thread;
   }
 }

@@ -5,6 +5,8 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.lang.invoke.MethodHandles;
 import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Method;
+import java.security.ProtectionDomain;
 import org.apache.hadoop.fs.s3a.S3AFileSystem;
 
 /**
@@ -43,7 +45,7 @@ public final class Bridge {
       // The copy of this jar that came last wins: the class loader of an earlier one may be closed.
       bridge.getField("SOURCE").set(null, BucketSource.factory());
       return name;
-    } catch (ReflectiveOperationException e) {
+    } catch (ReflectiveOperationException | SecurityException e) {
       Throwable cause = e instanceof InvocationTargetException ? e.getCause() : e;
       if (cause instanceof LinkageError) {
         throw (LinkageError) cause;
@@ -54,7 +56,7 @@ public final class Bridge {
       throw new IOException(
           "the class loader of S3A, " + loaderName() + ", takes no class from us ("
               + cause
-              + "); put the jar of hops-credentials beside hadoop-aws, or run on Java 9 or later",
+              + "); put the jar of hops-credentials beside hadoop-aws",
           cause);
     }
   }
@@ -110,17 +112,9 @@ public final class Bridge {
     }
   }
 
-  /** Calls {@code privateLookupIn(S3AFileSystem.class, lookup()).defineClass(bytes)}, which Java 8 lacks, by reflection. */
   static Class<?> define(String name) throws ReflectiveOperationException, IOException {
-    Object lookup =
-        MethodHandles.class
-            .getMethod("privateLookupIn", Class.class, MethodHandles.Lookup.class)
-            .invoke(null, S3AFileSystem.class, MethodHandles.lookup());
     try {
-      return (Class<?>)
-          MethodHandles.Lookup.class
-              .getMethod("defineClass", byte[].class)
-              .invoke(lookup, (Object) bytes(name));
+      return define(bytes(name));
     } catch (InvocationTargetException e) {
       try {
         // Another copy of this jar may have defined it a moment ago.
@@ -129,6 +123,30 @@ public final class Bridge {
         throw e;
       }
     }
+  }
+
+  /** Calls {@code privateLookupIn(S3AFileSystem.class, lookup()).defineClass(code)}, by reflection since Java 8 lacks it. */
+  private static Class<?> define(byte[] code) throws ReflectiveOperationException {
+    Method privateLookupIn;
+    try {
+      privateLookupIn = MethodHandles.class.getMethod("privateLookupIn", Class.class, MethodHandles.Lookup.class);
+    } catch (NoSuchMethodException java8) {
+      return defineOnJava8(code);
+    }
+    Object lookup = privateLookupIn.invoke(null, S3AFileSystem.class, MethodHandles.lookup());
+    Method defineClass = MethodHandles.Lookup.class.getMethod("defineClass", byte[].class);
+    return (Class<?>) defineClass.invoke(lookup, (Object) code);
+  }
+
+  /** Calls the method of the class loader, which later versions keep from us. */
+  private static Class<?> defineOnJava8(byte[] code) throws ReflectiveOperationException {
+    Method defineClass =
+        ClassLoader.class.getDeclaredMethod(
+            "defineClass", String.class, byte[].class, int.class, int.class, ProtectionDomain.class);
+    defineClass.setAccessible(true);
+    ProtectionDomain domain = S3AFileSystem.class.getProtectionDomain();
+    return (Class<?>)
+        defineClass.invoke(S3AFileSystem.class.getClassLoader(), null, code, 0, code.length, domain);
   }
 
   /** Reads the class from a resource: as a class file of our jar, another loader could find and define it too. */

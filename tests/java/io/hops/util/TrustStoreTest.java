@@ -38,7 +38,7 @@ class TrustStoreTest {
     ProcessBuilder keytool =
         new ProcessBuilder(
                 System.getProperty("java.home") + "/bin/keytool",
-                "-genkeypair", "-alias", "server", "-keyalg", "EC", "-dname", "CN=127.0.0.1",
+                "-genkeypair", "-alias", "server", "-keyalg", "RSA", "-dname", "CN=127.0.0.1",
                 "-ext", "san=ip:127.0.0.1", "-validity", "30",
                 "-storetype", "PKCS12", "-keystore", store.toString(), "-storepass:env", "STOREPASS")
             .redirectErrorStream(true)
