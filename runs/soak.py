@@ -173,10 +173,15 @@ class Life:
         return 2 + int(self.seconds / (0.45 * LIFE_SECONDS))
 
 
-def live(place: Stage, line: Line, seconds: int, directory: Path) -> Life:
+def on_local_cluster(place: Stage, line: Line, directory: Path) -> Spark:
+    """Returns the installation on which the program runs, unless it is about another one."""
+    return Spark(line, 17, place.site.s3.endpoint, directory, MASTER)
+
+
+def live(place: Stage, spark: Spark, seconds: int) -> Life:
     """Runs the program for so many seconds, with trouble all the way."""
     site = place.site
-    spark = Spark(line, 17, site.s3.endpoint, directory, MASTER, confs={"spark.task.maxFailures": "4"})
+    spark = dataclasses.replace(spark, confs={**spark.confs, "spark.task.maxFailures": "4"})
     trouble: Counter[str] = Counter()
     begin = time.monotonic()
     with shortening(site.sts, trouble) as sts:
@@ -184,11 +189,13 @@ def live(place: Stage, line: Line, seconds: int, directory: Path) -> Life:
         with restarting(server, trouble) as endpoint:
             reading, issuing = len(site.s3.exchanges), len(site.sts.exchanges)
             variables = {**site.variables(site.scientist), "REST_ENDPOINT": endpoint}
-            done = spark.submit(compiled(line), "Lifetimes", variables, place.resource, place.lake, str(seconds), seconds=seconds + 240)
+            done = spark.submit(
+                compiled(spark.line), "Lifetimes", variables, place.resource, place.lake, str(seconds), seconds=seconds + 240
+            )
     took = time.monotonic() - begin
     if done.returncode != 0:
         raise AssertionError(done.stdout + done.stderr)
-    if found := leaks(site.secrets(), directory, done.stdout, done.stderr):
+    if found := leaks(site.secrets(), spark.directory, done.stdout, done.stderr):
         raise AssertionError(f"secrets in {found}")
     asked = site.s3.exchanges[reading:]
     bodies = [exchange.body for exchange in site.sts.exchanges[issuing:]]
@@ -269,7 +276,7 @@ def main() -> int:
     table = []
     with tempfile.TemporaryDirectory() as directory, stage(Path(directory)) as place:
         for line in LINES:
-            life = live(place, line, 22 * LIFE_SECONDS, Path(directory) / line.spark)
+            life = live(place, on_local_cluster(place, line, Path(directory) / line.spark), 22 * LIFE_SECONDS)
             problems = failures(life, 20)
             print(f"Spark {line.spark}: {problems, life.found}" if problems else f"Spark {line.spark}: ok", flush=True)
             table.append(figures(line, life, problems))
