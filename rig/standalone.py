@@ -96,6 +96,8 @@ def standalone(line: Line, s3: str, directory: Path, deploy_mode: str) -> Iterat
         more = {
             "spark.submit.deployMode": deploy_mode,
             "spark.standalone.submit.waitAppCompletion": "true",
+            # Since 4.3 Spark passes no variables but its own to a driver on a worker unless it is told to.
+            "spark.standalone.submit.filterEnvironment": "false",
             "spark.executor.cores": "2",
             "spark.cores.max": "4",
         }
