@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: demo demo-parts test program matrix soak bench-server upgrade readers everywhere test-tensorflow parts jar wheel sdist command-line publish
+.PHONY: demo demo-parts test program matrix soak bench-server upgrade readers everywhere test-tensorflow parts lines jar wheel sdist command-line publish
 
 export JAVA_HOME := $(shell python3 -m rig.jdk 17)
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
@@ -55,11 +55,12 @@ upgrade: build/venv/ok build/postgresql $(SERVER) $(PEER)
 
 # Runs every layout of the jars on every line of Spark, and prints which class loader holds what. Then runs the tests of the product on the
 # lines and masters on which `make test` does not.
-matrix: parts
+matrix: parts lines
 	@$(PYTHON) -m runs.matrix
 	@$(PYTHON) -m pytest -q -n2 --dist=worksteal -m matrix
 
-# Runs a job through more than twenty lifetimes on every line of Spark, with trouble all the way. Takes about fifteen minutes.
+# Runs a job through more than twenty lifetimes on the three lines of Spark of `make test`, with trouble all the way. Takes about
+# fifteen minutes.
 soak: parts
 	@$(PYTHON) -m runs.soak
 
@@ -72,8 +73,11 @@ readers: build/readers-venv/ok build/tensorflow-venv/ok build/rust-tests/ok
 	@$(PYTHON) -m runs.readers
 
 # Runs the tests of every place in which the product works, and writes README's table: `make everywhere [ONLY=EXPRESSION]`.
-everywhere: parts wheel sdist build/yarn/ok build/root/sid/ok build/root/debian-11/ok build/root/arm64/ok
+everywhere: parts lines wheel sdist build/yarn/ok build/root/sid/ok build/root/debian-11/ok build/root/arm64/ok
 	@$(PYTHON) -m runs.everywhere $(if $(ONLY),--only '$(ONLY)')
+
+# The lines of Spark on which `make test` does not run.
+lines: $(patsubst %,build/spark/%/ok,3.3.4 3.4.4 3.5.9 4.0.5 4.2.1)
 
 # Everything that the tests of the built product use.
 parts: build/venv/tools build/spark/3.5.8/ok build/spark/4.1.4/ok build/spark/4.3.0/ok build/sbt-launch.jar build/postgresql build/chromium build/proxies build/fish build/helm/ok jar publish build/python-venv/ok build/node/ok build/rust-tests/ok
@@ -256,11 +260,17 @@ build/spark/%/home/ok: | build/venv/ok
 	  tar -xzf pyspark-$*.tar.gz -C python --strip-components=1 pyspark-$*/pyspark pyspark-$*/lib; rm pyspark-$*.tar.gz"
 	@touch $@
 
-build/spark/3.5.8/s3a/ok: HADOOP := 3.3.4
-build/spark/4.1.4/s3a/ok: HADOOP := 3.4.2
-build/spark/4.3.0/s3a/ok: HADOOP := 3.5.0
+# The S3A of each line: the pom for its AWS SDK, and the versions that its Hadoop names. There is no transfer manager 2.24.6.
+build/spark/3.3.4/s3a/ok: S3A := s3a-v1.xml -Dhadoop=3.3.2 -Dsdk=1.11.1026
+build/spark/3.4.4/s3a/ok: S3A := s3a-v1.xml -Dhadoop=3.3.4 -Dsdk=1.12.262
+build/spark/3.5.8/s3a/ok: S3A := s3a-v1.xml -Dhadoop=3.3.4 -Dsdk=1.12.262
+build/spark/3.5.9/s3a/ok: S3A := s3a-v1.xml -Dhadoop=3.3.4 -Dsdk=1.12.262
+build/spark/4.0.5/s3a/ok: S3A := s3a-v2.xml -Dhadoop=3.4.1 -Dsdk=2.24.6 -Dtransfer=2.24.5
+build/spark/4.1.4/s3a/ok: S3A := s3a-v2.xml -Dhadoop=3.4.2 -Dsdk=2.29.52
+build/spark/4.2.1/s3a/ok: S3A := s3a-v2.xml -Dhadoop=3.5.0 -Dsdk=2.35.4 -Daccelerator=1.3.1
+build/spark/4.3.0/s3a/ok: S3A := s3a-v2.xml -Dhadoop=3.5.0 -Dsdk=2.35.4 -Daccelerator=1.3.1
 build/spark/%/s3a/ok: | build/maven
-	@rig/quietly s3a-$* "fetching S3A of Hadoop $(HADOOP)" $(MAVEN) -f rig/poms/s3a-$(HADOOP).xml $(DEPENDENCY):copy-dependencies \
+	@rig/quietly s3a-$* "fetching S3A for Spark $*" $(MAVEN) -f rig/poms/$(S3A) $(DEPENDENCY):copy-dependencies \
 	  -DincludeScope=runtime -DexcludeGroupIds=$(SPARK_GROUPS) -DoutputDirectory=$(CURDIR)/build/spark/$*/s3a
 	@touch $@
 

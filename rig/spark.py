@@ -72,6 +72,16 @@ class Line:
         return self.scala.rsplit(".", 1)[0]
 
     @property
+    def sdk(self) -> str:
+        """The line of the AWS SDK that S3A of this Hadoop calls: `v1` or `v2`."""
+        return "v1" if self.hadoop.startswith("3.3.") else "v2"
+
+    @property
+    def platform(self) -> str:
+        """The row of README's table of platforms for which a test on this line is evidence."""
+        return f"Spark {self.spark} / hadoop-aws {self.hadoop} / Scala {self.scala_binary}"
+
+    @property
     def home(self) -> Path:
         """SPARK_HOME."""
         return BUILD / "spark" / self.spark / "home"
@@ -110,7 +120,18 @@ class Line:
 SPARK_3_5 = Line("3.5.8", "3.3.4", "2.12.18")
 SPARK_4_1 = Line("4.1.4", "3.4.2", "2.13.17")
 SPARK_4_3 = Line("4.3.0", "3.5.0", "2.13.18")
-LINES = (SPARK_3_5, SPARK_4_1, SPARK_4_3)
+#: Those on which `make test` runs. The Makefile fetches the others for `make matrix`, `make soak` and `make everywhere`.
+IN_CI = (SPARK_3_5, SPARK_4_1, SPARK_4_3)
+LINES = (
+    Line("3.3.4", "3.3.2", "2.12.15"),
+    Line("3.4.4", "3.3.4", "2.12.17"),
+    SPARK_3_5,
+    Line("3.5.9", "3.3.4", "2.12.18"),
+    Line("4.0.5", "3.4.1", "2.13.16"),
+    SPARK_4_1,
+    Line("4.2.1", "3.5.0", "2.13.18"),
+    SPARK_4_3,
+)
 
 
 class Place(enum.Enum):

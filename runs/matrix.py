@@ -16,7 +16,7 @@ from pathlib import Path
 from rig import jdk
 from rig.process import environment, on_termination
 from rig.process import run as finish
-from rig.spark import LINES, SPARK_3_5, SPARK_4_1, Line, Place, Spark, product_jar, reports
+from rig.spark import LINES, SPARK_4_1, Line, Place, Spark, product_jar, reports
 from rig.stage import Stage, stage
 from tests.programs import compiled
 
@@ -69,7 +69,6 @@ def run(place: Stage, layout: Layout, line: Line, directory: Path) -> dict[str, 
 
 def differences(layout: Layout, line: Line, found: Mapping[str, object]) -> list[str]:
     """Lists what is not as the layout promises."""
-    sdk = "V1" if line == SPARK_3_5 else "V2"
     provider = "io.hops.util.aws.CredentialsProvider" if layout.confs == OWN else "org.apache.hadoop.fs.s3a.HopsBridge1"
     reads = found["reads"]
     assert isinstance(reads, list)
@@ -77,7 +76,7 @@ def differences(layout: Layout, line: Line, found: Mapping[str, object]) -> list
         "doctor": [],
         "mode": "mode=live",
         "streamed": 2,
-        "provider": provider + sdk,
+        "provider": provider + line.sdk.upper(),
         "driver": list(layout.driver),
         "executors": list(layout.executors),
     }

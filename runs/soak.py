@@ -1,4 +1,4 @@
-"""`make soak` runs a job through twenty short sessions on every line of Spark, with trouble between job, role-mapping server and STS.
+"""`make soak` runs a job through twenty short sessions on the lines of Spark in CI, with trouble between job, role-mapping server and STS.
 
 AWS gives no session shorter than 900 s, and the product asks for none. A proxy between the server and STS asks for seconds instead and
 signs anew; it also fails, throttles and stalls, as STS may. Another proxy before the server does the same, and stays while it restarts.
@@ -31,15 +31,13 @@ from rig.canary import leaks
 from rig.http import Answering, Recorder, serving
 from rig.process import on_termination
 from rig.server import RoleServer
-from rig.spark import LINES, Line, Spark, reports
+from rig.spark import IN_CI, Line, Spark, reports
 from rig.stage import Stage, stage
 from tests.programs import compiled
 
 LIFE_SECONDS = 10
 #: Two executors of two cores each. A task that lasts as long as the program keeps one core of each busy.
 MASTER = "local-cluster[2,2,1024]"
-#: Lets a task begin anew whose executor dies.
-RETRYING = {"spark.task.maxFailures": "4"}
 _RESTART_SECONDS = 15
 _KEYS = re.compile(
     r"<AccessKeyId>([^<]+)</AccessKeyId>\s*<SecretAccessKey>([^<]+)</SecretAccessKey>\s*<SessionToken>([^<]+)</SessionToken>"
@@ -175,14 +173,15 @@ class Life:
         return 2 + int(self.seconds / (0.45 * LIFE_SECONDS))
 
 
-def on_cluster(place: Stage, line: Line, directory: Path) -> Spark:
-    """Returns the Spark of a run on this machine alone."""
-    return Spark(line, 17, place.site.s3.endpoint, directory, MASTER, confs=RETRYING)
+def on_local_cluster(place: Stage, line: Line, directory: Path) -> Spark:
+    """Returns the installation on which the program runs, unless it is about another one."""
+    return Spark(line, 17, place.site.s3.endpoint, directory, MASTER)
 
 
 def live(place: Stage, spark: Spark, seconds: int) -> Life:
     """Runs the program for so many seconds, with trouble all the way."""
     site = place.site
+    spark = dataclasses.replace(spark, confs={**spark.confs, "spark.task.maxFailures": "4"})
     trouble: Counter[str] = Counter()
     begin = time.monotonic()
     with shortening(site.sts, trouble) as sts:
@@ -276,8 +275,8 @@ def main() -> int:
     on_termination(lambda: sys.exit("soak: ended by SIGTERM"))
     table = []
     with tempfile.TemporaryDirectory() as directory, stage(Path(directory)) as place:
-        for line in LINES:
-            life = live(place, on_cluster(place, line, Path(directory) / line.spark), 22 * LIFE_SECONDS)
+        for line in IN_CI:
+            life = live(place, on_local_cluster(place, line, Path(directory) / line.spark), 22 * LIFE_SECONDS)
             problems = failures(life, 20)
             print(f"Spark {line.spark}: {problems, life.found}" if problems else f"Spark {line.spark}: ok", flush=True)
             table.append(figures(line, life, problems))

@@ -56,6 +56,20 @@ def run(
     return reports(done.stdout), done
 
 
+def logging_tokens(directory: Path) -> dict[str, str]:
+    """Returns the configuration with which executors say that they received tokens."""
+    log = directory / "executors.properties"
+    log.write_text(_LOG4J)
+    return {"spark.executor.extraJavaOptions": f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dlog4j2.configurationFile={log}"}
+
+
+def received_tokens(line: Line, application: object) -> dict[str, int]:
+    """Counts by executor how often one of a `local-cluster` received tokens after its start."""
+    # Spark keeps what executors of such a cluster print in its own folder.
+    logs = (line.home / "work" / str(application)).glob("*/stderr")
+    return {path.parent.name: len(re.findall("Received tokens of", path.read_text())) for path in logs}
+
+
 def is_reader(reads: object) -> bool:
     """Returns true if the first bucket was read and the second one denied."""
     assert isinstance(reads, list)
@@ -100,11 +114,8 @@ def test_executors_without_room_for_a_task_refuse_no_role_and_read_with_it(line:
 # The scheduler keeps its executors in other places on the newest line.
 @pytest.mark.parametrize("line", [SPARK_3_5, SPARK_4_3], ids=lambda line: f"Spark {line.spark}")
 def test_a_renewal_of_sparks_own_tokens_and_ours_do_not_replace_each_other(line: Line, stage: Stage, tmp_path: Path) -> None:
-    log = tmp_path / "executors.properties"
-    log.write_text(_LOG4J)
-    options = f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dlog4j2.configurationFile={log}"
     # A task that prefers a busy executor waits for that one.
-    confs = {**stage.read_as_stranger_alone(), "spark.executor.extraJavaOptions": options, "spark.locality.wait": "1h"}
+    confs = {**stage.read_as_stranger_alone(), **logging_tokens(tmp_path), "spark.locality.wait": "1h"}
     found, _ = run(stage, line, tmp_path, "renewal", stage.resource, stage.lake, str(tmp_path / "end"), confs=confs)
     # After two roles and a release between them.
     assert found["jobs"] == 0, "nothing can have been opened, and a job looked for it"
@@ -123,9 +134,7 @@ def test_a_renewal_of_sparks_own_tokens_and_ours_do_not_replace_each_other(line:
     assert found["user of the driver"] is False
     assert found["providers"] is True
     assert found["released"] == [None]
-    # Spark keeps what executors of such a cluster print in its own folder.
-    logs = (line.home / "work" / str(found["application"])).glob("*/stderr")
-    received = {path.parent.name: len(re.findall("Received tokens of", path.read_text())) for path in logs}
+    received = received_tokens(line, found["application"])
     assert len(received) == 3, received
     # A role and its release, the two roles, the renewal and the release for those who live through them; the third comes after the
     # renewal. Another release tells nobody.

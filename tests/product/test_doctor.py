@@ -187,8 +187,7 @@ def test_a_host_name_without_an_address_is_named_where_spark_would_fail(line: Li
         "host name: with AWS_* in the environment Spark would fail: this machine's host name has no address; add it to /etc/hosts"
     ]
     assert found.problems(1) == []
-    bridge = "V1" if line == SPARK_3_5 else "V2"
-    assert f"ok      SDK line: S3A takes org.apache.hadoop.fs.s3a.HopsBridge1{bridge}" in found.lines(1)
+    assert f"ok      SDK line: S3A takes org.apache.hadoop.fs.s3a.HopsBridge1{line.sdk.upper()}" in found.lines(1)
     assert "ok      class loader: our provider is beside S3A, in AppClassLoader" in found.lines(1)
 
 

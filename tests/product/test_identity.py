@@ -12,15 +12,15 @@ from rig.aws import ACCOUNT, REGION, Keys, assumes, reads, role_arn, trusts
 from rig.canary import leaks
 from rig.deployment import Deployment
 from rig.metadata import metadata
-from rig.spark import LINES, SPARK_3_5, Line, Spark, reports
+from rig.spark import LINES, Line, Spark, reports
 from tests.product.combinations import BOTH_SDKS, CLUSTER, on_line
 from tests.programs import compiled
 
 _EVERYTHING = (reads("resource"), reads("other"))
-#: The AWS SDK's provider for the environment, by line of Spark.
+#: The provider for the environment, by line of the AWS SDK.
 _OF_ENVIRONMENT = {
-    SPARK_3_5: "com.amazonaws.auth.EnvironmentVariableCredentialsProvider",
-    **dict.fromkeys(LINES[1:], "software.amazon.awssdk.auth.credentials.EnvironmentVariableCredentialsProvider"),
+    "v1": "com.amazonaws.auth.EnvironmentVariableCredentialsProvider",
+    "v2": "software.amazon.awssdk.auth.credentials.EnvironmentVariableCredentialsProvider",
 }
 
 
@@ -28,7 +28,7 @@ def providers(line: Line) -> list[str]:
     """Lists a provider for each place at which a stranger lies."""
     return [
         "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
-        _OF_ENVIRONMENT[line],
+        _OF_ENVIRONMENT[line.sdk],
         "org.apache.hadoop.fs.s3a.auth.IAMInstanceCredentialsProvider",
     ]
 

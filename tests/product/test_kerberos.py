@@ -12,7 +12,6 @@ from rig.canary import leaks
 from rig.spark import SPARK_3_5, reports
 from rig.stage import Stage
 from rig.yarn import OnYarn, Yarn, yarn
-from runs import soak
 from runs.readers import short_lived
 from tests.product.test_yarn import BOTH_MODES, watching
 from tests.programs import compiled
@@ -32,7 +31,7 @@ def test_neither_sparks_renewals_nor_ours_are_lost_to_an_executor_of_any_age(
     mode: str, stage: Stage, cluster: Yarn, tmp_path: Path
 ) -> None:
     # Half of the life of a token is left, since an executor that is just starting while Spark renews misses that.
-    confs = {**soak.RETRYING, "spark.security.credentials.renewalRatio": "0.5"}
+    confs = {"spark.task.maxFailures": "4", "spark.security.credentials.renewalRatio": "0.5"}
     spark = OnYarn(SPARK_3_5, 17, stage.site.s3.endpoint, tmp_path, confs=confs, cluster=cluster, mode=mode)
     before = len(stage.site.s3.exchanges)
 

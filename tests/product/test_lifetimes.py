@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
-from rig.spark import LINES, SPARK_3_5, Line, Spark, reports
+from rig.spark import IN_CI, LINES, SPARK_3_5, Line, Spark, reports
 from rig.stage import Stage
 from runs import soak
 from tests.product.combinations import on_line
@@ -19,13 +17,13 @@ from tests.programs import compiled
 RUN_SECONDS = 40
 
 
-@pytest.mark.parametrize("line", LINES, ids=lambda line: f"Spark {line.spark}")
+@on_line(*IN_CI, lines=LINES)
 def test_reads_go_on_through_many_lifetimes_and_the_death_of_an_executor(
     line: Line, stage: Stage, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     record_property("spark", f"{line.spark} / {line.hadoop} {soak.MASTER}")
     record_property("class path", "system/user")
-    life = soak.live(stage, soak.on_cluster(stage, line, tmp_path), RUN_SECONDS)
+    life = soak.live(stage, soak.on_local_cluster(stage, line, tmp_path), RUN_SECONDS)
     problems = soak.failures(life, RUN_SECONDS // soak.LIFE_SECONDS)
     print("\n" + "; ".join(f"{name}: {value}" for name, value in soak.figures(line, life, problems).items()))
     assert problems == [], life.found

@@ -8,12 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from _pytest.mark.structures import ParameterSet
 
 from rig.canary import leaks
 from rig.deployment import Deployment
 from rig.root import DEBIAN_11, SID, Root
-from rig.spark import SPARK_3_5, SPARK_4_1, SPARK_4_3, Line, Place, Spark, reports
+from rig.spark import IN_CI, LINES, SPARK_3_5, SPARK_4_1, SPARK_4_3, Line, Place, Spark, reports
 from tests.programs import compiled
 
 LOCAL = "local[2]"
@@ -34,21 +33,17 @@ class Row:
         return f"Spark {self.line.spark}, JDK {self.java}, {self.master}, system/{self.product.value}"
 
 
-def _elsewhere(row: Row) -> ParameterSet:
-    """Returns a row that `make everywhere` alone runs, as evidence for its JDK."""
-    return pytest.param(row, marks=[pytest.mark.everywhere, pytest.mark.platform(f"JDK {row.java}")])
-
-
 ROWS = [
-    _elsewhere(Row(SPARK_3_5, 8, CLUSTER, root=SID)),
-    _elsewhere(Row(SPARK_3_5, 11, CLUSTER, root=DEBIAN_11)),
+    Row(SPARK_3_5, 8, CLUSTER, root=SID),
+    Row(SPARK_3_5, 11, CLUSTER, root=DEBIAN_11),
     Row(SPARK_3_5, 17, LOCAL),
-    pytest.param(Row(SPARK_3_5, 17, CLUSTER), marks=pytest.mark.platform("JDK 17")),
+    Row(SPARK_3_5, 17, CLUSTER),
     Row(SPARK_3_5, 17, CLUSTER, product=Place.SYSTEM),
-    _elsewhere(Row(SPARK_3_5, 21, CLUSTER, root=SID)),
+    Row(SPARK_3_5, 21, CLUSTER, root=SID),
     Row(SPARK_4_1, 17, LOCAL),
     Row(SPARK_4_1, 17, CLUSTER),
-    pytest.param(Row(SPARK_4_3, 25, CLUSTER), marks=pytest.mark.platform("JDK 25")),
+    Row(SPARK_4_3, 25, CLUSTER),
+    *(Row(line, 17, CLUSTER) for line in LINES if line not in IN_CI),
 ]
 
 _TABLE = """\
@@ -62,21 +57,15 @@ _TABLE = """\
 """
 
 
-@pytest.mark.parametrize("row", ROWS, ids=str)
-def test_a_mapped_role_reads_its_bucket_and_no_other(
-    row: Row, site: Deployment, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
-    record_property("language", f"Scala {row.line.scala}")
-    record_property("java", str(row.java))
-    record_property("spark", f"{row.line.spark} / {row.line.hadoop} {row.master}")
-    record_property("class path", f"system/{row.product.value}")
-    events = tmp_path / "events"
+def check(spark: Spark, site: Deployment, processes: int) -> None:
+    """Runs the program as a job of at least so many processes, and checks all that it leaves behind."""
+    events = spark.directory / "events"
     events.mkdir()
     logging = {"spark.eventLog.enabled": "true", "spark.eventLog.compress": "false", "spark.eventLog.dir": events.as_uri()}
-    spark = Spark(row.line, row.java, site.s3.endpoint, tmp_path, row.master, row.product, confs=logging, root=row.root)
+    spark = dataclasses.replace(spark, confs={**spark.confs, **logging})
     before = len(site.s3.exchanges)
 
-    done = spark.submit(compiled(row.line), "Resource", site.variables(site.scientist))
+    done = spark.submit(compiled(spark.line), "Resource", site.variables(site.scientist))
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert _TABLE in done.stdout
@@ -95,17 +84,37 @@ def test_a_mapped_role_reads_its_bucket_and_no_other(
     assert found["static keys"] == [True, True, True]
     assert [found[name] for name in ("getenv", "getenv by name", "ProcessBuilder", "Runtime.exec")] == [holder] * 4
     assert f"assumed {site.cloud.resource_reader}, session ada-demo, access key {holder}, ends " in done.stderr
-    # Checks that the class path is the one that the row names.
-    ours = "MutableURLClassLoader" if row.product == Place.USER else "AppClassLoader"
+    # Checks that the class path is the one that the installation names.
+    ours = "MutableURLClassLoader" if spark.product == Place.USER else "AppClassLoader"
     assert found["driver loaders"] == [ours, "AppClassLoader"]
     assert found["executor loaders"] == [ours, "AppClassLoader"]
     # Checks that nobody else read for it, on the driver or on an executor.
     assert {exchange.access_key_id for exchange in site.s3.exchanges[before:]} == {holder}
     command_lines = found["command lines"]
     assert isinstance(command_lines, list)
-    assert len(command_lines) >= (1 if row.master == LOCAL else 3)
+    assert len(command_lines) >= processes
     assert any(events.iterdir())
-    assert leaks(site.secrets(), tmp_path, done.stdout, done.stderr) == []
+    assert leaks(site.secrets(), spark.directory, done.stdout, done.stderr) == []
+
+
+def _marks(row: Row) -> list[pytest.MarkDecorator]:
+    """Returns what a row is evidence for, and which command runs it."""
+    evidence = [pytest.mark.platform(row.line.platform), pytest.mark.platform(f"JDK {row.java}")]
+    if row.root:
+        return [*evidence, pytest.mark.everywhere]
+    return evidence if row.line in IN_CI else [*evidence, pytest.mark.matrix]
+
+
+@pytest.mark.parametrize("row", [pytest.param(row, marks=_marks(row)) for row in ROWS], ids=str)
+def test_a_mapped_role_reads_its_bucket_and_no_other(
+    row: Row, site: Deployment, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("language", f"Scala {row.line.scala}")
+    record_property("java", str(row.java))
+    record_property("spark", f"{row.line.spark} / {row.line.hadoop} {row.master}")
+    record_property("class path", f"system/{row.product.value}")
+    spark = Spark(row.line, row.java, site.s3.endpoint, tmp_path, row.master, row.product, root=row.root)
+    check(spark, site, processes=1 if row.master == LOCAL else 3)
 
 
 def test_spark_4_1_does_not_start_on_jdk_25(site: Deployment, tmp_path: Path) -> None:

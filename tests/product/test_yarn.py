@@ -142,7 +142,7 @@ def test_no_role_stands_on_a_disk_of_a_node_whenever_its_executors_start(mode: s
 def test_reads_go_on_through_five_lifetimes_and_the_death_of_an_executor(
     line: Line, mode: str, stage: Stage, cluster: Yarn, tmp_path: Path
 ) -> None:
-    confs = {**soak.RETRYING, "spark.executor.cores": "2"}
+    confs = {"spark.executor.cores": "2"}
     spark = OnYarn(line, 17, stage.site.s3.endpoint, tmp_path, confs=confs, cluster=cluster, mode=mode)
     life = soak.live(stage, spark, 6 * soak.LIFE_SECONDS)
     problems = soak.failures(life, 5)

@@ -10,16 +10,15 @@ from pathlib import Path
 from rig import BUILD, ROOT, jdk
 from rig.process import environment, run
 from rig.root import Root
-from rig.spark import LINES, SPARK_3_5, Line, product_jar, reports
+from rig.spark import IN_CI, SPARK_3_5, Line, product_jar, reports
 
 
 @functools.cache
 def _compiled(binary: str) -> Path:
-    line = next(line for line in LINES if line.scala_binary == binary)
-    # Picks the client of the AWS SDK: each is written for one line of it.
-    sdk = "v1" if line == SPARK_3_5 else "v2"
+    line = next(line for line in IN_CI if line.scala_binary == binary)
     sources = ROOT / "tests" / "programs" / "scala"
-    return line.compile(sorted([*sources.glob("*.scala"), *(sources / sdk).glob("*.scala")]), BUILD / "programs" / binary)
+    # Picks the client of the AWS SDK: each is written for one line of it.
+    return line.compile(sorted([*sources.glob("*.scala"), *(sources / line.sdk).glob("*.scala")]), BUILD / "programs" / binary)
 
 
 def compiled(line: Line) -> Path:

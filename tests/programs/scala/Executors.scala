@@ -12,6 +12,8 @@ import scala.reflect.ClassTag
 
 /** What a scheduler does with its executors, without the cause for it. */
 class Executors(context: SparkContext) {
+  import Executors.field
+
   private val backend = context.schedulerBackend.asInstanceOf[CoarseGrainedSchedulerBackend]
 
   def ids(): Set[String] = backend.getExecutorIds().toSet
@@ -31,21 +33,62 @@ class Executors(context: SparkContext) {
     }
     field(tracker.getClass, "clock").set(tracker, later)
   }
+}
 
-  private def field(type_ : Class[_], name: String): java.lang.reflect.Field = {
+/** What is private to Spark. */
+object Executors {
+  def field(type_ : Class[_], name: String): java.lang.reflect.Field = {
     val found = type_.getDeclaredFields.find(each => each.getName == name || each.getName.endsWith("$" + name)).get
     found.setAccessible(true)
     found
   }
 }
 
-/** Executors of which the driver knows, and which do nothing but count what it sends them. */
-class CountingExecutors(context: SparkContext, number: Int) {
-  private val backend = context.schedulerBackend.asInstanceOf[CoarseGrainedSchedulerBackend]
-  private val ids = (1001 to 1000 + number).map(_.toString)
+/** Counts what a driver sends to executors. */
+class Messages(context: SparkContext) {
+  protected val backend = context.schedulerBackend.asInstanceOf[CoarseGrainedSchedulerBackend]
   val pushes = new AtomicInteger
   val pushesUnderMonitor = new AtomicInteger
   val tasks = new AtomicInteger
+
+  protected def count(message: Any): Unit = message match {
+    case _: UpdateDelegationTokens =>
+      pushes.incrementAndGet()
+      if (Thread.holdsLock(backend)) pushesUnderMonitor.incrementAndGet()
+    case _: LaunchTask => tasks.incrementAndGet()
+    case _ =>
+  }
+}
+
+/** Executors in their own JVMs. They get all that is counted. */
+class WatchedExecutors(context: SparkContext) extends Messages(context) {
+  /** Counts from now on what the executors get that are registered. */
+  def watch(): Unit = {
+    val registered = Executors.field(classOf[CoarseGrainedSchedulerBackend], "executorDataMap").get(backend)
+      .asInstanceOf[scala.collection.mutable.Map[String, AnyRef]]
+    backend.synchronized(registered.values.toSeq).foreach { executor =>
+      val endpoint = Executors.field(executor.getClass, "executorEndpoint")
+      endpoint.get(executor) match {
+        case _: Watched =>
+        case unwatched: RpcEndpointRef => endpoint.set(executor, new Watched(unwatched))
+      }
+    }
+  }
+
+  private class Watched(executor: RpcEndpointRef) extends RpcEndpointRef(context.conf) {
+    override def address: RpcAddress = executor.address
+    override def name: String = executor.name
+    override def send(message: Any): Unit = {
+      count(message)
+      executor.send(message)
+    }
+    override def ask[T: ClassTag](message: Any, timeout: RpcTimeout): Future[T] = executor.ask(message, timeout)
+  }
+}
+
+/** Executors of which the driver knows, and which do nothing but count what it sends them. */
+class CountingExecutors(context: SparkContext, number: Int) extends Messages(context) {
+  private val ids = (1001 to 1000 + number).map(_.toString)
 
   /** Registers them, as their JVMs do. They get no task yet. */
   def register(): Unit = ids.zipWithIndex.foreach { case (id, number) =>
@@ -58,13 +101,7 @@ class CountingExecutors(context: SparkContext, number: Int) {
   private class Counting(id: String, port: Int) extends RpcEndpointRef(context.conf) {
     override def address: RpcAddress = RpcAddress("localhost", port)
     override def name: String = id
-    override def send(message: Any): Unit = message match {
-      case _: UpdateDelegationTokens =>
-        pushes.incrementAndGet()
-        if (Thread.holdsLock(backend)) pushesUnderMonitor.incrementAndGet()
-      case _: LaunchTask => tasks.incrementAndGet()
-      case _ =>
-    }
+    override def send(message: Any): Unit = count(message)
     override def ask[T: ClassTag](message: Any, timeout: RpcTimeout): Future[T] = Future.failed(new IOException("does nothing"))
   }
 }
