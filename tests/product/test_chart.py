@@ -15,7 +15,7 @@ from rig.server import BINARY
 
 CHART = ROOT / "server" / "helm" / "role-mapping-server"
 #: What every installation has to say.
-NEEDED = ("awsRegion=eu-north-1", "database.secret=role-mapping-database")
+NEEDED = ("image.repository=registry.example.org/server", "awsRegion=eu-north-1", "database.secret=role-mapping-database")
 
 
 def _helm(directory: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -49,10 +49,14 @@ def test_helm_finds_no_fault_in_the_chart(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (NEEDED[1:], "set awsRegion to the region of STS, for example eu-north-1"),
-        (NEEDED[:1], "set database.secret to the name of the Secret with the URL of the PostgreSQL database"),
+        (NEEDED[1:], "set image.repository to where you have pushed the image of server/Containerfile"),
+        ((NEEDED[0], NEEDED[2]), "set awsRegion to the region of STS, for example eu-north-1"),
+        (NEEDED[:2], "set database.secret to the name of the Secret with the URL of the PostgreSQL database"),
         ((*NEEDED, "serviceAccount.create=false"), "set serviceAccount.name, or serviceAccount.create=true"),
         ((*NEEDED, "ingress.enabled=true"), "set ingress.host to the name by which jobs and browsers reach the server"),
+        ((*NEEDED, "ingress.enabled=true", "ingress.host=a.b"), "set ingress.tlsSecret: API keys and credentials must not travel in clear"),
+        ((*NEEDED, "ingress.enabled=true", "tlsSecret=t"), "set tlsSecret or ingress.enabled, not both"),
+        ((*NEEDED, "service.type=LoadBalancer"), "API keys and credentials must not travel in clear"),
         ((*NEEDED, "replica=3"), "'replica' not allowed"),
         ((*NEEDED, "hopsworksUrl=http://cluster"), "hopsworksUrl"),
     ],
@@ -121,6 +125,15 @@ def test_what_is_mounted_is_what_the_server_is_told_to_read(tmp_path: Path) -> N
     assert {"name": "DOMAIN_CA_TRUSTSTORE_PEM", "value": "/trust/ca.pem"} in server["env"]
     assert server["args"][3:7] == ["--tls-cert", "/tls/tls.crt", "--tls-key", "/tls/tls.key"]
     assert server["readinessProbe"]["httpGet"]["scheme"] == "HTTPS"
+
+
+def test_own_labels_and_annotations_replace_none_that_the_chart_needs(tmp_path: Path) -> None:
+    own = ("podLabels.team=data", "podLabels.app\\.kubernetes\\.io/name=other", "podAnnotations.prometheus\\.io/scrape=no")
+    objects = _rendered(tmp_path, *own)
+    pod = objects["Deployment"]["spec"]["template"]["metadata"]
+
+    assert objects["Service"]["spec"]["selector"].items() | {("team", "data")} <= pod["labels"].items()
+    assert pod["annotations"] == {"prometheus.io/scrape": "no", "prometheus.io/port": "8080", "prometheus.io/scheme": "http"}
 
 
 def test_an_ingress_leads_to_the_service(tmp_path: Path) -> None:
