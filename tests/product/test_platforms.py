@@ -29,16 +29,27 @@ def test_every_row_is_one_that_a_test_names() -> None:
     assert set(written(README.read_text())) - set(done.stdout.split("named\n", 1)[1].splitlines()) == set()
 
 
-def test_a_test_that_failed_or_could_not_run_shows_in_its_row(tmp_path: Path) -> None:
+def test_a_test_that_failed_or_did_not_run_shows_in_its_row(tmp_path: Path) -> None:
     passed, failed, skipped = (("Linux", "make test", tag) for tag in ("", '<failure message="no"/>', '<skipped message="no"/>'))
 
-    assert "| Linux | 2 of 3 FAILED | `make test` |" in str(_rows(tmp_path, passed, failed, skipped)["Linux"])
+    row = _rows(tmp_path, passed, failed, skipped)["Linux"]
+    assert row.written(3).startswith("| Linux | 2 of 3 FAILED | 3 |")
+    assert row.written(4).startswith("| Linux | 3 of 4 FAILED | 3 |")
+
+
+def test_a_run_of_a_part_leaves_a_row_as_it_is_unless_all_its_tests_ran(tmp_path: Path) -> None:
+    table = [BEGIN, *HEAD, "| Linux | 1 of 2 FAILED | 0 | 2020-01-01 |", END]
+    rows = _rows(tmp_path, ("Linux", "make everywhere", ""), ("JDK", "make everywhere", ""))
+
+    readme = rewritten("\n".join(table), rows, {"Linux": 2, "JDK": 1}, in_part=True)
+
+    assert readme.splitlines() == [BEGIN, *HEAD, rows["JDK"].written(1), table[-2], END]
 
 
 def test_a_row_that_ran_replaces_its_old_one_and_a_row_that_no_test_names_goes(tmp_path: Path) -> None:
     table = [BEGIN, *HEAD, "| kept | 1 passed | `make test` | 2020-01-01 |", "| gone | 1 passed |", "| new | 9 passed |", END]
     rows = _rows(tmp_path, ("new", "make everywhere", ""))
 
-    readme = rewritten("\n".join(["before", *table, "after"]), rows, {"kept", "new", "never ran"})
+    readme = rewritten("\n".join(["before", *table, "after"]), rows, {"kept": 1, "new": 1, "never ran": 1}, in_part=False)
 
-    assert readme.splitlines() == ["before", BEGIN, *HEAD, table[3], str(rows["new"]), END, "after"]
+    assert readme.splitlines() == ["before", BEGIN, *HEAD, table[3], rows["new"].written(1), END, "after"]
