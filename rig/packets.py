@@ -6,12 +6,15 @@ import socket
 import struct
 import threading
 from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 # Constants of Linux that Python does not name.
 _EVERY_PROTOCOL = 3
 _RECEIVE_BUFFER_FORCE = 33
+_LEVEL_OF_PACKETS = 263
+_STATISTICS = 6
 _HEADER_OF_ETHERNET = 14
 _TCP = 6
 
@@ -28,20 +31,26 @@ def recording_packets(without: Collection[str]) -> Iterator[list[bytes]]:
         ended = threading.Event()
 
         def record() -> None:
-            while not ended.is_set():
+            while True:
                 try:
                     packet = wire.recv(1 << 17)[_HEADER_OF_ETHERNET:]
                 except TimeoutError:
+                    # Nothing is left of what came before the end.
+                    if ended.is_set():
+                        return
                     continue
                 if packet[0] >> 4 == 4 and packet[9] == _TCP:
                     segment = packet[(packet[0] & 15) * 4 :]
                     if not ports.intersection(struct.unpack("!HH", segment[:4])):
                         seen.append(segment[(segment[12] >> 4) * 4 :])
 
-        thread = threading.Thread(target=record)
-        thread.start()
-        try:
-            yield seen
-        finally:
-            ended.set()
-            thread.join()
+        with ThreadPoolExecutor() as threads:
+            recorded = threads.submit(record)
+            try:
+                yield seen
+            finally:
+                ended.set()
+                recorded.result()
+        _, dropped = struct.unpack("II", wire.getsockopt(_LEVEL_OF_PACKETS, _STATISTICS, 8))
+        if dropped:
+            raise RuntimeError(f"the kernel dropped {dropped} packets, so nothing is known of them")
