@@ -97,6 +97,7 @@ wheel: $(JAR) build/venv/tools build/rust-targets
 
 # Packs the sources of the wheel, for machines that no wheel is for.
 sdist: build/venv/tools
+	@rm -f build/wheel/*.tar.gz
 	@rig/quietly sdist "packing the sources of the wheel" $(PYTHON) -m maturin sdist -o build/wheel
 	@ls build/wheel/*.tar.gz
 
@@ -106,7 +107,7 @@ command-line:
 	@echo target/release/hops-credentials
 
 # Rust's own library for the machines and C libraries that are not those of this machine.
-build/rust-targets:
+build/rust-targets: rust-toolchain.toml
 	@mkdir -p build
 	@rig/quietly rust-targets "fetching Rust's library for other machines" rustup target add \
 	  $(foreach machine,$(MACHINES),$(machine)-unknown-linux-gnu $(machine)-unknown-linux-musl)
@@ -233,7 +234,7 @@ build/debootstrap:
 	@$(call debian,debootstrap qemu-aarch64-static,debootstrap qemu-user-static)
 
 # The other Linuxes that rig/root.py lists.
-build/root/%/ok: | build/debootstrap
+build/root/%/ok: rig/root.py | build/debootstrap
 	@rig/quietly root-$* "unpacking the Linux $*" python3 -m rig.root $*
 	@touch $@
 
@@ -276,6 +277,7 @@ build/spark/%/s3a/ok: | build/maven
 
 # YARN, HDFS and a KDC, which `make everywhere` runs on loopback.
 build/yarn/ok: rig/yarn/pom.xml | build/maven
+	@rm -rf build/yarn/jars
 	@rig/quietly yarn "fetching YARN, HDFS and a KDC" $(MAVEN) -f $< $(DEPENDENCY):copy-dependencies \
 	  -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/build/yarn/jars
 	@touch $@
