@@ -40,8 +40,10 @@ public final class OwnThread {
       Constructor<Thread> constructor =
           Thread.class.getConstructor(ThreadGroup.class, Runnable.class, String.class, long.class, boolean.class);
       return constructor.newInstance(group, work, name, 0L, false);
-    } catch (ReflectiveOperationException java8) {
+    } catch (NoSuchMethodException java8) {
       return makeOnJava8(group, work, name);
+    } catch (ReflectiveOperationException e) {
+      return new Thread(group, work, name);
     }
   }
 
@@ -52,7 +54,7 @@ public final class OwnThread {
       Field inherited = Thread.class.getDeclaredField("inheritableThreadLocals");
       inherited.setAccessible(true);
       inherited.set(thread, null);
-    } catch (ReflectiveOperationException e) {
+    } catch (ReflectiveOperationException | SecurityException e) {
       return thread; // keeps them where a JVM names the field otherwise
     }
     return thread;
