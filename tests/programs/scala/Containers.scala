@@ -1,10 +1,26 @@
 import io.hops.util.CredentialsProvider
+import io.hops.util.s3a.PushedCredentials
 import java.nio.file.{AccessDeniedException, Files, Paths}
+import java.util
 import org.apache.hadoop.fs.Path
 import org.apache.spark.SparkEnv
+import org.apache.spark.api.plugin.{DriverPlugin, ExecutorPlugin, PluginContext, SparkPlugin}
 import org.apache.spark.sql.SparkSession
 import org.apache.spark.util.SerializableConfiguration
 import scala.util.Try
+
+/** A plugin behind ours, which looks whether its executor has the roles before the first task. */
+class AtStart extends SparkPlugin {
+  override def driverPlugin(): DriverPlugin = null
+
+  override def executorPlugin(): ExecutorPlugin = new ExecutorPlugin {
+    override def init(plugin: PluginContext, extra: util.Map[String, String]): Unit = AtStart.hasRole = PushedCredentials.readSet() != null
+  }
+}
+
+object AtStart {
+  @volatile var hasRole = false
+}
 
 /**
  * A job on YARN whose executors start before a role, after it because one has died, and after another role because there shall be more.
@@ -35,8 +51,9 @@ object Containers {
       await(ids(spark).nonEmpty && ids(spark).intersect(old).isEmpty)
       Report("of a new master", reads(spark))
       spark.stop()
-      val next = SparkSession.builder.getOrCreate()
+      val next = SparkSession.builder.config("spark.plugins", s"io.hops.util.spark.HopsSparkPlugin,${classOf[AtStart].getName}").getOrCreate()
       await(ids(next).size == 2)
+      Report("there at the start", next.sparkContext.parallelize(1 to 8, 8).map(_ => AtStart.hasRole).collect().toSeq.distinct)
       Report("next context", reads(next))
       Report("next application", next.sparkContext.applicationId)
       next.stop()

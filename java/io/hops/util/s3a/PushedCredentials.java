@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
 import org.apache.hadoop.io.Text;
+import org.apache.hadoop.security.Credentials;
 
 /**
  * Gives the current credentials of one bucket on an executor. Reads them from the Hadoop secrets of Spark's user, where the
@@ -44,6 +45,18 @@ public final class PushedCredentials implements Supplier<Object[]> {
   public static LiveSet readSet() throws IOException {
     byte[] bytes = readBytes();
     return bytes == null ? null : LiveSet.fromBytes(bytes);
+  }
+
+  /**
+   * Puts a set where a push puts it.
+   *
+   * @param set the set as it travels
+   * @throws IOException when Spark's user cannot be found
+   */
+  public static void accept(byte[] set) throws IOException {
+    Credentials credentials = new Credentials();
+    credentials.addSecretKey(SECRET, set);
+    SparkUser.find().addCredentials(credentials);
   }
 
   /** Reads the set as it travels. The same array comes back until the driver pushes another one. */

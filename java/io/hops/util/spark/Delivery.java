@@ -128,7 +128,8 @@ final class Delivery extends SparkListener {
       if (newest == null) {
         return;
       }
-      if (!YarnClient.hasDriver(context)) {
+      // Executors whose configuration asks for a role from the start cannot wait for it.
+      if (!YarnClient.hasDriver(context.conf()) || FutureContexts.areIn(context.conf())) {
         keepForLaterExecutors(newest);
       }
       long version = LiveSet.fromBytes(newest).version();

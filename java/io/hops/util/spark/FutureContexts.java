@@ -90,6 +90,13 @@ final class FutureContexts implements Effect {
     }
   }
 
+  /** Returns true if executors start with what a context copied from our properties. */
+  static boolean areIn(SparkConf conf) {
+    return LiveStore.findApplied().list(PREFIX).entrySet().stream()
+        .filter(entry -> property(entry.getKey()).startsWith(HADOOP))
+        .anyMatch(entry -> entry.getValue().last.equals(conf.get(property(entry.getKey()), null)));
+  }
+
   /** Takes what a context copied from our properties out of what its executors start with. */
   static void withdraw(SparkConf conf) {
     LiveStore.findApplied()

@@ -2,8 +2,10 @@ package io.hops.util.spark;
 
 import io.hops.util.exceptions.CloudCredentialException;
 import io.hops.util.internal.LiveRoles;
+import io.hops.util.internal.LiveStore;
 import io.hops.util.internal.RoleRequest;
 import io.hops.util.s3a.OpenFileSystems;
+import io.hops.util.s3a.PushedCredentials;
 import java.io.IOException;
 import java.util.Collections;
 import java.util.Map;
@@ -54,6 +56,12 @@ public final class HopsSparkPlugin implements SparkPlugin {
         }
       }
 
+      /** Answers an executor that starts without the roles, see {@link YarnClient}. */
+      @Override
+      public Object receive(Object message) {
+        return LiveStore.findBytes();
+      }
+
       @Override
       public void shutdown() {
         ActiveContext.setStarting(null);
@@ -67,6 +75,9 @@ public final class HopsSparkPlugin implements SparkPlugin {
       /** Leads configurations from before a role through our class, before the first task. */
       @Override
       public void init(PluginContext plugin, Map<String, String> extra) {
+        if (YarnClient.hasDriver(plugin.conf())) {
+          askForRoles(plugin);
+        }
         match();
       }
 
@@ -87,7 +98,24 @@ public final class HopsSparkPlugin implements SparkPlugin {
     }
   }
 
-  private static void match() {
+  /**
+   * Gets the roles in use where they are not among the tokens with which an executor starts. Spark handles no push before its
+   * plugins have started, so nothing newer is there yet.
+   */
+  private static void askForRoles(PluginContext plugin) {
+    try {
+      byte[] newest = (byte[]) plugin.ask("roles");
+      if (newest != null) {
+        PushedCredentials.accept(newest);
+      }
+    } catch (Exception e) {
+      // An executor whose plugin throws does not start. It reads with the role when the push has come, and waits for it until then.
+      LOG.log(Level.WARNING, "this executor has not got the roles in use yet", e);
+    }
+  }
+
+  /** Makes what is open in this JVM be read with the roles in use. */
+  static void match() {
     try {
       OpenFileSystems.match();
     } catch (LinkageError e) {

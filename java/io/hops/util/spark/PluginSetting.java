@@ -66,9 +66,11 @@ final class PluginSetting {
       return;
     }
     SparkConf conf = context.conf();
-    if (YarnClient.hasDriver(context)) {
+    if (YarnClient.hasDriver(conf)) {
       YarnClient.hideRole(conf);
-      // An executor gets the role when it has started, too late for what it fetches before.
+      // An executor asks for the role when its plugins start, too late for what it fetches before. What Spark itself opens here with
+      // that configuration, such as a staging folder in a bucket, it opens with the role all the same.
+      HopsSparkPlugin.match();
       FutureContexts.withdraw(conf);
     }
     try {

@@ -5,7 +5,6 @@ import io.hops.util.internal.LiveStore;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.apache.spark.SparkConf;
-import org.apache.spark.SparkContext;
 
 /**
  * A driver outside of YARN, for which YARN runs an ApplicationMaster of Spark's own and the executors: Spark's client mode.
@@ -28,14 +27,14 @@ final class YarnClient {
 
   private YarnClient() {}
 
-  /** Returns true if the context has such a driver. */
-  static boolean hasDriver(SparkContext context) {
-    return context.master().startsWith("yarn") && context.deployMode().equals("client");
+  /** Returns true if the driver of an application is such a one, by the configuration of driver or executor. */
+  static boolean hasDriver(SparkConf conf) {
+    return conf.get("spark.master", "").startsWith("yarn") && conf.get("spark.submit.deployMode", "client").equals("client");
   }
 
   /**
-   * Makes Spark upload, for a context that is starting, what stood in the environment before the role: a key of the SparkConf
-   * counts before what Spark copies.
+   * Keeps Spark from uploading the role for a context that is starting: a key of the SparkConf counts before what Spark copies.
+   * What stood in the environment before the role stays out too: a SparkConf travels farther than an environment.
    */
   static void hideRole(SparkConf conf) {
     Applied applied = LiveStore.findApplied();
@@ -43,8 +42,7 @@ final class YarnClient {
         (key, variable) -> {
           String name = "spark.hadoop." + key;
           if (applied.hasWritten(variable) && !conf.contains(name)) {
-            String before = applied.environmentBefore(variable);
-            conf.set(name, before == null ? "" : before);
+            conf.set(name, "");
           }
         });
   }
