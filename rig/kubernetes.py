@@ -25,10 +25,10 @@ from urllib.parse import parse_qs, urlsplit
 from rig import jdk
 from rig.http import Answering, serving
 from rig.process import environment
-from rig.spark import Line
+from rig.spark import SPARK_3_5, Line
 
 #: The row of README's table for what was seen with this.
-PLATFORM = "Kubernetes back end of Spark 3.5.8, before a stand-in of its API"
+PLATFORM = f"Kubernetes back end of Spark {SPARK_3_5.spark}, before a stand-in of its API"
 _EXECUTOR = "org.apache.spark.scheduler.cluster.k8s.KubernetesExecutorBackend"
 #: The options of that class, and the variables in which Spark's image finds their values.
 _ARGUMENTS = {
@@ -135,15 +135,17 @@ class Cluster:
                 self.objects.get(kind, {}).pop(name, None)
             processes = [self.processes[name] for name in names if name in self.processes]
         for process in processes:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
+            if process.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGTERM)
 
     def stop(self) -> None:
         """Kills what still runs."""
         for process in self.processes.values():
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            if process.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
 
 def _handler(cluster: Cluster) -> type[BaseHTTPRequestHandler]:
@@ -193,7 +195,7 @@ def _handler(cluster: Cluster) -> type[BaseHTTPRequestHandler]:
         def handle_one_request(self) -> None:
             try:
                 super().handle_one_request()
-            except (KeyError, TypeError, ValueError, AssertionError) as failure:
+            except (KeyError, TypeError, ValueError, AssertionError, OSError) as failure:
                 # Without an answer Spark would try for ever.
                 self.say(500, {"kind": "Status", "code": 500, "message": f"{self.command} {self.path}: {failure!r}"})
 

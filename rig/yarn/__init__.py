@@ -83,7 +83,16 @@ def yarn(directory: Path, *, kerberos: bool = False) -> Iterator[Yarn]:
     compiled = run([kit / "javac", "-cp", f"{_JARS}/*", "-d", classes, *sorted(_HERE.glob("*.java"))], variables, directory)
     if compiled.returncode != 0:
         raise RuntimeError(f"javac: {compiled.stderr}")
-    java: list[str | Path] = [kit / "java", *_OPENS, "-Xmx700m", "-XX:+UseSerialGC", "-cp", f"{classes}:{cluster.conf}:{_JARS}/*", "Yarn"]
+    java: list[str | Path] = [
+        kit / "java",
+        *_OPENS,
+        "-Xmx700m",
+        "-XX:+UseSerialGC",
+        f"-Djava.io.tmpdir={directory / 'home' / 'tmp'}",
+        "-cp",
+        f"{classes}:{cluster.conf}:{_JARS}/*",
+        "Yarn",
+    ]
     with Program([*java, cluster.conf, *(["kerberos"] if kerberos else [])], directory / "yarn.log", variables, directory) as program:
         try:
             program.await_line("^ready$", 180)

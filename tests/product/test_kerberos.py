@@ -17,7 +17,7 @@ from runs.readers import short_lived
 from tests.product.test_yarn import BOTH_MODES, watching
 from tests.programs import compiled
 
-pytestmark = [pytest.mark.everywhere, pytest.mark.platform("Kerberos: YARN and HDFS 3.3.4, Spark 3.5.8")]
+pytestmark = [pytest.mark.everywhere, pytest.mark.platform(f"Kerberos: YARN and HDFS 3.3.4, Spark {SPARK_3_5.spark}")]
 
 
 @pytest.fixture(scope="module")

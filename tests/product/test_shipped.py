@@ -64,7 +64,7 @@ def test_the_jar_has_a_library_for_each_machine() -> None:
 
 
 @each_machine
-def test_the_library_loads_on_glibc_2_17(machine: str, tmp_path: Path) -> None:
+def test_the_library_needs_nothing_newer_than_glibc_2_17(machine: str, tmp_path: Path) -> None:
     library = _library(machine, tmp_path)
     assert _readelf("--file-header", library, r"Machine: +(.+)$") == {MACHINES[machine]}
     assert _newest_glibc(library) <= OLDEST_GLIBC

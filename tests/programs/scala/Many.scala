@@ -1,7 +1,7 @@
 import io.hops.util.CredentialsProvider
 import io.hops.util.internal.Refresh
 import java.io.File
-import java.nio.file.Files
+import java.nio.file.{Files, Paths}
 import org.apache.hadoop.conf.Configuration
 import org.apache.hadoop.fs.Path
 import org.apache.spark.{Executors, SparkContext, SparkEnv, WatchedExecutors}
@@ -81,7 +81,7 @@ object Many {
   /** Runs a task on so many executors of one core: none ends before each has begun. */
   private def each[T: ClassTag](number: Int)(task: Int => T): RDD[T] = {
     ownJobs += 1
-    val here = Files.createTempDirectory("executors").toFile
+    val here = Files.createTempDirectory(Paths.get(context.getConf.get("spark.local.dir")), "executors").toFile
     context.parallelize(1 to number, number).map { place =>
       new File(here, SparkEnv.get.executorId).createNewFile()
       while (here.list.length < number) Thread.sleep(20)

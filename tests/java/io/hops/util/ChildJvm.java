@@ -17,15 +17,10 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
-import java.util.regex.Pattern;
 
 /** A second JVM of the same version. Its environment holds only what the test puts there. */
 public final class ChildJvm {
   static final String JAR = System.getProperty("hops.test.jar");
-
-  /** What -Xcheck:jni prints. Calls of ours have Java's frames below it; those of the JVM's launcher have none. */
-  private static final Pattern COMPLAINT =
-      Pattern.compile("WARNING in native method: .*\n\\s+at |FATAL ERROR in native method");
 
   private final List<String> launcher = new ArrayList<>();
   private final List<String> options = new ArrayList<>();
@@ -91,9 +86,11 @@ public final class ChildJvm {
       int status = builder.start().waitFor();
       String text = new String(Files.readAllBytes(output), StandardCharsets.UTF_8);
       Secrets.assertNoneIn(text);
-      assertFalse(COMPLAINT.matcher(text).find(), text);
-      // JDK 8 finds fault with its own launcher, once for each argument.
-      text = text.replaceAll("(?m)^WARNING in native method: .*\n", "");
+      if (System.getProperty("java.specification.version").equals("1.8")) {
+        // It finds fault with its own launcher, once for each argument: without a frame of Java, which calls of ours have.
+        text = text.replaceAll("(?m)^WARNING in native method: .*\n(?!\\s+at )", "");
+      }
+      assertFalse(text.contains("in native method"), text);
       // JDK 24 and later warn when a program loads a native library.
       text = text.replaceAll("(?m)^(WARNING: .*\n)+\n?", "");
       text = text.replaceAll("(?m)^.* io\\.hops\\.util\\..*\nINFO: .*\n", "");

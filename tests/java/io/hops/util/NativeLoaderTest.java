@@ -128,7 +128,7 @@ class NativeLoaderTest {
   }
 
   @Test
-  void aJvmOnMuslIsToldWhatToUseInstead() throws Exception {
+  void aProcessThatHasMappedMuslIsToldWhatToUseInstead() throws Exception {
     Path named = Files.write(directory.resolve("ld-musl-x86_64.so.1"), library);
     assertEquals(
         FAILED
