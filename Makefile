@@ -261,7 +261,7 @@ build/spark/%/home/ok: | build/venv/ok
 	  tar -xzf pyspark-$*.tar.gz -C python --strip-components=1 pyspark-$*/pyspark pyspark-$*/lib; rm pyspark-$*.tar.gz"
 	@touch $@
 
-# The S3A of each line: the pom for its AWS SDK, and the versions that its Hadoop names. There is no transfer manager 2.24.6.
+# The S3A of each line: the pom for its AWS SDK, and the versions that its Hadoop names. Nobody has published the transfer manager 2.24.6.
 build/spark/3.3.4/s3a/ok: S3A := s3a-v1.xml -Dhadoop=3.3.2 -Dsdk=1.11.1026
 build/spark/3.4.4/s3a/ok: S3A := s3a-v1.xml -Dhadoop=3.3.4 -Dsdk=1.12.262
 build/spark/3.5.8/s3a/ok: S3A := s3a-v1.xml -Dhadoop=3.3.4 -Dsdk=1.12.262

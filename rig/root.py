@@ -89,7 +89,7 @@ class Root:
         return "" if self.architecture == "amd64" else "/usr/bin/qemu-aarch64-static"
 
     def unpack(self) -> None:
-        """Makes the root anew."""
+        """Unpacks the root again, from nothing."""
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
         options = ["--foreign", "--variant=minbase", f"--arch={self.architecture}", f"--include={','.join(self.packages)}"]

@@ -120,7 +120,7 @@ class Line:
 SPARK_3_5 = Line("3.5.8", "3.3.4", "2.12.18")
 SPARK_4_1 = Line("4.1.4", "3.4.2", "2.13.17")
 SPARK_4_3 = Line("4.3.0", "3.5.0", "2.13.18")
-#: Those on which `make test` runs. The Makefile fetches the others for `make matrix`, `make soak` and `make everywhere`.
+#: Those on which `make test` runs. The Makefile fetches the others for `make matrix` and `make everywhere`.
 IN_CI = (SPARK_3_5, SPARK_4_1, SPARK_4_3)
 LINES = (
     Line("3.3.4", "3.3.2", "2.12.15"),

@@ -54,7 +54,7 @@ def _exported(file: Path) -> set[str]:
 
 def _places(file: Path) -> list[Path]:
     """Returns the directories of this machine that a file names."""
-    return [place for place in (ROOT, Path.home() / ".cargo") if bytes(place) in file.read_bytes()]
+    return [place for place in (ROOT, Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))) if bytes(place) in file.read_bytes()]
 
 
 def test_the_jar_has_a_library_for_each_machine() -> None:
