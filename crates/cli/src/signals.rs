@@ -25,15 +25,15 @@ const PASSED_ON: [i32; 19] = [
 ];
 /// The names of Linux for the two signals that the crate does not name: SIGSTKFLT and SIGPWR.
 const OF_LINUX: [i32; 2] = [16, 30];
-/// The signals of realtime. The C library keeps 32 and 33 to itself.
-const REALTIME: std::ops::RangeInclusive<i32> = 34..=64;
 
 /// Catches the signals that reach this process from now on, and hands over those that are for the command.
 ///
 /// # Errors
 /// As the system, when it gives no socket or no thread.
 pub(crate) fn for_command() -> io::Result<UnboundedReceiver<i32>> {
-    let numbers = PASSED_ON.into_iter().chain(OF_LINUX).chain(REALTIME);
+    // The C library keeps the first ones to itself: glibc two, musl three.
+    let realtime = Signal::rt_min().as_raw()..=Signal::rt_max().as_raw();
+    let numbers = PASSED_ON.into_iter().chain(OF_LINUX).chain(realtime);
     catch(numbers, |origin| !reaches_command_by_itself(origin))
 }
 
