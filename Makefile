@@ -4,18 +4,19 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: demo demo-parts test program matrix soak bench-server upgrade readers everywhere test-tensorflow parts lines jar wheel sdist command-line publish
+.PHONY: demo demo-parts test program matrix soak bench-server upgrade readers everywhere test-tensorflow parts lines jar wheel sdist command-line server release publish
 
 export JAVA_HOME := $(shell python3 -m rig.jdk 17)
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 PYTHON := build/venv/bin/python
 PIP := -m pip -q --no-cache-dir --disable-pip-version-check
 JAR := build/libs/hops-credentials-$(VERSION).jar
-# The server that administrators get, which `make bench-server` and `make upgrade` run.
-SERVER := target/release/role-mapping-server
-PEER := target/release/examples/peer
 # What users get is made for each of these machines, whatever the machine that makes it.
 MACHINES := x86_64 aarch64
+# The server that administrators get, which `make bench-server` and `make upgrade` run, and what they put beside it.
+STATIC := $(shell uname -m)-unknown-linux-musl
+SERVER := target/$(STATIC)/release/role-mapping-server
+PEER := target/$(STATIC)/release/examples/peer
 # Gradle without a daemon, which would outlive the command; with a limit, since Gradle 4 waits for ever if a JVM of its own does not start.
 GRADLE := timeout 2400 gradle --no-daemon --console=plain -q
 MAVEN := mvn -q -B -Dstyle.color=never
@@ -66,14 +67,14 @@ soak: parts
 
 # Runs the training program of demo/ on the versions of TensorFlow that read s3://. Fetches a gigabyte.
 test-tensorflow: build/tensorflow-venv/ok build/rust-tests/ok
-	@$(PYTHON) -m pytest -q tests/product/tensorflow_job.py
+	@$(PYTHON) -m pytest -q -m everywhere tests/product/test_tensorflow.py
 
 # Runs every reader of S3 we know through five lifetimes of its credentials, and prints a table. Fetches two gigabytes.
 readers: build/readers-venv/ok build/tensorflow-venv/ok build/rust-tests/ok
 	@$(PYTHON) -m runs.readers
 
 # Runs the tests of every place in which the product works, and writes README's table: `make everywhere [ONLY=EXPRESSION]`.
-everywhere: parts lines wheel sdist build/yarn/ok build/root/sid/ok build/root/debian-11/ok build/root/arm64/ok
+everywhere: parts lines release build/readers-venv/ok build/tensorflow-venv/ok build/yarn/ok build/root/sid/ok build/root/debian-13/ok build/root/debian-11/ok build/root/arm64/ok
 	@$(PYTHON) -m runs.everywhere $(if $(ONLY),--only '$(ONLY)')
 
 # The lines of Spark on which `make test` does not run.
@@ -101,10 +102,24 @@ sdist: build/venv/tools
 	@rig/quietly sdist "packing the sources of the wheel" $(PYTHON) -m maturin sdist -o build/wheel
 	@ls build/wheel/*.tar.gz
 
-# Builds the program `hops-credentials`, which the wheel brings too, optimised.
-command-line:
-	@rig/quietly cargo-command-line "compiling the command line, optimised" cargo build --release --locked -p hops-credentials-cli
-	@echo target/release/hops-credentials
+# Builds the program `hops-credentials`, which the wheel brings too, optimised, and linked to nothing of the machine that it runs on.
+command-line: build/venv/tools build/rust-targets
+	@rig/quietly static-command-line "compiling the command line, static, optimised" $(call static,hops-credentials-cli) $(EACH_STATIC)
+	@ls target/*-unknown-linux-musl/release/hops-credentials
+
+# Builds the server in the same way.
+server: build/venv/tools build/rust-targets
+	@rig/quietly static-server "compiling the server, static, optimised" $(call static,role-mapping-server) $(EACH_STATIC)
+	@ls target/*-unknown-linux-musl/release/role-mapping-server
+
+# $(call static,PACKAGE): compiles a program with the C library in it; what follows says for which machines.
+static = rig/portably cargo-zigbuild zigbuild --release --locked -p $(1)
+EACH_STATIC := $(MACHINES:%=--target %-unknown-linux-musl)
+
+# Gathers in dist/ what a release consists of. The same commit gives the same bytes. Takes twenty minutes on two cores.
+release: export SOURCE_DATE_EPOCH = $(shell git log -1 --format=%ct)
+release: jar publish wheel sdist command-line server build/buildah build/cyclonedx/ok
+	@$(PYTHON) -m runs.release
 
 # Rust's own library for the machines and C libraries that are not those of this machine.
 build/rust-targets: rust-toolchain.toml
@@ -176,13 +191,13 @@ build/rust-tests/ok: $(SERVER_SOURCES)
 	@rig/quietly cargo-test "compiling the server and the tests in Rust" cargo test --workspace --locked --no-run
 	@touch $@
 
-$(SERVER): $(SERVER_SOURCES)
-	@rig/quietly cargo-server "compiling the server, optimised" cargo build --release --locked -p role-mapping-server
+$(SERVER): $(SERVER_SOURCES) | build/venv/tools build/rust-targets
+	@rig/quietly cargo-server "compiling the server, optimised" $(call static,role-mapping-server) --target $(STATIC)
 	@touch $@
 
-# What `make bench-server` puts beside the server.
+# In a command of its own: with the crates that examples need, the server would be another one.
 $(PEER): server/examples/peer.rs $(SERVER)
-	@rig/quietly cargo-peer "compiling the peer of the server" cargo build --release --locked -p role-mapping-server --example peer
+	@rig/quietly cargo-peer "compiling the peer of the server" $(call static,role-mapping-server) --example peer --target $(STATIC)
 	@touch $@
 
 # $(call debian,PROGRAM,PACKAGES): installs Debian's packages if the machine lacks the program. Only one rule at a time does so.
@@ -213,6 +228,21 @@ build/proxies:
 # The shell that evaluates what `hops-credentials env --shell fish` prints.
 build/fish:
 	@$(call debian,fish,fish)
+
+# What runs programs for aarch64 on other machines.
+build/qemu:
+	@$(call debian,qemu-aarch64-static,qemu-user-static)
+
+# What builds the image of the server without an engine, and what reads it.
+build/buildah:
+	@$(call debian,buildah skopeo,buildah skopeo)
+
+# What lists the crates in each artifact of a release.
+build/cyclonedx/ok:
+	@rig/quietly cyclonedx "compiling cargo-cyclonedx" \
+	  CARGO_TARGET_DIR=$(CURDIR)/build/cyclonedx/target cargo install -q --locked --root build/cyclonedx cargo-cyclonedx@0.5.9
+	@rm -rf build/cyclonedx/target
+	@touch $@
 
 # The load generator of `make bench-server`.
 build/wrk:

@@ -14,3 +14,5 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 #: True for the jar that `make demo` builds in a fraction of the time, false for the one that users get.
 IS_DEV = os.environ.get("RIG_BUILD") == "dev"
+#: What users get is made for each of these machines, as Linux names them. Makefile and build.gradle hold the same list.
+MACHINES = ("x86_64", "aarch64")

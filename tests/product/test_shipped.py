@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from rig import BUILD, ROOT, jdk
+from rig import BUILD, MACHINES, ROOT, jdk
 from rig.process import build_environment, environment, run
 from rig.spark import product_jar, version
 
@@ -22,8 +22,8 @@ MEGABYTE = 1_000_000
 
 #: The oldest glibc on which everything that is shipped runs: that of RHEL 7, and of manylinux2014.
 OLDEST_GLIBC = (2, 17)
-#: What `readelf` calls each machine for which there is a library.
-MACHINES = {"x86_64": "Advanced Micro Devices X86-64", "aarch64": "AArch64"}
+#: What `readelf` calls each machine.
+IN_READELF = {"x86_64": "Advanced Micro Devices X86-64", "aarch64": "AArch64"}
 C_LIBRARY = {"libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"}
 each_machine = pytest.mark.parametrize("machine", MACHINES)
 
@@ -66,7 +66,7 @@ def test_the_jar_has_a_library_for_each_machine() -> None:
 @each_machine
 def test_the_library_needs_nothing_newer_than_glibc_2_17(machine: str, tmp_path: Path) -> None:
     library = _library(machine, tmp_path)
-    assert _readelf("--file-header", library, r"Machine: +(.+)$") == {MACHINES[machine]}
+    assert _readelf("--file-header", library, r"Machine: +(.+)$") == {IN_READELF[machine]}
     assert _newest_glibc(library) <= OLDEST_GLIBC
     assert _readelf("--dynamic", library, r"\(NEEDED\).*\[(.+)\]") <= C_LIBRARY
 
@@ -124,13 +124,13 @@ def test_the_wheel_holds_one_package_for_every_python_and_no_init_of_hops() -> N
 
 
 @pytest.mark.everywhere
-@pytest.mark.platform("build of the wheels for glibc 2.17 (manylinux2014)")
+@pytest.mark.platform("Wheels for glibc 2.17, x86_64 and aarch64 (manylinux2014): what they need")
 @each_machine
 def test_the_wheel_that_users_get_is_for_glibc_2_17_and_brings_the_jar(machine: str, tmp_path: Path) -> None:
     (wheel,) = (BUILD / "wheel" / machine).glob("*.whl")
     assert wheel.name == f"hops_credentials-{version()}-cp39-abi3-manylinux2014_{machine}.manylinux_2_17_{machine}.whl"
     module = _unpacked(wheel, "hops/credentials_provider/_native.abi3.so", tmp_path)
-    assert _readelf("--file-header", module, r"Machine: +(.+)$") == {MACHINES[machine]}
+    assert _readelf("--file-header", module, r"Machine: +(.+)$") == {IN_READELF[machine]}
     assert _newest_glibc(module) <= OLDEST_GLIBC
     assert _exported(module) == {"PyInit__native"}
     assert _places(module) == []
@@ -139,7 +139,7 @@ def test_the_wheel_that_users_get_is_for_glibc_2_17_and_brings_the_jar(machine: 
 
 
 @pytest.mark.everywhere
-@pytest.mark.platform("build of the wheel from its sources (sdist)")
+@pytest.mark.platform("Wheel built from its sources (sdist)")
 def test_the_sources_of_the_wheel_build_far_from_the_checkout(tmp_path: Path) -> None:
     (sources,) = (BUILD / "wheel").glob(f"hops_credentials-{version()}.tar.gz")
     pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
