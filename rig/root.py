@@ -105,11 +105,13 @@ class Root:
             shutil.copy(self.emulator, self.directory / "usr/bin")
 
 
-SID = Root(
-    "sid",
-    "sid",
-    ["openjdk-8-jre-headless", "openjdk-21-jre-headless", "ca-certificates"],
-    {8: "java-8-openjdk-amd64/jre", 21: "java-21-openjdk-amd64"},
+#: Has the only Java 8 of Debian.
+SID = Root("sid", "sid", ["openjdk-8-jre-headless", "ca-certificates"], {8: "java-8-openjdk-amd64/jre"})
+DEBIAN_13 = Root(
+    "debian-13",
+    "trixie",
+    ["openjdk-21-jre-headless", "python3-venv", "python3-pip", "ca-certificates"],
+    {21: "java-21-openjdk-amd64"},
 )
 DEBIAN_11 = Root(
     "debian-11",
@@ -124,7 +126,7 @@ ARM64 = Root(
     {17: "java-17-openjdk-arm64"},
     "arm64",
 )
-ROOTS = {root.name: root for root in (SID, DEBIAN_11, ARM64)}
+ROOTS = {root.name: root for root in (SID, DEBIAN_13, DEBIAN_11, ARM64)}
 
 
 def _mirror() -> str:

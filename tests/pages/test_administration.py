@@ -8,10 +8,13 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from rig.aws import role_arn
 from tests.pages.site import ADMIN, BASE_ROLE, FOREIGN, OTHER_ACCOUNT, OWNER, READER, SCIENTIST, WRITER, Site, follow
+
+pytestmark = pytest.mark.platform("Pages of the server in Chromium")
 
 MAPPINGS = "/admin/role-mappings"
 

@@ -10,6 +10,8 @@ import pytest
 from rig import BUILD, ROOT
 from tests.pages.site import ADMIN, OWNER, Site, Visit, follow
 
+pytestmark = pytest.mark.platform("Pages of the server in Chromium")
+
 SHOTS = BUILD / "pictures"
 PICTURES = ROOT / "docs" / "pictures"
 #: The pictures of the guides; the test makes a missing one. After a change of a page, delete its picture, run this file alone, and look

@@ -6,12 +6,15 @@ import http.client
 import time
 import urllib.parse
 
+import pytest
 from playwright.sync_api import expect
 
 from rig.process import Program, environment
 from rig.server import BINARY
 from tests.pages.site import ADMIN, OWNER, READER, SCIENTIST, Site, follow
 from tests.pages.test_administration import rest
+
+pytestmark = pytest.mark.platform("Pages of the server in Chromium")
 
 ATTACK = "<script>document.title='taken'</script>"
 

@@ -13,7 +13,7 @@ from _pytest.mark.structures import ParameterSet
 
 from rig import BUILD, ROOT, jdk
 from rig.process import build_environment, run
-from rig.root import DEBIAN_11, SID, Root
+from rig.root import DEBIAN_11, DEBIAN_13, SID, Root
 
 
 def _on(java: int, root: Root | None) -> ParameterSet:
@@ -21,7 +21,7 @@ def _on(java: int, root: Root | None) -> ParameterSet:
 
 
 @pytest.mark.everywhere
-@pytest.mark.parametrize(("java", "root"), [_on(8, SID), _on(11, DEBIAN_11), _on(17, None), _on(21, SID), _on(25, None)])
+@pytest.mark.parametrize(("java", "root"), [_on(8, SID), _on(11, DEBIAN_11), _on(17, None), _on(21, DEBIAN_13), _on(25, None)])
 def test_every_test_in_junit_passes(java: int, root: Root | None, tmp_path: Path) -> None:
     home = root.java_home(java) if root else jdk.home(java)
     caches = Path(os.environ.get("GRADLE_USER_HOME", Path.home() / ".gradle"))

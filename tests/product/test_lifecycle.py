@@ -60,6 +60,7 @@ def test_a_role_assumed_before_any_context_holds_in_each_until_it_is_released(
 
 
 # Spark 3.5 has its Connect server in a package of its own.
+@pytest.mark.platform("Spark Connect server with a role from its configuration")
 @on_line(SPARK_4_1, lines=[SPARK_4_1, SPARK_4_3])
 def test_in_a_server_for_many_users_only_the_operator_names_the_role(line: Line, site: Deployment, tmp_path: Path) -> None:
     plugins = "io.hops.util.spark.HopsSparkPlugin,org.apache.spark.sql.connect.SparkConnectPlugin"
@@ -82,6 +83,7 @@ def test_in_a_server_for_many_users_only_the_operator_names_the_role(line: Line,
     )
 
 
+@pytest.mark.platform("Spark Thrift server, and a stand-in of a Kyuubi engine")
 @pytest.mark.parametrize("level", ["user", "GROUP"])
 @on_line(*BOTH_SDKS)
 def test_a_server_for_many_users_is_known_by_what_it_does(line: Line, level: str, site: Deployment, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from rig import BUILD
 from rig.canary import leaks
 from rig.deployment import Deployment
 from rig.process import environment, run
-from rig.root import ARM64, DEBIAN_11, Root
+from rig.root import ARM64, DEBIAN_11, DEBIAN_13, Root
 from rig.spark import reports
 from tests.programs import plain, succeeded
 from tests.programs.python_program import python, reported
@@ -20,30 +20,34 @@ from tests.programs.python_program import python, reported
 
 @dataclasses.dataclass(frozen=True)
 class Linux:
-    """A Linux: its root, the version of its Java, and the machine that its wheel names."""
+    """A Linux: its root, its version of Debian, the machine that its wheel names, and the versions of glibc, Java and Python in it."""
 
     root: Root
-    java: int
+    debian: int
     machine: str
+    glibc: str
+    java: int
+    python: str
+
+    @property
+    def platform(self) -> str:
+        """The row of README's table."""
+        emulated = " (emulated)" if self.root.emulator else ""
+        return f"Debian {self.debian} {self.machine}{emulated} / glibc {self.glibc} / JDK {self.java} / Python {self.python}"
 
 
-OLD = Linux(DEBIAN_11, 11, "x86_64")
-ARM = Linux(ARM64, 17, "aarch64")
+OLD = Linux(DEBIAN_11, 11, "x86_64", "2.31", 11, "3.9")
+LINUXES = (OLD, Linux(DEBIAN_13, 13, "x86_64", "2.41", 21, "3.13"), Linux(ARM64, 12, "aarch64", "2.36", 17, "3.11"))
 
 
-def _row(linux: Linux, name: str) -> ParameterSet:
-    return pytest.param(linux, marks=[pytest.mark.everywhere, pytest.mark.platform(name)], id=linux.root.name)
+def _row(linux: Linux) -> ParameterSet:
+    return pytest.param(linux, marks=[pytest.mark.everywhere, pytest.mark.platform(linux.platform)], id=linux.root.name)
 
 
-everywhere = pytest.mark.parametrize(
-    "linux",
-    [
-        _row(OLD, "Debian 11 x86_64 / glibc 2.31 / JDK 11 / Python 3.9"),
-        _row(ARM, "Debian 12 aarch64 (emulated) / glibc 2.36 / JDK 17 / Python 3.11"),
-    ],
-)
+everywhere = pytest.mark.parametrize("linux", [_row(linux) for linux in LINUXES])
 
 _WATCH_TWO_RENEWALS = """
+import platform
 keys = [assume_role({role!r}).access_key_id]
 while len(keys) < 3:
     time.sleep(0.1)
@@ -52,6 +56,7 @@ while len(keys) < 3:
 report("keys", keys)
 report("getenv", os.environ["AWS_ACCESS_KEY_ID"])
 report("refused", outcome(lambda: assume_role({other!r})))
+report("place", [platform.machine(), platform.libc_ver()[1], platform.python_version()])
 """
 
 
@@ -70,6 +75,7 @@ def test_a_jvm_holds_a_role_through_renewals_and_is_refused_another(linux: Linux
 
     assert done.returncode == 0, done.stdout + done.stderr
     found = reports(done.stdout)
+    assert str(found["java"]).startswith(f"{linux.java}.")
     assert found["roles"] == [short.cloud.resource_reader, short.cloud.other_reader]
     _assert_renewed_and_refused(found, short)
     assert leaks(short.secrets(), tmp_path, done.stdout, done.stderr) == []
@@ -87,7 +93,12 @@ def test_the_wheel_holds_a_role_through_renewals_and_its_command_line_gives_it_o
 
     done = python(tmp_path, variables, program, interpreter=interpreter, root=linux.root)
 
-    _assert_renewed_and_refused(reported(done), short)
+    found = reported(done)
+    _assert_renewed_and_refused(found, short)
+    place = found["place"]
+    assert isinstance(place, list)
+    assert place[:2] == [linux.machine, linux.glibc]
+    assert place[2].startswith(f"{linux.python}.")
     # A program of another processor cannot be started as such.
     emulated = [linux.root.emulator] if linux.root.emulator else []
     script: list[str | Path] = [interpreter, packages / "bin" / "hops-credentials", "exec", "--", *emulated, "/usr/bin/env"]
@@ -98,7 +109,7 @@ def test_the_wheel_holds_a_role_through_renewals_and_its_command_line_gives_it_o
 
 
 @pytest.mark.everywhere
-@pytest.mark.platform("Debian 11 x86_64 / glibc 2.31 / JDK 11 / Python 3.9")
+@pytest.mark.platform(OLD.platform)
 def test_a_slim_linux_without_certificates_of_authorities_needs_none_for_plain_http(site: Deployment, tmp_path: Path) -> None:
     slim = dataclasses.replace(DEBIAN_11, emptied=["etc/ssl", "usr/share/ca-certificates"])
 

@@ -93,6 +93,7 @@ def get(url: str, login: str) -> tuple[int, dict[str, object]]:
         return refusal.code, json.load(refusal)
 
 
+@pytest.mark.platform("Server behind nginx and Caddy, before a stand-in of a Hopsworks cluster")
 @pytest.mark.parametrize("kind", ["nginx", "caddy"])
 def test_behind_the_rule_of_the_guide_a_cluster_has_cloud_roles(kind: str, tmp_path: Path) -> None:
     server = RoleServer(tmp_path)

@@ -91,6 +91,7 @@ def test_the_command_ignores_the_signals_that_were_ignored_before_python(option:
     assert ignored("trap '' HUP INT;") == {signal.SIGHUP, signal.SIGINT}
 
 
+@pytest.mark.platform("AWS SDKs for Python and JavaScript 3, and awscli, below `exec`")
 @pytest.mark.parametrize("option", ["--duration=3600", "--refresh"])
 def test_every_sdk_of_the_command_is_the_role_although_a_profile_is_named(option: str, site: Deployment, tmp_path: Path) -> None:
     stranger = site.cloud.aws.user(f"profile{option.strip('-=0123456789')}", reads("other"))

@@ -219,7 +219,7 @@ def runs(site: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield {row: threads.submit(run, row) for row in [*ROWS, BEFORE]}
 
 
-@pytest.mark.parametrize("row", ROWS, ids=str)
+@pytest.mark.parametrize("row", [pytest.param(row, marks=pytest.mark.platform(f"PySpark {row.line.spark}")) for row in ROWS], ids=str)
 def test_the_role_is_that_of_the_jvm_and_of_python(
     row: Row, site: Deployment, runs: dict[Row, Future[Run]], record_property: Callable[[str, object], None]
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from rig.canary import leaks
 from rig.deployment import Deployment
-from rig.root import DEBIAN_11, SID, Root
+from rig.root import DEBIAN_11, DEBIAN_13, SID, Root
 from rig.spark import IN_CI, LINES, SPARK_3_5, SPARK_4_1, SPARK_4_3, Line, Place, Spark, reports
 from tests.programs import compiled
 
@@ -39,7 +39,7 @@ ROWS = [
     Row(SPARK_3_5, 17, LOCAL),
     Row(SPARK_3_5, 17, CLUSTER),
     Row(SPARK_3_5, 17, CLUSTER, product=Place.SYSTEM),
-    Row(SPARK_3_5, 21, CLUSTER, root=SID),
+    Row(SPARK_3_5, 21, CLUSTER, root=DEBIAN_13),
     Row(SPARK_4_1, 17, LOCAL),
     Row(SPARK_4_1, 17, CLUSTER),
     Row(SPARK_4_3, 25, CLUSTER),

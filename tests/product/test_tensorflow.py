@@ -1,4 +1,4 @@
-"""`make test-tensorflow`: the training program in demo/ reads as the role, in the region that it names."""
+"""The training program in demo/ reads as the role, in the region that it names."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from rig.deployment import Deployment, deployment
 from rig.http import recording
 from rig.process import environment, run
 from runs.readers import issued_for
+
+pytestmark = [pytest.mark.everywhere, pytest.mark.platform("TensorFlow 2.17.1 with tensorflow-io 0.37.1")]
 
 PYTHON = BUILD / "tensorflow-venv" / "bin" / "python"
 #: The region of the buckets, as in the program.

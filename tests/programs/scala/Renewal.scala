@@ -13,6 +13,7 @@ object Renewal {
     }
     Report("keys", keys.toSeq)
     Report("getenv", System.getenv("AWS_ACCESS_KEY_ID"))
+    Report("java", System.getProperty("java.version"))
     Report("refused", Try(CredentialsProvider.assumeRole(arguments(1))).failed.map(Report.causes).get)
   }
 }
