@@ -16,7 +16,9 @@ import java.util.regex.Pattern;
  * <p>A machine can have several C libraries, so what the process has mapped decides.
  */
 final class CLibrary {
-  private static final Pattern GLIBC = Pattern.compile("/[^ ]*/libc(-[0-9.]+)?\\.so(\\.6)?$");
+  private static final Pattern GLIBC = Pattern.compile("/[^ ]*/libc(-[0-9.]+\\.so|\\.so\\.6)$");
+  /** The one file of musl by its names: as a loader, as distributions link to it, and as it is installed. */
+  private static final Pattern MUSL = Pattern.compile("/(ld-musl-[^/]*|libc\\.musl-[^/]*|libc\\.so)$");
   /** What glibc says of itself when it is run as a program. */
   private static final Pattern BANNER = Pattern.compile("GNU C Library .*release version (\\d+)\\.(\\d+)");
   private static final Pattern SYMBOL_VERSION = Pattern.compile("GLIBC_(\\d+)\\.(\\d+)");
@@ -25,7 +27,7 @@ final class CLibrary {
 
   /** Returns true if this process is linked to musl. */
   static boolean isMusl() {
-    return mapped().stream().anyMatch(line -> line.contains("/ld-musl-"));
+    return mapped().stream().anyMatch(line -> MUSL.matcher(line).find());
   }
 
   /** Names the glibc of this process, for example "glibc 2.31". */

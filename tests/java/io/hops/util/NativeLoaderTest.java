@@ -129,13 +129,16 @@ class NativeLoaderTest {
 
   @Test
   void aProcessThatHasMappedMuslIsToldWhatToUseInstead() throws Exception {
-    Path named = Files.write(directory.resolve("ld-musl-x86_64.so.1"), library);
-    assertEquals(
-        FAILED
-            + "this jar has no native library for linux-x86_64-musl, only for: linux-x86_64, linux-aarch64; use an image"
-            + " with glibc, or build a library for it and name the file with -Dhops.native.path"
-            + CAUSE,
-        jvm().environment("LD_PRELOAD", named.toString()).run(Program.class, "roles"));
+    for (String name : new String[] {"ld-musl-x86_64.so.1", "libc.musl-x86_64.so.1", "libc.so"}) {
+      Path named = Files.write(directory.resolve(name), library);
+      assertEquals(
+          FAILED
+              + "this jar has no native library for linux-x86_64-musl, only for: linux-x86_64, linux-aarch64; use an image"
+              + " with glibc, or build a library for it and name the file with -Dhops.native.path"
+              + CAUSE,
+          jvm().environment("LD_PRELOAD", named.toString()).run(Program.class, "roles"),
+          name);
+    }
   }
 
   @Test
