@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: demo demo-parts test program matrix soak bench-server upgrade readers everywhere test-tensorflow parts lines jar wheel sdist command-line server release publish
+.PHONY: demo demo-parts test program matrix soak bench-server upgrade readers everywhere test-tensorflow parts lines jar wheel sdist command-line server release committed publish
 
 export JAVA_HOME := $(shell python3 -m rig.jdk 17)
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
@@ -23,8 +23,8 @@ MAVEN := mvn -q -B -Dstyle.color=never
 DEPENDENCY := org.apache.maven.plugins:maven-dependency-plugin:3.8.1
 # Groups that Spark brings in its own versions.
 SPARK_GROUPS := io.netty,org.slf4j,com.fasterxml.jackson.core,org.apache.httpcomponents,commons-logging,commons-codec,joda-time
-JAR_SOURCES := Cargo.toml Cargo.lock crates/core/Cargo.toml build.gradle settings.gradle rig/portably $(shell find src crates/core/src java s3a-bridge -type f)
-SERVER_SOURCES := Cargo.toml Cargo.lock $(shell find crates/core server -type f -not -path '*/tests/*')
+JAR_SOURCES := Cargo.toml Cargo.lock LICENSE rust-toolchain.toml crates/core/Cargo.toml build.gradle settings.gradle rig/portably $(shell find src crates/core/src java s3a-bridge -type f)
+SERVER_SOURCES := Cargo.toml Cargo.lock rust-toolchain.toml $(shell find crates/core server -type f -not -path '*/tests/*' -not -name '*.cdx.json')
 
 # Builds the jar and the server that users get, but without optimisation, in a third of the time.
 demo:
@@ -74,7 +74,7 @@ readers: build/readers-venv/ok build/tensorflow-venv/ok build/rust-tests/ok
 	@$(PYTHON) -m runs.readers
 
 # Runs the tests of every place in which the product works, and writes README's table: `make everywhere [ONLY=EXPRESSION]`.
-everywhere: parts lines release build/readers-venv/ok build/tensorflow-venv/ok build/yarn/ok build/root/sid/ok build/root/debian-13/ok build/root/debian-11/ok build/root/arm64/ok
+everywhere: parts lines $(if $(ONLY),wheel sdist command-line server,release) build/readers-venv/ok build/tensorflow-venv/ok build/yarn/ok build/root/sid/ok build/root/debian-13/ok build/root/debian-11/ok build/root/arm64/ok
 	@$(PYTHON) -m runs.everywhere $(if $(ONLY),--only '$(ONLY)')
 
 # The lines of Spark on which `make test` does not run.
@@ -117,9 +117,12 @@ static = rig/portably cargo-zigbuild zigbuild --release --locked -p $(1)
 EACH_STATIC := $(MACHINES:%=--target %-unknown-linux-musl)
 
 # Gathers in dist/ what a release consists of. The same commit gives the same bytes. Takes twenty minutes on two cores.
-release: export SOURCE_DATE_EPOCH = $(shell git log -1 --format=%ct)
-release: jar publish wheel sdist command-line server build/buildah build/cyclonedx/ok
+wheel sdist release: export SOURCE_DATE_EPOCH = $(shell git log -1 --format=%ct)
+release: committed publish wheel sdist command-line server build/buildah build/cyclonedx/ok
 	@$(PYTHON) -m runs.release
+
+committed:
+	@test -z "$$(git status --porcelain)" || { echo "a release is made of a commit, and these files differ from it:"; git status --short; exit 1; } >&2
 
 # Rust's own library for the machines and C libraries that are not those of this machine.
 build/rust-targets: rust-toolchain.toml
@@ -130,7 +133,7 @@ build/rust-targets: rust-toolchain.toml
 
 # Compiles the wheel without optimisation, in a fraction of the time, while the jar is still being made. Its tokio has the feature that
 # the tests in Rust need: cargo would compile all that stands on tokio a second time.
-build/wheel/dev/bare/ok: Cargo.toml Cargo.lock pyproject.toml $(shell find crates python -type f -not -name '*.pyc' -not -path '*/.*') | build/venv/tools
+build/wheel/dev/bare/ok: Cargo.toml Cargo.lock pyproject.toml $(shell find crates python -type f -not -name '*.pyc' -not -name '*.cdx.json' -not -path '*/.*') | build/venv/tools
 	@rig/quietly wheel-dev "compiling the wheel" "$(call compile,build/wheel/dev,,--profile dev --features tokio/test-util)"
 	@touch $@
 
@@ -170,7 +173,7 @@ define pack
 rm -rf $(1)/unpacked $(1)/*.whl; \
 $(PYTHON) -m wheel unpack -d $(1)/unpacked $(1)/bare/*.whl; \
 mkdir $(1)/unpacked/hops_credentials-$(VERSION)/hops/credentials_provider/jar; \
-cp $(JAR) $(1)/unpacked/hops_credentials-$(VERSION)/hops/credentials_provider/jar; \
+install -m 644 $(JAR) $(1)/unpacked/hops_credentials-$(VERSION)/hops/credentials_provider/jar; \
 $(PYTHON) -m wheel pack -d $(1) $(1)/unpacked/hops_credentials-$(VERSION); \
 rm -r $(1)/unpacked
 endef
@@ -191,7 +194,7 @@ build/rust-tests/ok: $(SERVER_SOURCES)
 	@rig/quietly cargo-test "compiling the server and the tests in Rust" cargo test --workspace --locked --no-run
 	@touch $@
 
-$(SERVER): $(SERVER_SOURCES) | build/venv/tools build/rust-targets
+$(SERVER): $(SERVER_SOURCES) rig/portably requirements.txt | build/venv/tools build/rust-targets
 	@rig/quietly cargo-server "compiling the server, optimised" $(call static,role-mapping-server) --target $(STATIC)
 	@touch $@
 
@@ -229,10 +232,6 @@ build/proxies:
 build/fish:
 	@$(call debian,fish,fish)
 
-# What runs programs for aarch64 on other machines.
-build/qemu:
-	@$(call debian,qemu-aarch64-static,qemu-user-static)
-
 # What builds the image of the server without an engine, and what reads it.
 build/buildah:
 	@$(call debian,buildah skopeo,buildah skopeo)
@@ -240,7 +239,7 @@ build/buildah:
 # What lists the crates in each artifact of a release.
 build/cyclonedx/ok:
 	@rig/quietly cyclonedx "compiling cargo-cyclonedx" \
-	  CARGO_TARGET_DIR=$(CURDIR)/build/cyclonedx/target cargo install -q --locked --root build/cyclonedx cargo-cyclonedx@0.5.9
+	  CARGO_TARGET_DIR=$(CURDIR)/build/cyclonedx/target cargo install -q --locked --force --root build/cyclonedx cargo-cyclonedx@0.5.9
 	@rm -rf build/cyclonedx/target
 	@touch $@
 

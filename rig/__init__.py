@@ -16,3 +16,8 @@ BUILD = ROOT / "build"
 IS_DEV = os.environ.get("RIG_BUILD") == "dev"
 #: What users get is made for each of these machines, as Linux names them. Makefile and build.gradle hold the same list.
 MACHINES = ("x86_64", "aarch64")
+
+
+def static_program(name: str, machine: str = os.uname().machine) -> Path:
+    """Returns a program that users get, as Makefile builds it."""
+    return ROOT / "target" / f"{machine}-unknown-linux-musl" / "release" / name

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from rig import ROOT
+from rig import ROOT, static_program
 from rig.process import Program, environment, run
 
 #: The server that the demo and the tests run: `cargo test` and `make demo` build it on their way.
 BINARY = ROOT / "target" / "debug" / "role-mapping-server"
-#: The server that administrators get, as Makefile builds it for this machine.
-OPTIMISED = ROOT / "target" / f"{os.uname().machine}-unknown-linux-musl" / "release" / "role-mapping-server"
+#: The server that administrators get.
+OPTIMISED = static_program("role-mapping-server")
 
 
 class CommandFailed(Exception):

@@ -142,7 +142,6 @@ def issued_for(site: Deployment, role: str, since: int) -> set[str]:
 
 def main() -> int:
     """Prints the tables. Returns 0 if and only if no read failed and nobody else signed."""
-    on_termination(lambda: sys.exit("readers: ended by SIGTERM"))
     good = True
     # TensorFlow needs older versions of packages that the others need too.
     others = [name for name in READERS if name != "tensorflow"]
@@ -175,4 +174,5 @@ def _show(site: Deployment, readers: Sequence[str], outcomes: Sequence[Outcome])
 
 
 if __name__ == "__main__":
+    on_termination(lambda: sys.exit("readers: ended by SIGTERM"))
     sys.exit(main())

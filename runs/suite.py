@@ -46,9 +46,10 @@ class Row:
     failures: list[str] = dataclasses.field(default_factory=list)
 
 
-#: What the tests in Rust need, which wait so much that all other parts are fetched and built beside them.
+#: What the tests in Rust need, which wait so much that all other parts are fetched and built beside them. And the wheel, since cargo
+#: compiles into one folder for one command at a time.
 COMPILE = Stage("compile", "Rust", "-", ["make", "-j4", "build/rust-tests/ok", "build/wheel/dev/bare/ok", "build/postgresql"])
-PARTS = Stage("fetch and build", "all", "17", ["make", "-j4", "parts"])
+PARTS = Stage("fetch and build", "all", "17", ["nice", "make", "-j4", "parts"])
 CLIPPY = Stage("clippy", "Rust", "-", ["cargo", "clippy", "-q", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
 #: Many of them wait, for a limit of time to pass for instance, so two more run at a time than a small machine has cores.
 UNIT_TESTS = Stage("unit tests", "Rust", "-", ["cargo", "test", "-q", "--workspace", "--locked", "--", "--test-threads=4"])
@@ -75,7 +76,7 @@ ORDER = [
     [[PRODUCT]],
 ]
 STAGES = [stage for together in ORDER for stages in together for stage in stages]
-#: What a stage needs when it runs without the first one.
+#: What a stage needs when it runs alone.
 _NEEDS = {UNIT_TESTS.name: ["build/postgresql"], JUNIT.name: ["jar"], PRODUCT.name: ["parts"]}
 #: Outcomes that count as failed. A test that was skipped could not run, so it counts too.
 _FAILED = ("failure", "error", "skipped")

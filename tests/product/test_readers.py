@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
-from rig import ROOT
-from rig.process import build_environment, run
+from runs import readers
 from tests.programs.python.readers import READERS
 
 
 @pytest.mark.everywhere
-@pytest.mark.platform(f"Python 3.11: {', '.join(READERS)}")
-def test_every_reader_reads_as_the_role_alone_through_five_lifetimes() -> None:
-    done = run([sys.executable, "-m", "runs.readers"], build_environment(), ROOT, 900)
+@pytest.mark.platform(f"Readers in Python: {', '.join(READERS)}")
+def test_every_reader_reads_as_the_role_alone_through_five_lifetimes(capsys: pytest.CaptureFixture[str]) -> None:
+    code = readers.main()
 
-    assert done.returncode == 0, done.stdout + done.stderr
+    printed = capsys.readouterr()
+    assert code == 0, printed.out + printed.err

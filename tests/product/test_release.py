@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tarfile
 import urllib.request
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from rig import BUILD, MACHINES, ROOT
 from rig.process import Program, build_environment, environment, run
 from rig.spark import version
 from runs.release import DIST, IN_IMAGES
+from tests.product.test_chart import NEEDED
 
 pytestmark = [pytest.mark.everywhere, pytest.mark.platform("Release: complete, and the same from two folders")]
 
@@ -42,26 +45,57 @@ def test_the_release_is_complete_and_its_checksums_hold() -> None:
     assert {path.name for path in DIST.iterdir()} == {*expected, "SHA256SUMS"}
 
 
-def test_a_list_of_crates_names_them_with_their_licences_and_no_folder() -> None:
-    lists = {path.name: path.read_text() for path in DIST.glob("*.cdx.json")}
-    components = {name: {each["name"]: each for each in json.loads(text)["components"]} for name, text in lists.items()}
+def _named(artifact: Path, scratch: Path) -> set[str]:
+    """Returns the crates that stand in the messages of an artifact, which name source files."""
+    files = [artifact]
+    if zipfile.is_zipfile(artifact):
+        with zipfile.ZipFile(artifact) as archive:
+            files = [Path(archive.extract(name, scratch)) for name in archive.namelist() if name.endswith(".so")]
+    found = {match for file in files for match in re.findall(rb"/cargo/crates/([\w-]+?)-(\d+\.\d+\.\d+[^/]*)/", file.read_bytes())}
+    return {b"@".join(each).decode() for each in found}
 
-    assert all({"aws-sdk-sts", "rustls", "ring"} <= each.keys() for each in components.values())
-    assert "sqlx" in components[f"role-mapping-server-{version()}.cdx.json"]
-    assert "jni" in components[f"hops-credentials-{version()}-jar.cdx.json"]
-    assert [crate for each in components.values() for crate, entry in each.items() if "licenses" not in entry] == []
-    assert [name for name, text in lists.items() if str(ROOT) in text] == []
+
+@pytest.mark.parametrize(
+    ("file", "artifacts", "number", "without"),
+    [
+        ("hops-credentials-{}-jar", "hops-credentials-{}.jar", 1, {"pyo3", "sqlx", "clap"}),
+        ("hops-credentials-{}-wheel", "hops_credentials-{}-*.whl", 2, {"jni", "sqlx"}),
+        ("hops-credentials-{}-command-line", "hops-credentials-{}-linux-*", 2, {"jni", "pyo3", "sqlx"}),
+        ("role-mapping-server-{}", "role-mapping-server-{}-linux-*", 2, {"jni", "pyo3", "sqlx-mysql"}),
+    ],
+)
+def test_a_list_of_crates_names_those_in_the_artifact_with_licences_and_no_others(
+    file: str, artifacts: str, number: int, without: set[str], tmp_path: Path
+) -> None:
+    text = (DIST / f"{file.format(version())}.cdx.json").read_text()
+    content = json.loads(text)
+    listed = {f"{each['name']}@{each['version']}" for each in content["components"]}
+    found = list(DIST.glob(artifacts.format(version())))
+    assert len(found) == number
+    for artifact in found:
+        named = _named(artifact, tmp_path)
+        assert len(named) > 20, artifact
+        assert named - listed == set(), artifact
+
+    assert [crate for crate in listed if re.match(r"(windows|wasm|js-sys|core-foundation|syn|serde_derive)\b", crate)] == []
+    assert {crate.split("@")[0] for crate in listed} & without == set()
+    assert [each["name"] for each in content["components"] if not each.get("licenses")] == []
+    references = {content["metadata"]["component"]["bom-ref"], *(each["bom-ref"] for each in content["components"])}
+    assert {other for each in content["dependencies"] for other in [each["ref"], *each.get("dependsOn", [])]} == references
+    assert str(ROOT) not in text
 
 
 def test_the_chart_has_the_version_of_the_release(tmp_path: Path) -> None:
-    needed = "image.repository=registry.example.org/server,awsRegion=eu-north-1,database.secret=role-mapping-database"
+    chart = DIST / f"role-mapping-server-{version()}.tgz"
     helm: list[str | Path] = [
         BUILD / "helm" / "bin" / "helm",
         "template",
         "roles",
-        DIST / f"role-mapping-server-{version()}.tgz",
+        chart,
+        "--kube-version",
+        "1.31",
         "--set",
-        needed,
+        ",".join(NEEDED),
     ]
     done = run(helm, environment(tmp_path / "home"), tmp_path, 60)
 
@@ -69,6 +103,7 @@ def test_the_chart_has_the_version_of_the_release(tmp_path: Path) -> None:
     (deployment,) = (each for each in yaml.safe_load_all(done.stdout) if each["kind"] == "Deployment")
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     assert container["image"] == f"registry.example.org/server:{version()}"
+    assert deployment["metadata"]["labels"]["helm.sh/chart"] == f"role-mapping-server-{version()}"
 
 
 def _unpacked(architecture: str, root: Path, scratch: Path) -> dict[str, Any]:
@@ -95,6 +130,10 @@ def test_the_image_starts_from_its_own_root_as_its_own_user(machine: str, tmp_pa
     config = _unpacked(IN_IMAGES[machine], root, tmp_path / "layers")
     files = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
     assert files == ["etc/ssl/certs/ca-certificates.crt", "role-mapping-server"]
+    authorities = root / files[0]
+    assert authorities.read_text().count("BEGIN CERTIFICATE") > 100
+    assert authorities.stat().st_mode & 0o777 == 0o644
+    assert config["User"] == "65532:65532"
 
     (root / "data").mkdir()
     os.chown(root / "data", *map(int, config["User"].split(":")))
@@ -112,8 +151,10 @@ def test_the_image_starts_from_its_own_root_as_its_own_user(machine: str, tmp_pa
 def test_another_folder_gives_the_same_release(tmp_path: Path) -> None:
     """Builds everything a second time, which takes twenty minutes."""
     copy = tmp_path / "copy"
-    for command in (["git", "clone", "-q", str(ROOT), str(copy)], ["make", "-C", str(copy), "release"]):
-        done = run(command, build_environment(), tmp_path, 7200)
+    # Under another mask, too.
+    for command in (f"git clone -q {ROOT} copy", "umask 077; make -C copy release"):
+        done = run(["sh", "-c", command], build_environment(), tmp_path, 7200)
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
 
     assert _sums(copy / "dist") == _sums(DIST)
+    shutil.rmtree(copy)

@@ -52,9 +52,9 @@ def _exported(file: Path) -> set[str]:
     return _readelf("--dyn-syms", file, r" (?:GLOBAL|WEAK) +DEFAULT +\d+ (\S+)$")
 
 
-def _places(file: Path) -> list[Path]:
-    """Returns the directories of this machine that a file names."""
-    return [place for place in (ROOT, Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))) if bytes(place) in file.read_bytes()]
+def places(content: bytes) -> list[Path]:
+    """Returns the directories of this machine that the content of a file names."""
+    return [place for place in (ROOT, Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))) if bytes(place) in content]
 
 
 def test_the_jar_has_a_library_for_each_machine() -> None:
@@ -78,7 +78,7 @@ def test_the_library_exports_only_its_entrance(machine: str, tmp_path: Path) -> 
 
 @each_machine
 def test_the_library_names_no_directory_of_the_machine_that_built_it(machine: str, tmp_path: Path) -> None:
-    assert _places(_library(machine, tmp_path)) == []
+    assert places(_library(machine, tmp_path).read_bytes()) == []
 
 
 @each_machine
@@ -133,7 +133,9 @@ def test_the_wheel_that_users_get_is_for_glibc_2_17_and_brings_the_jar(machine: 
     assert _readelf("--file-header", module, r"Machine: +(.+)$") == {IN_READELF[machine]}
     assert _newest_glibc(module) <= OLDEST_GLIBC
     assert _exported(module) == {"PyInit__native"}
-    assert _places(module) == []
+    with zipfile.ZipFile(wheel) as archive:
+        assert [name for name in archive.namelist() if places(archive.read(name))] == []
+        assert {entry.external_attr >> 16 & 0o777 for entry in archive.infolist()} <= {0o644, 0o664, 0o755}
     jar = _unpacked(wheel, f"hops/credentials_provider/jar/{product_jar().name}", tmp_path)
     assert jar.read_bytes() == product_jar().read_bytes()
 

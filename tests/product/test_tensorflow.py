@@ -17,7 +17,7 @@ from rig.http import recording
 from rig.process import environment, run
 from runs.readers import issued_for
 
-pytestmark = [pytest.mark.everywhere, pytest.mark.platform("TensorFlow 2.17.1 with tensorflow-io 0.37.1")]
+pytestmark = [pytest.mark.everywhere, pytest.mark.platform("TensorFlow with tensorflow-io")]
 
 PYTHON = BUILD / "tensorflow-venv" / "bin" / "python"
 #: The region of the buckets, as in the program.

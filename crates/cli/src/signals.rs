@@ -1,7 +1,8 @@
 //! The signals that reach this process while it waits for a command, and their way to that command.
 //!
 //! Those of a terminal reach the command by themselves, since it is of the same process group; every other one is
-//! passed on. A signal that was ignored when this process started stays ignored, here and in the command.
+//! passed on, but for those that the C library keeps. A signal that was ignored when this process started stays
+//! ignored, here and in the command.
 
 use std::io;
 use std::thread;
