@@ -46,10 +46,7 @@ class Row:
     failures: list[str] = dataclasses.field(default_factory=list)
 
 
-#: What the tests in Rust need, which wait so much that all other parts are fetched and built beside them. And the wheel, since cargo
-#: compiles into one folder for one command at a time.
-COMPILE = Stage("compile", "Rust", "-", ["make", "-j4", "build/rust-tests/ok", "build/wheel/dev/bare/ok", "build/postgresql"])
-PARTS = Stage("fetch and build", "all", "17", ["nice", "make", "-j4", "parts"])
+PARTS = Stage("fetch and build", "all", "17", ["make", "-j4", "parts"])
 CLIPPY = Stage("clippy", "Rust", "-", ["cargo", "clippy", "-q", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
 #: Many of them wait, for a limit of time to pass for instance, so two more run at a time than a small machine has cores.
 UNIT_TESTS = Stage("unit tests", "Rust", "-", ["cargo", "test", "-q", "--workspace", "--locked", "--", "--test-threads=4"])
@@ -69,14 +66,14 @@ PRODUCT = Stage(
     "17",
     [PYTHON, "-m", "pytest", "-v", "--no-header", "-n2", "--dist=worksteal", "--durations=15", f"--junitxml={REPORT}"],
 )
-#: The stages in their order. Lists that stand together run at a time.
+#: The stages in their order. Lists that stand together run at a time: the tests in Rust wait more than they compute.
 ORDER = [
-    [[COMPILE, Stage("format", "Rust", "-", ["cargo", "fmt", "--all", "--check"])]],
-    [[UNIT_TESTS, CLIPPY], [PARTS, JUNIT, JUNIT_25, *PYTHON_CHECKS]],
+    [[PARTS, Stage("format", "Rust", "-", ["cargo", "fmt", "--all", "--check"])]],
+    [[CLIPPY, UNIT_TESTS], [JUNIT, JUNIT_25, *PYTHON_CHECKS]],
     [[PRODUCT]],
 ]
 STAGES = [stage for together in ORDER for stages in together for stage in stages]
-#: What a stage needs when it runs alone.
+#: What a stage needs when it runs without the first one.
 _NEEDS = {UNIT_TESTS.name: ["build/postgresql"], JUNIT.name: ["jar"], PRODUCT.name: ["parts"]}
 #: Outcomes that count as failed. A test that was skipped could not run, so it counts too.
 _FAILED = ("failure", "error", "skipped")
@@ -127,8 +124,8 @@ def _run_together(lists: list[list[Stage]]) -> list[Row]:
         rows = []
         for stage in stages:
             printed: list[str] = []
-            rows += _run(stage, _show if stages is lists[-1] else printed.append)
-            # In one piece, between the lines of the last list.
+            rows += _run(stage, printed.append)
+            # In one piece, between those of other stages.
             _show("".join(printed))
         return rows
 
