@@ -141,7 +141,7 @@ def write_checksums() -> None:
 
 
 def main() -> int:
-    """Fills dist/ anew, and prints what is in it."""
+    """Writes dist/ anew, and prints the name and size of each file."""
     release, scratch = version(), BUILD / "release"
     for folder in (DIST, scratch):
         shutil.rmtree(folder, ignore_errors=True)

@@ -46,7 +46,7 @@ def test_the_release_is_complete_and_its_checksums_hold() -> None:
 
 
 def _named(artifact: Path, scratch: Path) -> set[str]:
-    """Returns the crates that stand in the messages of an artifact, which name source files."""
+    """Returns the crates whose source files an artifact names in its messages."""
     files = [artifact]
     if zipfile.is_zipfile(artifact):
         with zipfile.ZipFile(artifact) as archive:
