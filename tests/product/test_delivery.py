@@ -168,7 +168,8 @@ def test_executors_that_get_no_task_or_none_of_others_hold_up_no_role_and_read_w
         master = "local-cluster[3,1,1024]"
         if on_kubernetes:
             cluster = started.enter_context(kubernetes.cluster(SPARK_3_5, tmp_path / "pods"))
-            master, confs = cluster.master, cluster.confs | confs | {"spark.dynamicAllocation.initialExecutors": "2"}
+            # Spark starts with as many of each profile.
+            master, confs = cluster.master, cluster.confs | confs | {"spark.executor.instances": "1"}
         spark = Spark(SPARK_3_5, 17, site.s3.endpoint, tmp_path, master, confs=confs)
         done = spark.submit(compiled(SPARK_3_5), "Away", site.variables(site.scientist), stage.resource, str(tmp_path / "end"))
     assert done.returncode == 0, done.stdout + done.stderr

@@ -9,6 +9,8 @@ import org.apache.spark.resource.{ExecutorResourceRequests, ResourceProfileBuild
 import org.apache.spark.scheduler.{SparkListener, SparkListenerJobStart}
 import org.apache.spark.sql.SparkSession
 import org.apache.spark.util.SerializableConfiguration
+import scala.concurrent.Await
+import scala.concurrent.duration.Duration
 import scala.util.Try
 
 /**
@@ -28,7 +30,13 @@ object Away {
     // Loads what a role needs, so that the second one shows what it waits for. Nothing has been opened yet.
     CredentialsProvider.assumeRole(role)
     CredentialsProvider.release()
-    val default = Iterator.continually { usual.foreach(_ => Thread.sleep(50)); executors.ids() }.find(_.size == 2).get
+    // A task that waits brings a second one.
+    val both = new File(end + " of the first job")
+    val first = usual.foreachAsync(_ => while (!both.exists) Thread.sleep(20))
+    await(executors.ids().size == 2)
+    val default = executors.ids()
+    both.createNewFile()
+    Await.result(first, Duration.Inf)
     Report("before", onEach(default, usual)(looked(before)) ++ found(ofProfile)(looked(before)))
     val alone = executors.ids().diff(default)
     Report("alone", alone.size)
