@@ -40,11 +40,11 @@ _IVY = """\
 </ivysettings>
 """
 
-# Halves the processor time of a JVM that lives for seconds.
-_SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+#: Options that halve the processor time of a JVM that lives for seconds.
+SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 #: Options of a JVM for a person who waits: it trusts the bytecode of the jars, which saves a tenth of the time.
-FAST_START = f"{_SHORT_LIVED} -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
+FAST_START = f"{SHORT_LIVED} -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
 
 
 def version() -> str:
@@ -96,6 +96,16 @@ class Line:
         """The class path of S3A and its AWS SDK."""
         return str(BUILD / "spark" / self.spark / "s3a" / "*")
 
+    @property
+    def class_path(self) -> str:
+        """The class path of `archive`: S3A and Spark, before the folder of the configuration, which no archive may have on its path."""
+        return f"{self.s3a}:{self.home}/jars/*"
+
+    @property
+    def archive(self) -> Path:
+        """The archive of classes that `rig.class_archive` writes for a JVM 17 on that class path, if the Makefile made one."""
+        return BUILD / "spark" / self.spark / "classes.jsa"
+
     def compile(self, sources: Sequence[Path], classes: Path) -> Path:
         """Compiles Scala with the compiler of the line against Spark, S3A and the product. Returns a jar."""
         classes.mkdir(parents=True, exist_ok=True)
@@ -104,7 +114,7 @@ class Line:
         compiler: list[str | Path] = [
             kit / "java",
             "-Xss4m",
-            *_SHORT_LIVED.split(),
+            *SHORT_LIVED.split(),
             "-cp",
             f"{self.home}/jars/*:{self.s3a}",
             "scala.tools.nsc.Main",
@@ -208,7 +218,10 @@ class Spark:
 
     def options(self) -> dict[str, str]:
         """Returns the whole configuration of the application. Its limits on retries and attempts only make failures faster."""
-        s3a = [self.line.s3a] if self.s3a == Place.SYSTEM else []
+        is_shared = self.s3a == Place.SYSTEM and self.java == 17 and self.root is None and self.line.archive.exists()
+        # The JVM says nothing about an archive that it passes by, since a test gives it another class path.
+        java = f"{SHORT_LIVED} -XX:SharedArchiveFile={self.line.archive} -Xlog:cds*=error" if is_shared else SHORT_LIVED
+        s3a = [self.line.class_path if is_shared else self.line.s3a] if self.s3a == Place.SYSTEM else []
         on_driver = [*s3a, *([str(product_jar())] if self.product in (Place.SYSTEM, Place.DRIVER) else [])]
         on_executors = [*s3a, *([str(product_jar())] if self.product == Place.SYSTEM else [])]
         with_job = [*self.jars, *([product_jar()] if self.product == Place.USER else [])]
@@ -218,8 +231,8 @@ class Spark:
             "spark.driver.host": "127.0.0.1",
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.driver.memory": "700m",
-            "spark.driver.extraJavaOptions": _SHORT_LIVED,
-            "spark.executor.extraJavaOptions": _SHORT_LIVED,
+            "spark.driver.extraJavaOptions": java,
+            "spark.executor.extraJavaOptions": java,
             **({"spark.driver.extraClassPath": ":".join(on_driver)} if on_driver else {}),
             **({"spark.executor.extraClassPath": ":".join(on_executors)} if on_executors else {}),
             **({"spark.jars": ",".join(str(jar) for jar in with_job)} if with_job else {}),
