@@ -281,7 +281,7 @@ build/venv/tools: requirements.txt build/venv/ok
 build/spark/%/ok: build/spark/%/home/ok build/spark/%/s3a/ok
 	@touch $@
 
-# Saves each JVM that runs Spark half of the processor time of its start.
+# Saves each JVM of a test that runs Spark two fifths of its processor time.
 build/spark/%/classes.jsa: build/spark/%/ok rig/class_archive.py
 	@rm -f $@
 	@rig/quietly classes-$* "archiving the classes of Spark $*" $(PYTHON) -m rig.class_archive $*

@@ -1,6 +1,6 @@
 """Writes the classes of a line of Spark into a file that the JVMs of the tests map: `python -m rig.class_archive VERSION`.
 
-A JVM that runs Spark for seconds spends half of its processor time on finding, parsing and checking classes. The archive is a feature
+A JVM that runs Spark for seconds spends two fifths of its processor time on finding, parsing and checking classes. The archive is a feature
 of the JVM ("application class-data sharing"), and holds what one application has loaded. It belongs to one JDK, and to jars that stay as
 they are; a JVM on another class path passes it by.
 """
