@@ -12,7 +12,7 @@ import pytest
 
 from rig import kubernetes
 from rig.canary import leaks
-from rig.spark import LOG4J, SPARK_3_5, SPARK_4_1, SPARK_4_3, Line, Place, Spark, reports
+from rig.spark import LOG4J, SHORT_LIVED, SPARK_3_5, SPARK_4_1, SPARK_4_3, Line, Place, Spark, reports
 from rig.stage import Stage
 from tests.programs import compiled
 
@@ -60,7 +60,7 @@ def logging_tokens(directory: Path) -> dict[str, str]:
     """Returns the configuration with which executors say that they received tokens."""
     log = directory / "executors.properties"
     log.write_text(_LOG4J)
-    return {"spark.executor.extraJavaOptions": f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dlog4j2.configurationFile={log}"}
+    return {"spark.executor.extraJavaOptions": f"{SHORT_LIVED} -Dlog4j2.configurationFile={log}"}
 
 
 def received_tokens(line: Line, application: object) -> dict[str, int]:
