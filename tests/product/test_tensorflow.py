@@ -58,11 +58,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
 
 def train(site: Deployment, directory: Path, **variables: str) -> tuple[subprocess.CompletedProcess[str], set[str]]:
     """Runs the program. Returns it and the regions for which it signed requests, and checks that the role signed them all."""
-    asked = len(site.sts.exchanges)
     with recording(site.cloud.aws.endpoint) as s3:
         variables = {**site.variables(site.scientist), "S3_ENDPOINT": s3.endpoint, "TF_CPP_MIN_LOG_LEVEL": "2", **variables}
         done = run([PYTHON, ROOT / "demo" / "train.py"], environment(directory / "home", **variables), directory)
-    assert {exchange.access_key_id for exchange in s3.exchanges} == issued_for(site, "resource-reader", asked)
+    signers = {exchange.access_key_id for exchange in s3.exchanges}
+    # The server may give a later program the session of an earlier one.
+    assert signers and signers <= issued_for(site, "resource-reader", 0)
     assert leaks(site.secrets(), directory, done.stdout, done.stderr) == []
     return done, {match for exchange in s3.exchanges for match in re.findall(r"Credential=[^/]+/\d+/([^/]+)/s3", exchange.authorization)}
 
