@@ -251,11 +251,12 @@ build/wrk:
 build/postgresql:
 	@$(call debian,/usr/lib/postgresql/*/bin/initdb,postgresql)
 
-# Helm, which renders the server's chart, compiled without optimisation: that saves a quarter of the time.
-build/helm/ok: export GOBIN := $(CURDIR)/build/helm/bin
-build/helm/ok: export GOCACHE := $(CURDIR)/build/helm/cache
-build/helm/ok:
-	@rig/quietly helm "compiling helm" "go install -gcflags='all=-N -l' -ldflags='-s -w' helm.sh/helm/v3/cmd/helm@v3.22.0; rm -rf $(CURDIR)/build/helm/cache"
+# Helm, which renders the server's chart. Go calls the machines amd64 and arm64.
+build/helm/ok: | build/maven
+	@rm -rf build/helm
+	@rig/quietly helm "fetching helm" "$(MAVEN) $(DEPENDENCY):copy -DoutputDirectory=$(CURDIR)/build/helm -Dmdep.stripVersion=true \
+	  -Dartifact=com.marcnuri.helm-java:linux-$(if $(filter aarch64,$(shell uname -m)),arm64,amd64):0.0.21; \
+	  cd build/helm; $(JAVA_HOME)/bin/jar -xf *.jar; rm *.jar"
 	@touch $@
 
 # What unpacks other Linuxes, and runs those for another processor.

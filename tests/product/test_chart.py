@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from rig import BUILD, ROOT
+from rig import ROOT
 from rig.process import environment, run
 from rig.server import BINARY
 
@@ -18,18 +19,14 @@ CHART = ROOT / "server" / "helm" / "role-mapping-server"
 NEEDED = ("image.repository=registry.example.org/server", "awsRegion=eu-north-1", "database.secret=role-mapping-database")
 
 
-def _helm(directory: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return run([BUILD / "helm" / "bin" / "helm", *arguments], environment(directory / "home"), directory, 60)
-
-
-def _template(directory: Path, *values: str) -> subprocess.CompletedProcess[str]:
-    sets = [part for value in values for part in ("--set", value)]
-    return _helm(directory, "template", "roles", CHART, "--namespace", "role-mapping", "--kube-version", "1.31", *sets)
+def _helm(directory: Path, command: str, *values: str) -> subprocess.CompletedProcess[str]:
+    called: tuple[str | Path, ...] = (sys.executable, "-m", "rig.helm", command, CHART, *values)
+    return run(called, environment(directory / "home", PYTHONPATH=str(ROOT)), directory, 60)
 
 
 def _rendered(directory: Path, *values: str) -> dict[str, Any]:
     """Returns the objects by their kinds."""
-    done = _template(directory, *NEEDED, *values)
+    done = _helm(directory, "template", *NEEDED, *values)
     assert done.returncode == 0, done.stderr
     return {each["kind"]: each for each in yaml.safe_load_all(done.stdout)}
 
@@ -41,9 +38,9 @@ def _server(objects: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_helm_finds_no_fault_in_the_chart(tmp_path: Path) -> None:
-    done = _helm(tmp_path, "lint", "--strict", CHART, "--set", ",".join(NEEDED))
+    done = _helm(tmp_path, "lint")
 
-    assert (done.returncode, "0 chart(s) failed" in done.stdout) == (0, True), done.stdout + done.stderr
+    assert (done.returncode, "[ERROR]" in done.stdout) == (0, False), done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
@@ -62,7 +59,7 @@ def test_helm_finds_no_fault_in_the_chart(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_value_is_refused_with_what_to_set(values: tuple[str, ...], message: str, tmp_path: Path) -> None:
-    done = _template(tmp_path, *values)
+    done = _helm(tmp_path, "template", *values)
 
     assert done.returncode == 1
     assert message in done.stderr
