@@ -271,7 +271,8 @@ object Deliveries {
     CredentialsProvider.assumeRole(role)
     Report("told", counted())
     executors.start()
-    within(20) { Later(context, 60000); executors.tasks.get > 0 }
+    // Together less than the ten minutes after which executors without room are named.
+    within(20) { Later(context, 500); executors.tasks.get > 0 }
     within(20)(executors.tasks.get == 200)
     Report("started", counted())
   }

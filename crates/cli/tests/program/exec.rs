@@ -102,9 +102,11 @@ fn a_signal_of_the_terminal_reaches_the_command_once() {
     let listening: u32 = running.line().parse().expect("an id");
     let mut keyboard = running.child.stdin.take().expect("it is piped");
     keyboard.write_all(b"\x03").expect("script reads");
-    assert_eq!(running.line(), "^CINT");
+    // The terminal shows the key too, before or after what the command says of it.
+    let shown = "^C";
+    assert_eq!(running.line().replace(shown, ""), "INT");
     send(listening, Signal::TERM);
-    assert_eq!(running.rest(), ["TERM"]);
+    assert_eq!(running.rest().join("\n").replace(shown, ""), "TERM");
     assert_eq!(running.code(), Some(9));
 }
 
