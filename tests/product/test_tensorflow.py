@@ -63,7 +63,8 @@ def train(site: Deployment, directory: Path, **variables: str) -> tuple[subproce
         done = run([PYTHON, ROOT / "demo" / "train.py"], environment(directory / "home", **variables), directory)
     signers = {exchange.access_key_id for exchange in s3.exchanges}
     # The server may give a later program the session of an earlier one.
-    assert signers and signers <= issued_for(site, "resource-reader", 0)
+    assert len(signers) == 1
+    assert signers <= issued_for(site, "resource-reader", 0)
     assert leaks(site.secrets(), directory, done.stdout, done.stderr) == []
     return done, {match for exchange in s3.exchanges for match in re.findall(r"Credential=[^/]+/\d+/([^/]+)/s3", exchange.authorization)}
 
