@@ -42,6 +42,7 @@ bind_java_type! {
         fn show(settings: JJvmSettings) -> JString,
         fn has_static_keys(settings: JJvmSettings) -> jboolean,
         fn requires_live(settings: JJvmSettings) -> jboolean,
+        fn endpoint_variables(settings: JJvmSettings) -> JString[],
         fn trust_stores(settings: JJvmSettings) -> JTrustStore[],
         fn role_mappings(settings: JJvmSettings) -> JRoleMapping[],
         fn role(settings: JJvmSettings, id: jint) -> JString,
@@ -103,6 +104,18 @@ impl JNativeNativeInterface for JNativeAPI {
         settings: JJvmSettings<'local>,
     ) -> Result<jboolean, NativeError> {
         Ok(to_settings(env, &settings)?.requires_live()?)
+    }
+
+    fn endpoint_variables<'local>(
+        env: &mut Env<'local>,
+        _this: JNative<'local>,
+        settings: JJvmSettings<'local>,
+    ) -> Result<JObjectArray<'local, JString<'local>>, NativeError> {
+        let has_endpoint = to_settings(env, &settings)?.has_worker_endpoint()?;
+        let changes = has_endpoint.then(variables::changes_for_workers).into_iter().flatten();
+        let texts: Vec<_> =
+            changes.flat_map(|(name, change)| [Some(name.to_owned()), Some(change.to_string())]).collect();
+        new_strings(env, &texts)
     }
 
     fn trust_stores<'local>(

@@ -40,7 +40,7 @@ use self::metadata::Metadata;
 pub(crate) use self::places::{Place, places};
 pub use self::process::ITS_OWN_BASE;
 pub(crate) use self::profile::{
-    Profiles, boto_file_with_credentials, default_profile_with_credentials, home, profile_files,
+    PROFILE_FILES, Profiles, boto_file_with_credentials, default_profile_with_credentials, home, profile_files,
 };
 pub use self::provider::BaseProvider;
 use crate::credentials::can_sign;

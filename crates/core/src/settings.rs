@@ -106,6 +106,14 @@ impl Settings {
         self.is_on(&REQUIRE_LIVE, false)
     }
 
+    /// Whether the programs that executors start get an endpoint, see [`WORKER_ENDPOINT`].
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`] for a value that is neither `true` nor `false`.
+    pub fn has_worker_endpoint(&self) -> Result<bool, Error> {
+        self.is_on(&WORKER_ENDPOINT, true)
+    }
+
     /// Whether the certificate of the Hopsworks server goes unchecked, see [`INSECURE`] and [`REQUESTS_VERIFY`].
     ///
     /// # Errors
@@ -122,6 +130,7 @@ impl Settings {
     pub(crate) fn check_switches(&self) -> Result<(), Error> {
         self.has_static_keys()?;
         self.requires_live()?;
+        self.has_worker_endpoint()?;
         self.is_insecure()?;
         Ok(())
     }
@@ -258,7 +267,7 @@ mod tests {
                 )
             );
             assert!(switched(value).check_switches().is_err(), "{value:?}");
-            for setting in [&STATIC_KEYS, &REQUIRE_LIVE, &INSECURE, &REQUESTS_VERIFY] {
+            for setting in [&STATIC_KEYS, &REQUIRE_LIVE, &WORKER_ENDPOINT, &INSECURE, &REQUESTS_VERIFY] {
                 let names = setting.property_name().into_iter().map(|name| settings(&[], &[(name, value)], &[]));
                 let names =
                     names.chain(setting.variable_names().iter().map(|name| settings(&[], &[], &[(name, value)])));

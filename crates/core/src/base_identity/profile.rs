@@ -189,6 +189,9 @@ pub(super) struct ProfileFile {
     default_path: &'static str,
 }
 
+/// The variables that name the files of profiles.
+pub(crate) const PROFILE_FILES: [&str; 2] = [CONFIG.variable, CREDENTIALS.variable];
+
 pub(super) const CONFIG: ProfileFile = ProfileFile { variable: "AWS_CONFIG_FILE", default_path: "~/.aws/config" };
 pub(super) const CREDENTIALS: ProfileFile =
     ProfileFile { variable: "AWS_SHARED_CREDENTIALS_FILE", default_path: "~/.aws/credentials" };

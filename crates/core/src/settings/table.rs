@@ -106,6 +106,12 @@ pub const REQUIRE_LIVE: Setting = Setting::new(
     "hops.credentials.require-live",
     &["HOPS_CREDENTIALS_REQUIRE_LIVE"],
 );
+/// `false`: give the programs that executors start, such as Python workers, no endpoint for the credentials.
+pub const WORKER_ENDPOINT: Setting = Setting::new(
+    "spark.hops.credentials.worker-endpoint",
+    "hops.credentials.worker-endpoint",
+    &["HOPS_CREDENTIALS_WORKER_ENDPOINT"],
+);
 /// Path of the native library, instead of the one in the jar.
 pub const NATIVE_PATH: Setting = Setting::new("spark.hops.native.path", "hops.native.path", &["HOPS_NATIVE_PATH"]);
 /// Directory to which the native library is unpacked.
@@ -152,7 +158,7 @@ pub const NO_PROXY: Setting = Setting::variables(&["NO_PROXY", "no_proxy"]);
 pub const AWS_CA_BUNDLE: Setting = Setting::variables(&["AWS_CA_BUNDLE"]);
 
 /// Every setting above.
-pub(super) const TABLE: [&Setting; 35] = [
+pub(super) const TABLE: [&Setting; 36] = [
     &REST_ENDPOINT,
     &PROJECT_ID,
     &PROJECT_NAME,
@@ -167,6 +173,7 @@ pub(super) const TABLE: [&Setting; 35] = [
     &ROLES,
     &STATIC_KEYS,
     &REQUIRE_LIVE,
+    &WORKER_ENDPOINT,
     &NATIVE_PATH,
     &NATIVE_TMPDIR,
     &HADOOP_USER_NAME,

@@ -82,6 +82,16 @@ public final class Native {
   public native boolean requiresLive(JvmSettings settings) throws CloudCredentialException;
 
   /**
+   * Lists how the environment of an executor has to change so that the programs which it starts ask an endpoint for credentials.
+   *
+   * @param settings the settings
+   * @return a name, and after it {@code url}, {@code token}, {@code token-file} or {@code no-proxy} for what of the endpoint the
+   *     variable gets, or {@code removed}; nothing when the switch is off
+   * @throws CloudCredentialException when the switch has a value that is neither true nor false
+   */
+  native String[] endpointVariables(JvmSettings settings) throws CloudCredentialException;
+
+  /**
    * Finds the truststores that the settings name.
    *
    * @param settings the settings, still without certificates
