@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: demo demo-parts test program matrix soak bench-server upgrade readers everywhere test-tensorflow parts lines jar wheel sdist command-line server release committed publish
+.PHONY: demo demo-parts test program matrix soak bench-server upgrade readers everywhere lakehouse test-tensorflow parts lines jar wheel sdist command-line server release committed publish
 
 export JAVA_HOME := $(shell python3 -m rig.jdk 17)
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
@@ -23,7 +23,7 @@ MAVEN := mvn -q -B -Dstyle.color=never
 DEPENDENCY := org.apache.maven.plugins:maven-dependency-plugin:3.8.1
 # Groups that Spark brings in its own versions.
 SPARK_GROUPS := io.netty,org.slf4j,com.fasterxml.jackson.core,org.apache.httpcomponents,commons-logging,commons-codec,joda-time
-JAR_SOURCES := Cargo.toml Cargo.lock LICENSE rust-toolchain.toml crates/core/Cargo.toml build.gradle settings.gradle rig/portably $(shell find src crates/core/src java s3a-bridge -type f)
+JAR_SOURCES := Cargo.toml Cargo.lock LICENSE rust-toolchain.toml crates/core/Cargo.toml build.gradle settings.gradle rig/portably $(shell find src crates/core/src java s3a-bridge scala-stub -type f)
 SERVER_SOURCES := Cargo.toml Cargo.lock rust-toolchain.toml $(shell find crates/core server -type f -not -path '*/tests/*' -not -name '*.cdx.json')
 
 # Builds the jar and the server that users get, but without optimisation, in a third of the time.
@@ -76,6 +76,10 @@ readers: build/readers-venv/ok build/tensorflow-venv/ok build/rust-tests/ok
 # Runs the tests of every place in which the product works, and writes README's table: `make everywhere [ONLY=EXPRESSION]`.
 everywhere: parts lines $(if $(ONLY),wheel sdist command-line server,release) build/readers-venv/ok build/tensorflow-venv/ok build/yarn/ok build/root/sid/ok build/root/debian-13/ok build/root/debian-11/ok build/root/arm64/ok
 	@$(PYTHON) -m runs.everywhere $(if $(ONLY),--only '$(ONLY)')
+
+# Runs those of tables, and of readers in tasks.
+lakehouse: parts lines build/readers-venv/ok
+	@$(PYTHON) -m runs.everywhere --only lakehouse
 
 # The lines of Spark on which `make test` does not run.
 lines: $(patsubst %,build/spark/%/classes.jsa,3.3.4 3.4.4 3.5.9 4.0.5 4.2.1)

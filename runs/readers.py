@@ -106,7 +106,9 @@ def _play(site: Deployment, venv: Path, readers: Sequence[str], directory: Path,
     mode = scene if scene in ("environment", "provided") else "endpoint"
     command: list[str | Path] = [venv / "bin" / "python", "-X", "faulthandler", PROGRAM, "read", mode, str(SECONDS), *readers]
     with recording(site.cloud.aws.endpoint) as s3:
-        done = run(command, environment(directory / "home", **site.variables(site.scientist), **_variables(s3), **variables), directory)
+        done = run(
+            command, environment(directory / "home", **site.variables(site.scientist), **reader_endpoints(s3), **variables), directory
+        )
     assert done.returncode == 0, done.stdout + done.stderr
     found = reports(done.stdout)
     counted, failed = found["reads"], found["failed"]
@@ -114,7 +116,7 @@ def _play(site: Deployment, venv: Path, readers: Sequence[str], directory: Path,
     return Outcome(scene, counted, failed, {exchange.access_key_id for exchange in s3.exchanges}, done.stdout + done.stderr)
 
 
-def _variables(s3: Recorder) -> dict[str, str]:
+def reader_endpoints(s3: Recorder) -> dict[str, str]:
     """Returns the variables by which each reader finds the emulator. None concerns credentials."""
     return {
         "S3": s3.endpoint,

@@ -27,6 +27,7 @@ GUIDES = [
     OPERATOR / "running.md",
     ROOT / "docs" / "user-guide" / "python.md",
     ROOT / "docs" / "user-guide" / "kubernetes.md",
+    ROOT / "docs" / "user-guide" / "executors.md",
 ]
 ACCOUNT = "123456789012"
 

@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import _loaded, _native, _role
+from . import _executor, _loaded, _native, _role
 from ._credentials import utc_text
 from ._renewal import Renewal
 from ._source import LOG, Fetched, NativeSource, Request, request
@@ -124,7 +124,7 @@ def _asked(role_arn: str | None, arguments: Mapping[str, Any]) -> Request:
 
 def _newest(asked: Request) -> Fetched:
     """Returns the newest credentials of a role."""
-    return _role.newest_for(asked) or _cached.setdefault(asked, _CachedRole(asked)).newest()
+    return _role.newest_for(asked) or _executor.newest(asked) or _cached.setdefault(asked, _CachedRole(asked)).newest()
 
 
 def _metadata(fetched: Fetched) -> dict[str, str]:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any
 
-from . import _environment, _native
+from . import _environment, _executor, _native
 from ._credentials import Credentials, utc_text
 from ._errors import CloudCredentialError
 from ._renewal import Renewal
@@ -208,10 +208,14 @@ state = _State()
 
 
 def current() -> Credentials | None:
-    """Returns the newest credentials of the role in use; None without one. Raises the refusal that withdrew the role."""
+    """Returns the newest credentials of the role in use; None without one.
+
+    On an executor of Spark this is the application's role, unless this process assumed one. Raises the refusal that withdrew the role.
+    """
     role = state.role
     if role is None:
-        return None
+        pushed = _executor.newest(Request())
+        return None if pushed is None else pushed.to_credentials("executor")
     if role.withdrawn is not None:
         raise type(role.withdrawn)(str(role.withdrawn), role.withdrawn.code)
     return role.fetched.to_credentials(role.mode())

@@ -9,6 +9,7 @@ import logging
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -33,6 +34,8 @@ _CREDENTIAL_EXCEPTION = "io.hops.util.exceptions.CloudCredentialException"
 _ARGUMENT_EXCEPTION = "java.lang.IllegalArgumentException"
 #: The variable that marks what was issued.
 _ISSUED = "HOPS_CREDENTIALS_ISSUED"
+#: The variables that functions bring to their workers while no role is in use, by SparkContext.
+_environments: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
 
 class JvmSource(Source):
@@ -50,6 +53,7 @@ class JvmSource(Source):
             if not self._has_assumed:
                 self._hand_over_base(gateway)
             text = gateway.current() if self._has_assumed else gateway.assume(self._request())
+            _lead_workers()
         self._has_assumed = True
         if text is None:
             raise NotConfiguredError("the JVM has released the role; call assume_role again")
@@ -81,6 +85,8 @@ class JvmSource(Source):
     def release(self) -> None:
         with suppress(SourceGone), _java_exceptions():
             _facade(self._jvm).release()
+        if (active := context()) is not None:
+            active.environment = _environments.pop(active, active.environment)
 
     def give_way(self, before: Source | None) -> Fetched | None:
         if isinstance(before, JvmSource):
@@ -206,6 +212,17 @@ def activated(session: Any) -> Iterator[None]:
                 sessions.setActiveSession(before.get())
             else:
                 sessions.clearActiveSession()
+
+
+def _lead_workers() -> None:
+    """Makes functions that are made from now on make their workers follow the role, until `release`."""
+    active = context()
+    if active is not None and active not in _environments:
+        given = active.environment
+        led = active._jvm.io.hops.util.spark.WorkerVariables.of(given)
+        if led is not None:
+            _environments[active] = given
+            active.environment = led
 
 
 def _facade(jvm: Any) -> Any:

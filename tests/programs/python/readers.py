@@ -252,11 +252,8 @@ def _make(directory: Path) -> None:
     deltalake.write_deltalake(directory / "delta", table)
 
 
-def _read(mode: str, seconds: float, names: list[str]) -> None:
-    if mode != "provided":
-        from hops.credentials_provider import assume_role
-
-        assume_role(refresh=mode == "endpoint")
+def play(names: list[str], seconds: float) -> tuple[dict[str, int], dict[str, list[str]]]:
+    """Makes each reader once, and reads with all of them for so long. Returns how often each read, and what went wrong."""
     readers = {name: (READERS | PROVIDERS)[name]() for name in names}
     reads = dict.fromkeys(names, 0)
     failed: dict[str, list[str]] = {name: [] for name in names}
@@ -270,6 +267,15 @@ def _read(mode: str, seconds: float, names: list[str]) -> None:
             except Exception as error:
                 failed[name].append(f"{type(error).__name__}: {error}"[:300])
         time.sleep(0.1)
+    return reads, failed
+
+
+def _read(mode: str, seconds: float, names: list[str]) -> None:
+    if mode != "provided":
+        from hops.credentials_provider import assume_role
+
+        assume_role(refresh=mode == "endpoint")
+    reads, failed = play(names, seconds)
     print("report", "reads", json.dumps(reads), sep="\t")
     print("report", "failed", json.dumps(failed), sep="\t", flush=True)
     # Some readers abort when the interpreter ends.

@@ -7,8 +7,10 @@ import java.io.DataOutputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
@@ -25,7 +27,7 @@ public final class LiveSet {
   static final int MAX_BYTES = 1 << 20;
 
   private static final int MAGIC = 0x484f5053;
-  private static final int FORMAT = 1;
+  private static final int FORMAT = 2;
 
   private final long generation;
   private final long version;
@@ -34,16 +36,25 @@ public final class LiveSet {
   /** Null while they are not known. */
   private final Set<String> earlierProviders;
 
-  private LiveSet(long generation, long version, Map<String, LiveRole> roles, Set<String> earlierProviders) {
+  /** See {@link #endpointVariables}. */
+  private final List<String> endpointVariables;
+
+  private LiveSet(
+      long generation,
+      long version,
+      Map<String, LiveRole> roles,
+      Set<String> earlierProviders,
+      List<String> endpointVariables) {
     this.generation = generation;
     this.version = version;
     this.roles = roles;
     this.earlierProviders = earlierProviders;
+    this.endpointVariables = endpointVariables;
   }
 
   /** Returns the set before the first role. */
   static LiveSet empty() {
-    return new LiveSet(0, 0, Collections.emptyMap(), null);
+    return new LiveSet(0, 0, Collections.emptyMap(), null, Collections.emptyList());
   }
 
   /** Returns the next generation, with these roles added; a later role for the same bucket replaces the earlier one. */
@@ -52,24 +63,24 @@ public final class LiveSet {
     for (LiveRole role : added) {
       all.put(role.bucket, role);
     }
-    return new LiveSet(generation + 1, version + 1, all, earlierProviders);
+    return new LiveSet(generation + 1, version + 1, all, earlierProviders, endpointVariables);
   }
 
   /** Returns the next generation, without a role. */
   LiveSet release() {
-    return new LiveSet(generation + 1, version + 1, Collections.emptyMap(), null);
+    return new LiveSet(generation + 1, version + 1, Collections.emptyMap(), null, Collections.emptyList());
   }
 
   /** Returns the next generation, with the roles of an earlier set: what follows an {@code assumeRole} that failed. */
   LiveSet rollBackTo(LiveSet earlier) {
-    return new LiveSet(generation + 1, version + 1, earlier.roles, earlierProviders);
+    return new LiveSet(generation + 1, version + 1, earlier.roles, earlierProviders, endpointVariables);
   }
 
   /** Returns the same generation, in which one role has newer credentials, or the reason why there are none. */
   LiveSet refresh(LiveRole role) {
     Map<String, LiveRole> all = new TreeMap<>(roles);
     all.put(role.bucket, role);
-    return new LiveSet(generation, version + 1, all, earlierProviders);
+    return new LiveSet(generation, version + 1, all, earlierProviders, endpointVariables);
   }
 
   /** Returns the same roles, which take the place of these providers of S3A too. */
@@ -78,7 +89,22 @@ public final class LiveSet {
     if (earlierProviders != null) {
       all.addAll(earlierProviders);
     }
-    return new LiveSet(generation, version, roles, all);
+    return new LiveSet(generation, version, roles, all, endpointVariables);
+  }
+
+  /** Returns the same roles, to which these variables lead the programs that an executor starts. */
+  LiveSet withEndpointVariables(List<String> variables) {
+    return new LiveSet(generation, version, roles, earlierProviders, variables);
+  }
+
+  /**
+   * Lists how the environment of an executor has to change so that the programs which it starts ask an endpoint for the role of the
+   * application, see {@link Native#endpointVariables}.
+   *
+   * @return name, change, name, change, …; nothing where the application has no role, or they are to stay as they are
+   */
+  public List<String> endpointVariables() {
+    return findOwn(LiveRole.APPLICATION) == null ? Collections.emptyList() : endpointVariables;
   }
 
   /**
@@ -213,13 +239,8 @@ public final class LiveSet {
         write(out, role.lastError);
         out.writeBoolean(role.errorIsFinal);
       }
-      // Comes last: jars that do not know it stop before it.
-      if (earlierProviders != null) {
-        out.writeInt(earlierProviders.size());
-        for (String provider : earlierProviders) {
-          write(out, provider);
-        }
-      }
+      write(out, earlierProviders);
+      write(out, endpointVariables);
     } catch (IOException e) {
       throw new IllegalStateException("writing to memory cannot fail", e);
     }
@@ -254,15 +275,30 @@ public final class LiveSet {
       role = role.withError(lastError, in.readBoolean());
       roles.put(role.bucket, role);
     }
-    LiveSet set = new LiveSet(generation, version, roles, null);
-    if (in.available() == 0) {
-      return set;
+    List<String> earlierProviders = readList(in);
+    List<String> endpointVariables = readList(in);
+    return new LiveSet(
+        generation, version, roles, earlierProviders == null ? null : new TreeSet<>(earlierProviders), endpointVariables);
+  }
+
+  /** Writes a list, or that there is none. */
+  private static void write(DataOutputStream out, Collection<String> texts) throws IOException {
+    out.writeInt(texts == null ? -1 : texts.size());
+    for (String text : texts == null ? Collections.<String>emptyList() : texts) {
+      write(out, text);
     }
-    Set<String> earlierProviders = new TreeSet<>();
-    for (int i = in.readInt(); i > 0; i--) {
-      earlierProviders.add(read(in));
+  }
+
+  private static List<String> readList(DataInputStream in) throws IOException {
+    int size = in.readInt();
+    if (size < 0) {
+      return null;
     }
-    return set.withEarlierProviders(earlierProviders);
+    List<String> texts = new ArrayList<>();
+    for (int i = 0; i < size; i++) {
+      texts.add(read(in));
+    }
+    return texts;
   }
 
   private static void write(DataOutputStream out, String text) throws IOException {

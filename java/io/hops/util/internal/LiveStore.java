@@ -1,6 +1,8 @@
 package io.hops.util.internal;
 
+import io.hops.util.exceptions.CloudCredentialException;
 import java.io.IOException;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.IdentityHashMap;
 import java.util.Map;
@@ -179,6 +181,17 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
    */
   public void keepEarlierProviders(Set<String> providers) {
     replace(set.withEarlierProviders(providers));
+  }
+
+  /**
+   * Keeps how the environment of executors has to change. Call it under the JVM-wide lock only.
+   *
+   * @param isLed false where the application's executors are to stay as they are
+   * @throws CloudCredentialException when the setting that switches this off has a value that is neither true nor false
+   */
+  public void keepEndpointVariables(boolean isLed) throws CloudCredentialException {
+    String[] variables = isLed ? Native.loaded().endpointVariables(JvmSettings.read()) : new String[0];
+    replace(set.withEndpointVariables(Arrays.asList(variables)));
   }
 
   /** Returns, by bucket, the fetch that brings its credentials. Buckets of one request share one. */

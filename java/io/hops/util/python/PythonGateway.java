@@ -7,6 +7,7 @@ import io.hops.util.internal.EnvironmentEffect;
 import io.hops.util.internal.LiveRole;
 import io.hops.util.internal.LiveRoles;
 import io.hops.util.internal.LiveStore;
+import io.hops.util.internal.PythonDriver;
 
 /**
  * The calls that the Python package makes to the driver's JVM.
@@ -34,6 +35,7 @@ public final class PythonGateway {
    * @throws CloudCredentialException when there are no credentials, or a place cannot be written; then every place is as before
    */
   public static String assume(AssumeRoleRequest request) throws CloudCredentialException {
+    PythonDriver.found();
     return text(request.send());
   }
 

@@ -59,38 +59,50 @@ public final class PushedCredentials implements Supplier<Object[]> {
     SparkUser.find().addCredentials(credentials);
   }
 
-  /** Reads the set as it travels. The same array comes back until the driver pushes another one. */
-  static byte[] readBytes() throws IOException {
+  /**
+   * Reads the set as it travels.
+   *
+   * @return the same array until the driver pushes another one; null when none has arrived
+   * @throws IOException when Spark's user cannot be found
+   */
+  public static byte[] readBytes() throws IOException {
     return SparkUser.find().getCredentials().getSecretKey(SECRET);
   }
 
   @Override
   public Object[] get() {
+    try {
+      return await().answer(bucket, System.currentTimeMillis());
+    } catch (IOException e) {
+      return new Object[] {true, e.getMessage()};
+    }
+  }
+
+  /**
+   * Waits for a set that counts, 10 s at most.
+   *
+   * @return the newest set
+   * @throws IOException when none has come, or it came damaged
+   */
+  public LiveSet await() throws IOException {
     long start = System.nanoTime();
     while (true) {
-      LiveSet set;
-      try {
-        set = findNewest();
-      } catch (IOException e) {
-        return new Object[] {true, e.getMessage()};
-      }
+      LiveSet set = findNewest();
       if (set != null && set.generation() >= generation) {
-        return set.answer(bucket, System.currentTimeMillis());
+        return set;
       }
       if (System.nanoTime() - start > PATIENCE_NANOS) {
-        return new Object[] {
-          true,
-          "the credentials for " + LiveSet.describe(bucket) + " have not reached this executor within 10 s: it has "
-              + (set == null ? "none" : "those of generation " + set.generation())
-              + ", the job needs generation " + generation
-              + "; see the driver's log, and call assumeRole on the driver"
-        };
+        throw new IOException(
+            "the credentials for " + LiveSet.describe(bucket) + " have not reached this executor within 10 s: it has "
+                + (set == null ? "none" : "those of generation " + set.generation())
+                + ", the job needs generation " + generation
+                + "; see the driver's log, and call assumeRole on the driver");
       }
       try {
         Thread.sleep(LOOK_AGAIN_MILLIS);
       } catch (InterruptedException e) {
         Thread.currentThread().interrupt();
-        return new Object[] {true, "interrupted while waiting for the credentials for " + LiveSet.describe(bucket)};
+        throw new IOException("interrupted while waiting for the credentials for " + LiveSet.describe(bucket), e);
       }
     }
   }

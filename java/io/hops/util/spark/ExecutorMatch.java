@@ -3,12 +3,10 @@ package io.hops.util.spark;
 import io.hops.util.internal.LiveSet;
 import io.hops.util.internal.LiveStore;
 import io.hops.util.internal.OwnThread;
-import io.hops.util.s3a.OpenFileSystems;
-import java.io.IOException;
+import io.hops.util.internal.PythonDriver;
 import java.lang.ref.WeakReference;
 import java.lang.reflect.Field;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.HashMap;
@@ -25,8 +23,6 @@ import java.util.function.Predicate;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 import org.apache.spark.SparkContext;
-import org.apache.spark.SparkEnv;
-import org.apache.spark.api.java.function.Function;
 import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerApplicationEnd;
 import org.apache.spark.scheduler.SparkListenerExecutorAdded;
@@ -36,7 +32,7 @@ import org.apache.spark.scheduler.SparkListenerJobStart;
 import org.apache.spark.scheduler.cluster.ExecutorData;
 
 /**
- * Makes executors match the roles in use ({@link OpenFileSystems#match}), and confirms that each does: those that opened buckets
+ * Makes executors match the roles in use ({@link MatchTask}), and confirms that each does: those that opened buckets
  * before a role was assumed or released, and those that come later and may have opened buckets before any code of ours ran there.
  * Not needed where {@link HopsSparkPlugin} does so at each task.
  *
@@ -158,10 +154,10 @@ final class ExecutorMatch extends SparkListener {
 
   /**
    * Returns true if nothing in this context can have opened a bucket on an executor, nor will do so with a configuration of now:
-   * no RDD, and so no job, no file that Spark fetches there, no plugin of others.
+   * no RDD, and so no job, no file that Spark fetches there, no plugin of others; and no Python worker has to be led to the role.
    */
   static boolean isNeedless(SparkContext context) {
-    return !hasRdd(context) && !Fetches.hasAny(context);
+    return !PythonDriver.isHere() && !hasRdd(context) && !Fetches.hasAny(context);
   }
 
   private static boolean hasRdd(SparkContext context) {
@@ -255,7 +251,7 @@ final class ExecutorMatch extends SparkListener {
     for (Map<String, ExecutorData> executors : jobs) {
       try {
         TasksOn.executors(context, executors)
-            .run(new Match(roles), id -> answered(id, begun), failure -> ended(executors.keySet(), begun, failure));
+            .run(new MatchTask(roles), id -> answered(id, begun), failure -> ended(executors.keySet(), begun, failure));
       } catch (RuntimeException e) {
         ended(executors.keySet(), begun, e);
       }
@@ -371,29 +367,5 @@ final class ExecutorMatch extends SparkListener {
     }
     problems.removeIf(Objects::isNull);
     return problems;
-  }
-
-  /** Runs on an executor and returns its id. */
-  private static final class Match implements Function<Integer, String> {
-    private static final long serialVersionUID = 1L;
-
-    private final long generation;
-    private final String[] buckets;
-
-    Match(LiveSet roles) {
-      this.generation = roles.generation();
-      this.buckets = roles.buckets().toArray(new String[0]);
-    }
-
-    @Override
-    public String call(Integer task) throws IOException {
-      try {
-        OpenFileSystems.match(generation, Arrays.asList(buckets));
-      } catch (LinkageError e) {
-        // There is no S3A here, so no bucket is open.
-        return SparkEnv.get().executorId();
-      }
-      return SparkEnv.get().executorId();
-    }
   }
 }

@@ -78,6 +78,7 @@ public final class HopsSparkPlugin implements SparkPlugin {
         if (YarnClient.hasDriver(plugin.conf())) {
           askForRoles(plugin);
         }
+        leadWorkers();
         match();
       }
 
@@ -111,6 +112,15 @@ public final class HopsSparkPlugin implements SparkPlugin {
     } catch (Exception e) {
       // An executor whose plugin throws does not start. It reads with the role when the push has come, and waits for it until then.
       LOG.log(Level.WARNING, "this executor has not got the roles in use yet", e);
+    }
+  }
+
+  private static void leadWorkers() {
+    try {
+      Workers.follow(0);
+    } catch (IOException e) {
+      // An executor whose plugin throws does not start. A task in Python that has a role says so again, and fails.
+      LOG.log(Level.WARNING, e.getMessage(), e);
     }
   }
 

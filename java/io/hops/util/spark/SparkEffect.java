@@ -5,8 +5,10 @@ import io.hops.util.internal.Applied;
 import io.hops.util.internal.Effect;
 import io.hops.util.internal.LiveSet;
 import io.hops.util.internal.LiveStore;
+import io.hops.util.internal.PythonDriver;
 import io.hops.util.s3a.Keys;
 import io.hops.util.s3a.OpenFileSystems;
+import java.io.IOException;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -98,11 +100,12 @@ final class SparkEffect implements Effect {
     refuseSwitch(store, mode, assigned);
 
     Set<String> foreign = findForeign(mode, assigned);
-    ExecutorMatch match = mode.isLive() && HopsSparkPlugin.isMissing(context) ? ExecutorMatch.of(context) : null;
+    boolean isPython = PythonDriver.isHere() && hasExecutors();
+    ExecutorMatch match = (mode.isLive() || isPython) && HopsSparkPlugin.isMissing(context) ? ExecutorMatch.of(context) : null;
     Applying now = new Applying(mark(context));
     applying = now;
     try {
-      if (match != null && !foreign.isEmpty() && !ExecutorMatch.isNeedless(context)) {
+      if (match != null && mode.isLive() && !foreign.isEmpty() && !ExecutorMatch.isNeedless(context)) {
         isAsked = true;
         match.hold();
       }
@@ -110,12 +113,13 @@ final class SparkEffect implements Effect {
           writeKeys(store, mode, assigned, isReached ? appliedBefore : appliedBefore.withoutKeys(PREFIX));
       Overrides.list(configuration, assigned).forEach(LOG::warning);
       store.keepEarlierProviders(providersBefore(applied));
-      deliver();
+      deliver(store);
       boolean wasForeign = mode.isLive() && OpenFileSystems.match(store.current().buckets());
       now.mode = mode.name();
       if (!mode.isLive()) {
         mode.warn(store.current().findOwn(assigned.iterator().next()));
-      } else if (isAsked || match != null && wasForeign && !foreign.isEmpty()) {
+      }
+      if (isAsked || match != null && (isPython || wasForeign && !foreign.isEmpty())) {
         isAsked = true;
         askExecutors(match);
       }
@@ -182,11 +186,25 @@ final class SparkEffect implements Effect {
   }
 
   /** Sends our classes and the live set to the executors, also where S3A takes nothing from us: other readers do. */
-  private void deliver() throws CloudCredentialException {
+  private void deliver(LiveStore store) throws CloudCredentialException {
+    // On a server that users share, any of them could ask the endpoint: the functions of SQL reach the environment of executors.
+    boolean isLed = (context.isLocal() || hasExecutors()) && ActiveContext.findSharedServer() == null;
+    store.keepEndpointVariables(isLed);
+    if (context.isLocal()) {
+      leadWorkersOfDriver();
+    }
     if (hasExecutors()) {
       ProductJar.ensure(context);
       isPushed = true;
       Delivery.push(context);
+    }
+  }
+
+  private static void leadWorkersOfDriver() {
+    try {
+      Workers.follow(0);
+    } catch (IOException e) {
+      LOG.log(Level.WARNING, e.getMessage(), e);
     }
   }
 
@@ -254,7 +272,7 @@ final class SparkEffect implements Effect {
     keys.release(store.applied(), Keys.GENERATION);
     Mode.hideClasses(configuration);
     matchIfPossible(Collections.emptySet());
-    if (Mode.LIVE.equals(findMode(context)) && HopsSparkPlugin.isMissing(context)) {
+    if ((Mode.LIVE.equals(findMode(context)) || PythonDriver.isHere()) && HopsSparkPlugin.isMissing(context)) {
       askToForget();
     }
   }

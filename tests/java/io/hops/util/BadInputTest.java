@@ -15,6 +15,7 @@ import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.Locale;
 import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -235,10 +236,10 @@ class BadInputTest {
 
   @Test
   void aSwitchWithAValueThatIsNeitherTrueNorFalse() {
-    for (String name : new String[] {"require-live", "static-keys"}) {
+    for (String name : new String[] {"require-live", "static-keys", "worker-endpoint"}) {
       System.setProperty("hops.credentials." + name, "yes");
       try {
-        String variable = name.equals("require-live") ? "REQUIRE_LIVE" : "STATIC_KEYS";
+        String variable = name.toUpperCase(Locale.ROOT).replace('-', '_');
         CloudCredentialException refused =
             check(
                 "hops.credentials." + name + " / HOPS_CREDENTIALS_" + variable + " is \"yes\"; set it to true or false",

@@ -21,7 +21,7 @@ class EarlierProvidersTest {
   @Test
   void whileNobodyKnowsThemAnyProviderCountsAsOneOfThem() throws IOException {
     assertTrue(before().isEarlierProvider("theirs"));
-    // As an older jar sent it, and as a release leaves it.
+    // As a release leaves it.
     assertTrue(LiveSet.empty().withEarlierProviders(Collections.singleton("a")).release().isEarlierProvider("theirs"));
   }
 

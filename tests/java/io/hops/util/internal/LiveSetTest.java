@@ -111,11 +111,14 @@ class LiveSetTest {
   @Test
   void aSetSurvivesItsWayToTheExecutors() throws IOException {
     LiveRole failing = role("lake", WRITER, 2000).withError("STS is away", true);
-    LiveSet sent = readerForAllAndWriterForLake().refresh(failing);
+    LiveSet sent =
+        readerForAllAndWriterForLake().withEndpointVariables(Arrays.asList("AWS_PROFILE", "removed")).refresh(failing);
     LiveSet received = LiveSet.fromBytes(sent.toBytes());
     assertEquals(sent.generation(), received.generation());
     assertEquals(sent.version(), received.version());
     assertEquals(sent.toString(), received.toString());
+    assertEquals(Arrays.asList("AWS_PROFILE", "removed"), received.endpointVariables());
+    assertEquals(Collections.emptyList(), sent.release().endpointVariables());
     for (long now : new long[] {0, 3000}) {
       for (String bucket : Arrays.asList("lake", "sea")) {
         assertArrayEquals(sent.answer(bucket, now), received.answer(bucket, now));
@@ -131,7 +134,7 @@ class LiveSetTest {
       assertThrows(IOException.class, () -> LiveSet.fromBytes(part));
     }
     byte[] foreign = whole.clone();
-    foreign[4] = 2;
+    foreign[4] = 1;
     IOException refused = assertThrows(IOException.class, () -> LiveSet.fromBytes(foreign));
     assertEquals(
         "the credentials on this executor are in a form that this jar does not know; use one version of"
