@@ -72,7 +72,18 @@ def test_a_role_needs_exactly_the_two_policies_of_the_guide(pages: Site) -> None
 def test_links_and_pictures_in_the_guides_lead_to_files(guide: Path) -> None:
     targets = re.findall(r"\]\(([^)]+)\)", guide.read_text())
     assert targets
-    assert [target for target in targets if not (guide.parent / target).is_file()] == []
+    assert [target for target in targets if not _leads_somewhere(guide, target)] == []
+
+
+def _leads_somewhere(guide: Path, target: str) -> bool:
+    path, _, heading = target.partition("#")
+    file = guide.parent / path
+    return file.is_file() and (not heading or heading in _headings(file))
+
+
+def _headings(guide: Path) -> list[str]:
+    headings = re.findall(r"^#+ (.+)$", guide.read_text(), re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
 
 
 def test_the_guide_for_operators_explains_every_error_code() -> None:
