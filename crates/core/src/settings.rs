@@ -106,7 +106,7 @@ impl Settings {
         self.is_on(&REQUIRE_LIVE, false)
     }
 
-    /// Whether the programs that executors start get an endpoint, see [`WORKER_ENDPOINT`].
+    /// Whether Python workers on executors get an endpoint, see [`WORKER_ENDPOINT`].
     ///
     /// # Errors
     /// [`Error::NotConfigured`] for a value that is neither `true` nor `false`.

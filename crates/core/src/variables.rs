@@ -10,19 +10,19 @@ mod fsspec;
 mod table;
 #[cfg(test)]
 mod tests;
+mod workers;
 mod written;
 
-use std::fmt::{self, Display, Formatter};
 use std::path::Path;
 
 use zeroize::Zeroizing;
 
 use self::carried::Carried;
 use self::table::{ACCOUNT, Effect, TABLE, Variable};
+pub use self::workers::{EndpointChange, changes_for_workers};
 use crate::base_identity::{
-    ACCESS_KEY_ID, BOTO_CONFIG, CONTAINER_TOKEN, CONTAINER_TOKEN_FILE, CONTAINER_URL, CREDENTIAL_EXPIRATION,
-    Environment, HANDED_ON, ISSUED, NO_PROXY, PROFILE_FILES, SECRET_ACCESS_KEY, SESSION_TOKEN,
-    boto_file_with_credentials, default_profile_with_credentials,
+    ACCESS_KEY_ID, CONTAINER_TOKEN, CONTAINER_TOKEN_FILE, CONTAINER_URL, CREDENTIAL_EXPIRATION, Environment, HANDED_ON,
+    ISSUED, NO_PROXY, SECRET_ACCESS_KEY, SESSION_TOKEN, boto_file_with_credentials, default_profile_with_credentials,
 };
 use crate::credentials::Credentials;
 use crate::error::Error;
@@ -47,64 +47,6 @@ pub struct Effects {
 /// The names of all variables that we write.
 pub fn names() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|variable| variable.name)
-}
-
-/// Tells our own Python package that the endpoint is that of a Spark executor, which has every role of the application.
-const EXECUTOR: &str = "HOPS_CREDENTIALS_EXECUTOR";
-
-/// What happens to a variable where programs are led to an endpoint by a host that has the core elsewhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndpointChange {
-    /// It gets the URL of the endpoint.
-    Url,
-    /// It gets the token.
-    Token,
-    /// It gets the path of the file that holds the token.
-    TokenFile,
-    /// It gets the address of the endpoint beside what it holds.
-    NoProxy,
-    /// It names a file that holds nothing.
-    EmptyFile,
-    /// It gets what another variable held before, if it held anything.
-    ValueOf(&'static str),
-    /// It is removed.
-    Removed,
-}
-
-impl Display for EndpointChange {
-    /// Writes the word that the host understands.
-    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Url => formatter.write_str("url"),
-            Self::Token => formatter.write_str("token"),
-            Self::TokenFile => formatter.write_str("token-file"),
-            Self::NoProxy => formatter.write_str("no-proxy"),
-            Self::EmptyFile => formatter.write_str("empty-file"),
-            Self::ValueOf(name) => write!(formatter, "value-of:{name}"),
-            Self::Removed => formatter.write_str("removed"),
-        }
-    }
-}
-
-/// The changes by which the programs that a Spark executor starts find an endpoint, in order. They hold whatever the environment holds, since
-/// an executor has no native library to decide; so files that some readers prefer to an endpoint do not count for these programs.
-pub fn changes_for_workers() -> impl Iterator<Item = (&'static str, EndpointChange)> {
-    let files = PROFILE_FILES.into_iter().chain([BOTO_CONFIG]).map(|name| (name, EndpointChange::EmptyFile));
-    let variables = TABLE.iter().filter(|variable| variable.name != BOTO_CONFIG).filter_map(|variable| {
-        let change = match variable.with_endpoint {
-            Effect::Set => match variable.name {
-                ISSUED | CONTAINER_URL => EndpointChange::Url,
-                CONTAINER_TOKEN => EndpointChange::Token,
-                CONTAINER_TOKEN_FILE => EndpointChange::TokenFile,
-                _ => EndpointChange::NoProxy,
-            },
-            Effect::Removed | Effect::WithoutCredentials => EndpointChange::Removed,
-            Effect::HandedOn => EndpointChange::ValueOf(HANDED_ON.iter().find(|(_, on)| *on == variable.name)?.0),
-            Effect::Left | Effect::Carried | Effect::RemovedIfOurs => return None,
-        };
-        Some((variable.name, change))
-    });
-    [(EXECUTOR, EndpointChange::Url)].into_iter().chain(files).chain(variables)
 }
 
 /// The changes by which readers find the credentials themselves. Readers see newer ones only where they look again.

@@ -1,4 +1,4 @@
-"""Programs that executors start, Python workers above all, read with the role of the application."""
+"""Python workers on executors read with the role of the application."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ pub const REQUIRE_LIVE: Setting = Setting::new(
     "hops.credentials.require-live",
     &["HOPS_CREDENTIALS_REQUIRE_LIVE"],
 );
-/// `false`: give the programs that executors start, such as Python workers, no endpoint for the credentials.
+/// `false`: give Python workers on executors no endpoint for the credentials.
 pub const WORKER_ENDPOINT: Setting = Setting::new(
     "spark.hops.credentials.worker-endpoint",
     "hops.credentials.worker-endpoint",

@@ -92,13 +92,13 @@ public final class LiveSet {
     return new LiveSet(generation, version, roles, all, endpointVariables);
   }
 
-  /** Returns the same roles, to which these variables lead the programs that an executor starts. */
+  /** Returns the same roles, to which these variables lead Python workers on an executor. */
   LiveSet withEndpointVariables(List<String> variables) {
     return new LiveSet(generation, version, roles, earlierProviders, variables);
   }
 
   /**
-   * Lists how the environment of an executor has to change so that the programs which it starts ask an endpoint for the role of the
+   * Lists how the environment of Python workers on an executor has to change so that they ask an endpoint for the role of the
    * application, see {@link Native#endpointVariables}.
    *
    * @return name, change, name, change, …; nothing where the application has no role, or they are to stay as they are

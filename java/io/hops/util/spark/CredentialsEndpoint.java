@@ -111,7 +111,7 @@ final class CredentialsEndpoint {
     return tokenFile;
   }
 
-  /** Writes that file anew where somebody has removed it: directories for what is temporary are cleaned. */
+  /** Writes that file again where somebody has removed it: temporary directories are cleaned. */
   void keepTokenFile() throws IOException {
     if (!Files.exists(tokenFile)) {
       Files.createFile(tokenFile, OWN);

@@ -152,12 +152,17 @@ final class ExecutorMatch extends SparkListener {
     }
   }
 
-  /**
-   * Returns true if nothing in this context can have opened a bucket on an executor, nor will do so with a configuration of now:
-   * no RDD, and so no job, no file that Spark fetches there, no plugin of others; and no Python worker has to be led to the role.
-   */
+  /** Returns true if executors need not be asked: none can have a bucket open, or a Python worker to be led to the role. */
   static boolean isNeedless(SparkContext context) {
-    return !PythonDriver.isHere() && !hasRdd(context) && !Fetches.hasAny(context);
+    return !PythonDriver.isHere() && !canHaveOpened(context);
+  }
+
+  /**
+   * Returns false if nothing in this context can have opened a bucket on an executor, nor will do so with a configuration of now:
+   * no RDD, and so no job, no file that Spark fetches there, no plugin of others.
+   */
+  static boolean canHaveOpened(SparkContext context) {
+    return hasRdd(context) || Fetches.hasAny(context);
   }
 
   private static boolean hasRdd(SparkContext context) {
@@ -203,7 +208,7 @@ final class ExecutorMatch extends SparkListener {
 
   /** Begins or ends the time in which jobs pass by what is open, and wakes those who wait for an answer. */
   private void update() {
-    boolean isNeeded = hasRoles() && (isHeld || !missing().isEmpty() && !isNeedless(context));
+    boolean isNeeded = hasRoles() && (isHeld || !missing().isEmpty() && canHaveOpened(context));
     if (isNeeded && !context.isStopped()) {
       uncached.begin();
     } else {

@@ -30,7 +30,7 @@ final class MatchTask implements Function<Integer, String> {
     try {
       OpenFileSystems.match(generation, Arrays.asList(buckets));
     } catch (LinkageError e) {
-      LOG.log(Level.FINE, "there is no S3A here, so no bucket is open", e);
+      LOG.log(Level.FINE, "S3A is not here, so no bucket is open", e);
     }
     if (hasPython) {
       Workers.follow(generation);

@@ -105,7 +105,7 @@ final class SparkEffect implements Effect {
     Applying now = new Applying(mark(context));
     applying = now;
     try {
-      if (match != null && mode.isLive() && !foreign.isEmpty() && !ExecutorMatch.isNeedless(context)) {
+      if (match != null && mode.isLive() && !foreign.isEmpty() && ExecutorMatch.canHaveOpened(context)) {
         isAsked = true;
         match.hold();
       }

@@ -24,6 +24,7 @@ final class Workers {
   private static final Logger LOG = Logger.getLogger("io.hops.util");
 
   private static CredentialsEndpoint endpoint;
+  private static boolean hasWarned;
   private static byte[] pushed;
   private static LiveSet roles;
 
@@ -74,14 +75,17 @@ final class Workers {
       return;
     }
     startEndpoint();
-    Map<String, String> changes = WorkerEnvironment.changes(planned, endpoint, factory::brought);
     List<?> goal = Arrays.asList(set.generation(), planned, endpoint == null ? null : endpoint.url());
+    if (factory.isLedTo(goal) && factory.isStarted()) {
+      return;
+    }
+    Map<String, String> changes = WorkerEnvironment.changes(planned, endpoint, factory::brought);
     if (!factory.isLedTo(goal)) {
       factory.lead(goal, changes);
     }
     if (!factory.hasDaemon()) {
       WorkerEnvironment.withhold(changes);
-    } else if (!factory.isStarted()) {
+    } else {
       // What is withheld from the daemon comes back at once: code in this JVM may need it.
       WorkerEnvironment.withhold(changes);
       try {
@@ -136,7 +140,9 @@ final class Workers {
       }
       endpoint.keepTokenFile();
     } catch (IOException | LinkageError e) {
-      LOG.log(Level.WARNING, "Python workers on this executor get no credentials", e);
+      // Asked before each task in Python.
+      LOG.log(hasWarned ? Level.FINE : Level.WARNING, "Python workers on this executor get no credentials", e);
+      hasWarned = true;
     }
   }
 }
