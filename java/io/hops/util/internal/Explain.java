@@ -2,6 +2,8 @@ package io.hops.util.internal;
 
 import io.hops.util.exceptions.CloudCredentialException;
 import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -14,16 +16,26 @@ public final class Explain {
   /**
    * Says with which role a path is read, and how that role fares.
    *
-   * @param path the path, from {@code s3a://} on, or from another scheme that the configuration gives to S3A
+   * @param path the path, from {@code s3a://} on, or from another scheme that the configuration gives to S3A or a catalog of Iceberg reads
    * @return a line for each fact
    * @throws CloudCredentialException on an executor to which the roles came damaged
    */
   public static String explain(String path) throws CloudCredentialException {
     Matcher parts = PATH.matcher(path == null ? "" : path);
-    if (!parts.matches() || !HostLoader.host().readsScheme(parts.group(1))) {
+    boolean isPath = parts.matches();
+    boolean isReadByS3a = isPath && HostLoader.host().readsScheme(parts.group(1));
+    List<String> lines = new ArrayList<>();
+    if (isPath) {
+      lines.addAll(HostLoader.host().explainCatalogs(parts.group(1)));
+    }
+    if (!isReadByS3a && lines.isEmpty()) {
       throw new IllegalArgumentException("invalid path: \"" + path + "\" is not of the form s3a://bucket/key");
     }
-    String bucket = parts.group(2);
+    lines.add(0, isReadByS3a ? explainS3a(path, parts.group(2)) : path + " is not a path that S3A reads");
+    return String.join("\n", lines);
+  }
+
+  private static String explainS3a(String path, String bucket) throws CloudCredentialException {
     String foreign = HostLoader.host().findForeignProvider(bucket);
     if (foreign != null) {
       return path + " is read with " + foreign + ", which the user chose for bucket " + bucket + "; no role of ours counts there";

@@ -97,6 +97,14 @@ public interface Host {
   String findForeignProvider(String bucket);
 
   /**
+   * Says with what the catalogs of tables read that do not read by S3A.
+   *
+   * @param scheme the scheme of a path
+   * @return a line for each that can have tables below such a path
+   */
+  List<String> explainCatalogs(String scheme);
+
+  /**
    * Checks everything here that can keep roles from being assumed, refreshed or seen.
    *
    * @param findings receives the findings

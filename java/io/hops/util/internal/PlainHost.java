@@ -64,5 +64,10 @@ class PlainHost implements Host {
   }
 
   @Override
+  public List<String> explainCatalogs(String scheme) {
+    return Collections.emptyList();
+  }
+
+  @Override
   public void examine(Findings findings) {}
 }

@@ -44,9 +44,15 @@ final class ActiveContext {
 
   /** Finds the context in use, or null. Callers ask at each request to S3, so this never waits. */
   static SparkContext get() {
+    SparkContext context = usedOrStarting();
+    return context == null || context.applicationId() == null ? null : context;
+  }
+
+  /** Finds the context in use, or one that is being made and that has no scheduler yet; null for none. */
+  private static SparkContext usedOrStarting() {
     SparkContext made = ACTIVE == null ? activeAfterWaiting() : ACTIVE.get();
     SparkContext context = made == null ? starting : made;
-    return context == null || context.isStopped() || context.applicationId() == null ? null : context;
+    return context == null || context.isStopped() ? null : context;
   }
 
   /** Counts a context as active while it is being made; null ends that. */
@@ -54,10 +60,10 @@ final class ActiveContext {
     starting = context;
   }
 
-  /** Lists the entries of the active SparkConf by full name; none without an active context. */
+  /** Lists the entries of the SparkConf in use by full name; none without a context. */
   static Map<String, String> settings() {
     Map<String, String> settings = new LinkedHashMap<>();
-    SparkContext context = get();
+    SparkContext context = usedOrStarting();
     if (context != null) {
       for (Tuple2<String, String> entry : context.getConf().getAll()) {
         settings.put(entry._1(), entry._2());
@@ -102,7 +108,7 @@ final class ActiveContext {
     if (command.contains("org.apache.spark.sql.connect.service.SparkConnectServer")) {
       return CONNECT_SERVER;
     }
-    SparkContext context = get();
+    SparkContext context = usedOrStarting();
     if (context == null) {
       return null;
     }

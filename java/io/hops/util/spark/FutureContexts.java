@@ -5,6 +5,7 @@ import io.hops.util.internal.Effect;
 import io.hops.util.internal.LiveStore;
 import io.hops.util.s3a.Bridge;
 import java.io.IOException;
+import java.util.HashMap;
 import java.util.Map;
 import java.util.Set;
 import org.apache.hadoop.conf.Configuration;
@@ -95,6 +96,25 @@ final class FutureContexts implements Effect {
     return LiveStore.findApplied().list(PREFIX).entrySet().stream()
         .filter(entry -> property(entry.getKey()).startsWith(HADOOP))
         .anyMatch(entry -> entry.getValue().last.equals(conf.get(property(entry.getKey()), null)));
+  }
+
+  /**
+   * Gives a configuration what a context would have copied if it had been made after the role.
+   *
+   * @return what stood there before, null where nothing did
+   */
+  static Map<String, String> copyTo(Configuration configuration) {
+    Map<String, String> before = new HashMap<>();
+    LiveStore.findApplied()
+        .list(PREFIX)
+        .forEach(
+            (key, written) -> {
+              if (property(key).startsWith(HADOOP)) {
+                before.put(key, configuration.getRaw(key));
+                configuration.set(key, written.last);
+              }
+            });
+    return before;
   }
 
   /** Takes what a context copied from our properties out of what its executors start with. */

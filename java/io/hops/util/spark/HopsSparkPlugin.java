@@ -11,6 +11,9 @@ import java.util.Collections;
 import java.util.Map;
 import java.util.logging.Level;
 import java.util.logging.Logger;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.Path;
+import org.apache.spark.SparkConf;
 import org.apache.spark.SparkContext;
 import org.apache.spark.api.plugin.DriverPlugin;
 import org.apache.spark.api.plugin.ExecutorPlugin;
@@ -34,25 +37,36 @@ public final class HopsSparkPlugin implements SparkPlugin {
   @Override
   public DriverPlugin driverPlugin() {
     return new DriverPlugin() {
+      private boolean isAssumed;
+      private Configuration configuration;
+      private Map<String, String> lent = Collections.emptyMap();
+
       @Override
       public Map<String, String> init(SparkContext context, PluginContext plugin) {
         ActiveContext.setStarting(context);
-        PluginSetting.reachExecutors(context);
+        try {
+          if (isEventLogOnS3(context)) {
+            // Spark opens it before it calls us again.
+            isAssumed = assumeConfigured(plugin);
+            configuration = context.hadoopConfiguration();
+            lent = FutureContexts.copyTo(configuration);
+          }
+          PluginSetting.reachExecutors(context);
+        } catch (RuntimeException e) {
+          // Spark calls no plugin again that has not started.
+          shutdown();
+          throw e;
+        }
         return Collections.emptyMap();
       }
 
       /** Assumes the role. This is the first call after the scheduler has started; earlier, nothing can be sent to executors. */
       @Override
       public void registerMetrics(String application, PluginContext plugin) {
-        String role = plugin.conf().get("spark.hops.role", "");
-        if (role.isEmpty()) {
-          applyToNewContext();
-          return;
-        }
-        try {
-          LiveRoles.assumeForOperator(new RoleRequest().withRole(role.equals("default") ? null : role));
-        } catch (CloudCredentialException e) {
-          throw new IllegalStateException("spark.hops.role cannot be assumed: " + e.getMessage(), e);
+        // Whoever applies a role keeps what stood there before.
+        lent.forEach((key, value) -> SparkEffect.put(configuration, key, value));
+        if (isAssumed || !assumeConfigured(plugin)) {
+          applyToNewContext(isAssumed);
         }
       }
 
@@ -90,11 +104,44 @@ public final class HopsSparkPlugin implements SparkPlugin {
     };
   }
 
-  /** Applies roles that the program assumed before. A context starts without them too: who opens a bucket tries again. */
-  private static void applyToNewContext() {
+  /** Assumes the role of the configuration. Returns false when it names none. */
+  private static boolean assumeConfigured(PluginContext plugin) {
+    String role = plugin.conf().get("spark.hops.role", "");
+    if (role.isEmpty()) {
+      return false;
+    }
+    try {
+      LiveRoles.assumeForOperator(new RoleRequest().withRole(role.equals("default") ? null : role));
+      return true;
+    } catch (CloudCredentialException e) {
+      throw new IllegalStateException("spark.hops.role cannot be assumed: " + e.getMessage(), e);
+    }
+  }
+
+  private static boolean isEventLogOnS3(SparkContext context) {
+    SparkConf conf = context.conf();
+    if (!conf.getBoolean("spark.eventLog.enabled", false)) {
+      return false;
+    }
+    try {
+      String scheme = new Path(conf.get("spark.eventLog.dir", "/")).toUri().getScheme();
+      return scheme != null && Schemes.of(context.hadoopConfiguration()).areReadByS3a(scheme);
+    } catch (LinkageError e) {
+      // There is no S3A here.
+      return false;
+    }
+  }
+
+  /**
+   * Applies roles that were assumed before. A context starts without those of a program too: who opens a bucket tries again.
+   */
+  private static void applyToNewContext(boolean isRequired) {
     try {
       LiveRoles.applyToNewContext();
     } catch (CloudCredentialException e) {
+      if (isRequired) {
+        throw new IllegalStateException("spark.hops.role cannot be used: " + e.getMessage(), e);
+      }
       LOG.log(Level.WARNING, "the roles in use have not reached the new SparkContext yet: " + e.getMessage(), e);
     }
   }

@@ -3,27 +3,21 @@ package io.hops.util.spark;
 import io.hops.util.internal.LiveRole;
 import io.hops.util.s3a.Bridge;
 import io.hops.util.s3a.Keys;
-import java.lang.reflect.InvocationTargetException;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.TreeMap;
 import java.util.TreeSet;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.FutureTask;
-import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
-import java.util.logging.Level;
-import java.util.logging.Logger;
+import java.util.regex.Pattern;
 import org.apache.hadoop.conf.Configuration;
-import scala.Option;
 
 /** The user's own settings beside the application's role: those that win over it, and those that lose. */
 final class Overrides {
-  private static final Logger LOG = Logger.getLogger("io.hops.util");
+  private static final Pattern IN_SESSION =
+      Pattern.compile(
+          "(spark\\.sql\\.catalog\\.[^.]+\\.hadoop\\.)?(" + Pattern.quote(Keys.PROVIDER) + "|" + Pattern.quote(Keys.FILE_SYSTEM) + ")");
 
   private Overrides() {}
 
@@ -71,12 +65,7 @@ final class Overrides {
                 + Keys.forBucket(bucket, Keys.ACCESS_KEY) + "; remove that key, or name a provider for the bucket");
       }
     }
-    readSession()
-        .forEach(
-            (key, value) ->
-                found.add(
-                    "a session sets " + key + " to " + value + ", which wins over the role; call spark.conf.unset(\"" + key
-                        + "\")"));
+    found.addAll(listInSessions());
     return found;
   }
 
@@ -117,57 +106,30 @@ final class Overrides {
     return isOurs ? null : provider;
   }
 
-  /**
-   * Reads the confs that win over the role.
-   *
-   * <p>Problem: a session that is just being made locks itself, and may open a bucket, which waits for whoever applies a role, as
-   * our caller does. Solution: read in another thread, and wait for a few seconds.
-   */
-  private static Map<String, String> readSession() {
-    FutureTask<Map<String, String>> reading =
-        new FutureTask<>(
-            () -> {
-              Map<String, String> found = new TreeMap<>();
-              for (String key : new String[] {Keys.PROVIDER, Keys.FILE_SYSTEM}) {
-                String value = findInSession(key);
-                if (value != null) {
-                  found.put(key, value);
-                }
-              }
-              return found;
-            });
-    // Inherits the session of this thread.
-    Thread thread = new Thread(reading, "hops-credentials session");
-    thread.setDaemon(true);
-    thread.start();
+  /** Lists what wins over the role in a session, or for what one of its Iceberg catalogs reads by S3A. */
+  private static Collection<String> listInSessions() {
+    Set<String> found = new TreeSet<>();
     try {
-      return reading.get(5, TimeUnit.SECONDS);
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-    } catch (ExecutionException | TimeoutException e) {
-      LOG.log(Level.FINE, "the confs of the session could not be read", e);
+      for (Map<String, String> confs : Sessions.ask(Overrides::readSessions)) {
+        confs.forEach(
+            (key, value) -> {
+              if (IN_SESSION.matcher(key).matches()) {
+                found.add(
+                    "a session sets " + key + " to " + value + ", which wins over the role; call spark.conf.unset(\"" + key + "\")");
+              }
+            });
+      }
+    } catch (Sessions.NotAskedException e) {
+      found.add("the confs of the session are not checked: " + e.getMessage());
     }
-    return Collections.emptyMap();
+    return found;
   }
 
-  /** Finds a conf in the session of this thread, else in the default one. Spark SQL may be absent. */
-  private static String findInSession(String key) {
-    try {
-      Class<?> type = Class.forName("org.apache.spark.sql.SparkSession");
-      for (String getter : new String[] {"getActiveSession", "getDefaultSession"}) {
-        Option<?> session = (Option<?>) type.getMethod(getter).invoke(null);
-        if (session.isDefined()) {
-          Object confs = type.getMethod("conf").invoke(session.get());
-          Class<?> reader = Class.forName("org.apache.spark.sql.RuntimeConfig");
-          Option<?> value = (Option<?>) reader.getMethod("getOption", String.class).invoke(confs, key);
-          if (value.isDefined()) {
-            return (String) value.get();
-          }
-        }
-      }
-    } catch (ClassNotFoundException | NoSuchMethodException | IllegalAccessException | InvocationTargetException e) {
-      return null;
+  private static List<Map<String, String>> readSessions() throws ReflectiveOperationException {
+    List<Map<String, String>> confs = new ArrayList<>();
+    for (Sessions.Session session : Sessions.list()) {
+      confs.add(session.all());
     }
-    return null;
+    return confs;
   }
 }

@@ -50,6 +50,11 @@ final class SparkDoctor {
     if (unshared != null) {
       findings.problem("Hive client", unshared);
     }
+    try {
+      Sessions.ask(IcebergCatalogs::listProblems).forEach(problem -> findings.problem("Iceberg", problem));
+    } catch (Sessions.NotAskedException e) {
+      findings.problem("Iceberg", "catalogs are not checked: " + e.getMessage() + "; call doctor again");
+    }
     for (String problem : ExecutorMatch.listProblems(context)) {
       findings.problem("executors", problem);
     }

@@ -43,6 +43,7 @@ final class SparkEffect implements Effect {
   private final SparkContext context;
   private final Configuration configuration;
   private final SavedKeys keys;
+  private final IcebergCatalogs catalogs;
   private Applied appliedBefore;
   private boolean isPushed;
   private boolean isAsked;
@@ -50,17 +51,21 @@ final class SparkEffect implements Effect {
   SparkEffect(SparkContext context) {
     this.context = context;
     this.configuration = context.hadoopConfiguration();
+    this.catalogs = new IcebergCatalogs(context);
     this.keys =
         new SavedKeys(
             PREFIX,
             configuration::getRaw,
-            (key, value) -> {
-              if (value == null) {
-                configuration.unset(key);
-              } else {
-                configuration.set(key, value);
-              }
-            });
+            (key, value) -> put(configuration, key, value));
+  }
+
+  /** Sets a key; the value null removes it. */
+  static void put(Configuration configuration, String key, String value) {
+    if (value == null) {
+      configuration.unset(key);
+    } else {
+      configuration.set(key, value);
+    }
   }
 
   /** Returns true if there are roles in use that have not reached this context. */
@@ -111,11 +116,12 @@ final class SparkEffect implements Effect {
       }
       Applied applied =
           writeKeys(store, mode, assigned, isReached ? appliedBefore : appliedBefore.withoutKeys(PREFIX));
-      Overrides.list(configuration, assigned).forEach(LOG::warning);
       store.keepEarlierProviders(providersBefore(applied));
       deliver(store);
       boolean wasForeign = mode.isLive() && OpenFileSystems.match(store.current().buckets());
       now.mode = mode.name();
+      // From here on nobody waits for us who opens a bucket: a session that is being made may do so, and we ask sessions.
+      Overrides.list(configuration, assigned).forEach(LOG::warning);
       if (!mode.isLive()) {
         mode.warn(store.current().findOwn(assigned.iterator().next()));
       }
@@ -123,6 +129,7 @@ final class SparkEffect implements Effect {
         isAsked = true;
         askExecutors(match);
       }
+      catalogs.tell(store.current());
       // Comes last, because whoever finds this mark relies on all of the above.
       store.replace(applied.withContext(mark(context), mode.name()));
     } finally {
@@ -271,6 +278,7 @@ final class SparkEffect implements Effect {
     // Without it no copy that is made meanwhile can be taken for the user's choice beside a role.
     keys.release(store.applied(), Keys.GENERATION);
     Mode.hideClasses(configuration);
+    catalogs.takeBack();
     matchIfPossible(Collections.emptySet());
     if ((Mode.LIVE.equals(findMode(context)) || PythonDriver.isHere()) && HopsSparkPlugin.isMissing(context)) {
       askToForget();

@@ -112,6 +112,11 @@ public final class SparkHost implements Host {
   }
 
   @Override
+  public List<String> explainCatalogs(String scheme) {
+    return isExecutor() || !IcebergCatalog.SCHEMES.contains(scheme) ? Collections.emptyList() : IcebergCatalogs.explain();
+  }
+
+  @Override
   public void examine(Findings findings) {
     try {
       refuseEnvironment();
