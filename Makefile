@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: demo demo-parts test program matrix soak bench-server upgrade readers everywhere lakehouse test-tensorflow parts lines jar wheel sdist command-line server release committed publish
+.PHONY: demo demo-parts test program matrix soak bench-server upgrade readers everywhere lakehouse test-tensorflow parts lines tables jar wheel sdist command-line server release committed publish
 
 export JAVA_HOME := $(shell python3 -m rig.jdk 17)
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
@@ -74,18 +74,21 @@ readers: build/readers-venv/ok build/tensorflow-venv/ok build/rust-tests/ok
 	@$(PYTHON) -m runs.readers
 
 # Runs the tests of every place in which the product works, and writes README's table: `make everywhere [ONLY=EXPRESSION]`.
-everywhere: parts lines $(if $(ONLY),wheel sdist command-line server,release) build/readers-venv/ok build/tensorflow-venv/ok build/yarn/ok build/root/sid/ok build/root/debian-13/ok build/root/debian-11/ok build/root/arm64/ok
+everywhere: parts lines tables $(if $(ONLY),wheel sdist command-line server,release) build/readers-venv/ok build/tensorflow-venv/ok build/yarn/ok build/root/sid/ok build/root/debian-13/ok build/root/debian-11/ok build/root/arm64/ok
 	@$(PYTHON) -m runs.everywhere $(if $(ONLY),--only '$(ONLY)')
 
 # Runs those of tables, and of readers in tasks.
-lakehouse: parts lines build/readers-venv/ok
+lakehouse: parts lines tables build/readers-venv/ok
 	@$(PYTHON) -m runs.everywhere --only lakehouse
+
+# The formats of tables on which `make test` does not run.
+tables: $(patsubst %,build/tables/%/ok,iceberg-4.1.4 iceberg-1.10-3.5.8 delta-4.1.4 hudi-3.5.8 cloud-3.5.8 cloud-4.1.4)
 
 # The lines of Spark on which `make test` does not run.
 lines: $(patsubst %,build/spark/%/classes.jsa,3.3.4 3.4.4 3.5.9 4.0.5 4.2.1)
 
 # Everything that the tests of the built product use.
-parts: build/venv/tools $(patsubst %,build/spark/%/classes.jsa,3.5.8 4.1.4 4.3.0) build/sbt-launch.jar build/postgresql build/chromium build/proxies build/fish build/helm/ok jar publish build/python-venv/ok build/node/ok build/rust-tests/ok
+parts: build/venv/tools $(patsubst %,build/spark/%/classes.jsa,3.5.8 4.1.4 4.3.0) build/sbt-launch.jar build/postgresql build/chromium build/proxies build/fish build/helm/ok jar publish build/python-venv/ok build/tables/iceberg-3.5.8/ok build/tables/delta-3.5.8/ok build/node/ok build/rust-tests/ok
 
 jar: $(JAR)
 
@@ -312,6 +315,21 @@ build/spark/4.3.0/s3a/ok: S3A := s3a-v2.xml -Dhadoop=3.5.0 -Dsdk=2.35.4 -Daccele
 build/spark/%/s3a/ok: | build/maven
 	@rig/quietly s3a-$* "fetching S3A for Spark $*" $(MAVEN) -f rig/poms/$(S3A) $(DEPENDENCY):copy-dependencies \
 	  -DincludeScope=runtime -DexcludeGroupIds=$(SPARK_GROUPS) -DoutputDirectory=$(CURDIR)/build/spark/$*/s3a
+	@touch $@
+
+# Formats of tables for a line of Spark, each with what it needs beside Spark and S3A: `build/tables/FORMAT-LINE/ok`.
+build/tables/iceberg-3.5.8/ok: TABLES := iceberg.xml -Diceberg=1.12.0 -Druntime=3.5_2.12
+build/tables/iceberg-4.1.4/ok: TABLES := iceberg.xml -Diceberg=1.12.0 -Druntime=4.1_2.13
+build/tables/iceberg-1.10-3.5.8/ok: TABLES := iceberg.xml -Diceberg=1.10.2 -Druntime=3.5_2.12
+build/tables/delta-3.5.8/ok: TABLES := delta.xml -Ddelta=3.3.3 -Dspark=2.12
+build/tables/delta-4.1.4/ok: TABLES := delta.xml -Ddelta=4.4.0 -Dspark=4.1_2.13
+build/tables/hudi-3.5.8/ok: TABLES := one.xml -Dgroup=org.apache.hudi -Dartifact=hudi-spark3.5-bundle_2.12 -Dversion=1.2.0
+build/tables/cloud-3.5.8/ok: TABLES := one.xml -Dgroup=org.apache.spark -Dartifact=spark-hadoop-cloud_2.12 -Dversion=3.5.8
+build/tables/cloud-4.1.4/ok: TABLES := one.xml -Dgroup=org.apache.spark -Dartifact=spark-hadoop-cloud_2.13 -Dversion=4.1.2
+build/tables/%/ok: rig/poms/iceberg.xml rig/poms/delta.xml rig/poms/one.xml | build/maven
+	@rm -rf build/tables/$*
+	@rig/quietly tables-$* "fetching the format of tables $*" $(MAVEN) -f rig/poms/$(TABLES) $(DEPENDENCY):copy-dependencies \
+	  -DincludeScope=runtime -DexcludeGroupIds=$(SPARK_GROUPS) -DoutputDirectory=$(CURDIR)/build/tables/$*
 	@touch $@
 
 # YARN, HDFS and a KDC, which `make everywhere` runs on loopback.

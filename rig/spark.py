@@ -169,8 +169,8 @@ class Spark:
     directory: Path
     master: str = "local[2]"
     product: Place = Place.USER
-    #: `Place.SYSTEM` or `Place.USER`.
-    s3a: Place = Place.SYSTEM
+    #: `Place.SYSTEM`, `Place.USER`, or nowhere.
+    s3a: Place | None = Place.SYSTEM
     #: Further jars that come with the job.
     jars: Sequence[Path] = ()
     #: The other Linux in which everything runs.

@@ -28,6 +28,7 @@ GUIDES = [
     ROOT / "docs" / "user-guide" / "python.md",
     ROOT / "docs" / "user-guide" / "kubernetes.md",
     ROOT / "docs" / "user-guide" / "executors.md",
+    ROOT / "docs" / "user-guide" / "tables.md",
 ]
 ACCOUNT = "123456789012"
 

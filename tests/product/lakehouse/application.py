@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,10 @@ import threading
 
 spark = SparkSession.builder.getOrCreate()
 context = spark.sparkContext
-resource, other, directory = sys.argv[1:4]
+resource, other, lake, directory = sys.argv[1:5]
+
+def sql(text, session=spark):
+    return [list(row) for row in session.sql(text).collect()]
 
 def who(client=None):
     import boto3
@@ -63,7 +66,8 @@ class Ran:
 class Application:
     """Runs programs on one line of Spark and one master, where a stranger who could read everything is in the environment of executors.
 
-    It comes there with the configuration, or `is_inherited`.
+    It comes there with the configuration, or `is_inherited`. In the configuration `{s3}` stands for the endpoint of S3, and for any other
+    service, `{server}` for that of the role-mapping server.
     """
 
     stage: Stage
@@ -75,6 +79,12 @@ class Application:
     is_inherited: bool = False
     #: False where the credentials of a task are to last as long as it does: with the master local, a task keeps those that it began with.
     has_short_sessions: bool = True
+    #: Jars that come with the job.
+    jars: Sequence[Path] = ()
+    s3a: Place | None = Place.SYSTEM
+    product: Place = Place.USER
+    #: Variables of the driver.
+    variables: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def run(self, *program: str, arguments: tuple[str, ...] = ()) -> Ran:
         """Runs a program. No secret may lie in what it leaves behind."""
@@ -94,17 +104,20 @@ class Application:
         }
         sessions = short_lived(stage.site) if self.has_short_sessions else nullcontext(stage.site)
         with recording(stage.site.cloud.aws.endpoint) as s3, sessions as site:
-            done = Spark(self.line, 17, s3.endpoint, directory, self.master, Place.USER, confs=confs).python(
+            confs = {key: value.replace("{s3}", s3.endpoint).replace("{server}", site.endpoint) for key, value in confs.items()}
+            done = Spark(self.line, 17, s3.endpoint, directory, self.master, self.product, self.s3a, self.jars, confs=confs).python(
                 written(directory, _BEGIN, *program),
                 {
                     **(keys if self.is_inherited else {}),
                     **site.variables(stage.site.scientist),
                     **reader_endpoints(s3),
                     "PYTHONPATH": str(ROOT / "tests" / "programs" / "python"),
+                    **self.variables,
                 },
                 self.interpreter,
                 stage.resource,
                 stage.other,
+                stage.lake,
                 str(directory),
                 *arguments,
             )

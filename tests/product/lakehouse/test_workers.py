@@ -98,7 +98,7 @@ spark.stop()
 """
 
 _LIFETIMES = """
-seconds, names = float(sys.argv[4]), sys.argv[5:]
+seconds, names = float(sys.argv[5]), sys.argv[6:]
 
 def play():
     import readers
