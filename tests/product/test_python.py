@@ -285,6 +285,13 @@ def test_providers_read_as_a_role_and_leave_everything_else_alone(site: Deployme
         report("boto3", [read(bucket, session.client("s3")) for bucket in ("resource", "other")])
         files = s3fs.S3FileSystem(client_kwargs={"region_name": "us-east-1"}, **storage_options(role))
         report("s3fs", files.cat("resource/test.csv").decode().split()[0])
+        import pickle, subprocess
+        options = {"client_kwargs": {"region_name": "us-east-1"}, **storage_options(role)}
+        travelling = pickle.dumps(options)
+        report("unpickled here", pickle.loads(travelling)["session"] is options["session"])
+        report("travels along", [key for key in polars_credential_provider(role)()[0].values() if key.encode() in travelling])
+        read_there = "import pickle, s3fs, sys; print(s3fs.S3FileSystem(**pickle.load(sys.stdin.buffer)).cat('resource/test.csv').decode())"
+        report("unpickled there", subprocess.run([sys.executable, "-c", read_there], input=travelling, stdout=-1).stdout.decode()[:5])
         keys, expiry = polars_credential_provider(role)()
         report("polars", [sorted(keys), 1100 < time.time() + 3600 - expiry < 1650, keys["aws_access_key_id"][:4]])
         # The same credentials in a client of another service.
@@ -298,8 +305,10 @@ def test_providers_read_as_a_role_and_leave_everything_else_alone(site: Deployme
     found = reported(done)
     assert found["boto3"] == ["1,one", "AccessDenied"]
     assert found["s3fs"] == "1,one"
+    assert (found["unpickled here"], found["travels along"], found["unpickled there"]) == (True, [], "1,one")
     assert found["polars"] == [["aws_access_key_id", "aws_secret_access_key", "aws_session_token"], True, "ASIA"]
     assert found["another service"] == ["arn:aws:sts::000000000000:assumed-role", "resource-reader"]
     assert found["unchanged"] == [True, None]
     assert found["refused"] == "ValueError"
-    assert site.granted() == granted + 1
+    # Here once, and there.
+    assert site.granted() == granted + 2

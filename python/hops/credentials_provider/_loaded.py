@@ -53,16 +53,14 @@ def give_back() -> None:
 def s3fs_options() -> dict[str, Any]:
     """Returns the arguments with which s3fs takes the credentials of its session, whatever fsspec is configured with, or will be again."""
     _load_fsspec()
-    options: dict[str, Any] = dict.fromkeys(_S3FS_KEYS)
+    options: dict[str, Any] = {**dict.fromkeys(_S3FS_KEYS), "anon": False}
     taken = list(_taken_out)
     for place, values in _places(_configured()):
         taken += [(place, name) for name in values if _is_preferred(name)]
         if place[-1] == _CLIENT and any(known == place for known, _ in taken):
             options[_CLIENT] = {name: value for name, value in values.items() if not _is_preferred(name)}
-    for place, name in taken:
-        if name == "anon":
-            options[name] = False
-        elif place[-1] == _CLIENT:
+    for place, _ in taken:
+        if place[-1] == _CLIENT:
             options.setdefault(_CLIENT, {})
     return options
 

@@ -177,12 +177,17 @@ def storage_options(role_arn: str | None = None, **arguments: Any) -> dict[str, 
     """Returns `storage_options` for pandas, or keyword arguments for `s3fs.S3FileSystem`, that read as the role.
 
     Role and `arguments` are those of `boto3_session`, without those of `boto3.Session`. Equal calls return the same, so that they share a
-    file system.
+    file system. They can be pickled, for workers of Dask and others, and bring no credentials along: the process that unpickles them asks
+    for the role by its own settings.
     """
+    return {"session": _session(_asked(role_arn, arguments)), **_loaded.s3fs_options()}
+
+
+def _session(asked: Request) -> Any:
+    """Returns the session of aiobotocore that this process keeps for a role."""
     from aiobotocore.credentials import AioDeferredRefreshableCredentials  # noqa: PLC0415
     from aiobotocore.session import AioSession  # noqa: PLC0415
 
-    asked = _asked(role_arn, arguments)
     try:
         loop: object = asyncio.get_running_loop()
     except RuntimeError:
@@ -193,11 +198,16 @@ def storage_options(role_arn: str | None = None, **arguments: Any) -> dict[str, 
         return _metadata(await asyncio.get_running_loop().run_in_executor(None, _newest, asked))
 
     if asked not in sessions:
-        session = AioSession()
+
+        class Session(AioSession):  # type: ignore[misc]
+            def __reduce__(self) -> tuple[Callable[[Request], Any], tuple[Request]]:
+                return _session, (asked,)
+
+        session = Session()
         # aiobotocore has no public way to give a session credentials that refresh.
         session._credentials = AioDeferredRefreshableCredentials(refresh_using=refresh, method="hops-credentials")
         sessions.setdefault(asked, session)
-    return {"session": sessions[asked], **_loaded.s3fs_options()}
+    return sessions[asked]
 
 
 def polars_credential_provider(role_arn: str | None = None, **arguments: Any) -> Callable[[], tuple[dict[str, str], int]]:

@@ -166,6 +166,38 @@ def _tensorflow() -> Callable[[], object]:
     return lambda: tensorflow.io.gfile.GFile("s3://resource/test.csv").read() == CSV
 
 
+def _datasets() -> Callable[[], object]:
+    import datasets
+
+    def read() -> bool:
+        rows = datasets.load_dataset("parquet", data_files="s3://resource/table.parquet", split="train", streaming=True)
+        return len(list(rows)) == 3
+
+    return read
+
+
+def _workers() -> None:
+    """Starts a worker of Dask, a process of its own."""
+    import distributed
+
+    distributed.Client(distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None))
+
+
+def _dask() -> Callable[[], object]:
+    import dask.dataframe
+
+    _workers()
+    return lambda: len(dask.dataframe.read_csv("s3://resource/test.csv", header=None).compute()) == 3
+
+
+def _torch_client() -> Callable[[], object]:
+    from s3torchconnectorclient._mountpoint_s3_client import MountpointS3Client
+
+    # What PyTorch's s3torchconnector reads with.
+    client = MountpointS3Client(region=REGION, user_agent_prefix="readers", endpoint=ENDPOINT, force_path_style=True)
+    return lambda: b"".join(client.get_object("resource", "test.csv")) == CSV.encode()
+
+
 READERS: dict[str, Callable[[], Callable[[], object]]] = {
     "boto3": _boto3,
     "s3fs": _s3fs,
@@ -181,6 +213,9 @@ READERS: dict[str, Callable[[], Callable[[], object]]] = {
     "duckdb": _duckdb,
     "smart-open": _smart_open,
     "awscli": _awscli,
+    "datasets": _datasets,
+    "dask": _dask,
+    "s3torchconnectorclient": _torch_client,
     "tensorflow": _tensorflow,
 }
 
@@ -229,6 +264,15 @@ def _smart_open_with_client() -> Callable[[], object]:
     return read
 
 
+def _dask_with_options() -> Callable[[], object]:
+    import dask.dataframe
+    from hops.credentials_provider import storage_options
+
+    _workers()
+    options = storage_options()
+    return lambda: len(dask.dataframe.read_csv("s3://resource/test.csv", header=None, storage_options=options).compute()) == 3
+
+
 #: Readers that take a callable of ours, and need no environment.
 PROVIDERS: dict[str, Callable[[], Callable[[], object]]] = {
     "boto3_session": _boto3_session,
@@ -236,6 +280,7 @@ PROVIDERS: dict[str, Callable[[], Callable[[], object]]] = {
     "pandas+options": _pandas_with_options,
     "polars+provider": _polars_with_provider,
     "smart-open+client": _smart_open_with_client,
+    "dask+options": _dask_with_options,
 }
 
 
