@@ -24,6 +24,12 @@ HUDI = {
     "spark.sql.extensions": "org.apache.spark.sql.hudi.HoodieSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.hudi.catalog.HoodieCatalog",
 }
+COMET = {
+    "spark.plugins": "org.apache.spark.CometPlugin",
+    "spark.memory.offHeap.enabled": "true",
+    "spark.memory.offHeap.size": "512m",
+    "spark.hadoop.fs.s3a.endpoint.region": "us-east-1",
+}
 
 
 def jars(name: str, line: Line) -> list[Path]:

@@ -90,10 +90,20 @@ def test_tables_and_their_commits_are_written_with_the_role_alone_through_lifeti
 
 
 _LOGGED = """
-report("read", spark.range(7).count())
-release()
-report("provider", context._jsc.hadoopConfiguration().get("fs.s3a.aws.credentials.provider"))
+KEY = "fs.s3a.aws.credentials.provider"
+own = "org.apache.hadoop.fs.s3a.AnonymousAWSCredentialsProvider"
+
+def read(session):
+    return session.read.text(sys.argv[5]).count()
+
+report("read", read(spark))
 spark.stop()
+# What the program itself sets stands in no property that Spark would copy.
+spark = SparkSession.builder.config(f"spark.hadoop.{KEY}", own).getOrCreate()
+report("read beside a provider of its own", read(spark))
+spark._jvm.io.hops.util.CredentialsProvider.release()
+report("provider", spark._jsc.hadoopConfiguration().get(KEY))
+report("read after that", outcome(lambda: read(spark))[0])
 """
 
 
@@ -102,23 +112,28 @@ def test_the_event_log_is_written_to_s3_with_the_role_of_the_configuration(line:
     s3 = lake.site.cloud.aws.client("s3")
     bucket, folder = warehouse.split("/", 1)
     # Spark makes no folder for its logs.
-    s3.put_object(Bucket=bucket, Key=f"{folder}/events/", Body=b"")
+    for key, body in {"events/": b"", "words.txt": b"one\ntwo\n"}.items():
+        s3.put_object(Bucket=bucket, Key=f"{folder}/{key}", Body=body)
     confs = {
         "spark.plugins": "io.hops.util.spark.HopsSparkPlugin",
         "spark.hops.role": lake.lake,
         "spark.hops.restendpoint": "{server}",
-        "spark.hadoop.fs.s3a.aws.credentials.provider": "org.apache.hadoop.fs.s3a.AnonymousAWSCredentialsProvider",
         "spark.eventLog.dir": f"s3a://{warehouse}/events",
     }
     issued = len(lake.site.sts.exchanges)
 
     # The settings are there before anything else of the context is.
-    ran = Application(lake, tmp_path, line, CLUSTER, confs, variables={"REST_ENDPOINT": "http://127.0.0.1:9"}).run(_LOGGED)
+    ran = Application(lake, tmp_path, line, CLUSTER, confs, variables={"REST_ENDPOINT": "http://127.0.0.1:9"}).run(
+        _LOGGED, arguments=(f"s3a://{warehouse}/words.txt",)
+    )
 
-    assert ran.found == {"read": 7, "provider": confs["spark.hadoop.fs.s3a.aws.credentials.provider"]}
+    assert (ran.found["read"], ran.found["read beside a provider of its own"]) == (2, 2)
+    assert ran.found["provider"] == "org.apache.hadoop.fs.s3a.AnonymousAWSCredentialsProvider"
+    assert ran.found["read after that"] != 2
     listed = s3.list_objects_v2(Bucket=bucket, Prefix=f"{folder}/events/")["Contents"]
     logs = [s3.get_object(Bucket=bucket, Key=found["Key"])["Body"].read().decode() for found in listed if found["Size"]]
+    # The second one ends with its role.
     assert len(logs) == 1
     assert "SparkListenerApplicationEnd" in logs[0]
     assert not any(secret in logs[0] for secret in lake.site.secrets())
-    assert ran.signers <= issued_for(lake.site, "lake-writer", issued)
+    assert ran.signers - {None} <= issued_for(lake.site, "lake-writer", issued)

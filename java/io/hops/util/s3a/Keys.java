@@ -32,6 +32,12 @@ public final class Keys {
   /** A class above the providers: with it S3A signs with delegation tokens, and never asks {@link #PROVIDER}. */
   public static final String DELEGATION_TOKEN_BINDING = "fs.s3a.delegation.token.binding";
 
+  /** The class by which DataFusion Comet, which reads S3 itself, gets credentials. */
+  public static final String COMET_ADAPTER = "fs.s3a.comet.credential.provider.class";
+
+  /** Comet's own class that asks the providers of S3A; it is there since Comet 1.2. */
+  public static final String COMET_S3A_ADAPTER = "org.apache.comet.cloud.s3.HadoopS3ACredentialProviderAdapter";
+
   /** The generation of the roles under which a job was planned. */
   public static final String GENERATION = "fs.s3a.hops.generation";
 

@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Set;
+import java.util.WeakHashMap;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.SparkConf;
 
@@ -22,6 +23,9 @@ import org.apache.spark.SparkConf;
 final class FutureContexts implements Effect {
   private static final String HADOOP = "spark.hadoop.";
   private static final String PREFIX = "property:";
+
+  /** What stood in configurations before {@link #copyTo}. Guarded by itself. */
+  private static final Map<Configuration, Map<String, String>> COPIES = new WeakHashMap<>();
 
   private final SavedKeys keys =
       new SavedKeys(
@@ -99,11 +103,10 @@ final class FutureContexts implements Effect {
   }
 
   /**
-   * Gives a configuration what a context would have copied if it had been made after the role.
-   *
-   * @return what stood there before, null where nothing did
+   * Gives a configuration what a context would have copied if it had been made after the role. What stands there is not lost:
+   * see {@link #valueBefore}.
    */
-  static Map<String, String> copyTo(Configuration configuration) {
+  static void copyTo(Configuration configuration) {
     Map<String, String> before = new HashMap<>();
     LiveStore.findApplied()
         .list(PREFIX)
@@ -114,7 +117,21 @@ final class FutureContexts implements Effect {
                 configuration.set(key, written.last);
               }
             });
-    return before;
+    synchronized (COPIES) {
+      COPIES.put(configuration, before);
+    }
+  }
+
+  /** Returns the value that a key of a configuration would have without us; {@code now} is the value that it has. */
+  static String valueBefore(Configuration configuration, Applied applied, String key, String now) {
+    Applied.WrittenKey written = find(applied, key);
+    if (written == null || !written.last.equals(now)) {
+      return now;
+    }
+    synchronized (COPIES) {
+      Map<String, String> before = COPIES.get(configuration);
+      return before == null || !before.containsKey(key) ? written.before : before.get(key);
+    }
   }
 
   /** Takes what a context copied from our properties out of what its executors start with. */

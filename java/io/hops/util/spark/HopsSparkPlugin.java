@@ -11,7 +11,6 @@ import java.util.Collections;
 import java.util.Map;
 import java.util.logging.Level;
 import java.util.logging.Logger;
-import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.SparkConf;
 import org.apache.spark.SparkContext;
@@ -38,8 +37,6 @@ public final class HopsSparkPlugin implements SparkPlugin {
   public DriverPlugin driverPlugin() {
     return new DriverPlugin() {
       private boolean isAssumed;
-      private Configuration configuration;
-      private Map<String, String> lent = Collections.emptyMap();
 
       @Override
       public Map<String, String> init(SparkContext context, PluginContext plugin) {
@@ -48,8 +45,7 @@ public final class HopsSparkPlugin implements SparkPlugin {
           if (isEventLogOnS3(context)) {
             // Spark opens it before it calls us again.
             isAssumed = assumeConfigured(plugin);
-            configuration = context.hadoopConfiguration();
-            lent = FutureContexts.copyTo(configuration);
+            FutureContexts.copyTo(context.hadoopConfiguration());
           }
           PluginSetting.reachExecutors(context);
         } catch (RuntimeException e) {
@@ -63,8 +59,6 @@ public final class HopsSparkPlugin implements SparkPlugin {
       /** Assumes the role. This is the first call after the scheduler has started; earlier, nothing can be sent to executors. */
       @Override
       public void registerMetrics(String application, PluginContext plugin) {
-        // Whoever applies a role keeps what stood there before.
-        lent.forEach((key, value) -> SparkEffect.put(configuration, key, value));
         if (isAssumed || !assumeConfigured(plugin)) {
           applyToNewContext(isAssumed);
         }

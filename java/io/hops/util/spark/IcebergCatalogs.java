@@ -32,7 +32,7 @@ final class IcebergCatalogs {
   /** The catalogs that were in use when their confs changed: true for those that had been told by then. Guarded by itself. */
   private static final Map<Object, Boolean> USED = new WeakHashMap<>();
 
-  /** Sessions that know of us, also those that nobody sees any longer. Guarded by itself. */
+  /** Sessions that were told one by one, also those that nobody sees any longer. Guarded by itself. */
   private static final Set<Object> TOLD = Collections.newSetFromMap(new WeakHashMap<>());
 
   private static final Set<String> WARNED = ConcurrentHashMap.newKeySet();
@@ -45,7 +45,7 @@ final class IcebergCatalogs {
 
   /** Tells the catalogs that the confs name now, and warns of those that cannot be told. */
   void tell(LiveSet roles) {
-    if (roles.buckets().isEmpty() || !isIcebergHere()) {
+    if (roles.buckets().isEmpty()) {
       return;
     }
     try {
@@ -110,15 +110,15 @@ final class IcebergCatalogs {
     }
   }
 
-  /** Takes back what {@link #tell} wrote. Catalogs that are in use refuse from then on. */
+  /**
+   * Takes back what {@link #tell} wrote. Catalogs that are in use refuse from then on, and so do all in sessions that were made
+   * meanwhile, which nobody lists.
+   */
   void takeBack() {
-    if (!isIcebergHere()) {
-      return;
-    }
+    takeBack(context.conf());
     try {
       Sessions.ask(
           () -> {
-            takeBack(context.conf());
             Set<Sessions.Session> sessions = new LinkedHashSet<>(Sessions.list());
             synchronized (TOLD) {
               TOLD.forEach(session -> sessions.add(new Sessions.Session(session)));
@@ -130,14 +130,14 @@ final class IcebergCatalogs {
             return null;
           });
     } catch (Sessions.NotAskedException e) {
-      LOG.warning("Iceberg catalogs may go on asking for a role, and refuse to read: " + e.getMessage() + "; call release again");
+      LOG.warning("Iceberg catalogs may go on asking for a role, and refuse to read: " + e.getMessage() + "; assume a role and release it again");
     }
   }
 
   private static void takeBack(SparkConf confs) {
     for (IcebergCatalog catalog : IcebergCatalog.list(all(confs))) {
       if (catalog.isTold()) {
-        Sessions.write(() -> confsOf(catalog).keySet().forEach(confs::remove));
+        confsOf(catalog).keySet().forEach(confs::remove);
       }
     }
   }
@@ -154,9 +154,6 @@ final class IcebergCatalogs {
 
   /** Says with what each catalog reads a bucket that has clients of its own, one line each. */
   static List<String> explain() {
-    if (!isIcebergHere()) {
-      return Collections.emptyList();
-    }
     try {
       return Sessions.ask(
           () -> {
@@ -201,9 +198,6 @@ final class IcebergCatalogs {
   static Set<String> listProblems() throws ReflectiveOperationException {
     Set<String> problems = new LinkedHashSet<>();
     LiveSet roles = LiveStore.findCurrent();
-    if (!isIcebergHere()) {
-      return problems;
-    }
     for (Sessions.Session session : Sessions.list()) {
       for (IcebergCatalog catalog : IcebergCatalog.list(session.all())) {
         String problem = findProblem(session, catalog, roles);
@@ -269,10 +263,6 @@ final class IcebergCatalogs {
           + catalog.bucket();
     }
     return null;
-  }
-
-  private static boolean isIcebergHere() {
-    return explainMissing("org.apache.iceberg.spark.SparkCatalog") == null;
   }
 
   private static boolean isSdkHere() {

@@ -3,6 +3,7 @@ package io.hops.util.spark;
 import io.hops.util.internal.LiveRole;
 import io.hops.util.s3a.Bridge;
 import io.hops.util.s3a.Keys;
+import io.hops.util.s3a.OpenFileSystems;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
@@ -113,7 +114,7 @@ final class Overrides {
       for (Map<String, String> confs : Sessions.ask(Overrides::readSessions)) {
         confs.forEach(
             (key, value) -> {
-              if (IN_SESSION.matcher(key).matches()) {
+              if (IN_SESSION.matcher(key).matches() && !isStock(value)) {
                 found.add(
                     "a session sets " + key + " to " + value + ", which wins over the role; call spark.conf.unset(\"" + key + "\")");
               }
@@ -123,6 +124,11 @@ final class Overrides {
       found.add("the confs of the session are not checked: " + e.getMessage());
     }
     return found;
+  }
+
+  /** Returns true for what we lead to the role anyway, or is ours. */
+  private static boolean isStock(String value) {
+    return value.equals(OpenFileSystems.STOCK) || value.equals(Schemes.HOPS_FILE_SYSTEM) || Bridge.isOurs(value);
   }
 
   private static List<Map<String, String>> readSessions() throws ReflectiveOperationException {

@@ -12,6 +12,7 @@ import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import org.apache.spark.SparkConf;
+import org.apache.spark.SparkContext;
 import scala.Option;
 import scala.Tuple2;
 import scala.collection.Iterator;
@@ -48,6 +49,11 @@ final class Sessions {
   static <T> T ask(Callable<T> question) throws NotAskedException {
     FutureTask<T> answer = new FutureTask<>(question);
     Asking asking = new Asking(answer);
+    SparkContext context = ActiveContext.get();
+    if (context != null) {
+      // Sees what came with the job, whoever asks.
+      asking.setContextClassLoader(context.hadoopConfiguration().getClassLoader());
+    }
     asking.start();
     try {
       return answer.get(PATIENCE_SECONDS, TimeUnit.SECONDS);
@@ -98,9 +104,10 @@ final class Sessions {
       return found;
     }
     for (String getter : new String[] {"getActiveSession", "getDefaultSession"}) {
-      Option<?> session = (Option<?>) type.getMethod(getter).invoke(null);
-      if (session.isDefined() && !found.contains(new Session(session.get()))) {
-        found.add(new Session(session.get()));
+      Option<?> defined = (Option<?>) type.getMethod(getter).invoke(null);
+      Session session = defined.isDefined() ? new Session(defined.get()) : null;
+      if (session != null && !found.contains(session) && !session.isOver()) {
+        found.add(session);
       }
     }
     return found;
@@ -112,6 +119,11 @@ final class Sessions {
 
     Session(Object session) {
       this.session = session;
+    }
+
+    /** Returns true if its application has ended. */
+    private boolean isOver() throws ReflectiveOperationException {
+      return ((SparkContext) call(session.getClass(), "sparkContext", session, new Class<?>[0])).isStopped();
     }
 
     /** Returns the session itself. */

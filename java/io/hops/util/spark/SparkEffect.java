@@ -56,16 +56,13 @@ final class SparkEffect implements Effect {
         new SavedKeys(
             PREFIX,
             configuration::getRaw,
-            (key, value) -> put(configuration, key, value));
-  }
-
-  /** Sets a key; the value null removes it. */
-  static void put(Configuration configuration, String key, String value) {
-    if (value == null) {
-      configuration.unset(key);
-    } else {
-      configuration.set(key, value);
-    }
+            (key, value) -> {
+              if (value == null) {
+                configuration.unset(key);
+              } else {
+                configuration.set(key, value);
+              }
+            });
   }
 
   /** Returns true if there are roles in use that have not reached this context. */
@@ -166,7 +163,26 @@ final class SparkEffect implements Effect {
 
   private Applied writeKeys(LiveStore store, Mode mode, Set<String> assigned, Applied applied) {
     Map<String, String> values = mode.keys(Schemes.of(configuration), store.current(), assigned);
+    if (mode.isLive() && hasComet()) {
+      for (String bucket : assigned) {
+        String key = Keys.forBucket(bucket, Keys.COMET_ADAPTER);
+        // What is there is the user's choice, or ours already.
+        if (configuration.get(key) == null && configuration.get(Keys.COMET_ADAPTER, Keys.COMET_S3A_ADAPTER).equals(Keys.COMET_S3A_ADAPTER)) {
+          values.put(key, Keys.COMET_S3A_ADAPTER);
+        }
+      }
+    }
     return keys.write(applied, values, key -> valueWithoutUs(applied, key));
+  }
+
+  /** Returns true if Comet is here, and can ask S3A: a class that does not link must not be named. */
+  private boolean hasComet() {
+    try {
+      Class.forName(Keys.COMET_S3A_ADAPTER, true, configuration.getClassLoader());
+      return true;
+    } catch (ClassNotFoundException | LinkageError e) {
+      return false;
+    }
   }
 
   /**
@@ -265,6 +281,9 @@ final class SparkEffect implements Effect {
         Mode.hideClasses(configuration);
       }
       pushAgain(store);
+      if (store.current().buckets().isEmpty()) {
+        catalogs.takeBack();
+      }
       matchIfPossible(store.current().buckets());
       if (isAsked) {
         ExecutorMatch.of(context).repeat();
@@ -331,9 +350,7 @@ final class SparkEffect implements Effect {
     if (isCopied && applied.hasWritten(variable)) {
       return applied.environmentBefore(variable);
     }
-    Applied.WrittenKey property = FutureContexts.find(applied, key);
-    String value = configuration.getRaw(key);
-    return property != null && property.last.equals(value) ? property.before : value;
+    return FutureContexts.valueBefore(configuration, applied, key, configuration.getRaw(key));
   }
 
   /** A thread that applies roles to a context. */
