@@ -81,8 +81,8 @@ everywhere: parts lines tables $(if $(ONLY),wheel sdist command-line server,rele
 lakehouse: parts lines tables build/readers-venv/ok
 	@$(PYTHON) -m runs.everywhere --only lakehouse
 
-# The formats of tables on which `make test` does not run.
-tables: $(patsubst %,build/tables/%/ok,iceberg-4.1.4 iceberg-1.10-3.5.8 delta-4.1.4 hudi-3.5.8 cloud-3.5.8 cloud-4.1.4)
+# What users add to Spark for tables, and `make test` does not run.
+tables: $(patsubst %,build/tables/%/ok,iceberg-4.1.4 iceberg-1.10-3.5.8 delta-4.1.4 hudi-3.5.8 cloud-3.5.8 cloud-4.1.4 comet-3.5.8 comet-4.1.4 services-4.1.4)
 
 # The lines of Spark on which `make test` does not run.
 lines: $(patsubst %,build/spark/%/classes.jsa,3.3.4 3.4.4 3.5.9 4.0.5 4.2.1)
@@ -317,7 +317,7 @@ build/spark/%/s3a/ok: | build/maven
 	  -DincludeScope=runtime -DexcludeGroupIds=$(SPARK_GROUPS) -DoutputDirectory=$(CURDIR)/build/spark/$*/s3a
 	@touch $@
 
-# Formats of tables for a line of Spark, each with what it needs beside Spark and S3A: `build/tables/FORMAT-LINE/ok`.
+# Formats and readers of tables, and clients of other services, for a line of Spark: `build/tables/FORMAT-LINE/ok`.
 build/tables/iceberg-3.5.8/ok: TABLES := iceberg.xml -Diceberg=1.12.0 -Druntime=3.5_2.12
 build/tables/iceberg-4.1.4/ok: TABLES := iceberg.xml -Diceberg=1.12.0 -Druntime=4.1_2.13
 build/tables/iceberg-1.10-3.5.8/ok: TABLES := iceberg.xml -Diceberg=1.10.2 -Druntime=3.5_2.12
@@ -326,7 +326,10 @@ build/tables/delta-4.1.4/ok: TABLES := delta.xml -Ddelta=4.4.0 -Dspark=4.1_2.13
 build/tables/hudi-3.5.8/ok: TABLES := one.xml -Dgroup=org.apache.hudi -Dartifact=hudi-spark3.5-bundle_2.12 -Dversion=1.2.0
 build/tables/cloud-3.5.8/ok: TABLES := one.xml -Dgroup=org.apache.spark -Dartifact=spark-hadoop-cloud_2.12 -Dversion=3.5.8
 build/tables/cloud-4.1.4/ok: TABLES := one.xml -Dgroup=org.apache.spark -Dartifact=spark-hadoop-cloud_2.13 -Dversion=4.1.2
-build/tables/%/ok: rig/poms/iceberg.xml rig/poms/delta.xml rig/poms/one.xml | build/maven
+build/tables/comet-3.5.8/ok: TABLES := one.xml -Dgroup=org.apache.datafusion -Dartifact=comet-spark-spark3.5_2.12 -Dversion=0.12.0
+build/tables/comet-4.1.4/ok: TABLES := one.xml -Dgroup=org.apache.datafusion -Dartifact=comet-spark-spark4.1_2.13 -Dversion=1.2.0
+build/tables/services-4.1.4/ok: TABLES := services.xml -Dsdk=2.29.52
+build/tables/%/ok: rig/poms/iceberg.xml rig/poms/delta.xml rig/poms/one.xml rig/poms/services.xml | build/maven
 	@rm -rf build/tables/$*
 	@rig/quietly tables-$* "fetching the format of tables $*" $(MAVEN) -f rig/poms/$(TABLES) $(DEPENDENCY):copy-dependencies \
 	  -DincludeScope=runtime -DexcludeGroupIds=$(SPARK_GROUPS) -DoutputDirectory=$(CURDIR)/build/tables/$*

@@ -106,8 +106,8 @@ class Line:
         """The archive of classes that `rig.class_archive` writes for a JVM 17 on that class path, if the Makefile made one."""
         return BUILD / "spark" / self.spark / "classes.jsa"
 
-    def compile(self, sources: Sequence[Path], classes: Path) -> Path:
-        """Compiles Scala with the compiler of the line against Spark, S3A and the product. Returns a jar."""
+    def compile(self, sources: Sequence[Path], classes: Path, jars: Sequence[Path] = ()) -> Path:
+        """Compiles Scala with the compiler of the line against Spark, S3A, the product and these jars. Returns a jar."""
         classes.mkdir(parents=True, exist_ok=True)
         jar = classes.parent / f"{classes.name}.jar"
         kit, variables = jdk.home(17) / "bin", environment(classes.parent / "home")
@@ -120,7 +120,9 @@ class Line:
             "scala.tools.nsc.Main",
             "-usejavacp",
         ]
-        done = run([*compiler, "-classpath", product_jar(), "-d", classes, *sources], variables, classes.parent)
+        done = run(
+            [*compiler, "-classpath", ":".join(map(str, [product_jar(), *jars])), "-d", classes, *sources], variables, classes.parent
+        )
         if done.returncode != 0:
             raise RuntimeError(f"scalac {self.scala}: {done.stdout}{done.stderr}")
         run([kit / "jar", "cf", jar, "-C", classes, "."], variables, classes.parent)

@@ -13,9 +13,9 @@ from rig.stage import Stage
 
 @pytest.fixture(scope="session")
 def lake(stage: Stage) -> Stage:
-    """Returns the stage with the rights that tables need, and a stranger who has them all as well."""
+    """Returns the stage with the rights that tables and other services need, and a stranger who has them all as well."""
     aws = stage.site.cloud.aws
-    more = allow(Action=["s3:ListBucketMultipartUploads", "s3:ListMultipartUploadParts", "glue:*"], Resource="*")
+    more = allow(Action=["s3:ListBucketMultipartUploads", "s3:ListMultipartUploadParts", "glue:*", "dynamodb:*", "sqs:*"], Resource="*")
     aws.client("iam").put_role_policy(RoleName="lake-writer", PolicyName="tables", PolicyDocument=document(more))
     return dataclasses.replace(stage, stranger=aws.user("stranger-at-the-lake", reads("lake"), writes("lake"), more))
 

@@ -12,7 +12,11 @@ from rig.stage import Stage
 from rig.tables import jars, s3_file_io
 from tests.product.lakehouse.application import CLUSTER, Application
 
-pytestmark = [pytest.mark.lakehouse, pytest.mark.everywhere]
+pytestmark = [
+    pytest.mark.lakehouse,
+    pytest.mark.everywhere,
+    pytest.mark.platform(f"The lines of the guide to tables: Spark {SPARK_3_5.spark}"),
+]
 
 _PROGRAM = """
 table, form, location = sys.argv[5:8]
