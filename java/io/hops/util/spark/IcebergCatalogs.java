@@ -130,7 +130,8 @@ final class IcebergCatalogs {
             return null;
           });
     } catch (Sessions.NotAskedException e) {
-      LOG.warning("Iceberg catalogs may go on asking for a role, and refuse to read: " + e.getMessage() + "; assume a role and release it again");
+      LOG.warning(
+          "Iceberg catalogs may go on asking for a role, and refuse to read: " + e.getMessage() + "; assume a role and release it again");
     }
   }
 

@@ -166,8 +166,9 @@ final class SparkEffect implements Effect {
     if (mode.isLive() && hasComet()) {
       for (String bucket : assigned) {
         String key = Keys.forBucket(bucket, Keys.COMET_ADAPTER);
+        String forAll = configuration.get(Keys.COMET_ADAPTER, Keys.COMET_S3A_ADAPTER);
         // What is there is the user's choice, or ours already.
-        if (configuration.get(key) == null && configuration.get(Keys.COMET_ADAPTER, Keys.COMET_S3A_ADAPTER).equals(Keys.COMET_S3A_ADAPTER)) {
+        if (configuration.get(key) == null && forAll.equals(Keys.COMET_S3A_ADAPTER)) {
           values.put(key, Keys.COMET_S3A_ADAPTER);
         }
       }
