@@ -140,7 +140,6 @@ pytestmark = [
     pytest.mark.platform(f"Python workers on executors: Spark {', '.join(line.spark for line in _WITH_PYTHON)}"),
 ]
 
-#: All but one that needs other versions of packages.
 #: TensorFlow needs packages of its own, and Dask has workers of its own.
 _IN_WORKERS = tuple(name for name in {**READERS, **PROVIDERS} if name != "tensorflow" and not name.startswith("dask"))
 
