@@ -36,7 +36,7 @@ def jars(name: str, line: Line) -> list[Path]:
     """Returns the jars of a format for a line of Spark, as the Makefile has fetched them."""
     found = sorted((BUILD / "tables" / f"{name}-{line.spark}").glob("*.jar"))
     if not found:
-        raise FileNotFoundError(f"there is no {name} for Spark {line.spark}; call `make tables`")
+        raise FileNotFoundError(f"{name} for Spark {line.spark} is missing; call `make tables`")
     return found
 
 

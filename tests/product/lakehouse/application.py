@@ -66,8 +66,8 @@ class Ran:
 class Application:
     """Runs programs on one line of Spark and one master, where a stranger who could read everything is in the environment of executors.
 
-    It comes there with the configuration, or `is_inherited`. In the configuration `{s3}` stands for the endpoint of S3, and for any other
-    service, `{server}` for that of the role-mapping server.
+    It comes there with the configuration, or `is_inherited`. In the configuration `{s3}` becomes the endpoint of S3 and of any other
+    service, `{server}` that of the role-mapping server.
     """
 
     stage: Stage

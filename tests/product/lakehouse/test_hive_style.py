@@ -98,7 +98,7 @@ def read(session):
 
 report("read", read(spark))
 spark.stop()
-# What the program itself sets stands in no property that Spark would copy.
+# Spark copies properties, and what the program itself sets is in none of them.
 spark = SparkSession.builder.config(f"spark.hadoop.{KEY}", own).getOrCreate()
 report("read beside a provider of its own", read(spark))
 spark._jvm.io.hops.util.CredentialsProvider.release()

@@ -102,6 +102,8 @@ def test_a_role_of_the_configuration_counts_in_every_session_and_what_wins_over_
         **iceberg_catalog("jdbc", s3_file_io("{s3}") | jdbc(tmp_path / "names.db", f"s3://{warehouse}/t")),
         **iceberg_catalog("files", {"type": "hadoop", "warehouse": f"s3a://{warehouse}/files"}),
         key: anonymous,
+        # Wins over nothing: it is led to the role.
+        "spark.sql.catalog.files.hadoop.fs.s3a.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
         "spark.plugins": "io.hops.util.spark.HopsSparkPlugin",
         "spark.hops.role": lake.lake,
     }

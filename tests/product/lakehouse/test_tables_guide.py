@@ -1,4 +1,4 @@
-"""The snippets of the guide to tables work as they stand there."""
+"""The snippets of the guide to tables work as they are."""
 
 from __future__ import annotations
 

@@ -62,14 +62,17 @@ final class ActiveContext {
 
   /** Lists the entries of the SparkConf in use by full name; none without a context. */
   static Map<String, String> settings() {
-    Map<String, String> settings = new LinkedHashMap<>();
     SparkContext context = usedOrStarting();
-    if (context != null) {
-      for (Tuple2<String, String> entry : context.getConf().getAll()) {
-        settings.put(entry._1(), entry._2());
-      }
+    return context == null ? new LinkedHashMap<>() : list(context.getConf());
+  }
+
+  /** Lists the entries of a SparkConf by full name. */
+  static Map<String, String> list(SparkConf conf) {
+    Map<String, String> entries = new LinkedHashMap<>();
+    for (Tuple2<String, String> entry : conf.getAll()) {
+      entries.put(entry._1(), entry._2());
     }
-    return settings;
+    return entries;
   }
 
   /**

@@ -103,7 +103,7 @@ final class FutureContexts implements Effect {
   }
 
   /**
-   * Gives a configuration what a context would have copied if it had been made after the role. What stands there is not lost:
+   * Gives a configuration what a context would have copied if it had been made after the role. What is there is not lost:
    * see {@link #valueBefore}.
    */
   static void copyTo(Configuration configuration) {

@@ -121,7 +121,7 @@ public final class HopsSparkPlugin implements SparkPlugin {
       String scheme = new Path(conf.get("spark.eventLog.dir", "/")).toUri().getScheme();
       return scheme != null && Schemes.of(context.hadoopConfiguration()).areReadByS3a(scheme);
     } catch (LinkageError e) {
-      // There is no S3A here.
+      // S3A is not here.
       return false;
     }
   }

@@ -13,7 +13,7 @@ import java.util.Set;
 import java.util.TreeMap;
 
 /**
- * A catalog of Iceberg as it stands in the confs of Spark.
+ * A catalog of Iceberg that the confs of Spark name.
  *
  * <p>Source of the rules: Iceberg 1.12, {@code AwsClientProperties}, {@code AwsClientFactories}, {@code S3FileIOProperties}.
  */

@@ -16,7 +16,6 @@ import java.util.logging.Level;
 import java.util.logging.Logger;
 import org.apache.spark.SparkConf;
 import org.apache.spark.SparkContext;
-import scala.Tuple2;
 
 /**
  * Makes the Iceberg catalogs of the application sign with its role.
@@ -54,7 +53,6 @@ final class IcebergCatalogs {
               () -> {
                 tell(context.conf(), roles);
                 for (Sessions.Session session : Sessions.list()) {
-                  tell(session.shared(), roles);
                   tell(session, roles);
                 }
                 return listProblems();
@@ -66,7 +64,7 @@ final class IcebergCatalogs {
   }
 
   private static void tell(SparkConf confs, LiveSet roles) {
-    for (IcebergCatalog catalog : IcebergCatalog.list(all(confs))) {
+    for (IcebergCatalog catalog : IcebergCatalog.list(ActiveContext.list(confs))) {
       if (isToBeTold(catalog, roles)) {
         Sessions.write(() -> confsOf(catalog).forEach(confs::set));
       }
@@ -76,6 +74,7 @@ final class IcebergCatalogs {
   private static void tell(Sessions.Session session, LiveSet roles) throws ReflectiveOperationException {
     for (IcebergCatalog catalog : IcebergCatalog.list(session.all())) {
       if (isToBeTold(catalog, roles)) {
+        tell(session.shared(), roles);
         remember(session.change(catalog.name, confsOf(catalog)), false);
         synchronized (TOLD) {
           TOLD.add(session.identity());
@@ -124,7 +123,6 @@ final class IcebergCatalogs {
               TOLD.forEach(session -> sessions.add(new Sessions.Session(session)));
             }
             for (Sessions.Session session : sessions) {
-              takeBack(session.shared());
               takeBack(session);
             }
             return null;
@@ -136,7 +134,7 @@ final class IcebergCatalogs {
   }
 
   private static void takeBack(SparkConf confs) {
-    for (IcebergCatalog catalog : IcebergCatalog.list(all(confs))) {
+    for (IcebergCatalog catalog : IcebergCatalog.list(ActiveContext.list(confs))) {
       if (catalog.isTold()) {
         confsOf(catalog).keySet().forEach(confs::remove);
       }
@@ -146,6 +144,7 @@ final class IcebergCatalogs {
   private static void takeBack(Sessions.Session session) throws ReflectiveOperationException {
     for (IcebergCatalog catalog : IcebergCatalog.list(session.all())) {
       if (catalog.isTold()) {
+        takeBack(session.shared());
         Map<String, String> confs = confsOf(catalog);
         confs.replaceAll((key, value) -> null);
         remember(session.change(catalog.name, confs), true);
@@ -279,13 +278,5 @@ final class IcebergCatalogs {
       LOG.log(Level.FINE, type + " is not here", e);
       return e.toString();
     }
-  }
-
-  private static Map<String, String> all(SparkConf confs) {
-    Map<String, String> all = new LinkedHashMap<>();
-    for (Tuple2<String, String> conf : confs.getAll()) {
-      all.put(conf._1(), conf._2());
-    }
-    return all;
   }
 }
