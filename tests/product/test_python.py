@@ -206,6 +206,7 @@ def test_what_is_refused_changes_nothing_and_says_who_can_act(site: Deployment, 
         report("name", outcome(lambda: assume_role(role_session_name="a b")))
         report("duration", outcome(lambda: assume_role(duration_seconds=-1)))
         report("policy", outcome(lambda: assume_role(policy="{}")))
+        report("buckets", outcome(lambda: assume_role(os.environ["READER"], buckets=["resource"])))
         key = os.environ.pop("API_KEY")
         report("login", outcome(get_roles))
         os.environ["API_KEY"] = key
@@ -221,6 +222,9 @@ def test_what_is_refused_changes_nothing_and_says_who_can_act(site: Deployment, 
     )
 
     found = reported(done)
+    buckets = found["buckets"]
+    assert isinstance(buckets, list)
+    assert (buckets[0], buckets[1].partition(",")[0]) == ("NotConfiguredError", "there is no SparkContext")
     role, unmapped = found["role"], found["unmapped"]
     assert isinstance(role, list) and isinstance(unmapped, list)
     assert [role[0], role[2]] == ["RefusedError", 380002]

@@ -147,7 +147,7 @@ def test_a_signal_handler_may_call_while_its_thread_tells_spark_of_a_role(tmp_pa
         for name, act in [("released", release), ("replaced", lambda: assume_role(ROLE + "-2"))]:
             spark.context = lambda: None
             assume_role(ROLE + "-1")
-            handle, spark.context, spark.driver = handler(act), lambda: spark, lambda asked: Jvm(None, asked)
+            handle, spark.context, spark.driver = handler(act), lambda: spark, lambda asked, buckets=(): Jvm(None, asked)
             # A hand-over is on one thread, that of `getOrCreate` here.
             provider._handover.follow_spark()
             until(lambda: handle is None)

@@ -58,6 +58,7 @@ def assume_role(
     policy_arns: Sequence[str] = (),
     tags: Mapping[str, str] | None = None,
     source_identity: str | None = None,
+    buckets: Sequence[str] | None = None,
 ) -> Credentials:
     """Assumes a role, makes readers in this process and in new ones use it, and keeps its credentials fresh.
 
@@ -69,6 +70,9 @@ def assume_role(
     credentials, and each renewal rewrites them. Every reader takes them; obstore and deltalake look only once, and stop after an hour.
     With `refresh`, readers find an endpoint on loopback, which they ask again by themselves. In both ways the environment then holds
     nothing that some reader would prefer.
+
+    With `buckets`, names without `s3a://`, Spark alone reads them with this role until `release`, whatever keys a configuration names for
+    them. All else stays as it is: the role in use and the environment. Only a SparkContext takes these. After Ctrl-C they may have it too.
 
     STS takes `external_id`, `policy`, `policy_arns`, `tags` and `source_identity`; a role-mapping server does not.
 
@@ -85,6 +89,12 @@ def assume_role(
         tags=tags,
         source_identity=source_identity,
     )
+    if buckets is not None:
+        if refresh:
+            raise ValueError("invalid arguments: Spark alone reads buckets with a role of their own, and needs no refresh=True")
+        if not buckets:
+            raise ValueError("invalid buckets: there are none; leave them out for the role of the application")
+        return _assume.assume_for_buckets(asked, (buckets,) if isinstance(buckets, str) else tuple(buckets))
     return _assume.assume(asked, refresh)
 
 

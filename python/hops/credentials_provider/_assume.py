@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from . import _environment, _loaded, _native, _refresher, _spark
 from ._credentials import Credentials, utc_text
+from ._errors import NotConfiguredError
 from ._handover import give_way
 from ._renewal import Renewal
 from ._role import Role, state
@@ -64,16 +65,31 @@ def assume(asked: Request, refresh: bool) -> Credentials:
                 endpoint.close()
 
 
+def assume_for_buckets(asked: Request, buckets: tuple[str, ...]) -> Credentials:
+    """Lets Spark read some buckets with a role of their own. Changes nothing else in this process."""
+    told = None if _spark.context() is None else _tell_jvm(asked, buckets)
+    if told is None:
+        _spark.refuse_connect()
+        raise NotConfiguredError(
+            "there is no SparkContext, and nobody else reads a bucket with a role of its own: make the session first, or use "
+            "boto3_session, storage_options or polars_credential_provider with the role; nothing has changed"
+        )
+    jvm, fetched = told
+    return fetched.to_credentials(jvm.mode("buckets"))
+
+
 def release() -> None:
     """Ends the use of the role and puts everything back; without a role, does nothing. After an interrupt it can be called again."""
     # Waits for a JVM that is being told of the role, to tell it of the end afterwards.
     with state.telling_jvm, state.lock:
         role = state.role
-        if role is not None:
-            role.source.release()
+        holders: list[Source] = [*([] if role is None else [role.source]), *dict.fromkeys(state.bucket_holders.values())]
+        for holder in holders:
+            holder.release()
             if state.role is not role:
                 # A signal handler has assumed another one meanwhile.
                 return
+        state.bucket_holders.clear()
         _environment.give_back()
         if role is None:
             return
@@ -121,16 +137,16 @@ def _fetch_from_source(asked: Request) -> tuple[Source, Fetched]:
     return native, native.fetch()
 
 
-def _tell_jvm(asked: Request) -> tuple[Source, Fetched] | None:
+def _tell_jvm(asked: Request, buckets: tuple[str, ...] = ()) -> tuple[_spark.JvmSource, Fetched] | None:
     """Lets the JVM of the SparkContext hold the role; None when there is none any more.
 
     Ctrl-C ends the wait for the JVM and not what the JVM does, so a thread tells it, which lets it go back when nobody waits any more.
     """
-    answer: Future[tuple[Source, Fetched] | None] = Future()
+    answer: Future[tuple[_spark.JvmSource, Fetched] | None] = Future()
     # A signal handler may not wait for what its own thread holds. `threading.Condition` asks the lock in this way too.
     is_own = state.telling_jvm._is_owned()  # type: ignore[attr-defined]
     lock: AbstractContextManager[object] = nullcontext() if is_own else state.telling_jvm
-    arguments = (asked, _spark.active_session(), lock, answer)
+    arguments = (asked, buckets, _spark.active_session(), lock, answer)
     threading.Thread(target=_tell, args=arguments, name="hops-credentials Spark", daemon=True).start()
     try:
         # Waits in turns, see `_source.ask`.
@@ -146,12 +162,21 @@ def _tell_jvm(asked: Request) -> tuple[Source, Fetched] | None:
         del answer
 
 
-def _tell(asked: Request, session: object, lock: AbstractContextManager[object], answer: Future[tuple[Source, Fetched] | None]) -> None:
+def _tell(
+    asked: Request,
+    buckets: tuple[str, ...],
+    session: object,
+    lock: AbstractContextManager[object],
+    answer: Future[tuple[_spark.JvmSource, Fetched] | None],
+) -> None:
     with lock:
         try:
-            jvm = _spark.driver(asked)
+            jvm = _spark.driver(asked, buckets)
             with _spark.activated(session):
                 told = None if jvm is None else (jvm, jvm.fetch())
+            if told is not None:
+                # An interrupt may leave them with the role too.
+                state.bucket_holders.update(dict.fromkeys(buckets, told[0]))
         except BaseException as error:
             if answer.set_running_or_notify_cancel():
                 answer.set_exception(error)

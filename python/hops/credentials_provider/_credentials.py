@@ -73,7 +73,7 @@ class Credentials(Mapping[str, Any]):
 
     @property
     def mode(self) -> str:
-        """The place where readers find them: `environment` or `endpoint`, then ` with Spark` when the JVM of a SparkContext holds it."""
+        """Where readers find them: `environment`, `endpoint` or `buckets`; then ` with Spark` when the JVM of a SparkContext holds it."""
         return self._mode
 
     def __getitem__(self, key: str) -> Any:

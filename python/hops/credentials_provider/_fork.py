@@ -102,6 +102,8 @@ def _after_fork_in_parent() -> None:
 
 def _after_fork_in_child() -> None:
     state.make_locks()
+    # The context is the parent's.
+    state.bucket_holders.clear()
     role = state.role
     if role is None:
         return

@@ -55,6 +55,10 @@ def give_way(source: Source) -> None:
         if used is source:
             return
         fetched = source.give_way(used)
+        holders = state.bucket_holders
+        if fetched is None and isinstance(source, _spark.JvmSource) and source not in holders.values():
+            for holder in dict.fromkeys(holders.values()):
+                holder.resume(tuple(bucket for bucket, other in holders.items() if other is holder))
         if role is not None and fetched is not None:
             role.renew(fetched)
 

@@ -8,13 +8,16 @@ import threading
 import time
 from contextlib import suppress
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _environment, _executor, _native
 from ._credentials import Credentials, utc_text
 from ._errors import CloudCredentialError
 from ._renewal import Renewal
 from ._source import LOG, Fetched, Request, Source, is_readable
+
+if TYPE_CHECKING:
+    from ._spark import JvmSource
 
 #: What readers find of a role that was withdrawn: nothing that AWS accepts, and it has expired.
 _WITHDRAWN: dict[str, Any] = {
@@ -168,6 +171,8 @@ class _State:
 
     def __init__(self) -> None:
         self.role: Role | None = None
+        #: By bucket, the JVM that reads it with a role of its own until `release`.
+        self.bucket_holders: dict[str, JvmSource] = {}
         self.make_locks()
 
     def make_locks(self) -> None:

@@ -39,11 +39,13 @@ _environments: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
 
 class JvmSource(Source):
-    """The JVM of the SparkContext, which holds the role of the application."""
+    """The JVM of the SparkContext, which holds the role of the application, or of some of its buckets."""
 
-    def __init__(self, jvm: Any, asked: Request) -> None:
+    def __init__(self, jvm: Any, asked: Request, buckets: tuple[str, ...] = ()) -> None:
         self._jvm = jvm
         self._asked = asked
+        #: Those that it holds the role for; none when it is that of the application.
+        self._buckets = buckets
         self._has_assumed = False
 
     def fetch(self, held: str = "") -> Fetched:
@@ -53,7 +55,8 @@ class JvmSource(Source):
             if not self._has_assumed:
                 self._hand_over_base(gateway)
             text = gateway.current() if self._has_assumed else gateway.assume(self._request())
-            _lead_workers()
+            if not self._buckets:
+                _lead_workers()
         self._has_assumed = True
         if text is None:
             raise NotConfiguredError("the JVM has released the role; call assume_role again")
@@ -89,6 +92,9 @@ class JvmSource(Source):
             active.environment = _environments.pop(active, active.environment)
 
     def give_way(self, before: Source | None) -> Fetched | None:
+        if self._buckets:
+            # They keep it until `release`: to end one role in the JVM is to end all.
+            return None
         if isinstance(before, JvmSource):
             try:
                 before._has_assumed = False
@@ -97,6 +103,15 @@ class JvmSource(Source):
                 LOG.warning("Spark cannot go back to the role that was in use, so it has none: %s", error)
         self.release()
         return None
+
+    def resume(self, buckets: tuple[str, ...]) -> None:
+        """Gives buckets their role again, after the end of another role has ended theirs."""
+        self._buckets = buckets
+        self._has_assumed = False
+        try:
+            self.fetch()
+        except Exception as error:
+            LOG.warning("Spark cannot go back to the role of %s, so these buckets have none: %s", ", ".join(self._buckets), error)
 
     def _hand_over_base(self, gateway: Any) -> None:
         """Tells a JVM that this process started under a role, in use or released since, what its environment is without it."""
@@ -118,11 +133,13 @@ class JvmSource(Source):
         request.setExternalId(asked.external_id).setPolicy(asked.policy).setSourceIdentity(asked.source_identity)
         for key, value in asked.tags:
             request.addTag(key, value)
+        if self._buckets:
+            request.forBucket(self._texts(self._buckets))
         return request.setPolicyArns(self._texts(asked.policy_arns))
 
 
-def driver(asked: Request) -> JvmSource | None:
-    """Returns the JVM that is to hold the role of this process; None when there is no SparkContext.
+def driver(asked: Request, buckets: tuple[str, ...] = ()) -> JvmSource | None:
+    """Returns the JVM that is to hold the role of this process, or of some buckets; None when there is no SparkContext.
 
     Raises NotConfiguredError when there is one that cannot hold a role.
     """
@@ -131,7 +148,7 @@ def driver(asked: Request) -> JvmSource | None:
         return None
     if not _has_jar(active._jvm):
         _add_jar(active)
-    return JvmSource(active._jvm, asked)
+    return JvmSource(active._jvm, asked, buckets)
 
 
 def configure(builder: _Builder, made: Callable[[], None]) -> _Builder:

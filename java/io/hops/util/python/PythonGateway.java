@@ -28,10 +28,10 @@ public final class PythonGateway {
   }
 
   /**
-   * Assumes the role of the application.
+   * Assumes the role of the application, or of some of its buckets.
    *
    * @param request the request
-   * @return the same as {@link #current}
+   * @return its credentials, as {@link #current} returns those of the application; the time of the refresh is the application's
    * @throws CloudCredentialException when there are no credentials, or a place cannot be written; then every place is as before
    */
   public static String assume(AssumeRoleRequest request) throws CloudCredentialException {
