@@ -265,6 +265,12 @@ def test_a_master_without_a_way_to_its_executors_is_named_with_masters_that_have
     found = reports(done.stdout)
     cause = "master spark-channelless has no channel for secrets to its executors"
     remedy = "run on YARN, Kubernetes, a standalone cluster or local[*]"
+    role, how = (stage.other, "not opened") if master == LOCAL else (stage.resource, "read with other keys, in mode=static")
+    theirs = f"is {how}: the application reads as {role}, and since then somebody, such as a storage connector, has set fs.s3a.access.key "
+    theirs += "to AKIATHEIRS for all buckets; set the keys for their bucket alone"
+    override, explanation = texts(found["connector"])
+    assert override.startswith(f"PROBLEM override: a bucket that is not open yet {theirs}")
+    assert explanation.startswith(f"bucket resource {theirs}")
     if master == LOCAL:
         assert texts(found["doctor"])[-1] == texts(found["again"])[-1] == GREEN, found
         assert found["without"] == ["s3a://resource/test.csv is read without a role of ours; call assumeRole"]

@@ -208,17 +208,17 @@ def test_the_users_own_word_for_a_bucket_or_a_session_counts_as_the_guide_says(
     for exchange in stage.site.s3.exchanges[asked:]:
         signers.setdefault(exchange.path.partition("?")[0].strip("/"), set()).add(names[str(exchange.access_key_id)])
     shown = {path: (sorted(signers.get(path, [])), outcome([read])[0]) for path, read in ran.found.items() if "/" in path}
-    # A session's own provider opens what is not open yet, which differs from executor to executor.
-    assert set(signers.pop("resource/session")) <= {"user", "role"}
+    # The session names its own provider, and the bucket has the same user's keys: it is the user whoever opens it.
+    assert signers.pop("resource/session") == {"user"}
     assert shown.pop("resource/session")[1] == "read"
     assert shown == {
-        "resource/keys": (["role"], "read"),
+        "resource/keys": (["user"], "read"),
         "other/provider": (["user"], "read"),
         "third/session": (["user"], "read"),
         "third/option": (["user"], "read"),
         "third/after-session": (["role"], "denied"),
         # Hadoop gives what is open to everybody.
-        "resource/get": (["role"], "read"),
+        "resource/get": (["user"], "read"),
         "resource/instance": (["user"], "read"),
         # Nothing tells a session's provider for a bucket from the application's.
         "fourth/session-for-bucket": (["user"], "read"),
@@ -226,7 +226,7 @@ def test_the_users_own_word_for_a_bucket_or_a_session_counts_as_the_guide_says(
         "other/role-of-bucket": (["role of bucket"], "read"),
         "other/released": (["user"], "read"),
     }
-    assert "bucket resource is read with the application's role in spite of fs.s3a.bucket.resource.access.key" in ran.logged
+    assert f"bucket resource is read with its own keys (fs.s3a.bucket.resource.access.key is {own.access_key_id})" in ran.logged
     simple = provider["aws.credentials.provider"]
     assert f"bucket third is not read with its role, but with {simple}, which a session or a read names" in ran.logged
     assert f"bucket other is read with {simple}, not with the application's role" in ran.logged

@@ -60,6 +60,8 @@ class Ran:
     found: dict[str, Any]
     signers: set[str | None]
     log: str
+    #: The keys that signed requests for an object, by its path.
+    signed: Mapping[str, set[str | None]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,4 +125,7 @@ class Application:
             )
         found = reported(done)
         assert leaks(stage.site.secrets(), directory, done.stdout, done.stderr) == []
-        return Ran(found, {exchange.access_key_id for exchange in s3.exchanges}, done.stderr)
+        signed: dict[str, set[str | None]] = {}
+        for exchange in s3.exchanges:
+            signed.setdefault(exchange.path.partition("?")[0].strip("/"), set()).add(exchange.access_key_id)
+        return Ran(found, {exchange.access_key_id for exchange in s3.exchanges}, done.stderr, signed)

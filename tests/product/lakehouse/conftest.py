@@ -9,6 +9,7 @@ import pytest
 
 from rig.aws import allow, document, reads, writes
 from rig.stage import Stage
+from tests.product.lakehouse.connectors import Shelves, shelves_of
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +19,12 @@ def lake(stage: Stage) -> Stage:
     more = allow(Action=["s3:ListBucketMultipartUploads", "s3:ListMultipartUploadParts", "glue:*", "dynamodb:*", "sqs:*"], Resource="*")
     aws.client("iam").put_role_policy(RoleName="lake-writer", PolicyName="tables", PolicyDocument=document(more))
     return dataclasses.replace(stage, stranger=aws.user("stranger-at-the-lake", reads("lake"), writes("lake"), more))
+
+
+@pytest.fixture(scope="session")
+def shelves(stage: Stage) -> Shelves:
+    """Returns buckets, roles and connectors, whose keys alone tell them apart."""
+    return shelves_of(stage)
 
 
 @pytest.fixture

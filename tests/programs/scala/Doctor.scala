@@ -37,9 +37,14 @@ object DoctorOfContext {
     Report("key", CredentialsProvider.current().getAccessKeyId)
     Report("end", CredentialsProvider.current().getExpiration)
     Report("switched", Try(CredentialsProvider.assumeRole(arguments(1))).fold(_.getMessage, _ => "yes"))
+    // As a storage connector does.
+    val conf = spark.sparkContext.hadoopConfiguration
+    val ours = conf.get("fs.s3a.access.key")
+    conf.set("fs.s3a.access.key", "AKIATHEIRS")
+    Report("connector", doctor().filter(_.contains("override")) ++ explained("s3a://resource/test.csv").take(1))
+    conf.set("fs.s3a.access.key", ours)
 
     val anonymous = "org.apache.hadoop.fs.s3a.AnonymousAWSCredentialsProvider"
-    val conf = spark.sparkContext.hadoopConfiguration
     conf.set("fs.s3a.bucket.public.aws.credentials.provider", anonymous)
     conf.set("fs.s3a.bucket.keyed.access.key", "AKIA")
     spark.conf.set("fs.s3a.aws.credentials.provider", anonymous)

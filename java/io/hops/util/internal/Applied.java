@@ -14,7 +14,7 @@ import java.util.concurrent.ConcurrentHashMap;
  */
 public final class Applied {
   /** The record before the first role: nothing is written. */
-  static final Applied NOTHING = new Applied(new String[0], null, null, Collections.emptyMap());
+  public static final Applied NOTHING = new Applied(new String[0], null, null, Collections.emptyMap());
 
   // The names of these parts on their way to another copy of this jar. Every other name there is that of a key.
   private static final String ENVIRONMENT = "environment";

@@ -19,6 +19,10 @@ public final class Doctor {
     HostLoader.host().examine(findings);
     LiveSet set = LiveStore.findCurrent();
     if (set != null) {
+      String properties = set.findOwn(LiveRole.APPLICATION) == null ? null : PropertiesEffect.explainSet();
+      if (properties != null) {
+        findings.problem("system properties", properties);
+      }
       for (LiveRole role : set.roles()) {
         if (!role.lastError.isEmpty()) {
           findings.problem("refresh", "of " + role.roleArn + ": " + role.lastError);

@@ -40,6 +40,10 @@ public final class Explain {
     if (foreign != null) {
       return path + " is read with " + foreign + ", which the user chose for bucket " + bucket + "; no role of ours counts there";
     }
+    String refusal = HostLoader.host().explainRefusal(bucket);
+    if (refusal != null) {
+      return refusal + "; where it is open already it is read with the role";
+    }
     LiveRole role = LiveRoles.find(bucket);
     if (role == null) {
       return path + " is read without a role of ours; call assumeRole";

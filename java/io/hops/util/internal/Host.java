@@ -97,6 +97,39 @@ public interface Host {
   String findForeignProvider(String bucket);
 
   /**
+   * Says why a bucket would not be opened now.
+   *
+   * @param bucket the bucket
+   * @return a sentence; null when it would
+   */
+  String explainRefusal(String bucket);
+
+  /**
+   * Finds with what a bucket is read by now instead of the role of the application, because the user or a storage connector has set it
+   * for this bucket. Never waits.
+   *
+   * @param bucket the bucket
+   * @param roles the roles in use
+   * @return see {@link LiveSet#findOwnKeys}; null also when the application has no role, and on an executor
+   */
+  String findOwnKeys(String bucket, LiveSet roles);
+
+  /**
+   * Tells whether keys with this access key id are set for one bucket by now.
+   *
+   * @param accessKeyId the access key id
+   * @return false on an executor too
+   */
+  boolean areOfOneBucket(String accessKeyId);
+
+  /**
+   * Sends the roles in use to the executors, if there are any.
+   *
+   * @throws CloudCredentialException when that is not possible
+   */
+  void push() throws CloudCredentialException;
+
+  /**
    * Says with what the catalogs of tables read that do not read by S3A.
    *
    * @param scheme the scheme of a path

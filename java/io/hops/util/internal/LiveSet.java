@@ -26,8 +26,14 @@ public final class LiveSet {
   /** The most bytes in which a set may travel. */
   static final int MAX_BYTES = 1 << 20;
 
+  /** What ends an access key id, see {@link #findOwnKeys}. */
+  public static final String BEHIND_KEY = " ";
+
+  /** In the place of the keys of a bucket that is read with the role again. */
+  public static final String NO_KEYS = "";
+
   private static final int MAGIC = 0x484f5053;
-  private static final int FORMAT = 2;
+  private static final int FORMAT = 3;
 
   private final long generation;
   private final long version;
@@ -39,22 +45,27 @@ public final class LiveSet {
   /** See {@link #endpointVariables}. */
   private final List<String> endpointVariables;
 
+  /** See {@link #findOwnKeys}. */
+  private final Map<String, String> ownKeys;
+
   private LiveSet(
       long generation,
       long version,
       Map<String, LiveRole> roles,
       Set<String> earlierProviders,
-      List<String> endpointVariables) {
+      List<String> endpointVariables,
+      Map<String, String> ownKeys) {
     this.generation = generation;
     this.version = version;
     this.roles = roles;
     this.earlierProviders = earlierProviders;
     this.endpointVariables = endpointVariables;
+    this.ownKeys = ownKeys;
   }
 
   /** Returns the set before the first role. */
   static LiveSet empty() {
-    return new LiveSet(0, 0, Collections.emptyMap(), null, Collections.emptyList());
+    return new LiveSet(0, 0, Collections.emptyMap(), null, Collections.emptyList(), Collections.emptyMap());
   }
 
   /** Returns the next generation, with these roles added; a later role for the same bucket replaces the earlier one. */
@@ -63,24 +74,24 @@ public final class LiveSet {
     for (LiveRole role : added) {
       all.put(role.bucket, role);
     }
-    return new LiveSet(generation + 1, version + 1, all, earlierProviders, endpointVariables);
+    return new LiveSet(generation + 1, version + 1, all, earlierProviders, endpointVariables, ownKeys);
   }
 
   /** Returns the next generation, without a role. */
   LiveSet release() {
-    return new LiveSet(generation + 1, version + 1, Collections.emptyMap(), null, Collections.emptyList());
+    return new LiveSet(generation + 1, version + 1, Collections.emptyMap(), null, Collections.emptyList(), Collections.emptyMap());
   }
 
   /** Returns the next generation, with the roles of an earlier set: what follows an {@code assumeRole} that failed. */
   LiveSet rollBackTo(LiveSet earlier) {
-    return new LiveSet(generation + 1, version + 1, earlier.roles, earlierProviders, endpointVariables);
+    return new LiveSet(generation + 1, version + 1, earlier.roles, earlierProviders, endpointVariables, ownKeys);
   }
 
   /** Returns the same generation, in which one role has newer credentials, or the reason why there are none. */
   LiveSet refresh(LiveRole role) {
     Map<String, LiveRole> all = new TreeMap<>(roles);
     all.put(role.bucket, role);
-    return new LiveSet(generation, version + 1, all, earlierProviders, endpointVariables);
+    return new LiveSet(generation, version + 1, all, earlierProviders, endpointVariables, ownKeys);
   }
 
   /** Returns the same roles, which take the place of these providers of S3A too. */
@@ -89,12 +100,53 @@ public final class LiveSet {
     if (earlierProviders != null) {
       all.addAll(earlierProviders);
     }
-    return new LiveSet(generation, version, roles, all, endpointVariables);
+    return new LiveSet(generation, version, roles, all, endpointVariables, ownKeys);
   }
 
   /** Returns the same roles, to which these variables lead Python workers on an executor. */
   LiveSet withEndpointVariables(List<String> variables) {
-    return new LiveSet(generation, version, roles, earlierProviders, variables);
+    return new LiveSet(generation, version, roles, earlierProviders, variables, ownKeys);
+  }
+
+  /** Returns the same roles beside what one bucket is read with now, see {@link #findOwnKeys}. */
+  LiveSet withOwnKeys(String bucket, String keys) {
+    Map<String, String> all = new TreeMap<>(ownKeys);
+    all.put(bucket, keys);
+    return withOwnKeys(all);
+  }
+
+  /** Returns the same roles beside what these buckets are read with now, and no other. */
+  LiveSet withOnlyOwnKeys(Map<String, String> keys) {
+    Map<String, String> all = new TreeMap<>(ownKeys);
+    all.replaceAll((bucket, earlier) -> NO_KEYS);
+    all.putAll(keys);
+    return all.equals(ownKeys) ? this : withOwnKeys(all);
+  }
+
+  private LiveSet withOwnKeys(Map<String, String> all) {
+    return new LiveSet(generation, version + 1, roles, earlierProviders, endpointVariables, all);
+  }
+
+  /**
+   * Tells whether some bucket has keys of its own with this access key id.
+   *
+   * @param accessKeyId the access key id
+   * @return false when nothing is known of such a bucket
+   */
+  public boolean hasOwnKeys(String accessKeyId) {
+    return ownKeys.values().stream().anyMatch(keys -> keys.startsWith(accessKeyId + BEHIND_KEY));
+  }
+
+  /**
+   * Finds with what the application reads a bucket instead of its role.
+   *
+   * @param bucket the bucket
+   * @return the access key id of keys of its own, {@link #BEHIND_KEY} and what tells them from later ones; {@link #BEHIND_KEY} and the
+   *     name of a provider of its own; {@link #NO_KEYS} when it has neither any longer; null when it has a role of its own, or nothing is
+   *     known
+   */
+  public String findOwnKeys(String bucket) {
+    return roles.containsKey(bucket) ? null : ownKeys.get(bucket);
   }
 
   /**
@@ -241,6 +293,11 @@ public final class LiveSet {
       }
       write(out, earlierProviders);
       write(out, endpointVariables);
+      out.writeInt(ownKeys.size());
+      for (Map.Entry<String, String> keys : ownKeys.entrySet()) {
+        write(out, keys.getKey());
+        write(out, keys.getValue());
+      }
     } catch (IOException e) {
       throw new IllegalStateException("writing to memory cannot fail", e);
     }
@@ -277,8 +334,17 @@ public final class LiveSet {
     }
     List<String> earlierProviders = readList(in);
     List<String> endpointVariables = readList(in);
+    Map<String, String> ownKeys = new TreeMap<>();
+    for (int left = in.readInt(); left > 0; left--) {
+      ownKeys.put(read(in), read(in));
+    }
     return new LiveSet(
-        generation, version, roles, earlierProviders == null ? null : new TreeSet<>(earlierProviders), endpointVariables);
+        generation,
+        version,
+        roles,
+        earlierProviders == null ? null : new TreeSet<>(earlierProviders),
+        endpointVariables,
+        ownKeys);
   }
 
   /** Writes a list, or that there is none. */

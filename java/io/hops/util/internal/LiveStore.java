@@ -184,6 +184,15 @@ public final class LiveStore implements BiFunction<String, Object, Object> {
   }
 
   /**
+   * Keeps which buckets are read with something else than the role of the application. Call it under the JVM-wide lock only.
+   *
+   * @param keys all of them, see {@link LiveSet#findOwnKeys}
+   */
+  public void keepOwnKeys(Map<String, String> keys) {
+    replace(set.withOnlyOwnKeys(keys));
+  }
+
+  /**
    * Keeps how the environment of executors has to change. Call it under the JVM-wide lock only.
    *
    * @param isLed false where the application's executors are to stay as they are

@@ -64,6 +64,24 @@ class PlainHost implements Host {
   }
 
   @Override
+  public String explainRefusal(String bucket) {
+    return null;
+  }
+
+  @Override
+  public String findOwnKeys(String bucket, LiveSet roles) {
+    return null;
+  }
+
+  @Override
+  public boolean areOfOneBucket(String accessKeyId) {
+    return false;
+  }
+
+  @Override
+  public void push() {}
+
+  @Override
   public List<String> explainCatalogs(String scheme) {
     return Collections.emptyList();
   }

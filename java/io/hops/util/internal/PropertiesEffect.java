@@ -32,7 +32,9 @@ final class PropertiesEffect implements Effect {
         taken.put(PREFIX + name, new WrittenKey(value, null));
       }
     }
-    store.replace(appliedBefore.withKeys(taken));
+    // Keys that somebody has set since belong together: what was taken out before them does not come back beside them.
+    Applied kept = taken.containsKey(PREFIX + PREFERRED[0]) ? appliedBefore.withoutKeys(PREFIX) : appliedBefore;
+    store.replace(kept.withKeys(taken));
   }
 
   @Override
@@ -54,8 +56,23 @@ final class PropertiesEffect implements Effect {
     putBack(store.applied().list(PREFIX));
   }
 
-  /** Puts back what was taken out, the first last, unless somebody has set it since. */
+  /** Says who reads past the role because these properties are set, as a Glue connector sets them; null when they are not. */
+  static String explainSet() {
+    String accessKeyId = System.getProperty(PREFERRED[0]);
+    return accessKeyId == null
+        ? null
+        : PREFERRED[0]
+            + " is "
+            + accessKeyId
+            + " beside the role; clients of the AWS SDK for Java 2 that are made in this JVM without a provider sign with it; remove it, or"
+            + " give them CredentialsProviderV2";
+  }
+
+  /** Puts back what was taken out, the first last, unless somebody has set others since: they belong together. */
   private static void putBack(Map<String, WrittenKey> taken) {
+    if (System.getProperty(PREFERRED[0]) != null) {
+      return;
+    }
     for (int i = PREFERRED.length - 1; i >= 0; i--) {
       WrittenKey key = taken.get(PREFERRED[i]);
       if (key != null) {

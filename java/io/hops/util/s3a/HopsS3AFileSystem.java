@@ -3,6 +3,7 @@ package io.hops.util.s3a;
 import io.hops.util.exceptions.CloudCredentialException;
 import io.hops.util.internal.LiveRoles;
 import io.hops.util.internal.LiveSet;
+import io.hops.util.internal.OwnKeys;
 import java.io.IOException;
 import java.net.URI;
 import org.apache.hadoop.conf.Configuration;
@@ -30,6 +31,7 @@ public final class HopsS3AFileSystem extends S3AFileSystem {
     }
     try {
       LiveRoles.applyToNewContext();
+      OwnKeys.tell(uri.getHost());
     } catch (CloudCredentialException e) {
       throw new IOException(e.getMessage(), e);
     }
@@ -37,12 +39,32 @@ public final class HopsS3AFileSystem extends S3AFileSystem {
     if (roles != null && !roles.buckets().isEmpty()) {
       // An executor that started after the role hears of it from the first who opens a bucket here.
       OpenFileSystems.match();
+      refuse(uri.getHost(), configuration, roles);
       open(uri, configuration, roles);
     } else {
       if (isNamed(uri, configuration)) {
         Bridge.ensure();
       }
       super.initialize(uri, configuration);
+    }
+  }
+
+  /**
+   * Refuses what {@link RoleKeys#findRefusal} names. Looks again for a second: a storage connector sets its keys for all buckets in the
+   * SparkContext before those for its own.
+   */
+  private static void refuse(String bucket, Configuration configuration, LiveSet roles) throws IOException {
+    String refusal = RoleKeys.findRefusal(configuration, bucket, roles);
+    try {
+      for (int look = 0; refusal != null && look < 20; look++) {
+        Thread.sleep(50);
+        refusal = RoleKeys.findRefusal(configuration, bucket, roles);
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+    if (refusal != null) {
+      throw new IOException(refusal);
     }
   }
 

@@ -44,6 +44,15 @@ public final class Keys {
   /** The ARN of the application's role. */
   public static final String ROLE = "fs.s3a.hops.role";
 
+  /**
+   * The access key ids, with spaces between, that the three static keys may hold while the application has its role. Before one that
+   * stood there and is not ours comes {@link #NOT_OURS}: it may, as long as the provider is ours.
+   */
+  public static final String KNOWN_ACCESS_KEYS = "fs.s3a.hops.access.keys";
+
+  /** See {@link #KNOWN_ACCESS_KEYS}. */
+  public static final String NOT_OURS = "-";
+
   private Keys() {}
 
   /**

@@ -2,6 +2,7 @@ package io.hops.util.s3a;
 
 import io.hops.util.internal.LiveRole;
 import io.hops.util.internal.LiveSet;
+import io.hops.util.internal.OwnKeys;
 import java.io.IOException;
 import java.lang.reflect.Field;
 import java.security.PrivilegedExceptionAction;
@@ -181,6 +182,12 @@ public final class OpenFileSystems {
   static boolean isRight(FileSystem fileSystem, Collection<String> buckets) {
     String bucket = fileSystem.getUri().getHost();
     Configuration configuration = fileSystem.getConf();
+    if (buckets.isEmpty()) {
+      return configuration.get(Keys.GENERATION) == null;
+    }
+    if (hasOtherKeys(fileSystem)) {
+      return false;
+    }
     boolean isOwn = buckets.contains(bucket);
     boolean isOfApplication = buckets.contains(LiveRole.APPLICATION);
     if (Bridge.isOurs(configuration.get(Keys.PROVIDER))) {
@@ -188,6 +195,26 @@ public final class OpenFileSystems {
     }
     boolean hasRole = isOwn || isOfApplication && !RoleKeys.isChosen(configuration, bucket);
     return !hasRole || RoleKeys.areIn(configuration, bucket, isOwn);
+  }
+
+  /** Returns true if a bucket has got keys of its own since it was opened, or others, or has them no longer. */
+  static boolean hasOtherKeys(FileSystem fileSystem) {
+    LiveSet roles;
+    try {
+      roles = RoleKeys.findRoles();
+    } catch (IOException e) {
+      throw new IllegalStateException(e.getMessage(), e);
+    }
+    String now = roles == null ? null : OwnKeys.find(fileSystem.getUri().getHost(), roles);
+    if (now == null) {
+      return false;
+    }
+    // S3A has put what holds for the bucket in the place of what holds for all, and has kept both.
+    Configuration opened = fileSystem.getConf();
+    boolean isRead = now.startsWith(LiveSet.BEHIND_KEY) || StaticKeys.areReadBy(opened);
+    return now.equals(LiveSet.NO_KEYS)
+        ? !Bridge.isOurs(opened.get(Keys.PROVIDER))
+        : !isRead || !now.equals(RoleKeys.findOwnKeys(opened, fileSystem.getUri().getHost()));
   }
 
   /**
@@ -203,7 +230,7 @@ public final class OpenFileSystems {
     HopsS3AFileSystem ours = new HopsS3AFileSystem();
     try {
       LiveSet roles = RoleKeys.findRoles();
-      if (roles == null || RoleKeys.isProgramsOwn(foreign.getConf(), foreign.getUri().getHost(), roles)) {
+      if (roles == null || hasOtherKeys(foreign) || RoleKeys.isProgramsOwn(foreign.getConf(), foreign.getUri().getHost(), roles)) {
         return;
       }
       user.doAs(

@@ -111,7 +111,7 @@ public final class PushedCredentials implements Supplier<Object[]> {
    * Finds the newest set that was pushed to this executor. Looks at the secrets at each request: then a role switch holds for
    * the next one, and the look costs less than a microsecond. Parses only what is new.
    */
-  private LiveSet findNewest() throws IOException {
+  LiveSet findNewest() throws IOException {
     byte[] bytes = readBytes();
     ParsedSet held = parsed;
     if (bytes != null && bytes != held.bytes) {

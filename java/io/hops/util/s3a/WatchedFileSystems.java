@@ -20,6 +20,13 @@ final class WatchedFileSystems extends HashMap<Object, FileSystem> {
     super(open);
   }
 
+  /** Called by Hadoop at each look-up. Hides a bucket that is open with other keys than it has by now. */
+  @Override
+  public FileSystem get(Object key) {
+    FileSystem open = super.get(key);
+    return open != null && OpenFileSystems.isS3a(open.getClass()) && OpenFileSystems.hasOtherKeys(open) ? null : open;
+  }
+
   /** Called by Hadoop when it has opened a bucket. */
   @Override
   public FileSystem put(Object key, FileSystem opened) {
@@ -31,6 +38,10 @@ final class WatchedFileSystems extends HashMap<Object, FileSystem> {
         throw new IllegalStateException(e.getMessage(), e);
       }
       String bucket = opened.getUri().getHost();
+      if (OpenFileSystems.hasOtherKeys(opened)) {
+        RoleKeys.warnOfEarlier(bucket);
+        return null;
+      }
       // Here and below whoever asked gets it, and nobody else: Hadoop would give it to everybody who reads the bucket.
       if (roles != null && RoleKeys.isOfOneReader(opened.getConf(), bucket, roles)) {
         RoleKeys.warnOfOneReader(opened.getConf(), bucket);

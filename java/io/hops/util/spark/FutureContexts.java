@@ -54,7 +54,14 @@ final class FutureContexts implements Effect {
       values.put(PluginSetting.KEY, PluginSetting.with(System.getProperty(PluginSetting.KEY)));
     }
     appliedBefore = store.applied();
-    store.replace(keys.write(appliedBefore, values, key -> System.getProperty(property(key))));
+    store.replace(keys.write(appliedBefore, values, this::valueWithoutUs));
+  }
+
+  /** Returns what a property would hold without us. Others may have added their plugins to ours. */
+  private String valueWithoutUs(String key) {
+    String value = System.getProperty(property(key));
+    boolean hasOurs = value != null && key.equals(PluginSetting.KEY) && find(appliedBefore, key) != null;
+    return hasOurs ? PluginSetting.without(value) : value;
   }
 
   /** Names the property behind a key of Hadoop, or one of Spark itself. */

@@ -1,10 +1,16 @@
 package io.hops.util.spark;
 
+import io.hops.util.internal.Applied;
+import io.hops.util.internal.Applied.WrittenKey;
 import io.hops.util.internal.LiveRole;
+import io.hops.util.internal.LiveSet;
+import io.hops.util.internal.LiveStore;
 import io.hops.util.s3a.Bridge;
 import io.hops.util.s3a.Keys;
 import io.hops.util.s3a.OpenFileSystems;
+import io.hops.util.s3a.RoleKeys;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.List;
@@ -12,6 +18,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import org.apache.hadoop.conf.Configuration;
 
 /** The user's own settings beside the application's role: those that win over it, and those that lose. */
@@ -20,26 +27,80 @@ final class Overrides {
       Pattern.compile(
           "(spark\\.sql\\.catalog\\.[^.]+\\.hadoop\\.)?(" + Pattern.quote(Keys.PROVIDER) + "|" + Pattern.quote(Keys.FILE_SYSTEM) + ")");
 
+  private static final String ENCRYPTION = "fs.s3a.server-side-encryption-algorithm";
+
+  /** What a storage connector sets for all buckets beside keys. None is secret. */
+  private static final List<String> SETTINGS =
+      Arrays.asList(
+          "fs.s3a.endpoint",
+          "fs.s3a.endpoint.region",
+          "fs.s3a.path.style.access",
+          "fs.s3a.connection.ssl.enabled",
+          ENCRYPTION);
+
+  /** The place of their values beside the first role. */
+  private static final String SEEN = "seen:settings";
+
   private Overrides() {}
+
+  /** Records settings for all buckets beside the first role, for {@link #list} to tell what has changed since. */
+  static Applied rememberSettings(Applied applied, Configuration configuration) {
+    return applied.find(SEEN) == null
+        ? applied.withKeys(Collections.singletonMap(SEEN, new WrittenKey(readSettings(configuration), null)))
+        : applied;
+  }
+
+  private static String readSettings(Configuration configuration) {
+    return SETTINGS.stream().map(key -> read(configuration, key)).collect(Collectors.joining("\n"));
+  }
+
+  /** Forgets the settings of an earlier context. */
+  static Applied forgetSettings(Applied applied) {
+    return applied.withoutKeys(SEEN);
+  }
+
+  /** Reads a setting, also by the newer name that the older one stands for once S3A is loaded. */
+  private static String read(Configuration configuration, String key) {
+    String newer = key.equals(ENCRYPTION) ? configuration.getRaw("fs.s3a.encryption.algorithm") : null;
+    String value = newer == null ? configuration.getRaw(key) : newer;
+    return value == null ? "" : value.trim();
+  }
+
+  private static List<String> listChangedSettings(Configuration configuration, Applied applied) {
+    List<String> found = new ArrayList<>();
+    WrittenKey seen = applied.find(SEEN);
+    String now = readSettings(configuration);
+    String[] values = now.split("\n", -1);
+    String[] before = (seen == null ? now : seen.before).split("\n", -1);
+    for (int i = 0; i < values.length; i++) {
+      if (!values[i].isEmpty() && !values[i].equals(before[i])) {
+        found.add(
+            "somebody, such as a storage connector, has set " + SETTINGS.get(i) + " to " + values[i] + " for all buckets since the role; set it"
+                + " for their bucket alone, by the connector's option fs.s3a.global-conf=False");
+      }
+    }
+    return found;
+  }
 
   /**
    * Lists one sentence for each.
    *
    * @param roles the buckets with a role; only the application's role can lose, but any is unknown to delegation tokens
+   * @param applied the record of what we have written
    */
-  static List<String> list(Configuration configuration, Set<String> roles) {
+  static List<String> list(Configuration configuration, Set<String> roles, Applied applied) {
     List<String> found = new ArrayList<>();
     String binding = explainBinding(configuration, roles);
     if (binding != null) {
       found.add(binding);
     }
     if (roles.contains(LiveRole.APPLICATION)) {
-      found.addAll(listBesideApplication(configuration));
+      found.addAll(listBesideApplication(configuration, applied));
     }
     return found;
   }
 
-  private static List<String> listBesideApplication(Configuration configuration) {
+  private static List<String> listBesideApplication(Configuration configuration, Applied applied) {
     List<String> found = new ArrayList<>();
     Set<String> buckets = new TreeSet<>();
     for (Map.Entry<String, String> entry : new Configuration(configuration)) {
@@ -57,15 +118,22 @@ final class Overrides {
     for (String bucket : buckets) {
       String provider = findForeignProvider(configuration, bucket);
       if (provider != null) {
+        boolean areKeys = RoleKeys.hasKeys(configuration, bucket);
         found.add(
             "bucket " + bucket + " is read with " + provider + ", not with the application's role; remove "
-                + Keys.forBucket(bucket, Keys.PROVIDER) + ", or take a role with forBucket");
+                + Keys.forBucket(bucket, areKeys ? Keys.ACCESS_KEY : Keys.PROVIDER) + ", or take a role with forBucket");
       } else if (configuration.get(Keys.forBucket(bucket, Keys.PROVIDER)) == null) {
         found.add(
             "bucket " + bucket + " is read with the application's role in spite of "
                 + Keys.forBucket(bucket, Keys.ACCESS_KEY) + "; remove that key, or name a provider for the bucket");
       }
     }
+    LiveSet roles = LiveStore.findCurrent();
+    String refusal = roles == null ? null : RoleKeys.explainRefusal(configuration, null, roles);
+    if (refusal != null) {
+      found.add(refusal);
+    }
+    found.addAll(listChangedSettings(configuration, applied));
     found.addAll(listInSessions());
     return found;
   }
@@ -96,15 +164,20 @@ final class Overrides {
     return null;
   }
 
-  /** Finds the provider that the user chose for this bucket alone; null when there is none, or it is ours. */
+  /** Finds what the user chose for this bucket alone, a provider or keys; null when there is nothing, or it is ours. */
   static String findForeignProvider(Configuration configuration, String bucket) {
+    // The static mode sets the provider, which is S3A's own, beside the role.
+    if (configuration.get(Keys.forBucket(bucket, Keys.ROLE)) != null || !RoleKeys.isChosen(configuration, bucket)) {
+      return null;
+    }
     String provider = configuration.get(Keys.forBucket(bucket, Keys.PROVIDER));
-    boolean isOurs =
-        provider == null
-            || Bridge.isOurs(provider)
-            // The static mode sets the provider, which is S3A's own, beside the role.
-            || configuration.get(Keys.forBucket(bucket, Keys.ROLE)) != null;
-    return isOurs ? null : provider;
+    boolean isNamed = provider != null && !Bridge.isOurs(provider);
+    return isNamed ? provider : describeKeys(bucket, configuration.get(Keys.forBucket(bucket, Keys.ACCESS_KEY)));
+  }
+
+  /** Names the keys of one bucket. */
+  static String describeKeys(String bucket, String accessKeyId) {
+    return "its own keys (" + Keys.forBucket(bucket, Keys.ACCESS_KEY) + " is " + accessKeyId + ")";
   }
 
   /** Lists what wins over the role in a session, or for what one of its Iceberg catalogs reads by S3A. */

@@ -38,7 +38,7 @@ final class SavedKeys {
    *
    * @param applied the record so far
    * @param keys the keys with their values
-   * @param withoutUs returns the value that a key would have without us; asked for keys that we have not written before
+   * @param withoutUs returns the value that a key would have without us; asked for keys that do not hold what we wrote last
    * @return the record with these keys
    */
   Applied write(Applied applied, Map<String, String> keys, UnaryOperator<String> withoutUs) {
@@ -47,25 +47,37 @@ final class SavedKeys {
         (name, value) -> {
           found.putIfAbsent(name, get.apply(name));
           WrittenKey known = applied.find(prefix + name);
-          String before = known == null ? withoutUs.apply(name) : known.before;
+          // Somebody else may have written since: that is what comes back then.
+          String before = isOurs(applied, name) ? known.before : withoutUs.apply(name);
           written.put(prefix + name, new WrittenKey(before, value));
           put.accept(name, value);
         });
     return applied.withKeys(written);
   }
 
-  /** Overwrites those of the keys that still hold what we wrote last, and returns the record. Adds no key. */
+  /**
+   * Overwrites keys that belong together, as long as all of them hold what we wrote last, and returns the record. Adds no key. Where
+   * somebody else has written some of them, puts back the others: a mixture is nobody's.
+   */
   Applied overwrite(Applied applied, Map<String, String> keys) {
     Map<String, WrittenKey> written = new LinkedHashMap<>();
+    boolean areOurs = keys.keySet().stream().allMatch(name -> isOurs(applied, name));
     keys.forEach(
         (name, value) -> {
-          WrittenKey known = applied.find(prefix + name);
-          if (known != null && known.last.equals(get.apply(name))) {
-            written.put(prefix + name, new WrittenKey(known.before, value));
-            put.accept(name, value);
+          if (isOurs(applied, name)) {
+            String before = applied.find(prefix + name).before;
+            if (areOurs) {
+              written.put(prefix + name, new WrittenKey(before, value));
+            }
+            put.accept(name, areOurs ? value : before);
           }
         });
     return applied.withKeys(written);
+  }
+
+  private boolean isOurs(Applied applied, String name) {
+    WrittenKey known = applied.find(prefix + name);
+    return known != null && known.last.equals(get.apply(name));
   }
 
   /**

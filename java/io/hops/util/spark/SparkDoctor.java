@@ -67,7 +67,7 @@ final class SparkDoctor {
     LiveSet set = LiveStore.findCurrent();
     boolean hasRole = set != null && !set.buckets().isEmpty();
     Set<String> buckets = hasRole ? set.buckets() : Collections.singleton(LiveRole.APPLICATION);
-    for (String override : Overrides.list(configuration, buckets)) {
+    for (String override : Overrides.list(configuration, buckets, LiveStore.findApplied())) {
       findings.problem("override", override);
     }
     if (hasRole) {

@@ -1,16 +1,18 @@
 package io.hops.util.spark;
 
+import io.hops.util.cloud.Credentials;
 import io.hops.util.exceptions.CloudCredentialException;
 import io.hops.util.internal.Applied;
 import io.hops.util.internal.Effect;
+import io.hops.util.internal.LiveRole;
 import io.hops.util.internal.LiveSet;
 import io.hops.util.internal.LiveStore;
 import io.hops.util.internal.PythonDriver;
 import io.hops.util.s3a.Keys;
 import io.hops.util.s3a.OpenFileSystems;
+import io.hops.util.s3a.RoleKeys;
 import java.io.IOException;
 import java.util.Collections;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Set;
@@ -102,7 +104,7 @@ final class SparkEffect implements Effect {
     refuseSwitch(store, mode, assigned);
 
     Set<String> foreign = findForeign(mode, assigned);
-    boolean isPython = PythonDriver.isHere() && hasExecutors();
+    boolean isPython = PythonDriver.isHere() && hasExecutors(context);
     ExecutorMatch match = (mode.isLive() || isPython) && HopsSparkPlugin.isMissing(context) ? ExecutorMatch.of(context) : null;
     Applying now = new Applying(mark(context));
     applying = now;
@@ -111,14 +113,15 @@ final class SparkEffect implements Effect {
         isAsked = true;
         match.hold();
       }
-      Applied applied =
-          writeKeys(store, mode, assigned, isReached ? appliedBefore : appliedBefore.withoutKeys(PREFIX));
-      store.keepEarlierProviders(providersBefore(applied));
+      Applied before = isReached ? appliedBefore : Overrides.forgetSettings(appliedBefore.withoutKeys(PREFIX));
+      Applied applied = writeKeys(store, mode, assigned, before);
+      store.keepEarlierProviders(EarlierProviders.list(configuration, before.list(PREFIX), applied.list(PREFIX)));
+      store.keepOwnKeys(RoleKeys.listOwnKeys(configuration));
       deliver(store);
       boolean wasForeign = mode.isLive() && OpenFileSystems.match(store.current().buckets());
       now.mode = mode.name();
       // From here on nobody waits for us who opens a bucket: a session that is being made may do so, and we ask sessions.
-      Overrides.list(configuration, assigned).forEach(LOG::warning);
+      Overrides.list(configuration, assigned, applied).forEach(LOG::warning);
       if (!mode.isLive()) {
         mode.warn(store.current().findOwn(assigned.iterator().next()));
       }
@@ -161,8 +164,16 @@ final class SparkEffect implements Effect {
     return foreign;
   }
 
-  private Applied writeKeys(LiveStore store, Mode mode, Set<String> assigned, Applied applied) {
+  private Applied writeKeys(LiveStore store, Mode mode, Set<String> assigned, Applied before) {
     Map<String, String> values = mode.keys(Schemes.of(configuration), store.current(), assigned);
+    Applied applied = before;
+    if (assigned.contains(LiveRole.APPLICATION)) {
+      applied = Overrides.rememberSettings(before, configuration);
+      Map<String, String> all = new LinkedHashMap<>();
+      all.put(Keys.KNOWN_ACCESS_KEYS, knownAccessKeys(before, values));
+      all.putAll(values);
+      values = all;
+    }
     if (mode.isLive() && hasComet()) {
       for (String bucket : assigned) {
         String key = Keys.forBucket(bucket, Keys.COMET_ADAPTER);
@@ -173,7 +184,20 @@ final class SparkEffect implements Effect {
         }
       }
     }
-    return keys.write(applied, values, key -> valueWithoutUs(applied, key));
+    return keys.write(applied, values, key -> valueWithoutUs(before, key));
+  }
+
+  /**
+   * Lists the access key ids that the static keys may hold while the application has its role: the last and the next that we write,
+   * or what stands there where we write none.
+   */
+  private String knownAccessKeys(Applied applied, Map<String, String> values) {
+    String next = values.get(Keys.ACCESS_KEY);
+    Applied.WrittenKey last = applied.find(PREFIX + Keys.ACCESS_KEY);
+    if (next == null) {
+      return Keys.NOT_OURS + configuration.getTrimmed(Keys.ACCESS_KEY, "");
+    }
+    return last == null ? next : last.last + " " + next;
   }
 
   /** Returns true if Comet is here, and can ask S3A: a class that does not link must not be named. */
@@ -186,38 +210,15 @@ final class SparkEffect implements Effect {
     }
   }
 
-  /**
-   * Lists the providers that the configuration named before the first role, for all buckets or for one, and those of the files of
-   * Hadoop, from which anybody makes a configuration.
-   */
-  private static Set<String> providersBefore(Applied applied) {
-    Map<String, String> before = new HashMap<>();
-    applied.list(PREFIX).forEach((name, key) -> before.put(name, key.before));
-    Set<String> providers = listProviders(before.entrySet());
-    providers.addAll(listProviders(new Configuration()));
-    return providers;
-  }
-
-  private static Set<String> listProviders(Iterable<Map.Entry<String, String>> keys) {
-    Set<String> providers = new TreeSet<>();
-    for (Map.Entry<String, String> key : keys) {
-      boolean isProvider = key.getKey().equals(Keys.PROVIDER) || Keys.findBucket(key.getKey(), Keys.PROVIDER) != null;
-      if (isProvider && key.getValue() != null) {
-        providers.add(key.getValue().trim());
-      }
-    }
-    return providers;
-  }
-
   /** Sends our classes and the live set to the executors, also where S3A takes nothing from us: other readers do. */
   private void deliver(LiveStore store) throws CloudCredentialException {
     // On a server that users share, any of them could ask the endpoint: the functions of SQL reach the environment of executors.
-    boolean isLed = (context.isLocal() || hasExecutors()) && ActiveContext.findSharedServer() == null;
+    boolean isLed = (context.isLocal() || hasExecutors(context)) && ActiveContext.findSharedServer() == null;
     store.keepEndpointVariables(isLed);
     if (context.isLocal()) {
       leadWorkersOfDriver();
     }
-    if (hasExecutors()) {
+    if (hasExecutors(context)) {
       ProductJar.ensure(context);
       isPushed = true;
       Delivery.push(context);
@@ -233,7 +234,7 @@ final class SparkEffect implements Effect {
   }
 
   /** Returns true if there are other JVMs, and a way to send secrets to them. */
-  private boolean hasExecutors() {
+  static boolean hasExecutors(SparkContext context) {
     return !context.isLocal() && Delivery.hasChannel(context);
   }
 
@@ -263,12 +264,18 @@ final class SparkEffect implements Effect {
     if (!applied.hasReached(mark(context))) {
       return;
     }
-    Map<String, String> values = new LinkedHashMap<>();
     for (String bucket : store.current().buckets()) {
-      Mode.putStaticKeys(values, bucket, store.current().findOwn(bucket).credentials());
+      Credentials credentials = store.current().findOwn(bucket).credentials();
+      Map<String, String> values = new LinkedHashMap<>();
+      Mode.putStaticKeys(values, bucket, credentials);
+      if (applied.find(PREFIX + Keys.ACCESS_KEY) != null && bucket.equals(LiveRole.APPLICATION)) {
+        // Before the keys: whoever copies the configuration meanwhile has either of both.
+        applied = keys.overwrite(applied, Collections.singletonMap(Keys.KNOWN_ACCESS_KEYS, knownAccessKeys(applied, values)));
+      }
+      applied = keys.overwrite(applied, values);
     }
-    store.replace(keys.overwrite(applied, values));
-    if (hasExecutors()) {
+    store.replace(applied);
+    if (hasExecutors(context)) {
       Delivery.push(context);
     }
   }
@@ -329,7 +336,7 @@ final class SparkEffect implements Effect {
   /** Pushes the set after an undo or a release, if executors may hold an earlier one. */
   private void pushAgain(LiveStore store) {
     boolean mayHold = isPushed || store.applied().hasReached(mark(context));
-    if (!mayHold || !hasExecutors()) {
+    if (!mayHold || !hasExecutors(context)) {
       return;
     }
     try {

@@ -5,8 +5,11 @@ import io.hops.util.internal.Effect;
 import io.hops.util.internal.EnvironmentEffect;
 import io.hops.util.internal.Findings;
 import io.hops.util.internal.Host;
+import io.hops.util.internal.LiveRole;
 import io.hops.util.internal.LiveSet;
+import io.hops.util.internal.LiveStore;
 import io.hops.util.s3a.PushedCredentials;
+import io.hops.util.s3a.RoleKeys;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.UnknownHostException;
@@ -105,10 +108,55 @@ public final class SparkHost implements Host {
   public String findForeignProvider(String bucket) {
     SparkContext context = ActiveContext.get();
     if (context == null) {
-      return null;
+      return findPushedKeys(bucket);
     }
     String binding = Overrides.findBinding(context.hadoopConfiguration(), bucket);
     return binding == null ? Overrides.findForeignProvider(context.hadoopConfiguration(), bucket) : binding;
+  }
+
+  private String findPushedKeys(String bucket) {
+    try {
+      LiveSet pushed = readPushed();
+      String keys = pushed == null ? null : pushed.findOwnKeys(bucket);
+      if (keys == null || keys.equals(LiveSet.NO_KEYS)) {
+        return null;
+      }
+      int end = keys.indexOf(LiveSet.BEHIND_KEY);
+      return end == 0 ? keys.trim() : Overrides.describeKeys(bucket, keys.substring(0, end));
+    } catch (IOException e) {
+      // Whoever asks next for the role says so.
+      return null;
+    }
+  }
+
+  @Override
+  public String explainRefusal(String bucket) {
+    SparkContext context = ActiveContext.get();
+    LiveSet roles = LiveStore.findCurrent();
+    return context == null || roles == null ? null : RoleKeys.explainRefusal(context.hadoopConfiguration(), bucket, roles);
+  }
+
+  @Override
+  public String findOwnKeys(String bucket, LiveSet roles) {
+    SparkContext context = ActiveContext.get();
+    if (context == null || roles.findOwn(bucket) != null || roles.findOwn(LiveRole.APPLICATION) == null) {
+      return null;
+    }
+    return RoleKeys.findOwnKeys(context.hadoopConfiguration(), bucket);
+  }
+
+  @Override
+  public boolean areOfOneBucket(String accessKeyId) {
+    SparkContext context = ActiveContext.get();
+    return context != null && RoleKeys.areOfOneBucket(context.hadoopConfiguration(), accessKeyId);
+  }
+
+  @Override
+  public void push() throws CloudCredentialException {
+    SparkContext context = ActiveContext.get();
+    if (context != null && SparkEffect.hasExecutors(context)) {
+      Delivery.push(context);
+    }
   }
 
   @Override

@@ -2,7 +2,10 @@ package io.hops.util.internal;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.hops.util.ChildJvm;
 import java.io.IOException;
@@ -124,6 +127,29 @@ class LiveSetTest {
         assertArrayEquals(sent.answer(bucket, now), received.answer(bucket, now));
       }
     }
+  }
+
+  @Test
+  void keysOfABucketTravelWithTheSetUntilTheBucketHasARoleOrAllEnds() throws IOException {
+    LiveSet before = readerForAllAndWriterForLake();
+    LiveSet set = before.withOwnKeys("pond", "AKIAPOND 1").withOwnKeys("sea", "AKIAFIRST 1").withOwnKeys("sea", "AKIASEA 1");
+    assertEquals(before.generation(), set.generation());
+    assertEquals(before.version() + 3, set.version());
+    LiveRole newer = role("", READER, 3000);
+    LiveSet received = LiveSet.fromBytes(set.toBytes());
+    for (LiveSet each : Arrays.asList(received, set.assume(Collections.singleton(newer)), set.refresh(newer), set.rollBackTo(before))) {
+      assertEquals("AKIASEA 1", each.findOwnKeys("sea"));
+      assertEquals("AKIAPOND 1", each.findOwnKeys("pond"));
+      assertTrue(each.hasOwnKeys("AKIASEA"));
+      assertFalse(each.hasOwnKeys("AKIA") || each.hasOwnKeys("AKIAFIRST"));
+      assertNull(each.findOwnKeys("lake"));
+    }
+    assertNull(set.assume(Collections.singleton(role("sea", WRITER, 2000))).findOwnKeys("sea"));
+    LiveSet only = set.withOnlyOwnKeys(Collections.singletonMap("pond", "AKIAPOND 2"));
+    assertEquals(LiveSet.NO_KEYS, only.findOwnKeys("sea"));
+    assertEquals("AKIAPOND 2", only.findOwnKeys("pond"));
+    assertEquals(only.version(), only.withOnlyOwnKeys(Collections.singletonMap("pond", "AKIAPOND 2")).version());
+    assertNull(set.release().findOwnKeys("sea"));
   }
 
   @Test

@@ -18,7 +18,9 @@ class PropertiesEffectTest {
   void propertiesThatAnSdkPrefersAreTakenOutAndComeBackWithTheRelease() throws Exception {
     assertEquals(
         "bucket: AKIABASE base null null\nassumed: null null null null\nagain: null null null null\n"
-            + "released: AKIABASE base null null\nreplaced: AKIATHEIRS base null null\n",
+            + "released: AKIABASE base null null\nbeside the role: null\n"
+            + "aws.accessKeyId is AKIATHEIRS beside the role\nreplaced: AKIATHEIRS null null null\n"
+            + "theirs: AKIATHEIRS theirs null null\n",
         new ChildJvm().run(Story.class));
   }
 
@@ -41,9 +43,18 @@ class PropertiesEffectTest {
       LiveRoles.release();
       print("released");
       assume();
+      System.out.println("beside the role: " + PropertiesEffect.explainSet());
       System.setProperty(NAMES[0], "AKIATHEIRS");
+      System.out.println(PropertiesEffect.explainSet().split(";")[0]);
       LiveRoles.release();
       print("replaced");
+      System.setProperty(NAMES[3], "of another");
+      assume();
+      System.setProperty(NAMES[0], "AKIATHEIRS");
+      System.setProperty(NAMES[1], "theirs");
+      assume();
+      LiveRoles.release();
+      print("theirs");
     }
   }
 
