@@ -14,10 +14,10 @@ from rig import kubernetes
 from rig.canary import leaks
 from rig.spark import LOG4J, SHORT_LIVED, SPARK_3_5, SPARK_4_1, SPARK_4_3, Line, Place, Spark, reports
 from rig.stage import Stage
+from tests.product.combinations import on_line
 from tests.programs import compiled
 
 CLUSTER = "local-cluster[2,1,1024]"
-BOTH_SDKS = pytest.mark.parametrize("line", [SPARK_3_5, SPARK_4_1], ids=lambda line: f"Spark {line.spark}")
 
 SHOWN = ["spark.yarn.appMasterEnv.API_KEY", "fs.s3a.session.token"]
 
@@ -76,7 +76,7 @@ def is_reader(reads: object) -> bool:
     return bool(reads[0] == "3 rows" and reads[1].startswith("java.nio.file.AccessDeniedException: s3a://other"))
 
 
-@BOTH_SDKS
+@on_line(SPARK_4_1)
 def test_executors_without_room_for_a_task_refuse_no_role_and_read_with_it(line: Line, stage: Stage, tmp_path: Path) -> None:
     # Paths of s3:// are read by a class of the user's own, derived from S3A.
     confs = {
@@ -112,7 +112,7 @@ def test_executors_without_room_for_a_task_refuse_no_role_and_read_with_it(line:
 
 
 # The scheduler keeps its executors in other places on the newest line.
-@pytest.mark.parametrize("line", [SPARK_3_5, SPARK_4_3], ids=lambda line: f"Spark {line.spark}")
+@on_line(SPARK_4_3, lines=[SPARK_3_5, SPARK_4_3])
 def test_a_renewal_of_sparks_own_tokens_and_ours_do_not_replace_each_other(line: Line, stage: Stage, tmp_path: Path) -> None:
     # A task that prefers a busy executor waits for that one.
     confs = {**stage.read_as_stranger_alone(), **logging_tokens(tmp_path), "spark.locality.wait": "1h"}

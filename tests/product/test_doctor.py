@@ -18,7 +18,7 @@ from rig.aws import ACCOUNT, REGION, allow, assumes, document, trusts
 from rig.canary import leaks
 from rig.deployment import Deployment
 from rig.http import Answering, recording, serving
-from rig.spark import SPARK_3_5, Line, Place, Spark, product_jar, reports
+from rig.spark import SPARK_3_5, SPARK_4_1, Line, Place, Spark, product_jar, reports
 from rig.stage import Stage
 from tests.product.combinations import BOTH_SDKS, LOCAL, on_line
 from tests.programs import compiled, plain
@@ -234,7 +234,7 @@ def test_a_class_loader_that_takes_no_class_needs_the_jar_beside_s3a(line: Line,
     assert ask(str(product_jar())).problems(0) == []
 
 
-@on_line(*BOTH_SDKS)
+@on_line(SPARK_4_1)
 def test_a_jar_that_came_after_the_context_is_found_by_its_configuration(line: Line, stage: Stage, tmp_path: Path) -> None:
     site = stage.site
     confs = {"spark.driver.extraJavaOptions": "-Dsession=first"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from rig.spark import IN_CI, LINES, SPARK_3_5, Line, Spark, reports
+from rig.spark import LINES, SPARK_3_5, SPARK_4_3, Line, Spark, reports
 from rig.stage import Stage
 from runs import soak
 from tests.product.combinations import on_line
@@ -17,7 +17,7 @@ from tests.programs import compiled
 RUN_SECONDS = 40
 
 
-@on_line(*IN_CI, lines=LINES)
+@on_line(SPARK_3_5, SPARK_4_3, lines=LINES)
 def test_reads_go_on_through_many_lifetimes_and_the_death_of_an_executor(
     line: Line, stage: Stage, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:

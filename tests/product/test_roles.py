@@ -73,7 +73,7 @@ TWO_CORES = "local-cluster[1,2,1024]"
 
 
 # Every line and both masters, and executors with each line of the AWS SDK.
-@on((SPARK_3_5, CLUSTER), (SPARK_4_1, LOCAL), (SPARK_4_3, CLUSTER), lines=LINES)
+@on((SPARK_3_5, CLUSTER), (SPARK_4_3, CLUSTER), lines=LINES)
 def test_a_role_switch_holds_for_the_next_request_in_every_jvm(line: Line, master: str, stage: Stage, tmp_path: Path) -> None:
     ran = run(stage, line, master, tmp_path, "switch", stage.resource, stage.other, str(tmp_path))
     assert outcome(ran.found["first"]) == ["3 rows", "denied"], ran.found
