@@ -56,7 +56,7 @@ def overrides():
 _OBJECTS = {
     "ours": ("open", "beside", "still"),
     "also-ours": ("beside",),
-    "theirs": ("alone", "first", "after", "newer", "role"),
+    "theirs": ("alone", "first", "after", "newer", "role", "early"),
     "third": ("refused", "again"),
 }
 

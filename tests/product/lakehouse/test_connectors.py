@@ -101,10 +101,12 @@ def test_a_connector_before_the_role_reads_its_bucket_and_gets_its_keys_back(
 _OPEN = """
 assume_role(wide)
 report("first", read("theirs/first"))
+early = context.textFile("s3a://theirs/early", 4)
 prepare("temporary", "theirs", everywhere=False)
 report("after", read("theirs/after"))
 prepare("newer temporary", "theirs", everywhere=False)
 report("newer", read("theirs/newer"))
+report("early", early.count())
 report("kept", [is_kept("theirs"), is_kept("ours")])
 report("mode", assume_role(lender, buckets=["theirs"]).mode)
 prepare("temporary", "theirs")
@@ -125,6 +127,9 @@ def test_newer_keys_of_a_bucket_reach_every_jvm_that_has_it_open_and_its_own_rol
 
     assert [found[name] for name in ("first", "after", "newer", "role")] == [True] * 4
     assert found["mode"] == "buckets with Spark"
+    # What was made before the keys reads with them where they have opened the bucket.
+    assert found["early"] == 2
+    assert signed["theirs/early"] == {"newer temporary"}
     assert found["kept"] == [True, True]
     assert found["kept with a role"] is True
     assert found["released"] is True
